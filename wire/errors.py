@@ -1,0 +1,30 @@
+"""What can go wrong with bytes from a peer.
+
+WireError                      anything below; carries a stable kebab-case `code`
+ +- MalformedValue             bytes that are not the value they should be; names where and what
+ +- FrameError                 an OCPP-J frame that cannot be answered as a CALL (wire.ocpp.frames)
+ +- CallRejected               a CALL to be answered with CALLERROR; carries the OCPP error code
+ +- SyncProtocolError          an event the sync state table does not allow (wire.sync)
+ +- MeterRecordError           an OCMF record that cannot be read (wire.meter.ocmf)
+"""
+
+from __future__ import annotations
+
+
+class WireError(Exception):
+    """Raised when bytes from a peer break a rule of the protocol they claim to be.
+
+    `code` is stable and kebab-case, for machines; `str(error)` names what, where and what was expected, for people.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class MalformedValue(WireError):
+    """Raised when bytes do not decode to the value they claim to be; `where` is a JSON path (`$.records[3].seq`)."""
+
+    def __init__(self, what: str, where: str, message: str) -> None:
+        super().__init__("malformed-value", f"{what}: {message} (at {where})")
+        self.what, self.where = what, where
