@@ -1,0 +1,346 @@
+"""The native sync protocol between a gateway and its hub: one state table, both roles in one class, no I/O.
+
+What it promises: every record a gateway stored reaches the hub exactly once in effect, in order, unaltered. The wire is
+at-least-once; the key (gateway_id, epoch, seq) and the hash chain make a repetition harmless and a change visible.
+
+Rules
+1. A gateway says Hello with the head of its chain; the hub says Welcome with the highest contiguous sequence number it
+   holds durably (`acked_seq`) and that record's hash. The gateway compares the hash with its own: the position is the
+   hub's word, never the gateway's memory, so a hub restored from a backup is simply sent the missing records again.
+2. A Batch continues the chain: `prev_hash` is the hash of record `first_seq - 1`. The hub recomputes every hash.
+3. The hub answers a Batch only after its commit: Ack with the new `acked_seq`. The gateway moves nothing before that.
+4. A record the hub holds already is compared by hash. Equal: accepted again, stored once. Different: Refusal `fork`,
+   nothing overwritten; the gateway halts, because two histories claim one number (a clone, or a restored image).
+5. A Batch that starts behind a gap, or whose chain does not fit, changes nothing: Refusal with the hub's position.
+
+              gateway                                       hub
+      IDLE  --Hello-->      GREETING                IDLE/READY  --Hello-->   READY   (answers Welcome)
+  GREETING  --Welcome-->    READY                   IDLE/READY  --Batch-->   JUDGED  (records to commit)
+     READY  --Batch-->      OFFERED                     JUDGED  --Ack-->     READY
+   OFFERED  --Ack-->        READY                       JUDGED  --Refusal--> READY
+   OFFERED  --Refusal-->    IDLE (greets again)
+       any  --lost-->       IDLE                           any  --lost-->    IDLE
+       any  --fork-->       HALTED
+
+Source: design of this project; the framing follows RFC 9293's habit of acknowledging the contiguous prefix only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from wire.errors import WireError
+from wire.records import GENESIS_HASH, Record, Value, chain_hash, decode
+
+PATH_HELLO = "/sync/v1/hello"
+PATH_BATCHES = "/sync/v1/batches"
+PATH_WHITELIST = "/sync/v1/whitelist"
+PATH_AUTHORIZE = "/sync/v1/authorize"
+
+MAX_BATCH_RECORDS = 500
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+
+
+class SyncProtocolError(WireError):
+    """Raised when an event is not allowed in the present state; the state is unchanged."""
+
+    def __init__(self, role: Role, state: State, event: str) -> None:
+        super().__init__("sync-protocol", f"sync: {event} is not allowed to a {role.value} in state {state.value}")
+
+
+class Hello(Value, frozen=True, kw_only=True, tag="hello"):
+    """A gateway names itself and the head of its chain (head_seq 0 and the genesis hash when nothing is stored)."""
+
+    gateway_id: str
+    epoch: str
+    head_seq: int
+    head_hash: str
+
+
+class Welcome(Value, frozen=True, kw_only=True, tag="welcome"):
+    """The hub's position in this gateway's epoch; `credit` bounds the records of the next Batch."""
+
+    acked_seq: int
+    acked_hash: str
+    credit: int = MAX_BATCH_RECORDS
+
+
+class Batch(Value, frozen=True, kw_only=True, tag="batch"):
+    """Consecutive records from `first_seq` on; `prev_hash` is the hash of record `first_seq - 1`."""
+
+    gateway_id: str
+    epoch: str
+    first_seq: int
+    prev_hash: str
+    records: tuple[Record, ...]
+
+
+class Ack(Value, frozen=True, kw_only=True, tag="ack"):
+    """All records up to and including `acked_seq` are durable at the hub."""
+
+    acked_seq: int
+    acked_hash: str
+    credit: int = MAX_BATCH_RECORDS
+
+
+class RefusalCode(StrEnum):
+    """Why a hub did not take a message."""
+
+    WRONG_GATEWAY = "wrong-gateway"
+    EMPTY = "empty-batch"
+    TOO_LARGE = "too-large"
+    GAP = "gap"
+    CHAIN = "chain-broken"
+    FORK = "fork"
+    BUSY = "busy"
+
+
+class Refusal(Value, frozen=True, kw_only=True, tag="refusal"):
+    """Nothing of the message was stored. `acked_seq` is where the hub stands; `seq` the first record at fault."""
+
+    code: RefusalCode
+    message: str
+    acked_seq: int
+    acked_hash: str
+    seq: int | None = None
+    retry_after_s: int | None = None
+
+
+Answer = Welcome | Ack | Refusal
+
+
+class Role(StrEnum):
+    """Which end of the link."""
+
+    GATEWAY = "gateway"
+    HUB = "hub"
+
+
+class State(StrEnum):
+    """Where one end of the link stands."""
+
+    IDLE = "idle"
+    GREETING = "greeting"
+    READY = "ready"
+    OFFERED = "offered"
+    JUDGED = "judged"
+    HALTED = "halted"
+
+
+_LOST, _FORK = "lost", "fork"
+
+TRANSITIONS: dict[Role, dict[State, dict[str, State]]] = {
+    Role.GATEWAY: {
+        State.IDLE: {"Hello": State.GREETING, _LOST: State.IDLE},
+        State.GREETING: {"Welcome": State.READY, "Refusal": State.IDLE, _LOST: State.IDLE, _FORK: State.HALTED},
+        State.READY: {"Batch": State.OFFERED, _LOST: State.IDLE},
+        State.OFFERED: {"Ack": State.READY, "Refusal": State.IDLE, _LOST: State.IDLE, _FORK: State.HALTED},
+        State.HALTED: {_LOST: State.HALTED},
+    },
+    Role.HUB: {
+        State.IDLE: {"Hello": State.READY, "Batch": State.JUDGED, _LOST: State.IDLE},
+        State.READY: {"Hello": State.READY, "Batch": State.JUDGED, _LOST: State.IDLE},
+        State.JUDGED: {"Ack": State.READY, "Refusal": State.READY, _LOST: State.IDLE},
+    },
+}
+
+
+class SyncPeer:
+    """One end of the link between one gateway epoch and its hub. Holds a position, not records.
+
+    `acked_seq` and `acked_hash` are the contiguous durable end of the chain at the hub, as far as this end knows.
+    """
+
+    def __init__(
+        self, role: Role, gateway_id: str, epoch: str, acked_seq: int = 0, acked_hash: str = GENESIS_HASH
+    ) -> None:
+        self.role, self.gateway_id, self.epoch = role, gateway_id, epoch
+        self.acked_seq, self.acked_hash = acked_seq, acked_hash
+        self.credit = MAX_BATCH_RECORDS
+        self.state = State.IDLE
+        self._offered: Batch | None = None
+
+    def _move(self, event: str) -> None:
+        try:
+            self.state = TRANSITIONS[self.role][self.state][event]
+        except KeyError:
+            raise SyncProtocolError(self.role, self.state, event) from None
+
+    def lost(self) -> None:
+        """Forget what was in flight: the connection broke, or no answer came. Allowed in every state."""
+        self._move(_LOST)
+        self._offered = None
+
+    # --- the gateway's side
+
+    def greet(self, head_seq: int, head_hash: str) -> Hello:
+        """The Hello to send; the answer goes to `welcomed`."""
+        self._move("Hello")
+        return Hello(gateway_id=self.gateway_id, epoch=self.epoch, head_seq=head_seq, head_hash=head_hash)
+
+    def welcomed(self, answer: Answer, own_hash: str | None) -> None:
+        """Take the hub's position. `own_hash` is the gateway's hash of record `answer.acked_seq`, None if it has none.
+
+        Raises:
+            SyncProtocolError: not greeting, or the answer is an Ack.
+            ForkedChain: the hub holds another history for this epoch; the peer halts.
+        """
+        if isinstance(answer, Refusal):
+            self._move("Refusal")
+            return
+        if not isinstance(answer, Welcome):
+            raise SyncProtocolError(self.role, self.state, type(answer).__name__)
+        expected = GENESIS_HASH if answer.acked_seq == 0 else own_hash
+        if expected != answer.acked_hash:
+            self._move(_FORK)
+            raise ForkedChain(answer.acked_seq, expected, answer.acked_hash)
+        self._move("Welcome")
+        self.acked_seq, self.acked_hash, self.credit = answer.acked_seq, answer.acked_hash, answer.credit
+
+    def offer(self, records: Sequence[Record]) -> Batch:
+        """The Batch that carries `records`, which must start at `acked_seq + 1`; the answer goes to `answered`."""
+        if not records or records[0].seq != self.acked_seq + 1 or len(records) > self.credit:
+            raise ValueError(f"offer 1 to {self.credit} records from seq {self.acked_seq + 1} on")
+        self._move("Batch")
+        self._offered = Batch(
+            gateway_id=self.gateway_id,
+            epoch=self.epoch,
+            first_seq=records[0].seq,
+            prev_hash=self.acked_hash,
+            records=tuple(records),
+        )
+        return self._offered
+
+    def answered(self, answer: Answer) -> None:
+        """Take the answer to the offered Batch: an Ack moves the position; after a Refusal the gateway greets again.
+
+        Raises:
+            SyncProtocolError: nothing offered, or the answer is a Welcome, or it acknowledges what was not sent.
+            ForkedChain: the hub refused with `fork`; the peer halts.
+        """
+        offered = self._offered
+        if isinstance(answer, Refusal) and answer.code is RefusalCode.FORK:
+            self._move(_FORK)
+            raise ForkedChain(answer.seq or answer.acked_seq, None, answer.acked_hash)
+        if isinstance(answer, Ack):
+            if offered is None or not self._acknowledges(offered, answer):
+                raise SyncProtocolError(self.role, self.state, f"Ack of seq {answer.acked_seq} with a foreign hash")
+            self._move("Ack")
+            self.acked_seq, self.acked_hash, self.credit = answer.acked_seq, answer.acked_hash, answer.credit
+        elif isinstance(answer, Refusal):
+            self._move("Refusal")
+        else:
+            raise SyncProtocolError(self.role, self.state, type(answer).__name__)
+        self._offered = None
+
+    def _acknowledges(self, offered: Batch, ack: Ack) -> bool:
+        """Whether the Ack speaks of the chain that was sent: a sequence number of the batch, with its own hash."""
+        index = ack.acked_seq - offered.first_seq
+        return 0 <= index < len(offered.records) and offered.records[index].hash == ack.acked_hash
+
+    # --- the hub's side
+
+    def greeted(self, hello: Hello) -> Welcome | Refusal:
+        """The answer to a gateway's Hello."""
+        self._move("Hello")
+        if (hello.gateway_id, hello.epoch) != (self.gateway_id, self.epoch):
+            return self._refusal(RefusalCode.WRONG_GATEWAY, f"this link belongs to gateway {self.gateway_id}")
+        return Welcome(acked_seq=self.acked_seq, acked_hash=self.acked_hash, credit=self.credit)
+
+    def judge(self, batch: Batch, held: Mapping[int, str]) -> tuple[Record, ...] | Refusal:
+        """The records of `batch` that are new and fit the chain, to be committed before `committed()`; or a Refusal.
+
+        `held` gives the stored hashes of the sequence numbers from `batch.first_seq - 1` up to `acked_seq` that the
+        hub holds. An empty tuple means all were held already: answer `committed()` at once.
+        """
+        self._move("Batch")
+        refusal = self._refuse_shape(batch, held) or self._refuse_chain(batch)
+        if refusal is None:
+            for record in batch.records:
+                if record.seq in held and held[record.seq] != record.hash:
+                    message = f"record {record.seq} is held with another hash; two histories claim one number"
+                    refusal = self._refusal(RefusalCode.FORK, message, record.seq)
+                    break
+        if refusal is not None:
+            self._move("Refusal")
+            return refusal
+        self._offered = batch
+        return tuple(record for record in batch.records if record.seq > self.acked_seq)
+
+    def committed(self) -> Ack:
+        """The Ack to send once what `judge` returned is durable; a repeated batch gets the position unchanged."""
+        batch = self._offered
+        if batch is None:
+            raise SyncProtocolError(self.role, self.state, "Ack")
+        self._move("Ack")
+        last = batch.records[-1]
+        if last.seq > self.acked_seq:
+            self.acked_seq, self.acked_hash = last.seq, last.hash
+        self._offered = None
+        return Ack(acked_seq=self.acked_seq, acked_hash=self.acked_hash, credit=self.credit)
+
+    def _refuse_shape(self, batch: Batch, held: Mapping[int, str]) -> Refusal | None:
+        if (batch.gateway_id, batch.epoch) != (self.gateway_id, self.epoch):
+            return self._refusal(RefusalCode.WRONG_GATEWAY, f"this link belongs to gateway {self.gateway_id}")
+        if not batch.records:
+            return self._refusal(RefusalCode.EMPTY, "a batch carries at least one record")
+        if len(batch.records) > MAX_BATCH_RECORDS:
+            return self._refusal(RefusalCode.TOO_LARGE, f"a batch carries at most {MAX_BATCH_RECORDS} records")
+        if batch.first_seq > self.acked_seq + 1 or batch.first_seq < 1:
+            message = f"batch starts at {batch.first_seq}, the hub needs {self.acked_seq + 1} next"
+            return self._refusal(RefusalCode.GAP, message, self.acked_seq + 1)
+        before = self._hash_before(batch.first_seq, held)
+        if before is not None and batch.prev_hash != before:
+            code = RefusalCode.FORK if batch.first_seq == self.acked_seq + 1 else RefusalCode.CHAIN
+            return self._refusal(code, f"prev_hash is not the hash of record {batch.first_seq - 1}", batch.first_seq)
+        return None
+
+    def _hash_before(self, first_seq: int, held: Mapping[int, str]) -> str | None:
+        if first_seq == 1:
+            return GENESIS_HASH
+        return self.acked_hash if first_seq == self.acked_seq + 1 else held.get(first_seq - 1)
+
+    def _refuse_chain(self, batch: Batch) -> Refusal | None:
+        previous = batch.prev_hash
+        if len(previous) != 64 or not set(previous) <= set("0123456789abcdef"):
+            return self._refusal(RefusalCode.CHAIN, "prev_hash is not 64 lower-case hex digits", batch.first_seq)
+        for offset, record in enumerate(batch.records):
+            seq = batch.first_seq + offset
+            if record.seq != seq:
+                return self._refusal(RefusalCode.CHAIN, f"record {record.seq} stands where {seq} belongs", seq)
+            if chain_hash(self.gateway_id, self.epoch, previous, record) != record.hash:
+                message = f"the hash of record {seq} does not cover its content: it was altered on its way or at rest"
+                return self._refusal(RefusalCode.CHAIN, message, seq)
+            previous = record.hash
+        return None
+
+    def _refusal(self, code: RefusalCode, message: str, seq: int | None = None) -> Refusal:
+        return Refusal(code=code, message=message, acked_seq=self.acked_seq, acked_hash=self.acked_hash, seq=seq)
+
+
+class ForkedChain(WireError):
+    """Raised on the gateway when the hub holds another history of this epoch: a cloned or restored store."""
+
+    def __init__(self, seq: int, own_hash: str | None, hub_hash: str) -> None:
+        own = "none" if own_hash is None else own_hash[:12]
+        super().__init__(
+            "forked-chain",
+            f"the hub holds another history from record {seq} on (own hash {own}, hub's {hub_hash[:12]}): this store "
+            "is a copy or an old image; keep it aside and start the gateway with a new epoch",
+        )
+
+
+def parse_answer(data: bytes) -> Answer:
+    """The hub's answer that `data` holds. Raises MalformedValue."""
+    return decode(Answer, data, "sync answer")  # type: ignore[arg-type]  # mypy has no type for "type form of a union"
+
+
+def parse_hello(data: bytes) -> Hello:
+    """The Hello that `data` holds. Raises MalformedValue."""
+    return decode(Hello, data, "sync hello")
+
+
+def parse_batch(data: bytes) -> Batch:
+    """The Batch that `data` holds; sequence and hashes are judged later. Raises MalformedValue."""
+    return decode(Batch, data, "sync batch")
