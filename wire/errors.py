@@ -5,7 +5,7 @@ WireError                      anything below; carries a stable kebab-case `code
  +- FrameError                 an OCPP-J frame that cannot be answered as a CALL (wire.ocpp.frames)
  +- CallRejected               a CALL to be answered with CALLERROR; carries the OCPP error code
  +- SyncProtocolError          an event the sync state table does not allow (wire.sync)
- +- MeterRecordError           an OCMF record that cannot be read (wire.meter.ocmf)
+ +- MeterRecordError           an OCMF record or a meter key that cannot be read (wire.meter)
 """
 
 from __future__ import annotations
@@ -28,3 +28,11 @@ class MalformedValue(WireError):
     def __init__(self, what: str, where: str, message: str) -> None:
         super().__init__("malformed-value", f"{what}: {message} (at {where})")
         self.what, self.where = what, where
+
+
+class MeterRecordError(WireError):
+    """Raised when bytes cannot be read as a meter record or meter key; `where` is a JSON pointer or a section's name."""
+
+    def __init__(self, code: str, where: str, message: str) -> None:
+        super().__init__(code, f"{message} (at {where})")
+        self.where = where
