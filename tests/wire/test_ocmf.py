@@ -81,23 +81,31 @@ def test_a_signed_draft_reads_back_with_every_field() -> None:
     assert record.pagination == Pagination(context=PaginationContext.TRANSACTION, number=7)
     assert (record.format_version, record.gateway_id, record.gateway_serial) == ("1.2", "GW", "GS-1")
     assert (record.meter_vendor, record.meter_model, record.meter_serial, record.meter_firmware) == (
-        "V", "M", "MS-1",
+        "V",
+        "M",
+        "MS-1",
         "F",
     )
     assert (record.charge_point_type, record.charge_point_id) == ("EVSEID", "DE*8AA*E1*1")
     assert record.tariff_text == "001;EUR"
     user = record.user
     assert (user.assigned, user.level, user.flags, user.type, user.data) == (
-        True, "SECURE", ("ISO15118_PNC",),
-        "EMAID", "DE8AAC12345678",
+        True,
+        "SECURE",
+        ("ISO15118_PNC",),
+        "EMAID",
+        "DE8AAC12345678",
     )
     (reading,) = record.readings
     assert str(reading.value) == "2935.600"
     assert reading.energy_wh == Decimal(2935600)
     assert reading.at == datetime(2026, 11, 23, 7, 30, 15, 250_000, UTC)
     assert (reading.clock, reading.reason, reading.status, reading.current, reading.error_flags) == (
-        MeterClock.SYNCHRONISED, ReadingReason.BEGIN, MeterStatus.GOOD,
-        CurrentType.AC, "",
+        MeterClock.SYNCHRONISED,
+        ReadingReason.BEGIN,
+        MeterStatus.GOOD,
+        CurrentType.AC,
+        "",
     )
     assert (record.signature.algorithm, record.signature.encoding) == ("ECDSA-secp256r1-SHA256", "hex")
     assert record.signature.value[0] == 0x30
@@ -150,8 +158,11 @@ def test_a_later_reading_inherits_all_but_its_value() -> None:
     rd = f'[{READING},{{"TX":"E","RV":2936.1}},{{"TX":"X","EF":"E"}}]'
     first, second, third = parse_ocmf(text(rd=rd)).readings
     assert (second.at, second.clock, second.register, second.unit, second.status) == (
-        first.at, first.clock, first.register,
-        first.unit, first.status,
+        first.at,
+        first.clock,
+        first.register,
+        first.unit,
+        first.status,
     )
     assert str(second.value) == "2936.1"
     assert (third.value, third.energy_wh, third.error_flags, third.unit) == (None, None, "E", "kWh")
@@ -271,7 +282,7 @@ def test_of_two_equal_keys_the_last_is_read_and_the_first_is_not_forgotten() -> 
 def test_vendor_fields_white_space_and_line_ends_are_kept_in_the_signed_bytes() -> None:
     payload = (
         ' {\r\n "FV" : "1.2", "PG":"T7","MS":"M","IS":false,"IT":"NONE","U":{"x":[1,{}]},\r\n'
-    payload += f' "RD":[{READING}]}}\n'
+        f' "RD":[{READING}]}}\n'
     )
     record = parse_ocmf(text(payload))
     assert record.payload_bytes == payload.encode()

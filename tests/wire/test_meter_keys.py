@@ -1,0 +1,145 @@
+"""Meter keys in every spelling the field uses, and the ones that must not pass."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from wire.meter.keys import MAX_KEY_BYTES, encode_public_key_oca, parse_public_key, public_key_of
+from wire.meter.ocmf import MeterRecordError
+
+KEY = public_key_of(ec.derive_private_key(0xC0FFEE, ec.SECP256R1()).public_key())
+DER = KEY.spki
+HEX = DER.hex()
+BASE64 = base64.b64encode(DER).decode()
+POINT = DER[-65:]
+PEM = KEY.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+COMPRESSED = KEY.key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+SPELLINGS: dict[str, str | bytes] = {
+    "DER": DER,
+    "hex": HEX,
+    "upper-case hex in groups": " ".join(HEX.upper()[i : i + 8] for i in range(0, len(HEX), 8)),
+    "0x": "0x" + HEX,
+    "hex as bytes": HEX.encode(),
+    "base64": BASE64,
+    "base64 in lines": BASE64[:64] + "\r\n" + BASE64[64:] + "\n",
+    "base64 without padding": BASE64.rstrip("="),
+    "base64url": BASE64.replace("+", "-").replace("/", "_"),
+    "PEM": PEM,
+    "PEM as bytes": PEM.encode(),
+    "PEM in base64": b64(PEM),
+    "base64 of hex": b64(HEX),
+    "oca base16": f"oca:base16:asn1:{HEX}",
+    "oca base16 as printed": f"oca:BASE16:asn1:0x{HEX[:20]}:{HEX[20:50]} {HEX[50:].upper()}",
+    "oca base64": f"oca:base64:asn1:{BASE64}",
+    "oca base32": f"oca:base32:asn1:{base64.b32encode(DER).decode()}",
+    "oca in base64": b64(f"oca:base16:asn1:{HEX}"),
+    "point": POINT,
+    "point in hex": POINT.hex(),
+    "point in base64": base64.b64encode(POINT).decode(),
+    "X||Y": POINT[1:],
+    "X||Y in hex": POINT[1:].hex(),
+    "compressed": COMPRESSED,
+    "compressed in hex": COMPRESSED.hex(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_means_the_same_key(spelling: str) -> None:
+    key = parse_public_key(SPELLINGS[spelling])
+    assert key == KEY
+    assert (key.curve, key.spki, key.fingerprint) == ("secp256r1", DER, KEY.fingerprint)
+
+
+def test_the_composite_that_is_sent_is_the_form_of_the_application_note() -> None:
+    sent = encode_public_key_oca(KEY)
+    assert base64.b64decode(sent, validate=True).decode() == f"oca:base16:asn1:{HEX}"
+    assert parse_public_key(sent) == KEY
+
+
+def test_keys_on_other_named_curves_are_read_with_their_curve() -> None:
+    other = ec.derive_private_key(9, ec.SECP384R1()).public_key()
+    key = parse_public_key(other.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    assert key.curve == "secp384r1"
+    assert key != KEY
+
+
+def explicit_parameters() -> bytes:
+    """The key once more, its curve spelled out as parameters instead of named (X9.62 SpecifiedECDomain)."""
+
+    def tlv(tag: int, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        size = bytes([len(body)]) if len(body) < 128 else bytes([0x82, *len(body).to_bytes(2)])
+        return bytes([tag]) + size + body
+
+    def integer(value: int) -> bytes:
+        return tlv(2, value.to_bytes((value.bit_length() + 8) // 8))
+
+    p = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    b = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    n = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    generator = (
+        ec.derive_private_key(1, ec.SECP256R1())
+        .public_key()
+        .public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    )
+    prime_field, ec_public_key = bytes.fromhex("06072a8648ce3d0101"), bytes.fromhex("06072a8648ce3d0201")
+    curve = tlv(
+        0x30,
+        integer(1),
+        tlv(0x30, prime_field, integer(p)),
+        tlv(0x30, tlv(4, (p - 3).to_bytes(32)), tlv(4, b.to_bytes(32))),
+        tlv(4, generator),
+        integer(n),
+        integer(1),
+    )
+    return tlv(0x30, tlv(0x30, ec_public_key, curve), tlv(3, b"\0", POINT))
+
+
+OFF_CURVE = POINT[:-1] + bytes([POINT[-1] ^ 1])
+BAD: dict[str, str | bytes] = {
+    "empty text": "",
+    "empty bytes": b"",
+    "white space": " \n",
+    "words": "not a key at all",
+    "TESTPUBLICKEY1": "TESTPUBLICKEY1",
+    "unicode": "кey",
+    "odd hex in composite": f"oca:base16:asn1:{HEX[:-1]}",
+    "unknown encoding in composite": f"oca:base58:asn1:{HEX}",
+    "bad base32": "oca:base32:asn1:1111",
+    "unknown type in composite": f"oca:base16:pgp:{HEX}",
+    "cut DER": DER[:-1],
+    "DER with a trailing byte": DER + b"\0",
+    "point off the curve": OFF_CURVE,
+    "X||Y off the curve": OFF_CURVE[1:],
+    "SPKI off the curve": DER[:-1] + bytes([DER[-1] ^ 1]),
+    "point of zeros": b"\x04" + bytes(64),
+    "explicit curve parameters": explicit_parameters(),
+    "not an elliptic curve": ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
+    .public_key()
+    .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    "secp192k1": bytes.fromhex("3046301006072a8648ce3d020106052b8104001f033200")
+    + bytes.fromhex(
+        "04DB4FF10EC057E9AE26B07D0280B7F4341DA5D1B1EAE06C7D9B2F2F6D9C5628A7844163D015BE86344082AA88D95E2F9D"
+    ),
+    "too many layers": b64(b64(b64(b64(b64(HEX))))),
+    "too long": "0" * (MAX_KEY_BYTES + 1),
+    "PEM of nothing": "-----BEGIN PUBLIC KEY-----\n\n-----END PUBLIC KEY-----",
+    "private key header": PEM.replace("PUBLIC", "PRIVATE"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_no_key_on_a_named_curve_is_a_bad_key(what: str) -> None:
+    with pytest.raises(MeterRecordError) as caught:
+        parse_public_key(BAD[what])
+    assert caught.value.code == "bad-key"
