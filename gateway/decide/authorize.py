@@ -1,0 +1,184 @@
+"""The one authorization decision: a pure function over one truth table.
+
+Order: what the contract chain proves, then the list entry, then the hub's answer in real time, then site policy.
+
+| list entry       | valid | asks the hub | hub answers  | no answer                                  |
+|------------------|-------|--------------|--------------|--------------------------------------------|
+| ALWAYS           | yes   | never        | -            | accept                                     |
+| ALWAYS           | no    | never        | -            | refuse: Blocked                            |
+| ALLOWED          | yes   | no (site's choice: local) | - | accept                                     |
+| ALLOWED          | no    | when possible | as it says  | refuse: Blocked                            |
+| ALLOWED_OFFLINE  | yes   | yes          | as it says   | accept                                     |
+| ALLOWED_OFFLINE  | no    | yes          | as it says   | refuse: Blocked                            |
+| NEVER            | any   | yes          | as it says   | refuse: Unknown                            |
+| none             | -     | yes          | as it says   | verified contract: policy contract_offline |
+| none             | -     | yes          | as it says   | other token: policy unknown_token_offline  |
+
+A contract chain that was presented and rejected ends the matter before the table. A decision made for the same token at
+the same charger a moment ago carries over to its transaction: the chain is presented only once.
+
+Source: OCPI 2.3.0 mod_tokens WhitelistType; OCPP 2.0.1 Part 2 C07.FR.13-17, C12.FR.03.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.decide.policy import Choice, SitePolicy
+from wire.records import (
+    AllowedType,
+    AuthMethod,
+    AuthorizationInfo,
+    Basis,
+    CertificateStatus,
+    Decision,
+    Token,
+    TokenRef,
+    Verdict,
+    WhitelistType,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ContractEvidence:
+    """What came of judging a presented contract chain. `code` is "accepted" only when the verifier returned a chain and
+    policy was content with its revocation state; otherwise it is the reason, kebab-case."""
+
+    code: str
+    emaid: str | None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the chain proves that the car holds this contract."""
+        return self.code == "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything a decision may rest on. `answer` is None when the hub was not asked or did not answer in time."""
+
+    token: TokenRef
+    contract: ContractEvidence | None = None
+    listed: Token | None = None
+    answer: AuthorizationInfo | None = None
+    earlier: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The decision without its circumstances."""
+
+    verdict: Verdict
+    reason: str
+    basis: Basis
+    auth_method: AuthMethod
+    certificate_status: CertificateStatus | None = None
+    contract_id: str | None = None
+    group_id: str | None = None
+    authorization_reference: str | None = None
+
+
+_CHAIN_ANSWERS = {
+    "expired": (Verdict.EXPIRED, CertificateStatus.CERTIFICATE_EXPIRED),
+    "revoked": (Verdict.INVALID, CertificateStatus.CERTIFICATE_REVOKED),
+}
+_HUB_VERDICTS = {
+    AllowedType.ALLOWED: Verdict.ACCEPTED,
+    AllowedType.BLOCKED: Verdict.BLOCKED,
+    AllowedType.EXPIRED: Verdict.EXPIRED,
+    AllowedType.NO_CREDIT: Verdict.NO_CREDIT,
+    AllowedType.NOT_ALLOWED: Verdict.INVALID,
+}
+_CONTRACT_STANDS = frozenset({Verdict.ACCEPTED, Verdict.CONCURRENT_TX, Verdict.NO_CREDIT, Verdict.NOT_AT_THIS_LOCATION})
+
+
+def wants_hub(question: Question) -> bool:
+    """Whether the truth table asks the hub for this question, so that it is asked only when its answer counts."""
+    if question.contract is not None and not question.contract.accepted:
+        return False
+    if question.earlier is not None:
+        return False
+    listed = question.listed
+    if listed is None or listed.whitelist in (WhitelistType.NEVER, WhitelistType.ALLOWED_OFFLINE):
+        return True
+    return listed.whitelist is WhitelistType.ALLOWED and not listed.valid
+
+
+def decide_authorize(question: Question, policy: SitePolicy) -> Outcome:
+    """The outcome for `question` under `policy`. Total: every combination has an answer, and no doubt is an accept."""
+    contract = question.contract
+    if contract is not None and not contract.accepted:
+        return _chain_refused(contract)
+    if contract is None and question.earlier is not None:
+        return _carried_over(question.earlier)
+    verdict, reason, basis, method = _token_verdict(question, policy)
+    status: CertificateStatus | None = None
+    if contract is not None:
+        stands = verdict in _CONTRACT_STANDS
+        status = CertificateStatus.ACCEPTED if stands else CertificateStatus.CONTRACT_CANCELLED
+    token = question.listed or (question.answer.token if question.answer else None)
+    return Outcome(
+        verdict=verdict,
+        reason=reason,
+        basis=basis,
+        auth_method=method,
+        certificate_status=status,
+        contract_id=contract.emaid if contract is not None else token.contract_id if token else None,
+        group_id=token.group_id if token else None,
+        authorization_reference=question.answer.authorization_reference if question.answer else None,
+    )
+
+
+def _chain_refused(contract: ContractEvidence) -> Outcome:
+    verdict, status = _CHAIN_ANSWERS.get(contract.code, (Verdict.INVALID, CertificateStatus.CERT_CHAIN_ERROR))
+    return Outcome(
+        verdict=verdict,
+        reason=contract.code,
+        basis=Basis.CONTRACT_CHAIN,
+        auth_method=AuthMethod.WHITELIST,
+        certificate_status=status,
+        contract_id=contract.emaid,
+    )
+
+
+def _carried_over(earlier: Decision) -> Outcome:
+    return Outcome(
+        verdict=earlier.verdict,
+        reason=earlier.reason,
+        basis=Basis.EARLIER_DECISION,
+        auth_method=earlier.auth_method,
+        contract_id=earlier.contract_id,
+        group_id=earlier.group_id,
+        authorization_reference=earlier.authorization_reference,
+    )
+
+
+def _token_verdict(question: Question, policy: SitePolicy) -> tuple[Verdict, str, Basis, AuthMethod]:
+    listed, answer = question.listed, question.answer
+    if answer is not None and wants_hub(question):
+        return _hub_verdict(answer)
+    if listed is None:
+        return _unlisted_verdict(question, policy)
+    if listed.whitelist is WhitelistType.NEVER:
+        return Verdict.UNKNOWN, "hub-must-be-asked", Basis.WHITELIST, AuthMethod.WHITELIST
+    if not listed.valid:
+        return Verdict.BLOCKED, "token-blocked", Basis.WHITELIST, AuthMethod.WHITELIST
+    return Verdict.ACCEPTED, "token-listed", Basis.WHITELIST, AuthMethod.WHITELIST
+
+
+def _hub_verdict(answer: AuthorizationInfo) -> tuple[Verdict, str, Basis, AuthMethod]:
+    if answer.token is None and answer.allowed is not AllowedType.ALLOWED:
+        return Verdict.UNKNOWN, "token-unknown", Basis.HUB, AuthMethod.AUTH_REQUEST
+    verdict = _HUB_VERDICTS[answer.allowed]
+    reason = "hub-" + answer.allowed.value.lower().replace("_", "-")
+    return verdict, reason, Basis.HUB, AuthMethod.AUTH_REQUEST
+
+
+def _unlisted_verdict(question: Question, policy: SitePolicy) -> tuple[Verdict, str, Basis, AuthMethod]:
+    if question.contract is not None:
+        if policy.contract_offline is Choice.ACCEPT:
+            return Verdict.ACCEPTED, "contract-verified", Basis.CONTRACT_CHAIN, AuthMethod.WHITELIST
+        return Verdict.UNKNOWN, "contract-unknown-offline", Basis.SITE_POLICY, AuthMethod.WHITELIST
+    if policy.unknown_token_offline is Choice.ACCEPT:
+        return Verdict.ACCEPTED, "unknown-token-allowed", Basis.SITE_POLICY, AuthMethod.WHITELIST
+    return Verdict.UNKNOWN, "token-unknown-offline", Basis.SITE_POLICY, AuthMethod.WHITELIST

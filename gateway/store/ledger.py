@@ -1,0 +1,196 @@
+"""The ledger: the chain of evidence, the outbox and what the gateway must remember about chargers and sessions.
+
+Rules
+1. Everything a charger's transaction message causes is written in one piece of work: record, session and reply.
+   A crash before the commit: the charger repeats the message. After it: the repeat finds the stored reply.
+2. `seq` is given here from the last record and never reused; the last record is never deleted.
+3. A message is recognised by what it says (`wire.ocpp.transaction.content_key`) within its session, not by its wire id.
+4. A 1.6 transactionId is the session's number: positive, below 2^31, never given twice, durable before it is answered.
+   Numbers of a fresh store start at a figure made from the time, so a lost store does not give old ids again.
+5. The position the hub acknowledged is a cursor; it lags harmlessly and never leads.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from gateway.clock import Moment
+from gateway.errors import StoreError
+from gateway.store.database import open_reader, open_writer
+from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, Value, chain_hash, encode
+
+MIGRATIONS = (
+    """
+    CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), gateway_id TEXT NOT NULL, epoch TEXT NOT NULL);
+    CREATE TABLE records (
+        seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, at TEXT NOT NULL, boot_id TEXT NOT NULL,
+        mono_ns INTEGER NOT NULL, clock TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL);
+    CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), acked_seq INTEGER NOT NULL);
+    INSERT INTO position VALUES (1, 0);
+    CREATE TABLE chargers (
+        charger_id TEXT PRIMARY KEY COLLATE NOCASE, ocpp TEXT NOT NULL, vendor TEXT NOT NULL, model TEXT NOT NULL,
+        boot_at TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE sessions (
+        session_no INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL UNIQUE,
+        charger_id TEXT NOT NULL COLLATE NOCASE, transaction_id TEXT NOT NULL, evse_id INTEGER NOT NULL,
+        id_tag TEXT, start_key BLOB, started_at TEXT NOT NULL, ended_at TEXT,
+        UNIQUE (charger_id, transaction_id));
+    CREATE INDEX sessions_by_start ON sessions (charger_id, start_key) WHERE start_key IS NOT NULL;
+    CREATE TABLE seen (
+        bucket INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, reply TEXT NOT NULL,
+        PRIMARY KEY (bucket, key)) WITHOUT ROWID;
+    CREATE TABLE decisions (
+        charger_id TEXT NOT NULL COLLATE NOCASE, token TEXT NOT NULL COLLATE NOCASE, body TEXT NOT NULL,
+        PRIMARY KEY (charger_id, token)) WITHOUT ROWID;
+    CREATE TABLE quarantine (seq INTEGER PRIMARY KEY, charger_id TEXT NOT NULL, reason TEXT NOT NULL);
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the chain: sequence number 0 and the genesis hash when nothing is stored."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose chain this store holds."""
+
+    gateway_id: str
+    epoch: str
+
+
+def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite3.Connection:
+    """The read-write connection to the ledger; a fresh one takes `epoch` as its name for this life of the store.
+
+    Raises:
+        StoreError: unusable, or it belongs to another gateway.
+    """
+    connection = open_writer(path, MIGRATIONS)
+    held = connection.execute("SELECT gateway_id FROM identity").fetchone()
+    if held is None:
+        minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("INSERT INTO identity VALUES (1, ?, ?)", (gateway_id, epoch))
+            first = min(max(minutes, 0) * 100, 2**30)
+            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('sessions', ?)", (first,))
+    elif held[0] != gateway_id:
+        connection.close()
+        message = f"{path} belongs to gateway {held[0]!r}, the configuration says {gateway_id!r}; use another state_dir"
+        raise StoreError(message)
+    return connection
+
+
+def open_ledger_reader(path: Path) -> sqlite3.Connection:
+    """A read-only connection to an existing ledger. Raises StoreError."""
+    connection = open_reader(path)
+    if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'identity'").fetchone()[0] == 0:
+        raise StoreError(f"{path}: not a gateway's ledger")
+    return connection
+
+
+def identity(connection: sqlite3.Connection) -> Identity:
+    """Whose chain this is."""
+    row = connection.execute("SELECT gateway_id, epoch FROM identity").fetchone()
+    return Identity(gateway_id=row[0], epoch=row[1])
+
+
+def head(connection: sqlite3.Connection) -> Head:
+    """The end of the chain."""
+    row = connection.execute("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1").fetchone()
+    return Head(0, GENESIS_HASH) if row is None else Head(row[0], row[1])
+
+
+def hash_at(connection: sqlite3.Connection, seq: int) -> str | None:
+    """The hash of record `seq`; the genesis hash for 0; None when it is not held."""
+    if seq == 0:
+        return GENESIS_HASH
+    row = connection.execute("SELECT hash FROM records WHERE seq = ?", (seq,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def append(connection: sqlite3.Connection, owner: Identity, kind: RecordKind, body: Value, now: Moment) -> int:
+    """The sequence number of a new record that holds `body`. To be called inside a transaction."""
+    last = head(connection)
+    text = encode(body).decode()
+    record = Record(
+        seq=last.seq + 1,
+        kind=kind,
+        at=now.at,
+        boot_id=now.boot_id,
+        mono_ns=now.mono_ns,
+        clock=now.clock,
+        body=text,
+        hash="",
+    )
+    connection.execute(
+        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.seq,
+            kind.value,
+            now.at.isoformat(timespec="microseconds"),
+            now.boot_id,
+            now.mono_ns,
+            now.clock.value,
+            text,
+            chain_hash(owner.gateway_id, owner.epoch, last.hash, record),
+        ),
+    )
+    return record.seq
+
+
+def read_records(connection: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> list[Record]:
+    """Consecutive records after sequence number `after`: at most `limit`, at most `max_bytes` of bodies, at least one
+    if there is any."""
+    records: list[Record] = []
+    size = 0
+    for record in _select(connection, after, limit):
+        size += len(record.body)
+        if records and size > max_bytes:
+            break
+        records.append(record)
+    return records
+
+
+def all_records(connection: sqlite3.Connection) -> Iterator[Record]:
+    """Every record in order, read in pages so that no read transaction stands long."""
+    after = 0
+    while page := list(_select(connection, after, 1000)):
+        yield from page
+        after = page[-1].seq
+
+
+def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[Record]:
+    rows = connection.execute(
+        "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
+        (after, limit),
+    ).fetchall()
+    for seq, kind, at, boot_id, mono_ns, clock, body, hash_ in rows:
+        yield Record(
+            seq=seq,
+            kind=RecordKind(kind),
+            at=datetime.fromisoformat(at),
+            boot_id=boot_id,
+            mono_ns=mono_ns,
+            clock=ClockState(clock),
+            body=body,
+            hash=hash_,
+        )
+
+
+def acked_seq(connection: sqlite3.Connection) -> int:
+    """Up to where the hub has acknowledged, as far as this store knows."""
+    return int(connection.execute("SELECT acked_seq FROM position").fetchone()[0])
+
+
+def move_position(connection: sqlite3.Connection, acked: int) -> None:
+    """Note the hub's position; it may also go back, when the hub was restored from a backup."""
+    connection.execute("UPDATE position SET acked_seq = ?", (acked,))

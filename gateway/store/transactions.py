@@ -1,0 +1,205 @@
+"""Storing a charger's transaction message: recognised if it came before, otherwise written with all it causes.
+
+Everything here runs inside the writer's transaction (see `gateway.store.ledger`, rule 1), except the reading functions.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.clock import Moment
+from gateway.store.ledger import Identity, append
+from wire.ids import session_id
+from wire.ocpp.transaction import TransactionMessage, content_key
+from wire.records import Decision, RecordKind, TransactionEntry, TransactionEvent, decode, encode
+
+_UNKNOWN_IN_16 = "-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A transaction message as it came. `message` is None when its payload cannot be read; `quarantine` says why."""
+
+    charger_id: str
+    ocpp: str
+    action: str
+    message_id: str
+    payload: bytes
+    frame: str
+    now: Moment
+    message: TransactionMessage | None = None
+    quarantine: str | None = None
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session as the ledger knows it."""
+
+    session_no: int
+    session_id: str
+    transaction_id: str
+
+
+def stored_reply(connection: sqlite3.Connection, arrival: Arrival) -> str | None:
+    """The reply that was given when the same message came before, as JSON text; None when it is new."""
+    key = content_key(arrival.action, arrival.payload)
+    session = _find_session(connection, arrival, key)
+    return _seen(connection, _bucket(arrival, session), key)
+
+
+def store_message(
+    connection: sqlite3.Connection, owner: Identity, arrival: Arrival, reply_for: Callable[[str | None], bytes]
+) -> str:
+    """The reply to send, as JSON text: the first one for a repeated message, otherwise `reply_for(transaction_id)`,
+    stored together with the record, the session and the decision."""
+    key = content_key(arrival.action, arrival.payload)
+    session = _find_session(connection, arrival, key)
+    bucket = _bucket(arrival, session)
+    known = _seen(connection, bucket, key)
+    if known is not None:
+        return known
+    if session is None and arrival.message is not None and _opens_session(arrival.message):
+        session = _open_session(connection, owner, arrival, arrival.message, key)
+        bucket = _bucket(arrival, session)
+    if session is not None and arrival.message is not None:
+        _advance_session(connection, session, arrival.message)
+    reply = reply_for(session.transaction_id if session else None).decode()
+    entry = TransactionEntry(
+        charger_id=arrival.charger_id,
+        ocpp=arrival.ocpp,
+        action=arrival.action,
+        message_id=arrival.message_id,
+        frame=arrival.frame,
+        event=arrival.message.event if arrival.message else TransactionEvent.UNREADABLE,
+        reply=reply,
+        session_id=session.session_id if session else None,
+        transaction_id=session.transaction_id if session else None,
+        decision=arrival.decision,
+        quarantine=arrival.quarantine,
+    )
+    seq = append(connection, owner, RecordKind.TRANSACTION, entry, arrival.now)
+    connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (bucket, key, seq, reply))
+    if arrival.decision is not None:
+        remember_decision(connection, arrival.decision)
+    if arrival.quarantine is not None:
+        row = (seq, arrival.charger_id, arrival.quarantine)
+        connection.execute("INSERT INTO quarantine VALUES (?, ?, ?)", row)
+    return reply
+
+
+def remember_decision(connection: sqlite3.Connection, decision: Decision) -> None:
+    """Keep the latest decision for a token at a charger, so that its transaction can rest on it after a restart too."""
+    connection.execute(
+        "INSERT INTO decisions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
+        (decision.charger_id, token_key(decision.token.uid), encode(decision).decode()),
+    )
+
+
+def latest_decision(connection: sqlite3.Connection, charger_id: str, uid: str) -> Decision | None:
+    """The latest decision for the token at the charger, whatever its age and verdict."""
+    row = connection.execute(
+        "SELECT body FROM decisions WHERE charger_id = ? AND token = ?", (charger_id, token_key(uid))
+    ).fetchone()
+    return None if row is None else decode(Decision, row[0], "stored decision")
+
+
+def token_key(uid: str) -> str:
+    """How a token is compared: case folded (OCPP and OCPI tokens are case-insensitive), an eMAID's hyphens dropped."""
+    return uid.replace("-", "").casefold()
+
+
+def _opens_session(message: TransactionMessage) -> bool:
+    """Whether a message of an unknown session makes one. A 2.0.1 session may first be seen by any of its events, and an
+    orphan 1.6 StopTransaction is money too; values outside a transaction belong to no session."""
+    return message.event is not TransactionEvent.METER_VALUES or message.transaction_id is not None
+
+
+def _bucket(arrival: Arrival, session: StoredSession | None) -> int:
+    """Where the content key is looked up: in its session, or for messages without one in the day they speak of, so that
+    the index grows in order."""
+    if session is not None:
+        return session.session_no
+    at = arrival.message.at if arrival.message else None
+    return -at.toordinal() if at else 0
+
+
+def _seen(connection: sqlite3.Connection, bucket: int, key: bytes) -> str | None:
+    row = connection.execute("SELECT reply FROM seen WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
+    return None if row is None else str(row[0])
+
+
+_COLUMNS = "session_no, session_id, transaction_id"
+
+
+def _find_session(connection: sqlite3.Connection, arrival: Arrival, key: bytes) -> StoredSession | None:
+    message, charger = arrival.message, arrival.charger_id
+    if message is None:
+        return None
+    if arrival.action == "StartTransaction":
+        return _one(connection, "charger_id = ? AND start_key = ?", (charger, key))
+    if message.transaction_id is None:
+        return None
+    if arrival.ocpp == "1.6" and message.transaction_id == _UNKNOWN_IN_16:
+        return _find_unanswered(connection, charger, message)
+    return _one(connection, "charger_id = ? AND transaction_id = ?", (charger, message.transaction_id))
+
+
+def _find_unanswered(connection: sqlite3.Connection, charger: str, message: TransactionMessage) -> StoredSession | None:
+    """The session a 1.6 message means that carries -1 because StartTransaction.conf never came (errata 3.18): the
+    latest one of this charger that started before the message and, when a tag is named, with that tag."""
+    where = "charger_id = ? AND started_at <= ? AND start_key IS NOT NULL"
+    values: tuple[str, ...] = (charger, message.at.isoformat())
+    if message.token is not None:
+        where, values = where + " AND id_tag = ? COLLATE NOCASE", (*values, message.token.uid)
+    return _one(connection, where, values)
+
+
+def _one(connection: sqlite3.Connection, where: str, values: tuple[object, ...]) -> StoredSession | None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM sessions WHERE {where} ORDER BY session_no DESC LIMIT 1", values
+    ).fetchone()
+    return None if row is None else StoredSession(*row)
+
+
+def _open_session(
+    connection: sqlite3.Connection, owner: Identity, arrival: Arrival, message: TransactionMessage, key: bytes
+) -> StoredSession:
+    given_here = arrival.action == "StartTransaction"
+    # Until its number is known a session needs some unique text; an orphan "-1" keeps it.
+    provisional = f"?{key.hex()}"
+    named = message.transaction_id if message.transaction_id != _UNKNOWN_IN_16 else None
+    number = connection.execute(
+        "INSERT INTO sessions (session_id, charger_id, transaction_id, evse_id, id_tag, start_key, started_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            provisional + arrival.charger_id,
+            arrival.charger_id,
+            named or provisional,
+            message.evse_id,
+            message.token.uid if message.token else None,
+            key if given_here else None,
+            message.at.isoformat(),
+        ),
+    ).lastrowid
+    transaction = named or str(number)
+    name = session_id(owner.gateway_id, arrival.charger_id, transaction)
+    connection.execute(
+        "UPDATE sessions SET session_id = ?, transaction_id = ? WHERE session_no = ?", (name, transaction, number)
+    )
+    return StoredSession(int(number or 0), name, transaction)
+
+
+def _advance_session(connection: sqlite3.Connection, session: StoredSession, message: TransactionMessage) -> None:
+    if message.evse_id:
+        connection.execute(
+            "UPDATE sessions SET evse_id = ? WHERE session_no = ? AND evse_id = 0",
+            (message.evse_id, session.session_no),
+        )
+    if message.event is TransactionEvent.ENDED:
+        connection.execute(
+            "UPDATE sessions SET ended_at = ? WHERE session_no = ? AND ended_at IS NULL",
+            (message.at.isoformat(), session.session_no),
+        )
