@@ -1,0 +1,109 @@
+"""What can go wrong while deciding who may be trusted.
+
+PKIError                       anything below; carries a stable kebab-case `code`, the `clause` and the `index`
+ +- MalformedCertificate       bytes that are not a usable certificate or PEM chain; nothing was judged
+ +- ChainRejected              a readable chain that breaks a rule; carries every finding
+ +- NoEvidence                 a sound chain whose revocation state was demanded and is unknown or stale
+ +- IdentifierError            a text that is not the identifier it should be (EMAID, EVSEID)
+ +- UnknownProfile             a profile name that the table does not have; lists the known names
+ +- TrustError                 an anchor or a CRL that cannot be used as evidence
+ +- IssueError                 a request that the authority refuses to sign
+ +- DeclarationError           a lab declaration with an unknown key or an impossible value
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """What a finding did to the verdict."""
+
+    REFUSED = "refused"
+    TOLERATED = "tolerated"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One departure from the profile. `index` counts the presented chain from 0 (leaf); None: no single certificate."""
+
+    code: str
+    severity: Severity
+    clause: str | None
+    index: int | None
+    message: str
+
+
+class PKIError(Exception):
+    """Raised when trust cannot be given. `code` is for machines, `str(error)` names what and where for people.
+
+    `clause` is the requirement that is broken (None where no single one is), `index` the certificate's position in the
+    presented chain, 0 the leaf.
+    """
+
+    def __init__(self, code: str, message: str, *, clause: str | None = None, index: int | None = None) -> None:
+        super().__init__(message)
+        self.code, self.clause, self.index = code, clause, index
+
+
+class MalformedCertificate(PKIError):
+    """Raised when bytes are no certificate that could be judged."""
+
+
+class ChainRejected(PKIError):
+    """Raised when a readable chain breaks a rule. `findings` ends with the one that refused it.
+
+    `emaid` is the leaf's normalised EMAID once the subject was read (step 10), for the audit log only.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        findings: tuple[Finding, ...] = (),
+        emaid: str | None = None,
+        clause: str | None = None,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(code, message, clause=clause, index=index)
+        self.findings, self.emaid = findings, emaid
+
+
+class NoEvidence(PKIError):
+    """Raised when revocation evidence was demanded and `revocation` is "unknown" or "stale"; all else was sound."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        revocation: str,
+        findings: tuple[Finding, ...] = (),
+        emaid: str | None = None,
+        clause: str | None = None,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(code, message, clause=clause, index=index)
+        self.revocation, self.findings, self.emaid = revocation, findings, emaid
+
+
+class IdentifierError(PKIError):
+    """Raised when a text is not the identifier it should be."""
+
+
+class UnknownProfile(PKIError):
+    """Raised for a profile name that the table does not have."""
+
+
+class TrustError(PKIError):
+    """Raised when an anchor or a CRL cannot be used as evidence."""
+
+
+class IssueError(PKIError):
+    """Raised when the authority refuses to sign."""
+
+
+class DeclarationError(PKIError):
+    """Raised when a lab declaration cannot be read or cannot be built."""

@@ -1,0 +1,62 @@
+"""Anchors by role: the only source of trust.
+
+Nothing that arrives in a message becomes an anchor. Several anchors with one name are normal (a V2G root CA may have
+ten valid roots, V2G2-878; renewals), so a name finds all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from pki.certificate import Certificate, parse_certificate
+from pki.errors import MalformedCertificate, TrustError
+from pki.profiles import AnchorRole as AnchorRole
+
+
+class TrustStore:
+    """An immutable set of anchors for each role. Whether an anchor fits a profile is judged when a path reaches it."""
+
+    __slots__ = ("_anchors", "_by_name")
+
+    def __init__(self, anchors: Mapping[AnchorRole, Iterable[Certificate]]) -> None:
+        held = {role: tuple(dict.fromkeys(anchors.get(role, ()))) for role in AnchorRole}
+        self._anchors: Mapping[AnchorRole, tuple[Certificate, ...]] = MappingProxyType(held)
+        by_name: dict[tuple[AnchorRole, bytes], tuple[Certificate, ...]] = {}
+        for role, certificates in held.items():
+            for certificate in certificates:
+                key = (role, certificate.subject_der)
+                by_name[key] = (*by_name.get(key, ()), certificate)
+        self._by_name: Mapping[tuple[AnchorRole, bytes], tuple[Certificate, ...]] = MappingProxyType(by_name)
+
+    @classmethod
+    def from_der(cls, anchors: Mapping[AnchorRole, Iterable[bytes]]) -> TrustStore:
+        """The store of these roots, DER by role; a certificate given twice is held once.
+
+        Raises:
+            TrustError: "anchor-malformed"; names the role and the position.
+        """
+        return cls({role: [_parse(role, at, der) for at, der in enumerate(held)] for role, held in anchors.items()})
+
+    def anchors(self, role: AnchorRole) -> tuple[Certificate, ...]:
+        """Every anchor of one role, in the order they were given."""
+        return self._anchors[role]
+
+    def named(self, role: AnchorRole, subject_der: bytes) -> tuple[Certificate, ...]:
+        """The anchors of one role whose subject is exactly these bytes."""
+        return self._by_name.get((role, subject_der), ())
+
+    def roles_naming(self, subject_der: bytes) -> tuple[AnchorRole, ...]:
+        """The roles that hold an anchor of that name."""
+        return tuple(role for role in AnchorRole if (role, subject_der) in self._by_name)
+
+    def roles_holding(self, certificate: Certificate) -> tuple[AnchorRole, ...]:
+        """The roles that hold exactly this certificate."""
+        return tuple(role for role in AnchorRole if certificate in self.named(role, certificate.subject_der))
+
+
+def _parse(role: AnchorRole, at: int, der: bytes) -> Certificate:
+    try:
+        return parse_certificate(der)
+    except MalformedCertificate as error:
+        raise TrustError("anchor-malformed", f"{role.value} anchor {at}: {error}", index=at) from error
