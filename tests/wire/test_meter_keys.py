@@ -6,7 +6,7 @@ import base64
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from wire.meter.keys import MAX_KEY_BYTES, encode_public_key_oca, parse_public_key, public_key_of
 from wire.meter.ocmf import MeterRecordError
@@ -78,8 +78,8 @@ def explicit_parameters() -> bytes:
 
     def tlv(tag: int, *parts: bytes) -> bytes:
         body = b"".join(parts)
-        size = bytes([len(body)]) if len(body) < 128 else bytes([0x82, *len(body).to_bytes(2)])
-        return bytes([tag]) + size + body
+        length = len(body).to_bytes((len(body).bit_length() + 7) // 8)
+        return bytes([tag, len(body)] if len(body) < 128 else [tag, 0x80 | len(length), *length]) + body
 
     def integer(value: int) -> bytes:
         return tlv(2, value.to_bytes((value.bit_length() + 8) // 8))
@@ -143,3 +143,9 @@ def test_what_is_no_key_on_a_named_curve_is_a_bad_key(what: str) -> None:
     with pytest.raises(MeterRecordError) as caught:
         parse_public_key(BAD[what])
     assert caught.value.code == "bad-key"
+
+
+def test_explicit_parameters_are_refused_although_the_curve_is_the_right_one() -> None:
+    assert isinstance(load_der_public_key(explicit_parameters()), ec.EllipticCurvePublicKey)
+    with pytest.raises(MeterRecordError, match="named curve"):
+        parse_public_key(explicit_parameters())

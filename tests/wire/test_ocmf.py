@@ -139,6 +139,7 @@ def test_a_separator_and_letters_beyond_ascii_inside_the_identification_survive(
     [
         ({"readings": (ReadingDraft(at=AT, value=Decimal("NaN"), unit="kWh"),)}, "bad-draft"),
         ({"readings": (ReadingDraft(at=AT, value=Decimal("Infinity"), unit="kWh"),)}, "bad-draft"),
+        ({"readings": (ReadingDraft(at=AT, value=Decimal("1E+61"), unit="kWh"),)}, "bad-draft"),
         ({"readings": (ReadingDraft(at=AT.replace(tzinfo=None), value=Decimal(1), unit="kWh"),)}, "bad-draft"),
     ],
 )

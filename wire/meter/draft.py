@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from wire.errors import MeterRecordError
+from wire.meter.json_text import parse_number
 from wire.meter.record import CurrentType, MeterClock, MeterStatus, Pagination, ReadingReason
 
 
@@ -69,7 +70,7 @@ def sign_ocmf(payload: OCMFPayload, key: ec.EllipticCurvePrivateKey) -> bytes:
     Deterministic (RFC 6979): the same payload and key give the same bytes. About 60 us.
 
     Raises:
-        MeterRecordError: `bad-draft` for a naive time or a value that is no number; `unsupported-curve`.
+        MeterRecordError: `bad-draft` for a naive time or a value that `parse_ocmf` would refuse; `unsupported-curve`.
 
     Source: OCMF 1.4.1, tables 1 to 8.
     """
@@ -119,8 +120,8 @@ def _reading_members(reading: ReadingDraft, number: int) -> list[str]:
     times = {} if reading.at is None else {"TM": _time_text(reading.at, reading.clock, where)}
     value = []
     if reading.value is not None:
-        if not reading.value.is_finite():
-            raise MeterRecordError("bad-draft", f"{where}/RV", "expected a finite number")
+        if parse_number(str(reading.value)) is None:
+            raise MeterRecordError("bad-draft", f"{where}/RV", f"no meter reads {reading.value}")
         value = [f'"RV":{reading.value}']
     return [
         *_members({**times, "TX": reading.reason}),

@@ -120,6 +120,8 @@ def _composite(encoding: str, key: str) -> bytes:
 
 def _base64(text: str) -> bytes:
     bare = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    if not bare:
+        raise _bad("empty")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except binascii.Error as error:

@@ -70,16 +70,15 @@ def judge_session(begin: RecordVerdict, end: RecordVerdict) -> tuple[SessionFind
 def session_energy_wh(begin: RecordVerdict, end: RecordVerdict) -> Decimal | None:
     """The exact energy in Wh between the begin and the end register; says nothing about trust.
 
-    None unless both records are readable, hold exactly one begin and one end between them, name the same meter, gateway
-    and register, carry Wh or kWh, and the register does not fall.
+    None unless both records are readable, hold exactly one begin and after it one end between them, name the same
+    meter, gateway and register, carry Wh or kWh, and the register does not fall. Never negative.
     """
     if begin.record is None or end.record is None:
         return None
     pair = _pair(begin.record, end.record)
+    against = (*_identity(pair), *_shape(pair), *_register(pair))
     bounds = pair.bounds
-    if bounds is None or any(_identity(pair)):
-        return None
-    if any(finding.severity is not Severity.NOTE for finding in _register(pair)):
+    if bounds is None or any(finding.severity is not Severity.NOTE for finding in against):
         return None
     first, last = bounds[0].energy_wh, bounds[1].energy_wh
     return None if first is None or last is None else EXACT.subtract(last, first)

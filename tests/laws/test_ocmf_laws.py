@@ -1,0 +1,248 @@
+"""Laws of the meter records: what is signed verifies, what is changed does not, and no bytes do harm."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wire.meter.carrier import EncodingMethod, unwrap
+from wire.meter.judge import SignatureVerdict, judge_record, judge_session, session_energy_wh
+from wire.meter.keys import encode_public_key_oca, parse_public_key, public_key_of
+from wire.meter.ocmf import MeterRecordError, OCMFPayload, ReadingDraft, parse_ocmf, sign_ocmf
+from wire.meter.record import CurrentType, MeterClock, MeterStatus, Pagination, PaginationContext, ReadingReason
+
+PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
+KEY = public_key_of(PRIVATE.public_key())
+OTHER = public_key_of(ec.derive_private_key(0xBEEF, ec.SECP256R1()).public_key())
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+values = st.decimals(min_value=-(10**12), max_value=10**12, places=4) | st.sampled_from(
+    [Decimal("0.000"), Decimal("1E+9"), Decimal("1.2300E-5"), Decimal("-0")]
+)
+zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+instants = st.builds(
+    lambda seconds, micros, zone: (
+        datetime(1970, 1, 2, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=micros)
+    ).astimezone(zone),
+    st.integers(0, 5_000_000_000),
+    st.integers(0, 999_999),
+    zones,
+)
+readings = st.builds(
+    ReadingDraft,
+    at=instants,
+    clock=st.sampled_from(MeterClock),
+    reason=st.sampled_from(ReadingReason),
+    value=values,
+    register=texts,
+    unit=st.sampled_from(["kWh", "Wh"]),
+    current=st.none() | st.sampled_from(CurrentType),
+    error_flags=st.none() | st.sampled_from(["", "E", "t", "Et"]),
+    status=st.sampled_from(MeterStatus),
+)
+payloads = st.builds(
+    OCMFPayload,
+    pagination=st.builds(Pagination, context=st.just(PaginationContext.TRANSACTION), number=st.integers(0, 10**19)),
+    readings=st.lists(readings, min_size=1, max_size=4).map(tuple),
+    meter_serial=st.none() | texts,
+    gateway_serial=texts,
+    id_assigned=st.booleans(),
+    id_type=st.sampled_from(["NONE", "EMAID"]),
+    id_data=st.none() | texts,
+    charge_point_id=st.none() | texts,
+)
+
+
+@given(payloads)
+@settings(max_examples=100, deadline=None)
+def test_what_is_signed_verifies_and_reads_back(payload: OCMFPayload) -> None:
+    raw = sign_ocmf(payload, PRIVATE)
+    assert judge_record(raw, KEY, None).is_trusted
+    assert judge_record(raw, OTHER, None).signature is SignatureVerdict.INVALID
+    record = parse_ocmf(raw)
+    assert (record.meter_serial, record.gateway_serial) == (payload.meter_serial, payload.gateway_serial)
+    assert (record.user.data, record.charge_point_id) == (payload.id_data, payload.charge_point_id)
+    assert record.pagination == payload.pagination
+    for read, written in zip(record.readings, payload.readings, strict=True):
+        assert str(read.value) == str(written.value)
+        assert written.at is not None
+        cut = written.at.replace(microsecond=written.at.microsecond // 1000 * 1000)
+        assert (read.at, read.clock, read.reason) == (cut, written.clock, written.reason)
+        assert (read.register, read.unit, read.status) == (written.register, written.unit, written.status)
+
+
+PLAIN = sign_ocmf(
+    OCMFPayload(
+        pagination=Pagination(context=PaginationContext.TRANSACTION, number=4),
+        meter_serial="MS-1",
+        id_assigned=True,
+        id_type="EMAID",
+        id_data="DE8AAC12345678",
+        readings=(
+            ReadingDraft(
+                at=datetime(2026, 11, 23, 8, tzinfo=UTC),
+                reason=ReadingReason.BEGIN,
+                value=Decimal("10.000"),
+                register="01-00:B2.08.00*FF",
+                unit="kWh",
+            ),
+        ),
+    ),
+    PRIVATE,
+)
+SIGNED_FROM, SIGNED_TO = 5, 5 + len(parse_ocmf(PLAIN).payload_bytes)
+
+
+@given(st.integers(SIGNED_FROM, SIGNED_TO - 1), st.integers(1, 255))
+@settings(max_examples=200, deadline=None)
+def test_no_changed_byte_of_the_payload_verifies(position: int, flip: int) -> None:
+    changed = PLAIN[:position] + bytes([PLAIN[position] ^ flip]) + PLAIN[position + 1 :]
+    assert judge_record(changed, KEY, KEY).signature is not SignatureVerdict.VALID
+
+
+@given(st.integers(SIGNED_FROM, SIGNED_TO), st.binary(min_size=1, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_no_added_byte_in_the_payload_verifies(position: int, added: bytes) -> None:
+    assert judge_record(PLAIN[:position] + added + PLAIN[position:], KEY, KEY).signature is not SignatureVerdict.VALID
+
+
+@given(st.integers(SIGNED_FROM, SIGNED_TO - 1), st.integers(1, 4))
+@settings(max_examples=100, deadline=None)
+def test_no_removed_byte_of_the_payload_verifies(position: int, count: int) -> None:
+    shorter = PLAIN[:position] + PLAIN[min(position + count, SIGNED_TO) :]
+    assert judge_record(shorter, KEY, KEY).signature is not SignatureVerdict.VALID
+
+
+payload_keys = st.sampled_from(
+    ["FV", "GI", "PG", "MS", "GS", "IS", "IL", "IF", "IT", "ID", "TT", "CT", "CI", "SA", "RD", "U"]
+)
+reading_keys = st.sampled_from(["TM", "TX", "RV", "RI", "RU", "RT", "ST", "EF"])
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+json_values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(payload_keys | reading_keys, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def record_text(payload: object, signature: object) -> bytes:
+    return f"OCMF|{json.dumps(payload)}|{json.dumps(signature)}".encode()
+
+
+readable = st.builds(
+    lambda fields, found: record_text({**fields, "RD": found}, {"SD": "3006020101020101"}),
+    st.dictionaries(payload_keys, scalars | st.lists(scalars, max_size=3), max_size=6),
+    st.lists(st.dictionaries(reading_keys, scalars, max_size=6), min_size=1, max_size=3),
+)
+overwritten = st.builds(
+    lambda at, data: PLAIN[:at] + data + PLAIN[at + len(data) :],
+    st.integers(0, len(PLAIN)),
+    st.binary(min_size=1, max_size=12),
+)
+hostile = st.one_of(
+    st.binary(max_size=300),
+    st.builds(lambda first, second: b"OCMF|" + first + b"|" + second, st.binary(max_size=99), st.binary(max_size=99)),
+    st.builds(record_text, json_values, json_values),
+    readable,
+    overwritten,
+    st.integers(0, len(PLAIN)).map(lambda cut: PLAIN[:cut]),
+)
+
+
+@given(hostile)
+@settings(max_examples=200, deadline=None)
+def test_reading_raises_nothing_but_a_meter_record_error(raw: bytes) -> None:
+    try:
+        record = parse_ocmf(raw)
+    except MeterRecordError:
+        return
+    assert raw.startswith(b"OCMF|" + record.payload_bytes + b"|")
+    assert record.readings
+
+
+@given(hostile, hostile)
+@settings(max_examples=200, deadline=None)
+def test_judging_never_raises_and_never_trusts_what_was_not_signed(first: bytes, second: bytes) -> None:
+    begin, end = judge_record(first, KEY, OTHER), judge_record(second, KEY, None)
+    for raw, verdict in ((first, begin), (second, end)):
+        assert (verdict.record is None) == (verdict.signature is SignatureVerdict.UNDECODABLE)
+        if verdict.signature is SignatureVerdict.VALID:
+            assert raw[SIGNED_FROM : SIGNED_TO + 1] == PLAIN[SIGNED_FROM : SIGNED_TO + 1]
+    for finding in judge_session(begin, end):
+        assert finding.message.encode()
+    energy = session_energy_wh(begin, end)
+    assert energy is None or energy >= 0
+
+
+@given(hostile | st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_unwrapping_never_raises_and_keeps_what_it_does_not_know(raw: bytes | str) -> None:
+    unwrapped = unwrap(raw)
+    if unwrapped.encoding_method is EncodingMethod.UNKNOWN:
+        assert unwrapped.payload == (raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw)
+    else:
+        assert unwrapped.payload.startswith(b"OCMF|")
+
+
+wrappings = st.lists(
+    st.sampled_from([base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes, lambda data: data.hex().encode()]),
+    max_size=4,
+)
+
+
+@given(st.binary(max_size=80).map(lambda data: b"OCMF|" + data.strip() + b"|"), wrappings)
+@settings(max_examples=200, deadline=None)
+def test_up_to_four_wrappings_come_off_without_a_trace(record: bytes, wraps: list[object]) -> None:
+    carried = record
+    for wrap in wraps:
+        assert callable(wrap)
+        carried = wrap(carried)
+    assert unwrap(carried).payload == record
+
+
+@given(st.binary(max_size=120) | st.text(max_size=120) | st.binary(max_size=90).map(lambda tail: KEY.spki[:-9] + tail))
+@settings(max_examples=200, deadline=None)
+def test_reading_a_key_raises_nothing_but_a_bad_key(data: bytes | str) -> None:
+    try:
+        key = parse_public_key(data)
+    except MeterRecordError as error:
+        if error.code != "bad-key":
+            raise
+        return
+    assert parse_public_key(encode_public_key_oca(key)) == key
+
+
+@given(st.integers(1, 2**250))
+@settings(max_examples=50, deadline=None)
+def test_every_key_comes_back_from_its_spellings(secret: int) -> None:
+    key = public_key_of(ec.derive_private_key(secret, ec.SECP256R1()).public_key())
+    point = key.spki[-65:]
+    for spelling in (key.spki, key.spki.hex(), point, point[1:], point[1:].hex(), encode_public_key_oca(key)):
+        assert parse_public_key(spelling) == key
+
+
+@given(st.lists(values.map(abs), min_size=2, max_size=2).map(sorted), st.sampled_from(["kWh", "Wh"]))
+@settings(max_examples=100, deadline=None)
+def test_session_energy_is_the_exact_difference(registers: list[Decimal], unit: str) -> None:
+    start = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    verdicts = []
+    for number, (value, reason) in enumerate(zip(registers, [ReadingReason.BEGIN, ReadingReason.END], strict=True)):
+        payload = OCMFPayload(
+            pagination=Pagination(context=PaginationContext.TRANSACTION, number=number),
+            meter_serial="MS-1",
+            id_assigned=False,
+            id_type="NONE",
+            readings=(ReadingDraft(at=start, reason=reason, value=value, register="1-0:1.8.0", unit=unit),),
+        )
+        verdicts.append(judge_record(sign_ocmf(payload, PRIVATE), KEY, None))
+    assert judge_session(*verdicts) == ()
+    numerators = [int(value.scaleb(12)) * (1000 if unit == "kWh" else 1) for value in registers]
+    energy = session_energy_wh(*verdicts)
+    assert energy is not None
+    assert int(energy.scaleb(12)) == numerators[1] - numerators[0]
