@@ -161,6 +161,11 @@ class SyncPeer:
         self.state = State.IDLE
         self._offered: Batch | None = None
 
+    @property
+    def halted(self) -> bool:
+        """Whether this end has stopped for good, because two histories claim one number."""
+        return self.state is State.HALTED
+
     def _move(self, event: str) -> None:
         try:
             self.state = TRANSITIONS[self.role][self.state][event]

@@ -1,0 +1,3 @@
+"""Charging stations: sockets in, answers out. `server` owns sockets, `station` the conversation with one charger,
+`answers` what OCPP wants to hear.
+"""

@@ -61,6 +61,11 @@ class Writer:
             self._pump = asyncio.create_task(self._commit_waiting(), name="store-writer")
         return await piece.answer
 
+    @property
+    def broken(self) -> str | None:
+        """Why no work is taken, None while all is well."""
+        return self._broken
+
     def reopen(self) -> None:
         """Open the store anew after a failed commit. Raises StoreError when it is still unusable."""
         self._connection.close()

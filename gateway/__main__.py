@@ -1,0 +1,182 @@
+"""pnc-gateway: the edge gateway beside the chargers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from gateway.chargers.credentials import PasswordHash
+from gateway.config import Settings, load_settings
+from gateway.errors import GatewayError, StoreError
+from wire.ids import is_charger_id, is_gateway_id
+from wire.records import encode
+
+EXIT_REFUSED = 2
+
+SAMPLE = """\
+# pncgate edge gateway. Paths are relative to this file's folder. Every value that is commented out shows its default.
+
+[gateway]
+id = "{id}"                        # the common name of this gateway's certificate at the hub
+# state_dir = "gateway-state"      # the databases; the only folder the gateway writes to
+
+[chargers]
+# listen = "127.0.0.1:8180"        # stations connect to ws://LISTEN/ocpp/{{charger_id}}
+# allow_unencrypted_network = false  # needed when listen is not loopback: stations connect without TLS (OCPP profile 1)
+# heartbeat_interval_s = 300
+
+# One table for each charging station; make the hash with `pnc-gateway password --charger ID`.
+# [[charger]]
+# id = "CP-1"
+# password_hash = "sha256$...$..."
+
+[uplink]
+hub = "https://hub.example:8443"
+ca = "hub-ca.pem"                  # the CA that signed the hub's certificate, and nothing else
+certificate = "{id}.pem"
+key = "{id}.key.pem"               # mode 0600
+# authorize_timeout_s = 0.8        # how long a driver waits for the hub before local knowledge decides
+# request_timeout_s = 20.0
+# whitelist_interval_s = 300.0
+# retry_min_s = 1.0
+# retry_max_s = 60.0
+
+[trust]
+anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/*.pem ...
+crls = []                          # CRL files, or folders of them
+
+[policy]
+# unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
+# contract_offline = "accept"        # a verified contract chain on no list while the hub is unreachable
+# revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
+# revocation_stale_grace_h = 168     # how old revocation evidence past its own date may be
+# earlier_decision_s = 3600          # how long a decision carries over to its transaction
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pncgate")
+def main() -> None:
+    """Edge gateway for Plug & Charge sites: authorizes drivers and keeps every signed meter value, uplink or not."""
+
+
+_config = click.option(
+    "--config", "config", required=True, type=click.Path(path_type=Path, dir_okay=False), help="gateway.toml"
+)
+
+
+@main.command()
+@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("."), show_default=True)
+@click.option("--id", "gateway_id", default="site-1", show_default=True, help="the gateway's id at the hub")
+def init(folder: Path, gateway_id: str) -> None:
+    """Write a commented gateway.toml; never over an existing one."""
+    if not is_gateway_id(gateway_id):
+        _fail(f"--id {gateway_id!r}: use 1 to 48 letters, digits, '.', '_' or '-'")
+    path = folder / "gateway.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(SAMPLE.format(id=gateway_id))
+    except FileExistsError:
+        _fail(f"{path} exists; it is left as it is")
+    except OSError as error:
+        _fail(f"{path}: {error.strerror}")
+    click.echo(f"wrote {path}\nnext: put trust anchors and certificates beside it, add chargers with")
+    click.echo("  pnc-gateway password --charger CP-1")
+    click.echo(f"and start with\n  pnc-gateway run --config {path}")
+
+
+@main.command()
+@click.option("--charger", "charger_id", required=True, help="the station's identity")
+def password(charger_id: str) -> None:
+    """Make a password for a charging station: it is shown once, the configuration keeps only its hash."""
+    if not is_charger_id(charger_id):
+        _fail(f"--charger {charger_id!r}: at most 48 of A-Z a-z 0-9 * _ = + | @ . - and space")
+    text = secrets.token_hex(20)
+    hashed = PasswordHash.of(text.encode(), secrets.token_bytes(16))
+    click.echo(
+        f'password for the station (shown once):\n  {text}\n\nfor gateway.toml:\n[[charger]]\nid = "{charger_id}"'
+    )
+    click.echo(f'password_hash = "{hashed}"')
+
+
+@main.command()
+@_config
+def run(config: Path) -> None:
+    """Serve the site until SIGTERM; one JSON object per line on standard output, the event `ready` when all listens."""
+    from gateway.site import Gateway
+
+    settings = _settings(config)
+
+    async def serve() -> None:
+        await Gateway(settings).run()
+
+    try:
+        asyncio.run(serve())
+    except GatewayError as error:
+        _fail(str(error))
+
+
+@main.command()
+@_config
+@click.option("--json", "as_json", is_flag=True, help="one JSON object")
+def status(config: Path, as_json: bool) -> None:
+    """Show what the store holds and what waits for the hub; the gateway may be running or stopped."""
+    from gateway.status import read_status
+
+    try:
+        found = read_status(_settings(config))
+    except StoreError as error:
+        _fail(str(error))
+    if as_json:
+        click.echo(encode(found))
+        return
+    waiting = f", oldest from {found.oldest_unsent_at:%Y-%m-%d %H:%M:%S} UTC" if found.oldest_unsent_at else ""
+    click.echo(f"gateway      {found.gateway_id} (epoch {found.epoch})")
+    click.echo(f"records      {found.records}, acknowledged by the hub up to {found.acked_seq}")
+    click.echo(f"to send      {found.backlog}{waiting}")
+    click.echo(f"sessions     {found.sessions}, {found.open_sessions} of them open")
+    click.echo(f"chargers     {found.chargers} known")
+    click.echo(f"whitelist    version {found.whitelist_version}, {found.whitelist_tokens} entries")
+    click.echo(f"quarantine   {len(found.quarantined)}")
+    for item in found.quarantined:
+        click.echo(f"  record {item.seq} of {item.charger_id!r}: {item.reason}")
+
+
+@main.command()
+@_config
+def export(config: Path) -> None:
+    """Print the chain of records as JSON lines: first whose chain it is, then every record, byte for byte."""
+    from gateway.store.ledger import all_records, identity, open_ledger_reader
+
+    try:
+        ledger = open_ledger_reader(_settings(config).ledger_path)
+    except StoreError as error:
+        _fail(str(error))
+    owner = identity(ledger)
+    click.echo(encode({"gateway_id": owner.gateway_id, "epoch": owner.epoch}))
+    for record in all_records(ledger):
+        click.echo(encode(record))
+    ledger.close()
+
+
+def _settings(config: Path) -> Settings:
+    try:
+        return load_settings(config)
+    except GatewayError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    """End with one clear line and exit code 2."""
+    click.echo(f"pnc-gateway: {message}", err=True)
+    sys.exit(EXIT_REFUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Gathers what a decision rests on (chain, list, hub, earlier decision) and has it decided."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import timedelta
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.decide.authorize import ContractEvidence, Question, decide_authorize, wants_hub
+from gateway.decide.contract import Trust, judge_contract
+from gateway.decide.policy import SitePolicy
+from gateway.store.transactions import latest_decision
+from gateway.store.whitelist import Whitelist
+from wire.ids import random_id
+from wire.ocpp.transaction import TransactionMessage
+from wire.records import (
+    AuthorizationInfo,
+    ChainEvidence,
+    Decision,
+    TokenRef,
+    TokenType,
+    TransactionEvent,
+    Verdict,
+)
+
+
+class Hub(Protocol):
+    """The hub as a decision sees it."""
+
+    @property
+    def online(self) -> bool:
+        """Whether the last exchange with the hub went well."""
+
+    async def authorize(self, token: TokenRef) -> AuthorizationInfo | None:
+        """The hub's answer, or None when there is none in time."""
+
+
+class Authorizer:
+    """Makes decisions; stores none of them. `trust` may be replaced at any time."""
+
+    def __init__(
+        self, clock: Clock, policy: SitePolicy, trust: Trust, whitelist: Whitelist, hub: Hub, ledger: sqlite3.Connection
+    ) -> None:
+        self._clock, self._policy, self._whitelist, self._hub = clock, policy, whitelist, hub
+        self._ledger = ledger
+        self.trust = trust
+
+    async def for_token(self, charger_id: str, token: TokenRef) -> Decision:
+        """The decision for a token alone. An eMAID without its chain proves nothing: it is printed on invoices."""
+        if token.type is TokenType.EMAID:
+            message = "an eMAID was presented without certificate chain or with hash data only"
+            refused = ContractEvidence(code="no-chain", emaid=None), ChainEvidence(code="no-chain", message=message)
+            return await self._decide(charger_id, Question(token=token, contract=refused[0]), refused[1])
+        return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
+
+    async def for_contract(self, charger_id: str, emaid: str, pem: str) -> Decision:
+        """The decision for a Plug & Charge contract chain presented with `emaid`."""
+        token = TokenRef(uid=emaid, type=TokenType.EMAID)
+        contract, evidence = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy)
+        question = Question(token=token, contract=contract, listed=self._whitelist.find(token))
+        return await self._decide(charger_id, question, evidence)
+
+    async def for_transaction(self, charger_id: str, token: TokenRef, message: TransactionMessage) -> Decision:
+        """The decision for a token inside a transaction message: the earlier one when it still counts, else a new one.
+
+        A station may have let the driver start by itself, with old data; so a token without an earlier decision is
+        decided like any other, and an eMAID without one by its list entry or the hub (OCPP 2.0.1 C12.FR.03, E02.FR.04).
+        """
+        earlier = latest_decision(self._ledger, charger_id, token.uid)
+        if earlier is not None and self._still_counts(earlier, message):
+            question = Question(token=TokenRef(uid=token.uid, type=earlier.token.type), earlier=earlier)
+            return await self._decide(charger_id, question, earlier.chain)
+        return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
+
+    def _still_counts(self, earlier: Decision, message: TransactionMessage) -> bool:
+        """Whether an earlier decision carries over: an accept, or a refusal that rests on a contract chain (only the
+        chain can overturn it), made shortly before the message was written or arrived. An end is never refused."""
+        if earlier.verdict is not Verdict.ACCEPTED and earlier.certificate_status is None:
+            return False
+        if message.event is TransactionEvent.ENDED:
+            return True
+        lifetime = timedelta(seconds=self._policy.earlier_decision_s)
+        return any(abs(at - earlier.at) <= lifetime for at in (self._clock.now().at, message.at))
+
+    async def _decide(self, charger_id: str, question: Question, chain: ChainEvidence | None) -> Decision:
+        online = self._hub.online
+        if online and wants_hub(question):
+            answer = await self._hub.authorize(question.token)
+            online = answer is not None
+            question = Question(token=question.token, contract=question.contract, listed=question.listed, answer=answer)
+        outcome = decide_authorize(question, self._policy)
+        now = self._clock.now()
+        return Decision(
+            decision_id=random_id(os.urandom(16)),
+            at=now.at,
+            charger_id=charger_id,
+            token=question.token,
+            verdict=outcome.verdict,
+            reason=outcome.reason,
+            basis=outcome.basis,
+            auth_method=outcome.auth_method,
+            online=online,
+            clock=now.clock,
+            certificate_status=outcome.certificate_status,
+            contract_id=outcome.contract_id,
+            group_id=outcome.group_id,
+            whitelist_version=self._whitelist.version,
+            authorization_reference=outcome.authorization_reference,
+            chain=chain,
+        )

@@ -1,0 +1,82 @@
+"""What OCPP wants to hear: from decisions to the answers of each version. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from wire.ocpp import pnc16, v16, v201
+from wire.ocpp.transaction import TransactionMessage
+from wire.records import Decision, Verdict, encode
+
+
+def authorize_answer(ocpp: str, decision: Decision) -> object:
+    """The answer to Authorize: certificateStatus and idTokenInfo.status as the pair OCPP 2.0.1 C07.FR.13-17 gives."""
+    if ocpp == v16.VERSION:
+        return v16.AuthorizeAnswer(id_tag_info=_id_tag_info(decision))
+    status = decision.certificate_status
+    return v201.AuthorizeAnswer(
+        id_token_info=_id_token_info(decision), certificate_status=status.value if status else None
+    )
+
+
+def wrapped_authorize_answer(decision: Decision) -> v16.DataTransferAnswer:
+    """The answer to a wrapped Plug & Charge Authorize over 1.6: outer Accepted always, the verdict inside as text."""
+    status = decision.certificate_status
+    inner = pnc16.AuthorizeAnswer(
+        id_token_info=pnc16.IdTokenInfo(status=v16.status_of(decision.verdict)),
+        certificate_status=status.value if status else None,
+    )
+    return v16.DataTransferAnswer(status="Accepted", data=encode(inner).decode())
+
+
+def transaction_answer(
+    action: str,
+    payload: bytes,
+    message: TransactionMessage | None,
+    decision: Decision | None,
+    transaction_id: str | None,
+) -> bytes:
+    """The answer to a transaction message. Never a refusal: at worst it says that the token is Invalid.
+
+    A StartTransaction whose payload cannot be read still gets its required fields, with a transaction id of 0, which
+    has no meaning (1.6 errata 3.54); an unreadable TransactionEvent with an idToken gets the required idTokenInfo.
+    """
+    if action == "StartTransaction":
+        number = int(transaction_id) if transaction_id and transaction_id.isdigit() else 0
+        return encode(v16.StartAnswer(transaction_id=number, id_tag_info=_id_tag_info(decision)))
+    if action == "StopTransaction":
+        named = message is not None and message.token is not None
+        return encode(v16.StopAnswer(id_tag_info=_id_tag_info(decision) if named else None))
+    if action == "TransactionEvent" and _names_token(payload):
+        return encode(v201.TransactionAnswer(id_token_info=_token_info_owed(message, decision)))
+    return b"{}"
+
+
+def _token_info_owed(message: TransactionMessage | None, decision: Decision | None) -> v201.IdTokenInfo:
+    """A request that carries an idToken is owed idTokenInfo (E03.FR.05). One of type NoAuthorization asks for nobody's
+    consent and hears Accepted; an unreadable request hears Invalid."""
+    if message is not None and message.token is None:
+        return v201.IdTokenInfo(status=Verdict.ACCEPTED.value)
+    return _id_token_info(decision)
+
+
+def _names_token(payload: bytes) -> bool:
+    try:
+        fields = msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return isinstance(fields, dict) and fields.get("idToken") is not None
+
+
+def _id_tag_info(decision: Decision | None) -> v16.IdTagInfo:
+    if decision is None:
+        return v16.IdTagInfo(status="Invalid")
+    group = decision.group_id if decision.group_id and len(decision.group_id) <= 20 else None
+    return v16.IdTagInfo(status=v16.status_of(decision.verdict), parent_id_tag=group)
+
+
+def _id_token_info(decision: Decision | None) -> v201.IdTokenInfo:
+    if decision is None:
+        return v201.IdTokenInfo(status=Verdict.INVALID.value)
+    group = v201.GroupToken(id_token=decision.group_id, type="Central") if decision.group_id else None
+    return v201.IdTokenInfo(status=decision.verdict.value, group_id_token=group)

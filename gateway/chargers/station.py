@@ -1,0 +1,237 @@
+"""The conversation with one charging station: a frame in, at most one frame out.
+
+Rules
+1. A transaction message is stored, and the store synced, before it is answered; it is answered with CALLRESULT whatever
+   it holds. A payload that cannot be read is stored all the same, shown, and acknowledged (quarantine).
+2. A message that came before gets the answer it got then.
+3. When the store cannot be written nothing is answered: StoreUnavailable goes up, the socket is closed, and the station
+   keeps its queue without counting an attempt (OCPP 2.0.1 E13).
+4. Until the station was accepted once, ever, everything but BootNotification and transaction messages is refused with
+   SecurityError; acceptance survives restarts, because stations do not boot again on a reconnect.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from gateway.authorizer import Authorizer
+from gateway.chargers.answers import authorize_answer, transaction_answer, wrapped_authorize_answer
+from gateway.clock import Clock
+from gateway.store.chargers import is_registered, register
+from gateway.store.ledger import Identity, append
+from gateway.store.transactions import Arrival, remember_decision, store_message, stored_reply
+from gateway.store.writer import Writer
+from wire.errors import MalformedValue
+from wire.ocpp import pnc16, v16, v201
+from wire.ocpp.frames import (
+    Call,
+    CallRejected,
+    FrameError,
+    OCPPErrorCode,
+    encode_error,
+    encode_result,
+    parse_frame,
+    salvage_call,
+    spelled,
+)
+from wire.ocpp.payload import read_request
+from wire.ocpp.transaction import is_transaction_action, read_transaction, token_of
+from wire.records import Decision, RecordKind, TokenRef, TokenType, TransactionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every station of the site shares."""
+
+    owner: Identity
+    clock: Clock
+    writer: Writer
+    ledger: sqlite3.Connection
+    authorizer: Authorizer
+    heartbeat_interval_s: int
+    stored: Callable[[], None]
+    """Called after each commit, so that the uplink knows there is something to send."""
+
+
+class Station:
+    """One station on one connection. `ocpp` is the negotiated version."""
+
+    def __init__(self, site: Site, charger_id: str, ocpp: str) -> None:
+        self.charger_id, self.ocpp = charger_id, ocpp
+        self._site = site
+        self._registered = is_registered(site.ledger, charger_id)
+        self._actions = self._actions16() if ocpp == v16.VERSION else self._actions201()
+
+    async def receive(self, text: str) -> str | None:
+        """The frame to send back for the frame `text`; None when nothing is owed.
+
+        Raises:
+            StoreUnavailable: nothing may be answered; close the connection.
+        """
+        try:
+            frame = parse_frame(text)
+        except FrameError as error:
+            return await self._unreadable(text, error)
+        if not isinstance(frame, Call):
+            return None  # An answer to nothing: this side has no open CALL.
+        if is_transaction_action(self.ocpp, frame.action):
+            return await self._transaction(frame, text, None)
+        try:
+            return encode_result(frame.message_id, await self._answer(frame))
+        except CallRejected as error:
+            return encode_error(frame.message_id, spelled(error.ocpp_code, self.ocpp), str(error))
+
+    async def _answer(self, call: Call) -> object:
+        action = self._actions.get(call.action)
+        if action is None:
+            raise CallRejected(OCPPErrorCode.NOT_IMPLEMENTED, f"{call.action} is not known to this gateway")
+        if not self._registered and call.action != "BootNotification":
+            raise CallRejected(OCPPErrorCode.SECURITY_ERROR, "send BootNotification first")
+        return await action(call.payload)
+
+    async def _unreadable(self, text: str, error: FrameError) -> str | None:
+        head = salvage_call(text)
+        if head is not None and is_transaction_action(self.ocpp, head[1]):
+            call = Call(message_id=head[0], action=head[1], payload=text.encode())
+            return await self._transaction(call, text, str(error))
+        if error.unknown_type and self.ocpp == v16.VERSION:
+            return None  # OCPP-J 1.6 4.1.3: ignore message types that are not known.
+        return encode_error(error.message_id, spelled(error.ocpp_code, self.ocpp), str(error))
+
+    # --- transaction messages
+
+    async def _transaction(self, call: Call, text: str, unreadable: str | None) -> str:
+        arrival = Arrival(
+            charger_id=self.charger_id,
+            ocpp=self.ocpp,
+            action=call.action,
+            message_id=call.message_id,
+            payload=call.payload,
+            frame=text,
+            now=self._site.clock.now(),
+            quarantine=unreadable,
+        )
+        if unreadable is None:
+            try:
+                arrival = replace(arrival, message=read_transaction(self.ocpp, call.action, call.payload))
+            except MalformedValue as error:
+                arrival = replace(arrival, quarantine=str(error))
+        known = stored_reply(self._site.ledger, arrival)
+        if known is not None:
+            return encode_result(call.message_id, known.encode())
+        arrival, decision = await self._decided(arrival)
+
+        def reply_for(transaction_id: str | None) -> bytes:
+            return transaction_answer(call.action, call.payload, arrival.message, decision, transaction_id)
+
+        reply = await self._site.writer.run(lambda c: store_message(c, self._site.owner, arrival, reply_for))
+        self._site.stored()
+        return encode_result(call.message_id, reply.encode())
+
+    async def _decided(self, arrival: Arrival) -> tuple[Arrival, Decision | None]:
+        """The arrival with the decision that belongs to it, and the decision to answer with.
+
+        An end is never refused and starts nothing, so its decision is answered, not recorded as the session's.
+        """
+        message = arrival.message
+        if message is None or message.token is None:
+            return arrival, None
+        decision = await self._site.authorizer.for_transaction(self.charger_id, message.token, message)
+        if message.event is TransactionEvent.ENDED:
+            return arrival, decision
+        return replace(arrival, decision=decision), decision
+
+    async def _decided_and_logged(self, decision: Decision) -> Decision:
+        """The decision, once it is durable in the audit log."""
+
+        def log(connection: sqlite3.Connection) -> None:
+            append(connection, self._site.owner, RecordKind.DECISION, decision, self._site.clock.now())
+            remember_decision(connection, decision)
+
+        await self._site.writer.run(log)
+        self._site.stored()
+        return decision
+
+    # --- the other messages
+
+    def _actions16(self) -> dict[str, Callable[[bytes], Awaitable[object]]]:
+        return {
+            "BootNotification": self._boot16,
+            "Heartbeat": self._heartbeat,
+            "StatusNotification": self._status16,
+            "Authorize": self._authorize16,
+            "DataTransfer": self._data_transfer16,
+        }
+
+    def _actions201(self) -> dict[str, Callable[[bytes], Awaitable[object]]]:
+        return {
+            "BootNotification": self._boot201,
+            "Heartbeat": self._heartbeat,
+            "StatusNotification": self._status201,
+            "Authorize": self._authorize201,
+        }
+
+    async def _boot16(self, payload: bytes) -> object:
+        request = read_request(v16.BootNotification, payload, "BootNotification")
+        await self._register(request.charge_point_vendor, request.charge_point_model)
+        interval = self._site.heartbeat_interval_s
+        return v16.BootAnswer(current_time=self._current_time(), interval=interval, status="Accepted")
+
+    async def _boot201(self, payload: bytes) -> object:
+        request = read_request(v201.BootNotification, payload, "BootNotification")
+        await self._register(request.charging_station.vendor_name, request.charging_station.model)
+        interval = self._site.heartbeat_interval_s
+        return v201.BootAnswer(current_time=self._current_time(), interval=interval, status="Accepted")
+
+    async def _register(self, vendor: str, model: str) -> None:
+        at = self._site.clock.now().at
+        await self._site.writer.run(lambda c: register(c, self.charger_id, self.ocpp, vendor, model, at))
+        self._registered = True
+
+    async def _heartbeat(self, payload: bytes) -> object:
+        return {"currentTime": self._current_time()}
+
+    def _current_time(self) -> datetime:
+        """Now in whole seconds: OCPP allows at most three decimal places (2.0.1 Part 2 2.1.4)."""
+        return self._site.clock.now().at.replace(microsecond=0)
+
+    async def _status16(self, payload: bytes) -> object:
+        read_request(v16.StatusNotification, payload, "StatusNotification")
+        return {}
+
+    async def _status201(self, payload: bytes) -> object:
+        read_request(v201.StatusNotification, payload, "StatusNotification")
+        return {}
+
+    async def _authorize16(self, payload: bytes) -> object:
+        request = read_request(v16.Authorize, payload, "Authorize")
+        token = TokenRef(uid=request.id_tag, type=TokenType.RFID)
+        decision = await self._site.authorizer.for_token(self.charger_id, token)
+        return authorize_answer(self.ocpp, await self._decided_and_logged(decision))
+
+    async def _authorize201(self, payload: bytes) -> object:
+        request = read_request(v201.Authorize, payload, "Authorize")
+        token = token_of(request.id_token.id_token, request.id_token.type)
+        if request.certificate is not None:
+            decision = await self._site.authorizer.for_contract(self.charger_id, token.uid, request.certificate)
+        else:
+            decision = await self._site.authorizer.for_token(self.charger_id, token)
+        return authorize_answer(self.ocpp, await self._decided_and_logged(decision))
+
+    async def _data_transfer16(self, payload: bytes) -> object:
+        request = read_request(v16.DataTransfer, payload, "DataTransfer")
+        if request.vendor_id != pnc16.VENDOR_ID:
+            return v16.DataTransferAnswer(status="UnknownVendorId")
+        if request.message_id != "Authorize":
+            return v16.DataTransferAnswer(status="UnknownMessageId")
+        inner = pnc16.unwrap_authorize(request)
+        emaid = inner.id_token.id_token
+        if inner.certificate is not None:
+            decision = await self._site.authorizer.for_contract(self.charger_id, emaid, inner.certificate)
+        else:
+            token = TokenRef(uid=emaid, type=TokenType.EMAID)
+            decision = await self._site.authorizer.for_token(self.charger_id, token)
+        return wrapped_authorize_answer(await self._decided_and_logged(decision))

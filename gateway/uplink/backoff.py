@@ -1,0 +1,26 @@
+"""How long to wait before trying again: exponential, capped, with full jitter, so that a region whose hub comes back
+does not knock all at once. Pure: randomness is an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Delays between `shortest_s` and `longest_s`; `reset` after a success."""
+
+    shortest_s: float
+    longest_s: float
+    failures: int = 0
+
+    def next_s(self, chance: float) -> float:
+        """The next delay; `chance` is uniform in [0, 1)."""
+        ceiling = min(self.longest_s, self.shortest_s * 2.0 ** min(self.failures, 30))
+        self.failures += 1
+        return self.shortest_s + (ceiling - self.shortest_s) * chance
+
+    def reset(self) -> None:
+        """Start from the shortest delay again."""
+        self.failures = 0

@@ -1,0 +1,187 @@
+"""The link to the hub: greets, drains the ledger in order, keeps the whitelist fresh, asks in real time.
+
+Every failure ends in the same place: the link is offline, waits, and greets again; the hub then says where it stands.
+Nothing read here is trusted before it was parsed; nothing in the ledger moves before the hub acknowledged it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import ssl
+from dataclasses import dataclass
+
+import aiohttp
+
+from gateway.errors import GatewayError, UplinkError
+from gateway.log import say
+from gateway.store.ledger import Identity, acked_seq, hash_at, head, move_position, read_records
+from gateway.store.whitelist import Whitelist
+from gateway.store.writer import Writer
+from gateway.uplink.backoff import Backoff
+from wire.errors import MalformedValue, WireError
+from wire.records import AuthorizationInfo, TokenRef, WhitelistChange, decode, encode
+from wire.sync import (
+    PATH_AUTHORIZE,
+    PATH_BATCHES,
+    PATH_HELLO,
+    PATH_WHITELIST,
+    Answer,
+    Refusal,
+    Role,
+    SyncPeer,
+    parse_answer,
+)
+
+MAX_BATCH_BYTES = 256 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+KEEP_ALIVE_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Where the hub is and how patient the link is."""
+
+    hub: str
+    tls: ssl.SSLContext
+    authorize_timeout_s: float
+    request_timeout_s: float
+    whitelist_interval_s: float
+    retry_min_s: float
+    retry_max_s: float
+
+
+class Link:
+    """The gateway's end of the sync protocol. `run` until cancelled; `online` is what decisions look at."""
+
+    def __init__(
+        self, settings: LinkSettings, owner: Identity, ledger: sqlite3.Connection, writer: Writer, whitelist: Whitelist
+    ) -> None:
+        self._settings, self._ledger, self._writer, self._whitelist = settings, ledger, writer, whitelist
+        self._peer = SyncPeer(Role.GATEWAY, owner.gateway_id, owner.epoch, acked_seq(ledger))
+        self._something_to_send = asyncio.Event()
+        self._session: aiohttp.ClientSession | None = None
+        self._whitelist_due_at = 0.0
+        self.online = False
+
+    def stored(self) -> None:
+        """Note that the ledger has grown."""
+        self._something_to_send.set()
+
+    async def authorize(self, token: TokenRef) -> AuthorizationInfo | None:
+        """The hub's answer to a real-time authorization, or None when there is none within the time limit."""
+        if self._session is None:
+            return None
+        try:
+            async with asyncio.timeout(self._settings.authorize_timeout_s):
+                body = await self._exchange("POST", PATH_AUTHORIZE, encode(token))
+            return decode(AuthorizationInfo, body, "authorization answer")
+        except (TimeoutError, UplinkError, MalformedValue) as error:
+            say("authorize-unanswered", level="warning", reason=str(error) or "no answer in time")
+            return None
+
+    async def run(self) -> None:
+        """Keep the hub up to date until cancelled. A forked chain ends the sending, not the process."""
+        backoff = Backoff(self._settings.retry_min_s, self._settings.retry_max_s)
+        timeout = aiohttp.ClientTimeout(total=self._settings.request_timeout_s)
+        connector = aiohttp.TCPConnector(ssl=self._settings.tls, limit=4)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
+            while not self._peer.halted:
+                try:
+                    await self._greet()
+                    backoff.reset()
+                    await self._serve()
+                except (GatewayError, WireError) as error:
+                    self._went_offline(str(error), error.code)
+                    await asyncio.sleep(backoff.next_s(random.random()))
+
+    async def _greet(self) -> None:
+        last = head(self._ledger)
+        answer = await self._ask(PATH_HELLO, encode(self._peer.greet(last.seq, last.hash)))
+        own = None if isinstance(answer, Refusal) else hash_at(self._ledger, answer.acked_seq)
+        self._peer.welcomed(answer, own)
+        if isinstance(answer, Refusal):
+            raise UplinkError(answer.code.value, f"the hub refused the greeting: {answer.message}")
+        await self._note_position()
+        if not self.online:
+            self.online = True
+            say("uplink-online", hub=self._settings.hub, acked_seq=self._peer.acked_seq)
+
+    async def _serve(self) -> None:
+        """Drain and refresh until the link was quiet for a while; greeting again then tells whether the hub is up."""
+        while True:
+            self._something_to_send.clear()
+            await self._refresh_whitelist()
+            await self._drain()
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_S):
+                    await self._something_to_send.wait()
+            except TimeoutError:
+                self._peer.lost()
+                return
+
+    async def _drain(self) -> None:
+        while True:
+            records = read_records(self._ledger, self._peer.acked_seq, self._peer.credit, MAX_BATCH_BYTES)
+            if not records:
+                return
+            answer = await self._ask(PATH_BATCHES, encode(self._peer.offer(records)))
+            self._peer.answered(answer)
+            if isinstance(answer, Refusal):
+                if answer.retry_after_s:
+                    await asyncio.sleep(min(answer.retry_after_s, self._settings.retry_max_s))
+                raise UplinkError(answer.code.value, f"the hub refused a batch: {answer.message}")
+            await self._note_position()
+
+    async def _note_position(self) -> None:
+        acked = self._peer.acked_seq
+        await self._writer.run(lambda connection: move_position(connection, acked))
+
+    async def _refresh_whitelist(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._whitelist_due_at:
+            return
+        body = await self._exchange("GET", f"{PATH_WHITELIST}?since={self._whitelist.version}", None)
+        change = decode(WhitelistChange, body, "whitelist")
+        if self._whitelist.apply(change):
+            say("whitelist-updated", version=change.version, tokens=len(change.tokens), full=change.full)
+        elif change.version < self._whitelist.version:
+            say("whitelist-refused", level="warning", held=self._whitelist.version, offered=change.version)
+        self._whitelist_due_at = now + self._settings.whitelist_interval_s
+
+    async def _ask(self, path: str, body: bytes) -> Answer:
+        return parse_answer(await self._exchange("POST", path, body))
+
+    async def _exchange(self, method: str, path: str, body: bytes | None) -> bytes:
+        """The body of the hub's answer: 200, or 409 with a Refusal. Anything else is not a hub's word.
+
+        Raises:
+            UplinkError: no connection, no answer in time, another status, another content type, or too long.
+        """
+        if self._session is None:
+            raise UplinkError("not-started", "the uplink is not running")
+        try:
+            async with self._session.request(
+                method,
+                self._settings.hub + path,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                allow_redirects=False,
+            ) as response:
+                if response.status not in (200, 409) or response.content_type != "application/json":
+                    message = f"{path} answered {response.status} {response.content_type}, not a hub's answer"
+                    raise UplinkError("not-a-hub", message)
+                if (response.content_length or 0) > MAX_ANSWER_BYTES:
+                    raise UplinkError("too-long", f"{path} answered {response.content_length} bytes")
+                return await response.read()
+        except aiohttp.ClientError as error:
+            raise UplinkError("unreachable", f"{self._settings.hub}: {error}") from error
+        except TimeoutError as error:
+            raise UplinkError("timeout", f"{self._settings.hub}: no answer to {path} in time") from error
+
+    def _went_offline(self, reason: str, code: str) -> None:
+        self._peer.lost()
+        if self.online or code == "forked-chain":
+            say("uplink-offline", level="warning", reason=reason, code=code)
+        self.online = False
