@@ -222,6 +222,18 @@ def test_several_clean_registers_wait_for_a_choice() -> None:
     assert session_energy_wh(begin, end) is None
 
 
+def test_two_whole_sessions_are_not_one() -> None:
+    other_first, other_last = (replace(one, register="01-00:B0.08.00*FF") for one in (FIRST, LAST))
+    begin = verdict(replace(BEGIN, readings=(FIRST, replace(LAST, at=START))))
+    end = verdict(replace(END, readings=(other_first, other_last)))
+    assert ("reading-order", "fatal") in found(begin, end)
+
+
+def test_a_register_that_only_begins_is_fatal() -> None:
+    extra = replace(FIRST, register="01-00:B0.08.00*FF")
+    assert ("end-count", "fatal") in found(verdict(replace(BEGIN, readings=(FIRST, extra))), verdict(END))
+
+
 def test_no_message_shows_the_identification() -> None:
     findings = judge_session(verdict(BEGIN), verdict(replace(END, id_data="CAFECAFE", id_type="CENTRAL")))
     assert [finding.severity for finding in findings] == [Severity.FATAL]
