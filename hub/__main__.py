@@ -1,0 +1,181 @@
+"""pnc-hub: run the hub, write its configuration, make an API token, show what it holds. The only composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from hub.config import HubConfig, load_config
+from hub.errors import HubError
+from hub.journal import start_journal
+from hub.store import readings
+from hub.store.connection import FILE_NAME, open_reader
+from hub.store.database import Database
+from hub.store.readings import Cut
+from hub.web.api import OperatorAPI
+from hub.web.server import Listener, server_context
+from hub.web.sync import SyncEndpoint
+from wire.records import encode
+
+_log = logging.getLogger("hub")
+
+EXIT_UNUSABLE = 2
+"""The configuration, a certificate or the database cannot be used; one line on standard error says why."""
+
+_TEMPLATE = """\
+# Configuration of pnc-hub. Paths are relative to this file's folder.
+
+[hub]
+state_dir = "hub-state"            # the database and its lock; made on first start, mode 0700
+
+[sync]                             # where gateways connect, with a client certificate each
+listen = "127.0.0.1:8443"
+certificate = "hub.pem"            # PEM: the hub's certificate, then its sub-CAs
+key = "hub.key.pem"                # PEM: its private key
+client_ca = "ca.pem"               # PEM: who issues gateway certificates
+gateways = ["site-1"]              # gateway ids (certificate subject CN) that may connect
+
+[api]                              # where operators read sessions and CDRs and put tokens
+listen = "127.0.0.1:8444"
+# certificate = "api.pem"          # both default to those of [sync]
+# key = "api.key.pem"
+
+# [[api.client]]                   # one for each holder of a token; `pnc-hub token --name operator` makes the lines
+# name = "operator"
+# token_hash = "sha256$<salt hex>$<hash hex>"
+
+[price]                            # before taxes
+currency = "EUR"
+energy_per_kwh = "0.49"
+session_fee = "0.00"
+
+# [[meter]]                        # registered meter keys; a meter that is not listed is judged by the key it claims
+# gateway_id = "site-1"
+# charger_id = "CP-1"
+# evse_id = 1
+# public_key = "3059..."           # SubjectPublicKeyInfo as hex, base64 or PEM
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The hub: takes in the evidence of charging sites and makes sessions and charge detail records of it."""
+
+
+_config_option = click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), default=Path("hub.toml"), show_default=True
+)
+
+
+@main.command()
+@_config_option
+def run(config_path: Path) -> None:
+    """Run until SIGTERM or SIGINT; one JSON object per line on standard output."""
+    start_journal()
+    _or_exit(lambda: asyncio.run(_serve(load_config(config_path))))
+
+
+@main.command()
+@_config_option
+def init(config_path: Path) -> None:
+    """Write a commented configuration; an existing file is left alone."""
+    try:
+        with config_path.open("x", encoding="utf-8") as file:
+            file.write(_TEMPLATE)
+    except OSError as error:
+        _fail(f"{config_path}: cannot be written: {error}")
+    click.echo(f"{config_path} written; put certificates beside it, then `pnc-hub run --config {config_path}`")
+
+
+@main.command()
+@click.option("--name", default="operator", show_default=True, help="Who holds the token.")
+def token(name: str) -> None:
+    """Make an API token: shown once here, only its salted hash goes into hub.toml."""
+    secret, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
+    digest = hashlib.sha256(salt + secret.encode()).hexdigest()
+    click.echo(f"token (shown once): {secret}\n\nfor hub.toml:\n[[api.client]]")
+    click.echo(f"name = {json.dumps(name)}\ntoken_hash = {json.dumps(f'sha256${salt.hex()}${digest}')}")
+
+
+@main.command()
+@_config_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def status(config_path: Path, as_json: bool) -> None:
+    """Show what the hub holds; reads only, works while the hub runs."""
+    _or_exit(lambda: _show_status(load_config(config_path), as_json))
+
+
+def _show_status(config: HubConfig, as_json: bool) -> None:
+    connection = open_reader(config.state_dir / FILE_NAME)
+    try:
+        totals = readings.totals(connection)
+        gateways = readings.gateways(connection, tuple(config.gateways))
+        conflicts = readings.conflicts(connection, Cut(limit=20)).objects
+        quarantine = readings.quarantine(connection, Cut(limit=20)).objects
+    finally:
+        connection.close()
+    if as_json:
+        lists = f'"conflicts":[{",".join(conflicts)}],"quarantine":[{",".join(quarantine)}]'
+        click.echo(f'{{"totals":{encode(totals).decode()},"gateways":{encode(gateways).decode()},{lists}}}')
+        return
+    for name in totals.__struct_fields__:
+        click.echo(f"{name.replace('_', ' '):20}{getattr(totals, name)}")
+    for gateway in gateways:
+        seen = "never" if gateway.last_seen is None else gateway.last_seen.isoformat(timespec="seconds")
+        click.echo(f"gateway {gateway.gateway_id}  epoch {gateway.epoch}  acked {gateway.acked_seq}  last seen {seen}")
+    for kind, entries in (("conflict", conflicts), ("quarantine", quarantine)):
+        for entry in entries:
+            click.echo(f"{kind} {entry}")
+
+
+def _or_exit(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except HubError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    click.echo(f"pnc-hub: {message}", err=True)
+    sys.exit(EXIT_UNUSABLE)
+
+
+async def _serve(config: HubConfig) -> None:
+    """Build the parts, run them until a signal, end them. Raises HubError when something cannot start."""
+    os.umask(0o077)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, stop.set)
+    sync_context = server_context(config.sync_tls, config.client_ca)
+    api_context = server_context(config.api_tls)
+    database = Database(config.state_dir, config.terms)
+    endpoint = SyncEndpoint(database, config.gateways)
+    api = OperatorAPI(database, config.clients, config.gateways)
+    listeners = {
+        "sync": Listener("sync", endpoint.application(), config.sync, sync_context),
+        "api": Listener("api", api.application(), config.api, api_context),
+    }
+    try:
+        listen = {name: await listener.start() for name, listener in listeners.items()}
+        _log.info("ready", extra={"fields": {"listen": listen, "pid": os.getpid()}})
+        await stop.wait()
+    finally:
+        for listener in listeners.values():
+            await listener.close()
+        await database.close()
+    _log.info("stopped")
+
+
+if __name__ == "__main__":
+    main()

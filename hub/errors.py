@@ -1,0 +1,44 @@
+"""What can go wrong in the hub.
+
+HubError                       anything below; carries a stable kebab-case `code`
+ +- ConfigError                hub.toml cannot be used; names the key, the line and what is expected
+ +- StoreError                 the database cannot be opened, read or written; nothing was stored
+ |   +- StalePosition          the position changed between judging a batch and committing it; judge again
+ +- Problem                    a request to be answered with an RFC 9457 problem body (hub.web.problems)
+"""
+
+from __future__ import annotations
+
+
+class HubError(Exception):
+    """Raised when the hub cannot do what was asked; `code` is for machines, `str(error)` for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ConfigError(HubError):
+    """Raised when the configuration cannot be used; the message starts with the file and, where known, the line."""
+
+    def __init__(self, path: str, line: int | None, message: str) -> None:
+        where = path if line is None else f"{path}, line {line}"
+        super().__init__("bad-config", f"{where}: {message}")
+        self.path, self.line = path, line
+
+
+class StoreError(HubError):
+    """Raised when the database refuses; the caller's work was not stored."""
+
+    def __init__(self, message: str, code: str = "store-failed") -> None:
+        super().__init__(code, message)
+
+
+class StalePosition(StoreError):
+    """Raised when a batch was judged against a position that is no longer the gateway's position."""
+
+    def __init__(self, gateway_id: str, judged_seq: int, acked_seq: int) -> None:
+        super().__init__(
+            f"gateway {gateway_id}: the batch was judged at position {judged_seq}, the store stands at {acked_seq}",
+            "stale-position",
+        )

@@ -1,0 +1,271 @@
+"""What a record changes: sessions opened, carried on and completed. Pure; the hub's books are asked through Holdings.
+
+Rules
+1. Records are judged in the order of their sequence, each once. How they were cut into batches changes nothing.
+2. Nothing here refuses a record: what cannot be read is quarantined with a reason, and the record is kept.
+3. A started event opens the session named by the record; any other event of a session never seen opens it too, with
+   the finding `start-not-seen`: energy that flowed is not dropped for a lost message.
+4. The token of a session is the one its first accepted decision names, as OCPI asks (the token at session start); a
+   later accepted decision on the same token refines it. auth_method and authorization_reference: the last one wins.
+5. An ended event completes the session and its CDR is settled once. What comes later is linked to the session and
+   gives a finding; the CDR is never changed.
+6. A session id is checked against the gateway, charger and transaction it is made of, so no gateway can write into
+   another's session.
+
+Source: OCPI 2.3.0 mod_sessions, mod_cdrs; OCPP 2.0.1 E; design of this project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from hub.settle import MeterState, SettledSession, read_meter, settle
+from hub.terms import Terms
+from hub.tokens import bearer_key
+from wire.errors import MalformedValue, WireError
+from wire.ids import session_id
+from wire.ocpp.frames import Call, parse_frame
+from wire.ocpp.transaction import TransactionMessage, content_key, read_transaction
+from wire.records import (
+    Cdr,
+    CdrToken,
+    Decision,
+    Record,
+    RecordKind,
+    Session,
+    SessionStatus,
+    Token,
+    TokenRef,
+    TransactionEntry,
+    TransactionEvent,
+    Verdict,
+    decode,
+)
+
+DECISION_HOLDS = timedelta(hours=1)
+"""A stored decision speaks for a session of the same charger and token that starts this much later at most."""
+MAX_FINDINGS = 50
+
+
+class Holdings(Protocol):
+    """What the hub already holds, as far as a record can touch it."""
+
+    def session(self, id_: str) -> SessionState | None:
+        """The session with this id, of any gateway."""
+
+    def active_sessions(self, gateway_id: str, charger_id: str) -> tuple[SessionState, ...]:
+        """The sessions that run at a charger, in the order in which they were opened."""
+
+    def decision(self, gateway_id: str, charger_id: str, token: TokenRef) -> Decision | None:
+        """The last stored decision on a token at a charger."""
+
+    def listed(self, token: TokenRef) -> Token | None:
+        """The whitelist's entry for a presented token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionState:
+    """A session and what its meter has said so far."""
+
+    session: Session
+    meter: MeterState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one record changes in the books. `quarantine` says why its content could not be used."""
+
+    sessions: tuple[SessionState, ...] = ()
+    cdr: Cdr | None = None
+    decision: Decision | None = None
+    session_id: str | None = None
+    quarantine: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A record on its way into the books: from whom, and when the hub received it."""
+
+    gateway_id: str
+    record: Record
+    received_at: datetime
+
+
+def ingest(arrival: Arrival, holdings: Holdings, terms: Terms) -> Change:
+    """What the record changes; the same record must not be ingested twice. Never raises for a record's content."""
+    record = arrival.record
+    try:
+        if record.kind is RecordKind.TRANSACTION:
+            return _transaction(arrival, decode(TransactionEntry, record.body, "transaction entry"), holdings, terms)
+        if record.kind is RecordKind.DECISION:
+            return _decision(arrival, decode(Decision, record.body, "decision"), holdings)
+    except WireError as error:
+        return Change(quarantine=str(error))
+    except (ArithmeticError, ValueError) as error:
+        # A date at the end of the calendar or a number no Decimal context holds: evidence all the same.
+        return Change(quarantine=f"the content breaks arithmetic: {error}")
+    return Change()
+
+
+def _decision(arrival: Arrival, decision: Decision, holdings: Holdings) -> Change:
+    """A decision is remembered for a session to come and applied to those that run with its token."""
+    _require_aware(decision.at, "decision")
+    touched = tuple(
+        _touched(state, _decided(state.session, decision, holdings), arrival.received_at)
+        for state in holdings.active_sessions(arrival.gateway_id, decision.charger_id)
+        if _is_of(state.session, decision.token)
+    )
+    return Change(sessions=touched, decision=decision)
+
+
+def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, terms: Terms) -> Change:
+    if entry.quarantine is not None or entry.event is TransactionEvent.UNREADABLE:
+        return Change(quarantine=entry.quarantine or "the gateway could not read the message")
+    if entry.decision is not None:
+        _require_aware(entry.decision.at, "transaction entry")
+    call = parse_frame(entry.frame)
+    if not isinstance(call, Call):
+        raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(call).__name__}")
+    message = read_transaction(entry.ocpp, call.action, call.payload)
+    if entry.session_id is None:
+        if message.event is TransactionEvent.METER_VALUES:
+            return Change(decision=entry.decision)  # values outside of any transaction: evidence, not a session
+        raise MalformedValue("transaction entry", "$.session_id", f"missing for event {message.event.value}")
+    transaction_id = entry.transaction_id
+    if transaction_id is None or entry.session_id != session_id(arrival.gateway_id, entry.charger_id, transaction_id):
+        expected = "the id of this gateway, charger and transaction_id"
+        raise MalformedValue("transaction entry", "$.session_id", f"{entry.session_id!r} is not {expected}")
+    content = content_key(call.action, call.payload).hex()
+    held = holdings.session(entry.session_id)
+    if held is not None and held.session.status is not SessionStatus.ACTIVE:
+        return _late(arrival, held, message, content)
+    state = held or _opened(arrival, entry, message)
+    state = _carried_on(arrival, state, entry, message, holdings)
+    if message.event is not TransactionEvent.ENDED:
+        return Change(sessions=(state,), decision=entry.decision, session_id=entry.session_id)
+    done = _completed(arrival, state, message, content, terms)
+    ended = SessionState(session=done.session, meter=done.meter)
+    return Change(sessions=(ended,), cdr=done.cdr, decision=entry.decision, session_id=entry.session_id)
+
+
+def _opened(arrival: Arrival, entry: TransactionEntry, message: TransactionMessage) -> SessionState:
+    started = message.event is TransactionEvent.STARTED
+    session = Session(
+        id=entry.session_id or "",
+        gateway_id=arrival.gateway_id,
+        charger_id=entry.charger_id,
+        evse_id=message.evse_id,
+        connector_id=message.connector_id,
+        transaction_id=entry.transaction_id or "",
+        status=SessionStatus.ACTIVE,
+        start_date_time=message.at,
+        last_updated=arrival.received_at,
+        kwh=Decimal(0),
+        findings=() if started else (f"start-not-seen: the first message seen is {message.event.value}",),
+    )
+    return SessionState(session=session, meter=MeterState())
+
+
+def _carried_on(
+    arrival: Arrival, state: SessionState, entry: TransactionEntry, message: TransactionMessage, holdings: Holdings
+) -> SessionState:
+    session, meter = state.session, read_meter(state.meter, message)
+    decision = entry.decision
+    if decision is None and message.token is not None:
+        decision = _earlier(arrival, entry.charger_id, message.token, holdings)
+    if decision is not None:
+        session = _decided(session, decision, holdings)
+    elif message.token is not None and session.cdr_token is None:
+        session = msgspec.structs.replace(session, cdr_token=_cdr_token(message.token, None, holdings))
+    session = msgspec.structs.replace(
+        session,
+        evse_id=session.evse_id or message.evse_id,
+        connector_id=message.connector_id if session.connector_id is None else session.connector_id,
+        kwh=meter.energy_kwh or Decimal(0),
+        last_updated=arrival.received_at,
+    )
+    return SessionState(session=session, meter=meter)
+
+
+def _earlier(arrival: Arrival, charger_id: str, token: TokenRef, holdings: Holdings) -> Decision | None:
+    decision = holdings.decision(arrival.gateway_id, charger_id, token)
+    if decision is None or arrival.record.at.tzinfo is None:
+        return None
+    return decision if abs(arrival.record.at - decision.at) <= DECISION_HOLDS else None
+
+
+def _completed(
+    arrival: Arrival, state: SessionState, message: TransactionMessage, content: str, terms: Terms
+) -> SettledSession:
+    session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED, end_date_time=message.at)
+    meter = msgspec.structs.replace(state.meter, ended_by=content)
+    return settle(session, meter, terms, arrival.received_at)
+
+
+def _late(arrival: Arrival, held: SessionState, message: TransactionMessage, content: str) -> Change:
+    """A record after the end: linked and noted. The end itself, sent again, is no news."""
+    link = held.session.id
+    if held.session.gateway_id != arrival.gateway_id:
+        return Change(quarantine=f"session {link} belongs to gateway {held.session.gateway_id}")
+    if content == held.meter.ended_by:
+        return Change(session_id=link)
+    finding = f"late-record: {message.event.value} of {message.at.isoformat()} came after the end"
+    session = with_findings(held.session, finding)
+    return Change(sessions=(_touched(held, session, arrival.received_at),), session_id=link)
+
+
+def _decided(session: Session, decision: Decision, holdings: Holdings) -> Session:
+    """The session with what the decision says of it; one that refuses names the token only if nobody else does."""
+    if decision.verdict is not Verdict.ACCEPTED:
+        text = f"not-accepted: {decision.verdict.value} ({decision.reason}) at {decision.at.isoformat()}"
+        session = with_findings(session, text)
+        if session.cdr_token is not None:
+            return session
+        token = _cdr_token(decision.token, decision.contract_id, holdings)
+        return msgspec.structs.replace(session, cdr_token=token)
+    if session.auth_method is None or _is_of(session, decision.token):
+        token = _cdr_token(decision.token, decision.contract_id, holdings)
+        session = msgspec.structs.replace(session, cdr_token=token)
+    return msgspec.structs.replace(
+        session,
+        auth_method=decision.auth_method,
+        authorization_reference=decision.authorization_reference or session.authorization_reference,
+    )
+
+
+def _cdr_token(token: TokenRef, contract_id: str | None, holdings: Holdings) -> CdrToken:
+    """The token as a CDR names it: the decision's contract first, then the list's, then the uid itself."""
+    listed = holdings.listed(token)
+    return CdrToken(
+        uid=token.uid,
+        type=token.type,
+        contract_id=contract_id or (listed.contract_id if listed else token.uid),
+        country_code=listed.country_code if listed else None,
+        party_id=listed.party_id if listed else None,
+    )
+
+
+def _is_of(session: Session, token: TokenRef) -> bool:
+    own = session.cdr_token
+    return own is not None and bearer_key(own.uid) == bearer_key(token.uid)
+
+
+def _require_aware(at: datetime, what: str) -> None:
+    if at.tzinfo is None:
+        raise MalformedValue(what, "$.at", "an instant without an offset from UTC")
+
+
+def with_findings(session: Session, *findings: str) -> Session:
+    """The session with further findings, each once, MAX_FINDINGS at most."""
+    merged = tuple(dict.fromkeys((*session.findings, *findings)))[:MAX_FINDINGS]
+    return msgspec.structs.replace(session, findings=merged)
+
+
+def _touched(state: SessionState, session: Session, at: datetime) -> SessionState:
+    """The state with the changed session, its `last_updated` set."""
+    return SessionState(session=msgspec.structs.replace(session, last_updated=at), meter=state.meter)

@@ -1,0 +1,296 @@
+"""A session's meter values, and the charge detail record they make when the session ends. Pure.
+
+Rules
+1. Energy is the difference of the signed registers, if both records are valid and make one session. Otherwise it is the
+   difference of the plain registers, and the CDR says `unsigned-energy` and why.
+2. Where the registry knows the meter's key, only that key counts: a record that fits merely the key that came with it
+   was perhaps written by whoever sent it. Without a registry entry the claimed key serves, and the CDR says so.
+3. The signed text goes into the CDR character for character, also when it was not good enough to count.
+4. Decimals throughout. Energy and money are exact products and differences; only time, which hours cannot always
+   express, is rounded: to 4 decimals, half even (OCPI 2.3.0 types: number).
+
+Source: OCPI 2.3.0 mod_cdrs; OCMF 1.4.1; rounding for an invoice is the invoice's business.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import msgspec
+
+from hub.terms import EnergyPrice, MeterPlace, Terms
+from wire.errors import WireError
+from wire.meter.carrier import EncodingMethod, Unwrapped, unwrap
+from wire.meter.judge import judge_record, judge_session, session_energy_wh
+from wire.meter.keys import PublicKey, parse_public_key
+from wire.meter.record import MeterClock, Reading, ReadingReason
+from wire.meter.verdict import KeySource, RecordVerdict, Severity, SignatureVerdict
+from wire.ocpp.transaction import Sampled, SignedSample, TransactionMessage
+from wire.records import (
+    AuthMethod,
+    Cdr,
+    CdrToken,
+    Price,
+    Session,
+    SignedData,
+    SignedValue,
+    TokenType,
+    TransactionEvent,
+    Value,
+)
+
+_BEGIN, _END = "Transaction.Begin", "Transaction.End"
+_WH_PER_KWH = Decimal(1000)
+_FOUR_PLACES = Decimal("0.0001")
+_SECONDS_PER_HOUR = Decimal(3600)
+_REGISTER_TOLERANCE_WH = Decimal(2)
+"""A plain register in whole Wh may differ by 1 Wh at either end."""
+_BILLING_CLOCKS = frozenset({MeterClock.SYNCHRONISED, MeterClock.RELATIVE})
+
+
+class MeterState(Value, frozen=True, kw_only=True):
+    """What the meter has said in a session: the first and the latest plain register in Wh, the signed ends as carried.
+
+    `ended_by` is the content key of the message that ended the session.
+    """
+
+    begin_wh: Decimal | None = None
+    latest_wh: Decimal | None = None
+    latest_at: datetime | None = None
+    begin_signed: SignedSample | None = None
+    end_signed: SignedSample | None = None
+    ended_by: str | None = None
+
+    @property
+    def energy_kwh(self) -> Decimal | None:
+        """The energy between the plain registers, never negative; None when there are no two registers."""
+        if self.begin_wh is None or self.latest_wh is None:
+            return None
+        return max(self.latest_wh - self.begin_wh, Decimal(0)) / _WH_PER_KWH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledSession:
+    """A completed session, what its meter said, and its CDR."""
+
+    session: Session
+    meter: MeterState
+    cdr: Cdr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signed:
+    """What the signed records give: energy and duration only when they may count."""
+
+    findings: tuple[str, ...]
+    energy_wh: Decimal | None = None
+    duration: timedelta | None = None
+    data: SignedData | None = None
+
+
+def read_meter(meter: MeterState, message: TransactionMessage) -> MeterState:
+    """The meter's state after one more transaction message."""
+    if message.event is TransactionEvent.STARTED and message.register_wh is not None:
+        meter = _with_register(meter, message.at, message.register_wh)
+    for sample in message.samples:
+        meter = _with_sample(meter, sample)
+    if message.event is TransactionEvent.ENDED and message.register_wh is not None:
+        meter = _with_register(meter, max(message.at, meter.latest_at or message.at), message.register_wh)
+    return meter
+
+
+def _with_sample(meter: MeterState, sample: Sampled) -> MeterState:
+    if sample.signed is not None:
+        if sample.context == _BEGIN and meter.begin_signed is None:
+            meter = msgspec.structs.replace(meter, begin_signed=sample.signed)
+        elif sample.context == _END:
+            meter = msgspec.structs.replace(meter, end_signed=sample.signed)
+    return meter if sample.energy_wh is None else _with_register(meter, sample.at, sample.energy_wh)
+
+
+def _with_register(meter: MeterState, at: datetime, wh: Decimal) -> MeterState:
+    """The first register that comes is the begin; the latest is the one of the latest instant."""
+    begin = wh if meter.begin_wh is None else meter.begin_wh
+    if meter.latest_at is not None and at < meter.latest_at:
+        return meter
+    return msgspec.structs.replace(meter, begin_wh=begin, latest_wh=wh, latest_at=at)
+
+
+def settle(session: Session, meter: MeterState, terms: Terms, settled_at: datetime) -> SettledSession:
+    """The completed `session` (its end set) with its final energy and findings, and its CDR.
+
+    `settled_at` becomes the CDR's `last_updated`: peers that poll by date would miss an older stamp.
+    """
+    place = MeterPlace(session.gateway_id, session.charger_id.casefold(), session.evse_id)
+    signed = _judge_signed(meter, terms.meter_keys.get(place))
+    energy_kwh, energy_findings = _energy_kwh(meter, signed)
+    end = session.end_date_time or session.last_updated
+    hours, time_findings = _hours(session.start_date_time, end, signed.duration)
+    token, auth_method, token_findings = _authorized_by(session)
+    found = (*session.findings, *token_findings, *signed.findings, *energy_findings, *time_findings)
+    findings = tuple(dict.fromkeys(found))
+    session = msgspec.structs.replace(session, kwh=energy_kwh, last_updated=settled_at, findings=findings)
+    cdr = Cdr(
+        id=session.id,
+        session_id=session.id,
+        gateway_id=session.gateway_id,
+        charger_id=session.charger_id,
+        evse_id=session.evse_id,
+        connector_id=session.connector_id,
+        start_date_time=session.start_date_time,
+        end_date_time=end,
+        cdr_token=token,
+        auth_method=auth_method,
+        authorization_reference=session.authorization_reference,
+        currency=terms.price.currency,
+        total_cost=Price(before_taxes=_cost(terms.price, energy_kwh)),
+        total_energy=energy_kwh,
+        total_time=hours,
+        last_updated=settled_at,
+        signed_data=signed.data,
+        findings=findings,
+    )
+    return SettledSession(session=session, meter=meter, cdr=cdr)
+
+
+def _cost(price: EnergyPrice, energy_kwh: Decimal) -> Decimal:
+    return price.energy_per_kwh * energy_kwh + price.session_fee
+
+
+def _energy_kwh(meter: MeterState, signed: _Signed) -> tuple[Decimal, list[str]]:
+    findings = []
+    begin, latest = meter.begin_wh, meter.latest_wh
+    plain_wh = None if begin is None or latest is None else latest - begin
+    if plain_wh is not None and plain_wh < 0:
+        findings.append(f"register-falls: the plain register fell from {begin} to {latest} Wh")
+    if signed.energy_wh is not None:
+        if plain_wh is not None and abs(signed.energy_wh - plain_wh) > _REGISTER_TOLERANCE_WH:
+            findings.append(f"register-differs: {signed.energy_wh} Wh are signed, the plain register says {plain_wh}")
+        return signed.energy_wh / _WH_PER_KWH, findings
+    if plain_wh is None:
+        findings.append("no-energy: no register at the begin and the end, signed or plain")
+    return meter.energy_kwh or Decimal(0), findings
+
+
+def _hours(start: datetime, end: datetime, signed: timedelta | None) -> tuple[Decimal, list[str]]:
+    duration = end - start if signed is None else signed
+    findings = []
+    if duration < timedelta(0):
+        findings.append(f"time-falls: the end {end.isoformat()} is before the start {start.isoformat()}")
+        duration = timedelta(0)
+    seconds = Decimal(duration // timedelta(microseconds=1)).scaleb(-6)
+    return (seconds / _SECONDS_PER_HOUR).quantize(_FOUR_PLACES, ROUND_HALF_EVEN), findings
+
+
+def _authorized_by(session: Session) -> tuple[CdrToken, AuthMethod, list[str]]:
+    """OCPI requires both in a CDR; `#NA` stands where no token was presented at all (OCPI types)."""
+    findings = []
+    token, method = session.cdr_token, session.auth_method
+    if token is None:
+        findings.append("no-token: nobody was named for this session")
+        token = CdrToken(uid="#NA", type=TokenType.OTHER, contract_id="#NA")
+    if method is None:
+        findings.append("no-decision: no accepted authorization is known for this session")
+        method = AuthMethod.WHITELIST
+    return token, method, findings
+
+
+# --- signed records -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    sample: SignedSample
+    unwrapped: Unwrapped
+    claimed_text: str | None
+    verdict: RecordVerdict
+
+
+def _judge_signed(meter: MeterState, registry_text: str | None) -> _Signed:
+    registry = None if registry_text is None else parse_public_key(registry_text)
+    begin = None if meter.begin_signed is None else _judge(meter.begin_signed, registry)
+    end = None if meter.end_signed is None else _judge(meter.end_signed, registry)
+    data = _signed_data(begin, end, registry_text)
+    if end is None:
+        missing = "no signed value came" if begin is None else "no signed value came at the end"
+        return _Signed(findings=(f"unsigned-energy: {missing}",), data=data)
+    # A record of the end alone may hold both readings: OCMF allows a whole session in one record.
+    first = begin or end
+    found = judge_session(first.verdict, end.verdict)
+    findings = tuple(f"{finding.code}: {finding.message} [{finding.severity.value}]" for finding in found)
+    energy_wh = session_energy_wh(first.verdict, end.verdict)
+    refusal = _refusal(first.verdict, end.verdict, registry)
+    if refusal is None and any(finding.severity is Severity.FATAL for finding in found):
+        refusal = "the signed records do not make one session"
+    if refusal is None and energy_wh is None:
+        refusal = "the signed registers cannot be compared"
+    if refusal is not None:
+        return _Signed(findings=(*findings, f"unsigned-energy: {refusal}"), data=data)
+    duration = _signed_duration(first.verdict, end.verdict)
+    return _Signed(findings=findings, energy_wh=energy_wh, duration=duration, data=data)
+
+
+def _judge(sample: SignedSample, registry: PublicKey | None) -> _Judged:
+    unwrapped = unwrap(sample.raw)
+    claimed_text = sample.public_key or unwrapped.public_key_claim
+    claimed = None
+    if claimed_text:
+        try:
+            claimed = parse_public_key(claimed_text)
+        except WireError:
+            claimed = None  # an unreadable claim is no key; the verdict then says no-key
+    return _Judged(sample, unwrapped, claimed_text, judge_record(unwrapped.payload, registry, claimed))
+
+
+def _refusal(begin: RecordVerdict, end: RecordVerdict, registry: PublicKey | None) -> str | None:
+    """Why the pair may not count, None if it may: rules 1 and 2 of this file."""
+    for which, verdict in (("begin", begin), ("end", end)):
+        if verdict.signature is not SignatureVerdict.VALID:
+            return f"the signature at the {which} is {verdict.signature.value}"
+        if registry is not None and verdict.key_source is not KeySource.REGISTRY:
+            return f"the record at the {which} does not fit the registered key of this meter"
+    return None
+
+
+def _signed_duration(begin: RecordVerdict, end: RecordVerdict) -> timedelta | None:
+    """The time between the signed begin and end readings, if both rest on a clock fit for billing (OCMF table 7)."""
+    first = _one(begin, lambda reading: reading.reason is ReadingReason.BEGIN)
+    last = _one(end, lambda reading: reading.reason is not None and reading.reason.is_end)
+    if first is None or last is None or first.at is None or last.at is None:
+        return None
+    if first.clock not in _BILLING_CLOCKS or last.clock not in _BILLING_CLOCKS:
+        return None
+    return last.at - first.at
+
+
+def _one(verdict: RecordVerdict, wanted: Callable[[Reading], bool]) -> Reading | None:
+    readings = () if verdict.record is None else verdict.record.readings
+    return next((reading for reading in readings if wanted(reading)), None)
+
+
+def _signed_data(begin: _Judged | None, end: _Judged | None, registry_text: str | None) -> SignedData | None:
+    values = [
+        _signed_value(nature, judged) for nature, judged in (("Start", begin), ("End", end)) if judged is not None
+    ]
+    any_ = end or begin
+    if any_ is None:
+        return None
+    method = any_.unwrapped.encoding_method
+    named = method.value if method is EncodingMethod.OCMF else any_.sample.encoding_method or method.value
+    key = registry_text or next(
+        (judged.claimed_text for judged in (end, begin) if judged and judged.claimed_text), None
+    )
+    return SignedData(encoding_method=named, signed_values=tuple(values), public_key=key)
+
+
+def _signed_value(nature: str, judged: _Judged) -> SignedValue:
+    payload = judged.unwrapped.payload
+    try:
+        plain = payload.decode()
+    except UnicodeDecodeError:
+        plain = judged.sample.raw
+    return SignedValue(nature=nature, plain_data=plain, signed_data=base64.b64encode(payload).decode())

@@ -1,0 +1,90 @@
+"""SQLite connections with their settings set on every open and read back: a mismatch refuses to run.
+
+WAL with synchronous=FULL: an acknowledged row survives a power loss (NORMAL loses the last commits). Both are asked
+for again after setting, because `synchronous` is not stored in the file and `journal_mode` may silently be refused.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from hub.errors import StoreError
+from hub.store.schema import MIGRATIONS
+
+FILE_NAME = "hub.sqlite"
+_BUSY_MS = 10_000
+_REQUIRED: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The one read-write connection, its tables brought to the newest version. Created with mode 0600 by the umask of
+    the state folder's owner.
+
+    Raises:
+        StoreError: not a database, a version newer than this program, or a setting that does not hold.
+    """
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be opened: {error}") from error
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA journal_size_limit=8388608")
+        for name, required in _REQUIRED.items():
+            found = connection.execute(f"PRAGMA {name}").fetchone()[0]
+            if found != required:
+                raise StoreError(f"{path}: PRAGMA {name} is {found!r}, it must be {required!r}")
+        _migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{path}: cannot be used: {error}") from error
+    except StoreError:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A read-only connection; it never checkpoints. May be used by one thread at a time.
+
+    Raises:
+        StoreError: there is no database at `path`, or it is of another version than this program's.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: no database there yet; `pnc-hub run` makes it")
+    try:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_MS / 1000,
+            check_same_thread=False,
+        )
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    if version != len(MIGRATIONS):
+        connection.close()
+        raise StoreError(f"{path}: tables of version {version}, this program reads {len(MIGRATIONS)}")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise StoreError(f"{path}: tables of version {version}, this program knows up to {len(MIGRATIONS)}")
+    for number in range(version, len(MIGRATIONS)):
+        script = f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+        try:
+            connection.executescript(script)
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

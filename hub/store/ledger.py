@@ -1,0 +1,223 @@
+"""Writing evidence and what follows from it: every function here runs inside the writer's transaction.
+
+Records, the gateway's position and the derived sessions and CDRs change in one transaction or not at all.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hub.errors import StalePosition
+from hub.ingest import Arrival, Change, SessionState, ingest
+from hub.settle import MeterState
+from hub.store.whitelist import candidates
+from hub.terms import Terms
+from hub.tokens import bearer_key, choose
+from wire.records import GENESIS_HASH, Cdr, Decision, Record, Session, Token, TokenRef, decode, encode
+
+MAX_CONFLICTS = 100
+"""Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One gateway's chain of records: the records of a store, for as long as that store lives."""
+
+    gateway_id: str
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The end of the contiguous durable chain; (0, GENESIS_HASH) when nothing is held."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Something offered that contradicts what is held: `kind` is fork (another hash) or rollback (an older head)."""
+
+    kind: str
+    seq: int
+    held_hash: str
+    offered_hash: str
+    offered: Record | None = None
+
+
+def instant(at: datetime) -> str:
+    """The text of an instant as it is stored: it reads back to the same instant and offset."""
+    return at.isoformat(timespec="microseconds")
+
+
+def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
+    """Where the hub stands in a chain."""
+    row = connection.execute(
+        "SELECT acked_seq, acked_hash FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
+    ).fetchone()
+    return Position(0, GENESIS_HASH) if row is None else Position(*row)
+
+
+def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime) -> None:
+    """Note that the gateway spoke; a chain met for the first time gets its row here."""
+    seen = instant(at)
+    connection.execute(
+        "INSERT INTO gateways VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
+        (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen),
+    )
+
+
+def append(
+    connection: sqlite3.Connection,
+    chain: Chain,
+    judged_at: Position,
+    records: Sequence[Record],
+    at: datetime,
+    terms: Terms,
+) -> None:
+    """Store records that were judged to continue the chain at `judged_at`, derive what follows, move the position.
+
+    Raises:
+        StalePosition: the chain has moved since it was judged; nothing was stored.
+    """
+    held = position_of(connection, chain)
+    if held != judged_at:
+        raise StalePosition(chain.gateway_id, judged_at.seq, held.seq)
+    note_seen(connection, chain, at)
+    books = Books(connection)
+    for record in records:
+        change = ingest(Arrival(gateway_id=chain.gateway_id, record=record, received_at=at), books, terms)
+        _insert_record(connection, chain, record, at, change)
+        books.keep(chain.gateway_id, change)
+    if records:
+        connection.execute(
+            "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
+            (records[-1].seq, records[-1].hash, chain.gateway_id, chain.epoch),
+        )
+
+
+def _insert_record(connection: sqlite3.Connection, chain: Chain, record: Record, at: datetime, change: Change) -> None:
+    connection.execute(
+        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            chain.gateway_id,
+            chain.epoch,
+            record.seq,
+            record.hash,
+            record.kind.value,
+            instant(record.at),
+            record.boot_id,
+            record.mono_ns,
+            record.clock.value,
+            record.body,
+            instant(at),
+            change.session_id,
+        ),
+    )
+    if change.quarantine is not None:
+        connection.execute(
+            "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?)",
+            (chain.gateway_id, chain.epoch, record.seq, change.quarantine, instant(at)),
+        )
+
+
+def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Conflict, at: datetime) -> None:
+    """Keep what was offered beside what is held; the same offer is kept once, MAX_CONFLICTS for a chain in all."""
+    connection.execute(
+        "INSERT INTO conflicts (gateway_id, epoch, seq, kind, held_hash, offered_hash, offered, seen_at) "
+        "SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM conflicts WHERE gateway_id = ? AND epoch = ?) < ? "
+        "ON CONFLICT DO NOTHING",
+        (
+            chain.gateway_id,
+            chain.epoch,
+            conflict.seq,
+            conflict.kind,
+            conflict.held_hash,
+            conflict.offered_hash,
+            None if conflict.offered is None else encode(conflict.offered).decode(),
+            instant(at),
+            chain.gateway_id,
+            chain.epoch,
+            MAX_CONFLICTS,
+        ),
+    )
+
+
+class Books:
+    """The hub's holdings inside a transaction: what `ingest` asks for, and where its changes are kept."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def session(self, id_: str) -> SessionState | None:
+        """The session with this id."""
+        row = self._connection.execute("SELECT session, meter FROM sessions WHERE id = ?", (id_,)).fetchone()
+        return None if row is None else _state(*row)
+
+    def active_sessions(self, gateway_id: str, charger_id: str) -> tuple[SessionState, ...]:
+        """The sessions that run at a charger, oldest first."""
+        rows = self._connection.execute(
+            "SELECT session, meter FROM sessions WHERE gateway_id = ? AND charger_key = ? AND status = 'ACTIVE' "
+            "ORDER BY number",
+            (gateway_id, charger_id.casefold()),
+        )
+        return tuple(_state(*row) for row in rows.fetchall())
+
+    def decision(self, gateway_id: str, charger_id: str, token: TokenRef) -> Decision | None:
+        """The last stored decision on a token at a charger."""
+        row = self._connection.execute(
+            "SELECT decision FROM decisions WHERE gateway_id = ? AND charger_key = ? AND token_key = ?",
+            (gateway_id, charger_id.casefold(), bearer_key(token.uid)),
+        ).fetchone()
+        return None if row is None else decode(Decision, row[0], "stored decision")
+
+    def listed(self, token: TokenRef) -> Token | None:
+        """The whitelist's entry for a presented token."""
+        return choose(candidates(self._connection, token))
+
+    def keep(self, gateway_id: str, change: Change) -> None:
+        """Store what a record changed."""
+        for state in change.sessions:
+            self._keep_session(state)
+        if change.cdr is not None:
+            self._keep_cdr(change.cdr)
+        if change.decision is not None:
+            self._keep_decision(gateway_id, change.decision)
+
+    def _keep_session(self, state: SessionState) -> None:
+        session = state.session
+        self._connection.execute(
+            "INSERT INTO sessions (id, gateway_id, charger_key, status, session, meter) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE "
+            "SET status = excluded.status, session = excluded.session, meter = excluded.meter",
+            (
+                session.id,
+                session.gateway_id,
+                session.charger_id.casefold(),
+                session.status.value,
+                encode(session).decode(),
+                encode(state.meter).decode(),
+            ),
+        )
+
+    def _keep_cdr(self, cdr: Cdr) -> None:
+        self._connection.execute(
+            "INSERT INTO cdrs (id, session_id, gateway_id, cdr) VALUES (?, ?, ?, ?)",
+            (cdr.id, cdr.session_id, cdr.gateway_id, encode(cdr).decode()),
+        )
+
+    def _keep_decision(self, gateway_id: str, decision: Decision) -> None:
+        self._connection.execute(
+            "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET decision = excluded.decision",
+            (gateway_id, decision.charger_id.casefold(), bearer_key(decision.token.uid), encode(decision).decode()),
+        )
+
+
+def _state(session: str, meter: str) -> SessionState:
+    return SessionState(
+        session=decode(Session, session, "stored session"), meter=decode(MeterState, meter, "stored meter state")
+    )

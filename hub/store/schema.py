@@ -1,0 +1,59 @@
+"""The tables, as a list of migrations: migration n brings `user_version` from n to n + 1 in one transaction.
+
+Evidence (`records`, `conflicts`, `quarantine`) is only ever inserted. Instants are RFC 3339 text with microseconds.
+"""
+
+from __future__ import annotations
+
+_FIRST = """
+CREATE TABLE gateways (
+    gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, acked_seq INTEGER NOT NULL, acked_hash TEXT NOT NULL,
+    first_seen TEXT NOT NULL, last_seen TEXT NOT NULL,
+    PRIMARY KEY (gateway_id, epoch)
+) WITHOUT ROWID;
+CREATE TABLE records (
+    gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, hash TEXT NOT NULL, kind TEXT NOT NULL,
+    at TEXT NOT NULL, boot_id TEXT NOT NULL, mono_ns INTEGER NOT NULL, clock TEXT NOT NULL, body TEXT NOT NULL,
+    received_at TEXT NOT NULL, session_id TEXT,
+    PRIMARY KEY (gateway_id, epoch, seq)
+) WITHOUT ROWID;
+CREATE INDEX records_of_session ON records (session_id, gateway_id, epoch, seq) WHERE session_id IS NOT NULL;
+CREATE TABLE conflicts (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    kind TEXT NOT NULL, held_hash TEXT NOT NULL, offered_hash TEXT NOT NULL, offered TEXT, seen_at TEXT NOT NULL,
+    UNIQUE (gateway_id, epoch, seq, offered_hash)
+);
+CREATE TABLE quarantine (
+    gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL,
+    received_at TEXT NOT NULL,
+    PRIMARY KEY (gateway_id, epoch, seq)
+) WITHOUT ROWID;
+CREATE TABLE sessions (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, gateway_id TEXT NOT NULL, charger_key TEXT NOT NULL,
+    status TEXT NOT NULL, session TEXT NOT NULL, meter TEXT NOT NULL
+);
+CREATE INDEX sessions_open ON sessions (gateway_id, charger_key) WHERE status = 'ACTIVE';
+CREATE TABLE cdrs (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL UNIQUE REFERENCES sessions (id),
+    gateway_id TEXT NOT NULL, cdr TEXT NOT NULL
+);
+CREATE TABLE decisions (
+    gateway_id TEXT NOT NULL, charger_key TEXT NOT NULL, token_key TEXT NOT NULL, decision TEXT NOT NULL,
+    PRIMARY KEY (gateway_id, charger_key, token_key)
+) WITHOUT ROWID;
+CREATE TABLE tokens (
+    country_code TEXT NOT NULL, party_id TEXT NOT NULL, type TEXT NOT NULL, uid_key TEXT NOT NULL,
+    contract_key TEXT NOT NULL, version INTEGER NOT NULL, token TEXT NOT NULL,
+    PRIMARY KEY (country_code, party_id, type, uid_key)
+) WITHOUT ROWID;
+CREATE INDEX tokens_by_uid ON tokens (type, uid_key);
+CREATE INDEX tokens_by_contract ON tokens (type, contract_key);
+CREATE INDEX tokens_by_version ON tokens (version);
+CREATE TABLE whitelist (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), version INTEGER NOT NULL);
+INSERT INTO whitelist VALUES (1, 0);
+CREATE TRIGGER cdrs_are_final BEFORE UPDATE ON cdrs BEGIN SELECT RAISE(ABORT, 'a CDR is never changed'); END;
+CREATE TRIGGER records_are_final BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'a record is never changed'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Append only: a released migration is never edited."""

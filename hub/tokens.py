@@ -1,0 +1,87 @@
+"""The token list of the hub: how tokens are named, checked when the operator puts them, and found when asked for.
+
+Rules
+1. A token's key is (country_code, party_id, type, uid), compared without case (OCPI types them Ci).
+2. An EMAID is compared in capitals without hyphens; it is found by uid or by contract_id.
+3. A token is never deleted, only published again with `valid` false.
+4. An unknown token is answered NOT_ALLOWED; nothing is allowed that is not on the list.
+
+Source: OCPI 2.3.0 mod_tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from wire.errors import MalformedValue
+from wire.records import AllowedType, AuthorizationInfo, Token, TokenType, decode
+
+MAX_TOKENS_PER_PUT = 50_000
+_WHAT = "tokens"
+_LENGTHS = {"country_code": (2, 2), "party_id": (1, 3), "uid": (1, 36), "contract_id": (1, 36), "issuer": (1, 64)}
+
+TokenKey = tuple[str, str, str, str]
+
+
+def compare_key(type_: TokenType, text: str) -> str:
+    """`text` as it is compared: an EMAID in capitals without hyphens, anything else without case."""
+    return text.replace("-", "").upper() if type_ is TokenType.EMAID else text.casefold()
+
+
+def bearer_key(uid: str) -> str:
+    """`uid` as it is compared where the type is not known for sure: OCPP 1.6 has one kind of tag, so an EMAID that was
+    presented as one must meet its own Plug & Charge decision. Within one charger only."""
+    return uid.replace("-", "").casefold()
+
+
+def token_key(token: Token) -> TokenKey:
+    """What makes a token one token: country_code, party_id, type, uid, each as it is compared."""
+    return token.country_code.upper(), token.party_id.upper(), token.type.value, compare_key(token.type, token.uid)
+
+
+def parse_tokens(data: bytes) -> tuple[Token, ...]:
+    """The tokens of a JSON array, their `last_updated` in UTC (no offset means UTC).
+
+    Raises:
+        MalformedValue: not such an array, a field out of its bounds, or one token listed twice; names the JSON path.
+    """
+    tokens = decode(tuple[Token, ...], data, _WHAT)
+    if len(tokens) > MAX_TOKENS_PER_PUT:
+        message = f"{len(tokens)} tokens in one request, at most {MAX_TOKENS_PER_PUT} are taken"
+        raise MalformedValue(_WHAT, "$", message)
+    seen: dict[TokenKey, int] = {}
+    checked = []
+    for index, token in enumerate(tokens):
+        for name, (least, most) in _LENGTHS.items():
+            text = getattr(token, name)
+            if not least <= len(text) <= most or not text.isprintable():
+                message = f"expected {least} to {most} printable characters, found {text[:80]!r}"
+                raise MalformedValue(_WHAT, f"$[{index}].{name}", message)
+        first = seen.setdefault(token_key(token), index)
+        if first != index:
+            raise MalformedValue(_WHAT, f"$[{index}]", f"the same token as $[{first}]")
+        checked.append(msgspec.structs.replace(token, last_updated=_utc(token.last_updated, index)))
+    return tuple(checked)
+
+
+def _utc(at: datetime, index: int) -> datetime:
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise MalformedValue(_WHAT, f"$[{index}].last_updated", f"{at} is not in the calendar in UTC") from error
+
+
+def choose(candidates: Sequence[Token]) -> Token | None:
+    """The token meant when several parties published the same one: a valid one first, then the newest."""
+    ranked = sorted(candidates, key=lambda token: (token.valid, token.last_updated, token_key(token)))
+    return ranked[-1] if ranked else None
+
+
+def decide_authorization(token: Token | None) -> AuthorizationInfo:
+    """The answer to a real-time authorization of `token`, the hub's entry for what was presented."""
+    if token is None:
+        return AuthorizationInfo(allowed=AllowedType.NOT_ALLOWED)
+    return AuthorizationInfo(allowed=AllowedType.ALLOWED if token.valid else AllowedType.BLOCKED, token=token)

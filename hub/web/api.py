@@ -1,0 +1,158 @@
+"""The API for operators: what the hub holds, as JSON, behind bearer tokens; and the token list to be put.
+
+Lists answer {"<name>": [...], "next": cursor or null}; the cursor goes back as `after`, `limit` is 1 to 1000.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from aiohttp import web
+
+from hub.config import APIClient
+from hub.store import readings, whitelist
+from hub.store.database import Database
+from hub.store.ledger import Chain
+from hub.store.readings import MAX_PAGE, Cut, Page
+from hub.tokens import parse_tokens
+from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
+from wire.records import encode
+
+MAX_TOKENS_BYTES = 16 * 1024 * 1024
+TOKENS_TIMEOUT_S = 60.0
+_LARGEST = 2**63 - 1
+
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PATH_HEALTH = "/healthz"
+
+
+class OperatorAPI:
+    """Answers operators. One instance per hub."""
+
+    def __init__(self, database: Database, clients: Sequence[APIClient], admitted: Collection[str]) -> None:
+        self._database, self._clients, self._admitted = database, tuple(clients), tuple(admitted)
+
+    def application(self) -> web.Application:
+        """The aiohttp application with all routes; every one but the health check asks for a token."""
+        app = web.Application(middlewares=[tell_problems, self._authenticated])
+        app.add_routes(
+            [
+                web.get(PATH_HEALTH, self.health),
+                web.get("/api/v1/gateways", self.gateways),
+                web.get("/api/v1/sessions", self.sessions),
+                web.get("/api/v1/sessions/{id}", self.session),
+                web.get("/api/v1/cdrs", self.cdrs),
+                web.get("/api/v1/cdrs/{id}", self.cdr),
+                web.get("/api/v1/records", self.records),
+                web.get("/api/v1/conflicts", self.conflicts),
+                web.get("/api/v1/quarantine", self.quarantine),
+                web.get("/api/v1/tokens", self.tokens),
+                web.put("/api/v1/tokens", self.put_tokens),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _authenticated(self, request: web.Request, handler: Respond) -> web.StreamResponse:
+        if request.path != PATH_HEALTH and self._client(request) is None:
+            raise Problem(401, "bad-token", "expected the header `Authorization: Bearer <token>` with a known token")
+        return await handler(request)
+
+    def _client(self, request: web.Request) -> APIClient | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.casefold() != "bearer" or not token:
+            return None
+        presented = token.strip().encode("utf-8", "surrogateescape")
+        return next((client for client in self._clients if holds_token(client, presented)), None)
+
+    async def health(self, request: web.Request) -> web.Response:
+        """200 when the database commits; says nothing else, for it asks for no token."""
+        await self._database.probe()
+        return json_response(b'{"status":"ok"}')
+
+    async def gateways(self, request: web.Request) -> web.Response:
+        """Every chain held, and the admitted gateways that never connected."""
+        found = await self._database.read(lambda connection: readings.gateways(connection, self._admitted))
+        return json_response(b'{"gateways":' + encode(found) + b"}")
+
+    async def sessions(self, request: web.Request) -> web.Response:
+        """Sessions, oldest first."""
+        gateway_id, cut = request.query.get("gateway_id"), _cut(request)
+        return await self._listed("sessions", lambda connection: readings.sessions(connection, gateway_id, cut))
+
+    async def cdrs(self, request: web.Request) -> web.Response:
+        """Charge detail records, oldest first."""
+        gateway_id, cut = request.query.get("gateway_id"), _cut(request)
+        return await self._listed("cdrs", lambda connection: readings.cdrs(connection, gateway_id, cut))
+
+    async def session(self, request: web.Request) -> web.Response:
+        """One session."""
+        id_ = request.match_info["id"]
+        return _one("session", id_, await self._database.read(lambda connection: readings.session(connection, id_)))
+
+    async def cdr(self, request: web.Request) -> web.Response:
+        """One charge detail record."""
+        id_ = request.match_info["id"]
+        return _one("CDR", id_, await self._database.read(lambda connection: readings.cdr(connection, id_)))
+
+    async def records(self, request: web.Request) -> web.Response:
+        """The records of one chain, by sequence."""
+        gateway_id, epoch = request.query.get("gateway_id"), request.query.get("epoch")
+        if not gateway_id or not epoch:
+            missing = "epoch" if gateway_id else "gateway_id"
+            raise Problem(400, "bad-query", f"query parameter {missing}: missing; records are numbered in a chain")
+        chain, cut = Chain(gateway_id, epoch), _cut(request)
+        return await self._listed("records", lambda connection: readings.records(connection, chain, cut))
+
+    async def conflicts(self, request: web.Request) -> web.Response:
+        """What gateways offered against what is held."""
+        cut = _cut(request)
+        return await self._listed("conflicts", lambda connection: readings.conflicts(connection, cut))
+
+    async def quarantine(self, request: web.Request) -> web.Response:
+        """Records that are held but could not be used, each with the reason."""
+        cut = _cut(request)
+        return await self._listed("quarantine", lambda connection: readings.quarantine(connection, cut))
+
+    async def tokens(self, request: web.Request) -> web.Response:
+        """The token list, and its version."""
+        cut = _cut(request)
+
+        def both(connection: sqlite3.Connection) -> tuple[Page, int]:
+            return readings.tokens(connection, cut), whitelist.list_version(connection)
+
+        page, version = await self._database.read(both)
+        return json_response(_page_text("tokens", page, f',"version":{version}'))
+
+    async def put_tokens(self, request: web.Request) -> web.Response:
+        """Insert or replace tokens: all of them or, when one is malformed, none."""
+        tokens = parse_tokens(await read_body(request, MAX_TOKENS_BYTES, TOKENS_TIMEOUT_S))
+        version = await self._database.put_tokens(tokens)
+        return json_response(encode({"version": version, "tokens": len(tokens)}))
+
+    async def _listed(self, name: str, reading: Callable[[sqlite3.Connection], Page]) -> web.Response:
+        return json_response(_page_text(name, await self._database.read(reading)))
+
+
+def holds_token(client: APIClient, token: bytes) -> bool:
+    """Whether `token` is the client's; takes the same time for every wrong one."""
+    return hmac.compare_digest(hashlib.sha256(client.salt + token).digest(), client.digest)
+
+
+def _cut(request: web.Request) -> Cut:
+    after = integer_query(request, "after", 0, 0, _LARGEST)
+    return Cut(after, integer_query(request, "limit", MAX_PAGE, 1, MAX_PAGE))
+
+
+def _one(what: str, id_: str, text: str | None) -> web.Response:
+    if text is None:
+        raise Problem(404, "not-found", f"no {what} {id_[:64]!a} here")
+    return json_response(text.encode())
+
+
+def _page_text(name: str, page: Page, extra: str = "") -> bytes:
+    next_ = "null" if page.next is None else str(page.next)
+    return f'{{"{name}":[{",".join(page.objects)}],"next":{next_}{extra}}}'.encode()

@@ -1,0 +1,221 @@
+"""The sync endpoint: gateways in, over mutual TLS. The rules of the protocol are wire.sync's; this is the pump.
+
+Rules
+1. A gateway is who its certificate says (subject CN) and must be admitted by the configuration; a body that names
+   another gateway is answered 403 and changes nothing.
+2. One message of a gateway at a time. Each is judged against the position in the database, never against memory.
+3. An Ack leaves only after COMMIT.
+4. A fork is kept in the conflicts with both hashes; what is held stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+
+from aiohttp import web
+
+from hub.clock import now
+from hub.errors import StalePosition
+from hub.store import whitelist
+from hub.store.database import Database
+from hub.store.ledger import Chain, Conflict, Position
+from hub.tokens import choose, decide_authorization
+from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
+from wire.errors import MalformedValue
+from wire.records import Token, TokenRef, decode, encode
+from wire.sync import (
+    MAX_BATCH_BYTES,
+    PATH_AUTHORIZE,
+    PATH_BATCHES,
+    PATH_HELLO,
+    PATH_WHITELIST,
+    Ack,
+    Answer,
+    Batch,
+    Hello,
+    Refusal,
+    RefusalCode,
+    Role,
+    SyncPeer,
+    parse_batch,
+    parse_hello,
+)
+
+_log = logging.getLogger(__name__)
+
+MAX_SMALL_BYTES = 16 * 1024
+BATCH_TIMEOUT_S = 60.0
+"""4 MiB over a site's poor mobile link takes its time."""
+SMALL_TIMEOUT_S = 10.0
+MAX_BATCHES_AT_ONCE = 64
+"""Bounds the memory that bodies in flight may take: 64 of 4 MiB."""
+_LARGEST = 2**63 - 1
+_EPOCH = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class SyncEndpoint:
+    """Answers gateways. One instance per hub; its methods run in one event loop."""
+
+    def __init__(self, database: Database, admitted: Collection[str]) -> None:
+        self._database, self._admitted = database, frozenset(admitted)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._batches = 0
+
+    def application(self) -> web.Application:
+        """The aiohttp application with the four routes of the protocol."""
+        app = web.Application(middlewares=[tell_problems])
+        app.add_routes(
+            [
+                web.post(PATH_HELLO, self.hello),
+                web.post(PATH_BATCHES, self.batch),
+                web.get(PATH_WHITELIST, self.whitelist),
+                web.post(PATH_AUTHORIZE, self.authorize),
+            ]
+        )
+        return app
+
+    async def hello(self, request: web.Request) -> web.Response:
+        """Hello -> 200 Welcome, 409 Refusal."""
+        gateway_id = self._gateway(request)
+        hello = parse_hello(await read_body(request, MAX_SMALL_BYTES, SMALL_TIMEOUT_S))
+        _require_own(gateway_id, hello.gateway_id)
+        chain = _chain(gateway_id, hello.epoch, "sync hello")
+        _require_range("sync hello", "$.head_seq", hello.head_seq, 0)
+        async with self._turns[gateway_id]:
+            position, held = await self._database.position(chain, hello.head_seq + 1)
+            answer = _peer(chain, position).greeted(hello)
+            conflict = _rollback(hello, position, held)
+            if conflict is not None:
+                _tell_conflict(chain, conflict)
+            await self._database.note_seen(chain, now(), conflict)
+        return _answer(answer)
+
+    async def batch(self, request: web.Request) -> web.Response:
+        """Batch -> 200 Ack after COMMIT, 409 Refusal."""
+        gateway_id = self._gateway(request)
+        if self._batches >= MAX_BATCHES_AT_ONCE:
+            raise Problem(429, "busy", f"{self._batches} batches are being taken in", retry_after_s=2)
+        self._batches += 1
+        try:
+            batch = parse_batch(await read_body(request, MAX_BATCH_BYTES, BATCH_TIMEOUT_S))
+            _require_own(gateway_id, batch.gateway_id)
+            chain = _chain(gateway_id, batch.epoch, "sync batch")
+            _require_range("sync batch", "$.first_seq", batch.first_seq, 0)
+            for index, record in enumerate(batch.records):
+                _require_range("sync batch", f"$.records[{index}].mono_ns", record.mono_ns, -_LARGEST)
+            async with self._turns[gateway_id]:
+                return _answer(await self._take(chain, batch, now()))
+        finally:
+            self._batches -= 1
+
+    async def _take(self, chain: Chain, batch: Batch, at: datetime) -> Ack | Refusal:
+        position, held = await self._database.position(chain, batch.first_seq)
+        peer = _peer(chain, position)
+        judged = peer.judge(batch, held)
+        if isinstance(judged, Refusal):
+            if judged.code is RefusalCode.FORK:
+                conflict = _fork(judged, batch, position, held)
+                _tell_conflict(chain, conflict)
+                await self._database.note_seen(chain, at, conflict)
+            return judged
+        try:
+            await self._database.append(chain, position, judged, at)
+        except StalePosition as error:
+            # An earlier request was cut off while its commit went on; the gateway asks again and is told the position.
+            peer.lost()
+            raise Problem(503, error.code, str(error), retry_after_s=1) from error
+        ack = peer.committed()
+        fields = {"gateway_id": chain.gateway_id, "epoch": chain.epoch, "new": len(judged), "acked_seq": ack.acked_seq}
+        _log.info("batch", extra={"fields": fields})
+        return ack
+
+    async def whitelist(self, request: web.Request) -> web.Response:
+        """?since=N -> WhitelistChange."""
+        self._gateway(request)
+        since = integer_query(request, "since", 0, 0, _LARGEST)
+        change = await self._database.read(lambda connection: encode(whitelist.change_since(connection, since)))
+        return json_response(change)
+
+    async def authorize(self, request: web.Request) -> web.Response:
+        """TokenRef -> AuthorizationInfo; an unknown token is an answer (NOT_ALLOWED), not an error."""
+        self._gateway(request)
+        body = await read_body(request, MAX_SMALL_BYTES, SMALL_TIMEOUT_S)
+        presented = decode(TokenRef, body, "token reference")
+        found: tuple[Token, ...] = await self._database.read(
+            lambda connection: whitelist.candidates(connection, presented)
+        )
+        return json_response(encode(decide_authorization(choose(found))))
+
+    def _gateway(self, request: web.Request) -> str:
+        """The gateway that the peer's certificate names. Raises Problem (403)."""
+        certificate = request.get_extra_info("peercert") or {}
+        subject = certificate.get("subject", ())
+        names = [value for part in subject for key, value in part if key == "commonName"]
+        if len(names) != 1 or names[0] not in self._admitted:
+            shown = ", ".join(ascii(name[:64]) for name in names) or "no name"
+            _log.warning("gateway-refused", extra={"fields": {"subject": shown, "peer": request.remote}})
+            raise Problem(403, "unknown-gateway", f"the certificate names {shown}; it is not among the gateways here")
+        return str(names[0])
+
+
+def _peer(chain: Chain, position: Position) -> SyncPeer:
+    return SyncPeer(Role.HUB, chain.gateway_id, chain.epoch, position.seq, position.hash)
+
+
+def _answer(answer: Answer) -> web.Response:
+    return json_response(encode(answer), 409 if isinstance(answer, Refusal) else 200)
+
+
+def _require_own(gateway_id: str, named: str) -> None:
+    if named != gateway_id:
+        detail = f"the certificate is of gateway {gateway_id}, the body names {named[:64]!a}"
+        raise Problem(403, "foreign-gateway", detail)
+
+
+def _chain(gateway_id: str, epoch: str, what: str) -> Chain:
+    if _EPOCH.fullmatch(epoch) is None:
+        message = f"expected 1 to 64 of letters, digits, '.', '_', ':', '-', found {epoch[:80]!a}"
+        raise MalformedValue(what, "$.epoch", message)
+    return Chain(gateway_id, epoch)
+
+
+def _require_range(what: str, where: str, number: int, least: int) -> None:
+    if not least <= number < _LARGEST:
+        raise MalformedValue(what, where, f"expected {least} to {_LARGEST - 1}, found a number outside")
+
+
+def _rollback(hello: Hello, position: Position, held: dict[int, str]) -> Conflict | None:
+    """A head behind the hub's position, or another hash at it: the gateway's store is an old image or a copy."""
+    if hello.head_seq > position.seq:
+        return None
+    known = position.hash if hello.head_seq == position.seq else held.get(hello.head_seq, "")
+    if hello.head_seq == position.seq and known == hello.head_hash:
+        return None
+    kind = "rollback" if known in ("", hello.head_hash) else "fork"
+    return Conflict(kind, hello.head_seq, position.hash if kind == "rollback" else known, hello.head_hash[:64])
+
+
+def _fork(refusal: Refusal, batch: Batch, position: Position, held: dict[int, str]) -> Conflict:
+    """What was offered where something else is held: a record, or the hash before the first one."""
+    index = (refusal.seq or 0) - batch.first_seq
+    if 0 <= index < len(batch.records) and (refusal.seq or 0) in held:
+        offered = batch.records[index]
+        return Conflict("fork", offered.seq, held[offered.seq], offered.hash, offered)
+    return Conflict("fork", position.seq, position.hash, batch.prev_hash[:64])
+
+
+def _tell_conflict(chain: Chain, conflict: Conflict) -> None:
+    fields = {
+        "gateway_id": chain.gateway_id,
+        "epoch": chain.epoch,
+        "seq": conflict.seq,
+        "kind": conflict.kind,
+        "held_hash": conflict.held_hash,
+        "offered_hash": conflict.offered_hash,
+    }
+    _log.error("conflict", extra={"fields": fields})

@@ -1,0 +1,443 @@
+"""A small PKI, chains of records and a hub process for the hub's tests."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from hub.terms import EnergyPrice, Terms
+from wire.ids import session_id
+from wire.meter.draft import OCMFPayload, ReadingDraft, sign_ocmf
+from wire.meter.keys import encode_public_key_oca, public_key_of
+from wire.meter.record import Pagination, PaginationContext, ReadingReason
+from wire.ocpp.frames import encode_call
+from wire.records import (
+    GENESIS_HASH,
+    AuthMethod,
+    Basis,
+    ClockState,
+    Decision,
+    Record,
+    RecordKind,
+    TokenRef,
+    TokenType,
+    TransactionEntry,
+    TransactionEvent,
+    Verdict,
+    chain_hash,
+    decode,
+    encode,
+)
+from wire.sync import Ack, Batch, Hello, Refusal, Welcome, parse_answer
+
+T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+API_TOKEN = "token-for-tests"
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+class LittleCA:
+    """A root that issues server and client certificates into a folder."""
+
+    def __init__(self, folder: Path, name: str = "test root") -> None:
+        self.folder, self._key = folder, ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._certificate = self._sign(self._name, self._key.public_key(), ca=True)
+        self.path = folder / f"{name.replace(' ', '-')}.pem"
+        self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, common_name: str) -> tuple[Path, Path]:
+        """PEM files of a certificate and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        certificate = self._sign(subject, key.public_key(), ca=False)
+        paths = self.folder / f"{common_name}.pem", self.folder / f"{common_name}.key.pem"
+        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        paths[1].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return paths
+
+    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, ca: bool) -> x509.Certificate:
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=2))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        )
+        if ca:
+            usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+            builder = builder.add_extension(usage, critical=True)
+        else:
+            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+
+def as_json(value: object) -> str:
+    return encode(value).decode()
+
+
+@dataclass
+class ChainWriter:
+    """Writes one gateway's chain of records, as a gateway's store would."""
+
+    gateway_id: str = "site-1"
+    epoch: str = "e1"
+    records: list[Record] = field(default_factory=list)
+
+    def add(self, kind: RecordKind, body: str, at: datetime = T0) -> Record:
+        seq = len(self.records) + 1
+        record = Record(
+            seq=seq,
+            kind=kind,
+            at=at,
+            boot_id="boot",
+            mono_ns=seq * 1000,
+            clock=ClockState.TRUSTED,
+            body=body,
+            hash="",
+        )
+        previous = self.records[-1].hash if self.records else GENESIS_HASH
+        hashed = chain_hash(self.gateway_id, self.epoch, previous, record)
+        record = decode(Record, encode({**json.loads(encode(record)), "hash": hashed}), "record")
+        self.records.append(record)
+        return record
+
+    def batch(self, first_seq: int, count: int) -> Batch:
+        chosen = tuple(self.records[first_seq - 1 : first_seq - 1 + count])
+        previous = self.records[first_seq - 2].hash if first_seq > 1 else GENESIS_HASH
+        return Batch(
+            gateway_id=self.gateway_id, epoch=self.epoch, first_seq=first_seq, prev_hash=previous, records=chosen
+        )
+
+    def hello(self) -> Hello:
+        head = self.records[-1].hash if self.records else GENESIS_HASH
+        return Hello(gateway_id=self.gateway_id, epoch=self.epoch, head_seq=len(self.records), head_hash=head)
+
+
+@dataclass
+class MeterDouble:
+    """A signing meter: one key, a counting page."""
+
+    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    page: int = 0
+
+    @property
+    def public_text(self) -> str:
+        return encode_public_key_oca(public_key_of(self.key.public_key()))
+
+    def sign(self, reason: ReadingReason, at: datetime, kwh: str) -> str:
+        self.page += 1
+        reading = ReadingDraft(at=at, reason=reason, value=Decimal(kwh), register="01-00:B2.08.00*FF", unit="kWh")
+        payload = OCMFPayload(
+            pagination=Pagination(context=PaginationContext.TRANSACTION, number=self.page),
+            readings=(reading,),
+            meter_serial="MS-1",
+            gateway_serial="GS-1",
+            gateway_id="GI-1",
+            id_assigned=True,
+            id_level="VERIFIED",
+            id_flags=(),
+            id_type="ISO14443",
+            id_data="04A1",
+        )
+        return sign_ocmf(payload, self.key).decode()
+
+
+@dataclass
+class ChargerDouble:
+    """Makes the entries a gateway would store for one OCPP 2.0.1 charger."""
+
+    chain: ChainWriter
+    charger_id: str = "CP-1"
+    meter: MeterDouble | None = None
+    sent: int = 0
+
+    def decision(self, uid: str, at: datetime, verdict: Verdict = Verdict.ACCEPTED, **more: Any) -> Decision:
+        facts: dict[str, Any] = {"reason": "whitelisted", "basis": Basis.WHITELIST, "auth_method": AuthMethod.WHITELIST}
+        facts |= more
+        return Decision(
+            decision_id=f"d-{uid}-{at.timestamp()}",
+            at=at,
+            charger_id=self.charger_id,
+            token=TokenRef(uid=uid, type=TokenType.RFID),
+            verdict=verdict,
+            online=False,
+            clock=ClockState.TRUSTED,
+            **facts,
+        )
+
+    def decide(self, decision: Decision) -> Record:
+        return self.chain.add(RecordKind.DECISION, as_json(decision), decision.at)
+
+    def event(
+        self,
+        kind: str,
+        transaction: str,
+        at: datetime,
+        kwh: str | None = None,
+        *,
+        uid: str | None = "04A1",
+        decision: Decision | None = None,
+        signed: str | None = None,
+    ) -> Record:
+        context = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}.get(kind, "Sample.Periodic")
+        samples: list[dict[str, object]] = []
+        if kwh is not None:
+            samples.append({"value": Decimal(kwh), "context": context, "unitOfMeasure": {"unit": "kWh"}})
+        if signed is not None:
+            samples.append(
+                {
+                    "value": Decimal(kwh or "0"),
+                    "context": context,
+                    "unitOfMeasure": {"unit": "kWh"},
+                    "signedMeterValue": {
+                        "signedMeterData": base64.b64encode(signed.encode()).decode(),
+                        "signingMethod": "",
+                        "encodingMethod": "OCMF",
+                        "publicKey": self.meter.public_text if self.meter else "",
+                    },
+                }
+            )
+        payload: dict[str, object] = {
+            "eventType": kind,
+            "timestamp": at,
+            "triggerReason": "Authorized",
+            "seqNo": self.sent,
+            "transactionInfo": {"transactionId": transaction},
+            "evse": {"id": 1, "connectorId": 1},
+        }
+        if uid is not None:
+            payload["idToken"] = {"idToken": uid, "type": "ISO14443"}
+        if samples:
+            payload["meterValue"] = [{"timestamp": at, "sampledValue": samples}]
+        self.sent += 1
+        entry = TransactionEntry(
+            charger_id=self.charger_id,
+            ocpp="2.0.1",
+            action="TransactionEvent",
+            message_id=f"m{self.sent}",
+            frame=encode_call(f"m{self.sent}", "TransactionEvent", payload),
+            event=TransactionEvent(kind.lower()),
+            reply=f'[3,"m{self.sent}",{{}}]',
+            session_id=session_id(self.chain.gateway_id, self.charger_id, transaction),
+            transaction_id=transaction,
+            decision=decision,
+        )
+        return self.chain.add(RecordKind.TRANSACTION, as_json(entry), at)
+
+    def signed_session(self, transaction: str, start: datetime, begin: str, end: str) -> str:
+        """Started, updated, ended, with a signed begin and end; the session's id."""
+        assert self.meter is not None
+        stop = start + timedelta(minutes=30)
+        first = self.meter.sign(ReadingReason.BEGIN, start, begin)
+        self.event("Started", transaction, start, begin, decision=self.decision("04A1", start), signed=first)
+        self.event("Updated", transaction, start + timedelta(minutes=10), begin)
+        last = self.meter.sign(ReadingReason.END, stop, end)
+        self.event("Ended", transaction, stop, end, signed=last)
+        return session_id(self.chain.gateway_id, self.charger_id, transaction)
+
+
+@pytest.fixture
+def chain() -> ChainWriter:
+    return ChainWriter()
+
+
+@pytest.fixture
+def new_chain() -> type[ChainWriter]:
+    return ChainWriter
+
+
+@pytest.fixture
+def charger(chain: ChainWriter) -> ChargerDouble:
+    return ChargerDouble(chain, meter=MeterDouble())
+
+
+@pytest.fixture
+def new_charger() -> Callable[..., ChargerDouble]:
+    return lambda chain, **more: ChargerDouble(chain, meter=MeterDouble(), **more)
+
+
+@pytest.fixture
+def t0() -> datetime:
+    return T0
+
+
+@pytest.fixture
+def terms() -> Terms:
+    return Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal("0.50")))
+
+
+# --- a running hub ----------------------------------------------------------------------------------------------------
+
+
+class GatewayLink:
+    """A gateway's HTTPS connection to the hub, one message at a time."""
+
+    def __init__(self, address: str, ca: Path, files: tuple[Path, Path] | None) -> None:
+        context = ssl.create_default_context(cafile=str(ca))
+        context.check_hostname = False
+        if files is not None:
+            context.load_cert_chain(*files)
+        host, _, port = address.rpartition(":")
+        self._connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        self._connection.request(method, path, body, headers or {})
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def send(self, message: Hello | Batch) -> Welcome | Ack | Refusal:
+        path = "/sync/v1/hello" if isinstance(message, Hello) else "/sync/v1/batches"
+        status, body = self.request("POST", path, encode(message))
+        assert status in (200, 409), body
+        return parse_answer(body)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@dataclass
+class HubProcess:
+    """A hub in its own process, with the PKI it lives in."""
+
+    folder: Path
+    ca: LittleCA
+    config: Path
+    listen: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[str] | None = None
+    links: list[GatewayLink] = field(default_factory=list)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "hub", "run", "--config", str(self.config)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            pytest.fail(f"the hub did not start: {self.process.communicate()[1]}")
+        ready = json.loads(line)
+        assert ready["event"] == "ready", ready
+        self.listen = ready["listen"]
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        self._reap()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self._reap()
+
+    def _reap(self) -> int:
+        for link in self.links:
+            link.close()
+        self.links.clear()
+        assert self.process is not None
+        self.process.communicate(timeout=20)
+        code = self.process.returncode
+        self.process = None
+        return code
+
+    def link(self, name: str | None = "site-1", ca: LittleCA | None = None) -> GatewayLink:
+        link = GatewayLink(self.listen["sync"], self.ca.path, (ca or self.ca).issue(name) if name else None)
+        self.links.append(link)
+        return link
+
+    def api(self, method: str, path: str, body: bytes | None = None, token: str | None = API_TOKEN) -> tuple[int, Any]:
+        link = GatewayLink(self.listen["api"], self.ca.path, None)
+        try:
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            status, answer = link.request(method, path, body, headers)
+        finally:
+            link.close()
+        return status, json.loads(answer)
+
+
+def write_config(folder: Path, ca: LittleCA, gateways: Sequence[str]) -> Path:
+    ca.issue("hub")
+    digest = hashlib.sha256(b"\x01" * 16 + API_TOKEN.encode()).hexdigest()
+    config = folder / "hub.toml"
+    config.write_text(
+        f"""
+[hub]
+state_dir = "state"
+[sync]
+listen = "127.0.0.1:0"
+certificate = "hub.pem"
+key = "hub.key.pem"
+client_ca = "{ca.path.name}"
+gateways = {json.dumps(list(gateways))}
+[api]
+listen = "127.0.0.1:0"
+[[api.client]]
+name = "operator"
+token_hash = "sha256${"01" * 16}${digest}"
+[price]
+currency = "EUR"
+energy_per_kwh = "0.49"
+session_fee = "0.50"
+"""
+    )
+    return config
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> LittleCA:
+    return LittleCA(tmp_path)
+
+
+@pytest.fixture
+def other_ca(tmp_path: Path) -> LittleCA:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    return LittleCA(folder, "other root")
+
+
+@pytest.fixture
+def hub_config(tmp_path: Path, ca: LittleCA) -> Path:
+    return write_config(tmp_path, ca, ["site-1", "site-2"])
+
+
+@pytest.fixture
+def hub(tmp_path: Path, ca: LittleCA, hub_config: Path) -> Iterator[HubProcess]:
+    process = HubProcess(tmp_path, ca, hub_config)
+    process.start()
+    yield process
+    if process.process is not None:
+        assert process.stop() == 0
