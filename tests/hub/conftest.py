@@ -352,6 +352,16 @@ class HubProcess:
         assert ready["event"] == "ready", ready
         self.listen = ready["listen"]
 
+    def next_line(self, event: str) -> dict[str, Any]:
+        """The next line of the hub's log that tells of `event`; waits for it."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        while line := self.process.stdout.readline():
+            fields: dict[str, Any] = json.loads(line)
+            if fields["event"] == event:
+                return fields
+        pytest.fail(f"the hub ended without {event}")
+
     def kill(self) -> None:
         """kill -9."""
         assert self.process is not None
