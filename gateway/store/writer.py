@@ -75,7 +75,7 @@ class Writer:
     async def close(self) -> None:
         """Commit what waits, checkpoint, close. Idempotent."""
         self._closed = True
-        if self._pump is not None:
+        if self._pump is not None and not self._pump.done():
             await asyncio.wait({self._pump})
         self._thread.shutdown(wait=True)
         self._connection.close()

@@ -53,9 +53,9 @@ def unwrap_authorize(request: DataTransfer) -> Authorize:
     Raises:
         CallRejected: `data` is missing or is not such a request; names the field.
     """
-    if request.data is None:
-        raise CallRejected(OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, "DataTransfer Authorize: data is missing")
     raw = bytes(request.data)
+    if not raw:
+        raise CallRejected(OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, "DataTransfer Authorize: data is missing")
     try:
         inner = decode(str, raw, "DataTransfer.data").encode() if raw.startswith(b'"') else raw
         return decode(Authorize, inner, "DataTransfer.data")

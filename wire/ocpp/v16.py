@@ -133,11 +133,12 @@ class MeterValues(Camel, frozen=True, kw_only=True):
 
 
 class DataTransfer(Camel, frozen=True, kw_only=True):
-    """6.15 DataTransfer.req. `data` is text by the standard; some stations send an object, which is kept as it came."""
+    """6.15 DataTransfer.req. `data` is text by the standard; some stations send an object. It is kept as the JSON that
+    came, empty when it was left out."""
 
     vendor_id: CiString255
     message_id: CiString50 | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
 
 
 class DataTransferAnswer(Camel, frozen=True, kw_only=True):

@@ -1,0 +1,22 @@
+"""What every room's tests may use: one lab hierarchy, made once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pki.issue.lab import build_lab, parse_declaration
+from pki.service.files import write_lab
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the lab that certs/lab.toml declares, made now."""
+    folder = tmp_path_factory.mktemp("lab") / "lab"
+    declaration = parse_declaration((ROOT / "certs" / "lab.toml").read_text(encoding="utf-8"))
+    write_lab(build_lab(declaration, datetime.now(UTC)), folder)
+    return folder

@@ -1,0 +1,309 @@
+"""The conversation with a station: what is answered, what is stored, and that a resend changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway.conftest import Bench, send
+from tests.parts import token
+from wire.ocpp.pnc16 import VENDOR_ID
+from wire.records import (
+    AllowedType,
+    AuthorizationInfo,
+    Decision,
+    RecordKind,
+    TransactionEntry,
+    TransactionEvent,
+    Verdict,
+    decode,
+)
+
+BOOT16 = {"chargePointVendor": "V", "chargePointModel": "M"}
+BOOT201 = {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}}
+
+
+def start16(bench: Bench, tag: str = "04A1B2C3", meter: int = 100) -> dict[str, Any]:
+    return {
+        "connectorId": 1,
+        "idTag": tag,
+        "meterStart": meter,
+        "timestamp": bench.clock.at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
+
+
+def event201(bench: Bench, kind: str, seq_no: int, tx: str = "tx-1", **more: Any) -> dict[str, Any]:
+    return {
+        "eventType": kind,
+        "timestamp": bench.clock.at.isoformat().replace("+00:00", "Z"),
+        "triggerReason": "Authorized",
+        "seqNo": seq_no,
+        "transactionInfo": {"transactionId": tx},
+        **more,
+    }
+
+
+def entries(bench: Bench) -> list[TransactionEntry]:
+    found = [record for record in bench.records() if record.kind is RecordKind.TRANSACTION]
+    return [decode(TransactionEntry, record.body, "entry") for record in found]
+
+
+def decisions(bench: Bench) -> list[Decision]:
+    found = [record for record in bench.records() if record.kind is RecordKind.DECISION]
+    return [decode(Decision, record.body, "decision") for record in found]
+
+
+def test_station_must_boot_once_and_never_again(bench: Bench) -> None:
+    station = bench.station("1.6")
+    assert send(station, "Heartbeat", {})[2] == "SecurityError"
+    assert send(station, "BootNotification", BOOT16)[2]["status"] == "Accepted"  # type: ignore[index,call-overload]
+    assert "currentTime" in send(station, "Heartbeat", {})[2]  # type: ignore[operator]
+    bench.restart()
+    assert "currentTime" in send(bench.station("1.6", "cp-1"), "Heartbeat", {})[2]  # type: ignore[operator]
+
+
+def test_transaction_message_of_a_stranger_is_kept_all_the_same(bench: Bench) -> None:
+    reply = send(bench.station("1.6"), "StartTransaction", start16(bench))
+    assert reply[0] == 3
+    assert entries(bench)[0].event is TransactionEvent.STARTED
+
+
+def test_listed_card_charges_on_16(bench: Bench) -> None:
+    bench.list_tokens(token())
+    station = bench.station("1.6")
+    send(station, "BootNotification", BOOT16)
+    assert send(station, "Authorize", {"idTag": "04a1b2c3"})[2] == {"idTagInfo": {"status": "Accepted"}}
+    start = start16(bench)
+    first: Any = send(station, "StartTransaction", start, "a")[2]
+    assert first["idTagInfo"]["status"] == "Accepted"
+    number = first["transactionId"]
+    assert 0 < number < 2**31
+    bench.restart()
+    again: Any = send(bench.station("1.6"), "StartTransaction", start, "b")[2]
+    assert again == first, "a resend under a new message id gets the first answer, also after a restart"
+    stop = {"transactionId": number, "meterStop": 900, "timestamp": start["timestamp"], "idTag": "04A1B2C3"}
+    assert send(bench.station("1.6"), "StopTransaction", stop)[2] == {"idTagInfo": {"status": "Accepted"}}
+    assert send(bench.station("1.6"), "StopTransaction", stop | {"reason": "Local"})[2] == {
+        "idTagInfo": {"status": "Accepted"}
+    }, "a StopTransaction rebuilt after a reboot is the same stop"
+    events = [entry.event for entry in entries(bench)]
+    assert events == [TransactionEvent.STARTED, TransactionEvent.ENDED]
+    assert len({entry.session_id for entry in entries(bench)}) == 1
+    bench.check_chain()
+
+
+def test_stop_with_minus_one_belongs_to_the_start_that_was_never_answered(bench: Bench) -> None:
+    station = bench.station("1.6")
+    send(station, "StartTransaction", start16(bench))
+    bench.clock.move(60)
+    stop = {
+        "transactionId": -1,
+        "meterStop": 150,
+        "timestamp": bench.clock.at.isoformat().replace("+00:00", "Z"),
+        "idTag": "04A1B2C3",
+    }
+    send(station, "StopTransaction", stop)
+    send(station, "StopTransaction", stop)
+    first, last = entries(bench)
+    assert last.session_id == first.session_id
+    assert last.transaction_id == first.transaction_id
+
+
+def test_orphan_stop_is_a_session_of_its_own(bench: Bench) -> None:
+    stop = {"transactionId": 7, "meterStop": 150, "timestamp": "2026-11-01T00:00:00Z"}
+    assert send(bench.station("1.6"), "StopTransaction", stop)[2] == {}
+    assert entries(bench)[0].transaction_id == "7"
+
+
+@pytest.mark.parametrize("ocpp", ["1.6", "2.0.1"])
+@pytest.mark.parametrize(
+    ("name", "claimed", "status", "certificate_status", "reason"),
+    [
+        ("alice", "DEABC000000001", "Accepted", "Accepted", "contract-verified"),
+        ("alice", "de-abc-000000001-g", "Accepted", "Accepted", "contract-verified"),
+        ("revoked", "DE8AA1A2B3C4D5", "Invalid", "CertificateRevoked", "revoked"),
+        ("expired", "NLXYZ00A1B2C3D", "Expired", "CertificateExpired", "expired"),
+        ("forged", "DEABC000000001", "Invalid", "CertChainError", None),
+        ("forged-sub2", "DEABC000000002", "Invalid", "CertChainError", None),
+        ("alice", "DEABC000000002", "Invalid", "CertChainError", "emaid-mismatch"),
+    ],
+)
+def test_contract_chains_offline(
+    bench: Bench,
+    lab: Path,
+    ocpp: str,
+    name: str,
+    claimed: str,
+    status: str,
+    certificate_status: str,
+    reason: str | None,
+) -> None:
+    pem = (lab / "contracts" / f"{name}.pem").read_text()
+    station = bench.station(ocpp)
+    answer: Any
+    if ocpp == "1.6":
+        send(station, "BootNotification", BOOT16)
+        inner = json.dumps({"idToken": {"idToken": claimed, "type": "eMAID"}, "certificate": pem})
+        request = {"vendorId": VENDOR_ID, "messageId": "Authorize", "data": inner}
+        outer: Any = send(station, "DataTransfer", request)[2]
+        assert outer["status"] == "Accepted"
+        answer = json.loads(outer["data"])
+    else:
+        send(station, "BootNotification", BOOT201)
+        request = {"idToken": {"idToken": claimed, "type": "eMAID"}, "certificate": pem}
+        answer = send(station, "Authorize", request)[2]
+    assert answer["idTokenInfo"]["status"] == status
+    assert answer["certificateStatus"] == certificate_status
+    decision = decisions(bench)[0]
+    assert decision.verdict.value == status
+    if reason is not None:
+        assert decision.reason == reason
+    assert decision.chain is not None
+    assert decision.chain.message
+
+
+def test_emaid_without_chain_is_refused_in_authorize(bench: Bench) -> None:
+    station = bench.station("2.0.1")
+    send(station, "BootNotification", BOOT201)
+    answer: Any = send(station, "Authorize", {"idToken": {"idToken": "DEABC000000001", "type": "eMAID"}})[2]
+    assert answer == {"idTokenInfo": {"status": "Invalid"}, "certificateStatus": "CertChainError"}
+
+
+def test_refused_chain_also_refuses_the_transaction_of_a_listed_emaid(bench: Bench, lab: Path) -> None:
+    from wire.records import TokenType
+
+    bench.list_tokens(token("DE8AA1A2B3C4D5", type_=TokenType.EMAID, contract_id="DE8AA1A2B3C4D5"))
+    station = bench.station("2.0.1")
+    send(station, "BootNotification", BOOT201)
+    pem = (lab / "contracts" / "revoked.pem").read_text()
+    id_token = {"idToken": "DE8AA1A2B3C4D5", "type": "eMAID"}
+    send(station, "Authorize", {"idToken": id_token, "certificate": pem})
+    answer: Any = send(station, "TransactionEvent", event201(bench, "Started", 0, idToken=id_token))[2]
+    assert answer == {"idTokenInfo": {"status": "Invalid"}}
+
+
+def test_accepted_chain_carries_over_to_the_transaction_after_a_restart(bench: Bench, lab: Path) -> None:
+    station = bench.station("1.6")
+    send(station, "BootNotification", BOOT16)
+    pem = (lab / "contracts" / "alice.pem").read_text()
+    inner = json.dumps({"idToken": {"idToken": "DEABC000000001"}, "certificate": pem})
+    send(station, "DataTransfer", {"vendorId": VENDOR_ID, "messageId": "Authorize", "data": inner})
+    bench.restart()
+    answer: Any = send(bench.station("1.6"), "StartTransaction", start16(bench, "DEABC000000001"))[2]
+    assert answer["idTagInfo"]["status"] == "Accepted"
+    decision = entries(bench)[0].decision
+    assert decision is not None
+    assert decision.basis.value == "earlier-decision"
+    assert decision.token.type.value == "EMAID"
+    assert decision.contract_id == "DEABC000000001"
+    bench.clock.move(2 * 3600)
+    late: Any = send(bench.station("1.6"), "StartTransaction", start16(bench, "DEABC000000001", 777))[2]
+    assert late["idTagInfo"]["status"] == "Invalid", "an old decision does not vouch for a new session"
+
+
+def test_201_transaction_hears_token_info_exactly_when_it_names_a_token(bench: Bench) -> None:
+    bench.list_tokens(token(group_id="FLEET"))
+    station = bench.station("2.0.1")
+    id_token = {"idToken": "04A1B2C3", "type": "ISO14443"}
+    started = event201(bench, "Started", 0, evse={"id": 2, "connectorId": 1}, idToken=id_token)
+    assert send(station, "TransactionEvent", started)[2] == {
+        "idTokenInfo": {"status": "Accepted", "groupIdToken": {"idToken": "FLEET", "type": "Central"}}
+    }
+    assert send(station, "TransactionEvent", event201(bench, "Updated", 1))[2] == {}
+    nobody = event201(bench, "Started", 0, "tx-2", idToken={"idToken": "", "type": "NoAuthorization"})
+    assert send(station, "TransactionEvent", nobody)[2] == {"idTokenInfo": {"status": "Accepted"}}
+
+
+def test_sequence_number_zero_in_every_event_loses_nothing(bench: Bench) -> None:
+    station = bench.station("2.0.1")
+    for kind in ("Started", "Updated", "Updated", "Ended"):
+        bench.clock.move(1)
+        send(station, "TransactionEvent", event201(bench, kind, 0))
+    assert len(entries(bench)) == 4
+
+
+@pytest.mark.parametrize(
+    ("ocpp", "frame", "reply"),
+    [
+        ("1.6", '[2,"q","StopTransaction",{"transactionId":"x"}]', {}),
+        ("1.6", '[2,"q","StartTransaction",[]]', {"transactionId": 0, "idTagInfo": {"status": "Invalid"}}),
+        ("1.6", '[2,"q","MeterValues",{"connectorId":1,"meterValue":[{"x":NaN}]}]', {}),
+        ("2.0.1", '[2,"q","TransactionEvent",{"eventType":"Begun"}]', {}),
+        ("2.0.1", '[2,"q","TransactionEvent",{"idToken":{"a":1}}]', {"idTokenInfo": {"status": "Invalid"}}),
+        ("2.0.1", '[2,"q","TransactionEvent",null]', {}),
+        ("2.0.1", '[2,"q","MeterValues",{"evseId":1,"meterValue":[]}]', {}),
+    ],
+)
+def test_unreadable_transaction_message_is_kept_shown_and_acknowledged(
+    bench: Bench, ocpp: str, frame: str, reply: object
+) -> None:
+    station = bench.station(ocpp)
+    answer = asyncio.run(station.receive(frame))
+    assert json.loads(answer or "") == [3, "q", reply]
+    entry = entries(bench)[0]
+    assert entry.frame == frame
+    assert entry.quarantine
+    shown = bench.reader.execute("SELECT seq, charger_id FROM quarantine").fetchall()
+    assert shown == [(1, "CP-1")]
+    asyncio.run(station.receive(frame))
+    assert len(entries(bench)) == 1, "a resend is not a second record"
+
+
+@pytest.mark.parametrize(
+    ("ocpp", "frame", "code"),
+    [
+        ("2.0.1", "nonsense", "RpcFrameworkError"),
+        ("1.6", "nonsense", "FormationViolation"),
+        ("2.0.1", '[9,"a","x",{}]', "MessageTypeNotSupported"),
+        ("2.0.1", '[2,"a","Authorize",{}]', "OccurrenceConstraintViolation"),
+        ("1.6", '[2,"a","Authorize",{}]', "OccurenceConstraintViolation"),
+        ("1.6", '[2,"a","Authorize",{"idTag":5}]', "TypeConstraintViolation"),
+        ("1.6", '[2,"a","Authorize",{"idTag":"123456789012345678901"}]', "PropertyConstraintViolation"),
+        ("1.6", '[2,"a","FlyAway",{}]', "NotImplemented"),
+    ],
+)
+def test_what_cannot_be_answered_gets_the_right_error(bench: Bench, ocpp: str, frame: str, code: str) -> None:
+    station = bench.station(ocpp)
+    send(station, "BootNotification", BOOT16 if ocpp == "1.6" else BOOT201)
+    reply = json.loads(asyncio.run(station.receive(frame)) or "")
+    assert reply[0] == 4
+    assert reply[2] == code
+    assert reply[3]
+    assert bench.records() == []
+
+
+def test_unknown_message_type_is_ignored_on_16_and_answers_to_nothing_are_ignored(bench: Bench) -> None:
+    station = bench.station("1.6")
+    for frame in ('[9,"a","x",{}]', '[3,"a",{}]', '[4,"a","GenericError","",{}]'):
+        assert asyncio.run(station.receive(frame)) is None
+
+
+def test_data_transfer_of_others(bench: Bench) -> None:
+    station = bench.station("1.6")
+    send(station, "BootNotification", BOOT16)
+    assert send(station, "DataTransfer", {"vendorId": "x"})[2] == {"status": "UnknownVendorId"}
+    unknown = {"vendorId": VENDOR_ID, "messageId": "Fly"}
+    assert send(station, "DataTransfer", unknown)[2] == {"status": "UnknownMessageId"}
+
+
+def test_hub_is_asked_only_when_it_counts_and_silence_falls_back(bench: Bench) -> None:
+    station = bench.station("1.6")
+    send(station, "BootNotification", BOOT16)
+    bench.hub.online = True
+    bench.hub.answers["NEW"] = AuthorizationInfo(allowed=AllowedType.ALLOWED, token=token("NEW"))
+    bench.list_tokens(token())
+    assert send(station, "Authorize", {"idTag": "04A1B2C3"})[2] == {"idTagInfo": {"status": "Accepted"}}
+    assert bench.hub.asked == []
+    assert send(station, "Authorize", {"idTag": "NEW"})[2] == {"idTagInfo": {"status": "Accepted"}}
+    assert [asked.uid for asked in bench.hub.asked] == ["NEW"]
+    bench.hub.silent = True
+    assert send(station, "Authorize", {"idTag": "NEWER"})[2] == {"idTagInfo": {"status": "Invalid"}}
+    assert [(d.verdict, d.online) for d in decisions(bench)] == [
+        (Verdict.ACCEPTED, True),
+        (Verdict.ACCEPTED, True),
+        (Verdict.UNKNOWN, False),
+    ]
