@@ -1,0 +1,270 @@
+"""A verdict as one object for machines, and the batch that writes one for each line.
+
+Rules of this file
+1. `judge` turns every refusal of the verifier into a value; nothing is accepted but a `VerifiedChain`.
+2. A line of a batch is judged alone: whatever is wrong with it, the answer is one object with its id, and the next
+   line is read.
+3. Anchors in a batch line carry no role; they count for every role the line's profile allows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import BinaryIO
+
+import msgspec
+
+from pki.errors import (
+    ChainRejected,
+    Finding,
+    MalformedCertificate,
+    NoEvidence,
+    PKIError,
+    Severity,
+    TrustError,
+)
+from pki.pem import parse_chain_pem, parse_pem
+from pki.profiles import AnchorRole, Profile, profile_named
+from pki.verify import RevocationEvidence, TrustStore, verify
+from pki.verify.crl import CRL_CAP
+
+DEFAULT_PROFILE = "iso15118-2-contract"
+LINE_CAP = 64 * 1024 * 1024
+"""Bytes of one batch line; a longer one is malformed and is skipped to its end."""
+OCSP_CAP = 16 * 1024
+"""Bytes of one OCSP answer."""
+
+_TRUST_PEM_CAP = 256 * 1024
+_TRUST_BLOCKS = 64
+_CRL_PEM_CAP = CRL_CAP // 2 * 3
+
+
+class Outcome(StrEnum):
+    """The four ways a verification ends."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    NO_EVIDENCE = "no-evidence"
+    MALFORMED = "malformed"
+
+
+EXIT_CODES = {Outcome.ACCEPT: 0, Outcome.REJECT: 1, Outcome.MALFORMED: 2, Outcome.NO_EVIDENCE: 3}
+"""What `pnc-pki verify` ends with."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of one chain. `code` is "accepted" or the error's; `emaid` is normalised, and None until the subject
+    was read; `revocation` is "unknown" whenever the judging ended before it was asked for."""
+
+    verdict: Outcome
+    code: str
+    clause: str | None = None
+    index: int | None = None
+    message: str
+    emaid: str | None = None
+    revocation: str = "unknown"
+    findings: tuple[Finding, ...] = ()
+
+
+class BatchAnswer(Verdict, frozen=True, kw_only=True):
+    """A verdict with the id of the line it answers, echoed character for character; null where none could be read."""
+
+    id: msgspec.Raw
+
+
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a batch; fields that are not listed here are ignored."""
+
+    id: msgspec.Raw
+    chain: list[str]
+    trust: list[str]
+    at: str
+    profile: str = DEFAULT_PROFILE
+    crls: list[str] = []
+    ocsps: list[str] = []
+    emaid: str | None = None
+
+
+class _IdOnly(msgspec.Struct, frozen=True):
+    id: msgspec.Raw
+
+
+def judge(
+    chain: Sequence[bytes],
+    *,
+    profile: Profile,
+    trust: TrustStore,
+    at: datetime,
+    revocation: RevocationEvidence,
+    ocsp_answers: int = 0,
+    emaid: str | None = None,
+    require_revocation: bool = False,
+) -> Verdict:
+    """The verdict on a chain; never raises for what the chain holds. `ocsp_answers`: how many were supplied."""
+    said = _ocsp_findings(ocsp_answers)
+    try:
+        found = verify(
+            chain,
+            profile=profile,
+            trust=trust,
+            at=at,
+            revocation=revocation,
+            emaid=emaid,
+            require_revocation=require_revocation,
+        )
+    except PKIError as error:
+        return _refusal(error, said)
+    return Verdict(
+        verdict=Outcome.ACCEPT,
+        code="accepted",
+        message=f"{profile.name} chain accepted, {found.anchor_role.value} anchor, valid until {found.not_after}",
+        emaid=found.emaid.normal if found.emaid else None,
+        revocation=found.revocation.value,
+        findings=(*found.findings, *said),
+    )
+
+
+def refused_input(error: PKIError) -> Verdict:
+    """The verdict for input that could not be judged at all."""
+    return Verdict(
+        verdict=Outcome.MALFORMED, code=error.code, clause=error.clause, index=error.index, message=str(error)
+    )
+
+
+def parse_instant(text: str) -> datetime:
+    """The aware instant of an RFC 3339 text.
+
+    Raises:
+        MalformedCertificate: "malformed-instant".
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise MalformedCertificate("malformed-instant", f"{text[:40]!a} is not an instant: {error}") from error
+    if found.tzinfo is None:
+        raise MalformedCertificate(
+            "malformed-instant", f"{text[:40]!a} has no UTC offset; write it like 2026-11-23T00:00:00Z"
+        )
+    return found
+
+
+def run_batch(stream: BinaryIO, *, require_revocation: bool = False) -> Iterator[bytes]:
+    """One JSON object, line feed included, for each line of `stream` that is not blank, as soon as it is judged."""
+    while line := stream.readline(LINE_CAP + 1):
+        if len(line) > LINE_CAP:
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(LINE_CAP)
+            error = MalformedCertificate("size-limit", f"line longer than {LINE_CAP} bytes")
+            yield _answer_line(msgspec.Raw(b"null"), refused_input(error))
+        elif line.strip():
+            yield _judge_line(line, require_revocation)
+
+
+def _judge_line(line: bytes, require_revocation: bool) -> bytes:
+    try:
+        request = msgspec.json.decode(line, type=BatchRequest)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        refusal = MalformedCertificate("malformed-request", f"line is not a request: {error}")
+        return _answer_line(_id_of(line), refused_input(refusal))
+    try:
+        verdict = _judge_request(request, require_revocation)
+    except PKIError as error:
+        verdict = refused_input(error)
+    return _answer_line(request.id, verdict)
+
+
+def _judge_request(request: BatchRequest, require_revocation: bool) -> Verdict:
+    profile = profile_named(request.profile)
+    at = parse_instant(request.at)
+    trust = _trust(tuple(request.trust), profile.anchor_roles)
+    revocation = _evidence(tuple(request.crls))
+    for index, answer in enumerate(request.ocsps):
+        _check_ocsp(answer, index)
+    return judge(
+        parse_chain_pem("\n".join(request.chain)),
+        profile=profile,
+        trust=trust,
+        at=at,
+        revocation=revocation,
+        ocsp_answers=len(request.ocsps),
+        emaid=request.emaid,
+        require_revocation=require_revocation,
+    )
+
+
+# The lines of a batch mostly share their anchors and lists; both depend on the arguments only.
+@lru_cache(maxsize=16)
+def _trust(anchors: tuple[str, ...], roles: tuple[AnchorRole, ...]) -> TrustStore:
+    found: list[bytes] = []
+    for index, text in enumerate(anchors):
+        try:
+            found += parse_pem(text, max_blocks=_TRUST_BLOCKS, max_characters=_TRUST_PEM_CAP)
+        except MalformedCertificate as error:
+            raise TrustError("anchor-malformed", f"trust {index}: {error}", index=index) from error
+    return TrustStore.from_der({role: found for role in roles})
+
+
+@lru_cache(maxsize=16)
+def _evidence(crls: tuple[str, ...]) -> RevocationEvidence:
+    found: list[bytes] = []
+    for index, text in enumerate(crls):
+        try:
+            found += parse_pem(text, label="X509 CRL", max_blocks=_TRUST_BLOCKS, max_characters=_CRL_PEM_CAP)
+        except MalformedCertificate as error:
+            raise TrustError("malformed-crl", f"crls {index}: {error}", index=index) from error
+    return RevocationEvidence(found)
+
+
+def _check_ocsp(answer: str, index: int) -> None:
+    try:
+        size = len(base64.b64decode(answer, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise TrustError("malformed-ocsp", f"ocsps {index} is not base64: {error}", index=index) from error
+    if size > OCSP_CAP:
+        raise TrustError("size-limit", f"ocsps {index} has {size} bytes, at most {OCSP_CAP}", index=index)
+
+
+def _ocsp_findings(answers: int) -> tuple[Finding, ...]:
+    if not answers:
+        return ()
+    message = f"{answers} OCSP answers were supplied; they are not judged and say nothing here"
+    return (Finding("ocsp-not-judged", Severity.TOLERATED, None, None, message),)
+
+
+def _refusal(error: PKIError, said: tuple[Finding, ...]) -> Verdict:
+    verdict = refused_input(error)
+    if isinstance(error, ChainRejected):
+        revocation = "revoked" if error.code == "revoked" else "unknown"
+        return msgspec.structs.replace(
+            verdict,
+            verdict=Outcome.REJECT,
+            emaid=error.emaid,
+            revocation=revocation,
+            findings=(*said, *error.findings),
+        )
+    if isinstance(error, NoEvidence):
+        return msgspec.structs.replace(
+            verdict,
+            verdict=Outcome.NO_EVIDENCE,
+            emaid=error.emaid,
+            revocation=error.revocation,
+            findings=(*said, *error.findings),
+        )
+    return verdict
+
+
+def _id_of(line: bytes) -> msgspec.Raw:
+    try:
+        return msgspec.json.decode(line, type=_IdOnly).id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return msgspec.Raw(b"null")
+
+
+def _answer_line(id_: msgspec.Raw, verdict: Verdict) -> bytes:
+    answer = BatchAnswer(id=id_, **{name: getattr(verdict, name) for name in verdict.__struct_fields__})
+    return msgspec.json.encode(answer) + b"\n"
