@@ -1,0 +1,346 @@
+"""One simulated charger: it boots, asks whether a token may charge, charges in real time, and tells until it is heard.
+
+Rules of this file
+1. Energy is power times real time; the meter signs the begin, every n-th periodic value, and the end.
+2. A charger that is refused does not charge. One that is told so only after the start stops.
+3. BootNotification is sent after power-up only, not after a lost connection (OCPP 2.0.1 Part 4 5.3; OCPP-J 1.6 5.4).
+4. A charge goes on without a connection; what it has to tell waits in the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from firmware_sim.connection import Address, BackOff, Connection, LinkNotices
+from firmware_sim.dialect import Answer, Dialect, Measurement, Medium, Presented, StationIdentity, Transaction
+from firmware_sim.errors import ChargerError
+from firmware_sim.journal import MessageJournal
+from firmware_sim.meter import SigningMeter
+from firmware_sim.ocpp16 import OCPP16
+from firmware_sim.ocpp201 import OCPP201
+from firmware_sim.outbox import Answered, Delivered, Draft, Dropped, Outbox, Outcome, Pending, Retrying, Unanswered
+from wire.errors import MalformedValue
+from wire.meter.keys import public_key_of
+from wire.meter.record import CurrentType, ReadingReason
+from wire.ocpp.v201 import BootAnswer
+from wire.records import decode
+
+DIALECTS: dict[str, Callable[[], Dialect]] = {"1.6": OCPP16, "2.0.1": OCPP201}
+"""OCPP version -> its words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerSpec:
+    """What kind of charger. `power_w` at the plug; a value every `sample_s`, every `signed_every`-th of them signed."""
+
+    charger_id: str
+    ocpp: str
+    power_w: int
+    current: CurrentType
+    evse_id: int = 1
+    connector_id: int = 1
+    ramp_s: float = 1.0
+    tick_s: float = 0.1
+    sample_s: float = 0.5
+    signed_every: int = 2
+    message_timeout_s: float = 10.0
+    retry_interval_s: float = 1.0
+    max_failures: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a charge is: seconds of the seconds asked for, and what was delivered so far."""
+
+    elapsed_s: float
+    of_s: float
+    energy_wh: Decimal
+    power_w: int
+    signed_records: int
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A charge that took place. `energy_wh` is the difference of the signed registers; `tx.wire_id` its id."""
+
+    charger_id: str
+    tx: Transaction
+    begin: Measurement
+    end: Measurement
+    signed_records: int
+
+    @property
+    def energy_wh(self) -> Decimal:
+        """End minus begin of the signed register, exact."""
+        return self.end.register_wh - self.begin.register_wh
+
+
+class Charger:
+    """A charger at `address`, its meter and journals in `folder`. `clock` gives aware instants.
+
+    `tell` hears in plain words what happens on the link (connected, lost, resent).
+    """
+
+    def __init__(
+        self,
+        spec: ChargerSpec,
+        address: Address,
+        folder: Path,
+        clock: Callable[[], datetime],
+        *,
+        back_off: BackOff | None = None,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.spec, self._clock, self._tell = spec, clock, tell
+        self.meter = SigningMeter(folder, spec.charger_id, clock, current=spec.current)
+        self._key = public_key_of(self.meter.public_key)
+        self._dialect = DIALECTS[spec.ocpp]()
+        self._outbox = Outbox(
+            lambda: str(uuid.uuid4()),
+            message_timeout_s=spec.message_timeout_s,
+            retry_interval_s=spec.retry_interval_s,
+            max_failures=spec.max_failures,
+        )
+        self._journal = MessageJournal(folder / "messages.jsonl", spec.charger_id)
+        notices = LinkNotices(up=self._on_up, down=self._on_down, outcome=self._on_outcome)
+        self._connection = Connection(address, self._outbox, notices, back_off=back_off or BackOff())
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
+        self._transactions: dict[str, Transaction] = {}
+        self._booted, self._quiet = asyncio.Event(), asyncio.Event()
+        self._changed = asyncio.Event()
+        self._quiet.set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._why_down = "not connected yet"
+
+    # --- the link -----------------------------------------------------------------------------------------------
+
+    @property
+    def online(self) -> bool:
+        """Whether a WebSocket to the gateway stands."""
+        return self._connection.online
+
+    @property
+    def waiting(self) -> int:
+        """How many transaction messages have no CALLRESULT yet."""
+        return len(self._outbox.waiting)
+
+    async def connect(self, timeout_s: float = 10.0) -> None:
+        """Power-up: connects and boots; returns when the gateway has accepted the boot.
+
+        Raises:
+            ChargerError: not accepted within `timeout_s`; says what happened last.
+        """
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._connection.run()), asyncio.create_task(self._boot())]
+        await self._until(self._booted, timeout_s, "was not accepted by the gateway")
+
+    async def disconnect(self) -> None:
+        """Power-off: the connection ends; what was not delivered stays in the journal as such."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        for pending in self._outbox.waiting:
+            self._journal.note(pending)
+
+    async def delivered(self, timeout_s: float = 30.0) -> None:
+        """Returns when every transaction message has its CALLRESULT.
+
+        Raises:
+            ChargerError: some still wait after `timeout_s`.
+        """
+        await self._until(self._quiet, timeout_s, "still has transaction messages without an answer")
+
+    async def _until(self, event: asyncio.Event, timeout_s: float, failing: str) -> None:
+        """Waits for `event`; the end of a task of ours is an error, which is raised."""
+        waiting = asyncio.create_task(event.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {waiting, *self._tasks}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            waiting.cancel()
+        for task in done - {waiting}:
+            task.result()
+        if not event.is_set():
+            link = "connected" if self.online else self._why_down
+            raise ChargerError("timeout", self.spec.charger_id, f"{failing} within {timeout_s:g} s ({link})")
+
+    async def _boot(self) -> None:
+        """Boots until it is accepted, then sends a heartbeat at the interval the gateway gave."""
+        identity = StationIdentity(self.spec.charger_id)
+        interval = 1.0
+        while True:
+            await self._online()
+            try:
+                if self._booted.is_set():
+                    await self._ask("Heartbeat", {})
+                else:
+                    answer = decode(
+                        BootAnswer, await self._ask(*self._dialect.boot(identity)), "BootNotification answer"
+                    )
+                    interval = max(1.0, float(answer.interval))
+                    self._why_down = f"the boot was answered with {answer.status}"
+                    if answer.status == "Accepted":
+                        self._booted.set()
+                        self._state_plug(occupied=False)
+            except (ChargerError, MalformedValue) as error:
+                self._why_down = str(error)
+                await asyncio.sleep(0.2)
+                continue
+            await asyncio.sleep(interval)
+
+    async def _online(self) -> None:
+        while not self.online:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _ask(self, action: str, payload: object) -> bytes:
+        """The payload of the answer. Raises ChargerError: offline, refused with a CALLERROR, or not answered."""
+        if not self.online:
+            raise ChargerError(
+                "offline", self.spec.charger_id, f"{action}: no connection to the gateway ({self._why_down})"
+            )
+        ticket = self._outbox.ask(action, payload)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[ticket] = answer
+        self._connection.wake()
+        try:
+            return await answer
+        finally:
+            self._asked.pop(ticket, None)
+
+    def _state_plug(self, *, occupied: bool) -> None:
+        """Tells the connector's state while online; the answer says nothing."""
+        if self.online:
+            self._outbox.ask(*self._dialect.status(self.spec.evse_id, self.spec.connector_id, occupied, self._clock()))
+            self._connection.wake()
+
+    def _put(self, drafts: tuple[Draft, ...]) -> None:
+        for draft in drafts:
+            self._journal.note(self._outbox.put(draft))
+        self._quiet.clear()
+        self._connection.wake()
+
+    def _on_up(self) -> None:
+        waiting = f"; {self.waiting} messages wait" if self.waiting else ""
+        self._tell(f"{self.spec.charger_id} is connected{waiting}")
+        self._changed.set()
+
+    def _on_down(self, reason: str) -> None:
+        self._why_down = reason
+        self._tell(f"{self.spec.charger_id} has no connection: {reason}")
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        match outcome:
+            case Answered(ticket, payload):
+                if (future := self._asked.get(ticket)) is not None and not future.done():
+                    future.set_result(payload)
+            case Unanswered(ticket, code, why):
+                if (future := self._asked.get(ticket)) is not None and not future.done():
+                    future.set_exception(ChargerError(code or "no-answer", self.spec.charger_id, why))
+            case Delivered(pending, payload):
+                self._journal.note(pending)
+                self._read_delivery(pending, payload)
+            case Dropped(pending, why):
+                self._journal.note(pending, dropped=True)
+                self._dialect.note_dropped(self._transactions[pending.draft.transaction], pending.draft.action)
+                self._tell(f"{self.spec.charger_id} throws {pending.draft.action} away: {why}")
+            case Retrying(pending, why):
+                self._journal.note(pending)
+                self._tell(f"{self.spec.charger_id} will send {pending.draft.action} again: {why}")
+        if not self._outbox.waiting:
+            self._quiet.set()
+
+    def _read_delivery(self, pending: Pending, payload: bytes) -> None:
+        tx = self._transactions[pending.draft.transaction]
+        try:
+            self._dialect.read_delivery(tx, pending.draft.action, payload)
+        except MalformedValue as error:
+            # It is delivered all the same; what the answer should have said is missing, as after a dropped message.
+            self._dialect.note_dropped(tx, pending.draft.action)
+            self._tell(f"{self.spec.charger_id} cannot read an answer: {error}")
+
+    # --- sessions -----------------------------------------------------------------------------------------------
+
+    async def authorize(self, presented: Presented) -> Answer:
+        """What the gateway says of a token.
+
+        Raises:
+            ChargerError: offline, a CALLERROR, no answer, or one that cannot be read.
+        """
+        payload = await self._ask(*self._dialect.authorize(presented))
+        try:
+            return self._dialect.read_authorization(presented, payload)
+        except MalformedValue as error:
+            raise ChargerError("unreadable-answer", self.spec.charger_id, str(error)) from error
+
+    async def charge(self, presented: Presented, seconds: float, progress: Callable[[Progress], None]) -> Charge:
+        """Charges for `seconds` of real time (or until the gateway wants it stopped) and queues all that is to be told.
+
+        The token must have been accepted before; `progress` is called about every `tick_s`.
+        """
+        tx = self._new_transaction(presented)
+        begin = self._measure("Transaction.Begin", 0, ReadingReason.BEGIN, presented)
+        self._put(self._dialect.started(tx, begin, self._key, not self.online))
+        self._state_plug(occupied=True)
+        signed = 2 + await self._deliver(tx, begin, seconds, progress)
+        end = self._measure("Transaction.End", 0, _end_reason(tx), presented)
+        self._put(self._dialect.ended(tx, begin, end, self._key, not self.online))
+        self._state_plug(occupied=False)
+        return Charge(self.spec.charger_id, tx, begin, end, signed)
+
+    def _new_transaction(self, presented: Presented) -> Transaction:
+        tx = Transaction(str(uuid.uuid4()), presented, self.spec.evse_id, self.spec.connector_id)
+        self._transactions[tx.reference] = tx
+        return tx
+
+    async def _deliver(
+        self, tx: Transaction, begin: Measurement, seconds: float, progress: Callable[[Progress], None]
+    ) -> int:
+        """Energy flows; gives how many periodic values were signed."""
+        clock = asyncio.get_running_loop().time
+        started = counted = clock()
+        samples = signed = 0
+        while (elapsed := counted - started) < seconds and tx.stop_asked is None:
+            await asyncio.sleep(min(self.spec.tick_s, seconds - elapsed))
+            now = clock()
+            watts = self._watts(now - started)
+            self.meter.count(watts, round((now - counted) * 1000))
+            counted = now
+            if int((now - started) / self.spec.sample_s) > samples and now - started < seconds:
+                samples += 1
+                sign = samples % self.spec.signed_every == 0
+                signed += sign
+                measured = self._measure(
+                    "Sample.Periodic", watts, ReadingReason.CHARGING if sign else None, tx.presented
+                )
+                self._put((self._dialect.updated(tx, measured, self._key, not self.online),))
+            delivered = self.meter.register_kwh.scaleb(3) - begin.register_wh
+            progress(Progress(min(now - started, seconds), seconds, delivered, watts, signed + 1, self.online))
+        return signed
+
+    def _watts(self, elapsed_s: float) -> int:
+        """Full power after a ramp, with half a percent of ripple, as a real rectifier shows."""
+        share = min(1.0, 0.1 + 0.9 * elapsed_s / self.spec.ramp_s)
+        ripple = 1 - 0.005 * ((int(elapsed_s * 10) * 7) % 10) / 10
+        return int(self.spec.power_w * share * ripple)
+
+    def _measure(self, context: str, watts: int, reason: ReadingReason | None, presented: Presented) -> Measurement:
+        if reason is None:
+            return Measurement(self._clock(), self.meter.register_kwh, watts, context)
+        reading = self.meter.sign(reason, presented.identification())
+        return Measurement(reading.at, reading.register_kwh, watts, context, reading)
+
+
+def _end_reason(tx: Transaction) -> ReadingReason:
+    if tx.stop_asked is not None:
+        return ReadingReason.ABORT
+    return ReadingReason.LOCAL if tx.presented.medium is Medium.RFID else ReadingReason.END

@@ -1,0 +1,176 @@
+"""The connection part of a charger: one WebSocket at a time, kept up until the charger is switched off.
+
+It moves frames between the socket and an `Outbox` and knows nothing of what they say. A lost or refused connection is
+tried again after a back-off that doubles, with a random part, as the standard asks of stations.
+
+Source: OCPP 2.0.1 Part 4 3 (URL, subprotocol), 5.3 (reconnecting); security profile 1 for HTTP Basic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import aiohttp
+
+from firmware_sim.outbox import Outbox, Outcome
+from wire.ocpp.frames import Call, FrameError, encode_error, parse_frame
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a charger connects: `url` without the identity, which is appended percent-encoded."""
+
+    url: str
+    charger_id: str
+    password: bytes = field(repr=False)
+    subprotocol: str
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def full_url(self) -> str:
+        """The URL the WebSocket is opened at."""
+        return f"{self.url.rstrip('/')}/{quote(self.charger_id, safe='')}"
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """Seconds between attempts to connect: `first_s`, doubled up to `most_s`, plus up to a quarter at random."""
+
+    first_s: float = 0.2
+    most_s: float = 2.0
+
+    def waits(self, fraction: Callable[[], float]) -> Callable[[int], float]:
+        """The wait before attempt n (n from 1); `fraction` gives random numbers from 0 to 1."""
+        return lambda n: min(self.most_s, self.first_s * 2.0 ** min(n - 1, 16)) * (1 + fraction() / 4)
+
+
+@dataclass(slots=True)
+class LinkNotices:
+    """Whom to tell: `up` after the handshake, `down` with the reason when lost or refused, `outcome` of a CALL."""
+
+    up: Callable[[], None]
+    down: Callable[[str], None]
+    outcome: Callable[[Outcome], None]
+
+
+class Connection:
+    """Keeps a WebSocket to `address` and pumps `outbox` through it; call `wake` after filling the outbox."""
+
+    def __init__(
+        self,
+        address: Address,
+        outbox: Outbox,
+        notices: LinkNotices,
+        *,
+        back_off: BackOff,
+        ping_interval_s: float = 10.0,
+    ) -> None:
+        self._address, self._outbox, self._notices = address, outbox, notices
+        self._wait_before = back_off.waits(random.random)
+        self._ping_interval_s = ping_interval_s
+        self._wake = asyncio.Event()
+        self.online = False
+
+    def wake(self) -> None:
+        """Something was put into the outbox."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Connects, talks, and connects again, until it is cancelled."""
+        attempt = 0
+        async with aiohttp.ClientSession() as session:
+            while True:
+                attempt += 1
+                try:
+                    reason, was_up = await self._once(session)
+                finally:
+                    self._gone()
+                self._notices.down(reason)
+                attempt = 1 if was_up else attempt
+                await asyncio.sleep(self._wait_before(attempt))
+
+    async def _once(self, session: aiohttp.ClientSession) -> tuple[str, bool]:
+        """One connection from handshake to end: why it ended, and whether it ever stood."""
+        address = self._address
+        user = aiohttp.encode_basic_auth(address.charger_id, address.password.decode("latin-1"), encoding="latin-1")
+        connecting = session.ws_connect(
+            address.full_url(),
+            protocols=(address.subprotocol,),
+            headers={"Authorization": user},
+            heartbeat=self._ping_interval_s,
+            timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+            ssl=address.tls or True,
+            max_msg_size=4 * 1024 * 1024,
+        )
+        try:
+            async with connecting as ws:
+                if ws.protocol != address.subprotocol:
+                    return f"the gateway does not speak {address.subprotocol}", False
+                return await self._talk(ws), True
+        except aiohttp.WSServerHandshakeError as error:
+            return f"the handshake was refused: HTTP {error.status} {error.message}", False
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return f"{type(error).__name__}: {error}", self.online
+
+    async def _talk(self, ws: aiohttp.ClientWebSocketResponse) -> str:
+        self.online = True
+        self._notices.up()
+        sending = asyncio.create_task(self._send_due(ws))
+        try:
+            async for message in ws:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    await self._received(ws, message.data)
+                    self._wake.set()
+                if sending.done():
+                    break
+            return f"the connection was closed ({ws.close_code})"
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _received(self, ws: aiohttp.ClientWebSocketResponse, text: str) -> None:
+        try:
+            frame = parse_frame(text)
+        except FrameError:
+            return  # An answer nobody can read is no answer: the CALL runs into its time limit.
+        if isinstance(frame, Call):
+            await ws.send_str(encode_error(frame.message_id, "NotImplemented", f"{frame.action} is not simulated"))
+            return
+        outcome = self._outbox.receive(frame, _now())
+        if outcome is not None:
+            self._notices.outcome(outcome)
+
+    async def _send_due(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        """Sends whatever the outbox has to send, when it is due; ends with the socket."""
+        while not ws.closed:
+            self._wake.clear()
+            expired = self._outbox.expire(_now())
+            if expired is not None:
+                self._notices.outcome(expired)
+            frame = self._outbox.next_frame(_now())
+            if frame is not None:
+                try:
+                    await ws.send_str(frame)
+                except (aiohttp.ClientError, OSError):
+                    return
+                continue
+            timer = self._outbox.next_timer()
+            try:
+                # Not wait_for: before Python 3.12 it can swallow a cancellation that comes together with the event.
+                async with asyncio.timeout_at(timer):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _gone(self) -> None:
+        self.online = False
+        for outcome in self._outbox.lost():
+            self._notices.outcome(outcome)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

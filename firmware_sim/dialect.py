@@ -1,0 +1,164 @@
+"""What a charger says, before an OCPP version gives it words; each version is one class with the same methods.
+
+The payloads are built from plain mappings, not from the types the gateway reads them with: a field that `wire.ocpp`
+spells wrongly must not be spelled wrongly here too. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from firmware_sim.meter import Identification, SignedReading
+from firmware_sim.outbox import Draft
+from wire.meter.keys import PublicKey, encode_public_key_oca
+
+
+class Medium(StrEnum):
+    """How a driver identifies himself."""
+
+    RFID = "rfid"
+    CONTRACT = "contract"
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a driver presents: an RFID uid (hex), or an eMAID with the contract chain (PEM, leaf first)."""
+
+    medium: Medium
+    uid: str
+    chain_pem: str | None = None
+
+    def identification(self) -> Identification:
+        """The same in the words of a signed record."""
+        if self.medium is Medium.CONTRACT:
+            return Identification("SECURE", ("ISO15118_PNC",), "EMAID", self.uid)
+        return Identification("HEARSAY", ("RFID_PLAIN", "OCPP_AUTH"), "ISO14443", self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer about a token, in OCPP's own words; `certificate_status` only where a chain was judged."""
+
+    status: str
+    certificate_status: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the driver may charge."""
+        return self.status == "Accepted"
+
+    def __str__(self) -> str:
+        return self.status if self.certificate_status is None else f"{self.status} / {self.certificate_status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The meter at one instant. `signed` is there when the meter signed it too."""
+
+    at: datetime
+    register_kwh: Decimal
+    power_w: int
+    context: str
+    signed: SignedReading | None = None
+
+    @property
+    def register_wh(self) -> Decimal:
+        """The register in Wh, all digits."""
+        return self.register_kwh.scaleb(3)
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One transaction as its charger knows it.
+
+    `reference` is the charger's own name for it. `wire_id` is the id on the wire: made by the charger in 2.0.1, given
+    by the gateway in 1.6 (None until then, "-1" when the answer never came). `stop_asked` means the gateway answered
+    a started transaction with a token that is not accepted.
+    """
+
+    reference: str
+    presented: Presented
+    evse_id: int
+    connector_id: int
+    wire_id: str | None = None
+    next_seq_no: int = 0
+    stop_asked: Answer | None = None
+
+    def take_seq_no(self) -> int:
+        """The next sequence number of the transaction, from 0."""
+        self.next_seq_no += 1
+        return self.next_seq_no - 1
+
+
+@dataclass(frozen=True, slots=True)
+class StationIdentity:
+    """What a charger tells of itself when it boots."""
+
+    charger_id: str
+    vendor: str = "pncgate"
+    model: str = "simulated"
+    firmware: str = "0.1.0"
+
+
+class Dialect(Protocol):
+    """One OCPP version's words. Messages are (action, payload); drafts are transaction messages for the outbox."""
+
+    version: str
+    subprotocol: str
+
+    def boot(self, identity: StationIdentity) -> tuple[str, object]:
+        """BootNotification after power-up."""
+
+    def status(self, evse_id: int, connector_id: int, occupied: bool, at: datetime) -> tuple[str, object]:
+        """StatusNotification of one connector."""
+
+    def authorize(self, presented: Presented) -> tuple[str, object]:
+        """The question whether the token may charge; Plug & Charge takes the contract chain along."""
+
+    def read_authorization(self, presented: Presented, payload: bytes) -> Answer:
+        """The answer to `authorize`. Raises MalformedValue."""
+
+    def started(self, tx: Transaction, begin: Measurement, key: PublicKey, offline: bool) -> tuple[Draft, ...]:
+        """The transaction has begun; `begin` is signed."""
+
+    def updated(self, tx: Transaction, now: Measurement, key: PublicKey, offline: bool) -> Draft:
+        """A periodic value, signed or not."""
+
+    def ended(
+        self, tx: Transaction, begin: Measurement, end: Measurement, key: PublicKey, offline: bool
+    ) -> tuple[Draft, ...]:
+        """The transaction is over; both signed values stand in the last message."""
+
+    def read_delivery(self, tx: Transaction, action: str, payload: bytes) -> None:
+        """Notes in `tx` what the answer to one of its messages says. Raises MalformedValue."""
+
+    def note_dropped(self, tx: Transaction, action: str) -> None:
+        """Notes in `tx` that a message of it was thrown away."""
+
+
+def signed_meter_value(reading: SignedReading, key: PublicKey) -> dict[str, str]:
+    """SignedMeterValueType for OCMF: all four members, signingMethod empty because OCMF names it itself.
+
+    Source: OCA "Signed Meter Values in OCPP" v1.0, 3.1.
+    """
+    return {
+        "signedMeterData": base64.b64encode(reading.ocmf.encode("ascii")).decode("ascii"),
+        "signingMethod": "",
+        "encodingMethod": "OCMF",
+        "publicKey": encode_public_key_oca(key),
+    }
+
+
+def timestamp(at: datetime) -> str:
+    """RFC 3339 in UTC with three fractional digits (OCPP 2.0.1 Part 2 2.1.4)."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def carried(*measurements: Measurement) -> tuple[str, ...]:
+    """The SHA-256 of the signed records in `measurements`."""
+    return tuple(measurement.signed.sha256 for measurement in measurements if measurement.signed is not None)

@@ -1,0 +1,150 @@
+"""What a charger says in OCPP 1.6J. Source: OCPP 1.6 edition 2, 4.8, 4.10, 6, 7; OCA "ISO 15118 Plug & Charge with
+OCPP 1.6" v1.0; OCA "Signed Meter Values in OCPP" v1.0, 4."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import ROUND_DOWN
+
+from firmware_sim.dialect import (
+    Answer,
+    Measurement,
+    Medium,
+    Presented,
+    StationIdentity,
+    Transaction,
+    carried,
+    signed_meter_value,
+    timestamp,
+)
+from firmware_sim.outbox import Draft
+from wire.errors import MalformedValue
+from wire.meter.keys import PublicKey
+from wire.ocpp import pnc16
+from wire.ocpp.v16 import AuthorizeAnswer, DataTransferAnswer, StartAnswer
+from wire.records import decode
+
+NO_TRANSACTION_ID = "-1"
+"""The id a station uses when it never got StartTransaction.conf (errata 3.18)."""
+
+
+class OCPP16:
+    """The words of OCPP 1.6J; the gateway gives the transaction id in StartTransaction.conf."""
+
+    version = "1.6"
+    subprotocol = "ocpp1.6"
+
+    def boot(self, identity: StationIdentity) -> tuple[str, object]:
+        """BootNotification (6.9)."""
+        return "BootNotification", {
+            "chargePointVendor": identity.vendor[:20],
+            "chargePointModel": identity.model[:20],
+            "chargePointSerialNumber": identity.charger_id[:25],
+            "firmwareVersion": identity.firmware,
+        }
+
+    def status(self, evse_id: int, connector_id: int, occupied: bool, at: datetime) -> tuple[str, object]:
+        """StatusNotification (6.47)."""
+        return "StatusNotification", {
+            "connectorId": evse_id,
+            "errorCode": "NoError",
+            "status": "Charging" if occupied else "Available",
+            "timestamp": timestamp(at),
+        }
+
+    def authorize(self, presented: Presented) -> tuple[str, object]:
+        """Authorize for a card; DataTransfer with a wrapped Authorize for Plug & Charge."""
+        if presented.medium is Medium.RFID:
+            return "Authorize", {"idTag": presented.uid}
+        inner: dict[str, object] = {"idToken": {"idToken": presented.uid, "type": "eMAID"}}
+        if presented.chain_pem is not None:
+            inner["certificate"] = presented.chain_pem
+        data = json.dumps(inner, separators=(",", ":"))
+        return "DataTransfer", {"vendorId": pnc16.VENDOR_ID, "messageId": "Authorize", "data": data}
+
+    def read_authorization(self, presented: Presented, payload: bytes) -> Answer:
+        """Authorize.conf, or the answer inside DataTransfer.conf. Raises MalformedValue."""
+        if presented.medium is Medium.RFID:
+            return Answer(decode(AuthorizeAnswer, payload, "Authorize answer").id_tag_info.status)
+        outer = decode(DataTransferAnswer, payload, "DataTransfer answer")
+        if outer.data is None:
+            raise MalformedValue("DataTransfer answer", "$.data", f"missing; the outer status is {outer.status}")
+        inner = decode(pnc16.AuthorizeAnswer, outer.data, "DataTransfer answer data")
+        return Answer(inner.id_token_info.status, inner.certificate_status)
+
+    def started(self, tx: Transaction, begin: Measurement, key: PublicKey, offline: bool) -> tuple[Draft, ...]:
+        """StartTransaction, then the signed begin value in MeterValues (StartTxnSampledData)."""
+        start = {
+            "connectorId": tx.evse_id,
+            "idTag": tx.presented.uid,
+            "meterStart": _whole_wh(begin),
+            "timestamp": timestamp(begin.at),
+        }
+        return (Draft("StartTransaction", lambda: start, tx.reference), self.updated(tx, begin, key, offline))
+
+    def updated(self, tx: Transaction, now: Measurement, key: PublicKey, offline: bool) -> Draft:
+        """MeterValues; 1.6 has no word for `offline`."""
+        values = [_meter_value(now, key)]
+        return Draft(
+            "MeterValues",
+            lambda: {"connectorId": tx.evse_id, "transactionId": _id_on_wire(tx), "meterValue": values},
+            tx.reference,
+            carried(now),
+        )
+
+    def ended(
+        self, tx: Transaction, begin: Measurement, end: Measurement, key: PublicKey, offline: bool
+    ) -> tuple[Draft, ...]:
+        """StopTransaction with the signed begin and end values in transactionData."""
+        stop: dict[str, object] = {"meterStop": _whole_wh(end), "timestamp": timestamp(end.at), "reason": _reason(tx)}
+        if stop["reason"] == "Local":
+            stop["idTag"] = tx.presented.uid
+        stop["transactionData"] = [_meter_value(begin, key), _meter_value(end, key)]
+        draft = Draft(
+            "StopTransaction",
+            lambda: {"transactionId": _id_on_wire(tx), **stop},
+            tx.reference,
+            carried(begin, end),
+        )
+        return (draft,)
+
+    def read_delivery(self, tx: Transaction, action: str, payload: bytes) -> None:
+        """StartTransaction.conf: the transaction id, and perhaps a token that is not accepted after all (4.8)."""
+        if action != "StartTransaction":
+            return
+        answer = decode(StartAnswer, payload, "StartTransaction answer")
+        tx.wire_id = str(answer.transaction_id)
+        if answer.id_tag_info.status != "Accepted":
+            tx.stop_asked = Answer(answer.id_tag_info.status)
+
+    def note_dropped(self, tx: Transaction, action: str) -> None:
+        """A StartTransaction that was never answered leaves the transaction without an id (errata 3.18)."""
+        if action == "StartTransaction":
+            tx.wire_id = NO_TRANSACTION_ID
+
+
+def _id_on_wire(tx: Transaction) -> int:
+    return int(tx.wire_id or NO_TRANSACTION_ID)
+
+
+def _reason(tx: Transaction) -> str:
+    if tx.stop_asked is not None:
+        return "DeAuthorized"
+    return "Local" if tx.presented.medium is Medium.RFID else "EVDisconnected"
+
+
+def _whole_wh(measured: Measurement) -> int:
+    return int(measured.register_wh.to_integral_value(ROUND_DOWN))
+
+
+def _meter_value(measured: Measurement, key: PublicKey) -> dict[str, object]:
+    energy = {"context": measured.context, "measurand": "Energy.Active.Import.Register"}
+    sampled: list[dict[str, object]] = [
+        {"value": str(measured.register_wh), **energy, "unit": "Wh"},
+        {"value": str(measured.power_w), "context": measured.context, "measurand": "Power.Active.Import", "unit": "W"},
+    ]
+    if measured.signed is not None:
+        text = json.dumps(signed_meter_value(measured.signed, key), separators=(",", ":"))
+        sampled.append({"value": text, **energy, "format": "SignedData"})
+    return {"timestamp": timestamp(measured.at), "sampledValue": sampled}

@@ -1,0 +1,239 @@
+"""What a charger has to say, in which order, and how often it says it again. No I/O, no clock.
+
+Rules of this file
+1. A transaction message is kept until its CALLRESULT arrives; transaction messages leave in the order they were put.
+2. One CALL is open at a time. Another message (Boot, Authorize, DataTransfer, ...) overtakes the waiting transactions.
+3. A CALLERROR or silence for `message_timeout_s` is a failed attempt: the message is sent again after
+   `retry_interval_s` times the failures so far. A lost connection is no attempt: everything is due again at once.
+4. Each sending has a new message id. The payload is composed once, at the first sending, and never changes after it.
+5. `max_failures` None keeps a message for ever; a number throws it away after so many failed attempts, as the
+   standard lets a charger do.
+6. A question (rule 2) is asked once: a CALLERROR, silence or a lost connection is its answer.
+
+Source: OCPP 1.6 3.7, 3.7.1, 4.1.1 (one open CALL: OCPP-J 4.1.1); OCPP 2.0.1 Part 2 E13, Part 4 4.1.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wire.ocpp.frames import Call, CallError, CallResult, encode_call, parse_frame
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A transaction message before its first sending.
+
+    `compose` gives the payload when the message is first sent, so that what earlier answers brought (the 1.6
+    transaction id) is in it. `carries` are the SHA-256 (hex) of the signed meter records inside. `transaction` is the
+    charger's own name of the transaction.
+    """
+
+    action: str
+    compose: Callable[[], object]
+    transaction: str
+    carries: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Pending:
+    """A transaction message on its way; `number` counts from 1 in the order of putting."""
+
+    number: int
+    draft: Draft
+    payload: object = None
+    payload_sha256: str = ""
+    message_ids: list[str] = field(default_factory=list)
+    failures: int = 0
+    acked: bool = False
+    due: float = 0.0
+
+    @property
+    def attempts(self) -> int:
+        """How often the message was sent."""
+        return len(self.message_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A transaction message was answered with a CALLRESULT."""
+
+    pending: Pending
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """A transaction message will be sent again; `why` says what went wrong."""
+
+    pending: Pending
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A transaction message was thrown away after `max_failures` failed attempts."""
+
+    pending: Pending
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question was answered with a CALLRESULT."""
+
+    ticket: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A question got a CALLERROR, silence, or a lost connection; `code` is the CALLERROR's or empty."""
+
+    ticket: int
+    code: str
+    why: str
+
+
+Outcome = Delivered | Retrying | Dropped | Answered | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    ticket: int
+    action: str
+    payload: object
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    message_id: str
+    subject: Pending | _Question
+    expires: float
+
+
+class Outbox:
+    """Everything a charger still has to send, and the one CALL that waits for its answer.
+
+    Times are seconds of any steady clock, given by the caller. `new_id` gives message ids (at most 36 characters).
+    """
+
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        *,
+        message_timeout_s: float = 10.0,
+        retry_interval_s: float = 1.0,
+        max_failures: int | None = None,
+    ) -> None:
+        self._new_id = new_id
+        self._message_timeout_s = message_timeout_s
+        self._retry_interval_s = retry_interval_s
+        self._max_failures = max_failures
+        self._transactions: deque[Pending] = deque()
+        self._questions: deque[_Question] = deque()
+        self._open: _Open | None = None
+        self._numbers = 0
+        self._tickets = 0
+
+    @property
+    def waiting(self) -> tuple[Pending, ...]:
+        """The transaction messages without a CALLRESULT, oldest first."""
+        return tuple(self._transactions)
+
+    def put(self, draft: Draft) -> Pending:
+        """Takes over a transaction message; it stays until it is delivered (or dropped, rule 5)."""
+        self._numbers += 1
+        pending = Pending(self._numbers, draft)
+        self._transactions.append(pending)
+        return pending
+
+    def ask(self, action: str, payload: object) -> int:
+        """The ticket of a question that leaves before the waiting transaction messages."""
+        self._tickets += 1
+        self._questions.append(_Question(self._tickets, action, payload))
+        return self._tickets
+
+    def next_frame(self, now: float) -> str | None:
+        """The frame to send now, which opens a CALL; None while one is open or nothing is due."""
+        if self._open is not None:
+            return None
+        if self._questions:
+            question = self._questions.popleft()
+            return self._send(question, question.action, question.payload, now)
+        if self._transactions and self._transactions[0].due <= now:
+            pending = self._transactions[0]
+            if not pending.message_ids:
+                pending.payload = pending.draft.compose()
+            return self._send(pending, pending.draft.action, pending.payload, now)
+        return None
+
+    def _send(self, subject: Pending | _Question, action: str, payload: object, now: float) -> str:
+        message_id = self._new_id()
+        frame = encode_call(message_id, action, payload)
+        if isinstance(subject, Pending):
+            subject.message_ids.append(message_id)
+            subject.payload_sha256 = payload_sha256(frame)
+        self._open = _Open(message_id, subject, now + self._message_timeout_s)
+        return frame
+
+    def receive(self, frame: CallResult | CallError, now: float) -> Outcome | None:
+        """What an answer means; None for an answer to no open CALL (late, or never asked), which changes nothing."""
+        if self._open is None or self._open.message_id != frame.message_id:
+            return None
+        subject, self._open = self._open.subject, None
+        if isinstance(frame, CallError):
+            return self._failed(subject, frame.code, f"CALLERROR {frame.code}: {frame.description}", now)
+        if isinstance(subject, _Question):
+            return Answered(subject.ticket, frame.payload)
+        self._transactions.popleft()
+        subject.acked = True
+        return Delivered(subject, frame.payload)
+
+    def expire(self, now: float) -> Outcome | None:
+        """The end of the open CALL when its time is over, else None."""
+        if self._open is None or now < self._open.expires:
+            return None
+        subject, self._open = self._open.subject, None
+        return self._failed(subject, "", f"no answer within {self._message_timeout_s:g} s", now)
+
+    def _failed(self, subject: Pending | _Question, code: str, why: str, now: float) -> Outcome:
+        if isinstance(subject, _Question):
+            return Unanswered(subject.ticket, code, why)
+        subject.failures += 1
+        if self._max_failures is not None and subject.failures >= self._max_failures:
+            self._transactions.popleft()
+            return Dropped(subject, why)
+        subject.due = now + self._retry_interval_s * subject.failures
+        return Retrying(subject, why)
+
+    def lost(self) -> tuple[Unanswered, ...]:
+        """The connection is gone: transaction messages are due again at once, questions are over."""
+        asked = [self._open.subject] if self._open and isinstance(self._open.subject, _Question) else []
+        asked += self._questions
+        self._open = None
+        self._questions.clear()
+        for pending in self._transactions:
+            pending.due = 0.0
+        return tuple(Unanswered(question.ticket, "", "the connection was lost") for question in asked)
+
+    def next_timer(self) -> float | None:
+        """When `expire` or `next_frame` next has something to do by itself; None when nothing waits for time."""
+        if self._open is not None:
+            return self._open.expires
+        return self._transactions[0].due if self._transactions else None
+
+
+def payload_sha256(frame: str) -> str:
+    """The SHA-256 (hex) of the payload of a CALL, over its exact characters in the frame.
+
+    Raises:
+        FrameError: not a frame. ValueError: a frame, but no CALL.
+    """
+    call = parse_frame(frame)
+    if not isinstance(call, Call):
+        raise ValueError(f"a {type(call).__name__} has no action and no payload to compare")
+    return hashlib.sha256(call.payload).hexdigest()
