@@ -122,7 +122,8 @@ class SiteFolder:
             f'certificate = "{backend / "hub.pem"}"\nkey = "{backend / "hub.key.pem"}"\n'
             f'client_ca = "{backend / "ca.pem"}"\ngateways = ["site-1"]\n'
             f'[api]\nlisten = "127.0.0.1:{self.api_port}"\n'
-            f'[[api.client]]\nname = "tests"\ntoken_hash = "{_hashed(self.api_token)}"\n',
+            f'[[api.client]]\nname = "tests"\ntoken_hash = "{_hashed(self.api_token)}"\n'
+            '[price]\ncurrency = "EUR"\nenergy_per_kwh = "0.49"\nsession_fee = "0.50"\n',
             encoding="utf-8",
         )
         self.gateway, self.hub = Daemon("gateway", self.gateway_toml), Daemon("hub", self.hub_toml)

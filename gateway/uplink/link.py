@@ -110,16 +110,19 @@ class Link:
 
     async def _serve(self) -> None:
         """Drain and refresh until the link was quiet for a while; greeting again then tells whether the hub is up."""
+        loop = asyncio.get_running_loop()
         while True:
             self._something_to_send.clear()
             await self._refresh_whitelist()
             await self._drain()
+            quiet_until = loop.time() + KEEP_ALIVE_S
             try:
-                async with asyncio.timeout(KEEP_ALIVE_S):
+                async with asyncio.timeout_at(min(quiet_until, self._whitelist_due_at)):
                     await self._something_to_send.wait()
             except TimeoutError:
-                self._peer.lost()
-                return
+                if loop.time() >= quiet_until:
+                    self._peer.lost()
+                    return
 
     async def _drain(self) -> None:
         while True:
