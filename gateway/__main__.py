@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -30,14 +31,14 @@ id = "{id}"                        # the common name of this gateway's certifica
 # allow_unencrypted_network = false  # needed when listen is not loopback: stations connect without TLS (OCPP profile 1)
 # heartbeat_interval_s = 300
 
-# One table for each charging station; make the hash with `pnc-gateway password --charger ID`.
+# One table for each charging station; `pnc-gateway password --charger ID --config gateway.toml` adds one.
 # [[charger]]
 # id = "CP-1"
 # password_hash = "sha256$...$..."
 
 [uplink]
-hub = "https://hub.example:8443"
-ca = "hub-ca.pem"                  # the CA that signed the hub's certificate, and nothing else
+hub = "https://127.0.0.1:8443"
+ca = "ca.pem"                      # the CA that signed the hub's certificate, and nothing else
 certificate = "{id}.pem"
 key = "{id}.key.pem"               # mode 0600
 # authorize_timeout_s = 0.8        # how long a driver waits for the hub before local knowledge decides
@@ -48,7 +49,7 @@ key = "{id}.key.pem"               # mode 0600
 
 [trust]
 anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/*.pem ...
-crls = []                          # CRL files, or folders of them
+crls = ["crls"]                    # CRL files, or folders of them
 
 [policy]
 # unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
@@ -87,22 +88,34 @@ def init(folder: Path, gateway_id: str) -> None:
     except OSError as error:
         _fail(f"{path}: {error.strerror}")
     click.echo(f"wrote {path}\nnext: put trust anchors and certificates beside it, add chargers with")
-    click.echo("  pnc-gateway password --charger CP-1")
+    click.echo(f"  pnc-gateway password --charger CP-1 --config {path}")
     click.echo(f"and start with\n  pnc-gateway run --config {path}")
 
 
 @main.command()
 @click.option("--charger", "charger_id", required=True, help="the station's identity")
-def password(charger_id: str) -> None:
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="add the station to this gateway.toml")
+@click.option("--password-file", type=click.Path(path_type=Path, dir_okay=False), help="write the password there, 0600")
+def password(charger_id: str, config: Path | None, password_file: Path | None) -> None:
     """Make a password for a charging station: it is shown once, the configuration keeps only its hash."""
     if not is_charger_id(charger_id):
         _fail(f"--charger {charger_id!r}: at most 48 of A-Z a-z 0-9 * _ = + | @ . - and space")
+    if config is not None and charger_id.casefold() in _settings(config).passwords:
+        _fail(f"{config} has the station {charger_id!r} already; remove its table to give it a new password")
     text = secrets.token_hex(20)
     hashed = PasswordHash.of(text.encode(), secrets.token_bytes(16))
-    click.echo(
-        f'password for the station (shown once):\n  {text}\n\nfor gateway.toml:\n[[charger]]\nid = "{charger_id}"'
-    )
-    click.echo(f'password_hash = "{hashed}"')
+    table = f'[[charger]]\nid = "{charger_id}"\npassword_hash = "{hashed}"\n'
+    try:
+        if password_file is not None:
+            _write_secret(password_file, text)
+        if config is not None:
+            with config.open("a", encoding="utf-8") as file:
+                file.write(f"\n{table}")
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}")
+    where = f"written to {password_file}" if password_file is not None else f"(shown once):\n  {text}"
+    click.echo(f"password for the station {where}")
+    click.echo(f"station added to {config}" if config is not None else f"\nfor gateway.toml:\n{table}")
 
 
 @main.command()
@@ -163,6 +176,13 @@ def export(config: Path) -> None:
     for record in all_records(ledger):
         click.echo(encode(record))
     ledger.close()
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a new file that only its owner can read; an existing one is never overwritten."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _settings(config: Path) -> Settings:
