@@ -57,7 +57,10 @@ def problem_response(problem: Problem) -> web.Response:
         headers["Retry-After"] = str(problem.retry_after_s)
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="pnc-hub"'
-    return web.Response(status=problem.status, body=encode(body), content_type=_MEDIA_TYPE, headers=headers)
+    response = web.Response(status=problem.status, body=encode(body), content_type=_MEDIA_TYPE, headers=headers)
+    if problem.status in (408, 413):
+        response.force_close()  # what is left of the body must not be taken for the next request
+    return response
 
 
 def json_response(body: bytes, status: int = 200) -> web.Response:

@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 HANDSHAKE_TIMEOUT_S = 10.0
 KEEPALIVE_TIMEOUT_S = 15.0
 SHUTDOWN_TIMEOUT_S = 5.0
+LINGERING_TIME_S = 1.0
+"""How long the rest of a refused body is read and dropped, so that the client sees the answer; aiohttp's 10 s would
+also hold up the end of the process."""
 BACKLOG = 512
 MAX_HANDSHAKES = 256
 _PAUSE_S = 0.5
@@ -73,6 +76,7 @@ class Listener:
             access_log=None,
             keepalive_timeout=KEEPALIVE_TIMEOUT_S,
             shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+            lingering_time=LINGERING_TIME_S,
             max_line_size=4096,
             max_field_size=4096,
         )

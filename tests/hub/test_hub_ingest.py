@@ -1,0 +1,328 @@
+"""What records change, from the record to the stored session and CDR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from hub.store import readings
+from hub.store.connection import open_writer
+from hub.store.ledger import Chain, append, position_of
+from hub.store.readings import Cut
+from hub.store.whitelist import put_tokens
+from hub.terms import MeterPlace, Terms
+from wire.ids import session_id
+from wire.meter.record import ReadingReason
+from wire.ocpp.frames import encode_call
+from wire.records import (
+    AuthMethod,
+    Cdr,
+    RecordKind,
+    Session,
+    SessionStatus,
+    Token,
+    TokenType,
+    TransactionEntry,
+    TransactionEvent,
+    Verdict,
+    WhitelistType,
+    decode,
+    encode,
+)
+
+MINUTE = timedelta(minutes=1)
+
+
+class Books:
+    """A hub's database without its servers."""
+
+    def __init__(self, path, terms, received_at: datetime) -> None:
+        self.connection, self.terms, self.received_at = open_writer(path), terms, received_at
+
+    def take(self, chain, first_seq: int = 1) -> None:
+        where = Chain(chain.gateway_id, chain.epoch)
+        self.connection.execute("BEGIN IMMEDIATE")
+        records = chain.records[first_seq - 1 :]
+        append(self.connection, where, position_of(self.connection, where), records, self.received_at, self.terms)
+        self.connection.execute("COMMIT")
+
+    def sessions(self) -> list[Session]:
+        return [decode(Session, text, "session") for text in readings.sessions(self.connection, None, Cut()).objects]
+
+    def cdrs(self) -> list[Cdr]:
+        return [decode(Cdr, text, "cdr") for text in readings.cdrs(self.connection, None, Cut()).objects]
+
+    def reasons(self) -> list[str]:
+        rows = self.connection.execute("SELECT reason FROM quarantine ORDER BY epoch, seq")
+        return [reason for (reason,) in rows]
+
+
+def codes(findings: tuple[str, ...]) -> list[str]:
+    return [finding.partition(":")[0] for finding in findings]
+
+
+@pytest.fixture
+def books(tmp_path, terms, t0):
+    made = Books(tmp_path / "hub.sqlite", terms, t0 + timedelta(days=1))
+    yield made
+    made.connection.close()
+
+
+def test_a_session_opens_runs_and_ends(books, chain, charger, t0):
+    charger.event("Started", "T1", t0, "1.000", decision=charger.decision("04A1", t0, contract_id="C-1"))
+    books.take(chain)
+    (opened,) = books.sessions()
+    assert (opened.status, opened.kwh, opened.evse_id, opened.connector_id) == (SessionStatus.ACTIVE, Decimal(0), 1, 1)
+    charger.event("Updated", "T1", t0 + MINUTE, "3.500")
+    books.take(chain, 2)
+    (running,) = books.sessions()
+    assert (running.kwh, running.status, books.cdrs()) == (Decimal("2.5"), SessionStatus.ACTIVE, [])
+    charger.event("Ended", "T1", t0 + 90 * MINUTE, "5.000")
+    books.take(chain, 3)
+    (done,), (cdr,) = books.sessions(), books.cdrs()
+    assert (done.status, done.kwh, done.end_date_time) == (SessionStatus.COMPLETED, Decimal(4), t0 + 90 * MINUTE)
+    assert (cdr.id, cdr.session_id, cdr.total_energy, cdr.total_time) == (done.id, done.id, Decimal(4), Decimal("1.5"))
+    assert cdr.total_cost.before_taxes == Decimal("0.49") * 4 + Decimal("0.50")
+    assert (cdr.cdr_token.contract_id, cdr.auth_method) == ("C-1", AuthMethod.WHITELIST)
+    assert codes(cdr.findings) == ["unsigned-energy"]
+    assert cdr.last_updated == books.received_at
+    assert len(cdr.id) <= 36
+
+
+def test_signed_energy_counts_when_the_plain_register_differs(books, chain, charger, t0):
+    begin, end = charger.meter.sign(ReadingReason.BEGIN, t0, "1.000"), None
+    charger.event("Started", "T1", t0, "1.000", signed=begin)
+    end = charger.meter.sign(ReadingReason.END, t0 + 60 * MINUTE, "9.123")
+    charger.event("Ended", "T1", t0 + 61 * MINUTE, "30.000", signed=end)
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_energy, cdr.total_time) == (Decimal("8.123"), Decimal(1))
+    assert cdr.total_cost.before_taxes == Decimal("8.123") * Decimal("0.49") + Decimal("0.50")
+    assert "register-differs" in codes(cdr.findings)
+    assert "unsigned-energy" not in codes(cdr.findings)
+    assert cdr.signed_data is not None
+    assert [value.plain_data for value in cdr.signed_data.signed_values] == [begin, end]
+    assert books.sessions()[0].kwh == Decimal("8.123")
+
+
+def test_a_record_that_was_altered_does_not_count_but_is_kept(books, chain, charger, t0):
+    begin = charger.meter.sign(ReadingReason.BEGIN, t0, "1.000")
+    end = charger.meter.sign(ReadingReason.END, t0 + 60 * MINUTE, "9.000").replace("9.000", "8.000")
+    charger.event("Started", "T1", t0, "1.000", signed=begin)
+    charger.event("Ended", "T1", t0 + 61 * MINUTE, "9.000", signed=end)
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert cdr.total_energy == Decimal(8)
+    assert "unsigned-energy: the signature at the end is invalid" in cdr.findings
+    assert cdr.signed_data is not None
+    assert cdr.signed_data.signed_values[1].plain_data == end
+
+
+def test_a_registered_meter_is_not_replaced_by_the_key_somebody_claims(books, chain, charger, new_charger, t0):
+    place = MeterPlace("site-1", "cp-1", 1)
+    other = new_charger(chain).meter.public_text
+    for transaction, key, expected in (("T1", charger.meter.public_text, True), ("T2", other, False)):
+        books.terms = Terms(price=books.terms.price, meter_keys={place: key})
+        first = len(chain.records) + 1
+        charger.signed_session(transaction, t0, "1.000", "2.000")
+        books.take(chain, first)
+        cdr = books.cdrs()[-1]
+        assert ("unsigned-energy" not in codes(cdr.findings)) is expected
+    assert "registered key" in " ".join(books.cdrs()[-1].findings)
+
+
+def test_an_end_without_a_start_opens_and_completes(books, chain, charger, t0):
+    charger.event("Ended", "T1", t0, "5.000")
+    books.take(chain)
+    (session,), (cdr,) = books.sessions(), books.cdrs()
+    assert session.status is SessionStatus.COMPLETED
+    assert codes(cdr.findings) == ["start-not-seen", "no-decision", "unsigned-energy"]
+    assert (cdr.total_energy, cdr.cdr_token.uid) == (Decimal(0), "04A1")
+
+
+def test_nobody_named_gives_a_cdr_that_says_so(books, chain, charger, t0):
+    charger.event("Started", "T1", t0, uid=None)
+    charger.event("Ended", "T1", t0 - MINUTE, uid=None)
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert codes(cdr.findings) == ["no-token", "no-decision", "unsigned-energy", "no-energy", "time-falls"]
+    assert (cdr.cdr_token.uid, cdr.total_time, cdr.total_energy) == ("#NA", Decimal(0), Decimal(0))
+
+
+def test_a_falling_register_bills_nothing_and_is_found(books, chain, charger, t0):
+    charger.event("Started", "T1", t0, "9.000")
+    charger.event("Ended", "T1", t0 + MINUTE, "5.000")
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_energy, "register-falls" in codes(cdr.findings)) == (Decimal(0), True)
+
+
+def test_what_comes_after_the_end_is_linked_and_changes_no_cdr(books, chain, charger, t0):
+    id_ = charger.signed_session("T1", t0, "1.000", "2.000")
+    books.take(chain)
+    (before,) = books.cdrs()
+    charger.event("Updated", "T1", t0 + 10 * MINUTE, "7.000")
+    books.take(chain, 4)
+    assert books.cdrs() == [before]
+    (session,) = books.sessions()
+    assert codes(session.findings)[-1] == "late-record"
+    linked = books.connection.execute("SELECT seq FROM records WHERE session_id = ? ORDER BY seq", (id_,)).fetchall()
+    assert linked == [(1,), (2,), (3,), (4,)]
+
+
+def test_the_end_sent_again_is_no_news(books, chain, charger, t0):
+    charger.event("Started", "T1", t0, "1.000")
+    ended = charger.event("Ended", "T1", t0 + MINUTE, "2.000")
+    chain.add(RecordKind.TRANSACTION, ended.body.replace('"m2"', '"again"').replace('\\"m2\\"', '\\"again\\"'))
+    books.take(chain)
+    assert "late-record" not in codes(books.sessions()[0].findings)
+    assert len(books.cdrs()) == 1
+
+
+def test_the_token_of_the_start_stays_the_last_method_wins(books, chain, charger, t0):
+    charger.event("Started", "T1", t0, "1.000", decision=charger.decision("04A1", t0))
+    at = t0 + MINUTE
+    later = charger.decision("04a1", at, auth_method=AuthMethod.AUTH_REQUEST, contract_id="C-9")
+    charger.decide(msgspec.structs.replace(later, authorization_reference="REF-1"))
+    other = charger.decision("04B2", at + MINUTE, auth_method=AuthMethod.COMMAND)
+    charger.event("Ended", "T1", at + MINUTE, "2.000", uid="04B2", decision=other)
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.cdr_token.uid, cdr.cdr_token.contract_id) == ("04a1", "C-9")
+    assert (cdr.auth_method, cdr.authorization_reference) == (AuthMethod.COMMAND, "REF-1")
+
+
+def test_a_later_refusal_is_found_and_changes_nothing_else(books, chain, charger, t0):
+    charger.event("Started", "T1", t0, "1.000", decision=charger.decision("04A1", t0))
+    charger.decide(charger.decision("04A1", t0 + MINUTE, Verdict.BLOCKED, reason="token-blocked"))
+    charger.decide(charger.decision("04FF", t0 + MINUTE, Verdict.BLOCKED, reason="not-this-session"))
+    charger.event("Ended", "T1", t0 + 2 * MINUTE, "2.000")
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    refusals = [finding for finding in cdr.findings if finding.startswith("not-accepted")]
+    assert len(refusals) == 1
+    assert "Blocked (token-blocked)" in refusals[0]
+    assert cdr.auth_method is AuthMethod.WHITELIST
+
+
+@pytest.mark.parametrize(("age", "known"), [(MINUTE, True), (timedelta(hours=2), False)])
+def test_a_decision_before_the_start_speaks_for_it_while_it_is_fresh(books, chain, charger, t0, age, known):
+    charger.decide(charger.decision("04A1", t0 - age, contract_id="C-1"))
+    charger.event("Started", "T1", t0, "1.000")
+    books.take(chain)
+    (session,) = books.sessions()
+    assert (session.auth_method is AuthMethod.WHITELIST) is known
+    assert session.cdr_token is not None
+    assert (session.cdr_token.contract_id == "C-1") is known
+
+
+def test_the_list_names_the_party_behind_a_token(books, chain, charger, t0):
+    listed = Token(
+        country_code="DE",
+        party_id="EMP",
+        uid="04A1",
+        type=TokenType.RFID,
+        contract_id="DE-EMP-C1",
+        issuer="emp",
+        valid=True,
+        whitelist=WhitelistType.ALLOWED,
+        last_updated=t0,
+    )
+    put_tokens(books.connection, [listed])
+    charger.event("Started", "T1", t0, "1.000", decision=charger.decision("04a1", t0))
+    books.take(chain)
+    token = books.sessions()[0].cdr_token
+    assert token is not None
+    assert (token.country_code, token.party_id, token.contract_id, token.uid) == ("DE", "EMP", "DE-EMP-C1", "04a1")
+
+
+def _entry(record, **changes: Any) -> str:
+    entry = decode(TransactionEntry, record.body, "entry")
+    return encode(msgspec.structs.replace(entry, **changes)).decode()
+
+
+_NO_CALENDAR = (
+    '{"eventType":"Started","timestamp":"0001-01-01T00:00:00+14:00","triggerReason":"x","seqNo":0,'
+    '"transactionInfo":{"transactionId":"T1"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda record: "{}", "charger_id"),
+        (lambda record: "[]", "transaction entry"),
+        (lambda record: "\x00", "not JSON"),
+        (lambda record: _entry(record, frame="nonsense"), "not an OCPP-J frame"),
+        (lambda record: _entry(record, frame='[3,"m1",{}]'), "a CALL was expected"),
+        (lambda record: _entry(record, frame=encode_call("m", "TransactionEvent", {})), "TransactionEvent"),
+        (lambda record: _entry(record, frame=encode_call("m", "TransactionEvent", _NO_CALENDAR.encode())), ""),
+        (lambda record: _entry(record, session_id=None), "$.session_id"),
+        (lambda record: _entry(record, transaction_id=None), "$.session_id"),
+        (lambda record: _entry(record, session_id="6f7d3b0e-53a1-5d2c-9f57-6c1c3a1f0c55"), "$.session_id"),
+        (lambda record: _entry(record, quarantine="payload: seqNo missing"), "seqNo missing"),
+        (lambda record: _entry(record, event=TransactionEvent.UNREADABLE), "could not read"),
+    ],
+)
+def test_what_cannot_be_used_is_quarantined_and_opens_nothing(
+    books, new_chain, chain, charger, t0, damage: Callable[[Any], str], reason
+):
+    damaged = new_chain(epoch="e2")
+    damaged.add(RecordKind.TRANSACTION, damage(charger.event("Started", "T1", t0, "1.000")))
+    books.take(damaged)
+    (found,) = books.reasons()
+    assert reason in found
+    assert books.sessions() == []
+    assert position_of(books.connection, Chain("site-1", "e2")).seq == 1
+
+
+def test_a_gateway_cannot_write_into_anothers_session(books, chain, charger, new_chain, t0):
+    charger.event("Started", "T1", t0, "1.000")
+    thief = new_chain(gateway_id="site-2")
+    thief.add(RecordKind.TRANSACTION, charger.event("Ended", "T1", t0, "99.000").body)
+    books.take(thief)
+    chain.records.pop()
+    books.take(chain)
+    (session,) = books.sessions()
+    assert (session.gateway_id, session.status) == ("site-1", SessionStatus.ACTIVE)
+    assert "is not the id of this gateway" in books.reasons()[0]
+
+
+def test_a_decision_without_an_offset_is_quarantined(books, chain, charger, t0):
+    chain.add(RecordKind.DECISION, encode(charger.decision("04A1", t0.replace(tzinfo=None))).decode())
+    books.take(chain)
+    assert "offset" in books.reasons()[0]
+
+
+def test_an_ocpp_16_session_takes_its_energy_from_start_and_stop(books, chain, t0):
+    def entry(action: str, event: TransactionEvent, payload: dict[str, object]) -> None:
+        body = TransactionEntry(
+            charger_id="CP-16",
+            ocpp="1.6",
+            action=action,
+            message_id="m",
+            frame=encode_call("m", action, payload),
+            event=event,
+            reply="",
+            session_id=session_id("site-1", "CP-16", "7"),
+            transaction_id="7",
+        )
+        chain.add(RecordKind.TRANSACTION, encode(body).decode(), t0)
+
+    start = {"connectorId": 2, "idTag": "04A1", "meterStart": 1000, "timestamp": t0}
+    entry("StartTransaction", TransactionEvent.STARTED, start)
+    sampled = [{"value": "1500"}, {"value": "17", "measurand": "Current.Import"}]
+    values = {"connectorId": 2, "transactionId": 7, "meterValue": [{"timestamp": t0 + MINUTE, "sampledValue": sampled}]}
+    entry("MeterValues", TransactionEvent.METER_VALUES, values)
+    books.take(chain)
+    assert (books.sessions()[0].kwh, books.sessions()[0].evse_id) == (Decimal("0.5"), 2)
+    stop = {"transactionId": 7, "meterStop": 4000, "timestamp": t0 + 30 * MINUTE}
+    entry("StopTransaction", TransactionEvent.ENDED, stop)
+    books.take(chain, 3)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_energy, cdr.total_time, cdr.evse_id) == (Decimal(3), Decimal("0.5"), 2)

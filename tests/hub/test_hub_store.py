@@ -1,0 +1,125 @@
+"""The writer: durable before answered, neighbours independent, a failed group told to everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from hub.errors import StalePosition, StoreError
+from hub.store import ledger
+from hub.store.connection import open_reader
+from hub.store.database import Database
+from hub.store.ledger import Chain, Conflict, Position
+from hub.store.writer import Writer
+from wire.records import GENESIS_HASH, RecordKind
+
+
+def with_writer(path: Path, use: Callable[[Writer], Awaitable[None]]) -> None:
+    async def run() -> None:
+        writer = Writer(path)
+        try:
+            await use(writer)
+        finally:
+            await asyncio.to_thread(writer.close)
+
+    asyncio.run(run())
+
+
+def _note(name: str) -> Callable[[sqlite3.Connection], int]:
+    def work(connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT INTO gateways VALUES (?, 'e', 0, 'h', 't', 't')", (name,))
+        return len(name)
+
+    return work
+
+
+def test_a_job_that_fails_is_undone_alone(tmp_path):
+    path = tmp_path / "hub.sqlite"
+
+    def bad(connection: sqlite3.Connection) -> None:
+        _note("half")(connection)
+        raise ValueError("no")
+
+    async def use(writer: Writer) -> None:
+        results = await asyncio.gather(
+            writer.submit(_note("a")),
+            writer.submit(bad),
+            writer.submit(_note("a")),
+            writer.submit(_note("bb")),
+            return_exceptions=True,
+        )
+        assert [results[0], results[3]] == [1, 2]
+        assert [type(result) for result in results[1:3]] == [ValueError, StoreError]
+        reader = open_reader(path)
+        assert reader.execute("SELECT gateway_id FROM gateways ORDER BY 1").fetchall() == [("a",), ("bb",)]
+        reader.close()
+
+    with_writer(path, use)
+
+
+def test_a_full_disk_fails_the_group_and_the_writer_goes_on(tmp_path):
+    def fill(connection: sqlite3.Connection) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        for number in range(1000):
+            _note(f"{number}" * 200)(connection)
+
+    async def use(writer: Writer) -> None:
+        await writer.submit(_note("before"))
+        lost = await asyncio.gather(writer.submit(_note("x")), writer.submit(fill), return_exceptions=True)
+        assert all(isinstance(error, StoreError) and "full" in str(error) for error in lost[1:])
+        assert await writer.submit(_note("after")) == 5
+
+    with_writer(tmp_path / "hub.sqlite", use)
+    reader = open_reader(tmp_path / "hub.sqlite")
+    assert {"before", "after"} <= {name for (name,) in reader.execute("SELECT gateway_id FROM gateways")}
+    assert reader.execute("SELECT count(*) FROM gateways").fetchone()[0] <= 3
+    reader.close()
+
+
+def test_a_batch_judged_at_another_position_is_not_stored(tmp_path, terms, chain, t0):
+    chain.add(RecordKind.AUDIT, "{}")
+    where = Chain("site-1", "e1")
+
+    async def run() -> None:
+        database = Database(tmp_path / "state", terms)
+        try:
+            await database.append(where, Position(0, GENESIS_HASH), chain.records, t0)
+            with pytest.raises(StalePosition, match="judged at position 0, the store stands at 1"):
+                await database.append(where, Position(0, GENESIS_HASH), chain.records, t0)
+            position, held = await database.position(where, 2)
+            assert (position.seq, held) == (1, {1: chain.records[0].hash})
+            with pytest.raises(StoreError, match="another hub"):
+                Database(tmp_path / "state", terms)
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+
+
+def test_a_clone_that_keeps_writing_cannot_fill_the_conflicts(tmp_path, t0):
+    where = Chain("site-1", "e1")
+
+    async def use(writer: Writer) -> None:
+        for number in range(ledger.MAX_CONFLICTS + 5):
+            conflict = Conflict("fork", 1, "held", f"offered {number // 2}")
+            await writer.submit(lambda connection, what=conflict: ledger.note_conflict(connection, where, what, t0))
+        count = await writer.submit(lambda connection: connection.execute("SELECT count(*) FROM conflicts").fetchone())
+        assert count == ((ledger.MAX_CONFLICTS + 5) // 2 + 1,)
+        for number in range(ledger.MAX_CONFLICTS):
+            conflict = Conflict("fork", 2, "held", f"offered {number}")
+            await writer.submit(lambda connection, what=conflict: ledger.note_conflict(connection, where, what, t0))
+        count = await writer.submit(lambda connection: connection.execute("SELECT count(*) FROM conflicts").fetchone())
+        assert count == (ledger.MAX_CONFLICTS,)
+
+    with_writer(tmp_path / "hub.sqlite", use)
+
+
+def test_instants_keep_their_offset(t0):
+    at = t0.astimezone(timezone(timedelta(hours=2)))
+    assert datetime.fromisoformat(ledger.instant(at)).isoformat() == at.isoformat()

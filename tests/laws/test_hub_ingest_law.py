@@ -1,0 +1,218 @@
+"""Laws of the hub's books: how records are cut into batches, and how often they are sent, changes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hub.ingest import Arrival, ingest
+from hub.store.ledger import Books, Chain, append, position_of
+from hub.store.readings import hashes
+from hub.store.schema import MIGRATIONS
+from hub.terms import EnergyPrice, Terms
+from wire.ids import session_id
+from wire.ocpp.frames import encode_call
+from wire.records import (
+    GENESIS_HASH,
+    AuthMethod,
+    Basis,
+    ClockState,
+    Decision,
+    Record,
+    RecordKind,
+    TokenRef,
+    TokenType,
+    TransactionEntry,
+    TransactionEvent,
+    Verdict,
+    chain_hash,
+    decode,
+    encode,
+)
+from wire.sync import Batch, Refusal, Role, SyncPeer
+
+T0 = datetime(2026, 11, 23, tzinfo=UTC)
+GATEWAY, EPOCH = "site-1", "e1"
+TERMS = Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal(0)))
+
+
+def _decision(charger: str, uid: str, verdict: Verdict, minute: int) -> Decision:
+    return Decision(
+        decision_id=f"d{minute}",
+        at=T0 + timedelta(minutes=minute),
+        charger_id=charger,
+        token=TokenRef(uid=uid, type=TokenType.RFID),
+        verdict=verdict,
+        reason="drawn",
+        basis=Basis.WHITELIST,
+        auth_method=AuthMethod.WHITELIST,
+        online=True,
+        clock=ClockState.TRUSTED,
+    )
+
+
+def _entry(event: str, charger: str, transaction: str, minute: int, kwh: int, uid: str) -> TransactionEntry:
+    payload: dict[str, object] = {
+        "eventType": event,
+        "timestamp": T0 + timedelta(minutes=minute),
+        "triggerReason": "Trigger",
+        "seqNo": minute,
+        "transactionInfo": {"transactionId": transaction},
+        "idToken": {"idToken": uid, "type": "ISO14443"},
+        "meterValue": [
+            {
+                "timestamp": T0 + timedelta(minutes=minute),
+                "sampledValue": [{"value": kwh, "unitOfMeasure": {"unit": "kWh"}}],
+            }
+        ],
+    }
+    return TransactionEntry(
+        charger_id=charger,
+        ocpp="2.0.1",
+        action="TransactionEvent",
+        message_id="m",
+        frame=encode_call("m", "TransactionEvent", payload),
+        event=TransactionEvent(event.lower()),
+        reply="",
+        session_id=session_id(GATEWAY, charger, transaction),
+        transaction_id=transaction,
+    )
+
+
+chargers, transactions, uids = (
+    st.sampled_from(["CP-1", "CP-2"]),
+    st.sampled_from(["1", "2"]),
+    st.sampled_from(["A", "b"]),
+)
+minutes, kwhs = st.integers(0, 90), st.integers(0, 20)
+entries = st.builds(
+    _entry, st.sampled_from(["Started", "Updated", "Ended"]), chargers, transactions, minutes, kwhs, uids
+).map(lambda entry: (RecordKind.TRANSACTION, encode(entry).decode()))
+decisions = st.builds(_decision, chargers, uids, st.sampled_from([Verdict.ACCEPTED, Verdict.BLOCKED]), minutes).map(
+    lambda decision: (RecordKind.DECISION, encode(decision).decode())
+)
+noise = st.tuples(st.sampled_from(list(RecordKind)), st.text(max_size=20))
+contents = st.lists(st.one_of(entries, entries, decisions, noise), min_size=1, max_size=14)
+
+
+def _chain(drawn: list[tuple[RecordKind, str]]) -> list[Record]:
+    records: list[Record] = []
+    previous = GENESIS_HASH
+    for seq, (kind, body) in enumerate(drawn, 1):
+        facts = {"seq": seq, "kind": kind, "at": T0, "boot_id": "b", "mono_ns": seq, "clock": ClockState.TRUSTED}
+        bare = Record(**facts, body=body, hash="")
+        previous = chain_hash(GATEWAY, EPOCH, previous, bare)
+        records.append(Record(**facts, body=body, hash=previous))
+    return records
+
+
+@contextmanager
+def _database() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for script in MIGRATIONS:
+            connection.executescript(script)
+        yield connection
+
+
+def _send(connection: sqlite3.Connection, batch: Batch) -> None:
+    """What the endpoint does with a batch."""
+    chain = Chain(GATEWAY, EPOCH)
+    position = position_of(connection, chain)
+    peer = SyncPeer(Role.HUB, GATEWAY, EPOCH, position.seq, position.hash)
+    judged = peer.judge(batch, hashes(connection, chain, batch.first_seq - 1, position.seq))
+    if not isinstance(judged, Refusal):
+        append(connection, chain, position, judged, T0, TERMS)
+
+
+def _account(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    tables = ("gateways", "records", "quarantine", "sessions", "cdrs", "decisions", "conflicts")
+    return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in tables}
+
+
+def _batch(records: list[Record], first: int, count: int) -> Batch:
+    previous = records[first - 1].hash if first else GENESIS_HASH
+    chosen = tuple(records[first : first + count])
+    return Batch(gateway_id=GATEWAY, epoch=EPOCH, first_seq=first + 1, prev_hash=previous, records=chosen)
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents, st.lists(st.tuples(st.integers(0, 13), st.integers(1, 14)), max_size=12))
+def test_cuts_repetitions_and_order_of_batches_do_not_matter(
+    drawn: list[tuple[RecordKind, str]], cuts: list[tuple[int, int]]
+) -> None:
+    records = _chain(drawn)
+    with _database() as at_once, _database() as piecemeal:
+        _send(at_once, _batch(records, 0, len(records)))
+        for first, count in cuts:
+            if first < len(records):
+                _send(piecemeal, _batch(records, first, count))
+        for first in range(len(records)):
+            _send(piecemeal, _batch(records, first, 1))
+        assert _account(piecemeal) == _account(at_once)
+        held = at_once.execute("SELECT count(*) FROM records").fetchone()[0]
+        assert held == len(records)
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents)
+def test_each_completed_session_has_one_cdr_and_each_cdr_its_session(drawn: list[tuple[RecordKind, str]]) -> None:
+    with _database() as connection:
+        _send(connection, _batch(_chain(drawn), 0, len(drawn)))
+        completed = connection.execute("SELECT id FROM sessions WHERE status = 'COMPLETED' ORDER BY id").fetchall()
+        assert connection.execute("SELECT session_id FROM cdrs ORDER BY session_id").fetchall() == completed
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _spoiled(entry: TransactionEntry, field: str, value: object) -> str:
+    raw = {name: getattr(entry, name) for name in entry.__struct_fields__ if getattr(entry, name) is not None}
+    return encode(raw | {field: value}).decode()
+
+
+def _with_payload(entry: TransactionEntry, field: str, value: object) -> str:
+    call = decode(list[Any], entry.frame, "frame")
+    return _spoiled(entry, "frame", encode([*call[:3], call[3] | {field: value}]).decode())
+
+
+_SAMPLE = _entry("Ended", "CP-1", "1", 1, 1, "A")
+spoiled_entries = st.builds(_spoiled, st.just(_SAMPLE), st.sampled_from(_SAMPLE.__struct_fields__), json_values)
+spoiled_payloads = st.builds(
+    _with_payload,
+    st.just(_SAMPLE),
+    st.sampled_from(["eventType", "timestamp", "seqNo", "transactionInfo", "idToken", "meterValue", "evse"]),
+    json_values,
+)
+registers = st.from_regex(r"-?(0|[1-9][0-9]{0,60})(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,7})?", fullmatch=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(list(RecordKind)), st.one_of(st.text(max_size=40), spoiled_entries, spoiled_payloads))
+@example(RecordKind.DECISION, '{"at": 1}')
+def test_no_body_stops_the_ingest(kind: RecordKind, body: str) -> None:
+    (record,) = _chain([(kind, body)])
+    with _database() as connection:
+        ingest(Arrival(gateway_id=GATEWAY, record=record, received_at=T0), Books(connection), TERMS)
+
+
+@settings(max_examples=200, deadline=None)
+@given(registers, registers)
+def test_no_register_stops_the_ingest(first: str, last: str) -> None:
+    bodies = []
+    for event, number in (("Started", first), ("Ended", last)):
+        entry = _entry(event, "CP-1", "1", 1, 4711, "A")
+        bodies.append((RecordKind.TRANSACTION, _spoiled(entry, "frame", entry.frame.replace("4711", number))))
+    with _database() as connection:
+        _send(connection, _batch(_chain(bodies), 0, 2))
+        assert position_of(connection, Chain(GATEWAY, EPOCH)).seq == 2
