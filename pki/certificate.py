@@ -69,9 +69,9 @@ _SIGNATURES = {
     bytes.fromhex("300a06082a8648ce3d040302"): SignatureKind.ECDSA_SHA256,
     bytes.fromhex("300a06082a8648ce3d040304"): SignatureKind.ECDSA_SHA512,
 }
-_HASHES: dict[SignatureKind, hashes.HashAlgorithm] = {
-    SignatureKind.ECDSA_SHA256: hashes.SHA256(),
-    SignatureKind.ECDSA_SHA512: hashes.SHA512(),
+_PINNED: dict[KeyKind, tuple[SignatureKind, hashes.HashAlgorithm]] = {
+    KeyKind.P256: (SignatureKind.ECDSA_SHA256, hashes.SHA256()),
+    KeyKind.P521: (SignatureKind.ECDSA_SHA512, hashes.SHA512()),
 }
 
 
@@ -220,12 +220,11 @@ def signature_kind(algorithm_der: bytes) -> SignatureKind:
 
 
 def verify_signature(issuer: Certificate, kind: SignatureKind, signed: bytes, signature: bytes) -> bool:
-    """Whether `issuer`'s key made `signature` over `signed` with the algorithm `kind`; False for any unusable key.
-
-    Costs one signature verification (about 60 us for P-256).
+    """Whether `issuer`'s key made `signature` over `signed`; False also when `kind` is not the one algorithm that goes
+    with that key (V2G2-006, V2G20-2674). Costs one signature verification (about 60 us for P-256).
     """
-    algorithm = _HASHES.get(kind)
-    if issuer.public_key is None or algorithm is None:
+    pinned, algorithm = _PINNED.get(issuer.key_kind, (None, None))
+    if issuer.public_key is None or algorithm is None or kind is not pinned:
         return False
     try:
         issuer.public_key.verify(signature, signed, ec.ECDSA(algorithm))
