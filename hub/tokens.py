@@ -2,7 +2,7 @@
 
 Rules
 1. A token's key is (country_code, party_id, type, uid), compared without case (OCPI types them Ci).
-2. An EMAID is compared in capitals without hyphens; it is found by uid or by contract_id.
+2. An EMAID is compared in capitals, without hyphens and check character; it is found by uid or by contract_id.
 3. A token is never deleted, only published again with `valid` false.
 4. An unknown token is answered NOT_ALLOWED; nothing is allowed that is not on the list.
 
@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from pki.errors import IdentifierError
+from pki.identifiers import parse_emaid
 from wire.errors import MalformedValue
 from wire.records import AllowedType, AuthorizationInfo, Token, TokenType, decode
 
@@ -27,14 +29,20 @@ TokenKey = tuple[str, str, str, str]
 
 
 def compare_key(type_: TokenType, text: str) -> str:
-    """`text` as it is compared: an EMAID in capitals without hyphens, anything else without case."""
-    return text.replace("-", "").upper() if type_ is TokenType.EMAID else text.casefold()
+    """`text` as it is compared: an EMAID in its normal form (capitals, no hyphens, no check character; what only claims
+    to be one: capitals, no hyphens), anything else without case. Source: ISO 15118-2 Annex H."""
+    if type_ is not TokenType.EMAID:
+        return text.casefold()
+    try:
+        return parse_emaid(text).normal
+    except IdentifierError:
+        return text.replace("-", "").upper()
 
 
 def bearer_key(uid: str) -> str:
     """`uid` as it is compared where the type is not known for sure: OCPP 1.6 has one kind of tag, so an EMAID that was
     presented as one must meet its own Plug & Charge decision. Within one charger only."""
-    return uid.replace("-", "").casefold()
+    return compare_key(TokenType.EMAID, uid)
 
 
 def token_key(token: Token) -> TokenKey:

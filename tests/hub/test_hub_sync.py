@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from wire.records import GENESIS_HASH, RecordKind, WhitelistChange, decode, encode
-from wire.sync import Ack, Refusal, RefusalCode, Welcome
+from wire.sync import MAX_BATCH_BYTES, Ack, Refusal, RefusalCode, Welcome
 
 TOKEN = {
     "country_code": "DE",
@@ -187,7 +187,7 @@ def test_an_old_tls_version_is_refused(hub, ca):
         ("/sync/v1/hello", _HELLO % (b" ", b"0"), 400, "$.epoch"),
         ("/sync/v1/hello", _HELLO % (b"e1", b"99999999999999999999"), 400, "$.head_seq"),
         ("/sync/v1/hello", b" " * 20_000, 413, "16384 bytes"),
-        ("/sync/v1/batches", b" " * (4 * 1024 * 1024 + 1), 413, "4194304 bytes"),
+        ("/sync/v1/batches", b" " * (17 * 1024 * 1024 + 1), 413, "17825792 bytes"),
         ("/sync/v1/authorize", b'{"uid":"1","type":"CARD"}', 400, "$.type"),
         ("/sync/v1/elsewhere", b"{}", 404, "elsewhere"),
     ],
@@ -246,6 +246,7 @@ def test_authorize_answers_from_the_list(hub):
     assert allowed("04C3") == ("NOT_ALLOWED", None)
     assert allowed("04A1", "APP_USER") == ("NOT_ALLOWED", None)
     assert allowed("deempc00000002k", "EMAID") == ("ALLOWED", "pnc-1")
+    assert allowed("DE-EMP-C00000002", "EMAID") == ("ALLOWED", "pnc-1")
     assert allowed("PNC1", "EMAID") == ("ALLOWED", "pnc-1")
     assert allowed("DEEMPC00000002K", "RFID") == ("NOT_ALLOWED", None)
 
@@ -265,3 +266,11 @@ def test_epochs_are_chains_of_their_own(hub, chain, new_chain, charger, new_char
     ]
     _, held = hub.api("GET", "/api/v1/gateways")
     assert [(entry["epoch"], entry["acked_seq"]) for entry in held["gateways"]][:2] == [("e1", 3), ("e2", 1)]
+
+
+def test_the_largest_batch_a_gateway_packs_is_taken(hub, chain):
+    for _ in range(16):
+        chain.add(RecordKind.AUDIT, '"' * (MAX_BATCH_BYTES // 16))
+    batch = chain.batch(1, 16)
+    assert len(encode(batch)) > 2 * MAX_BATCH_BYTES
+    assert hub.link().send(batch).acked_seq == 16
