@@ -4,6 +4,7 @@ HubError                       anything below; carries a stable kebab-case `code
  +- ConfigError                hub.toml cannot be used; names the key, the line and what is expected
  +- StoreError                 the database cannot be opened, read or written; nothing was stored
  |   +- StalePosition          the position changed between judging a batch and committing it; judge again
+ +- ListenError                a server cannot listen or its certificates cannot be used (hub.web.server)
  +- Problem                    a request to be answered with an RFC 9457 problem body (hub.web.problems)
 """
 
