@@ -20,6 +20,7 @@ from datetime import datetime
 from gateway.authorizer import Authorizer
 from gateway.chargers.answers import authorize_answer, transaction_answer, wrapped_authorize_answer
 from gateway.clock import Clock
+from gateway.errors import StoreUnavailable
 from gateway.store.chargers import is_registered, register
 from gateway.store.ledger import Identity, append
 from gateway.store.transactions import Arrival, remember_decision, store_message, stored_reply
@@ -38,8 +39,11 @@ from wire.ocpp.frames import (
     spelled,
 )
 from wire.ocpp.payload import read_request
-from wire.ocpp.transaction import is_transaction_action, read_transaction, token_of
+from wire.ocpp.transaction import TransactionMessage, is_transaction_action, read_transaction, token_of
 from wire.records import Decision, RecordKind, TokenRef, TokenType, TransactionEvent
+
+_LARGEST = 2**63 - 1
+"""OCPP integers have 32 bits (2.0.1 Part 2 2.1.3); what no database holds is not read as a number at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,12 @@ class Station:
         Raises:
             StoreUnavailable: nothing may be answered; close the connection.
         """
+        try:
+            return await self._received(text)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+
+    async def _received(self, text: str) -> str | None:
         try:
             frame = parse_frame(text)
         except FrameError as error:
@@ -116,7 +126,7 @@ class Station:
         )
         if unreadable is None:
             try:
-                arrival = replace(arrival, message=read_transaction(self.ocpp, call.action, call.payload))
+                arrival = replace(arrival, message=_read(self.ocpp, call))
             except MalformedValue as error:
                 arrival = replace(arrival, quarantine=str(error))
         known = stored_reply(self._site.ledger, arrival)
@@ -235,3 +245,15 @@ class Station:
             token = TokenRef(uid=emaid, type=TokenType.EMAID)
             decision = await self._site.authorizer.for_token(self.charger_id, token)
         return wrapped_authorize_answer(await self._decided_and_logged(decision))
+
+
+def _read(ocpp: str, call: Call) -> TransactionMessage:
+    """What the transaction message says. Raises MalformedValue, also for an instant or number beyond all bounds."""
+    try:
+        message = read_transaction(ocpp, call.action, call.payload)
+    except ArithmeticError as error:
+        raise MalformedValue(call.action, "$", f"holds an instant or number out of range: {error!r}") from error
+    for name, number in (("evse", message.evse_id), ("connector", message.connector_id), ("seqNo", message.seq_no)):
+        if number is not None and abs(number) > _LARGEST:
+            raise MalformedValue(call.action, "$", f"{name} is out of range")
+    return message

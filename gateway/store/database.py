@@ -28,20 +28,31 @@ def open_writer(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+    try:
         if not existed:
             path.chmod(0o600)
-        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-        connection.execute("PRAGMA synchronous=FULL")
-        synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
-        connection.execute("PRAGMA journal_size_limit=8388608")
-        connection.execute("PRAGMA foreign_keys=ON")
-        if mode != "wal" or synchronous != 2:
-            message = f"{path}: journal_mode is {mode}, synchronous is {synchronous}; durability needs wal and 2 (FULL)"
-            raise StoreError(message)
+        _make_durable(connection, path)
         _migrate(connection, path, migrations)
     except sqlite3.Error as error:
+        connection.close()
         raise StoreError(f"{path}: {error}; if the file is damaged, move it aside and keep it") from error
+    except StoreError:
+        connection.close()
+        raise
     return connection
+
+
+def _make_durable(connection: sqlite3.Connection, path: Path) -> None:
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    connection.execute("PRAGMA synchronous=FULL")
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    connection.execute("PRAGMA journal_size_limit=8388608")
+    connection.execute("PRAGMA foreign_keys=ON")
+    if mode != "wal" or synchronous != 2:
+        message = f"{path}: journal_mode is {mode}, synchronous is {synchronous}; durability needs wal and 2 (FULL)"
+        raise StoreError(message)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

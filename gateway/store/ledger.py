@@ -74,26 +74,51 @@ def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite
         StoreError: unusable, or it belongs to another gateway.
     """
     connection = open_writer(path, MIGRATIONS)
-    held = connection.execute("SELECT gateway_id FROM identity").fetchone()
-    if held is None:
-        minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("INSERT INTO identity VALUES (1, ?, ?)", (gateway_id, epoch))
-            first = min(max(minutes, 0) * 100, 2**30)
-            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('sessions', ?)", (first,))
-    elif held[0] != gateway_id:
+    try:
+        owner = _owner(connection, path) or _take(connection, Identity(gateway_id, epoch), at)
+        if owner.gateway_id != gateway_id:
+            message = f"{path} belongs to gateway {owner.gateway_id!r}, the configuration says {gateway_id!r}"
+            raise StoreError(f"{message}; use another state_dir")
+    except sqlite3.Error as error:
         connection.close()
-        message = f"{path} belongs to gateway {held[0]!r}, the configuration says {gateway_id!r}; use another state_dir"
-        raise StoreError(message)
+        raise StoreError(f"{path}: {error}") from error
+    except StoreError:
+        connection.close()
+        raise
     return connection
+
+
+def _take(connection: sqlite3.Connection, owner: Identity, at: datetime) -> Identity:
+    """The owner of a fresh store, from now on; also says where its transaction numbers start."""
+    minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
+    first = min(max(minutes, 0) * 100, 2**30)
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO identity VALUES (1, ?, ?)", (owner.gateway_id, owner.epoch))
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('sessions', ?)", (first,))
+    return owner
+
+
+def _owner(connection: sqlite3.Connection, path: Path) -> Identity | None:
+    """Whose chain this is; None before a store was taken. Raises StoreError when this is no ledger."""
+    if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'identity'").fetchone()[0] == 0:
+        raise StoreError(f"{path}: not a gateway's ledger")
+    row = connection.execute("SELECT gateway_id, epoch FROM identity").fetchone()
+    return None if row is None else Identity(gateway_id=row[0], epoch=row[1])
 
 
 def open_ledger_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection to an existing ledger. Raises StoreError."""
     connection = open_reader(path)
-    if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'identity'").fetchone()[0] == 0:
-        raise StoreError(f"{path}: not a gateway's ledger")
+    try:
+        if _owner(connection, path) is None:
+            raise StoreError(f"{path}: has no owner yet; the gateway never ran with it")
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{path}: {error}") from error
+    except StoreError:
+        connection.close()
+        raise
     return connection
 
 

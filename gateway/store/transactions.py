@@ -5,6 +5,7 @@ Everything here runs inside the writer's transaction (see `gateway.store.ledger`
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class StoredSession:
 
 def stored_reply(connection: sqlite3.Connection, arrival: Arrival) -> str | None:
     """The reply that was given when the same message came before, as JSON text; None when it is new."""
-    key = content_key(arrival.action, arrival.payload)
+    key = _key(arrival)
     session = _find_session(connection, arrival, key)
     return _seen(connection, _bucket(arrival, session), key)
 
@@ -55,7 +56,7 @@ def store_message(
 ) -> str:
     """The reply to send, as JSON text: the first one for a repeated message, otherwise `reply_for(transaction_id)`,
     stored together with the record, the session and the decision."""
-    key = content_key(arrival.action, arrival.payload)
+    key = _key(arrival)
     session = _find_session(connection, arrival, key)
     bucket = _bucket(arrival, session)
     known = _seen(connection, bucket, key)
@@ -117,10 +118,22 @@ def _opens_session(message: TransactionMessage) -> bool:
     return message.event is not TransactionEvent.METER_VALUES or message.transaction_id is not None
 
 
+def _key(arrival: Arrival) -> bytes:
+    """16 bytes that name what this charger said: clock-aligned values of two idle chargers are alike to the letter."""
+    content = content_key(arrival.action, arrival.payload)
+    return hashlib.sha256(arrival.charger_id.casefold().encode() + b"\0" + content).digest()[:16]
+
+
+def _names_no_session(arrival: Arrival) -> bool:
+    """Whether a 1.6 message carries -1 because StartTransaction.conf never came (errata 3.18)."""
+    return arrival.ocpp == "1.6" and arrival.message is not None and arrival.message.transaction_id == _UNKNOWN_IN_16
+
+
 def _bucket(arrival: Arrival, session: StoredSession | None) -> int:
     """Where the content key is looked up: in its session, or for messages without one in the day they speak of, so that
-    the index grows in order."""
-    if session is not None:
+    the index grows in order. The session that a -1 means is a guess that may change with what arrives in between, so
+    such a message is looked up by its day too."""
+    if session is not None and not _names_no_session(arrival):
         return session.session_no
     at = arrival.message.at if arrival.message else None
     return -at.toordinal() if at else 0
@@ -142,14 +155,14 @@ def _find_session(connection: sqlite3.Connection, arrival: Arrival, key: bytes) 
         return _one(connection, "charger_id = ? AND start_key = ?", (charger, key))
     if message.transaction_id is None:
         return None
-    if arrival.ocpp == "1.6" and message.transaction_id == _UNKNOWN_IN_16:
+    if _names_no_session(arrival):
         return _find_unanswered(connection, charger, message)
     return _one(connection, "charger_id = ? AND transaction_id = ?", (charger, message.transaction_id))
 
 
 def _find_unanswered(connection: sqlite3.Connection, charger: str, message: TransactionMessage) -> StoredSession | None:
-    """The session a 1.6 message means that carries -1 because StartTransaction.conf never came (errata 3.18): the
-    latest one of this charger that started before the message and, when a tag is named, with that tag."""
+    """The session a 1.6 message means that carries -1: the latest one of this charger that started before the message
+    and, when a tag is named, with that tag."""
     where = "charger_id = ? AND started_at <= ? AND start_key IS NOT NULL"
     values: tuple[str, ...] = (charger, message.at.isoformat())
     if message.token is not None:
@@ -167,29 +180,34 @@ def _one(connection: sqlite3.Connection, where: str, values: tuple[object, ...])
 def _open_session(
     connection: sqlite3.Connection, owner: Identity, arrival: Arrival, message: TransactionMessage, key: bytes
 ) -> StoredSession:
-    given_here = arrival.action == "StartTransaction"
-    # Until its number is known a session needs some unique text; an orphan "-1" keeps it.
-    provisional = f"?{key.hex()}"
-    named = message.transaction_id if message.transaction_id != _UNKNOWN_IN_16 else None
-    number = connection.execute(
-        "INSERT INTO sessions (session_id, charger_id, transaction_id, evse_id, id_tag, start_key, started_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            provisional + arrival.charger_id,
-            arrival.charger_id,
-            named or provisional,
-            message.evse_id,
-            message.token.uid if message.token else None,
-            key if given_here else None,
-            message.at.isoformat(),
-        ),
-    ).lastrowid
+    number = _free_number(connection, arrival.charger_id)
+    named = None if _names_no_session(arrival) else message.transaction_id
     transaction = named or str(number)
     name = session_id(owner.gateway_id, arrival.charger_id, transaction)
     connection.execute(
-        "UPDATE sessions SET session_id = ?, transaction_id = ? WHERE session_no = ?", (name, transaction, number)
+        "INSERT INTO sessions (session_no, session_id, charger_id, transaction_id, evse_id, id_tag, start_key,"
+        " started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            number,
+            name,
+            arrival.charger_id,
+            transaction,
+            message.evse_id,
+            message.token.uid if message.token else None,
+            key if arrival.action == "StartTransaction" else None,
+            message.at.isoformat(),
+        ),
     )
-    return StoredSession(int(number or 0), name, transaction)
+    return StoredSession(number, name, transaction)
+
+
+def _free_number(connection: sqlite3.Connection, charger_id: str) -> int:
+    """The next session number, which no session had before and no transaction of this charger is called already: a
+    charger that comes from another system may still hold transactions that were numbered there."""
+    number = int(connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'").fetchone()[0]) + 1
+    while _one(connection, "charger_id = ? AND transaction_id = ?", (charger_id, str(number))) is not None:
+        number += 1
+    return number
 
 
 def _advance_session(connection: sqlite3.Connection, session: StoredSession, message: TransactionMessage) -> None:

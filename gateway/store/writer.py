@@ -24,6 +24,17 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 MAX_BATCH = 256
+_OWN_FAULTS = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What a piece of work raises over its own data; anything else casts doubt on the store, and fails the whole batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class Writer:
 
         Raises:
             StoreUnavailable: the commit failed, or an earlier one did.
-            sqlite3.Error, or whatever `work` raises: this piece alone was rolled back.
+            What `work` raises over its own data (IntegrityError, ValueError ...): this piece alone was rolled back.
         """
         if self._broken is not None or self._closed:
             raise StoreUnavailable(self._broken or "the store is closed")
@@ -133,7 +144,7 @@ def _savepoint(connection: sqlite3.Connection, work: Work[object]) -> object:
     connection.execute("SAVEPOINT piece")
     try:
         outcome = work(connection)
-    except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, ValueError) as error:
+    except _OWN_FAULTS as error:
         connection.execute("ROLLBACK TO piece")
         outcome = _Failed(error)
     connection.execute("RELEASE piece")
