@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -42,6 +44,8 @@ OCSP_CAP = 16 * 1024
 _TRUST_PEM_CAP = 256 * 1024
 _TRUST_BLOCKS = 64
 _CRL_PEM_CAP = CRL_CAP // 2 * 3
+_NO_ID = msgspec.Raw(b"null")
+_ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,200}"|-?[0-9]{1,30})\s*,')
 
 
 class Outcome(StrEnum):
@@ -88,10 +92,6 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     crls: list[str] = []
     ocsps: list[str] = []
     emaid: str | None = None
-
-
-class _IdOnly(msgspec.Struct, frozen=True):
-    id: msgspec.Raw
 
 
 def judge(
@@ -160,7 +160,7 @@ def run_batch(stream: BinaryIO, *, require_revocation: bool = False) -> Iterator
             while line and not line.endswith(b"\n"):
                 line = stream.readline(LINE_CAP)
             error = MalformedCertificate("size-limit", f"line longer than {LINE_CAP} bytes")
-            yield _answer_line(msgspec.Raw(b"null"), refused_input(error))
+            yield _answer_line(_NO_ID, refused_input(error))
         elif line.strip():
             yield _judge_line(line, require_revocation)
 
@@ -175,7 +175,7 @@ def _judge_line(line: bytes, require_revocation: bool) -> bytes:
         verdict = _judge_request(request, require_revocation)
     except PKIError as error:
         verdict = refused_input(error)
-    return _answer_line(request.id, verdict)
+    return _answer_line(_echo(bytes(request.id)), verdict)
 
 
 def _judge_request(request: BatchRequest, require_revocation: bool) -> Verdict:
@@ -259,10 +259,23 @@ def _refusal(error: PKIError, said: tuple[Finding, ...]) -> Verdict:
 
 
 def _id_of(line: bytes) -> msgspec.Raw:
+    """The id of a line that is no request: read leniently, then only from the line's beginning, then given up."""
     try:
-        return msgspec.json.decode(line, type=_IdOnly).id
+        whole: object = json.loads(line)
+    except (ValueError, RecursionError):
+        start = _ID_FIRST.match(line)
+        return _echo(start[1]) if start else _NO_ID
+    given = whole.get("id") if isinstance(whole, dict) else None
+    return _echo(json.dumps(given).encode())
+
+
+def _echo(text: bytes) -> msgspec.Raw:
+    """An id that may be written again: valid JSON in valid UTF-8; null for anything else."""
+    try:
+        msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return msgspec.Raw(b"null")
+        return _NO_ID
+    return msgspec.Raw(text)
 
 
 def _answer_line(id_: msgspec.Raw, verdict: Verdict) -> bytes:
