@@ -50,7 +50,7 @@ listen = "127.0.0.1:8444"
 # certificate = "api.pem"          # both default to those of [sync]
 # key = "api.key.pem"
 
-# [[api.client]]                   # one for each holder of a token; `pnc-hub token --name operator` makes the lines
+# [[api.client]]                   # one for each holder of a token; `pnc-hub token --config hub.toml` adds one
 # name = "operator"
 # token_hash = "sha256$<salt hex>$<hash hex>"
 
@@ -99,12 +99,38 @@ def init(config_path: Path) -> None:
 
 @main.command()
 @click.option("--name", default="operator", show_default=True, help="Who holds the token.")
-def token(name: str) -> None:
-    """Make an API token: shown once here, only its salted hash goes into hub.toml."""
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Add the holder to this hub.toml.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Write the token there, mode 0600.")
+def token(name: str, config_path: Path | None, token_file: Path | None) -> None:
+    """Make an API token: shown once, only its salted hash goes into hub.toml."""
     secret, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
     digest = hashlib.sha256(salt + secret.encode()).hexdigest()
-    click.echo(f"token (shown once): {secret}\n\nfor hub.toml:\n[[api.client]]")
-    click.echo(f"name = {json.dumps(name)}\ntoken_hash = {json.dumps(f'sha256${salt.hex()}${digest}')}")
+    hashed = f"sha256${salt.hex()}${digest}"
+    table = f"[[api.client]]\nname = {json.dumps(name)}\ntoken_hash = {json.dumps(hashed)}\n"
+    if config_path is not None:
+        _or_exit(lambda: _require_new_client(load_config(config_path), name))
+    try:
+        if token_file is not None:
+            _write_secret(token_file, secret)
+        if config_path is not None:
+            with config_path.open("a", encoding="utf-8") as file:
+                file.write(f"\n{table}")
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}")
+    click.echo(f"token written to {token_file}" if token_file is not None else f"token (shown once): {secret}")
+    click.echo(f"{name} added to {config_path}" if config_path is not None else f"\nfor hub.toml:\n{table}")
+
+
+def _require_new_client(config: HubConfig, name: str) -> None:
+    if any(client.name == name for client in config.clients):
+        raise HubError("known-client", f"the API client {name!r} is there already; remove its table first")
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a new file that only its owner can read; an existing one is never overwritten."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 @main.command()
