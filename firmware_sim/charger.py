@@ -178,7 +178,7 @@ class Charger:
         identity = StationIdentity(self.spec.charger_id)
         interval = 1.0
         while True:
-            await self._online()
+            await self.online_again()
             try:
                 if self._booted.is_set():
                     await self._ask("Heartbeat", {})
@@ -197,7 +197,8 @@ class Charger:
                 continue
             await asyncio.sleep(interval)
 
-    async def _online(self) -> None:
+    async def online_again(self) -> None:
+        """Returns when a WebSocket to the gateway stands."""
         while not self.online:
             self._changed.clear()
             await self._changed.wait()
@@ -230,13 +231,14 @@ class Charger:
         self._connection.wake()
 
     def _on_up(self) -> None:
-        waiting = f"; {self.waiting} messages wait" if self.waiting else ""
+        waiting = f", messages to resend: {self.waiting}" if self.waiting else ""
         self._tell(f"{self.spec.charger_id} is connected{waiting}")
         self._changed.set()
 
     def _on_down(self, reason: str) -> None:
+        if reason != self._why_down:
+            self._tell(f"{self.spec.charger_id} has no connection: {reason}")
         self._why_down = reason
-        self._tell(f"{self.spec.charger_id} has no connection: {reason}")
 
     def _on_outcome(self, outcome: Outcome) -> None:
         match outcome:

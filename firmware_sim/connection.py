@@ -9,6 +9,7 @@ Source: OCPP 2.0.1 Part 4 3 (URL, subprotocol), 5.3 (reconnecting); security pro
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 from collections.abc import Callable
@@ -113,6 +114,8 @@ class Connection:
                 return await self._talk(ws), True
         except aiohttp.WSServerHandshakeError as error:
             return f"the handshake was refused: HTTP {error.status} {error.message}", False
+        except aiohttp.ClientConnectorError as error:
+            return f"cannot connect to {error.host}:{error.port} ({os.strerror(error.os_error.errno or 0)})", False
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return f"{type(error).__name__}: {error}", self.online
 

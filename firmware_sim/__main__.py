@@ -1,0 +1,153 @@
+"""pnc-sim: plays whole scenarios, or attaches one simulated charger to any gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import msgspec
+from rich.console import Console
+
+from firmware_sim.attach import Visit, attach
+from firmware_sim.charger import DIALECTS
+from firmware_sim.errors import ScenarioError, SimulatorError
+from firmware_sim.play import play
+from firmware_sim.report import PlayResult
+from firmware_sim.scenario import Scenario, load_scenario
+from firmware_sim.screen import screen_for
+from wire.errors import WireError
+from wire.records import encode
+
+EXIT_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pncgate")
+def main() -> None:
+    """Simulated chargers with signing meters, and whole days at a charging site, played with real processes."""
+
+
+@main.command()
+@click.argument("scenario", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="play in this new folder and keep it")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object at the end, and nothing else")
+def run(scenario: Path, keep: Path | None, as_json: bool) -> None:
+    """Play SCENARIO; exit 0 when every expectation held, 1 when one did not, 2 when it cannot be played."""
+    try:
+        found = load_scenario(scenario)
+    except ScenarioError as error:
+        _unusable(str(error))
+    folder = _folder(keep)
+    try:
+        result = asyncio.run(play(found, scenario.resolve(), folder, screen_for(Console(), as_json=as_json)))
+    except KeyboardInterrupt:
+        click.echo("interrupted; chargers and daemons are ended", err=True)
+        _remove(folder, keep)
+        sys.exit(EXIT_INTERRUPTED)
+    except SimulatorError as error:
+        _unusable(str(error))
+    _report(found, result, folder, keep, as_json)
+
+
+def _report(scenario: Scenario, result: PlayResult, folder: Path, keep: Path | None, as_json: bool) -> None:
+    """Keeps the folder of a failed play, for its logs; removes that of a good one unless it was asked for."""
+    if result.ok:
+        _remove(folder, keep)
+    kept = str(folder) if folder.exists() else None
+    if as_json:
+        click.echo(encode(msgspec.structs.replace(result, folder=kept)))
+    elif kept is not None:
+        click.echo(f"logs, configuration and journals of {scenario.title!r} are kept in {kept}")
+    sys.exit(0 if result.ok else EXIT_FAILED)
+
+
+def _folder(keep: Path | None) -> Path:
+    if keep is None:
+        return Path(tempfile.mkdtemp(prefix="pncgate-sim-"))
+    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        _unusable(f"--keep {keep}: exists and is no empty folder")
+    keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return keep.resolve()
+
+
+def _remove(folder: Path, keep: Path | None) -> None:
+    if keep is None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@main.command()
+@click.option("--url", required=True, help="where the gateway listens, without the charger's id: ws://HOST:PORT/ocpp")
+@click.option("--id", "charger_id", required=True, help="the charger's identity (and HTTP Basic user name)")
+@click.option(
+    "--password-file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="its password, one line"
+)
+@click.option("--ocpp", type=click.Choice(sorted(DIALECTS)), default="2.0.1", show_default=True)
+@click.option("--rfid", help="present this card (uid in hex)")
+@click.option(
+    "--contract", type=click.Path(path_type=Path, dir_okay=False), help="present this contract chain (PEM, leaf first)"
+)
+@click.option("--emaid", help="claim this eMAID instead of the contract's own")
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 86400), default=10.0, show_default=True, help="how long to charge"
+)
+@click.option("--power-kw", type=click.FloatRange(0.1, 1000), default=22.0, show_default=True)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="keep meter and journals here, so that the next run goes on where this one ended",
+)
+@click.option(
+    "--ca", type=click.Path(path_type=Path, dir_okay=False), help="CA certificates (PEM) for a wss:// address"
+)
+def charger(
+    url: str,
+    charger_id: str,
+    password_file: Path,
+    ocpp: str,
+    rfid: str | None,
+    contract: Path | None,
+    emaid: str | None,
+    seconds: float,
+    power_kw: float,
+    state: Path | None,
+    ca: Path | None,
+) -> None:
+    """Attach one simulated charger to a gateway and play one session; exit 0 when it charged, 1 when refused."""
+    visit = Visit(
+        url=url,
+        charger_id=charger_id,
+        password_file=password_file,
+        ocpp=ocpp,
+        rfid=rfid,
+        contract=contract,
+        emaid=emaid,
+        seconds=seconds,
+        power_kw=power_kw,
+        ca=ca,
+    )
+    folder = state or Path(tempfile.mkdtemp(prefix="pncgate-charger-"))
+    try:
+        charged = asyncio.run(attach(visit, folder, Console(highlight=False)))
+    except (SimulatorError, WireError) as error:
+        _unusable(str(error))
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        _remove(folder, state)
+    sys.exit(0 if charged else EXIT_FAILED)
+
+
+def _unusable(message: str) -> NoReturn:
+    """End with one clear line and exit code 2."""
+    click.echo(f"pnc-sim: {message}", err=True)
+    sys.exit(EXIT_UNUSABLE)
+
+
+if __name__ == "__main__":
+    main()

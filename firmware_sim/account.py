@@ -1,0 +1,264 @@
+"""The account: what chargers and meters wrote down against what gateway and hub hold, one by one and hash by hash.
+
+Pure: the books come as values. Nothing here asks a program whether it did well; only what it holds counts.
+
+Rules of this file
+1. A signed record is named by the SHA-256 of its exact text, and is expected once in every message that carries it.
+2. A transaction message is named by its message ids; what it said by the SHA-256 of its exact payload.
+3. lost: written and not held (too few times). doubled: held more often than written. altered: held under a known name
+   with another content, or held and never written.
+4. Every link of the chain of evidence is recomputed, at the gateway and at the hub, and both must be the same records.
+5. A charge has exactly one completed session and one CDR, of the energy its meter signed to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+
+from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, Finding, Held, HubBook, Ledger, held_of
+from wire.meter.judge import judge_record
+from wire.meter.verdict import SignatureVerdict
+from wire.records import GENESIS_HASH, Cdr, SessionStatus, Value, chain_hash
+
+
+class Row(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """One line of the account. None: the column has no meaning for this kind of thing."""
+
+    what: str
+    charger_id: str | None
+    written: int | None
+    acknowledged: int | None
+    at_gateway: int | None
+    at_hub: int | None
+    lost: int
+    doubled: int
+    altered: int
+
+    @property
+    def balances(self) -> bool:
+        """Nothing lost, doubled or altered."""
+        return not (self.lost or self.doubled or self.altered)
+
+
+class Account(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The whole account. `signatures` counts the signed records that verify at the hub with the meter's own key."""
+
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+    signatures: int
+    energy_kwh: Decimal
+    cost: Decimal
+    currency: str
+
+    @property
+    def balances(self) -> bool:
+        """Whether there is nothing to complain about."""
+        return not self.findings
+
+
+def balance(
+    chargers: Sequence[ChargerBook], gateway: ChainBook, hub: HubBook, charges: Sequence[ChargeBook]
+) -> Account:
+    """The account of a whole scenario. Never raises: what cannot be read is a finding."""
+    ledger, rows, signatures = Ledger(), [], 0
+    for book in chargers:
+        at_gateway = held_of(book, gateway, "the gateway", ledger)
+        at_hub = held_of(book, hub.chain, "the hub", ledger)
+        rows.append(_signed_row(book, at_gateway, at_hub, ledger))
+        rows.append(_message_row(book, at_gateway, at_hub, ledger))
+        signatures += _check_signatures(book, at_hub, ledger)
+    rows.append(_chain_row(gateway, hub.chain, ledger))
+    rows += _settlement_rows(hub, charges, ledger)
+    return Account(
+        rows=tuple(rows),
+        findings=tuple(ledger.findings),
+        signatures=signatures,
+        energy_kwh=sum((cdr.total_energy for cdr in hub.cdrs), Decimal(0)),
+        cost=sum((cdr.total_cost.before_taxes for cdr in hub.cdrs), Decimal(0)),
+        currency=hub.cdrs[0].currency if hub.cdrs else "",
+    )
+
+
+def _signed_row(book: ChargerBook, at_gateway: Held, at_hub: Held, ledger: Ledger) -> Row:
+    carried = Counter(digest for line in book.messages for digest in line.carries)
+    open_ = {digest for line in book.messages if not line.acked for digest in line.carries}
+    lost: set[str] = set()
+    doubled: set[str] = set()
+    for line in book.signed:
+        name = f"{book.charger_id}: signed record T{line.pagination}"
+        expected = carried[line.sha256]
+        if expected == 0 or line.sha256 in open_:
+            ledger.note("signed-unacknowledged", f"{name} was in no message that was acknowledged")
+        for held, where in ((at_gateway, "the gateway"), (at_hub, "the hub")):
+            found = held.signed[line.sha256]
+            if found < max(expected, 1):
+                lost.add(line.sha256)
+                ledger.note("signed-lost", f"{name} is {found} times at {where}, {max(expected, 1)} expected")
+            elif found > expected:
+                doubled.add(line.sha256)
+                ledger.note("signed-doubled", f"{name} is {found} times at {where}, {expected} expected")
+    return Row(
+        what="signed meter records",
+        charger_id=book.charger_id,
+        written=len(book.signed),
+        acknowledged=sum(line.sha256 in carried and line.sha256 not in open_ for line in book.signed),
+        at_gateway=len(at_gateway.signed),
+        at_hub=len(at_hub.signed),
+        lost=len(lost),
+        doubled=len(doubled),
+        altered=max(at_gateway.altered_signed, at_hub.altered_signed),
+    )
+
+
+def _message_row(book: ChargerBook, at_gateway: Held, at_hub: Held, ledger: Ledger) -> Row:
+    lost: set[int] = set()
+    doubled: set[int] = set()
+    for line in book.messages:
+        name = f"{book.charger_id}: {line.action} number {line.number}"
+        if not line.acked:
+            ledger.note("message-unacknowledged", f"{name} was never acknowledged ({line.attempts} attempts)")
+        for held, where in ((at_gateway, "the gateway"), (at_hub, "the hub")):
+            found = held.messages[line.number]
+            if found == 0:
+                lost.add(line.number)
+                ledger.note("message-lost", f"{name} is not at {where}")
+            elif found > 1:
+                doubled.add(line.number)
+                ledger.note("message-doubled", f"{name} is {found} times at {where}")
+    return Row(
+        what="transaction messages",
+        charger_id=book.charger_id,
+        written=len(book.messages),
+        acknowledged=sum(line.acked for line in book.messages),
+        at_gateway=len(at_gateway.messages),
+        at_hub=len(at_hub.messages),
+        lost=len(lost),
+        doubled=len(doubled),
+        altered=max(at_gateway.altered_messages, at_hub.altered_messages),
+    )
+
+
+def _check_signatures(book: ChargerBook, at_hub: Held, ledger: Ledger) -> int:
+    """How many signed records verify at the hub with the meter's own key."""
+    good = 0
+    for line in book.signed:
+        text = at_hub.texts.get(line.sha256)
+        if text is None:
+            continue
+        verdict = judge_record(text, book.key, None)
+        if verdict.signature is SignatureVerdict.VALID:
+            good += 1
+        else:
+            ledger.note(
+                "signature", f"{book.charger_id}: record T{line.pagination}: {verdict.signature} {verdict.detail}"
+            )
+    return good
+
+
+def _chain_row(gateway: ChainBook, hub: ChainBook, ledger: Ledger) -> Row:
+    """Both chains link by link, then against each other."""
+    broken = max(_broken_links(gateway, "the gateway", ledger), _broken_links(hub, "the hub", ledger))
+    if (gateway.gateway_id, gateway.epoch) != (hub.gateway_id, hub.epoch):
+        ledger.note(
+            "chain-other", f"the hub's chain is of {hub.gateway_id}/{hub.epoch}, the gateway's of {gateway.epoch}"
+        )
+    ours = {record.seq: record for record in gateway.records}
+    theirs = {record.seq: record for record in hub.records}
+    lost, strange = ours.keys() - theirs.keys(), theirs.keys() - ours.keys()
+    differing = [seq for seq in ours.keys() & theirs.keys() if ours[seq] != theirs[seq]]
+    doubled = len(gateway.records) - len(ours) + len(hub.records) - len(theirs)
+    for code, seqs in (("record-lost", lost), ("record-strange", strange), ("record-altered", differing)):
+        for seq in sorted(seqs):
+            ledger.note(code, f"record {seq} of {gateway.gateway_id} is not the same at gateway and hub")
+    if doubled:
+        ledger.note("record-doubled", f"{doubled} sequence numbers stand twice")
+    return Row(
+        what="chain of evidence, links",
+        charger_id=None,
+        written=None,
+        acknowledged=None,
+        at_gateway=len(ours),
+        at_hub=len(theirs),
+        lost=len(lost),
+        doubled=doubled,
+        altered=max(broken, len(differing) + len(strange)),
+    )
+
+
+def _broken_links(chain: ChainBook, where: str, ledger: Ledger) -> int:
+    previous, broken = GENESIS_HASH, 0
+    for place, record in enumerate(chain.records, start=1):
+        if record.seq != place or record.hash != chain_hash(chain.gateway_id, chain.epoch, previous, record):
+            broken += 1
+            ledger.note("chain-broken", f"record {record.seq} at {where} does not continue the chain at place {place}")
+        previous = record.hash
+    return broken
+
+
+def _settlement_rows(hub: HubBook, charges: Sequence[ChargeBook], ledger: Ledger) -> list[Row]:
+    by_charge = {_name(session.charger_id, session.transaction_id): session for session in hub.sessions}
+    cdrs: dict[str, list[Cdr]] = {}
+    for cdr in hub.cdrs:
+        cdrs.setdefault(cdr.session_id, []).append(cdr)
+    completed = settled = wrong = wrong_cdrs = 0
+    for charge in charges:
+        session = by_charge.get(_name(charge.charger_id, charge.transaction_id))
+        if session is None or session.status is not SessionStatus.COMPLETED:
+            state = "unknown" if session is None else session.status.value
+            ledger.note("session-incomplete", f"{_shown(charge)}: the session at the hub is {state}, not COMPLETED")
+            continue
+        completed += 1
+        wrong += not _same_energy("session", session.kwh, session.findings, charge, ledger)
+        found = cdrs.get(session.id, [])
+        if len(found) != 1:
+            ledger.note("cdr-count", f"{_shown(charge)}: {len(found)} CDRs, 1 expected")
+        if found:
+            settled += 1
+            wrong_cdrs += not _same_energy("CDR", found[0].total_energy, found[0].findings, charge, ledger)
+    extra = (
+        len(hub.sessions)
+        - len(by_charge)
+        + len(by_charge.keys() - {_name(c.charger_id, c.transaction_id) for c in charges})
+    )
+    if extra:
+        ledger.note("session-extra", f"the hub holds {len(hub.sessions)} sessions, {len(charges)} charges took place")
+    extra_cdrs = max(0, len(hub.cdrs) - settled)
+    if extra_cdrs:
+        ledger.note("cdr-extra", f"the hub holds {len(hub.cdrs)} CDRs, {settled} belong to charges of this account")
+    return [
+        _settlement("sessions, completed", len(charges), completed, extra, wrong),
+        _settlement("charge detail records", len(charges), settled, extra_cdrs, wrong_cdrs),
+    ]
+
+
+def _settlement(what: str, charges: int, at_hub: int, extra: int, wrong: int) -> Row:
+    return Row(
+        what=what,
+        charger_id=None,
+        written=charges,
+        acknowledged=None,
+        at_gateway=None,
+        at_hub=at_hub,
+        lost=charges - at_hub,
+        doubled=extra,
+        altered=wrong,
+    )
+
+
+def _same_energy(what: str, kwh: Decimal, findings: Sequence[str], charge: ChargeBook, ledger: Ledger) -> bool:
+    for finding in findings:
+        ledger.note("hub-finding", f"{_shown(charge)}: the hub says of the {what}: {finding}")
+    if kwh * 1000 == charge.energy_wh:
+        return True
+    ledger.note("energy", f"{_shown(charge)}: the {what} says {kwh} kWh, the meter signed {charge.energy_wh} Wh")
+    return False
+
+
+def _name(charger_id: str, transaction_id: str) -> tuple[str, str]:
+    return charger_id.casefold(), transaction_id
+
+
+def _shown(charge: ChargeBook) -> str:
+    return f"{charge.charger_id} transaction {charge.transaction_id}"

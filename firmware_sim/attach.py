@@ -1,0 +1,129 @@
+"""One simulated charger at any gateway: boots, presents a token, charges if it may, and tells what happened."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from firmware_sim.charger import DIALECTS, Charger, ChargerSpec, Progress
+from firmware_sim.connection import Address
+from firmware_sim.dialect import Medium, Presented
+from firmware_sim.errors import ChargerError
+from wire.ids import is_charger_id
+from wire.meter.record import CurrentType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One session of one charger, as asked for on the command line."""
+
+    url: str
+    charger_id: str
+    password_file: Path
+    ocpp: str
+    rfid: str | None
+    contract: Path | None
+    emaid: str | None
+    seconds: float
+    power_kw: float
+    ca: Path | None
+
+
+async def attach(visit: Visit, folder: Path, console: Console) -> bool:
+    """Whether the charger was allowed to charge; everything it had to tell was acknowledged.
+
+    Raises:
+        ChargerError: an input that cannot be used, no connection, no acceptance, or messages left without an answer.
+    """
+    presented = _presented(visit)
+    spec = ChargerSpec(
+        charger_id=visit.charger_id,
+        ocpp=visit.ocpp,
+        power_w=round(visit.power_kw * 1000),
+        current=CurrentType.DC if visit.power_kw > 22 else CurrentType.AC,
+    )
+    charger = Charger(
+        spec, _address(visit), folder, lambda: datetime.now(UTC), tell=lambda text: console.print(escape(text))
+    )
+    try:
+        await charger.connect()
+        console.print(f"the gateway accepted the boot of {escape(visit.charger_id)} (OCPP {visit.ocpp})")
+        answer = await charger.authorize(presented)
+        console.print(f"{presented.medium.value} {escape(presented.uid)}: {answer}")
+        if not answer.accepted:
+            console.print("refused, so nothing was charged")
+            return False
+        with Bars(
+            TextColumn("charging"),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=console,
+        ) as bars:
+            bar = bars.add_task("", total=visit.seconds)
+            charge = await charger.charge(presented, visit.seconds, lambda now: _show(bars, bar, now))
+        await charger.delivered()
+    finally:
+        await charger.disconnect()
+    kwh = charge.energy_wh / Decimal(1000)
+    console.print(
+        f"charged {kwh} kWh in transaction {charge.tx.wire_id}: register {charge.begin.register_kwh} to "
+        f"{charge.end.register_kwh} kWh, {charge.signed_records} signed records, all acknowledged"
+    )
+    if charge.tx.stop_asked is not None:
+        console.print(f"the gateway ended the charge: {charge.tx.stop_asked}")
+    return charge.tx.stop_asked is None
+
+
+def _show(bars: Bars, bar: TaskID, now: Progress) -> None:
+    text = f"{now.power_w / 1000:.1f} kW, {now.energy_wh} Wh" + ("" if now.online else ", no connection")
+    bars.update(bar, completed=now.elapsed_s, description=text)
+
+
+def _presented(visit: Visit) -> Presented:
+    if (visit.rfid is None) == (visit.contract is None):
+        raise ChargerError("bad-input", visit.charger_id, "give either --rfid or --contract")
+    if visit.rfid is not None:
+        return Presented(Medium.RFID, visit.rfid)
+    path = visit.contract or Path()
+    chain = _read(visit, path, "--contract")
+    try:
+        leaf = x509.load_pem_x509_certificate(chain)
+        names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError as error:
+        raise ChargerError("bad-input", visit.charger_id, f"--contract {path}: no certificate: {error}") from error
+    if visit.emaid is None and not names:
+        raise ChargerError(
+            "bad-input", visit.charger_id, f"--contract {path}: the leaf has no common name; give --emaid"
+        )
+    return Presented(Medium.CONTRACT, visit.emaid or str(names[0].value), chain.decode("ascii", "replace"))
+
+
+def _address(visit: Visit) -> Address:
+    if not is_charger_id(visit.charger_id):
+        raise ChargerError("bad-input", visit.charger_id, "cannot be a charging station's identity")
+    password = _read(visit, visit.password_file, "--password-file").rstrip(b"\r\n")
+    tls = None
+    if visit.ca is not None:
+        try:
+            tls = ssl.create_default_context(cafile=str(visit.ca))
+        except (OSError, ssl.SSLError) as error:
+            raise ChargerError("bad-input", visit.charger_id, f"--ca {visit.ca}: {error}") from error
+    return Address(visit.url, visit.charger_id, password, DIALECTS[visit.ocpp]().subprotocol, tls)
+
+
+def _read(visit: Visit, path: Path, option: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ChargerError("bad-input", visit.charger_id, f"{option} {path}: {error.strerror}") from error

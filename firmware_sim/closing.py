@@ -1,0 +1,92 @@
+"""Closing the books of a play: everybody's books are fetched, balanced, and the decisions looked up in the chain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from firmware_sim.account import Account, balance
+from firmware_sim.books import ChargeBook, ChargerBook
+from firmware_sim.charger import Charge, Charger
+from firmware_sim.dialect import Answer, Presented
+from firmware_sim.journal import load_message_journal
+from firmware_sim.meter import load_meter_journal
+from firmware_sim.report import DecisionCheck
+from firmware_sim.scenario import Presenting
+from firmware_sim.site import Site
+from wire.meter.keys import public_key_of
+from wire.records import Decision, Record, RecordKind, decode
+
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One authorization as the scenario saw it; `number` is the step's."""
+
+    number: int
+    step: Presenting
+    presented: Presented
+    began: datetime
+    ended: datetime
+    answer: Answer
+
+
+async def close_books(
+    site: Site, chargers: Iterable[Charger], charges: Sequence[Charge], asked: Sequence[Asked]
+) -> tuple[Account, tuple[DecisionCheck, ...]]:
+    """The account, and each foreseen decision beside the one in the gateway's chain.
+
+    The hub's books are fetched when it holds as much as the gateway's chain had; the caller bounds the time.
+
+    Raises:
+        SiteError: a command or the hub's API failed. MalformedValue: a journal that cannot be read.
+    """
+    chain = await site.gateway_chain()
+    while True:
+        if await site.hub_position() >= len(chain.records):
+            break
+        await asyncio.sleep(POLL_S)
+    hub = await site.hub_book(chain.epoch)
+    books = [_book(site, charger) for charger in chargers]
+    charged = [ChargeBook(charge.charger_id, charge.tx.wire_id or "(none)", charge.energy_wh) for charge in charges]
+    account = balance(books, chain, hub, charged)
+    return account, tuple(check_decision(one, chain.records) for one in asked if one.step.expect.reason)
+
+
+def _book(site: Site, charger: Charger) -> ChargerBook:
+    charger_id = charger.spec.charger_id
+    folder = site.charger_folder(charger_id)
+    return ChargerBook(
+        charger_id,
+        public_key_of(charger.meter.public_key),
+        load_meter_journal(folder / "meter.jsonl"),
+        load_message_journal(folder / "messages.jsonl"),
+    )
+
+
+def check_decision(asked: Asked, records: Iterable[Record]) -> DecisionCheck:
+    """The last decision in `records` about this token at this charger while it was asked, against the foreseen one."""
+    found: Decision | None = None
+    for record in records:
+        if record.kind is RecordKind.DECISION:
+            decision = decode(Decision, record.body, f"decision in record {record.seq}")
+            same = _plain(decision.token.uid) == _plain(asked.presented.uid)
+            if decision.charger_id == asked.step.charger and same and asked.began <= decision.at <= asked.ended:
+                found = decision
+    return DecisionCheck(
+        step=asked.number,
+        title=asked.step.title,
+        charger_id=asked.step.charger,
+        token=asked.presented.uid,
+        answer=str(asked.answer),
+        expected=asked.step.expect.reason or "",
+        found=None if found is None else found.reason,
+        message="" if found is None or found.chain is None else found.chain.message,
+    )
+
+
+def _plain(uid: str) -> str:
+    return uid.replace("-", "").upper()

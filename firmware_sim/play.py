@@ -1,0 +1,358 @@
+"""Plays a scenario: real daemons, real sockets, simulated chargers; each step is checked, the end is an account.
+
+A step whose expectation does not hold is noted and the play goes on; a step that cannot be played at all (a daemon that
+does not start) ends it. Whatever happens, chargers are powered off and daemons ended before `play` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from firmware_sim.account import Account
+from firmware_sim.charger import DIALECTS, Charge, Charger, ChargerSpec, Progress
+from firmware_sim.closing import POLL_S, Asked, close_books
+from firmware_sim.connection import Address
+from firmware_sim.dialect import Answer, Medium, Presented
+from firmware_sim.errors import SimulatorError, SiteError
+from firmware_sim.faults import Daemon, Daemons
+from firmware_sim.report import DecisionCheck, PlayResult, Screen, StepResult
+from firmware_sim.scenario import (
+    AccountStep,
+    AuthorizeStep,
+    ChargerTable,
+    ChargeStep,
+    ConnectStep,
+    DisconnectStep,
+    Expectation,
+    FinishStep,
+    KillStep,
+    LabStep,
+    Presenting,
+    Process,
+    Scenario,
+    StartStep,
+    Step,
+    StopStep,
+    TokensStep,
+    Until,
+    WaitStep,
+)
+from firmware_sim.site import Site
+from wire.errors import MalformedValue
+from wire.meter.keys import encode_public_key_oca, public_key_of
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a step gives: what was seen, and what did not hold."""
+
+    detail: str = ""
+    failures: tuple[str, ...] = ()
+
+
+async def play(scenario: Scenario, source: Path, folder: Path, screen: Screen) -> PlayResult:
+    """Plays `scenario` (read from `source`) in the empty `folder`; gives how it went. Never raises SimulatorError."""
+    screen.opening(scenario)
+    async with Daemons(folder / "logs") as daemons:
+        stage = _Stage(scenario, source, folder, screen, daemons)
+        try:
+            result = await stage.play()
+        finally:
+            await stage.clear()
+    screen.closing(result)
+    return result
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Stage:
+    def __init__(self, scenario: Scenario, source: Path, folder: Path, screen: Screen, daemons: Daemons) -> None:
+        self._scenario, self._source, self._screen, self._daemons = scenario, source, screen, daemons
+        self._site = Site(scenario, folder)
+        self._chargers = {table.id: self._charger(table) for table in scenario.charger}
+        self._running: dict[Process, Daemon] = {}
+        self._background: dict[str, asyncio.Task[None]] = {}
+        self._shares: dict[str, float] = {}
+        self._charges: list[Charge] = []
+        self._asked: list[Asked] = []
+        self._late_failures: list[str] = []
+        self._list_version = 0
+        self._decisions: tuple[DecisionCheck, ...] = ()
+        self._account: Account | None = None
+
+    def _charger(self, table: ChargerTable) -> Charger:
+        spec = ChargerSpec(
+            charger_id=table.id,
+            ocpp=table.ocpp.value,
+            power_w=round(table.power_kw * 1000),
+            current=table.current,
+            sample_s=table.sample_s,
+            signed_every=table.signed_every,
+        )
+        address = Address(
+            self._site.charger_url,
+            table.id,
+            self._site.passwords[table.id].text.encode(),
+            DIALECTS[spec.ocpp]().subprotocol,
+        )
+        return Charger(spec, address, self._site.charger_folder(table.id), _now, tell=self._screen.note)
+
+    async def play(self) -> PlayResult:
+        """Every step in order, within the scenario's time."""
+        began, steps, stopped = time.monotonic(), list[StepResult](), ""
+        try:
+            async with asyncio.timeout(self._scenario.deadline_s):
+                for number, step in enumerate(self._scenario.step, start=1):
+                    if step.chapter is not None:
+                        self._screen.chapter(step.chapter)
+                    result, stopped = await self._one(number, step)
+                    steps.append(result)
+                    self._screen.step_ended(result)
+                    if stopped:
+                        break
+        except TimeoutError:
+            stopped = f"the scenario took longer than {self._scenario.deadline_s:g} s and was ended"
+        failures = [f"step {result.number} ({result.title}): {text}" for result in steps for text in result.failures]
+        failures += self._late_failures
+        if stopped and not any(stopped in text for text in failures):
+            failures.append(stopped)
+        if len(steps) < len(self._scenario.step):
+            failures.append(f"{len(self._scenario.step) - len(steps)} steps were not played")
+        return PlayResult(
+            title=self._scenario.title,
+            ok=not failures,
+            seconds=round(time.monotonic() - began, 3),
+            steps=tuple(steps),
+            decisions=self._decisions,
+            account=self._account,
+            failures=tuple(failures),
+        )
+
+    async def _one(self, number: int, step: Step) -> tuple[StepResult, str]:
+        """The step's result, and why the play cannot go on (empty when it can)."""
+        self._screen.step_began(number, step.title)
+        began, stopped = time.monotonic(), ""
+        try:
+            outcome = await self._do(number, step)
+        except (SimulatorError, MalformedValue, OSError) as error:
+            stopped = str(error)
+            outcome = _Outcome(failures=(stopped,))
+        seconds = round(time.monotonic() - began, 3)
+        result = StepResult(
+            number=number, title=step.title, seconds=seconds, detail=outcome.detail, failures=outcome.failures
+        )
+        return result, stopped
+
+    async def _do(self, number: int, step: Step) -> _Outcome:  # noqa: C901  # one flat line per kind of step
+        match step:
+            case LabStep():
+                return await self._make_lab()
+            case StartStep():
+                return await self._start(step.process)
+            case StopStep():
+                return await self._stop(step.process)
+            case KillStep():
+                return await self._kill(step)
+            case TokensStep():
+                return await self._publish()
+            case ConnectStep():
+                return await self._connect()
+            case DisconnectStep():
+                await self._power_off()
+                return _Outcome()
+            case WaitStep():
+                return await self._wait(step)
+            case AuthorizeStep():
+                return (await self._authorize(number, step))[0]
+            case ChargeStep():
+                return await self._charge(number, step)
+            case FinishStep():
+                return await self._finish(step.within_s)
+            case AccountStep():
+                return await self._close_books()
+
+    # --- the site -----------------------------------------------------------------------------------------------
+
+    async def _make_lab(self) -> _Outcome:
+        keys = {
+            charger_id: encode_public_key_oca(public_key_of(charger.meter.public_key))
+            for charger_id, charger in self._chargers.items()
+        }
+        await self._site.build(self._source.parent / self._scenario.lab, keys)
+        anchors = len(list((self._site.lab / "trust").glob("*/*.pem")))
+        return _Outcome(f"{anchors} roots, {self._site.contract_count} contracts")
+
+    async def _start(self, process: Process) -> _Outcome:
+        arguments = ("run", "--config", str(self._site.config(process.value)))
+        daemon = await self._daemons.start(process.value, process.value, *arguments)
+        self._running[process] = daemon
+        return _Outcome(f"pid {daemon.pid}")
+
+    def _daemon(self, process: Process) -> Daemon:
+        daemon = self._running.pop(process, None)
+        if daemon is None or not daemon.running:
+            raise SiteError("not-running", f"the {process.value} does not run")
+        return daemon
+
+    async def _stop(self, process: Process) -> _Outcome:
+        code = await self._daemon(process).end()
+        return _Outcome(failures=() if code == 0 else (f"the {process.value} ended with exit code {code}",))
+
+    async def _kill(self, step: KillStep) -> _Outcome:
+        charging = step.charging
+        while charging is not None and self._shares.get(charging, 0.0) < step.share:
+            if charging not in self._background or self._background[charging].done():
+                raise SiteError("not-charging", f"{charging} is not charging in the background")
+            await asyncio.sleep(POLL_S / 4)
+        daemon = self._daemon(step.process)
+        await daemon.kill()
+        return _Outcome(f"kill -9 {daemon.pid}")
+
+    async def _publish(self) -> _Outcome:
+        tokens = self._site.tokens(_now())
+        self._list_version = await self._site.publish(tokens)
+        return _Outcome(f"{len(tokens)} tokens, list version {self._list_version}")
+
+    # --- the chargers -------------------------------------------------------------------------------------------
+
+    async def _connect(self) -> _Outcome:
+        await asyncio.gather(*(charger.connect() for charger in self._chargers.values()))
+        spoken = (f"{charger.spec.charger_id} speaks OCPP {charger.spec.ocpp}" for charger in self._chargers.values())
+        return _Outcome(", ".join(spoken))
+
+    async def _power_off(self) -> None:
+        await asyncio.gather(*(charger.disconnect() for charger in self._chargers.values()))
+
+    def _presented(self, step: Presenting) -> Presented:
+        if step.rfid is not None:
+            return Presented(Medium.RFID, step.rfid)
+        contract, chain = self._site.contract(step.contract or "")
+        claimed = contract if step.claim is None else self._site.contract(step.claim)[0]
+        return Presented(Medium.CONTRACT, claimed.emaid, chain)
+
+    async def _authorize(self, number: int, step: Presenting) -> tuple[_Outcome, Presented, bool]:
+        presented, began = self._presented(step), _now()
+        answer = await self._chargers[step.charger].authorize(presented)
+        self._asked.append(Asked(number, step, presented, began, _now(), answer))
+        failures = _differences(step.expect, answer)
+        return _Outcome(str(answer), failures), presented, answer.accepted
+
+    async def _charge(self, number: int, step: ChargeStep) -> _Outcome:
+        outcome, presented, accepted = await self._authorize(number, step)
+        if not accepted:
+            return outcome
+        if step.charger in self._background:
+            raise SiteError("busy", f"{step.charger} is charging already")
+        self._shares[step.charger] = 0.0
+        charging = asyncio.create_task(self._energize(step, presented))
+        if step.background:
+            self._background[step.charger] = charging
+            outcome.detail += ", charging goes on"
+            return outcome
+        await charging
+        charge = self._charges[-1]
+        outcome.detail += f", {charge.energy_wh} Wh, {charge.signed_records} signed records"
+        return outcome
+
+    async def _energize(self, step: ChargeStep, presented: Presented) -> None:
+        name = f"{step.charger} charging"
+
+        def progress(now: Progress) -> None:
+            self._shares[step.charger] = now.elapsed_s / now.of_s
+            link = "" if now.online else ", no gateway"
+            text = f"{now.power_w / 1000:5.1f} kW {now.energy_wh:>6} Wh, {now.signed_records} signed{link}"
+            self._screen.progress(name, self._shares[step.charger], text)
+
+        try:
+            charge = await self._chargers[step.charger].charge(presented, step.seconds, progress)
+        finally:
+            self._screen.progress_ended(name)
+        self._charges.append(charge)
+        if charge.tx.stop_asked is not None:
+            self._late_failures.append(f"{step.title}: the gateway ended the charge with {charge.tx.stop_asked}")
+
+    async def _finish(self, within_s: float) -> _Outcome:
+        before = len(self._charges)
+        await asyncio.gather(*self._background.values())
+        self._background.clear()
+        waiting = sum(charger.waiting for charger in self._chargers.values())
+        await asyncio.gather(*(charger.delivered(within_s) for charger in self._chargers.values()))
+        seen = [f"{charge.charger_id} {charge.energy_wh} Wh" for charge in self._charges[before:]]
+        return _Outcome(", ".join([*seen, f"then {waiting} still to be acknowledged"]))
+
+    # --- waiting ------------------------------------------------------------------------------------------------
+
+    async def _wait(self, step: WaitStep) -> _Outcome:
+        try:
+            async with asyncio.timeout(step.within_s):
+                if step.until is Until.WHITELIST:
+                    return _Outcome(await self._whitelist_is_there())
+                if step.until is Until.RECONNECTED:
+                    return _Outcome(await self._chargers_are_back())
+                return _Outcome(await self._is_drained())
+        except TimeoutError:
+            raise SiteError("wait", f"not {step.until.value} within {step.within_s:g} s") from None
+
+    async def _whitelist_is_there(self) -> str:
+        while True:
+            status = await self._site.gateway_status()
+            if status.whitelist_version >= self._list_version:
+                return f"version {status.whitelist_version} at the gateway"
+            await asyncio.sleep(POLL_S)
+
+    async def _chargers_are_back(self) -> str:
+        await asyncio.gather(*(charger.online_again() for charger in self._chargers.values()))
+        return "every charger has its connection again"
+
+    async def _is_drained(self) -> str:
+        """Until the gateway's own store says that nothing is left; the hub's position is the progress."""
+        first = None
+        while True:
+            status = await self._site.gateway_status()
+            last = status.acked_seq + status.backlog
+            position = min(await self._site.hub_position(), last)
+            first = position if first is None else first
+            while position < last:
+                share = (position - first) / max(1, last - first)
+                self._screen.progress("draining", share, f"record {position} of {last} at the hub")
+                await asyncio.sleep(POLL_S)
+                position = await self._site.hub_position()
+            if status.backlog == 0:
+                self._screen.progress_ended("draining")
+                return f"all {status.records} records are acknowledged"
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    async def _close_books(self) -> _Outcome:
+        self._account, self._decisions = await close_books(
+            self._site, self._chargers.values(), self._charges, self._asked
+        )
+        failures = [finding.message for finding in self._account.findings]
+        failures += [
+            f"{check.title}: the decision says {check.found or 'nothing'}, {check.expected} expected"
+            for check in self._decisions
+            if not check.holds
+        ]
+        return _Outcome(f"{len(self._charges)} charges, {len(self._decisions)} decisions looked up", tuple(failures))
+
+    async def clear(self) -> None:
+        """Ends charges and powers the chargers off."""
+        for task in self._background.values():
+            task.cancel()
+        await asyncio.gather(*self._background.values(), return_exceptions=True)
+        await self._power_off()
+
+
+def _differences(expected: Expectation, answer: Answer) -> tuple[str, ...]:
+    found = []
+    if answer.status != expected.status:
+        found.append(f"answered {answer}, expected status {expected.status}")
+    if answer.certificate_status != expected.certificate_status:
+        found.append(f"answered {answer}, expected certificate status {expected.certificate_status or 'none'}")
+    return tuple(found)

@@ -1,0 +1,301 @@
+"""A site under test in one folder: lab PKI, configuration of hub and gateway, and the ways to ask both what they hold.
+
+FOLDER/lab/        what `pnc-pki lab` made          FOLDER/hub/       hub.toml and its state
+FOLDER/gateway/    gateway.toml and its state       FOLDER/chargers/  meters and journals, one folder per charger
+FOLDER/logs/       what the daemons said
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from firmware_sim.books import ChainBook, HubBook
+from firmware_sim.errors import SiteError
+from firmware_sim.faults import free_ports, run_command
+from firmware_sim.scenario import Scenario, TokenTable
+from wire.errors import MalformedValue
+from wire.records import Cdr, Record, Session, Token, TokenType, Value, decode, encode
+
+T = TypeVar("T")
+
+PAGE = 1000
+_CLIENT_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class LabContract(Value, frozen=True, kw_only=True):
+    """One entry of the lab's contracts.json; `chain` is relative to the lab's folder."""
+
+    name: str
+    emaid: str
+    chain: str
+    state: str
+
+
+class GatewayStatus(Value, frozen=True, kw_only=True):
+    """What `pnc-gateway status --json` says, as far as a scenario asks."""
+
+    gateway_id: str
+    epoch: str
+    records: int
+    acked_seq: int
+    backlog: int
+    whitelist_version: int
+
+
+class _Chain(Value, frozen=True, kw_only=True):
+    gateway_id: str
+    epoch: str
+
+
+class _HubGateway(Value, frozen=True, kw_only=True):
+    gateway_id: str
+    epoch: str | None = None
+    acked_seq: int = 0
+
+
+class _Gateways(Value, frozen=True, kw_only=True):
+    gateways: tuple[_HubGateway, ...]
+
+
+class _PutAnswer(Value, frozen=True, kw_only=True):
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A password or token, and the salted hash a configuration keeps of it."""
+
+    text: str
+    hashed: str
+
+    @classmethod
+    def new(cls) -> Secret:
+        """A fresh one: 40 hex characters."""
+        text, salt = secrets.token_hex(20), secrets.token_bytes(16)
+        return cls(text, f"sha256${salt.hex()}${hashlib.sha256(salt + text.encode()).hexdigest()}")
+
+
+class Site:
+    """The folder of a site and the addresses in it. Making one writes nothing; `build` does."""
+
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        self.scenario, self.folder = scenario, folder
+        self.lab, self.logs = folder / "lab", folder / "logs"
+        self._ports = free_ports(3)
+        self._api_token = Secret.new()
+        self.passwords = {charger.id: Secret.new() for charger in scenario.charger}
+        self._contracts: dict[str, LabContract] = {}
+
+    @property
+    def charger_url(self) -> str:
+        """Where chargers connect, without their identity."""
+        return f"ws://127.0.0.1:{self._ports[0]}/ocpp"
+
+    def config(self, process: str) -> Path:
+        """The configuration file of "hub" or "gateway"."""
+        return self.folder / process / f"{process}.toml"
+
+    def charger_folder(self, charger_id: str) -> Path:
+        """Where a charger's meter and journals are."""
+        return self.folder / "chargers" / charger_id
+
+    async def build(self, declaration: Path, meter_keys: Mapping[str, str]) -> None:
+        """Makes the lab and writes both configurations; `meter_keys` are for the hub's registry, by charger id.
+
+        Raises:
+            SiteError: `pnc-pki lab` failed, or its list of contracts cannot be read.
+        """
+        await run_command("pki", "lab", str(declaration), "--out", str(self.lab))
+        listed = self._read(self.lab / "contracts" / "contracts.json")
+        try:
+            contracts = decode(tuple[LabContract, ...], listed, "contracts.json")
+        except MalformedValue as error:
+            raise SiteError("lab", str(error)) from error
+        self._contracts = {contract.name: contract for contract in contracts}
+        for process, text in (("gateway", self._gateway_toml()), ("hub", self._hub_toml(meter_keys))):
+            self.config(process).parent.mkdir(parents=True, exist_ok=True)
+            self.config(process).write_text(text, "utf-8")
+
+    @property
+    def contract_count(self) -> int:
+        """How many contracts the lab made."""
+        return len(self._contracts)
+
+    def contract(self, name: str) -> tuple[LabContract, str]:
+        """A contract of the lab and its chain as PEM. Raises SiteError for a name the lab does not have."""
+        contract = self._contracts.get(name)
+        if contract is None:
+            known = ", ".join(sorted(self._contracts)) or "none, the lab is not made yet"
+            raise SiteError("lab", f"the lab has no contract {name!r}; it has: {known}")
+        return contract, self._read(self.lab / contract.chain).decode("ascii")
+
+    def tokens(self, at: datetime) -> tuple[Token, ...]:
+        """The scenario's tokens as OCPI objects."""
+        return tuple(self._token(token, at) for token in self.scenario.token)
+
+    def _token(self, token: TokenTable, at: datetime) -> Token:
+        if token.contract is not None:
+            emaid = self.contract(token.contract)[0].emaid
+            uid, contract_id = emaid, emaid
+        else:
+            uid = token.uid or ""
+            contract_id = f"DE-LAB-C{hashlib.sha256(uid.encode()).hexdigest()[:8].upper()}"
+        return Token(
+            country_code=contract_id[:2],
+            party_id="LAB" if token.type is TokenType.RFID else contract_id[2:5],
+            uid=uid,
+            type=token.type,
+            contract_id=contract_id,
+            issuer=token.issuer,
+            valid=token.valid,
+            whitelist=token.whitelist,
+            last_updated=at,
+        )
+
+    def _gateway_toml(self) -> str:
+        chargers = "".join(
+            f'\n[[charger]]\nid = "{charger_id}"\npassword_hash = "{secret.hashed}"\n'
+            for charger_id, secret in self.passwords.items()
+        )
+        gateway_id = self.scenario.gateway_id
+        return f"""\
+[gateway]
+id = "{gateway_id}"
+
+[chargers]
+listen = "127.0.0.1:{self._ports[0]}"
+{chargers}
+[uplink]
+hub = "https://127.0.0.1:{self._ports[1]}"
+ca = "../lab/backend/ca.pem"
+certificate = "../lab/backend/{gateway_id}.pem"
+key = "../lab/backend/{gateway_id}.key.pem"
+retry_min_s = 0.2
+retry_max_s = 2.0
+
+[trust]
+anchors = "../lab/trust"
+crls = ["../lab/crls"]
+"""
+
+    def _hub_toml(self, meter_keys: Mapping[str, str]) -> str:
+        price, gateway_id = self.scenario.price, self.scenario.gateway_id
+        meters = "".join(
+            f'\n[[meter]]\ngateway_id = "{gateway_id}"\ncharger_id = "{charger_id}"\npublic_key = "{key}"\n'
+            for charger_id, key in meter_keys.items()
+        )
+        return f"""\
+[hub]
+state_dir = "hub-state"
+
+[sync]
+listen = "127.0.0.1:{self._ports[1]}"
+certificate = "../lab/backend/hub.pem"
+key = "../lab/backend/hub.key.pem"
+client_ca = "../lab/backend/ca.pem"
+gateways = ["{gateway_id}"]
+
+[api]
+listen = "127.0.0.1:{self._ports[2]}"
+
+[[api.client]]
+name = "scenario"
+token_hash = "{self._api_token.hashed}"
+
+[price]
+currency = "{price.currency}"
+energy_per_kwh = "{price.energy_per_kwh}"
+session_fee = "{price.session_fee}"
+{meters}"""
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise SiteError("lab", f"{path}: {error.strerror}") from error
+
+    # --- asking the gateway -------------------------------------------------------------------------------------
+
+    async def gateway_status(self) -> GatewayStatus:
+        """What the gateway's store says, whether it runs or not. Raises SiteError."""
+        output = await run_command("gateway", "status", "--config", str(self.config("gateway")), "--json")
+        return _decoded(GatewayStatus, output, "gateway status")
+
+    async def gateway_chain(self) -> ChainBook:
+        """The gateway's whole chain of evidence. Raises SiteError."""
+        output = await run_command("gateway", "export", "--config", str(self.config("gateway")))
+        first, *lines = output.splitlines()
+        chain = _decoded(_Chain, first, "gateway export, line 1")
+        records = tuple(
+            _decoded(Record, line, f"gateway export, line {number}") for number, line in enumerate(lines, start=2)
+        )
+        return ChainBook(chain.gateway_id, chain.epoch, records)
+
+    # --- asking the hub -----------------------------------------------------------------------------------------
+
+    async def publish(self, tokens: Iterable[Token]) -> int:
+        """Puts tokens on the hub's list; gives the list's new version. Raises SiteError."""
+        answer = await self._hub("PUT", "/api/v1/tokens", encode(tuple(tokens)))
+        return _decoded(_PutAnswer, answer, "PUT /api/v1/tokens").version
+
+    async def hub_position(self) -> int:
+        """The highest record number the hub holds of this gateway; 0 when it never connected. Raises SiteError."""
+        answer = _decoded(_Gateways, await self._hub("GET", "/api/v1/gateways"), "GET /api/v1/gateways")
+        ours = [found.acked_seq for found in answer.gateways if found.gateway_id == self.scenario.gateway_id]
+        return max(ours, default=0)
+
+    async def hub_book(self, epoch: str) -> HubBook:
+        """Everything the hub holds of this gateway. Raises SiteError."""
+        chain = f"gateway_id={self.scenario.gateway_id}&epoch={epoch}"
+        records = await self._listed("records", Record, chain)
+        sessions = await self._listed("sessions", Session, f"gateway_id={self.scenario.gateway_id}")
+        cdrs = await self._listed("cdrs", Cdr, f"gateway_id={self.scenario.gateway_id}")
+        return HubBook(ChainBook(self.scenario.gateway_id, epoch, records), sessions, cdrs)
+
+    async def _listed(self, name: str, type_: type[T], query: str) -> tuple[T, ...]:
+        """All objects of a list of the hub's API, page after page."""
+        found: list[T] = []
+        after: int | None = 0
+        while after is not None:
+            path = f"/api/v1/{name}?{query}&after={after}&limit={PAGE}"
+            page = _decoded(dict[str, msgspec.Raw], await self._hub("GET", path), path)
+            found += [
+                _decoded(type_, bytes(item), path) for item in _decoded(list[msgspec.Raw], bytes(page[name]), path)
+            ]
+            next_ = bytes(page["next"])
+            after = None if next_ == b"null" else _decoded(int, next_, path)
+        return tuple(found)
+
+    async def _hub(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        tls = ssl.create_default_context(cafile=str(self.lab / "backend" / "ca.pem"))
+        url = f"https://127.0.0.1:{self._ports[2]}{path}"
+        headers = {"Authorization": f"Bearer {self._api_token.text}"}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_CLIENT_TIMEOUT, headers=headers) as session,
+                session.request(method, url, data=body, ssl=tls) as response,
+            ):
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise SiteError("hub-unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
+        if response.status != 200:
+            what = answer.decode("utf-8", "replace")[:500]
+            raise SiteError("hub-refused", f"{method} {path}: HTTP {response.status}: {what}")
+        return answer
+
+
+def _decoded(type_: type[T], data: bytes, what: str) -> T:
+    try:
+        return decode(type_, data, what)
+    except MalformedValue as error:
+        raise SiteError("unreadable-answer", str(error)) from error
