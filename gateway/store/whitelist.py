@@ -13,7 +13,8 @@ from pathlib import Path
 from gateway.errors import StoreError
 from gateway.store.database import open_writer
 from gateway.store.transactions import token_key
-from wire.errors import MalformedValue
+from pki.errors import IdentifierError
+from pki.identifiers import parse_emaid
 from wire.records import Token, TokenRef, TokenType, WhitelistChange, decode, encode
 
 MIGRATIONS = (
@@ -32,7 +33,11 @@ class Whitelist:
         """Raises StoreError when the file cannot be used."""
         self._path = path
         self._connection = open_writer(path, MIGRATIONS)
-        row = self._connection.execute("SELECT version, key FROM list").fetchone()
+        try:
+            row = self._connection.execute("SELECT version, key FROM list").fetchone()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise StoreError(f"{path}: {error}") from error
         self.version: int = row[0]
         self._key: bytes = row[1]
 
@@ -75,6 +80,12 @@ class Whitelist:
         self.version = change.version
         return moved
 
+    def check(self) -> None:
+        """Return if the file is sound; about 20 ms for 100,000 tokens on a PC. Raises StoreError or sqlite3.Error if not."""
+        found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StoreError(str(found))
+
     def __len__(self) -> int:
         """How many entries the list holds."""
         return int(self._connection.execute("SELECT count(*) FROM tokens").fetchone()[0])
@@ -90,10 +101,16 @@ class Whitelist:
         return keys
 
     def _hash(self, type_: TokenType, uid: str) -> bytes:
-        uid = token_key(uid)
-        if type_ is TokenType.EMAID:
-            uid = uid[:14]  # The check digit is no part of the identity (certificates sheet, EMAID normal form).
+        uid = _account(uid) if type_ is TokenType.EMAID else token_key(uid)
         return hashlib.blake2b(f"{type_.value}\n{uid}".encode(), key=self._key, digest_size=16).digest()
+
+
+def _account(uid: str) -> str:
+    """The account that an EMAID names, whatever its spelling and check character; another name stands for itself."""
+    try:
+        return parse_emaid(uid).normal
+    except IdentifierError:
+        return token_key(uid)
 
 
 def open_whitelist(path: Path) -> tuple[Whitelist, str | None]:
@@ -104,8 +121,12 @@ def open_whitelist(path: Path) -> tuple[Whitelist, str | None]:
     """
     try:
         whitelist = Whitelist(path)
-        whitelist.find(TokenRef(uid="", type=TokenType.RFID))
-    except (StoreError, sqlite3.DatabaseError, MalformedValue) as error:
+        try:
+            whitelist.check()
+        except (StoreError, sqlite3.Error):
+            whitelist.close()
+            raise
+    except (StoreError, sqlite3.Error) as error:
         aside = path.with_name(path.name + ".damaged")
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
