@@ -29,6 +29,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Annotated
+
+import msgspec
 
 from wire.errors import WireError
 from wire.records import GENESIS_HASH, Record, Value, chain_hash, decode
@@ -40,6 +43,9 @@ PATH_AUTHORIZE = "/sync/v1/authorize"
 
 MAX_BATCH_RECORDS = 500
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""Of an encoded Batch; a hub takes as much, a gateway stays below."""
+
+Credit = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class SyncProtocolError(WireError):
@@ -59,11 +65,11 @@ class Hello(Value, frozen=True, kw_only=True, tag="hello"):
 
 
 class Welcome(Value, frozen=True, kw_only=True, tag="welcome"):
-    """The hub's position in this gateway's epoch; `credit` bounds the records of the next Batch."""
+    """The hub's position in this gateway's epoch; `credit` (at least 1) bounds the records of the next Batch."""
 
     acked_seq: int
     acked_hash: str
-    credit: int = MAX_BATCH_RECORDS
+    credit: Credit = MAX_BATCH_RECORDS
 
 
 class Batch(Value, frozen=True, kw_only=True, tag="batch"):
@@ -77,11 +83,11 @@ class Batch(Value, frozen=True, kw_only=True, tag="batch"):
 
 
 class Ack(Value, frozen=True, kw_only=True, tag="ack"):
-    """All records up to and including `acked_seq` are durable at the hub."""
+    """All records up to and including `acked_seq` are durable at the hub; `credit` as in Welcome."""
 
     acked_seq: int
     acked_hash: str
-    credit: int = MAX_BATCH_RECORDS
+    credit: Credit = MAX_BATCH_RECORDS
 
 
 class RefusalCode(StrEnum):
@@ -166,11 +172,16 @@ class SyncPeer:
         """Whether this end has stopped for good, because two histories claim one number."""
         return self.state is State.HALTED
 
-    def _move(self, event: str) -> None:
-        try:
-            self.state = TRANSITIONS[self.role][self.state][event]
-        except KeyError:
-            raise SyncProtocolError(self.role, self.state, event) from None
+    def _move(self, event: str, role: Role | None = None) -> None:
+        """Take `event`, which only `role` may meet; both roles name their events alike."""
+        if role not in (None, self.role) or event not in TRANSITIONS[self.role].get(self.state, {}):
+            raise SyncProtocolError(self.role, self.state, event)
+        self.state = TRANSITIONS[self.role][self.state][event]
+
+    def _require(self, state: State, event: str) -> None:
+        """An answer is taken only where it was asked for, even one that the table allows elsewhere."""
+        if self.state is not state:
+            raise SyncProtocolError(self.role, self.state, event)
 
     def lost(self) -> None:
         """Forget what was in flight: the connection broke, or no answer came. Allowed in every state."""
@@ -181,7 +192,7 @@ class SyncPeer:
 
     def greet(self, head_seq: int, head_hash: str) -> Hello:
         """The Hello to send; the answer goes to `welcomed`."""
-        self._move("Hello")
+        self._move("Hello", Role.GATEWAY)
         return Hello(gateway_id=self.gateway_id, epoch=self.epoch, head_seq=head_seq, head_hash=head_hash)
 
     def welcomed(self, answer: Answer, own_hash: str | None) -> None:
@@ -191,8 +202,9 @@ class SyncPeer:
             SyncProtocolError: not greeting, or the answer is an Ack.
             ForkedChain: the hub holds another history for this epoch; the peer halts.
         """
+        self._require(State.GREETING, type(answer).__name__)
         if isinstance(answer, Refusal):
-            self._move("Refusal")
+            self._refused(answer)
             return
         if not isinstance(answer, Welcome):
             raise SyncProtocolError(self.role, self.state, type(answer).__name__)
@@ -201,13 +213,20 @@ class SyncPeer:
             self._move(_FORK)
             raise ForkedChain(answer.acked_seq, expected, answer.acked_hash)
         self._move("Welcome")
-        self.acked_seq, self.acked_hash, self.credit = answer.acked_seq, answer.acked_hash, answer.credit
+        self._stand(answer)
 
     def offer(self, records: Sequence[Record]) -> Batch:
-        """The Batch that carries `records`, which must start at `acked_seq + 1`; the answer goes to `answered`."""
-        if not records or records[0].seq != self.acked_seq + 1 or len(records) > self.credit:
+        """The Batch that carries `records`, which must start at `acked_seq + 1`; the answer goes to `answered`.
+
+        Raises:
+            SyncProtocolError: not ready.
+            ValueError: no records, more than `credit`, or not the next ones; the state is unchanged.
+        """
+        if self.state is State.READY and (
+            not records or records[0].seq != self.acked_seq + 1 or len(records) > self.credit
+        ):
             raise ValueError(f"offer 1 to {self.credit} records from seq {self.acked_seq + 1} on")
-        self._move("Batch")
+        self._move("Batch", Role.GATEWAY)
         self._offered = Batch(
             gateway_id=self.gateway_id,
             epoch=self.epoch,
@@ -224,20 +243,29 @@ class SyncPeer:
             SyncProtocolError: nothing offered, or the answer is a Welcome, or it acknowledges what was not sent.
             ForkedChain: the hub refused with `fork`; the peer halts.
         """
+        self._require(State.OFFERED, type(answer).__name__)
         offered = self._offered
-        if isinstance(answer, Refusal) and answer.code is RefusalCode.FORK:
-            self._move(_FORK)
-            raise ForkedChain(answer.seq or answer.acked_seq, None, answer.acked_hash)
         if isinstance(answer, Ack):
             if offered is None or not self._acknowledges(offered, answer):
                 raise SyncProtocolError(self.role, self.state, f"Ack of seq {answer.acked_seq} with a foreign hash")
             self._move("Ack")
-            self.acked_seq, self.acked_hash, self.credit = answer.acked_seq, answer.acked_hash, answer.credit
+            self._stand(answer)
         elif isinstance(answer, Refusal):
-            self._move("Refusal")
+            self._refused(answer)
         else:
             raise SyncProtocolError(self.role, self.state, type(answer).__name__)
         self._offered = None
+
+    def _stand(self, answer: Welcome | Ack) -> None:
+        self.acked_seq, self.acked_hash = answer.acked_seq, answer.acked_hash
+        self.credit = min(answer.credit, MAX_BATCH_RECORDS)
+
+    def _refused(self, refusal: Refusal) -> None:
+        self._offered = None
+        if refusal.code is RefusalCode.FORK:
+            self._move(_FORK)
+            raise ForkedChain(refusal.seq or refusal.acked_seq, None, refusal.acked_hash)
+        self._move("Refusal")
 
     def _acknowledges(self, offered: Batch, ack: Ack) -> bool:
         """Whether the Ack speaks of the chain that was sent: a sequence number of the batch, with its own hash."""
@@ -248,7 +276,7 @@ class SyncPeer:
 
     def greeted(self, hello: Hello) -> Welcome | Refusal:
         """The answer to a gateway's Hello."""
-        self._move("Hello")
+        self._move("Hello", Role.HUB)
         if (hello.gateway_id, hello.epoch) != (self.gateway_id, self.epoch):
             return self._refusal(RefusalCode.WRONG_GATEWAY, f"this link belongs to gateway {self.gateway_id}")
         return Welcome(acked_seq=self.acked_seq, acked_hash=self.acked_hash, credit=self.credit)
@@ -259,7 +287,9 @@ class SyncPeer:
         `held` gives the stored hashes of the sequence numbers from `batch.first_seq - 1` up to `acked_seq` that the
         hub holds. An empty tuple means all were held already: answer `committed()` at once.
         """
-        self._move("Batch")
+        self._move("Batch", Role.HUB)
+        # The hash of the position is known even where `held` is incomplete: no chain may part from it unseen.
+        held = {**held, self.acked_seq: self.acked_hash}
         refusal = self._refuse_shape(batch, held) or self._refuse_chain(batch)
         if refusal is None:
             for record in batch.records:
@@ -278,7 +308,7 @@ class SyncPeer:
         batch = self._offered
         if batch is None:
             raise SyncProtocolError(self.role, self.state, "Ack")
-        self._move("Ack")
+        self._move("Ack", Role.HUB)
         last = batch.records[-1]
         if last.seq > self.acked_seq:
             self.acked_seq, self.acked_hash = last.seq, last.hash

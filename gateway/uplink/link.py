@@ -23,6 +23,7 @@ from gateway.uplink.backoff import Backoff
 from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, WhitelistChange, decode, encode
 from wire.sync import (
+    MAX_BATCH_BYTES,
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,
@@ -34,7 +35,9 @@ from wire.sync import (
     parse_answer,
 )
 
-MAX_BATCH_BYTES = 256 * 1024
+MAX_BATCH_CHARACTERS = MAX_BATCH_BYTES // 8
+"""Of record bodies in one batch. On the wire a character takes at most 4 bytes (JSON within JSON), and a single record
+is bounded by a charger's largest frame, so a batch stays well below what the hub takes."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 KEEP_ALIVE_S = 15.0
 
@@ -63,6 +66,7 @@ class Link:
         self._something_to_send = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._whitelist_due_at = 0.0
+        self._whitelist_doubtful = False
         self.online = False
 
     def stored(self) -> None:
@@ -126,7 +130,7 @@ class Link:
 
     async def _drain(self) -> None:
         while True:
-            records = read_records(self._ledger, self._peer.acked_seq, self._peer.credit, MAX_BATCH_BYTES)
+            records = read_records(self._ledger, self._peer.acked_seq, self._peer.credit, MAX_BATCH_CHARACTERS)
             if not records:
                 return
             answer = await self._ask(PATH_BATCHES, encode(self._peer.offer(records)))
@@ -145,11 +149,15 @@ class Link:
         now = asyncio.get_running_loop().time()
         if now < self._whitelist_due_at:
             return
-        body = await self._exchange("GET", f"{PATH_WHITELIST}?since={self._whitelist.version}", None)
+        since = 0 if self._whitelist_doubtful else self._whitelist.version
+        body = await self._exchange("GET", f"{PATH_WHITELIST}?since={since}", None)
         change = decode(WhitelistChange, body, "whitelist")
         if self._whitelist.apply(change):
+            self._whitelist_doubtful = False
             say("whitelist-updated", version=change.version, tokens=len(change.tokens), full=change.full)
         elif change.version < self._whitelist.version:
+            # The hub has gone back, as after a restored backup: once it is ahead again a delta would have holes.
+            self._whitelist_doubtful = True
             say("whitelist-refused", level="warning", held=self._whitelist.version, offered=change.version)
         self._whitelist_due_at = now + self._settings.whitelist_interval_s
 
