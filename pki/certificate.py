@@ -39,6 +39,7 @@ PARSER_ERRORS = (
     OverflowError,
     NotImplementedError,
     UnsupportedAlgorithm,
+    x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
 """What `cryptography` raises for bytes that it cannot read, beside DuplicateExtension."""

@@ -9,12 +9,36 @@ from cryptography import x509
 from rich.text import Text
 from rich.tree import Tree
 
-from pki.certificate import Certificate
+from pki.certificate import PARSER_ERRORS, Certificate
+from pki.errors import MalformedCertificate, TrustError
 from pki.verify.crl import CRL
 
 
 def chain_tree(certificates: Sequence[Certificate]) -> Tree:
-    """The certificates as they claim to issue one another: issuers outside, the leaf innermost; strangers beside."""
+    """The certificates as they claim to issue one another: issuers outside, the leaf innermost; strangers beside.
+
+    Raises:
+        MalformedCertificate: "malformed-certificate": a name or extension that verifying does not read is no DER.
+    """
+    try:
+        return _draw_chain(certificates)
+    except PARSER_ERRORS as error:
+        raise MalformedCertificate("malformed-certificate", f"cannot be shown: {error}") from error
+
+
+def crl_tree(crl: CRL) -> Tree:
+    """A CRL's own words: issuer, dates, number, entries (the first 20).
+
+    Raises:
+        TrustError: "malformed-crl": an entry or name is no DER.
+    """
+    try:
+        return _draw_crl(crl)
+    except PARSER_ERRORS as error:
+        raise TrustError("malformed-crl", f"cannot be shown: {error}") from error
+
+
+def _draw_chain(certificates: Sequence[Certificate]) -> Tree:
     top = Tree(Text(f"{len(certificates)} certificates, as they claim to be issued; nothing was verified"))
     branches: dict[bytes, Tree] = {}
     waiting = list(enumerate(certificates))
@@ -29,8 +53,7 @@ def chain_tree(certificates: Sequence[Certificate]) -> Tree:
     return top
 
 
-def crl_tree(crl: CRL) -> Tree:
-    """A CRL's own words: issuer, dates, number, entries (the first 20)."""
+def _draw_crl(crl: CRL) -> Tree:
     top = Tree(Text(f"CRL of {_safe(crl.parsed.issuer.rfc4514_string())}; nothing was verified", style="bold"))
     top.add(_line("thisUpdate", str(crl.this_update)))
     top.add(_line("nextUpdate", str(crl.next_update)))

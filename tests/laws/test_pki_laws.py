@@ -6,17 +6,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pki.certificate import parse_certificate
 from pki.errors import IdentifierError, MalformedCertificate, PKIError, TrustError
 from pki.identifiers import emaid_check_character, parse_emaid, parse_evseid
+from pki.issue.keys import parse_key_pem
 from pki.issue.lab import build_lab, parse_declaration
 from pki.pem import encode_pem, parse_chain_pem
 from pki.profiles import AnchorRole, profile_named
+from pki.service.show import chain_tree, crl_tree
 from pki.verify import RevocationEvidence, RevocationState, TrustStore, VerifiedChain, verify
 from pki.verify.crl import parse_crl
+from tests.pki.mint import Key, content_of, sign, sound_branch, split, tlv
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LAB = build_lab(parse_declaration((Path(__file__).parents[2] / "certs" / "lab.toml").read_bytes()), AT)
@@ -26,6 +30,7 @@ CHAIN = parse_chain_pem(LAB.files["contracts/alice.pem"].content)
 CRL = LAB.files["crls/mo-sub2.crl"].content
 EVIDENCE = RevocationEvidence([file.content for path, file in LAB.files.items() if path.startswith("crls/")])
 LEAF, REVOKED = (parse_chain_pem(LAB.files[f"contracts/{name}.pem"].content)[0] for name in ("alice", "revoked"))
+BRANCH = sound_branch()
 NORMAL = st.from_regex(r"\A[A-Z]{2}[0-9A-Z]{12}\Z")
 
 
@@ -156,3 +161,42 @@ def test_any_text_is_an_identifier_or_our_error(text: str) -> None:
         except IdentifierError:
             continue
         assert parse(str(found)).normal == found.normal
+
+
+def signed_again(signed: bytes, key: Key) -> bytes:
+    """The content as it is, rightly signed: what a careless or hostile CA could really send."""
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    return tlv(0x30, signed + algorithm + tlv(0x03, b"\0" + sign(key, hashes.SHA256(), signed)))
+
+
+def spoilt(data: st.DataObject, der: bytes) -> bytes:
+    """The signed part of `der` with octets changed and its own length right again."""
+    content = content_of(split(content_of(der))[0])
+    return tlv(0x30, data.draw(changed(content)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_rightly_signed_odd_certificate_raises_our_errors_only(data: st.DataObject) -> None:
+    leaf, *subs = BRANCH.mint()
+    odd = signed_again(spoilt(data, leaf), BRANCH.sub2.key)
+    try:
+        found = BRANCH.judge([odd, *subs])
+        assert str(chain_tree(found.path).label)
+    except PKIError:
+        return
+    assert found.emaid is not None
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_rightly_signed_odd_list_raises_our_errors_only(data: st.DataObject) -> None:
+    issuer = parse_certificate(CHAIN[1])
+    key = parse_key_pem(LAB.files["ca/mo-sub2.key.pem"].content)
+    odd = signed_again(spoilt(data, CRL), key)
+    try:
+        state = RevocationEvidence([odd]).state(issuer, parse_certificate(REVOKED), AT).state
+        assert str(crl_tree(parse_crl(odd)).label)
+    except TrustError:
+        return
+    assert state in RevocationState
