@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
 import pytest
 
 from wire.toml import Table, TOMLError, parse_toml
@@ -33,7 +34,7 @@ class Site(Table, frozen=True, kw_only=True):
 class Settings(Table, frozen=True, kw_only=True):
     site: Site
     charger: tuple[Charger, ...] = ()
-    party: dict[str, Site] = {}
+    party: dict[str, Site] = msgspec.field(default_factory=dict)
 
 
 TWO_CHARGERS = """[site]

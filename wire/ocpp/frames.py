@@ -57,7 +57,8 @@ def spelled(code: OCPPErrorCode, ocpp: str) -> str:
 
 
 class FrameError(WireError):
-    """Raised for text that is no OCPP-J frame. Answer with CALLERROR under `message_id`, unless `silent`."""
+    """Raised for text that is no OCPP-J frame. Answer with CALLERROR under `message_id`; `unknown_type` marks a message
+    type that 1.6 wants ignored."""
 
     def __init__(
         self, code: OCPPErrorCode, message: str, message_id: str = "-1", *, unknown_type: bool = False
@@ -115,9 +116,12 @@ def parse_frame(text: str) -> Frame:
         elements = _elements.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, f"not an OCPP-J frame (a JSON array): {error}") from None
-    if len(elements) < 3:
+    if len(elements) < 2:
         raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, f"a frame has at least 3 elements, not {len(elements)}")
     message_id = _message_id(elements[1])
+    if len(elements) < 3:
+        message = f"a frame has at least 3 elements, not {len(elements)}"
+        raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, message, message_id)
     try:
         kind = _integer.decode(elements[0])
     except msgspec.MsgspecError:
@@ -144,7 +148,7 @@ def parse_frame(text: str) -> Frame:
     raise FrameError(OCPPErrorCode.MESSAGE_TYPE_NOT_SUPPORTED, message, message_id, unknown_type=True)
 
 
-_CALL_HEAD = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\]{1,255})"\s*,\s*"([A-Za-z0-9]{1,50})"\s*,')
+_CALL_HEAD = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\ud800-\udfff]{1,255})"\s*,\s*"([A-Za-z0-9]{1,50})"\s*,')
 
 
 def salvage_call(text: str) -> tuple[str, str] | None:

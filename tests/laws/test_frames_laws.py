@@ -1,0 +1,139 @@
+"""Laws of OCPP-J frames: what is written is read back, and no text raises anything but FrameError."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from wire.ocpp.frames import (
+    Call,
+    CallError,
+    CallResult,
+    FrameError,
+    encode_call,
+    encode_error,
+    encode_result,
+    parse_frame,
+    salvage_call,
+)
+
+scalar_text = st.text(st.characters(exclude_categories=["Cs"]))
+any_text = st.text(st.characters())
+ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=255)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | scalar_text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(scalar_text, inner, max_size=4),
+    max_leaves=10,
+)
+payloads = st.dictionaries(scalar_text, values, max_size=5)
+
+
+@given(ids, scalar_text, payloads)
+@settings(max_examples=150, deadline=None)
+def test_a_call_is_read_back(message_id: str, action: str, payload: dict[str, object]) -> None:
+    frame = parse_frame(encode_call(message_id, action, payload))
+    assert isinstance(frame, Call)
+    assert (frame.message_id, frame.action, json.loads(frame.payload)) == (message_id, action, payload)
+    again = encode_call(frame.message_id, frame.action, frame.payload)
+    assert parse_frame(again) == frame
+
+
+@given(ids, payloads)
+@settings(max_examples=100, deadline=None)
+def test_a_result_is_read_back(message_id: str, payload: dict[str, object]) -> None:
+    frame = parse_frame(encode_result(message_id, payload))
+    assert isinstance(frame, CallResult)
+    assert (frame.message_id, json.loads(frame.payload)) == (message_id, payload)
+
+
+@given(ids, scalar_text, st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
+@settings(max_examples=100, deadline=None)
+def test_an_error_is_read_back_with_its_description_cut(message_id: str, code: str, description: str) -> None:
+    frame = parse_frame(encode_error(message_id, code, description))
+    assert frame == CallError(message_id=message_id, code=code, description=description[:255], details=b"{}")
+
+
+def test_foreign_json_writers_are_read() -> None:
+    """The escapes and the white space of another writer name the same frame."""
+    for text in (
+        '[2,"a/b","X",{"k":"v"}]',
+        '[2,"a\\/b","\\u0058",{"k":"v"}]',
+        json.dumps([2, "a/b", "X", {"k": "v"}], indent=1),
+    ):
+        frame = parse_frame(text)
+        assert isinstance(frame, Call)
+        assert (frame.message_id, frame.action, json.loads(frame.payload)) == ("a/b", "X", {"k": "v"})
+
+
+pieces = st.sampled_from(
+    [
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ":",
+        '"',
+        "\\",
+        "2",
+        "3",
+        "4",
+        "-1",
+        "1e999",
+        "NaN",
+        "null",
+        "true",
+        '"a"',
+        '"X"',
+        "\x00",
+        "\ud800",
+        "\\ud800",
+        "\ufeff",
+        " ",
+        "\n",
+        '[2,"a","TransactionEvent",',
+        '[2,"a",',
+        "9" * 5000,
+        "é",
+        "'",
+    ]
+)
+
+
+@given(st.lists(pieces, max_size=25).map("".join) | any_text)
+@example('[2,"a","X",{"v":NaN}]')
+@settings(max_examples=200, deadline=None)
+def test_no_text_raises_anything_but_a_frame_error(text: str) -> None:
+    head = salvage_call(text)
+    try:
+        frame = parse_frame(text)
+    except FrameError as error:
+        frame, head = parse_frame(encode_error(error.message_id, error.ocpp_code, str(error))), None
+    assert 1 <= len(frame.message_id) <= 255
+    assert head is None or (isinstance(frame, Call) and head == (frame.message_id, frame.action))
+
+
+@given(
+    ids.filter(lambda text: not set(text) & set('"\\')),
+    st.sampled_from(["StopTransaction", "TransactionEvent"]),
+    scalar_text,
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_follows_the_head_of_a_call_the_head_is_salvaged(message_id: str, action: str, rest: str) -> None:
+    assert salvage_call(f'[2,"{message_id}","{action}",{rest}') == (message_id, action)
+
+
+@given(st.integers(min_value=-(10**30), max_value=10**30).filter(lambda kind: kind not in (2, 3, 4)), ids)
+@settings(max_examples=50, deadline=None)
+def test_every_other_message_type_is_named_as_unknown(kind: int, message_id: str) -> None:
+    with pytest.raises(FrameError) as caught:
+        parse_frame(json.dumps([kind, message_id, {}]))
+    assert caught.value.unknown_type
+    assert caught.value.message_id == message_id

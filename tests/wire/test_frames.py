@@ -1,0 +1,179 @@
+"""OCPP-J frames: every error path, what can be salvaged, and each version's own spelling."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from wire.ocpp.frames import (
+    MAX_DESCRIPTION,
+    MAX_MESSAGE_ID,
+    Call,
+    CallError,
+    CallResult,
+    FrameError,
+    OCPPErrorCode,
+    encode_call,
+    encode_error,
+    encode_result,
+    parse_frame,
+    salvage_call,
+    spelled,
+)
+
+RPC, UNKNOWN_TYPE = OCPPErrorCode.RPC_FRAMEWORK_ERROR, OCPPErrorCode.MESSAGE_TYPE_NOT_SUPPORTED
+
+
+def test_the_three_frames_are_read_and_the_payload_keeps_its_bytes() -> None:
+    payload = '{ "b":1.50, "a" : "\\u00e4"}'
+    assert parse_frame(f' [ 2 , "m-1","Authorize" , {payload} ] ') == Call(
+        message_id="m-1", action="Authorize", payload=payload.encode()
+    )
+    assert parse_frame(f'[3,"m-1",{payload}]') == CallResult(message_id="m-1", payload=payload.encode())
+    assert parse_frame('[4,"m-1","InternalError","why",{"x":1}]') == CallError(
+        message_id="m-1", code="InternalError", description="why", details=b'{"x":1}'
+    )
+
+
+@pytest.mark.parametrize("text", ['[2,"a","Heartbeat",null]', '[2,"a","Heartbeat", null ]', '[2,"a","Heartbeat",{}]'])
+def test_a_null_payload_is_an_empty_one(text: str) -> None:
+    assert parse_frame(text) == Call(message_id="a", action="Heartbeat", payload=b"{}")
+
+
+@pytest.mark.parametrize("payload", ["[]", "5", '"text"', "true", "1e400", "9" * 4000])
+def test_a_payload_of_any_json_type_is_passed_on(payload: str) -> None:
+    frame = parse_frame(f'[2,"a","TransactionEvent",{payload}]')
+    assert isinstance(frame, Call)
+    assert frame.payload == payload.encode()
+
+
+@pytest.mark.parametrize(
+    ("tail", "description", "details"),
+    [("", "", b"{}"), (',"why"', "why", b"{}"), (',"why",{"a":1}', "why", b'{"a":1}'), (',"why",{},5', "why", b"{}")],
+)
+def test_an_error_answer_is_read_whatever_its_length(tail: str, description: str, details: bytes) -> None:
+    frame = parse_frame(f'[4,"a","InternalError"{tail}]')
+    assert frame == CallError(message_id="a", code="InternalError", description=description, details=details)
+
+
+LONG_ID = "x" * MAX_MESSAGE_ID
+MALFORMED = [
+    # not an array
+    ("", RPC, "-1"),
+    ("nonsense", RPC, "-1"),
+    ("{}", RPC, "-1"),
+    ('"[2]"', RPC, "-1"),
+    ("null", RPC, "-1"),
+    ('[2,"a","X",{}', RPC, "-1"),
+    ('[2,"a","X",{}] x', RPC, "-1"),
+    ('\ufeff[2,"a","X",{}]', RPC, "-1"),
+    ('[2,"a","X",{"v":NaN}]', RPC, "-1"),
+    ('[2,"a","X",{"v":Infinity}]', RPC, "-1"),
+    ('[2,"a","X",{"v":\x00}]', RPC, "-1"),
+    ('[2,"a\x00","X",{}]', RPC, "-1"),
+    ('[2,"a","X",{"v":"\ud800"}]', RPC, "-1"),
+    ('[2,"a","X",{"v":"\\ud800"}]', RPC, "-1"),
+    ('[2,"a\\ud800","X",{}]', RPC, "-1"),
+    ("[" * 100_000, RPC, "-1"),
+    ('[2,"a","X",' + "[" * 50_000 + "]" * 50_000 + "]", RPC, "-1"),
+    ('[2,"a","X",' + '{"a":' * 50_000 + "1" + "}" * 50_000 + "]", RPC, "-1"),
+    # the message id
+    ("[]", RPC, "-1"),
+    ("[2]", RPC, "-1"),
+    ('[2,5,"X",{}]', RPC, "-1"),
+    ('[2,null,"X",{}]', RPC, "-1"),
+    ('[2,["a"],"X",{}]', RPC, "-1"),
+    ('[2,"","X",{}]', RPC, "-1"),
+    (f'[2,"{LONG_ID}x","X",{{}}]', RPC, "-1"),
+    ('[2,"' + "x" * 1_000_000 + '","X",{}]', RPC, "-1"),
+    # the number of elements
+    ('[2,"a"]', RPC, "a"),
+    ('[4,"a"]', RPC, "a"),
+    ('[2,"a","X"]', RPC, "a"),
+    ('[2,"a","X",{},{}]', RPC, "a"),
+    (f'[2,"{LONG_ID}","X"]', RPC, LONG_ID),
+    ('[3,"a",{},{}]', RPC, "a"),
+    # the message type
+    ('["2","a","X",{}]', RPC, "a"),
+    ('[2.5,"a","X",{}]', RPC, "a"),
+    ('[true,"a","X",{}]', RPC, "a"),
+    ('[null,"a","X",{}]', RPC, "a"),
+    ("[" + "9" * 5000 + ',"a","X",{}]', RPC, "a"),
+    ("[" + "9" * 400 + ',"a","X",{}]', UNKNOWN_TYPE, "a"),
+    ('[-2,"a","X",{}]', UNKNOWN_TYPE, "a"),
+    ('[1,"a","X",{}]', UNKNOWN_TYPE, "a"),
+    ('[5,"a","X","",{}]', UNKNOWN_TYPE, "a"),
+    ('[6,"a","NotifyPeriodicEventStream",{}]', UNKNOWN_TYPE, "a"),
+    # the texts
+    ('[2,"a",5,{}]', RPC, "a"),
+    ('[2,"a",null,{}]', RPC, "a"),
+    ('[4,"a",5,"why",{}]', RPC, "a"),
+    ('[4,"a","InternalError",5,{}]', RPC, "a"),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "message_id"), MALFORMED)
+def test_malformed_text_raises_with_the_id_to_answer_under(text: str, code: OCPPErrorCode, message_id: str) -> None:
+    with pytest.raises(FrameError) as caught:
+        parse_frame(text)
+    error = caught.value
+    assert (error.ocpp_code, error.message_id, error.code) == (code, message_id, "malformed-frame")
+    assert error.unknown_type == (code is UNKNOWN_TYPE)
+    answer = json.loads(encode_error(error.message_id, error.ocpp_code, str(error)))
+    assert answer[:3] == [4, message_id, code.value]
+    assert 0 < len(answer[3]) <= MAX_DESCRIPTION
+
+
+def test_an_escaped_nul_in_the_id_is_answered_under_that_id() -> None:
+    frame = parse_frame('[2,"a\\u0000b","Heartbeat",{}]')
+    assert isinstance(frame, Call)
+    assert json.loads(encode_result(frame.message_id, {})) == [3, "a\0b", {}]
+
+
+def test_payload_bytes_are_embedded_as_they_are() -> None:
+    assert encode_call("a", "X", b'{ "v":1.50}') == '[2,"a","X",{ "v":1.50}]'
+    assert encode_result("a", b"null") == '[3,"a",null]'
+    assert encode_call('q"\\\n', "X", {"k": "ä"}) == '[2,"q\\"\\\\\\n","X",{"k":"ä"}]'
+
+
+def test_a_description_is_cut_to_what_fits() -> None:
+    long = "é" * 300
+    assert json.loads(encode_error("a", "InternalError", long)) == [4, "a", "InternalError", long[:255], {}]
+    assert json.loads(encode_error("a", "InternalError", ""))[3] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ('[2,"m1","TransactionEvent",{"v":NaN}]', ("m1", "TransactionEvent")),
+        (' [ 2 ,\n"m1" , "StopTransaction" , ', ("m1", "StopTransaction")),
+        ('[2,"m1","MeterValues",' + "[" * 50_000, ("m1", "MeterValues")),
+        ('[2,"m1","MeterValues",{"v":"\\ud800"}]', ("m1", "MeterValues")),
+        (f'[2,"{LONG_ID}","MeterValues",', (LONG_ID, "MeterValues")),
+        (f'[2,"{LONG_ID}x","MeterValues",', None),
+        ('[2,"m1","MeterValues"', None),
+        ('[2,"","MeterValues",', None),
+        ('[2,"m\\"1","MeterValues",', None),
+        ('[2,"m\ud8001","MeterValues",', None),
+        ('[2,"m1","Meter-Values",', None),
+        ('[2,"m1",5,', None),
+        ('[3,"m1","MeterValues",', None),
+        ('[22,"m1","MeterValues",', None),
+        ('x[2,"m1","MeterValues",', None),
+        ("", None),
+    ],
+)
+def test_the_head_of_a_broken_call_is_salvaged(text: str, head: tuple[str, str] | None) -> None:
+    assert salvage_call(text) == head
+
+
+def test_16_has_its_own_spelling_and_lacks_two_codes() -> None:
+    spellings = {code: spelled(code, "1.6") for code in OCPPErrorCode}
+    assert {code: text for code, text in spellings.items() if text != code.value} == {
+        OCPPErrorCode.FORMAT_VIOLATION: "FormationViolation",
+        OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION: "OccurenceConstraintViolation",
+        OCPPErrorCode.MESSAGE_TYPE_NOT_SUPPORTED: "GenericError",
+        OCPPErrorCode.RPC_FRAMEWORK_ERROR: "FormationViolation",
+    }
+    assert all(spelled(code, version) == code.value for code in OCPPErrorCode for version in ("2.0.1", "2.1"))
