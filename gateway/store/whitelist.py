@@ -81,7 +81,7 @@ class Whitelist:
         return moved
 
     def check(self) -> None:
-        """Return if the file is sound; about 20 ms for 100,000 tokens on a PC. Raises StoreError or sqlite3.Error if not."""
+        """Return if the file is sound; about 20 ms for 100,000 tokens on a PC. Raises StoreError or sqlite3.Error."""
         found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise StoreError(str(found))
