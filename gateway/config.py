@@ -94,9 +94,11 @@ class Settings:
                 f"[chargers] listen {table.chargers.listen!r} is not loopback and chargers connect without TLS (OCPP "
                 "security profile 1); on a trusted network set allow_unencrypted_network = true"
             )
-        hub = urlsplit(table.uplink.hub)
-        if hub.scheme != "https" or not hub.hostname:
-            raise ConfigurationError(f"[uplink] hub {table.uplink.hub!r}: must be an https:// address")
+        _check_hub(table.uplink.hub)
+        if table.uplink.retry_min_s > table.uplink.retry_max_s:
+            raise ConfigurationError(
+                f"[uplink] retry_min_s {table.uplink.retry_min_s} is longer than retry_max_s {table.uplink.retry_max_s}"
+            )
         self.passwords = self._passwords(table.charger)
         self.state_dir = folder / table.gateway.state_dir
 
@@ -152,9 +154,23 @@ def load_settings(path: Path) -> Settings:
     return Settings(table, path.absolute().parent)
 
 
+def _check_hub(text: str) -> None:
+    """Return if `text` is an address to which the paths of the sync protocol can be appended. Raises
+    ConfigurationError, which does not repeat a password that should not stand there."""
+    try:
+        hub = urlsplit(text)
+        usable = hub.scheme == "https" and bool(hub.hostname) and hub.port != 0
+    except ValueError:
+        usable = False
+    if "@" in text:
+        raise ConfigurationError("[uplink] hub: holds a user or password; the gateway shows its certificate instead")
+    if not usable or "?" in text or "#" in text:
+        raise ConfigurationError(f"[uplink] hub {text!r}: must be https://HOST[:PORT], without query or fragment")
+
+
 def parse_listen(text: str, key: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT` (IPv6 in brackets). Raises ConfigurationError."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ConfigurationError(f"{key} {text!r}: must be HOST:PORT")
     return host.strip("[]"), int(port)

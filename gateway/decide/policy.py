@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+import msgspec
 
 from wire.toml import Table
+
+_YEAR_H = 366 * 24
 
 
 class Choice(StrEnum):
@@ -20,12 +25,14 @@ class SitePolicy(Table, frozen=True, kw_only=True):
     unknown_token_offline: a token on no list while the hub is unreachable (OCPP AllowOfflineTxForUnknownId).
     contract_offline: a contract chain that verified, with no list entry, while the hub is unreachable.
     revocation_unknown: a contract chain of whose certificates one has no revocation evidence at all.
-    revocation_stale_grace_h: how old evidence may be past its own nextUpdate and still count, in hours.
-    earlier_decision_s: how long a decision for the same token at the same charger carries over to its transaction.
+    revocation_stale_grace_h: how old evidence may be past its own nextUpdate and still count, in hours, at most
+    a year.
+    earlier_decision_s: how long a decision for the same token at the same charger carries over to its transaction, at
+    most a day.
     """
 
     unknown_token_offline: Choice = Choice.REFUSE
     contract_offline: Choice = Choice.ACCEPT
     revocation_unknown: Choice = Choice.REFUSE
-    revocation_stale_grace_h: int = 168
-    earlier_decision_s: int = 3600
+    revocation_stale_grace_h: Annotated[int, msgspec.Meta(ge=0, le=_YEAR_H)] = 168
+    earlier_decision_s: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 3600

@@ -1,0 +1,302 @@
+"""gateway.toml: every value that cannot be used is named with its place; the sample says what is true."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.__main__ import SAMPLE
+from gateway.chargers.credentials import PasswordHash
+from gateway.config import GatewayConfig, Settings, load_settings, parse_listen
+from gateway.decide.contract import judge_contract
+from gateway.decide.policy import SitePolicy
+from gateway.errors import ConfigurationError
+from gateway.site import load_site_trust, uplink_tls
+from tests.parts import SetClock
+from wire.toml import parse_toml
+
+HASH = str(PasswordHash.of(b"word", b"s" * 16))
+GOOD = f"""\
+[gateway]
+id = "site-1"
+
+[chargers]
+listen = "127.0.0.1:0"
+
+[[charger]]
+id = "CP-1"
+password_hash = "{HASH}"
+
+[uplink]
+hub = "https://hub.example:8443"
+ca = "ca.pem"
+certificate = "site-1.pem"
+key = "site-1.key.pem"
+
+[trust]
+anchors = "trust"
+
+[policy]
+unknown_token_offline = "refuse"
+"""
+
+
+def load(folder: Path, text: str) -> Settings:
+    path = folder / "gateway.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_settings(path)
+
+
+def test_good_file_is_read_with_its_folder(tmp_path: Path) -> None:
+    settings = load(tmp_path, GOOD)
+    assert settings.listen == ("127.0.0.1", 0)
+    assert settings.state_dir == tmp_path / "gateway-state"
+    assert settings.ledger_path.parent == settings.whitelist_path.parent == settings.state_dir
+    assert settings.passwords["cp-1"].matches(b"word")
+
+
+def line_of(text: str, fragment: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if fragment in line)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('id = "site-1"', 'idd = "site-1"', "idd"),
+        ('listen = "127.0.0.1:0"', 'listn = "127.0.0.1:0"', "did you mean `listen`"),
+        ("[trust]", "[trusts]", "trusts"),
+        ('anchors = "trust"', "anchors = 5", "anchors"),
+        ('id = "CP-1"', 'id = "CP-1"\ncolour = "red"', "colour"),
+        ('unknown_token_offline = "refuse"', 'unknown_token_offline = "maybe"', "unknown_token_offline"),
+        ('listen = "127.0.0.1:0"', "heartbeat_interval_s = 0", "heartbeat_interval_s"),
+        ('listen = "127.0.0.1:0"', "heartbeat_interval_s = 86401", "heartbeat_interval_s"),
+        ('listen = "127.0.0.1:0"', 'heartbeat_interval_s = "5"', "heartbeat_interval_s"),
+        ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_min_s = 0', "retry_min_s"),
+        ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_min_s = -1.5', "retry_min_s"),
+        ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_max_s = inf', "retry_max_s"),
+        ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_max_s = nan', "retry_max_s"),
+        ('ca = "ca.pem"', 'ca = "ca.pem"\nrequest_timeout_s = true', "request_timeout_s"),
+        ("[policy]", "[policy]\nrevocation_stale_grace_h = -1", "revocation_stale_grace_h"),
+        ("[policy]", "[policy]\nrevocation_stale_grace_h = 999999999999999", "revocation_stale_grace_h"),
+        ("[policy]", "[policy]\nearlier_decision_s = -1", "earlier_decision_s"),
+        ("[policy]", "[policy]\nearlier_decision_s = 999999999999999", "earlier_decision_s"),
+        ("[policy]", "[policy\n", "not valid TOML"),
+        ('id = "CP-1"', "id = 2026-11-23", "id"),
+    ],
+)
+def test_mistake_is_named_with_key_and_line(tmp_path: Path, old: str, new: str, named: str) -> None:
+    assert GOOD.count(old) == 1
+    text = GOOD.replace(old, new)
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path, text)
+    message = str(refused.value)
+    assert named in message
+    assert "\n" not in message
+    assert str(tmp_path / "gateway.toml") in message
+    line = line_of(text, new.splitlines()[-1])
+    assert f"line {line}:" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "missing"),
+    [('id = "site-1"', "`id` is missing"), ('ca = "ca.pem"', "`ca`"), (f'password_hash = "{HASH}"', "`password_hash`")],
+)
+def test_missing_key_is_named(tmp_path: Path, old: str, missing: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path, GOOD.replace(old, ""))
+    assert missing in str(refused.value)
+    assert "line" in str(refused.value)
+
+
+def test_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path, '[gateway]\nid = "x"\n')
+    assert "uplink" in str(refused.value)
+
+
+SECOND = '\n[[charger]]\nid = "{}"\npassword_hash = "' + HASH + '"\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('id = "site-1"', 'id = ""', "[gateway] id"),
+        ('id = "site-1"', 'id = "-site"', "[gateway] id"),
+        ('id = "site-1"', 'id = "site 1"', "[gateway] id"),
+        ('id = "site-1"', 'id = "site/../1"', "[gateway] id"),
+        ('id = "site-1"', 'id = "site-1\\n"', "[gateway] id"),
+        ('id = "site-1"', f'id = "{"x" * 49}"', "[gateway] id"),
+        ("127.0.0.1:0", "0.0.0.0:8180", "allow_unencrypted_network = true"),
+        ("127.0.0.1:0", "[::]:8180", "allow_unencrypted_network = true"),
+        ("127.0.0.1:0", "192.168.0.10:8180", "allow_unencrypted_network = true"),
+        ("127.0.0.1:0", "8180", "[chargers] listen"),
+        ("127.0.0.1:0", "127.0.0.1", "[chargers] listen"),
+        ("127.0.0.1:0", "127.0.0.1:", "[chargers] listen"),
+        ("127.0.0.1:0", ":8180", "[chargers] listen"),
+        ("127.0.0.1:0", "127.0.0.1:65536", "[chargers] listen"),
+        ("127.0.0.1:0", "127.0.0.1:-1", "[chargers] listen"),
+        ("127.0.0.1:0", "127.0.0.1:²", "[chargers] listen"),
+        ("127.0.0.1:0", "127.0.0.1:８１８０", "[chargers] listen"),
+        ("https://hub.example:8443", "http://hub.example", "[uplink] hub"),
+        ("https://hub.example:8443", "hub.example:8443", "[uplink] hub"),
+        ("https://hub.example:8443", "https://", "[uplink] hub"),
+        ("https://hub.example:8443", "https://[::1", "[uplink] hub"),
+        ("https://hub.example:8443", "https://hub.example:port", "[uplink] hub"),
+        ("https://hub.example:8443", "https://hub.example:70000", "[uplink] hub"),
+        ("https://hub.example:8443", "https://hub.example/?site=1", "[uplink] hub"),
+        ("https://hub.example:8443", "https://hub.example/#top", "[uplink] hub"),
+        ("https://hub.example:8443", "https://me:secret@hub.example", "[uplink] hub"),
+        ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_min_s = 30.0\nretry_max_s = 5.0', "[uplink] retry_min_s"),
+        ('id = "CP-1"', 'id = "CP:1"', "[[charger]] number 1"),
+        ('id = "CP-1"', 'id = ".."', "[[charger]] number 1"),
+        ("[trust]", SECOND.format("cp-1") + "[trust]", "[[charger]] number 2"),
+        ("[trust]", SECOND.format("") + "[trust]", "[[charger]] number 2"),
+        (HASH, "word", "[[charger]] number 1 (CP-1): password_hash"),
+        (HASH, HASH[:-2], "[[charger]] number 1 (CP-1): password_hash"),
+    ],
+)
+def test_value_that_cannot_be_used_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
+    assert GOOD.count(old) == 1
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path, GOOD.replace(old, new))
+    assert named in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:8180", "localhost:8180", "[::1]:8180"])
+def test_loopback_needs_no_leave(tmp_path: Path, listen: str) -> None:
+    assert load(tmp_path, GOOD.replace("127.0.0.1:0", listen)).listen[1] == 8180
+
+
+def test_network_is_served_when_the_site_says_so(tmp_path: Path) -> None:
+    text = GOOD.replace('listen = "127.0.0.1:0"', 'listen = "0.0.0.0:8180"\nallow_unencrypted_network = true')
+    assert load(tmp_path, text).listen == ("0.0.0.0", 8180)
+
+
+def test_brackets_of_an_address_are_no_part_of_it() -> None:
+    assert parse_listen("[::1]:80", "x") == ("::1", 80)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"[gateway\n"])
+def test_unreadable_file_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "gateway.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(path)
+    assert str(path) in str(refused.value)
+
+
+# --- the files it names
+
+
+@pytest.fixture
+def backend(lab: Path) -> dict[str, Path]:
+    folder = lab / "backend"
+    return {"ca": folder / "ca.pem", "certificate": folder / "site-1.pem", "key": folder / "site-1.key.pem"}
+
+
+def with_files(folder: Path, files: dict[str, Path]) -> Settings:
+    names = {"ca": "ca.pem", "certificate": "site-1.pem", "key": "site-1.key.pem"}
+    text = GOOD
+    for key, name in names.items():
+        text = text.replace(f'"{name}"', f'"{files[key]}"')
+    return load(folder, text)
+
+
+def test_lab_certificates_make_a_tls_context(tmp_path: Path, backend: dict[str, Path]) -> None:
+    assert uplink_tls(with_files(tmp_path, backend)).check_hostname
+
+
+@pytest.mark.parametrize("key", ["ca", "certificate", "key"])
+def test_missing_file_is_named(tmp_path: Path, backend: dict[str, Path], key: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        uplink_tls(with_files(tmp_path, backend | {key: tmp_path / "none.pem"}))
+    assert f"[uplink] {key}" in str(refused.value)
+    assert str(tmp_path / "none.pem") in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_key_that_others_can_read_is_refused(tmp_path: Path, backend: dict[str, Path], mode: int) -> None:
+    key = tmp_path / "key.pem"
+    key.write_bytes(backend["key"].read_bytes())
+    key.chmod(mode)
+    with pytest.raises(ConfigurationError) as refused:
+        uplink_tls(with_files(tmp_path, backend | {"key": key}))
+    assert f"chmod 600 {key}" in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["ca", "certificate", "key"])
+@pytest.mark.parametrize("content", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_file_without_a_certificate_or_key_is_refused(
+    tmp_path: Path, backend: dict[str, Path], key: str, content: bytes
+) -> None:
+    broken = tmp_path / "broken.pem"
+    broken.write_bytes(content)
+    broken.chmod(0o600)
+    with pytest.raises(ConfigurationError) as refused:
+        uplink_tls(with_files(tmp_path, backend | {key: broken}))
+    assert "[uplink]" in str(refused.value)
+
+
+def test_key_of_another_certificate_is_refused(tmp_path: Path, backend: dict[str, Path], lab: Path) -> None:
+    with pytest.raises(ConfigurationError):
+        uplink_tls(with_files(tmp_path, backend | {"key": lab / "backend" / "hub.key.pem"}))
+
+
+def test_trust_comes_from_the_folders_named(tmp_path: Path, lab: Path) -> None:
+    text = GOOD.replace('anchors = "trust"', f'anchors = "{lab / "trust"}"\ncrls = ["{lab / "crls"}"]')
+    trust = load_site_trust(load(tmp_path, text))
+    now = SetClock(at=datetime.now(UTC)).now()
+    for name, emaid, code in (
+        ("alice", "DEABC000000001", "accepted"),
+        ("revoked", "DE8AA1A2B3C4D5", "revoked"),
+    ):
+        pem = (lab / "contracts" / f"{name}.pem").read_text()
+        assert judge_contract(pem, emaid, trust, now, SitePolicy())[0].code == code
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "junk", "no-crl"])
+def test_trust_that_cannot_be_read_is_refused(tmp_path: Path, lab: Path, what: str) -> None:
+    """A site without anchors would refuse every contract: it does not start."""
+    anchors, crls = tmp_path / "trust", "[]"
+    if what == "empty":
+        anchors.mkdir()
+    elif what == "junk":
+        (anchors / "mo").mkdir(parents=True)
+        (anchors / "mo" / "root.pem").write_text("no certificate")
+    elif what == "no-crl":
+        anchors, crls = lab / "trust", '["nowhere.crl"]'
+    text = GOOD.replace('anchors = "trust"', f'anchors = "{anchors}"\ncrls = {crls}')
+    with pytest.raises(ConfigurationError) as refused:
+        load_site_trust(load(tmp_path, text))
+    assert "[trust]" in str(refused.value)
+
+
+# --- the sample
+
+
+def test_comments_of_the_sample_show_the_defaults() -> None:
+    text = SAMPLE.format(id="site-1")
+    plain = parse_toml(GatewayConfig, text, "sample")
+    uncommented, count = re.subn(r"(?m)^# (\[\[charger\]\]|[a-z_]+ = )", r"\1", text)
+    spoken = parse_toml(GatewayConfig, uncommented, "uncommented sample")
+    assert count > 15
+    assert spoken.gateway == plain.gateway
+    assert spoken.chargers == plain.chargers
+    assert spoken.uplink == plain.uplink
+    assert spoken.trust == plain.trust
+    assert spoken.policy == plain.policy
+    assert [charger.id for charger in spoken.charger] == ["CP-1"]
+
+
+def test_sample_shows_every_key() -> None:
+    text = SAMPLE.format(id="site-1")
+    config = parse_toml(GatewayConfig, text, "sample")
+    for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy):
+        for key in table.__struct_fields__:
+            assert re.search(rf"(?m)^(# )?{key} = ", text), key
