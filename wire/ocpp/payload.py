@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +12,9 @@ from wire.ocpp.frames import CallRejected, OCPPErrorCode
 from wire.records import decode
 
 T = TypeVar("T")
+
+_OUT_OF_BOUNDS = re.compile(r"Invalid enum value|Expected `[^`]*` (of length|matching regex|[<>]=?) ")
+"""How msgspec speaks of a value of the right type that breaks a limit."""
 
 
 class Camel(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -33,7 +37,7 @@ def read_request(type_: type[T], payload: bytes, action: str) -> T:
 def _code(message: str) -> OCPPErrorCode:
     if "missing required field" in message:
         return OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION
-    if "of length" in message or "Invalid enum value" in message or "matching regex" in message:
+    if _OUT_OF_BOUNDS.search(message):
         return OCPPErrorCode.PROPERTY_CONSTRAINT_VIOLATION
     if "Expected `" in message or "Invalid RFC3339" in message:
         return OCPPErrorCode.TYPE_CONSTRAINT_VIOLATION
