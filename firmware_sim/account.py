@@ -100,7 +100,7 @@ def _signed_row(book: ChargerBook, at_gateway: Held, at_hub: Held, ledger: Ledge
                 doubled.add(line.sha256)
                 ledger.note("signed-doubled", f"{name} is {found} times at {where}, {expected} expected")
     return Row(
-        what="signed meter records",
+        what="signed records",
         charger_id=book.charger_id,
         written=len(book.signed),
         acknowledged=sum(line.sha256 in carried and line.sha256 not in open_ for line in book.signed),
@@ -128,7 +128,7 @@ def _message_row(book: ChargerBook, at_gateway: Held, at_hub: Held, ledger: Ledg
                 doubled.add(line.number)
                 ledger.note("message-doubled", f"{name} is {found} times at {where}")
     return Row(
-        what="transaction messages",
+        what="messages",
         charger_id=book.charger_id,
         written=len(book.messages),
         acknowledged=sum(line.acked for line in book.messages),
@@ -175,7 +175,7 @@ def _chain_row(gateway: ChainBook, hub: ChainBook, ledger: Ledger) -> Row:
     if doubled:
         ledger.note("record-doubled", f"{doubled} sequence numbers stand twice")
     return Row(
-        what="chain of evidence, links",
+        what="links of the chain",
         charger_id=None,
         written=None,
         acknowledged=None,
@@ -228,8 +228,8 @@ def _settlement_rows(hub: HubBook, charges: Sequence[ChargeBook], ledger: Ledger
     if extra_cdrs:
         ledger.note("cdr-extra", f"the hub holds {len(hub.cdrs)} CDRs, {settled} belong to charges of this account")
     return [
-        _settlement("sessions, completed", len(charges), completed, extra, wrong),
-        _settlement("charge detail records", len(charges), settled, extra_cdrs, wrong_cdrs),
+        _settlement("completed sessions", len(charges), completed, extra, wrong),
+        _settlement("CDRs", len(charges), settled, extra_cdrs, wrong_cdrs),
     ]
 
 

@@ -281,10 +281,9 @@ class _Stage:
         before = len(self._charges)
         await asyncio.gather(*self._background.values())
         self._background.clear()
-        waiting = sum(charger.waiting for charger in self._chargers.values())
         await asyncio.gather(*(charger.delivered(within_s) for charger in self._chargers.values()))
         seen = [f"{charge.charger_id} {charge.energy_wh} Wh" for charge in self._charges[before:]]
-        return _Outcome(", ".join([*seen, f"then {waiting} still to be acknowledged"]))
+        return _Outcome(", ".join([*seen, "all acknowledged"]))
 
     # --- waiting ------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Table
@@ -19,7 +20,7 @@ from firmware_sim.account import Account, Row
 from firmware_sim.report import DecisionCheck, PlayResult, Screen, StepResult
 from firmware_sim.scenario import Scenario
 
-COLUMNS = ("", "written", "acknowledged", "at gateway", "at hub", "lost", "doubled", "altered")
+COLUMNS = ("", "written", "acked", "gateway", "hub", "lost", "doubled", "altered")
 
 
 def screen_for(console: Console, *, as_json: bool) -> Screen:
@@ -152,7 +153,7 @@ class RichScreen:
 
     def note(self, text: str) -> None:
         """A dim line."""
-        self._print(Text(f"            {text}", style="dim"))
+        self._print(Padding(Text(text, style="dim"), (0, 0, 0, 10)))
 
     def step_ended(self, result: StepResult) -> None:
         """The step with its sign, time and what was seen."""
@@ -183,7 +184,7 @@ class RichScreen:
         style = "bold green" if result.ok else "bold red"
         self._console.print(Text(f"\n {'✓' if result.ok else '✗'} {_verdict(result)}", style=style))
 
-    def _print(self, what: Text | Table) -> None:
+    def _print(self, what: Text | Table | Padding) -> None:
         self._moving.console.print(what)
 
 
@@ -201,21 +202,21 @@ def _indented(grid: Table) -> Table:
 
 
 def _decision_table(checks: tuple[DecisionCheck, ...]) -> Table:
-    table = Table(title="Decisions, as the chain of evidence has them", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title="\n Decisions, as the chain of evidence has them", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("charger", no_wrap=True)
-    table.add_column("what was presented", ratio=3)
-    table.add_column("answer to the charger", ratio=3)
-    table.add_column("reason on record", ratio=3)
+    table.add_column("what was presented", ratio=3, overflow="fold")
+    table.add_column("answer to the charger", ratio=3, overflow="fold")
+    table.add_column("reason on record", no_wrap=True)
     for check in checks:
-        reason = Text(
-            f"✓ {check.found}" if check.holds else f"✗ {_reason(check)}", style="green" if check.holds else "red"
-        )
+        found = check.found or "none"
+        said = f"✓ {found}" if check.holds else f"✗ {found}\n  expected {check.expected}"
+        reason = Text(said, style="green" if check.holds else "red")
         table.add_row(check.charger_id, Text(check.title), Text(check.answer), reason)
     return table
 
 
 def _account_table(account: Account) -> Table:
-    table = Table(title="Account, record by record and hash by hash", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title="\n Account, record by record and hash by hash", title_justify="left", box=box.SIMPLE_HEAD)
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="right" if number else "left")
     for row in account.rows:

@@ -1,0 +1,338 @@
+"""The account finds what was planted: loss, doubling, alteration, broken chains, sessions and CDRs that do not fit."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from firmware_sim.account import Account, balance
+from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, HubBook
+from firmware_sim.dialect import Measurement, Medium, Presented, Transaction
+from firmware_sim.journal import MessageJournal, load_message_journal
+from firmware_sim.meter import SigningMeter, load_meter_journal
+from firmware_sim.ocpp16 import OCPP16
+from firmware_sim.ocpp201 import OCPP201
+from firmware_sim.outbox import Outbox
+from wire.meter.keys import public_key_of
+from wire.meter.record import CurrentType, ReadingReason
+from wire.ocpp.frames import Call, CallResult, parse_frame
+from wire.records import (
+    GENESIS_HASH,
+    AuthMethod,
+    Cdr,
+    CdrToken,
+    ClockState,
+    Price,
+    Record,
+    RecordKind,
+    Session,
+    SessionStatus,
+    TokenType,
+    TransactionEntry,
+    TransactionEvent,
+    chain_hash,
+    decode,
+    encode,
+)
+
+AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
+CARD = Presented(Medium.RFID, "04A2B3C4D5E680")
+
+
+@dataclass(frozen=True)
+class World:
+    """A whole story that balances."""
+
+    chargers: tuple[ChargerBook, ...]
+    gateway: ChainBook
+    hub: HubBook
+    charges: tuple[ChargeBook, ...]
+
+    def account(self) -> Account:
+        return balance(self.chargers, self.gateway, self.hub, self.charges)
+
+    def codes(self) -> set[str]:
+        return {finding.code for finding in self.account().findings}
+
+
+def _charge(folder: Path, charger_id: str, dialect: OCPP16 | OCPP201) -> tuple[ChargerBook, ChargeBook, list[str]]:
+    """One charge told without a network: the books, and the frames as they went out."""
+    meter = SigningMeter(folder, charger_id, lambda: AT, current=CurrentType.AC)
+    key, tx = public_key_of(meter.public_key), Transaction(f"tx-{charger_id}", CARD, 1, 1)
+    ids = (f"{charger_id}-{n}" for n in count(1))
+    outbox, journal = Outbox(lambda: next(ids)), MessageJournal(folder / "messages.jsonl", charger_id)
+
+    def measure(reason: ReadingReason, context: str) -> Measurement:
+        meter.count(11_000, 60_000)
+        signed = meter.sign(reason, CARD.identification())
+        return Measurement(AT, signed.register_kwh, 11_000, context, signed)
+
+    begin = measure(ReadingReason.BEGIN, "Transaction.Begin")
+    drafts = list(dialect.started(tx, begin, key, False))
+    drafts.append(dialect.updated(tx, measure(ReadingReason.CHARGING, "Sample.Periodic"), key, False))
+    end = measure(ReadingReason.END, "Transaction.End")
+    tx.wire_id = tx.wire_id or "7"
+    drafts += dialect.ended(tx, begin, end, key, False)
+    frames = []
+    for draft in drafts:
+        pending = outbox.put(draft)
+        frame = outbox.next_frame(0)
+        assert frame is not None
+        frames.append(frame)
+        outbox.receive(CallResult(message_id=pending.message_ids[-1], payload=b"{}"), 0)
+        journal.note(pending)
+    books = ChargerBook(
+        charger_id,
+        key,
+        load_meter_journal(folder / "meter.jsonl"),
+        load_message_journal(folder / "messages.jsonl"),
+    )
+    return books, ChargeBook(charger_id, tx.wire_id, end.register_wh - begin.register_wh), frames
+
+
+def _chain(entries: list[tuple[str, str, str]]) -> tuple[Record, ...]:
+    """Records of (charger, OCPP version, frame), numbered and linked."""
+    records, previous = [], GENESIS_HASH
+    for seq, (charger_id, ocpp, frame) in enumerate(entries, start=1):
+        call = parse_frame(frame)
+        assert isinstance(call, Call)
+        body = TransactionEntry(
+            charger_id=charger_id,
+            ocpp=ocpp,
+            action=call.action,
+            message_id=call.message_id,
+            frame=frame,
+            event=TransactionEvent.UPDATED,
+            reply="{}",
+        )
+        draft = Record(
+            seq=seq,
+            kind=RecordKind.TRANSACTION,
+            at=AT + timedelta(seconds=seq),
+            boot_id="b",
+            mono_ns=seq,
+            clock=ClockState.TRUSTED,
+            body=encode(body).decode(),
+            hash="",
+        )
+        record = msgspec.structs.replace(draft, hash=chain_hash("site-1", "e1", previous, draft))
+        records.append(record)
+        previous = record.hash
+    return tuple(records)
+
+
+def _relinked(records: tuple[Record, ...]) -> tuple[Record, ...]:
+    """The same bodies as a chain that fits, as somebody would forge it who can compute hashes."""
+    entries = [decode(TransactionEntry, record.body, "body") for record in records]
+    return _chain([(entry.charger_id, entry.ocpp, entry.frame) for entry in entries])
+
+
+def _settled(charge: ChargeBook) -> tuple[Session, Cdr]:
+    token = CdrToken(uid=CARD.uid, type=TokenType.RFID, contract_id="DE-LAB-C1")
+    kwh = charge.energy_wh / 1000
+    session = Session(
+        id=f"s-{charge.charger_id}",
+        gateway_id="site-1",
+        charger_id=charge.charger_id,
+        evse_id=1,
+        transaction_id=charge.transaction_id,
+        status=SessionStatus.COMPLETED,
+        start_date_time=AT,
+        last_updated=AT,
+        kwh=kwh,
+    )
+    cdr = Cdr(
+        id=session.id,
+        session_id=session.id,
+        gateway_id="site-1",
+        charger_id=charge.charger_id,
+        evse_id=1,
+        start_date_time=AT,
+        end_date_time=AT,
+        cdr_token=token,
+        auth_method=AuthMethod.WHITELIST,
+        currency="EUR",
+        total_cost=Price(before_taxes=Decimal("0.49") * kwh),
+        total_energy=kwh,
+        total_time=Decimal("0.1"),
+        last_updated=AT,
+    )
+    return session, cdr
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    one = _charge(tmp_path / "1", "CP-1", OCPP201())
+    two = _charge(tmp_path / "2", "CP-2", OCPP16())
+    entries = [("CP-1", "2.0.1", frame) for frame in one[2]] + [("CP-2", "1.6", frame) for frame in two[2]]
+    records = _chain(entries)
+    settled = [_settled(one[1]), _settled(two[1])]
+    chain = ChainBook("site-1", "e1", records)
+    hub = HubBook(chain, tuple(session for session, _ in settled), tuple(cdr for _, cdr in settled))
+    return World((one[0], two[0]), chain, hub, (one[1], two[1]))
+
+
+def _at_hub(world: World, records: tuple[Record, ...]) -> World:
+    return replace(world, hub=replace(world.hub, chain=replace(world.hub.chain, records=records)))
+
+
+def _at_gateway(world: World, records: tuple[Record, ...]) -> World:
+    return replace(world, gateway=replace(world.gateway, records=records))
+
+
+def _rewritten(record: Record, change: Callable[[str], str]) -> Record:
+    entry = decode(TransactionEntry, record.body, "body")
+    return msgspec.structs.replace(
+        record, body=encode(msgspec.structs.replace(entry, frame=change(entry.frame))).decode()
+    )
+
+
+def test_a_story_that_balances_has_no_finding(world: World) -> None:
+    account = world.account()
+    assert account.findings == ()
+    assert account.balances
+    assert all(row.balances for row in account.rows)
+    assert account.signatures == 6
+    assert account.energy_kwh == sum((charge.energy_wh for charge in world.charges), Decimal(0)) / 1000
+    first = account.rows[0]
+    assert (first.what, first.charger_id, first.written, first.at_hub) == ("signed records", "CP-1", 3, 3)
+
+
+@pytest.mark.parametrize("place", [_at_hub, _at_gateway])
+def test_a_lost_record_is_found_even_in_a_chain_that_fits(
+    world: World, place: Callable[[World, tuple[Record, ...]], World]
+) -> None:
+    shorter = _relinked(world.gateway.records[:1] + world.gateway.records[2:])
+    planted = place(world, shorter)
+    assert {"signed-lost", "message-lost"} <= planted.codes()
+    lost = {(row.charger_id, row.what): row.lost for row in planted.account().rows}
+    assert lost["CP-1", "signed records"] == 1
+    assert lost["CP-1", "messages"] == 1
+    assert lost["CP-2", "messages"] == 0
+
+
+def test_the_loss_of_the_last_record_is_found(world: World) -> None:
+    assert {"record-lost", "message-lost", "signed-lost"} <= _at_hub(world, world.gateway.records[:-1]).codes()
+
+
+def test_a_doubled_message_is_found_at_both_levels(world: World) -> None:
+    records = _relinked((*world.gateway.records, world.gateway.records[0]))
+    planted = _at_gateway(_at_hub(world, records), records)
+    assert planted.codes() == {"message-doubled", "signed-doubled"}
+    assert [row.doubled for row in planted.account().rows[:2]] == [1, 1]
+
+
+def test_one_altered_digit_of_a_plain_value_is_found(world: World) -> None:
+    first = _rewritten(world.gateway.records[0], lambda frame: frame.replace('"value":1042', '"value":1043', 1))
+    records = _relinked((first, *world.gateway.records[1:]))
+    assert "message-altered" in _at_gateway(_at_hub(world, records), records).codes()
+
+
+def test_an_altered_signed_text_is_named_with_its_number(world: World) -> None:
+    record = world.gateway.records[0]
+    ocmf = world.chargers[0].signed[0].ocmf
+    forged = ocmf.replace('"RV":1042', '"RV":2042')
+
+    def swap(frame: str) -> str:
+        return frame.replace(base64.b64encode(ocmf.encode()).decode(), base64.b64encode(forged.encode()).decode())
+
+    planted = _at_hub(world, _relinked((_rewritten(record, swap), *world.gateway.records[1:])))
+    messages = {finding.code: finding.message for finding in planted.account().findings}
+    assert {"signed-altered", "signed-lost", "message-altered", "record-altered"} <= messages.keys()
+    assert "signed record T1 in record 1 at the hub" in messages["signed-altered"]
+
+
+def test_a_broken_link_is_found_where_it_is(world: World) -> None:
+    records = list(world.gateway.records)
+    records[3] = msgspec.structs.replace(records[3], at=AT)
+    findings = _at_hub(world, tuple(records)).account().findings
+    broken = [finding.message for finding in findings if finding.code == "chain-broken"]
+    assert broken == ["record 4 at the hub does not continue the chain at place 4"]
+
+
+def test_records_out_of_order_break_the_chain(world: World) -> None:
+    first, second, *rest = world.gateway.records
+    assert "chain-broken" in _at_gateway(world, (second, first, *rest)).codes()
+
+
+def test_a_record_of_another_epoch_is_found(world: World) -> None:
+    other = replace(world.hub, chain=replace(world.hub.chain, epoch="e2"))
+    assert {"chain-other", "chain-broken"} <= replace(world, hub=other).codes()
+
+
+def test_a_message_nobody_sent_is_found(world: World) -> None:
+    extra = _rewritten(world.gateway.records[0], lambda frame: frame.replace("CP-1-1", "CP-1-9"))
+    entry = msgspec.structs.replace(decode(TransactionEntry, extra.body, "body"), message_id="CP-1-9")
+    records = _relinked((*world.gateway.records, msgspec.structs.replace(extra, body=encode(entry).decode())))
+    assert "message-altered" in _at_hub(_at_gateway(world, records), records).codes()
+
+
+def test_what_was_never_acknowledged_is_found(world: World) -> None:
+    book = world.chargers[0]
+    messages = (*book.messages[:-1], msgspec.structs.replace(book.messages[-1], acked=False))
+    planted = replace(world, chargers=(replace(book, messages=messages), world.chargers[1]))
+    assert planted.codes() == {"message-unacknowledged", "signed-unacknowledged"}
+
+
+def test_a_signed_record_that_no_message_carried_is_found(world: World) -> None:
+    book = world.chargers[0]
+    ocmf = "OCMF|{}|{}"
+    silent = msgspec.structs.replace(
+        book.signed[0], pagination=9, ocmf=ocmf, sha256=hashlib.sha256(ocmf.encode()).hexdigest()
+    )
+    planted = replace(world, chargers=(replace(book, signed=(*book.signed, silent)), world.chargers[1]))
+    assert {"signed-unacknowledged", "signed-lost"} == planted.codes()
+
+
+def test_a_signature_under_another_key_is_found(world: World) -> None:
+    planted = replace(world, chargers=(replace(world.chargers[0], key=world.chargers[1].key), world.chargers[1]))
+    assert planted.codes() == {"signature"}
+
+
+Change = Callable[[HubBook], HubBook]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda hub: replace(hub, sessions=hub.sessions[1:]), "session-incomplete"),
+        (lambda hub: replace(hub, sessions=(hub.sessions[0], *hub.sessions)), "session-extra"),
+        (lambda hub: replace(hub, cdrs=hub.cdrs[1:]), "cdr-count"),
+        (lambda hub: replace(hub, cdrs=(*hub.cdrs, hub.cdrs[0])), "cdr-count"),
+        (
+            lambda hub: replace(
+                hub, sessions=(msgspec.structs.replace(hub.sessions[0], status=SessionStatus.ACTIVE), hub.sessions[1])
+            ),
+            "session-incomplete",
+        ),
+        (
+            lambda hub: replace(
+                hub,
+                cdrs=(msgspec.structs.replace(hub.cdrs[0], total_energy=Decimal("0.3668")), *hub.cdrs[1:]),
+            ),
+            "energy",
+        ),
+        (
+            lambda hub: replace(
+                hub, cdrs=(msgspec.structs.replace(hub.cdrs[0], findings=("unsigned-energy: x",)), hub.cdrs[1])
+            ),
+            "hub-finding",
+        ),
+    ],
+)
+def test_sessions_and_cdrs_that_do_not_fit_are_found(world: World, change: Change, code: str) -> None:
+    assert code in replace(world, hub=change(world.hub)).codes()
+
+
+def test_a_record_that_cannot_be_read_is_a_finding_not_an_end(world: World) -> None:
+    records = (msgspec.structs.replace(world.gateway.records[0], body="{}"), *world.gateway.records[1:])
+    assert {"record-unreadable", "chain-broken", "message-lost"} <= _at_hub(world, records).codes()
