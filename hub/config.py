@@ -6,28 +6,25 @@ nearest valid one. Paths in the file are relative to the file's folder.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-
-import msgspec
 
 from hub.errors import ConfigError
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from wire.errors import WireError
 from wire.ids import is_gateway_id
 from wire.meter.keys import parse_public_key
+from wire.toml import Step, Table, TOMLError, line_of, parse_toml
 
 
-class _Hub(msgspec.Struct, frozen=True, kw_only=True):
+class _Hub(Table, frozen=True, kw_only=True):
     state_dir: str
 
 
-class _Sync(msgspec.Struct, frozen=True, kw_only=True):
+class _Sync(Table, frozen=True, kw_only=True):
     listen: str
     certificate: str
     key: str
@@ -35,32 +32,32 @@ class _Sync(msgspec.Struct, frozen=True, kw_only=True):
     gateways: tuple[str, ...]
 
 
-class _Client(msgspec.Struct, frozen=True, kw_only=True):
+class _Client(Table, frozen=True, kw_only=True):
     name: str
     token_hash: str
 
 
-class _API(msgspec.Struct, frozen=True, kw_only=True):
+class _API(Table, frozen=True, kw_only=True):
     listen: str
     certificate: str | None = None
     key: str | None = None
     client: tuple[_Client, ...] = ()
 
 
-class _Price(msgspec.Struct, frozen=True, kw_only=True):
+class _Price(Table, frozen=True, kw_only=True):
     currency: str
     energy_per_kwh: Decimal
     session_fee: Decimal = Decimal(0)
 
 
-class _Meter(msgspec.Struct, frozen=True, kw_only=True):
+class _Meter(Table, frozen=True, kw_only=True):
     gateway_id: str
     charger_id: str
     public_key: str
     evse_id: int = 1
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True):
+class _File(Table, frozen=True, kw_only=True):
     hub: _Hub
     sync: _Sync
     api: _API
@@ -68,17 +65,6 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     meter: tuple[_Meter, ...] = ()
 
 
-_TABLES: dict[str, type[msgspec.Struct]] = {
-    "": _File,
-    "hub": _Hub,
-    "sync": _Sync,
-    "api": _API,
-    "api.client": _Client,
-    "price": _Price,
-    "meter": _Meter,
-}
-_HEADER = re.compile(r"\s*\[{1,2}\s*([A-Za-z0-9_.\- ]+?)\s*\]{1,2}")
-_KEY = re.compile(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*[=.]""")
 _TOKEN_HASH = re.compile(r"sha256\$([0-9a-f]{16,128})\$([0-9a-f]{64})")
 
 
@@ -129,22 +115,10 @@ class _Source:
     path: Path
     text: str
 
-    def error(self, table: str, key: str, message: str, index: int = 0) -> ConfigError:
-        return ConfigError(str(self.path), self._line(table, key, index), message)
-
-    def _line(self, table: str, key: str, index: int) -> int | None:
-        """The line of `key` in the `index`-th occurrence of `table`; the table's own line when the key is missing."""
-        here, seen, table_line = "", -1 if table else 0, None
-        for number, line in enumerate(self.text.splitlines(), 1):
-            if header := _HEADER.match(line):
-                here = header[1].replace(" ", "")
-                if here == table:
-                    seen, table_line = seen + 1, number if seen + 1 <= index else table_line
-                elif not table and here.split(".")[0] == key:
-                    return number
-            elif here == table and seen == index and (found := _KEY.match(line)) and found[1] == key:
-                return number
-        return table_line
+    def error(self, steps: Sequence[Step], message: str) -> ConfigError:
+        """The error that names the line of the value at `steps`."""
+        line = line_of(self.text, steps)
+        return ConfigError(f"{self.path if line is None else f'{self.path}, line {line}'}: {message}")
 
 
 def load_config(path: Path) -> HubConfig:
@@ -155,47 +129,13 @@ def load_config(path: Path) -> HubConfig:
     """
     try:
         text = path.read_text("utf-8")
-        raw = tomllib.loads(text, parse_float=Decimal)
     except (OSError, UnicodeError) as error:
-        raise ConfigError(str(path), None, f"cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(path), None, f"not TOML: {error}") from error
-    source = _Source(path, text)
-    _refuse_unknown(source, raw, "")
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
-        file = msgspec.convert(raw, _File)
-    except msgspec.ValidationError as error:
-        raise _unusable(source, error) from error
-    return _resolve(source, file)
-
-
-def _refuse_unknown(source: _Source, raw: Mapping[str, object], table: str, index: int = 0) -> None:
-    valid = [field.name for field in msgspec.structs.fields(_TABLES[table])]
-    for key, value in raw.items():
-        if key not in valid:
-            near = difflib.get_close_matches(key, valid, 1, 0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"
-            where = f"in [{table}]" if table else "at the top level"
-            raise source.error(table, key, f"unknown key {key!r} {where}; {hint}", index)
-        inner = f"{table}.{key}" if table else key
-        if inner not in _TABLES:
-            continue
-        for number, item in enumerate(value if isinstance(value, list) else [value]):
-            if isinstance(item, dict):
-                _refuse_unknown(source, item, inner, number)
-
-
-def _unusable(source: _Source, error: msgspec.ValidationError) -> ConfigError:
-    """msgspec names a path like `$.api.client[1].name`, and a missing field in the message only."""
-    message, _, where = str(error).partition(" - at ")
-    steps = re.findall(r"[A-Za-z_]+|\d+", where)
-    index = next((int(step) for step in steps if step.isdigit()), 0)
-    names = [step for step in steps if not step.isdigit()]
-    missing = re.search(r"missing required field `(\w+)`", message)
-    if missing:
-        names.append(missing[1])
-    table, key = ".".join(names[:-1]), names[-1] if names else ""
-    return source.error(table, key, f"{'.'.join(names) or 'the file'}: {message}", index)
+        file = parse_toml(_File, text, str(path))
+    except TOMLError as error:
+        raise ConfigError(str(error)) from error
+    return _resolve(_Source(path, text), file)
 
 
 def _resolve(source: _Source, file: _File) -> HubConfig:
@@ -203,9 +143,9 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
     sync, api = file.sync, file.api
     for gateway_id in sync.gateways:
         if not is_gateway_id(gateway_id):
-            raise source.error("sync", "gateways", f"sync.gateways: {gateway_id!r} is not a gateway id")
+            raise source.error(("sync", "gateways"), f"sync.gateways: {gateway_id!r} is not a gateway id")
     if (api.certificate is None) != (api.key is None):
-        raise source.error("api", "certificate", "api.certificate and api.key are given together or not at all")
+        raise source.error(("api",), "api.certificate and api.key are given together or not at all")
     sync_tls = TLSFiles(folder / sync.certificate, folder / sync.key)
     api_tls = TLSFiles(folder / (api.certificate or sync.certificate), folder / (api.key or sync.key))
     return HubConfig(
@@ -225,7 +165,7 @@ def _address(source: _Source, table: str, listen: str) -> Address:
     host, _, port = listen.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         message = f"{table}.listen: expected HOST:PORT such as 127.0.0.1:8443, found {listen!r}"
-        raise source.error(table, "listen", message)
+        raise source.error((table, "listen"), message)
     return Address(host.strip("[]"), int(port))
 
 
@@ -233,17 +173,17 @@ def _client(source: _Source, client: _Client, index: int) -> APIClient:
     parts = _TOKEN_HASH.fullmatch(client.token_hash)
     if parts is None or len(parts[1]) % 2:
         message = "api.client.token_hash: expected sha256$<salt hex>$<hash hex> as `pnc-hub token` prints it"
-        raise source.error("api.client", "token_hash", message, index)
+        raise source.error(("api", "client", index, "token_hash"), message)
     return APIClient(client.name, bytes.fromhex(parts[1]), bytes.fromhex(parts[2]))
 
 
 def _price(source: _Source, price: _Price) -> EnergyPrice:
     if re.fullmatch("[A-Z]{3}", price.currency) is None:
         message = f"price.currency: expected three capital letters (ISO 4217), found {price.currency!r}"
-        raise source.error("price", "currency", message)
+        raise source.error(("price", "currency"), message)
     for key, amount in (("energy_per_kwh", price.energy_per_kwh), ("session_fee", price.session_fee)):
         if not amount.is_finite() or not 0 <= amount <= 1_000_000:
-            raise source.error("price", key, f"price.{key}: expected 0 to 1000000, found {amount}")
+            raise source.error(("price", key), f"price.{key}: expected 0 to 1000000, found {amount}")
     return EnergyPrice(price.currency, price.energy_per_kwh, price.session_fee)
 
 
@@ -252,10 +192,10 @@ def _meters(source: _Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str
     for index, meter in enumerate(meters):
         place = MeterPlace(meter.gateway_id, meter.charger_id.casefold(), meter.evse_id)
         if place in keys:
-            raise source.error("meter", "charger_id", f"meter: {meter.charger_id!r} is listed twice", index)
+            raise source.error(("meter", index, "charger_id"), f"meter: {meter.charger_id!r} is listed twice")
         try:
             parse_public_key(meter.public_key)
         except WireError as error:
-            raise source.error("meter", "public_key", f"meter.public_key: {error}", index) from error
+            raise source.error(("meter", index, "public_key"), f"meter.public_key: {error}") from error
         keys[place] = meter.public_key
     return keys

@@ -22,10 +22,8 @@ class HubError(Exception):
 class ConfigError(HubError):
     """Raised when the configuration cannot be used; the message starts with the file and, where known, the line."""
 
-    def __init__(self, path: str, line: int | None, message: str) -> None:
-        where = path if line is None else f"{path}, line {line}"
-        super().__init__("bad-config", f"{where}: {message}")
-        self.path, self.line = path, line
+    def __init__(self, message: str) -> None:
+        super().__init__("bad-config", message)
 
 
 class StoreError(HubError):

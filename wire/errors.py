@@ -31,7 +31,7 @@ class MalformedValue(WireError):
 
 
 class MeterRecordError(WireError):
-    """Raised when bytes cannot be read as a meter record or meter key; `where` is a JSON pointer or a section's name."""
+    """Raised when bytes cannot be read as a meter record or key; `where` is a JSON pointer or a section's name."""
 
     def __init__(self, code: str, where: str, message: str) -> None:
         super().__init__(code, f"{message} (at {where})")

@@ -66,14 +66,14 @@ def _explained(message: str, type_: object, text: str, source: str) -> TOMLError
         known = _known_keys(type_, steps)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"; did you mean `{near[0]}`?" if near else f"; known keys here: {', '.join(known)}"
-        return TOMLError(source, _line_of(text, [*steps, key]), f"unknown key `{key}`{_inside(path)}{hint}")
+        return TOMLError(source, line_of(text, [*steps, key]), f"unknown key `{key}`{_inside(path)}{hint}")
     # From the right: the message may quote a value that holds the same words.
     what, _, path = message.rpartition(" - at `")
     what, path = (what, path.strip("`")) if what else (path, "$")
     missing = re.match(r"Object missing required field `(.+)`", what)
     if missing:
-        return TOMLError(source, _line_of(text, _steps(path)), f"key `{missing[1]}` is missing{_inside(path)}")
-    return TOMLError(source, _line_of(text, _steps(path)), f"`{path.removeprefix('$.')}`: {what}")
+        return TOMLError(source, line_of(text, _steps(path)), f"key `{missing[1]}` is missing{_inside(path)}")
+    return TOMLError(source, line_of(text, _steps(path)), f"`{path.removeprefix('$.')}`: {what}")
 
 
 def _inside(path: str) -> str:
@@ -100,7 +100,7 @@ def _known_keys(type_: object, steps: list[Step]) -> list[str]:
     return sorted(field.encode_name for field in info.fields) if isinstance(info, msgspec.inspect.StructType) else []
 
 
-def _line_of(text: str, steps: list[Step]) -> int | None:
+def line_of(text: str, steps: Sequence[Step]) -> int | None:
     """The line where the statement begins that gives the value at `steps`; None for the whole file or an unclear place.
 
     The real parser finds it: the shortest run of lines from the top that is TOML and holds the value ends with the
