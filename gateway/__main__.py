@@ -173,9 +173,13 @@ def export(config: Path) -> None:
         _fail(str(error))
     owner = identity(ledger)
     click.echo(encode({"gateway_id": owner.gateway_id, "epoch": owner.epoch}))
-    for record in all_records(ledger):
-        click.echo(encode(record))
-    ledger.close()
+    try:
+        for record in all_records(ledger):
+            click.echo(encode(record))
+    except StoreError as error:
+        _fail(str(error))
+    finally:
+        ledger.close()
 
 
 def _write_secret(path: Path, text: str) -> None:

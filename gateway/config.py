@@ -99,6 +99,10 @@ class Settings:
             raise ConfigurationError(
                 f"[uplink] retry_min_s {table.uplink.retry_min_s} is longer than retry_max_s {table.uplink.retry_max_s}"
             )
+        named = [("[gateway] state_dir", table.gateway.state_dir), ("[trust] anchors", table.trust.anchors)]
+        for key, name in (*named, *(("[trust] crls", name) for name in table.trust.crls)):
+            if not name or "\0" in name:
+                raise ConfigurationError(f"{key} {name!r}: names no file or folder")
         self.passwords = self._passwords(table.charger)
         self.state_dir = folder / table.gateway.state_dir
 

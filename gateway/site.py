@@ -123,8 +123,9 @@ class Gateway:
             await self._audit("whitelist-begun-anew", self._remark)
         try:
             address = await self._server.start()
-        except OSError as error:
-            message = f"[chargers] listen {self._settings.table.chargers.listen!r}: {error.strerror or error}"
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            message = f"[chargers] listen {self._settings.table.chargers.listen!r}: {why}"
             raise ConfigurationError(message) from error
         tasks = [
             asyncio.create_task(supervise("uplink", self._link.run)),
@@ -141,8 +142,8 @@ class Gateway:
 
     async def close(self) -> None:
         """Commit what waits and close the files."""
+        self._reader.close()  # First, so that the writer is the last to close and leaves one file without a log.
         await self._writer.close()
-        self._reader.close()
         self._whitelist.close()
         os.close(self._lock)
 

@@ -174,7 +174,7 @@ def append(connection: sqlite3.Connection, owner: Identity, kind: RecordKind, bo
 
 def read_records(connection: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> list[Record]:
     """Consecutive records after sequence number `after`: at most `limit`, at most `max_bytes` of bodies, at least one
-    if there is any."""
+    if there is any. Raises StoreError when they cannot be read."""
     records: list[Record] = []
     size = 0
     for record in _select(connection, after, limit):
@@ -186,29 +186,34 @@ def read_records(connection: sqlite3.Connection, after: int, limit: int, max_byt
 
 
 def all_records(connection: sqlite3.Connection) -> Iterator[Record]:
-    """Every record in order, read in pages so that no read transaction stands long."""
+    """Every record in order, read in pages so that no read transaction stands long. Raises StoreError."""
     after = 0
-    while page := list(_select(connection, after, 1000)):
+    while page := _select(connection, after, 1000):
         yield from page
         after = page[-1].seq
 
 
-def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[Record]:
-    rows = connection.execute(
-        "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
-        (after, limit),
-    ).fetchall()
-    for seq, kind, at, boot_id, mono_ns, clock, body, hash_ in rows:
-        yield Record(
-            seq=seq,
-            kind=RecordKind(kind),
-            at=datetime.fromisoformat(at),
-            boot_id=boot_id,
-            mono_ns=mono_ns,
-            clock=ClockState(clock),
-            body=body,
-            hash=hash_,
+def _select(connection: sqlite3.Connection, after: int, limit: int) -> list[Record]:
+    try:
+        rows = connection.execute(
+            "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
         )
+        return [
+            Record(
+                seq=seq,
+                kind=RecordKind(kind),
+                at=datetime.fromisoformat(at),
+                boot_id=boot_id,
+                mono_ns=mono_ns,
+                clock=ClockState(clock),
+                body=body,
+                hash=hash_,
+            )
+            for seq, kind, at, boot_id, mono_ns, clock, body, hash_ in rows
+        ]
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise StoreError(f"the ledger is damaged among records {after + 1} to {after + limit}: {error}") from error
 
 
 def acked_seq(connection: sqlite3.Connection) -> int:
