@@ -5,6 +5,7 @@ Rules
    that the meaning hangs on makes a message unreadable.
 2. Signed values keep the exact text that was carried; unpacking it is the business of wire.meter.
 3. `content_key` names what a message says, not how it was sent: a resend under a new message id has the same key.
+4. An optional field that is null was left out: the standard forbids it, stations do it (2.0.1 Part 4 4.1.5).
 
 Source: OCPP 1.6 4.8, 4.10, 6.31, 6.45, 6.49; OCPP 2.0.1 Part 2 E; OCA "Signed Meter Values in OCPP" 3 and 4.
 """
@@ -12,8 +13,10 @@ Source: OCPP 1.6 4.8, 4.10, 6.31, 6.45, 6.49; OCPP 2.0.1 Part 2 E; OCA "Signed M
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
@@ -21,7 +24,20 @@ from wire.errors import MalformedValue
 from wire.ocpp import v16, v201
 from wire.records import TokenRef, TokenType, TransactionEvent, Value, decode
 
+T = TypeVar("T")
+
 MAX_DIGITS = 40
+"""No meter shows more; a longer number, or one with a larger exponent, is no value."""
+
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*")
+_NAMED_BY = {
+    "StartTransaction": (("connectorId", "idTag", "timestamp", "meterStart"), ()),
+    "StopTransaction": (("transactionId", "timestamp", "meterStop"), ("idTag",)),
+}
+"""The fields that no other session can repeat: those that must be there, and those that may be."""
+
+_any_json = msgspec.json.Decoder(float_hook=Decimal)
+_one_text = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 
 class SignedSample(Value, frozen=True, kw_only=True):
@@ -78,33 +94,56 @@ def read_transaction(ocpp: str, action: str, payload: bytes) -> TransactionMessa
     """
     if ocpp == v16.VERSION:
         if action == "StartTransaction":
-            return _start16(decode(v16.StartTransaction, payload, action))
+            return _start16(_read(v16.StartTransaction, payload, action))
         if action == "StopTransaction":
-            return _stop16(decode(v16.StopTransaction, payload, action))
-        return _values16(decode(v16.MeterValues, payload, action))
+            return _stop16(_read(v16.StopTransaction, payload, action))
+        return _values16(_read(v16.MeterValues, payload, action))
     if action == "TransactionEvent":
-        return _event201(decode(v201.TransactionEvent, payload, action))
-    return _values201(decode(v201.MeterValues, payload, action))
+        return _event201(_read(v201.TransactionEvent, payload, action))
+    return _values201(_read(v201.MeterValues, payload, action))
 
 
 def content_key(action: str, payload: bytes) -> bytes:
     """16 bytes that name the content of a message: equal for a resend, whatever its message id and white space.
 
     StartTransaction and StopTransaction are named by the fields that cannot be repeated by another session, because
-    stations rebuild these messages after a reboot with the rest changed; everything else by the whole payload.
+    stations rebuild these messages after a reboot with the rest changed. Everything else, and one of these that lacks
+    such a field, is named by the whole payload, its numbers with all their digits; what is not JSON by its bytes.
     """
     try:
-        fields = msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        fields = None
-    if isinstance(fields, dict) and action == "StartTransaction":
-        named: object = [fields.get(k) for k in ("connectorId", "idTag", "timestamp", "meterStart")]
-    elif isinstance(fields, dict) and action == "StopTransaction":
-        named = [fields.get(k) for k in ("transactionId", "idTag", "timestamp", "meterStop")]
-    else:
-        named = fields
-    text = payload if named is None else msgspec.json.encode(named, order="deterministic")
+        fields = _tree(payload)
+        required, optional = _NAMED_BY.get(action, ((), ()))
+        if required and isinstance(fields, dict) and all(fields.get(key) is not None for key in required):
+            fields = {key: fields.get(key) for key in required + optional}
+        text = _one_text.encode(fields)
+    except (MalformedValue, RecursionError):
+        text = payload
     return hashlib.sha256(action.encode() + b"\0" + text).digest()[:16]
+
+
+def _read(type_: type[T], payload: bytes, action: str) -> T:
+    """The request in `payload`, read once more without its nulls when they may be what stands in the way."""
+    try:
+        return decode(type_, payload, action)
+    except MalformedValue:
+        if b"null" not in payload:
+            raise
+    return decode(type_, _one_text.encode(_without_nulls(_tree(payload))), action)
+
+
+def _tree(payload: bytes) -> object:
+    """Whatever JSON value `payload` holds, numbers with all their digits. Raises MalformedValue."""
+    try:
+        value: object = _any_json.decode(payload)
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
+        raise MalformedValue("payload", "$", f"not JSON: {error}") from error
+    return value
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nulls(held) for key, held in value.items() if held is not None}
+    return [_without_nulls(held) for held in value] if isinstance(value, list) else value
 
 
 def _start16(request: v16.StartTransaction) -> TransactionMessage:
@@ -218,13 +257,14 @@ def _samples201(values: tuple[v201.MeterValue, ...]) -> tuple[Sampled, ...]:
 def _sample201(at: datetime, sample: v201.SampledValue) -> Sampled:
     signed = sample.signed_meter_value
     unit = sample.unit_of_measure or v201.UnitOfMeasure()
+    value = _bounded(sample.value)
     return Sampled(
         at=at,
         context=sample.context,
         measurand=sample.measurand,
-        value=sample.value,
+        value=value,
         unit=unit.unit,
-        energy_wh=_energy_wh(sample.measurand, sample.phase, sample.value, unit.unit, unit.multiplier),
+        energy_wh=_energy_wh(sample.measurand, sample.phase, value, unit.unit, unit.multiplier),
         signed=None
         if signed is None
         else SignedSample(
@@ -238,24 +278,34 @@ def _sample201(at: datetime, sample: v201.SampledValue) -> Sampled:
 
 def _decimal(text: str) -> Decimal | None:
     """The number in `text`, None when there is none or it is too long to be a meter's."""
-    if len(text) > MAX_DIGITS:
+    return _bounded(Decimal(text.strip())) if len(text) <= MAX_DIGITS and _NUMBER.fullmatch(text) else None
+
+
+def _bounded(value: Decimal) -> Decimal | None:
+    """The number as it is, None for what no meter shows: not a number, or out of all proportion."""
+    if not value.is_finite() or len(value.as_tuple().digits) > MAX_DIGITS or abs(value.adjusted()) > MAX_DIGITS:
         return None
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() else None
+    return value
 
 
 def _energy_wh(measurand: str, phase: str | None, value: Decimal | None, unit: str, multiplier: int) -> Decimal | None:
     if value is None or phase is not None or measurand != "Energy.Active.Import.Register":
         return None
-    if abs(value.adjusted()) > MAX_DIGITS or abs(multiplier) > MAX_DIGITS:
-        return None
     scale = {"wh": 0, "kwh": 3}.get(unit.casefold())
-    return None if scale is None else value.scaleb(scale + multiplier)
+    if scale is None or abs(multiplier) > MAX_DIGITS:
+        return None
+    sign, digits, exponent = value.as_tuple()
+    # Not scaleb: it rounds to the context's precision, and every digit of a meter counts.
+    return Decimal((sign, digits, int(exponent) + scale + multiplier))
 
 
 def _utc(at: datetime) -> datetime:
-    """The instant in UTC; a charger's time without an offset is taken as UTC, as OCPP asks for (2.0.1 Part 2 2.1.4)."""
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    """The instant in UTC; a charger's time without an offset is taken as UTC, as OCPP asks for (2.0.1 Part 2 2.1.4).
+
+    Raises:
+        MalformedValue: the instant lies before the year 1 or after 9999 in UTC.
+    """
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise MalformedValue("timestamp", "$..timestamp", f"{at.isoformat()} lies outside the calendar") from error
