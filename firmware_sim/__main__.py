@@ -97,6 +97,9 @@ def _remove(folder: Path, keep: Path | None) -> None:
 )
 @click.option("--power-kw", type=click.FloatRange(0.1, 1000), default=22.0, show_default=True)
 @click.option(
+    "--patience", type=click.FloatRange(0.1, 86400), default=10.0, show_default=True, help="seconds to try to connect"
+)
+@click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
     help="keep meter and journals here, so that the next run goes on where this one ended",
@@ -114,6 +117,7 @@ def charger(
     emaid: str | None,
     seconds: float,
     power_kw: float,
+    patience: float,
     state: Path | None,
     ca: Path | None,
 ) -> None:
@@ -129,6 +133,7 @@ def charger(
         seconds=seconds,
         power_kw=power_kw,
         ca=ca,
+        patience_s=patience,
     )
     folder = state or Path(tempfile.mkdtemp(prefix="pncgate-charger-"))
     try:

@@ -37,6 +37,7 @@ class Visit:
     seconds: float
     power_kw: float
     ca: Path | None
+    patience_s: float = 10.0
 
 
 async def attach(visit: Visit, folder: Path, console: Console) -> bool:
@@ -56,7 +57,7 @@ async def attach(visit: Visit, folder: Path, console: Console) -> bool:
         spec, _address(visit), folder, lambda: datetime.now(UTC), tell=lambda text: console.print(escape(text))
     )
     try:
-        await charger.connect()
+        await charger.connect(visit.patience_s)
         console.print(f"the gateway accepted the boot of {escape(visit.charger_id)} (OCPP {visit.ocpp})")
         answer = await charger.authorize(presented)
         console.print(f"{presented.medium.value} {escape(presented.uid)}: {answer}")
@@ -72,7 +73,7 @@ async def attach(visit: Visit, folder: Path, console: Console) -> bool:
         ) as bars:
             bar = bars.add_task("", total=visit.seconds)
             charge = await charger.charge(presented, visit.seconds, lambda now: _show(bars, bar, now))
-        await charger.delivered()
+        await charger.delivered(max(30.0, visit.patience_s))
     finally:
         await charger.disconnect()
     kwh = charge.energy_wh / Decimal(1000)

@@ -55,7 +55,7 @@ class Daemon:
                 if _event(line) == "ready":
                     self._ready.set()
 
-    async def ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+    async def ready(self, timeout_s: float) -> None:
         """Returns when the daemon says it listens.
 
         Raises:
@@ -111,8 +111,8 @@ class Daemon:
 class Daemons:
     """Starts daemons and ends every one that still runs when the block is left, however it is left."""
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
+    def __init__(self, logs: Path, *, ready_timeout_s: float = READY_TIMEOUT_S) -> None:
+        self._logs, self._ready_timeout_s = logs, ready_timeout_s
         self._started: list[Daemon] = []
 
     async def __aenter__(self) -> Daemons:
@@ -135,7 +135,7 @@ class Daemons:
         )
         daemon = Daemon(name, process, self._logs / f"{name}.log")
         self._started.append(daemon)
-        await daemon.ready()
+        await daemon.ready(self._ready_timeout_s)
         return daemon
 
 

@@ -180,6 +180,7 @@ hub = "https://127.0.0.1:{self._ports[1]}"
 ca = "../lab/backend/ca.pem"
 certificate = "../lab/backend/{gateway_id}.pem"
 key = "../lab/backend/{gateway_id}.key.pem"
+authorize_timeout_s = 2.0
 retry_min_s = 0.2
 retry_max_s = 2.0
 

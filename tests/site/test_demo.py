@@ -1,0 +1,65 @@
+"""The demo itself: `pnc-sim run day_offline.toml` with real processes, as `make demo` plays it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import firmware_sim
+
+SCENARIO = Path(firmware_sim.__file__).parent / "scenarios" / "day_offline.toml"
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "firmware_sim", "run", *arguments]
+
+
+def test_the_day_offline_holds_every_expectation(tmp_path: Path) -> None:
+    played = subprocess.run(
+        _command(str(SCENARIO), "--json", "--keep", str(tmp_path / "day")), capture_output=True, timeout=90, check=False
+    )
+    assert played.stderr == b""
+    result = json.loads(played.stdout)
+    assert result["failures"] == []
+    assert (played.returncode, result["ok"]) == (0, True)
+    assert result["seconds"] < 60
+    rows = {(row["charger_id"], row["what"]): row for row in result["account"]["rows"]}
+    assert all(row["lost"] == row["doubled"] == row["altered"] == 0 for row in rows.values())
+    for charger_id in ("CP-1", "CP-2"):
+        signed = rows[charger_id, "signed records"]
+        assert signed["written"] == signed["acknowledged"] == signed["at_gateway"] == signed["at_hub"] > 8
+    assert rows[None, "completed sessions"]["at_hub"] == rows[None, "CDRs"]["at_hub"] == 6
+    assert all(decision["expected"] == decision["found"] for decision in result["decisions"])
+    assert len(result["decisions"]) == 13
+    for daemon in ("hub", "gateway"):  # Each was killed once and started again.
+        said = [json.loads(line) for line in (tmp_path / "day" / "logs" / f"{daemon}.log").read_text().splitlines()]
+        assert [line["event"] for line in said].count("ready") == 2
+
+
+def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path) -> None:
+    player = subprocess.Popen(
+        _command(str(SCENARIO), "--keep", str(tmp_path / "day")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    pids = []
+    with player:
+        assert player.stdout is not None
+        for line in player.stdout:
+            if started := re.search(r"Start the \w+: pid (\d+)", line):
+                pids.append(int(started[1]))
+            if "goes on" in line:  # A car is charging, both daemons run.
+                break
+        player.send_signal(signal.SIGINT)
+        _, errors = player.communicate(timeout=30)
+    assert player.returncode == 130
+    assert errors == "interrupted; chargers and daemons are ended\n"
+    assert len(pids) == 2
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
