@@ -79,7 +79,7 @@ class ChargerServer:
         await self._replace(charger_id, socket)
         say("charger-connected", charger=charger_id, ocpp=ocpp)
         try:
-            await self._converse(socket, Station(self._site, charger_id, ocpp))
+            await self._converse(socket, Station(self._site, charger_id, ocpp), request.transport)
         finally:
             # A late end of an old connection must not unregister the one that replaced it.
             if self._live.get(charger_id.casefold()) is socket:
@@ -94,7 +94,9 @@ class ChargerServer:
             say("charger-replaced", level="warning", charger=charger_id)
             await old.close(code=WSCloseCode.POLICY_VIOLATION, message=b"replaced by a newer connection")
 
-    async def _converse(self, socket: web.WebSocketResponse, station: Station) -> None:
+    async def _converse(
+        self, socket: web.WebSocketResponse, station: Station, transport: asyncio.Transport | None
+    ) -> None:
         """Answer frames in their order until the socket ends, the store fails or the station does not read."""
         async for message in socket:
             if message.type is not WSMsgType.TEXT:
@@ -113,4 +115,6 @@ class ChargerServer:
                     await socket.send_str(reply)
             except (TimeoutError, ConnectionError):
                 say("charger-not-reading", level="warning", charger=station.charger_id)
+                if transport is not None:
+                    transport.abort()  # A close would wait for ever behind what the station does not read.
                 return
