@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,14 +46,24 @@ def run(scenario: Path, keep: Path | None, as_json: bool) -> None:
         _unusable(str(error))
     folder = _folder(keep)
     try:
-        result = asyncio.run(play(found, scenario.resolve(), folder, screen_for(Console(), as_json=as_json)))
-    except KeyboardInterrupt:
+        result = asyncio.run(
+            _until_told(play(found, scenario.resolve(), folder, screen_for(Console(), as_json=as_json)))
+        )
+    except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("interrupted; chargers and daemons are ended", err=True)
         _remove(folder, keep)
         sys.exit(EXIT_INTERRUPTED)
     except SimulatorError as error:
         _unusable(str(error))
     _report(found, result, folder, keep, as_json)
+
+
+async def _until_told(playing: Coroutine[None, None, PlayResult]) -> PlayResult:
+    """The result of `playing`; SIGTERM and SIGHUP end it as Ctrl-C does, so that no daemon is left behind."""
+    task = asyncio.ensure_future(playing)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 def _report(scenario: Scenario, result: PlayResult, folder: Path, keep: Path | None, as_json: bool) -> None:

@@ -57,12 +57,15 @@ class _Outcome:
 async def play(scenario: Scenario, source: Path, folder: Path, screen: Screen) -> PlayResult:
     """Plays `scenario` (read from `source`) in the empty `folder`; gives how it went. Never raises SimulatorError."""
     screen.opening(scenario)
-    async with Daemons(folder / "logs") as daemons:
-        stage = _Stage(scenario, source, folder, screen, daemons)
-        try:
-            result = await stage.play()
-        finally:
-            await stage.clear()
+    try:
+        async with Daemons(folder / "logs") as daemons:
+            stage = _Stage(scenario, source, folder, screen, daemons)
+            try:
+                result = await stage.play()
+            finally:
+                await stage.clear()
+    finally:
+        screen.leave()
     screen.closing(result)
     return result
 

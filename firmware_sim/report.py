@@ -74,5 +74,8 @@ class Screen(Protocol):
     def step_ended(self, result: StepResult) -> None:
         """A step is over."""
 
+    def leave(self) -> None:
+        """No more steps, however the play ended: the terminal is as it was before. Called once, before `closing`."""
+
     def closing(self, result: PlayResult) -> None:
-        """The play is over."""
+        """The play is over and has a result."""

@@ -56,6 +56,9 @@ class SilentScreen:
     def step_ended(self, result: StepResult) -> None:
         """Nothing."""
 
+    def leave(self) -> None:
+        """Nothing."""
+
     def closing(self, result: PlayResult) -> None:
         """Nothing."""
 
@@ -171,9 +174,12 @@ class RichScreen:
             grid.add_row("", "", Text(failure, style="red"), "")
         self._print(_indented(grid))
 
+    def leave(self) -> None:
+        """The moving part goes and the cursor comes back."""
+        self._moving.stop()
+
     def closing(self, result: PlayResult) -> None:
         """Two tables and the verdict."""
-        self._moving.stop()
         if result.decisions:
             self._console.print(_decision_table(result.decisions))
         if result.account is not None:

@@ -13,6 +13,7 @@ from firmware_sim.errors import ScenarioError
 from firmware_sim.scenario import ChargeStep, KillStep, load_scenario
 
 SHIPPED = sorted((Path(firmware_sim.__file__).parent / "scenarios").glob("*.toml"))
+LAB = Path(firmware_sim.__file__).parents[1] / "certs" / "lab.toml"
 GOOD = """\
 title = "t"
 about = "a"
@@ -121,3 +122,11 @@ def test_a_step_that_cannot_be_played_ends_the_play_with_exit_1(tmp_path: Path) 
     assert "lab.toml" in result.stdout
     assert "2 steps were not played" in result.stdout
     assert "Traceback" not in result.output
+
+
+def test_a_play_that_takes_too_long_is_ended_with_exit_1(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(f"deadline_s = 0.02\n{GOOD}".replace("lab.toml", str(LAB)))
+    result = CliRunner().invoke(main, ["run", str(tmp_path / "s.toml"), "--keep", str(tmp_path / "kept")])
+    assert result.exit_code == 1
+    assert "FAILED: the scenario took longer than 0.02 s and was ended" in result.stdout
+    assert "FAILED: 3 steps were not played" in result.stdout

@@ -64,6 +64,7 @@ def _play(screen: Screen, result: PlayResult) -> None:
     screen.progress_ended("CP-1 charging")
     screen.step_ended(StepResult(number=1, title="Kill the [hub]", seconds=0.25, detail="kill -9 [1]"))
     screen.step_ended(StepResult(number=2, title="Ask", seconds=0.5, failures=("answered Accepted",)))
+    screen.leave()
     screen.closing(result)
 
 

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import firmware_sim
 
 SCENARIO = Path(firmware_sim.__file__).parent / "scenarios" / "day_offline.toml"
@@ -41,7 +43,8 @@ def test_the_day_offline_holds_every_expectation(tmp_path: Path) -> None:
         assert [line["event"] for line in said].count("ready") == 2
 
 
-def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path, told: signal.Signals) -> None:
     player = subprocess.Popen(
         _command(str(SCENARIO), "--keep", str(tmp_path / "day")),
         stdout=subprocess.PIPE,
@@ -57,7 +60,7 @@ def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path) -> None:
                 pids.append(int(started[1]))
             if "goes on" in line:  # A car is charging, both daemons run.
                 break
-        player.send_signal(signal.SIGINT)
+        player.send_signal(told)
         _, errors = player.communicate(timeout=30)
     assert player.returncode == 130
     assert errors == "interrupted; chargers and daemons are ended\n"
