@@ -15,7 +15,7 @@ import hashlib
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -44,8 +44,9 @@ def decode(type_: type[T], data: bytes | str, what: str) -> T:
     try:
         return msgspec.json.decode(data, type=type_)
     except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at ")
-        raise MalformedValue(what, where.strip("`") or "$", message) from error
+        # From the right: the message may quote a value that holds the same words.
+        message, _, where = str(error).rpartition(" - at `")
+        raise MalformedValue(what, where.strip("`") if message else "$", message or where) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedValue(what, "$", f"not JSON: {error}") from error
 
@@ -267,13 +268,14 @@ class Record(Value, frozen=True, kw_only=True):
     """One numbered link of a gateway's chain of evidence.
 
     `seq` starts at 1 in each `epoch` of the gateway's store and has no gaps. `mono_ns` and `boot_id` order records
-    whose wall time `at` cannot be trusted. `hash` is `chain_hash(...)`, hex.
+    whose wall time `at` cannot be trusted. `hash` is `chain_hash(...)`, hex. `boot_id` is one line: a line feed in it
+    could shift fields of the hashed text into one another.
     """
 
     seq: int
     kind: RecordKind
     at: datetime
-    boot_id: str
+    boot_id: Annotated[str, msgspec.Meta(pattern=r"\A[^\n]*\Z")]
     mono_ns: int
     clock: ClockState
     body: str
