@@ -5,8 +5,8 @@ Rules of this file
 2. Names, key and signed part are kept as the exact bytes that arrived: they are compared and verified as bytes.
 3. What RFC 5280 forbids in any certificate is refused here (version, serial, time encoding, duplicate extension,
    inner and outer algorithm that differ); what a profile forbids is left to `pki.verify`.
-4. A key is known only by the exact SubjectPublicKeyInfo of an uncompressed point on a named curve. Explicit curve
-   parameters and compressed points are other bytes, so they are `KeyKind.OTHER` and no profile takes them.
+4. A key is known only by the exact SubjectPublicKeyInfo of an uncompressed point on a named curve, or of Ed448.
+   Explicit curve parameters and compressed points are other bytes: `KeyKind.OTHER`, which no profile takes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448
 
 from pki import der as outline
 from pki.errors import MalformedCertificate
@@ -29,6 +29,8 @@ from pki.pem import encode_pem
 from pki.pem import parse_chain_pem as parse_chain_pem
 
 E = TypeVar("E", bound=x509.ExtensionType)
+PublicKey = ec.EllipticCurvePublicKey | ed448.Ed448PublicKey
+"""The keys of the kinds that some profile takes."""
 
 CERTIFICATE_CAP = 4096
 """Bytes of DER beyond which nothing is parsed; profiles are stricter (ISO 15118-2: 800, V2G2-010)."""
@@ -51,6 +53,7 @@ class KeyKind(StrEnum):
 
     P256 = "secp256r1"
     P521 = "secp521r1"
+    ED448 = "ed448"
     OTHER = "other"
 
 
@@ -59,21 +62,27 @@ class SignatureKind(StrEnum):
 
     ECDSA_SHA256 = "ecdsa-with-SHA256"
     ECDSA_SHA512 = "ecdsa-with-SHA512"
+    ED448 = "ed448"
     OTHER = "other"
 
 
 _KEYS = {
+    69: (KeyKind.ED448, bytes.fromhex("3043300506032b6571033a00")),
     91: (KeyKind.P256, bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")),
     158: (KeyKind.P521, bytes.fromhex("30819b301006072a8648ce3d020106052b8104002303818600" + "04")),
 }
 _SIGNATURES = {
     bytes.fromhex("300a06082a8648ce3d040302"): SignatureKind.ECDSA_SHA256,
     bytes.fromhex("300a06082a8648ce3d040304"): SignatureKind.ECDSA_SHA512,
+    bytes.fromhex("300506032b6571"): SignatureKind.ED448,
 }
-_PINNED: dict[KeyKind, tuple[SignatureKind, hashes.HashAlgorithm]] = {
-    KeyKind.P256: (SignatureKind.ECDSA_SHA256, hashes.SHA256()),
-    KeyKind.P521: (SignatureKind.ECDSA_SHA512, hashes.SHA512()),
+_PINNED = {
+    KeyKind.P256: SignatureKind.ECDSA_SHA256,
+    KeyKind.P521: SignatureKind.ECDSA_SHA512,
+    KeyKind.ED448: SignatureKind.ED448,
 }
+"""The one signature algorithm that goes with each key."""
+_ECDSA = {KeyKind.P256: ec.ECDSA(hashes.SHA256()), KeyKind.P521: ec.ECDSA(hashes.SHA512())}
 
 
 class KeyUsageBit(StrEnum):
@@ -144,7 +153,7 @@ class Certificate:
     subject_der: bytes
     spki_der: bytes
     key_kind: KeyKind
-    public_key: ec.EllipticCurvePublicKey | None
+    public_key: PublicKey | None
     serial: int
     not_before: datetime
     not_after: datetime
@@ -222,13 +231,16 @@ def signature_kind(algorithm_der: bytes) -> SignatureKind:
 
 def verify_signature(issuer: Certificate, kind: SignatureKind, signed: bytes, signature: bytes) -> bool:
     """Whether `issuer`'s key made `signature` over `signed`; False also when `kind` is not the one algorithm that goes
-    with that key (V2G2-006, V2G20-2674). Costs one signature verification (about 60 us for P-256).
+    with that key (V2G2-006, V2G20-2674, V2G20-2319). Costs one signature verification (about 60 us for P-256).
     """
-    pinned, algorithm = _PINNED.get(issuer.key_kind, (None, None))
-    if issuer.public_key is None or algorithm is None or kind is not pinned:
+    key = issuer.public_key
+    if key is None or kind is not _PINNED.get(issuer.key_kind):
         return False
     try:
-        issuer.public_key.verify(signature, signed, ec.ECDSA(algorithm))
+        if isinstance(key, ed448.Ed448PublicKey):
+            key.verify(signature, signed)
+        else:
+            key.verify(signature, signed, _ECDSA[issuer.key_kind])
     except InvalidSignature:
         return False
     return True
@@ -338,12 +350,12 @@ def _full_name_uris(points: Iterable[x509.DistributionPoint]) -> Iterator[str]:
                 yield name.value
 
 
-def _key(spki: bytes, parsed: x509.Certificate) -> tuple[KeyKind, ec.EllipticCurvePublicKey | None]:
+def _key(spki: bytes, parsed: x509.Certificate) -> tuple[KeyKind, PublicKey | None]:
     kind, prefix = _KEYS.get(len(spki), (KeyKind.OTHER, b""))
     if kind is KeyKind.OTHER or not spki.startswith(prefix):
         return KeyKind.OTHER, None
     key = parsed.public_key()
-    return (kind, key) if isinstance(key, ec.EllipticCurvePublicKey) else (KeyKind.OTHER, None)
+    return (kind, key) if isinstance(key, PublicKey) else (KeyKind.OTHER, None)
 
 
 def _one(extensions: x509.Extensions, kind: type[E]) -> tuple[E, bool] | None:
