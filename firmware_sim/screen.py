@@ -184,7 +184,7 @@ class RichScreen:
             self._console.print(_decision_table(result.decisions))
         if result.account is not None:
             self._console.print(_account_table(result.account))
-            self._console.print(Text(f" {_totals(result.account)}"))
+            self._console.print(Padding(_totals(result.account), (0, 0, 0, 1)))
         for failure in result.failures:
             self._console.print(Text(f" ✗ {failure}", style="red"))
         style = "bold green" if result.ok else "bold red"
@@ -208,7 +208,12 @@ def _indented(grid: Table) -> Table:
 
 
 def _decision_table(checks: tuple[DecisionCheck, ...]) -> Table:
-    table = Table(title="\n Decisions, as the chain of evidence has them", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="\n Decisions, as the chain of evidence has them",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("charger", no_wrap=True)
     table.add_column("what was presented", ratio=3, overflow="fold")
     table.add_column("answer to the charger", ratio=3, overflow="fold")
@@ -222,7 +227,12 @@ def _decision_table(checks: tuple[DecisionCheck, ...]) -> Table:
 
 
 def _account_table(account: Account) -> Table:
-    table = Table(title="\n Account, record by record and hash by hash", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="\n Account, record by record and hash by hash",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="right" if number else "left")
     for row in account.rows:
