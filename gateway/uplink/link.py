@@ -24,6 +24,7 @@ from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, WhitelistChange, decode, encode
 from wire.sync import (
     MAX_BATCH_BYTES,
+    MAX_BATCH_RECORDS,
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,
@@ -67,6 +68,8 @@ class Link:
         self._session: aiohttp.ClientSession | None = None
         self._whitelist_due_at = 0.0
         self._whitelist_doubtful = False
+        self._backoff = Backoff(settings.retry_min_s, settings.retry_max_s)
+        self._trouble: str | None = None
         self.online = False
 
     def stored(self) -> None:
@@ -87,18 +90,19 @@ class Link:
 
     async def run(self) -> None:
         """Keep the hub up to date until cancelled. A forked chain ends the sending, not the process."""
-        backoff = Backoff(self._settings.retry_min_s, self._settings.retry_max_s)
         timeout = aiohttp.ClientTimeout(total=self._settings.request_timeout_s)
         connector = aiohttp.TCPConnector(ssl=self._settings.tls, limit=4)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
-            while not self._peer.halted:
-                try:
-                    await self._greet()
-                    backoff.reset()
-                    await self._serve()
-                except (GatewayError, WireError) as error:
-                    self._went_offline(str(error), error.code)
-                    await asyncio.sleep(backoff.next_s(random.random()))
+        try:
+            async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
+                while not self._peer.halted:
+                    try:
+                        await self._greet()
+                        await self._serve()
+                    except (GatewayError, WireError) as error:
+                        self._went_offline(str(error), error.code)
+                        await asyncio.sleep(self._backoff.next_s(random.random()))
+        finally:
+            self._session, self.online = None, False
 
     async def _greet(self) -> None:
         last = head(self._ledger)
@@ -109,7 +113,7 @@ class Link:
             raise UplinkError(answer.code.value, f"the hub refused the greeting: {answer.message}")
         await self._note_position()
         if not self.online:
-            self.online = True
+            self.online, self._trouble = True, None
             say("uplink-online", hub=self._settings.hub, acked_seq=self._peer.acked_seq)
 
     async def _serve(self) -> None:
@@ -117,8 +121,13 @@ class Link:
         loop = asyncio.get_running_loop()
         while True:
             self._something_to_send.clear()
-            await self._refresh_whitelist()
+            try:
+                await self._refresh_whitelist()
+            except (GatewayError, WireError):
+                await self._drain()  # Trouble with the list must not hold up the evidence.
+                raise
             await self._drain()
+            self._backoff.reset()
             quiet_until = loop.time() + KEEP_ALIVE_S
             try:
                 async with asyncio.timeout_at(min(quiet_until, self._whitelist_due_at)):
@@ -130,7 +139,8 @@ class Link:
 
     async def _drain(self) -> None:
         while True:
-            records = read_records(self._ledger, self._peer.acked_seq, self._peer.credit, MAX_BATCH_CHARACTERS)
+            limit = max(0, min(self._peer.credit, MAX_BATCH_RECORDS))
+            records = read_records(self._ledger, self._peer.acked_seq, limit, MAX_BATCH_CHARACTERS)
             if not records:
                 return
             answer = await self._ask(PATH_BATCHES, encode(self._peer.offer(records)))
@@ -183,16 +193,25 @@ class Link:
                 if response.status not in (200, 409) or response.content_type != "application/json":
                     message = f"{path} answered {response.status} {response.content_type}, not a hub's answer"
                     raise UplinkError("not-a-hub", message)
-                if (response.content_length or 0) > MAX_ANSWER_BYTES:
-                    raise UplinkError("too-long", f"{path} answered {response.content_length} bytes")
-                return await response.read()
+                return await _read_bounded(response, path)
         except aiohttp.ClientError as error:
             raise UplinkError("unreachable", f"{self._settings.hub}: {error}") from error
         except TimeoutError as error:
             raise UplinkError("timeout", f"{self._settings.hub}: no answer to {path} in time") from error
 
     def _went_offline(self, reason: str, code: str) -> None:
+        """Note it, and say it once for each new kind of trouble."""
         self._peer.lost()
-        if self.online or code == "forked-chain":
+        if code != self._trouble:
             say("uplink-offline", level="warning", reason=reason, code=code)
-        self.online = False
+        self.online, self._trouble = False, code
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, path: str) -> bytes:
+    """The whole body. Raises UplinkError once it is longer than an answer may be, whatever its head said."""
+    body = bytearray()
+    async for piece in response.content.iter_chunked(65536):
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            raise UplinkError("too-long", f"{path} answered more than {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
