@@ -356,6 +356,20 @@ def test_records_in_another_order_or_with_a_hole_are_refused() -> None:
         assert answer.code is RefusalCode.CHAIN
 
 
+def test_a_chain_that_skips_a_number_is_refused_though_its_hashes_fit() -> None:
+    """A gateway that numbers wrongly and hashes rightly would leave a gap that no later check could see."""
+    for seqs in ((2, 3), (1, 3), (1, 1)):
+        records: list[Record] = []
+        for seq in seqs:
+            record = msgspec.structs.replace(RECORDS[0], seq=seq)
+            before = records[-1].hash if records else GENESIS_HASH
+            records.append(msgspec.structs.replace(record, hash=chain_hash(GATEWAY, EPOCH, before, record)))
+        answer = hub().judge(msgspec.structs.replace(batch(1, 2), records=tuple(records)), held(0))
+        assert isinstance(answer, Refusal)
+        assert answer.code is RefusalCode.CHAIN
+        assert "stands where" in answer.message
+
+
 OTHER = chain(6, first_body='{"other":true}')
 REFUSED = [
     ("wrong gateway", msgspec.structs.replace(batch(1, 2), gateway_id="site-2"), 0, RefusalCode.WRONG_GATEWAY, None),
