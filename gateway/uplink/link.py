@@ -150,6 +150,7 @@ class Link:
                     await asyncio.sleep(min(answer.retry_after_s, self._settings.retry_max_s))
                 raise UplinkError(answer.code.value, f"the hub refused a batch: {answer.message}")
             await self._note_position()
+            self._backoff.reset()
 
     async def _note_position(self) -> None:
         acked = self._peer.acked_seq

@@ -1,0 +1,177 @@
+"""Laws of the authorization decision: whatever is known, no doubt is an accept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.decide.authorize import ContractEvidence, Outcome, Question, decide_authorize, wants_hub
+from gateway.decide.policy import Choice, SitePolicy
+from tests.parts import NOON, token
+from wire.records import (
+    AllowedType,
+    AuthMethod,
+    AuthorizationInfo,
+    Basis,
+    CertificateStatus,
+    ClockState,
+    Decision,
+    Token,
+    TokenRef,
+    TokenType,
+    Verdict,
+    WhitelistType,
+)
+
+TYPES = st.sampled_from(TokenType)
+LISTED: st.SearchStrategy[Token] = st.builds(
+    lambda type_, valid, whitelist, group: token(type_=type_, valid=valid, whitelist=whitelist, group_id=group),
+    TYPES,
+    st.booleans(),
+    st.sampled_from(WhitelistType),
+    st.none() | st.just("FLEET"),
+)
+ANSWERS = st.builds(
+    lambda allowed, known, reference: AuthorizationInfo(
+        allowed=allowed, token=known, authorization_reference=reference
+    ),
+    st.sampled_from(AllowedType),
+    st.none() | LISTED,
+    st.none() | st.just("ref"),
+)
+CODES = st.sampled_from(["accepted", "expired", "revoked", "signature", "no-chain", "revocation-unknown", "x", ""])
+CONTRACTS = st.builds(ContractEvidence, code=CODES, emaid=st.none() | st.just("DEABC000000001"))
+EARLIER = st.builds(
+    lambda verdict, status: Decision(
+        decision_id="d",
+        at=NOON,
+        charger_id="CP-1",
+        token=TokenRef(uid="X", type=TokenType.EMAID),
+        verdict=verdict,
+        reason="r",
+        basis=Basis.CONTRACT_CHAIN,
+        auth_method=AuthMethod.WHITELIST,
+        online=False,
+        clock=ClockState.TRUSTED,
+        certificate_status=status,
+    ),
+    st.sampled_from(Verdict),
+    st.none() | st.sampled_from(CertificateStatus),
+)
+QUESTIONS = st.builds(
+    Question,
+    token=st.builds(TokenRef, uid=st.text(max_size=40), type=TYPES),
+    contract=st.none() | CONTRACTS,
+    listed=st.none() | LISTED,
+    answer=st.none() | ANSWERS,
+    earlier=st.none() | EARLIER,
+)
+POLICIES = st.builds(
+    SitePolicy,
+    unknown_token_offline=st.sampled_from(Choice),
+    contract_offline=st.sampled_from(Choice),
+    revocation_unknown=st.sampled_from(Choice),
+)
+law = settings(max_examples=200, deadline=None)
+
+
+def accepted(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.ACCEPTED
+
+
+@law
+@given(QUESTIONS, POLICIES)
+def test_contract_whose_chain_was_not_accepted_is_never_accepted(question: Question, policy: SitePolicy) -> None:
+    outcome = decide_authorize(question, policy)
+    if question.contract is not None and question.contract.code != "accepted":
+        assert not accepted(outcome)
+        assert outcome.certificate_status is not CertificateStatus.ACCEPTED
+        assert not wants_hub(question)
+
+
+@law
+@given(QUESTIONS, POLICIES)
+def test_blocked_token_is_accepted_by_nobody_but_the_hub(question: Question, policy: SitePolicy) -> None:
+    question = replace(question, earlier=None)
+    outcome = decide_authorize(question, policy)
+    if question.listed is not None and not question.listed.valid and accepted(outcome):
+        assert question.answer is not None
+        assert question.answer.allowed is AllowedType.ALLOWED
+        assert outcome.basis is Basis.HUB
+        assert question.listed.whitelist is not WhitelistType.ALWAYS
+
+
+@law
+@given(QUESTIONS, POLICIES)
+def test_every_accept_names_who_vouched(question: Question, policy: SitePolicy) -> None:
+    outcome = decide_authorize(question, policy)
+    if not accepted(outcome):
+        return
+    vouched = {
+        Basis.HUB: question.answer is not None and question.answer.allowed is AllowedType.ALLOWED,
+        Basis.WHITELIST: question.listed is not None and question.listed.valid,
+        Basis.CONTRACT_CHAIN: question.contract is not None and policy.contract_offline is Choice.ACCEPT,
+        Basis.SITE_POLICY: policy.unknown_token_offline is Choice.ACCEPT and question.listed is None,
+        Basis.EARLIER_DECISION: question.earlier is not None and question.earlier.verdict is Verdict.ACCEPTED,
+    }
+    assert vouched[outcome.basis]
+
+
+@law
+@given(QUESTIONS, POLICIES, st.sampled_from(["unknown_token_offline", "contract_offline"]))
+def test_more_lenient_policy_never_refuses_what_a_stricter_one_accepts(
+    question: Question, policy: SitePolicy, choice: str
+) -> None:
+    strict = msgspec.structs.replace(policy, **{choice: Choice.REFUSE})
+    lenient = msgspec.structs.replace(policy, **{choice: Choice.ACCEPT})
+    if accepted(decide_authorize(question, strict)):
+        assert accepted(decide_authorize(question, lenient))
+
+
+@law
+@given(QUESTIONS, POLICIES, st.none() | ANSWERS)
+def test_answer_that_was_not_due_changes_nothing_that_is_decided(
+    question: Question, policy: SitePolicy, answer: AuthorizationInfo | None
+) -> None:
+    if not wants_hub(question):
+        one, other = (decide_authorize(replace(question, answer=given), policy) for given in (question.answer, answer))
+        assert (one.verdict, one.reason, one.basis) == (other.verdict, other.reason, other.basis)
+
+
+@law
+@given(QUESTIONS, POLICIES)
+def test_certificate_status_is_told_exactly_when_a_contract_was_presented(
+    question: Question, policy: SitePolicy
+) -> None:
+    """OCPP 2.0.1 C07: and a contract that may charge has an accepted certificate."""
+    outcome = decide_authorize(question, policy)
+    assert (outcome.certificate_status is not None) is (question.contract is not None)
+    if question.contract is not None and accepted(outcome):
+        assert outcome.certificate_status is CertificateStatus.ACCEPTED
+    assert outcome.reason == outcome.reason.strip().lower() or question.contract is not None
+
+
+@law
+@given(QUESTIONS, POLICIES)
+def test_same_question_has_the_same_answer(question: Question, policy: SitePolicy) -> None:
+    assert decide_authorize(question, policy) == decide_authorize(question, policy)
+
+
+def test_strategies_reach_every_verdict_and_basis() -> None:
+    """So that none of the laws holds by saying nothing."""
+    verdicts: set[Verdict] = set()
+    bases: set[Basis] = set()
+
+    @settings(max_examples=500, deadline=None, derandomize=True, database=None)
+    @given(QUESTIONS, POLICIES)
+    def gather(question: Question, policy: SitePolicy) -> None:
+        outcome = decide_authorize(question, policy)
+        verdicts.add(outcome.verdict)
+        bases.add(outcome.basis)
+
+    gather()
+    assert verdicts >= {Verdict.ACCEPTED, Verdict.BLOCKED, Verdict.EXPIRED, Verdict.INVALID, Verdict.UNKNOWN}
+    assert bases == set(Basis)
