@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.decide.contract import Trust
@@ -208,8 +208,20 @@ class Walk:
         assert self.answers.setdefault(key, reply[2]) == reply[2], "a resend hears what was said the first time"
 
 
+def began(connector: int, minute: int) -> Said:
+    tag = ("idTag", "04A1B2C3")
+    return Said(
+        "CP-1", "StartTransaction", (("connectorId", connector), tag, ("meterStart", 0), ("timestamp", told(minute)))
+    )
+
+
+UNANSWERED_STOP = Said("CP-1", "StopTransaction", (("meterStop", 2), ("timestamp", told(3))), "-1")
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
+@example(steps=[began(1, 0), UNANSWERED_STOP, began(2, 1), Resend(1)])
+@example(steps=[UNANSWERED_STOP, Restart(), Resend(0), began(1, 0), Resend(0)])
 def test_every_message_is_recorded_once_however_often_it_comes(
     tmp_path_factory: pytest.TempPathFactory, trust: Trust, steps: list[Said | Resend | Restart | Publish]
 ) -> None:
@@ -313,6 +325,8 @@ def disturbed(draw: st.DrawFn) -> tuple[str, str, Any]:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(message=disturbed())
+@example(message=("1.6", "StartTransaction", VALID["1.6", "StartTransaction"] | {"connectorId": 2**63}))
+@example(message=("2.0.1", "TransactionEvent", VALID["2.0.1", "TransactionEvent"] | {"evse": {"id": -(2**70)}}))
 def test_transaction_message_is_kept_and_acknowledged_whatever_it_holds(
     tmp_path_factory: pytest.TempPathFactory, trust: Trust, message: tuple[str, str, Any]
 ) -> None:
