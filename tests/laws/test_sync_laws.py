@@ -183,6 +183,17 @@ class UnreliableLink(RuleBasedStateMachine):
         self.to_gateway.clear()
         self.gateway.lost()
 
+    @rule(rounds=st.integers(1, 4), most=st.integers(1, 5))
+    def the_link_works_for_a_while(self, rounds: int, most: int) -> None:
+        """Undisturbed exchanges, so that trouble also meets ends that are well on their way."""
+        for _ in range(rounds):
+            request = self.gateway.next_request(most)
+            if request is not None:
+                self.to_hub.append((self.gateway.connection, request))
+                answer = self.hub.hear(request)
+                assert answer is not None
+                self.gateway.hear(answer)
+
     @rule()
     def the_gateway_gives_up_waiting(self) -> None:
         self.gateway.lost()
@@ -216,7 +227,7 @@ class UnreliableLink(RuleBasedStateMachine):
         assert self.gateway.peer.acked_seq == len(self.gateway.records)
 
 
-UnreliableLink.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+UnreliableLink.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 test_over_an_unreliable_link_everything_arrives_once_and_in_order = UnreliableLink.TestCase
 
 
@@ -308,6 +319,7 @@ def test_one_changed_bit_is_noticed_or_changes_nothing(count: int, acked: int, d
     assert hub.peer.acked_seq == len(before), "nothing moves before a commit"
 
 
+HONEST = Welcome(acked_seq=0, acked_hash=GENESIS_HASH)
 answers = st.one_of(
     st.builds(Welcome, acked_seq=st.integers(-1, 7), acked_hash=st.text(max_size=3), credit=st.integers(1, 9)),
     st.builds(Ack, acked_seq=st.integers(-1, 7), acked_hash=st.text(max_size=3), credit=st.integers(1, 9)),
@@ -317,7 +329,7 @@ answers = st.one_of(
 )
 
 
-@given(st.lists(answers | st.sampled_from(["send", "lost"]), max_size=15))
+@given(st.lists(answers | st.sampled_from(["send", "offer", "lost"]), max_size=20))
 @settings(max_examples=200, deadline=None)
 def test_a_lying_hub_moves_the_gateway_nowhere(told: Sequence[Answer | str]) -> None:
     """Answers with hashes that are not the gateway's own never move its position, in whatever order they come."""
@@ -329,6 +341,11 @@ def test_a_lying_hub_moves_the_gateway_nowhere(told: Sequence[Answer | str]) -> 
             gateway.next_request(5)
         elif item == "lost":
             gateway.lost()
+        elif item == "offer" and not gateway.peer.halted:
+            gateway.lost()
+            gateway.next_request(5)
+            gateway.hear(encode(HONEST))
+            gateway.next_request(5)
         elif not isinstance(item, str):
             with suppress(SyncProtocolError, ForkedChain):
                 gateway.hear(encode(item))
