@@ -1,28 +1,58 @@
-"""A site without sockets: a real ledger, a real whitelist, real chains; only clock and hub are parts."""
+"""A site without sockets: a real ledger, a real whitelist, real chains; only clock and hub are parts. And for the link
+a hub over real TLS, with moods."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.station import Site, Station
 from gateway.decide.contract import Trust
 from gateway.decide.policy import SitePolicy
-from gateway.store.ledger import all_records, identity, open_ledger, open_ledger_reader
+from gateway.store.ledger import acked_seq, all_records, append, head, identity, open_ledger, open_ledger_reader
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
+from gateway.uplink.link import Link, LinkSettings
 from pki.service.files import load_crls, load_trust
 from pki.verify.revocation import RevocationEvidence
-from tests.parts import ScriptedHub, SetClock
-from wire.records import GENESIS_HASH, Record, Token, WhitelistChange, chain_hash
+from tests.parts import ScriptedHub, SetClock, token
+from wire.records import (
+    GENESIS_HASH,
+    AllowedType,
+    AuditEntry,
+    AuthorizationInfo,
+    Record,
+    RecordKind,
+    Token,
+    TokenRef,
+    TokenType,
+    WhitelistChange,
+    chain_hash,
+    encode,
+)
+from wire.sync import (
+    PATH_AUTHORIZE,
+    PATH_BATCHES,
+    PATH_HELLO,
+    PATH_WHITELIST,
+    Refusal,
+    Role,
+    SyncPeer,
+    parse_batch,
+    parse_hello,
+)
 
 
 @dataclass
@@ -103,3 +133,154 @@ def bench(tmp_path: Path, lab: Path) -> Iterator[Bench]:
     made = Bench(folder=tmp_path, trust=trust, policy=SitePolicy(), clock=clock, hub=ScriptedHub())
     yield made
     made.close()
+
+
+# --- a link and the hub at its other end
+
+Mood = Callable[["RoughHub", web.Request, bytes], Awaitable[web.StreamResponse | None]]
+CARD = TokenRef(uid="04A1B2C3", type=TokenType.RFID)
+
+
+@dataclass
+class RoughHub:
+    """A hub over TLS that keeps what it is sent, but for its moods; `mood` answers in its place, or None."""
+
+    mood: Mood | None = None
+    held: list[Record] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    address: str = ""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.asked.append(request.path)
+        self.times.append(asyncio.get_running_loop().time())
+        try:
+            moody = None if self.mood is None else await self.mood(self, request, body)
+            return moody if moody is not None else self.behave(request, body)
+        finally:
+            async with self.news:
+                self.news.notify_all()
+
+    def behave(self, request: web.Request, body: bytes) -> web.Response:
+        position = (self.held[-1].seq, self.held[-1].hash) if self.held else (0, GENESIS_HASH)
+        if request.path == PATH_HELLO:
+            hello = parse_hello(body)
+            return said(SyncPeer(Role.HUB, hello.gateway_id, hello.epoch, *position).greeted(hello))
+        if request.path == PATH_BATCHES:
+            batch = parse_batch(body)
+            peer = SyncPeer(Role.HUB, batch.gateway_id, batch.epoch, *position)
+            fresh = peer.judge(batch, {record.seq: record.hash for record in self.held})
+            if isinstance(fresh, Refusal):
+                return said(fresh, 409)
+            self.held += fresh
+            return said(peer.committed())
+        if request.path == PATH_WHITELIST:
+            return said(WhitelistChange(version=1, since=0, full=True, tokens=(token(),)))
+        assert request.path == PATH_AUTHORIZE
+        return said(AuthorizationInfo(allowed=AllowedType.ALLOWED))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once `condition` holds; looked at whenever the hub was asked something."""
+        async with self.news, asyncio.timeout(20):
+            await self.news.wait_for(condition)
+
+    async def until_asked(self, times: int) -> None:
+        wanted = len(self.asked) + times
+        await self.until(lambda: len(self.asked) >= wanted)
+
+
+def said(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=encode(value), status=status, content_type="application/json")
+
+
+@dataclass
+class Bond:
+    """A link under test, its hub and its store."""
+
+    bench: Bench
+    hub: RoughHub
+    link: Link
+    running: asyncio.Task[None]
+
+    async def store(self, count: int = 1) -> None:
+        entry, now = AuditEntry(event="test", subject="site-1", message="x"), self.bench.clock.now()
+        for _ in range(count):
+            await self.bench.writer.run(lambda c: append(c, self.bench.site.owner, RecordKind.AUDIT, entry, now))
+        self.link.stored()
+
+    async def all_arrived(self) -> None:
+        """Wait until the hub holds everything; the position of all but the last record is noted then."""
+        await self.hub.until(lambda: len(self.hub.held) == head(self.bench.reader).seq)
+        await self.store()
+        await self.hub.until(lambda: len(self.hub.held) == head(self.bench.reader).seq)
+        assert self.hub.held == self.bench.records()
+        assert acked_seq(self.bench.reader) >= len(self.hub.held) - 1
+        assert self.link.online
+
+
+@asynccontextmanager
+async def rough_hub(lab: Path, certificate: str = "hub") -> AsyncIterator[RoughHub]:
+    hub = RoughHub()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    backend = lab / "backend"
+    context.load_cert_chain(backend / f"{certificate}.pem", backend / f"{certificate}.key.pem")
+    context.load_verify_locations(backend / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    app = web.Application(client_max_size=2**24)
+    app.router.add_route("*", "/{path:.*}", hub.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    hub.address = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield hub
+    finally:
+        await runner.cleanup()
+
+
+def link_settings(lab: Path, hub: str, ca: Path | None = None) -> LinkSettings:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca or lab / "backend" / "ca.pem")
+    context.load_cert_chain(lab / "backend" / "site-1.pem", lab / "backend" / "site-1.key.pem")
+    return LinkSettings(
+        hub=hub,
+        tls=context,
+        authorize_timeout_s=0.2,
+        request_timeout_s=10.0,
+        whitelist_interval_s=300.0,
+        retry_min_s=0.01,
+        retry_max_s=0.05,
+    )
+
+
+def link_against(
+    bench: Bench,
+    lab: Path,
+    part: Callable[[Bond], Awaitable[None]],
+    *,
+    mood: Mood | None = None,
+    certificate: str = "hub",
+    ca: Path | None = None,
+    **more: Any,
+) -> None:
+    """Run a link with three stored records against a hub in `mood`, and `part` beside it."""
+
+    async def run() -> None:
+        async with rough_hub(lab, certificate) as hub:
+            hub.mood = mood
+            chosen = replace(link_settings(lab, hub.address, ca), **more)
+            link = Link(chosen, bench.site.owner, bench.reader, bench.writer, bench.whitelist)
+            running = asyncio.create_task(link.run())
+            bond = Bond(bench, hub, link, running)
+            try:
+                await bond.store(3)
+                await part(bond)
+            finally:
+                running.cancel()
+                await asyncio.wait({running})
+            assert not link.online
+            assert await link.authorize(CARD) is None, "a link that does not run has no hub to ask"
+
+    asyncio.run(asyncio.wait_for(run(), 40))

@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
 
 import gateway.uplink.link as link_module
-from gateway.store.ledger import acked_seq, append, head
-from gateway.uplink.backoff import Backoff
-from gateway.uplink.link import Link, LinkSettings
-from tests.gateway.conftest import Bench
-from tests.parts import token
-from wire.records import (
-    GENESIS_HASH,
-    AllowedType,
-    AuditEntry,
-    AuthorizationInfo,
-    Record,
-    RecordKind,
-    TokenRef,
-    TokenType,
-    WhitelistChange,
-    encode,
-)
+from gateway.store.ledger import acked_seq
+from tests.gateway.conftest import CARD, Bench, Bond, Mood, RoughHub, link_against, said
+from wire.records import GENESIS_HASH, AllowedType, AuthorizationInfo
 from wire.sync import (
     PATH_AUTHORIZE,
     PATH_BATCHES,
@@ -43,160 +23,9 @@ from wire.sync import (
     Batch,
     Refusal,
     RefusalCode,
-    Role,
-    SyncPeer,
     Welcome,
     parse_batch,
-    parse_hello,
 )
-
-Mood = Callable[["RoughHub", web.Request, bytes], Awaitable[web.StreamResponse | None]]
-CARD = TokenRef(uid="04A1B2C3", type=TokenType.RFID)
-
-
-@dataclass
-class RoughHub:
-    """A hub over TLS that keeps what it is sent, but for its moods; `mood` answers in its place, or None."""
-
-    mood: Mood | None = None
-    held: list[Record] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
-    address: str = ""
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        self.asked.append(request.path)
-        self.times.append(asyncio.get_running_loop().time())
-        try:
-            moody = None if self.mood is None else await self.mood(self, request, body)
-            return moody if moody is not None else self.behave(request, body)
-        finally:
-            async with self.news:
-                self.news.notify_all()
-
-    def behave(self, request: web.Request, body: bytes) -> web.Response:
-        position = (self.held[-1].seq, self.held[-1].hash) if self.held else (0, GENESIS_HASH)
-        if request.path == PATH_HELLO:
-            hello = parse_hello(body)
-            return said(SyncPeer(Role.HUB, hello.gateway_id, hello.epoch, *position).greeted(hello))
-        if request.path == PATH_BATCHES:
-            batch = parse_batch(body)
-            peer = SyncPeer(Role.HUB, batch.gateway_id, batch.epoch, *position)
-            fresh = peer.judge(batch, {record.seq: record.hash for record in self.held})
-            if isinstance(fresh, Refusal):
-                return said(fresh, 409)
-            self.held += fresh
-            return said(peer.committed())
-        if request.path == PATH_WHITELIST:
-            return said(WhitelistChange(version=1, since=0, full=True, tokens=(token(),)))
-        assert request.path == PATH_AUTHORIZE
-        return said(AuthorizationInfo(allowed=AllowedType.ALLOWED))
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once `condition` holds; looked at whenever the hub was asked something."""
-        async with self.news, asyncio.timeout(20):
-            await self.news.wait_for(condition)
-
-    async def until_asked(self, times: int) -> None:
-        wanted = len(self.asked) + times
-        await self.until(lambda: len(self.asked) >= wanted)
-
-
-def said(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=encode(value), status=status, content_type="application/json")
-
-
-@dataclass
-class Bond:
-    """A link under test, its hub and its store."""
-
-    bench: Bench
-    hub: RoughHub
-    link: Link
-    running: asyncio.Task[None]
-
-    async def store(self, count: int = 1) -> None:
-        entry, now = AuditEntry(event="test", subject="site-1", message="x"), self.bench.clock.now()
-        for _ in range(count):
-            await self.bench.writer.run(lambda c: append(c, self.bench.site.owner, RecordKind.AUDIT, entry, now))
-        self.link.stored()
-
-    async def all_arrived(self) -> None:
-        """Wait until the hub holds everything; the position of all but the last record is noted then."""
-        await self.hub.until(lambda: len(self.hub.held) == head(self.bench.reader).seq)
-        await self.store()
-        await self.hub.until(lambda: len(self.hub.held) == head(self.bench.reader).seq)
-        assert self.hub.held == self.bench.records()
-        assert acked_seq(self.bench.reader) >= len(self.hub.held) - 1
-        assert self.link.online
-
-
-@asynccontextmanager
-async def serving(lab: Path, certificate: str = "hub") -> AsyncIterator[RoughHub]:
-    hub = RoughHub()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    backend = lab / "backend"
-    context.load_cert_chain(backend / f"{certificate}.pem", backend / f"{certificate}.key.pem")
-    context.load_verify_locations(backend / "ca.pem")
-    context.verify_mode = ssl.CERT_REQUIRED
-    app = web.Application(client_max_size=2**24)
-    app.router.add_route("*", "/{path:.*}", hub.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    hub.address = f"https://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield hub
-    finally:
-        await runner.cleanup()
-
-
-def settings(lab: Path, hub: str, ca: Path | None = None) -> LinkSettings:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(ca or lab / "backend" / "ca.pem")
-    context.load_cert_chain(lab / "backend" / "site-1.pem", lab / "backend" / "site-1.key.pem")
-    return LinkSettings(
-        hub=hub,
-        tls=context,
-        authorize_timeout_s=0.2,
-        request_timeout_s=10.0,
-        whitelist_interval_s=300.0,
-        retry_min_s=0.01,
-        retry_max_s=0.05,
-    )
-
-
-def play(
-    bench: Bench,
-    lab: Path,
-    part: Callable[[Bond], Awaitable[None]],
-    *,
-    mood: Mood | None = None,
-    certificate: str = "hub",
-    ca: Path | None = None,
-    **more: Any,
-) -> None:
-    """Run a link with three stored records against a hub in `mood`, and `part` beside it."""
-
-    async def run() -> None:
-        async with serving(lab, certificate) as hub:
-            hub.mood = mood
-            chosen = replace(settings(lab, hub.address, ca), **more)
-            link = Link(chosen, bench.site.owner, bench.reader, bench.writer, bench.whitelist)
-            running = asyncio.create_task(link.run())
-            bond = Bond(bench, hub, link, running)
-            try:
-                await bond.store(3)
-                await part(bond)
-            finally:
-                running.cancel()
-                await asyncio.wait({running})
-            assert not link.online
-            assert await link.authorize(CARD) is None, "a link that does not run has no hub to ask"
-
-    asyncio.run(asyncio.wait_for(run(), 40))
 
 
 def troubles(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -308,7 +137,7 @@ def test_bad_hub_costs_nothing_and_is_met_again_when_it_behaves(
         await bond.all_arrived()
         assert bond.bench.whitelist.version == 1
 
-    play(bench, lab, part, mood=mood)
+    link_against(bench, lab, part, mood=mood)
     bench.check_chain()
 
 
@@ -328,7 +157,7 @@ def test_hub_that_never_answers_is_given_up(bench: Bench, lab: Path, capsys: pyt
         silence.set()
         await bond.all_arrived()
 
-    play(bench, lab, part, mood=silent, request_timeout_s=0.1)
+    link_against(bench, lab, part, mood=silent, request_timeout_s=0.1)
 
 
 def test_trouble_is_said_once_for_each_kind(bench: Bench, lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -342,7 +171,7 @@ def test_trouble_is_said_once_for_each_kind(bench: Bench, lab: Path, capsys: pyt
         await bond.store()
         await bond.hub.until_asked(3)
 
-    play(bench, lab, part, mood=always(text("<html>", content_type="text/html")))
+    link_against(bench, lab, part, mood=always(text("<html>", content_type="text/html")))
     assert troubles(capsys) == ["not-a-hub", "malformed-value", "unreachable"]
 
 
@@ -366,7 +195,7 @@ def test_answer_without_end_is_not_read_to_its_end(
         bond.hub.mood = None
         await bond.all_arrived()
 
-    play(bench, lab, part, mood=endless)
+    link_against(bench, lab, part, mood=endless)
 
 
 def test_trouble_with_the_list_does_not_hold_up_the_evidence(bench: Bench, lab: Path) -> None:
@@ -374,7 +203,7 @@ def test_trouble_with_the_list_does_not_hold_up_the_evidence(bench: Bench, lab: 
         await bond.hub.until(lambda: len(bond.hub.held) == 3)
         assert bond.bench.whitelist.version == 0
 
-    play(bench, lab, part, mood=to(PATH_WHITELIST, lambda hub, body: web.Response(status=500)))
+    link_against(bench, lab, part, mood=to(PATH_WHITELIST, lambda hub, body: web.Response(status=500)))
 
 
 @pytest.mark.parametrize("credit", [0, -1, -500])
@@ -390,7 +219,7 @@ def test_hub_without_credit_is_waited_for(
         bond.hub.mood = None
         await bond.all_arrived()
 
-    play(bench, lab, part, mood=to(PATH_HELLO, lambda hub, body: said(poor)))
+    link_against(bench, lab, part, mood=to(PATH_HELLO, lambda hub, body: said(poor)))
 
 
 def test_batches_keep_within_the_credit(bench: Bench, lab: Path) -> None:
@@ -408,7 +237,7 @@ def test_batches_keep_within_the_credit(bench: Bench, lab: Path) -> None:
     async def part(bond: Bond) -> None:
         await bond.all_arrived()
 
-    play(bench, lab, part, mood=measured)
+    link_against(bench, lab, part, mood=measured)
     assert sizes[0] == 2
 
 
@@ -432,7 +261,7 @@ def test_two_histories_halt_the_sending_and_keep_everything(
         await bond.link.run()
         assert len(bond.hub.asked) == before, "halted is for good"
 
-    play(bench, lab, part, mood=mood)
+    link_against(bench, lab, part, mood=mood)
     assert "forked-chain" in troubles(capsys)
     assert len(bench.records()) == 3
     assert acked_seq(bench.reader) == 0
@@ -451,7 +280,7 @@ def test_hub_restored_from_a_backup_is_sent_the_rest_again(bench: Bench, lab: Pa
         await bond.all_arrived()
         assert bond.hub.held[: len(everything)] == everything
 
-    play(bench, lab, part)
+    link_against(bench, lab, part)
 
 
 @pytest.mark.parametrize(
@@ -483,7 +312,7 @@ def test_hub_that_cannot_prove_itself_hears_nothing(
         assert bond.hub.asked == []
         assert await bond.link.authorize(CARD) is None
 
-    play(bench, lab, part, certificate=certificate, ca=other)
+    link_against(bench, lab, part, certificate=certificate, ca=other)
     assert troubles(capsys) == ["unreachable"]
     assert len(bench.records()) == 3
 
@@ -506,7 +335,7 @@ def test_driver_is_asked_about_and_no_answer_is_none(bench: Bench, lab: Path) ->
             assert await bond.link.authorize(CARD) is None
         silence.set()
 
-    play(bench, lab, part)
+    link_against(bench, lab, part)
 
 
 def test_link_whose_ledger_cannot_be_read_is_offline_with_a_reason(
@@ -523,7 +352,7 @@ def test_link_whose_ledger_cannot_be_read_is_offline_with_a_reason(
         await bond.hub.until_asked(4)
         assert not bond.link.online
 
-    play(bench, lab, part)
+    link_against(bench, lab, part)
     assert "store-unusable" in troubles(capsys)
 
 
@@ -540,31 +369,4 @@ def test_hub_that_greets_well_and_refuses_everything_is_asked_less_and_less(
         greeted = [at for at, path in zip(bond.hub.times, bond.hub.asked, strict=True) if path == PATH_HELLO]
         assert greeted[6] - greeted[5] > 0.01 * 2**4
 
-    play(bench, lab, part, mood=to(PATH_BATCHES, refusing(RefusalCode.GAP)), retry_max_s=5.0)
-
-
-@given(
-    st.floats(0.001, 100),
-    st.floats(0.001, 10_000),
-    st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=60),
-)
-def test_delay_stays_within_its_bounds_and_its_ceiling_only_grows(
-    shortest: float, longest: float, chances: list[float]
-) -> None:
-    shortest, longest = min(shortest, longest), max(shortest, longest)
-    backoff = Backoff(shortest, longest)
-    ceilings = []
-    for chance in chances:
-        ceilings.append(min(longest, shortest * 2.0 ** min(len(ceilings), 30)))
-        delay = backoff.next_s(chance)
-        assert shortest <= delay <= ceilings[-1] * (1 + 1e-9)
-    assert ceilings == sorted(ceilings)
-    backoff.reset()
-    assert backoff.next_s(0.999) == shortest, "the first delay after a success is the shortest"
-
-
-def test_long_outage_ends_at_the_longest_delay() -> None:
-    backoff = Backoff(1.0, 60.0)
-    delays = [backoff.next_s(1.0 - 1e-12) for _ in range(10_000)]
-    assert delays[:3] == pytest.approx([1, 2, 4])
-    assert delays[-1] == pytest.approx(60.0)
+    link_against(bench, lab, part, mood=to(PATH_BATCHES, refusing(RefusalCode.GAP)), retry_max_s=5.0)
