@@ -1,0 +1,75 @@
+"""The two check characters of contract identifiers.
+
+ISO form (ISO 15118-2 Annex H): every character's index n in `0-9A-Z` is split into a pair modulo 2 (n // 18,
+n // 9 % 2) and a pair modulo 3 (n // 3 % 3, n % 3). Position i (from 1) multiplies the pairs, as row vectors, by the
+i-th power of two fixed matrices. The character at position 15 makes both sums zero, and exactly one character does.
+The powers repeat with period 3 and 8, so they are tabulated once.
+
+DIN form (DIN SPEC 91286): letters become two digits (A is 10, Z is 35), the k-th digit from the left counts 2^k, and
+the sum modulo 11 is the check digit, `X` for ten.
+"""
+
+from __future__ import annotations
+
+Pair = tuple[int, int]
+Matrix = tuple[Pair, Pair]
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""The characters that both forms know, in the order of their index."""
+
+
+def iso_check_character(characters: str) -> str:
+    """The check character of the 14 characters of a normalised EMAID; all must be of `ALPHABET`.
+
+    Source: ISO 15118-2 Annex H.
+    """
+    binary, ternary = (0, 0), (0, 0)
+    for position, character in enumerate(characters, start=1):
+        two, three = _weighed(ALPHABET.index(character), position)
+        binary, ternary = _plus(binary, two, 2), _plus(ternary, three, 3)
+    return _CLOSING[_minus(binary, 2), _minus(ternary, 3)]
+
+
+def din_check_character(characters: str) -> str:
+    """The check character of the 11 characters `CCPPPNNNNNN` of a DIN identifier; all must be of `ALPHABET`.
+
+    Source: DIN SPEC 91286.
+    """
+    digits = "".join(str(ALPHABET.index(character)) for character in characters)
+    total = sum(int(digit) << position for position, digit in enumerate(digits)) % 11
+    return "X" if total == 10 else str(total)
+
+
+def _times(row: Pair, matrix: Matrix, modulus: int) -> Pair:
+    (a, b), (c, d) = matrix
+    return ((row[0] * a + row[1] * c) % modulus, (row[0] * b + row[1] * d) % modulus)
+
+
+def _powers(matrix: Matrix, modulus: int, period: int) -> tuple[Matrix, ...]:
+    power: Matrix = ((1, 0), (0, 1))
+    found: list[Matrix] = []
+    for _ in range(period):
+        found.append(power)
+        power = (_times(power[0], matrix, modulus), _times(power[1], matrix, modulus))
+    return tuple(found)
+
+
+_BINARY_POWERS = _powers(((0, 1), (1, 1)), 2, 3)
+_TERNARY_POWERS = _powers(((0, 1), (1, 2)), 3, 8)
+
+
+def _weighed(value: int, position: int) -> tuple[Pair, Pair]:
+    two = _times((value // 18, value // 9 % 2), _BINARY_POWERS[position % 3], 2)
+    three = _times((value // 3 % 3, value % 3), _TERNARY_POWERS[position % 8], 3)
+    return two, three
+
+
+def _plus(left: Pair, right: Pair, modulus: int) -> Pair:
+    return ((left[0] + right[0]) % modulus, (left[1] + right[1]) % modulus)
+
+
+def _minus(pair: Pair, modulus: int) -> Pair:
+    return (-pair[0] % modulus, -pair[1] % modulus)
+
+
+_CLOSING = {_weighed(value, 15): character for value, character in enumerate(ALPHABET)}
