@@ -26,13 +26,20 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One departure from the profile. `index` counts the presented chain from 0 (leaf); None: no single certificate."""
+    """One departure from the profile. `index` counts the presented chain from 0 (leaf); None: no single certificate.
+
+    `expected` and `found` say it in two short texts where it can be said so. `switch` is the name of the policy switch
+    under which it was tolerated; None when no switch had to decide.
+    """
 
     code: str
     severity: Severity
     clause: str | None
     index: int | None
     message: str
+    expected: str | None = None
+    found: str | None = None
+    switch: str | None = None
 
 
 class PKIError(Exception):

@@ -9,8 +9,9 @@ from pki.errors import MalformedCertificate
 
 CHAIN_PEM_CAP = 10_000
 """Characters of a PEM chain (OCPP 2.1 Authorize; 2.0.1 allows 5500)."""
-CHAIN_BLOCKS = 4
-"""Certificates of a PEM chain: leaf, Sub2, Sub1 and, from chargers that append it, the root."""
+CHAIN_BLOCKS = 5
+"""Certificates of a PEM chain: leaf, Sub2, Sub1, in -20 a link certificate, and from some chargers the root. A profile
+may allow fewer."""
 _PEM_SPACE = " \t\r\n"
 _WITHOUT_SPACE = str.maketrans("", "", _PEM_SPACE)
 
@@ -23,7 +24,7 @@ def encode_pem(der: bytes, label: str = "CERTIFICATE") -> str:
 
 
 def parse_chain_pem(text: str | bytes) -> tuple[bytes, ...]:
-    """The DER of each certificate of a PEM chain as a charger sends it: leaf first, 1 to 4 blocks, 10,000 characters.
+    """The DER of each certificate of a PEM chain as a charger sends it: leaf first, 1 to 5 blocks, 10,000 characters.
 
     Raises:
         MalformedCertificate: "size-limit" or "malformed-pem"; `index` names the block.

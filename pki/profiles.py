@@ -2,43 +2,47 @@
 
 Rules of this file
 1. A profile is data. `pki.verify` judges by it and `pki.issue` writes by it, so the two cannot drift apart.
-2. `required` key usage bits must be there, `allowed` ones may be there, any other bit refuses; `issued` is what our
-   own authority writes.
-3. A row says which anchors may end its path. A V2G root may stand above a mobility operator or an OEM, never the
-   other way round (V2G2-925).
+2. A row says which anchors may end its path. A V2G root may stand above a mobility operator or an OEM, never the
+   other way round (V2G2-925); a vehicle's path never ends at a mobility operator (V2G20-2331).
+3. What a row does not state is the generation's: the columns of ISO 15118-2 are in `_ISO_2`, those of -20 in `_ISO_20`.
 
-Source: ISO 15118-2:2014 Annex F, section 7.3.3 and 7.9.2.4, as cited beside the rows.
+Every clause of ISO 15118 is `secondary` (`pki.clauses`). The key usage of the -20 vehicle leaf and its EVCCID have one
+weak source only.
+
+Source: ISO 15118-2:2014 Annex F, 7.3.3, 7.9.2.4; ISO 15118-20:2022 Annex B, 7.3; RFC 5280, as cited beside the rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
-from pki.certificate import KeyKind, KeyUsageBit, SignatureKind
+from pki.certificate import Certificate, KeyKind, KeyUsageBit, SignatureKind
+from pki.clauses import CLAUSES_2, CLAUSES_20, clause_2, clause_20, rfc
 from pki.errors import UnknownProfile
-
-
-class AnchorRole(StrEnum):
-    """What a root is trusted for."""
-
-    V2G = "v2g"
-    MO = "mo"
-    OEM = "oem"
-    PE = "pe"
-    BACKEND = "backend"
-
-
-class CommonName(StrEnum):
-    """The grammar of a leaf's common name."""
-
-    EMAID = "emaid"
-    EVSEID = "evseid"
-    PCID = "pcid"
-    FREE = "free"
-
+from pki.profile import (
+    AUTHORITY_ACCESS,
+    AUTHORITY_KEY,
+    BASIC,
+    CLIENT_AUTHENTICATION,
+    CRL_POINTS,
+    KEY_PURPOSE,
+    KEY_USAGE,
+    POLICIES,
+    SERVER_AUTHENTICATION,
+    SUBJECT_ACCESS,
+    SUBJECT_KEY,
+    Algorithm,
+    CertificateRule,
+    Clause,
+    Generation,
+    Place,
+)
+from pki.profile import AnchorRole as AnchorRole
+from pki.profile import CommonName as CommonName
+from pki.profile import Profile as Profile
+from pki.profile import Tolerance as Tolerance
 
 DOMAIN_COMPONENTS = frozenset({"V2G", "CPO", "CSO", "CPS", "OEM", "MO", "PE"})
 """The roles that a domain component may name; other values (a company's domain) name no role."""
@@ -46,224 +50,350 @@ DOMAIN_COMPONENTS = frozenset({"V2G", "CPO", "CSO", "CPS", "OEM", "MO", "PE"})
 _SIGN, _REPUDIATE = KeyUsageBit.DIGITAL_SIGNATURE, KeyUsageBit.NON_REPUDIATION
 _ENCIPHER, _AGREE = KeyUsageBit.KEY_ENCIPHERMENT, KeyUsageBit.KEY_AGREEMENT
 _CA = frozenset({KeyUsageBit.KEY_CERT_SIGN, KeyUsageBit.CRL_SIGN})
+_TARIFFS = frozenset({_SIGN, _REPUDIATE})
+"""An operator's Sub2 also signs tariffs."""
+_NONE: frozenset[KeyUsageBit] = frozenset()
+_NO_PURPOSE: frozenset[str] = frozenset()
 
-SERVER_AUTHENTICATION = "1.3.6.1.5.5.7.3.1"
-CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.2"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateRule:
-    """What one certificate of a path must be. `path_length` None: no limit may be stated. `days`: life when issued."""
-
-    name: str
-    ca: bool
-    path_length: int | None
-    required: frozenset[KeyUsageBit]
-    allowed: frozenset[KeyUsageBit]
-    issued: frozenset[KeyUsageBit]
-    days: int
-    clause: str
+# commonName, countryName, organizationName, organizationalUnitName, domainComponent
+_SUBJECT_20 = frozenset({"2.5.4.3", "2.5.4.6", "2.5.4.10", "2.5.4.11", "0.9.2342.19200300.100.1.25"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """One row of the table.
+class _Columns:
+    """What all rows of a generation share."""
 
-    `anchor_roles` may end the path; those in `direct_roles` may sign the leaf themselves, without a sub-CA.
-    `max_der` is bytes per certificate, `max_depth` certificates without the root. `domain_component` is the role that
-    the leaf's DC names; it may be missing unless `domain_component_required`. `extended_key_usage` is expected when
-    there is one at all. `clauses` gives the requirement behind an error code.
-    """
-
-    name: str
-    anchor_roles: tuple[AnchorRole, ...]
-    direct_roles: frozenset[AnchorRole]
+    generation: Generation
+    algorithms: tuple[Algorithm, ...]
     max_der: int
+    max_presented: int
     max_depth: int
-    key: KeyKind
-    signature: SignatureKind
-    root: CertificateRule
-    sub1: CertificateRule
-    sub2: CertificateRule
-    leaf: CertificateRule
-    common_name: CommonName
-    domain_component: str | None
-    domain_component_required: bool
-    extended_key_usage: frozenset[str]
-    clauses: Mapping[str, str]
-
-    def clause(self, code: str) -> str | None:
-        """The requirement that an error code stands for; None where no single one does."""
-        return self.clauses.get(code)
-
-    def sub_rules(self, count: int) -> tuple[CertificateRule, ...]:
-        """The rules of `count` sub-CAs (0 to 2) from the leaf's issuer upwards; a single one has the Sub2 profile."""
-        return (self.sub2, self.sub1)[:count]
+    links: bool
+    processed: frozenset[str]
+    extensions: frozenset[str] | None
+    subject_attributes: frozenset[str] | None
+    identifiers_required: bool
+    key_identifier_octets: int
+    tolerates: frozenset[Tolerance]
+    clauses: Mapping[str, Clause]
+    annex: Clause
 
 
-def _ca_rule(
-    name: str, path_length: int | None, days: int, extra: frozenset[KeyUsageBit] = frozenset()
+_FIELD = frozenset({Tolerance.CHAIN_ORDER, Tolerance.CHECK_CHARACTER, Tolerance.EVSEID_FORMAT})
+"""Certificates in the field depart so, and nothing is lost by it."""
+_ISO_2 = _Columns(
+    generation=Generation.ISO_2,
+    algorithms=(Algorithm(KeyKind.P256, SignatureKind.ECDSA_SHA256),),
+    max_der=800,
+    max_presented=4,
+    max_depth=3,
+    links=False,
+    processed=frozenset({BASIC, KEY_USAGE}),
+    extensions=None,
+    subject_attributes=None,
+    identifiers_required=False,
+    key_identifier_octets=20,
+    tolerates=_FIELD
+    | {
+        Tolerance.AKI_MISSING,
+        Tolerance.EXTENDED_KEY_USAGE,
+        Tolerance.LIFETIME_OUTSIDE_ISSUER,
+        Tolerance.UNUSED_CERTIFICATE,
+    },
+    clauses=CLAUSES_2,
+    annex=clause_2("Annex F"),
+)
+# Annex B marks these critical, so they must be processed: key identifiers are matched, pointers and access are read.
+_PROCESSED_20 = frozenset({BASIC, KEY_USAGE, AUTHORITY_KEY, SUBJECT_KEY, CRL_POINTS, AUTHORITY_ACCESS})
+_ISO_20 = _Columns(
+    generation=Generation.ISO_20,
+    algorithms=(
+        Algorithm(KeyKind.P521, SignatureKind.ECDSA_SHA512),
+        Algorithm(KeyKind.ED448, SignatureKind.ED448),
+    ),
+    max_der=1600,
+    max_presented=5,
+    max_depth=3,
+    links=True,
+    processed=_PROCESSED_20,
+    extensions=_PROCESSED_20 | {POLICIES},
+    subject_attributes=_SUBJECT_20,
+    identifiers_required=True,
+    key_identifier_octets=8,
+    tolerates=_FIELD | {Tolerance.ED448, Tolerance.UNUSED_CERTIFICATE},
+    clauses=CLAUSES_20,
+    annex=clause_20("Annex B"),
+)
+
+
+def _ca(
+    columns: _Columns,
+    place: Place,
+    path_lengths: tuple[int | None, ...],
+    days: int,
+    extra: frozenset[KeyUsageBit] = _NONE,
 ) -> CertificateRule:
+    """The row of a CA; the first of `path_lengths` is the one that is issued."""
+    root, link = place is Place.ROOT, place is Place.LINK
+    access = frozenset({SUBJECT_ACCESS}) if link else _NO_PURPOSE
     return CertificateRule(
-        name=name,
+        name={Place.ROOT: "root", Place.LINK: "link certificate", Place.SUB1: "Sub1"}.get(place, "Sub2"),
+        place=place,
         ca=True,
-        path_length=path_length,
+        path_length=path_lengths[0],
+        path_lengths=frozenset(path_lengths),
         required=_CA,
         allowed=_CA | extra,
         issued=_CA | extra,
+        processed=columns.processed | access,
+        extensions=None if columns.extensions is None else columns.extensions | access,
+        extended_key_usage=_NO_PURPOSE,
+        aki_required=columns.identifiers_required and not root,
+        ski_required=columns.identifiers_required,
+        pointer_required=columns.identifiers_required and not root and not link,
         days=days,
-        clause="ISO 15118-2 Annex F",
+        clause=columns.annex,
     )
 
 
-def _leaf_rule(
-    name: str, required: set[KeyUsageBit], also: set[KeyUsageBit], days: int, clause: str = "ISO 15118-2 Annex F"
-) -> CertificateRule:
-    return CertificateRule(
-        name=name,
-        ca=False,
-        path_length=None,
-        required=frozenset(required),
-        allowed=frozenset(required | also),
-        issued=frozenset(required | also),
-        days=days,
-        clause=clause,
-    )
-
-
-_CLAUSES_2 = {
-    "algorithm": "ISO 15118-2 V2G2-006, V2G2-007",
-    "size": "ISO 15118-2 V2G2-010",
-    "depth": "ISO 15118-2 V2G2-009",
-    "anchor-role": "ISO 15118-2 V2G2-925",
-    "anchor-unknown": "ISO 15118-2 V2G2-924",
-    "expired": "ISO 15118-2 V2G2-824",
-    "not-yet-valid": "ISO 15118-2 V2G2-824",
-    "path-length": "ISO 15118-2 Annex F",
-    "ca-flag": "ISO 15118-2 Annex F",
-    "basic-constraints": "ISO 15118-2 Annex F",
-    "extension": "RFC 5280 4.2",
-    "name-chain": "RFC 5280 6.1.3",
-    "signature": "RFC 5280 6.1.3",
-    "revoked": "RFC 5280 6.3",
-    "revocation-unknown": "RFC 5280 6.3",
-    "revocation-stale": "RFC 5280 6.3",
-}
-
-
-def _iso2(
+def _profile(
+    columns: _Columns,
     role: str,
-    leaf: CertificateRule,
     anchor_roles: tuple[AnchorRole, ...],
     *,
+    leaf: str,
+    required: set[KeyUsageBit],
+    allowed: frozenset[KeyUsageBit] = _NONE,
+    issued: frozenset[KeyUsageBit] | None = None,
+    days: int,
+    usage_clause: Clause | None = None,
     common_name: CommonName,
-    domain_component: str,
-    required: bool,
-    clauses: Mapping[str, str],
+    dc: tuple[str, ...] = (),
+    dc_required: bool = False,
+    organization_required: bool = False,
     direct_roles: frozenset[AnchorRole] = frozenset(),
-    extended_key_usage: frozenset[str] = frozenset(),
-    sub2_extra: frozenset[KeyUsageBit] = frozenset(),
+    purposes: frozenset[str] = _NO_PURPOSE,
+    access: frozenset[str] = _NO_PURPOSE,
+    sub2_extra: frozenset[KeyUsageBit] = _NONE,
+    clauses: Mapping[str, Clause] | None = None,
 ) -> Profile:
+    bits, processed = frozenset(required), columns.processed | access
+    purpose = frozenset({KEY_PURPOSE}) if purposes else _NO_PURPOSE
+    rule = CertificateRule(
+        name=leaf,
+        place=Place.LEAF,
+        ca=False,
+        path_length=None,
+        path_lengths=frozenset({None}),
+        required=bits,
+        allowed=bits | allowed,
+        issued=bits | allowed if issued is None else issued,
+        processed=processed | purpose,
+        extensions=None if columns.extensions is None else columns.extensions | access | purpose,
+        extended_key_usage=purposes,
+        aki_required=columns.identifiers_required,
+        ski_required=columns.identifiers_required,
+        pointer_required=columns.identifiers_required,
+        days=days,
+        clause=usage_clause or columns.annex,
+    )
     return Profile(
-        name=f"iso15118-2-{role}",
+        name=f"{columns.generation.value}-{role}",
+        generation=columns.generation,
+        role=role,
         anchor_roles=anchor_roles,
         direct_roles=direct_roles,
-        max_der=800,
-        max_depth=3,
-        key=KeyKind.P256,
-        signature=SignatureKind.ECDSA_SHA256,
-        root=_ca_rule("root", None, 3650),
-        sub1=_ca_rule("Sub1", 1, 1460),
-        sub2=_ca_rule("Sub2", 0, 1460, sub2_extra),
-        leaf=leaf,
+        algorithms=columns.algorithms,
+        max_der=columns.max_der,
+        max_presented=columns.max_presented,
+        max_depth=columns.max_depth,
+        root=_ca(columns, Place.ROOT, (None,), 3650),
+        link=_ca(columns, Place.LINK, (None, 2), 1460) if columns.links else None,
+        sub1=_ca(columns, Place.SUB1, (1,), 1460),
+        sub2=_ca(columns, Place.SUB2, (0,), 1460, sub2_extra),
+        leaf=rule,
         common_name=common_name,
-        domain_component=domain_component,
-        domain_component_required=required,
-        extended_key_usage=extended_key_usage,
-        clauses=MappingProxyType(_CLAUSES_2 | dict(clauses)),
+        domain_component=dc[0] if dc else None,
+        domain_components=frozenset(dc),
+        domain_component_required=dc_required,
+        organization_required=organization_required,
+        subject_attributes=columns.subject_attributes,
+        key_identifier_octets=columns.key_identifier_octets,
+        tolerates=columns.tolerates,
+        clauses=MappingProxyType({**columns.clauses, **(clauses or {})}),
     )
 
 
-def _backend(role: str, usage: str) -> Profile:
+_BACKEND = _Columns(
+    generation=Generation.BACKEND,
+    algorithms=_ISO_2.algorithms,
+    max_der=1600,
+    max_presented=4,
+    max_depth=1,
+    links=False,
+    processed=_ISO_2.processed,
+    extensions=None,
+    subject_attributes=None,
+    identifiers_required=False,
+    key_identifier_octets=20,
+    tolerates=_ISO_2.tolerates,
+    clauses={},
+    annex=rfc("4.2.1.3"),
+)
+
+
+def _backend(role: str, purpose: str) -> Profile:
     """TLS between gateway and hub: not ISO 15118, one root, no sub-CA, issued here only (RFC 5280, RFC 8446)."""
-    return Profile(
-        name=f"backend-{role}",
-        anchor_roles=(AnchorRole.BACKEND,),
-        direct_roles=frozenset({AnchorRole.BACKEND}),
-        max_der=1600,
-        max_depth=1,
-        key=KeyKind.P256,
-        signature=SignatureKind.ECDSA_SHA256,
-        root=_ca_rule("root", None, 3650),
-        sub1=_ca_rule("Sub1", 1, 1460),
-        sub2=_ca_rule("Sub2", 0, 1460),
-        leaf=_leaf_rule(f"{role} leaf", {_SIGN}, set(), 365, "RFC 5280 4.2.1.3"),
+    return _profile(
+        _BACKEND,
+        role,
+        (AnchorRole.BACKEND,),
+        leaf=f"{role} leaf",
+        required={_SIGN},
+        days=365,
         common_name=CommonName.FREE,
-        domain_component=None,
-        domain_component_required=False,
-        extended_key_usage=frozenset({usage}),
-        clauses=MappingProxyType({}),
+        direct_roles=frozenset({AnchorRole.BACKEND}),
+        purposes=frozenset({purpose}),
     )
 
 
-_PROFILES = {
-    profile.name: profile
-    for profile in (
-        _iso2(
-            "contract",
-            _leaf_rule("contract leaf", {_SIGN, _REPUDIATE}, {_ENCIPHER, _AGREE}, 730, "ISO 15118-2 Table F.4"),
-            (AnchorRole.MO, AnchorRole.V2G),
-            common_name=CommonName.EMAID,
-            domain_component="MO",
-            required=False,
-            clauses={
-                "subject": "ISO 15118-2 Table F.4",
-                "emaid-format": "ISO 15118-2 V2G2-108",
-                "emaid-mismatch": "ISO 15118-2 V2G2-108",
-            },
-            # The operator's Sub2 also signs tariffs.
-            sub2_extra=frozenset({_SIGN, _REPUDIATE}),
-        ),
-        _iso2(
-            "secc",
-            _leaf_rule("SECC leaf", {_SIGN}, {_AGREE}, 60),
-            (AnchorRole.V2G, AnchorRole.PE),
-            common_name=CommonName.EVSEID,
-            domain_component="CPO",
-            required=True,
-            clauses={
-                "subject": "ISO 15118-2 V2G2-925",
-                "depth": "ISO 15118-2 V2G2-009, V2G2-868",
-            },
-            direct_roles=frozenset({AnchorRole.PE}),
-            extended_key_usage=frozenset({SERVER_AUTHENTICATION}),
-        ),
-        _iso2(
-            "oem",
-            _leaf_rule("OEM provisioning leaf", {_SIGN, _AGREE}, set(), 1460, "ISO 15118-2 V2G2-822"),
-            (AnchorRole.OEM, AnchorRole.V2G),
-            common_name=CommonName.PCID,
-            domain_component="OEM",
-            required=False,
-            clauses={
-                "subject": "ISO 15118-2 V2G2-933",
-            },
-        ),
-        _iso2(
-            "cps",
-            _leaf_rule("CPS leaf", {_SIGN}, set(), 90),
-            (AnchorRole.V2G,),
-            common_name=CommonName.FREE,
-            domain_component="CPS",
-            required=True,
-            clauses={
-                "subject": "ISO 15118-2 V2G2-925",
-            },
-        ),
-        _backend("server", SERVER_AUTHENTICATION),
-        _backend("client", CLIENT_AUTHENTICATION),
-    )
-}
+_ROWS = (
+    _profile(
+        _ISO_2,
+        "contract",
+        (AnchorRole.MO, AnchorRole.V2G),
+        leaf="contract leaf",
+        required={_SIGN, _REPUDIATE},
+        allowed=frozenset({_ENCIPHER, _AGREE}),
+        days=730,
+        usage_clause=clause_2("Table F.4"),
+        common_name=CommonName.EMAID,
+        dc=("MO",),
+        sub2_extra=_TARIFFS,
+        clauses={
+            "subject": clause_2("Table F.4"),
+            "emaid-format": clause_2("V2G2-108"),
+            "emaid-mismatch": clause_2("V2G2-108"),
+        },
+    ),
+    _profile(
+        _ISO_2,
+        "secc",
+        (AnchorRole.V2G, AnchorRole.PE),
+        leaf="SECC leaf",
+        required={_SIGN},
+        allowed=frozenset({_AGREE}),
+        days=60,
+        common_name=CommonName.EVSEID,
+        dc=("CPO",),
+        dc_required=True,
+        direct_roles=frozenset({AnchorRole.PE}),
+        purposes=frozenset({SERVER_AUTHENTICATION}),
+        clauses={"subject": clause_2("V2G2-925"), "depth": clause_2("V2G2-009, V2G2-868")},
+    ),
+    _profile(
+        _ISO_2,
+        "oem",
+        (AnchorRole.OEM, AnchorRole.V2G),
+        leaf="OEM provisioning leaf",
+        required={_SIGN, _AGREE},
+        days=1460,
+        usage_clause=clause_2("V2G2-822"),
+        common_name=CommonName.PCID,
+        dc=("OEM",),
+        clauses={"subject": clause_2("V2G2-933")},
+    ),
+    _profile(
+        _ISO_2,
+        "cps",
+        (AnchorRole.V2G,),
+        leaf="CPS leaf",
+        required={_SIGN},
+        days=90,
+        common_name=CommonName.FREE,
+        dc=("CPS",),
+        dc_required=True,
+        clauses={"subject": clause_2("V2G2-925")},
+    ),
+    _profile(
+        _ISO_20,
+        "contract",
+        (AnchorRole.MO, AnchorRole.V2G),
+        leaf="contract leaf",
+        required={_SIGN},
+        allowed=frozenset({_REPUDIATE, _ENCIPHER, _AGREE}),
+        issued=frozenset({_SIGN}),
+        days=730,
+        common_name=CommonName.EMAID,
+        dc=("MO",),
+        organization_required=True,
+        access=frozenset({SUBJECT_ACCESS}),
+        sub2_extra=_TARIFFS,
+        clauses={
+            "anchor-role": clause_20("V2G20-2329"),
+            "anchor-unknown": clause_20("V2G20-2211"),
+            "subject": clause_20("V2G20-2589"),
+            "emaid-format": clause_20("V2G20-2589"),
+            "emaid-mismatch": clause_20("V2G20-2589"),
+        },
+    ),
+    _profile(
+        _ISO_20,
+        "secc",
+        (AnchorRole.V2G, AnchorRole.PE),
+        leaf="SECC leaf",
+        required={_SIGN},
+        allowed=frozenset({_AGREE}),
+        issued=frozenset({_SIGN}),
+        days=60,
+        common_name=CommonName.SECCID,
+        dc=("CPO", "CSO"),
+        dc_required=True,
+        direct_roles=frozenset({AnchorRole.PE}),
+        purposes=frozenset({SERVER_AUTHENTICATION}),
+        clauses={"subject": clause_20("Table B.5")},
+    ),
+    _profile(
+        _ISO_20,
+        "oem",
+        (AnchorRole.OEM, AnchorRole.V2G),
+        leaf="OEM provisioning leaf",
+        required={_SIGN, _AGREE},
+        days=1460,
+        usage_clause=clause_20("V2G20-822"),
+        common_name=CommonName.PCID,
+        dc=("OEM",),
+        clauses={"subject": clause_20("V2G20-2077, V2G20-2079")},
+    ),
+    _profile(
+        _ISO_20,
+        "vehicle",
+        (AnchorRole.OEM, AnchorRole.V2G),
+        leaf="vehicle leaf",
+        required={_SIGN},
+        allowed=frozenset({_AGREE}),
+        issued=frozenset({_SIGN}),
+        days=1460,
+        common_name=CommonName.EVCCID,
+        purposes=frozenset({CLIENT_AUTHENTICATION}),
+        clauses={"anchor-role": clause_20("V2G20-2331, V2G20-2339")},
+    ),
+    _profile(
+        _ISO_20,
+        "cps",
+        (AnchorRole.V2G,),
+        leaf="CPS leaf",
+        required={_SIGN},
+        days=90,
+        common_name=CommonName.FREE,
+        dc=("CPS",),
+        dc_required=True,
+        clauses={"anchor-role": clause_20("Annex B")},
+    ),
+    _backend("server", SERVER_AUTHENTICATION),
+    _backend("client", CLIENT_AUTHENTICATION),
+)
+_PROFILES = {row.name: row for row in _ROWS}
 
 PROFILE_NAMES = tuple(_PROFILES)
 """The names that `profile_named` knows."""
@@ -278,4 +408,21 @@ def profile_named(name: str) -> Profile:
     found = _PROFILES.get(name)
     if found is None:
         raise UnknownProfile("unknown-profile", f"no profile {name!r}; known: {', '.join(PROFILE_NAMES)}")
+    return found
+
+
+def profile_for(leaf: Certificate, role: str = "contract") -> Profile:
+    """The profile of one role and of the generation that the leaf's key tells: P-256 is -2, P-521 and Ed448 are -20.
+
+    A key of neither gives the row of -2 where there is one, so that the verifier refuses it with its own words.
+
+    Raises:
+        UnknownProfile: "unknown-profile": no generation has a leaf of that role.
+    """
+    of_20 = leaf.key_kind in {algorithm.key for algorithm in _ISO_20.algorithms}
+    first, second = (_ISO_20, _ISO_2) if of_20 else (_ISO_2, _ISO_20)
+    found = _PROFILES.get(f"{first.generation.value}-{role}") or _PROFILES.get(f"{second.generation.value}-{role}")
+    if found is None:
+        roles = ", ".join(sorted({row.role for row in _ROWS if row.generation is not Generation.BACKEND}))
+        raise UnknownProfile("unknown-profile", f"no profile of the role {role[:40]!a}; known: {roles}")
     return found

@@ -22,9 +22,9 @@ from pki.certificate import Certificate, KeyUsageBit, parse_certificate
 from pki.errors import ChainRejected, IdentifierError, IssueError
 from pki.identifiers import parse_emaid
 from pki.issue.keys import PrivateKey, PublicKey
-from pki.profiles import CertificateRule, CommonName, Profile
+from pki.profile import CertificateRule, CommonName, Profile
 from pki.verify.judgement import Judgement
-from pki.verify.rules import check_algorithm, check_extensions, check_shape, check_subject, check_usage
+from pki.verify.rules import check_certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,12 +250,7 @@ def _checked(der: bytes, rule: CertificateRule, profile: Profile) -> Certificate
     certificate = parse_certificate(der)
     judgement = Judgement(profile)
     try:
-        check_algorithm(certificate, profile, judgement, 0)
-        check_shape(certificate, rule, judgement, 0)
-        check_usage(certificate, rule, judgement, 0)
-        check_extensions(certificate, rule, judgement, 0)
-        if not rule.ca:
-            check_subject(certificate, profile, judgement, 0)
+        check_certificate(certificate, rule, judgement, 0)
     except ChainRejected as error:
         raise IssueError("profile", f"{error.code}: {error}", clause=error.clause) from error
     return certificate

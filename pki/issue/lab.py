@@ -36,7 +36,8 @@ from pki.issue.declaration import (
 )
 from pki.issue.declaration import parse_declaration as parse_declaration
 from pki.issue.keys import PrivateKey, encode_key_pem, fresh_serial, generate_key
-from pki.profiles import AnchorRole, CertificateRule, CommonName, profile_named
+from pki.profile import AnchorRole, CertificateRule, CommonName
+from pki.profiles import profile_named
 
 PRIVATE, PUBLIC = 0o600, 0o644
 

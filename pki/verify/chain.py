@@ -1,17 +1,21 @@
-"""The verifier: a linear path under a closed profile. No search: certificate 0 is the leaf, then Sub2, then Sub1.
+"""The verifier: a linear path under a closed profile. Certificate 0 is the leaf, then Sub2, then Sub1, then, in
+ISO 15118-20 only, a link certificate between two roots. The sub-CAs may arrive in any order.
 
 Steps, in this order; the code repeats the numbers. 1 to 7 are cheap and come before any signature.
 
- 1. caps: 1 to 4 certificates, bytes of each                                     size
+ 1. caps: how many certificates (-2: 4, -20: 5), bytes of each                   size
  2. parse                                                                         (MalformedCertificate)
- 3. the profile's one key kind and signature algorithm everywhere                algorithm
- 4. shape: held roots dropped, foreign roots refused, depth, CA flag, path length
-                                       anchor-role, anchor-unknown, depth, duplicate, ca-flag, path-length
- 5. each certificate: key usage, criticality, extensions                         key-usage, basic-constraints, extension
+ 3. one key kind and signature algorithm everywhere, the one of the leaf's key   algorithm
+ 4. shape: held roots dropped, foreign roots refused, the path by names and key identifiers, its depth, CA flag,
+    path length                        anchor-role, anchor-unknown, duplicate, depth, ca-flag, path-length
+ 5. each certificate: key usage, criticality, extensions and subject attributes of its row
+                                       key-usage, basic-constraints, extension, aki-missing, ski-missing,
+                                       revocation-pointer, subject
  6. issuer name is the next subject, byte for byte; key identifiers fit          name-chain
- 7. an anchor of an allowed role, itself a CA and in time                        anchor-unknown, anchor-role, ...
+ 7. an anchor of an allowed role, itself a root and in time                      anchor-unknown, anchor-role, ...
  8. signatures, from the anchor down                                             signature
- 9. validity of every certificate, expired before not yet valid                  expired, not-yet-valid
+ 9. validity of every certificate, expired before not yet valid; inside its issuer's
+                                       expired, not-yet-valid, outlives-issuer, link-lifetime
 10. subject of the leaf                                                          subject, emaid-format
 11. the EMAID of the request is the leaf's                                       emaid-mismatch
 12. revocation of leaf, Sub2, Sub1                                               revoked, (NoEvidence)
@@ -26,36 +30,28 @@ from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import NamedTuple
 
-from pki.certificate import Certificate, KeyUsageBit, parse_certificate, verify_signature
-from pki.errors import Finding, IdentifierError, MalformedCertificate, NoEvidence
+from pki.certificate import Certificate, parse_certificate, verify_signature
+from pki.errors import ChainRejected, Finding, IdentifierError, MalformedCertificate, NoEvidence
 from pki.identifiers import EMAID, parse_emaid
-from pki.pem import CHAIN_BLOCKS
-from pki.profiles import AnchorRole, CertificateRule, Profile
+from pki.profile import AnchorRole, Place, Profile, Tolerance
+from pki.verify.anchors import below_roots, find_anchors, note_unused
 from pki.verify.judgement import Judgement
+from pki.verify.path import Anchor, Link, identifiers_fit, possible_paths
+from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.revocation import Evidence, RevocationEvidence, RevocationState, worst
-from pki.verify.rules import check_algorithm, check_extensions, check_shape, check_subject, check_usage
+from pki.verify.rules import (
+    check_algorithm,
+    check_extensions,
+    check_shape,
+    check_size,
+    check_usage,
+    pinned_algorithm,
+)
+from pki.verify.subject import check_attributes, check_subject
 from pki.verify.trust import TrustStore
 
-_ANCHORS_TRIED = 16
 _BUILT_BY_VERIFY = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A certificate of the path, the rule of its place, and its index in the chain as it was presented."""
-
-    index: int
-    certificate: Certificate
-    rule: CertificateRule
-
-
-class Anchor(NamedTuple):
-    """A candidate for the end of the path and the role it is held for."""
-
-    role: AnchorRole
-    certificate: Certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +89,16 @@ def verify(
     revocation: RevocationEvidence | None = None,
     emaid: str | EMAID | None = None,
     require_revocation: bool = False,
+    policy: VerifyPolicy = STRICT,
 ) -> VerifiedChain:
     """The chain, verified at the instant `at` (aware) for one profile.
 
-    `chain` is DER, leaf first; sub-CAs in either order, a held root at the end is dropped. `emaid` is what the request
-    claims, compared with the leaf's common name on 14 characters. `require_revocation` asks for a good state of every
-    certificate below the anchor; without it unknown and stale are reported in the result.
-    Cost: at most 2 + (anchors of one name, at most 16) signature verifications.
+    `chain` is DER, leaf first, the others in any order; a held root among them is dropped, a certificate outside the
+    path is ignored and reported. `emaid` is what the request claims, compared with the leaf's common name on 14
+    characters. `require_revocation` asks for a good state of every certificate below the anchor; without it unknown and
+    stale are reported in the result. `policy` says which departures from the profile are tolerated.
+    Cost: one signature verification for each certificate of the path. Sub-CAs of one name and key identifier, or twins
+    of the anchor, add to that: at most 4 paths of 3 + (anchors of one name, at most 16).
 
     Raises:
         MalformedCertificate: a certificate cannot be read, or there is none.
@@ -109,21 +108,13 @@ def verify(
     """
     if at.tzinfo is None:
         raise ValueError("verify needs an aware instant")
-    judgement = Judgement(profile)
+    judgement = Judgement(profile, policy)
     certificates = _read(chain, judgement)  # 1, 2
-    for index, certificate in enumerate(certificates):  # 3
-        check_algorithm(certificate, profile, judgement, index)
-    links = _shape(certificates, trust, judgement)  # 4
-    for link in links:  # 5
-        check_usage(link.certificate, link.rule, judgement, link.index)
-        check_extensions(link.certificate, link.rule, judgement, link.index)
-        if link.certificate.authority_key_identifier is None:
-            judgement.tolerate("aki-missing", f"the {link.rule.name} has no authorityKeyIdentifier", index=link.index)
-    for below, above in pairwise(links):  # 6
-        _check_names(below, above.certificate, judgement)
-    anchors = _anchors(links, trust, at, judgement)  # 7
-    anchor = _check_signatures(links, anchors, judgement)  # 8
-    _check_validity(links, anchor.certificate, at, judgement)  # 9
+    algorithm = pinned_algorithm(certificates[0], judgement)  # 3
+    for index, certificate in enumerate(certificates):
+        check_algorithm(certificate, algorithm, judgement, index)
+    presented = below_roots(certificates, trust, judgement)  # 4
+    links, anchor, judgement = _first_sound(presented, trust, at, judgement)  # 4 to 9
     found = check_subject(links[0].certificate, profile, judgement, 0)  # 10
     judgement.emaid = found.normal if found else None
     if emaid is not None:
@@ -145,119 +136,96 @@ def verify(
     )
 
 
+def _first_sound(
+    presented: dict[int, Certificate], trust: TrustStore, at: datetime, judgement: Judgement
+) -> tuple[list[Link], Anchor, Judgement]:
+    """The first of the possible paths that passes steps 4 to 9, and what was found on it; when none does, the refusal
+    of the first. There is one path unless certificates of one name were presented."""
+    refusals: list[ChainRejected] = []
+    for path in possible_paths(presented, trust, judgement.profile):
+        attempt = judgement.attempt()
+        try:
+            return *_judge_path(path, presented, trust, at, attempt), attempt
+        except ChainRejected as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
 def _read(chain: Sequence[bytes], judgement: Judgement) -> list[Certificate]:
     """Steps 1 and 2."""
     if not chain:
         raise MalformedCertificate("empty-chain", "no certificate was presented")
-    if len(chain) > CHAIN_BLOCKS:
-        judgement.refuse("size", f"{len(chain)} certificates, at most {CHAIN_BLOCKS}")
-    limit = judgement.profile.max_der
+    limit = judgement.profile.max_presented
+    if len(chain) > limit:
+        judgement.reject(
+            "size",
+            f"{len(chain)} certificates, at most {limit}",
+            expected=f"at most {limit} certificates",
+            found=str(len(chain)),
+        )
     for index, der in enumerate(chain):
-        if len(der) > limit:
-            judgement.refuse("size", f"certificate of {len(der)} bytes, at most {limit}", index=index)
+        check_size(len(der), judgement, index)
     return [parse_certificate(der, index=index) for index, der in enumerate(chain)]
 
 
-def _shape(certificates: list[Certificate], trust: TrustStore, judgement: Judgement) -> list[Link]:
-    """Step 4: the links of the path, leaf first, each with the rule of its place."""
-    profile = judgement.profile
-    placed = list(enumerate(certificates))
-    subs = [entry for entry in placed[1:] if not _is_held_root(*entry, trust, judgement)]
-    if 1 + len(subs) > profile.max_depth:
-        judgement.refuse("depth", f"{1 + len(subs)} certificates below the root, at most {profile.max_depth}")
-    if not subs and not profile.direct_roles:
-        judgement.refuse("depth", "no sub-CA: a root of this profile does not sign leafs", index=0)
-    if len({certificate for _, certificate in (placed[0], *subs)}) != 1 + len(subs):
-        judgement.refuse("duplicate", "a certificate was presented twice")
-    leaf = certificates[0]
-    if len(subs) == 2 and _swapped(leaf, subs[0][1], subs[1][1]):
-        subs.reverse()
-        judgement.tolerate("chain-order", "Sub1 was presented before Sub2", index=1)
-    links = [Link(0, leaf, profile.leaf)]
-    links += [Link(*entry, rule) for entry, rule in zip(subs, profile.sub_rules(len(subs)), strict=True)]
+def _judge_path(
+    path: tuple[int, ...], presented: dict[int, Certificate], trust: TrustStore, at: datetime, judgement: Judgement
+) -> tuple[list[Link], Anchor]:
+    """Steps 4 to 9 for one path: its links, leaf first, and the anchor that signed the last."""
+    links = _placed(path, presented, judgement)  # 4
     for link in links:
         check_shape(link.certificate, link.rule, judgement, link.index)
-    return links
+    for link in links:  # 5
+        check_usage(link.certificate, link.rule, judgement, link.index)
+        check_extensions(link.certificate, link.rule, judgement, link.index)
+        check_attributes(link.certificate, link.rule, judgement, link.index)
+    for below, above in pairwise(links):  # 6
+        _check_names(below, above.certificate, judgement)
+    anchors = find_anchors(links, trust, at, judgement)  # 7
+    anchor = _check_signatures(links, anchors, judgement)  # 8
+    _check_validity(links, at, judgement)  # 9
+    _check_lifetimes(links, anchor, trust, judgement)
+    return links, anchor
 
 
-def _is_held_root(index: int, certificate: Certificate, trust: TrustStore, judgement: Judgement) -> bool:
-    """Whether a presented certificate is a root we hold for this profile (dropped); a foreign root refuses."""
-    if not certificate.self_issued:
-        return False
-    roles = trust.roles_holding(certificate)
-    if not set(roles).isdisjoint(judgement.profile.anchor_roles):
-        return True
-    if roles:
-        held = ", ".join(role.value for role in roles)
-        judgement.refuse("anchor-role", f"the presented root is trusted for {held} only", index=index)
-    judgement.refuse("anchor-unknown", "the presented root is not a held anchor", index=index)
+def _placed(path: tuple[int, ...], presented: dict[int, Certificate], judgement: Judgement) -> list[Link]:
+    """The links of a path with the rule of each place. A single sub-CA has the Sub2 profile (V2G20-911)."""
+    profile, subs = judgement.profile, len(path) - 1
+    rules = [profile.leaf, profile.sub2, profile.sub1]
+    if profile.link is not None and _ends_in_link(path, presented):
+        rules = [*rules[:subs], profile.link]
+    if len(path) > len(rules) or len(path) - (rules[-1] is profile.link) > profile.max_depth:
+        judgement.reject(
+            "depth",
+            f"{len(path)} certificates below the root, at most {profile.max_depth}",
+            expected=f"at most {profile.max_depth}",
+            found=str(len(path)),
+        )
+    if not subs and not profile.direct_roles:
+        judgement.reject("depth", "no sub-CA: a root of this profile does not sign leafs", index=0)
+    if list(path) != sorted(path):
+        judgement.depart(
+            "chain-order", Tolerance.CHAIN_ORDER, "the sub-CAs were not presented from the leaf up", index=1
+        )
+    for index in presented.keys() - set(path):
+        note_unused(index, "not on the path", judgement)
+    return [Link(index, presented[index], rule) for index, rule in zip(path, rules[: len(path)], strict=True)]
 
 
-def _swapped(leaf: Certificate, first: Certificate, second: Certificate) -> bool:
-    return (
-        leaf.issuer_der == second.subject_der
-        and second.issuer_der == first.subject_der
-        and leaf.issuer_der != first.subject_der
-    )
+def _ends_in_link(path: tuple[int, ...], presented: dict[int, Certificate]) -> bool:
+    """Whether the last certificate certifies a root's key: both of its names are the same, or it stands above Sub1 and
+    states no path length, as roots do."""
+    top = presented[path[-1]]
+    stated = top.basic_constraints
+    return len(path) > 2 and (top.self_issued or (len(path) > 3 and stated is not None and stated.path_length is None))
 
 
 def _check_names(below: Link, issuer: Certificate, judgement: Judgement) -> None:
     """Step 6 for one pair."""
     if below.certificate.issuer_der != issuer.subject_der:
-        judgement.refuse("name-chain", f"issuer of the {below.rule.name} is not the next subject", index=below.index)
-    if not _identifiers_fit(below.certificate, issuer):
-        judgement.refuse("name-chain", f"the {below.rule.name} names another key of its issuer", index=below.index)
-
-
-def _identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether the authority key identifier, in each form it has, is the issuer's; True when either side has none."""
-    named = certificate.authority_key_identifier
-    if named is None:
-        return True
-    same_key = None in (named.key_identifier, issuer.subject_key_identifier) or (
-        named.key_identifier == issuer.subject_key_identifier
-    )
-    return same_key and named.serial in (None, issuer.serial)
-
-
-def _anchors(links: list[Link], trust: TrustStore, at: datetime, judgement: Judgement) -> list[Anchor]:
-    """Step 7: the anchors that may have signed the last link, those with its key identifier first."""
-    last = links[-1]
-    profile, name = judgement.profile, last.certificate.issuer_der
-    allowed = [role for role in profile.anchor_roles if len(links) > 1 or role in profile.direct_roles]
-    named = [Anchor(role, held) for role in allowed for held in trust.named(role, name)]
-    if not named:
-        elsewhere = trust.roles_naming(name)
-        if elsewhere:
-            held = ", ".join(role.value for role in elsewhere)
-            judgement.refuse("anchor-role", f"the issuer is trusted for {held} only", index=last.index)
-        judgement.refuse(
-            "anchor-unknown", f"no anchor is held for the issuer of the {last.rule.name}", index=last.index
-        )
-    fitting = [anchor for anchor in named if _identifiers_fit(last.certificate, anchor.certificate)]
-    if not fitting:
-        judgement.refuse("anchor-unknown", "an anchor of that name is held, but with another key", index=last.index)
-    usable = [anchor for anchor in fitting if _anchor_fault(anchor.certificate, profile, at) is None]
-    if not usable:
-        code, message = _anchor_fault(fitting[0].certificate, profile, at) or ("anchor-unknown", "no usable anchor")
-        judgement.refuse(code, message, index=last.index + 1)
-    return usable[:_ANCHORS_TRIED]
-
-
-def _anchor_fault(anchor: Certificate, profile: Profile, at: datetime) -> tuple[str, str] | None:
-    """Why a held certificate cannot end a path at `at`: error code and message; None when it can."""
-    constraints, usage = anchor.basic_constraints, anchor.key_usage
-    if anchor.key_kind is not profile.key or anchor.signature_kind is not profile.signature:
-        return "algorithm", "the anchor's key or signature is not the profile's"
-    if not anchor.self_issued or constraints is None or not constraints.ca:
-        return "anchor-unknown", "the held certificate is not a root"
-    if usage is None or KeyUsageBit.KEY_CERT_SIGN not in usage.bits:
-        return "key-usage", "the anchor may not sign certificates"
-    if at > anchor.not_after:
-        return "expired", f"the anchor expired {anchor.not_after}, judged at {at}"
-    if at < anchor.not_before:
-        return "not-yet-valid", f"the anchor is valid from {anchor.not_before}, judged at {at}"
-    return None
+        judgement.reject("name-chain", f"issuer of the {below.rule.name} is not the next subject", index=below.index)
+    if not identifiers_fit(below.certificate, issuer):
+        judgement.reject("name-chain", f"the {below.rule.name} names another key of its issuer", index=below.index)
 
 
 def _check_signatures(links: list[Link], anchors: list[Anchor], judgement: Judgement) -> Anchor:
@@ -265,10 +233,10 @@ def _check_signatures(links: list[Link], anchors: list[Anchor], judgement: Judge
     last = links[-1]
     signer = next((anchor for anchor in anchors if _signed_by(last.certificate, anchor.certificate)), None)
     if signer is None:
-        judgement.refuse("signature", f"the {last.rule.name} is not signed by its anchor", index=last.index)
+        judgement.reject("signature", f"the {last.rule.name} is not signed by its anchor", index=last.index)
     for above, below in zip(reversed(links), reversed(links[:-1]), strict=False):
         if not _signed_by(below.certificate, above.certificate):
-            judgement.refuse(
+            judgement.reject(
                 "signature", f"the {below.rule.name} is not signed by the {above.rule.name}", index=below.index
             )
     return signer
@@ -278,34 +246,68 @@ def _signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     return verify_signature(issuer, certificate.signature_kind, certificate.tbs, certificate.signature)
 
 
-def _check_validity(links: list[Link], anchor: Certificate, at: datetime, judgement: Judgement) -> None:
+def _check_validity(links: list[Link], at: datetime, judgement: Judgement) -> None:
     """Step 9; both ends of a validity are inclusive."""
     for link in links:
-        if at > link.certificate.not_after:
-            message = f"the {link.rule.name} expired {link.certificate.not_after}, judged at {at}"
-            judgement.refuse("expired", message, index=link.index)
+        end = link.certificate.not_after
+        if at > end:
+            judgement.reject(
+                "expired",
+                f"the {link.rule.name} expired {end}, judged at {at}",
+                index=link.index,
+                expected=f"valid at {at}",
+                found=f"until {end}",
+            )
     for link in links:
-        if at < link.certificate.not_before:
-            message = f"the {link.rule.name} is valid from {link.certificate.not_before}, judged at {at}"
-            judgement.refuse("not-yet-valid", message, index=link.index)
-    issuers = [*(link.certificate for link in links[1:]), anchor]
+        begin = link.certificate.not_before
+        if at < begin:
+            judgement.reject(
+                "not-yet-valid",
+                f"the {link.rule.name} is valid from {begin}, judged at {at}",
+                index=link.index,
+                expected=f"valid at {at}",
+                found=f"from {begin}",
+            )
+
+
+def _check_lifetimes(links: list[Link], anchor: Anchor, trust: TrustStore, judgement: Judgement) -> None:
+    """Step 9: each certificate lies inside its issuer's life. A renewed root may begin after what its older copy
+    signed, so of an anchor only the end counts. A link certificate must also end with the root that it certifies."""
+    issuers = [*(link.certificate for link in links[1:]), anchor.certificate]
     for link, issuer in zip(links, issuers, strict=True):
-        if link.certificate.not_after > issuer.not_after or link.certificate.not_before < issuer.not_before:
-            judgement.tolerate(
-                "outlives-issuer", f"the {link.rule.name} is valid outside its issuer's life", index=link.index
+        begins_early = link.certificate.not_before < issuer.not_before and issuer is not anchor.certificate
+        if link.certificate.not_after > issuer.not_after or begins_early:
+            judgement.depart(
+                "outlives-issuer",
+                Tolerance.LIFETIME_OUTSIDE_ISSUER,
+                f"the {link.rule.name} is valid outside its issuer's life",
+                index=link.index,
+                expected=f"inside {issuer.not_before} to {issuer.not_after}",
+                found=f"{link.certificate.not_before} to {link.certificate.not_after}",
+            )
+    top = links[-1]
+    if top.rule.place is Place.LINK:
+        ends = [held.not_after for _, held in trust.twins(top.certificate)]
+        if ends and top.certificate.not_after > max(ends):
+            judgement.reject(
+                "link-lifetime",
+                "the link certificate is valid beyond the root that it certifies",
+                index=top.index,
+                expected=f"until {max(ends)} at most",
+                found=f"until {top.certificate.not_after}",
             )
 
 
 def _check_claim(claimed: str | EMAID, found: EMAID | None, judgement: Judgement) -> None:
     """Step 11. A claim that is no EMAID is a claim that does not match."""
     if found is None:
-        judgement.refuse("emaid-mismatch", "an EMAID was claimed, but this leaf has none", index=0)
+        judgement.reject("emaid-mismatch", "an EMAID was claimed, but this leaf has none", index=0)
     try:
         wanted = parse_emaid(claimed) if isinstance(claimed, str) else claimed
     except IdentifierError as error:
-        judgement.refuse("emaid-mismatch", f"the claimed EMAID cannot be read: {error}", index=0)
+        judgement.reject("emaid-mismatch", f"the claimed EMAID cannot be read: {error}", index=0)
     if wanted.normal != found.normal:
-        judgement.refuse("emaid-mismatch", f"claimed {wanted.normal}, the leaf is {found.normal}", index=0)
+        judgement.reject("emaid-mismatch", f"claimed {wanted.normal}, the leaf is {found.normal}", index=0)
     if not wanted.check_valid:
         judgement.tolerate("emaid-check-character", f"the claimed EMAID {wanted.normal} has a wrong check character")
 
@@ -326,7 +328,7 @@ def _check_revocation(
             judgement.tolerate("crl-unusable", f"a CRL for the {link.rule.name} was not used: {note}", index=link.index)
     for link, evidence in zip(links, found, strict=True):
         if evidence.state is RevocationState.REVOKED:
-            judgement.refuse("revoked", f"the {link.rule.name} is revoked (CRL of {evidence.at})", index=link.index)
+            judgement.reject("revoked", f"the {link.rule.name} is revoked (CRL of {evidence.at})", index=link.index)
     whole = worst(found)
     if required and whole.state is not RevocationState.GOOD:
         index = next(link.index for link, evidence in zip(links, found, strict=True) if evidence.state is whole.state)

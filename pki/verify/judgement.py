@@ -1,20 +1,25 @@
-"""What has been found on the way: tolerated departures are noted, the first refused one ends the judging."""
+"""What has been found on the way: tolerated departures are noted, the first refused one ends the judging.
+
+A collecting judgement notes refusals too and goes on; `lint_certificate` uses it to list every deviation of one
+certificate. So a rule that calls `refuse` must be right whether or not it returns.
+"""
 
 from __future__ import annotations
 
 from typing import NoReturn
 
 from pki.errors import ChainRejected, Finding, Severity
-from pki.profiles import Profile
+from pki.profile import Profile, Tolerance
+from pki.verify.policy import STRICT, VerifyPolicy
 
 
 class Judgement:
     """The findings of one run of `verify`, in the order they were met. Not shared between runs."""
 
-    __slots__ = ("_found", "emaid", "profile")
+    __slots__ = ("_found", "collecting", "emaid", "policy", "profile")
 
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
+    def __init__(self, profile: Profile, policy: VerifyPolicy = STRICT, *, collecting: bool = False) -> None:
+        self.profile, self.policy, self.collecting = profile, policy, collecting
         self.emaid: str | None = None
         self._found: list[Finding] = []
 
@@ -23,16 +28,87 @@ class Judgement:
         """Everything noted so far."""
         return tuple(self._found)
 
-    def tolerate(self, code: str, message: str, *, index: int | None = None, clause: str | None = None) -> None:
-        """Note a departure that does not refuse the chain."""
-        self._found.append(self._finding(code, Severity.TOLERATED, message, index, clause))
+    def attempt(self) -> Judgement:
+        """A judgement that begins with what is noted here, for one of several paths."""
+        found = Judgement(self.profile, self.policy, collecting=self.collecting)
+        found._found = list(self._found)
+        return found
 
-    def refuse(self, code: str, message: str, *, index: int | None = None, clause: str | None = None) -> NoReturn:
+    def tolerates(self, switch: Tolerance) -> bool:
+        """Whether a departure under this switch does not refuse."""
+        return self.policy.tolerates(switch, self.profile)
+
+    def tolerate(
+        self,
+        code: str,
+        message: str,
+        *,
+        index: int | None = None,
+        clause: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        switch: Tolerance | None = None,
+    ) -> None:
+        """Note a departure that does not refuse the chain."""
+        self._found.append(
+            Finding(
+                code,
+                Severity.TOLERATED,
+                clause or self.profile.clause(code),
+                index,
+                message,
+                expected,
+                found,
+                switch.value if switch else None,
+            )
+        )
+
+    def depart(
+        self,
+        code: str,
+        switch: Tolerance,
+        message: str,
+        *,
+        index: int | None = None,
+        clause: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+    ) -> None:
+        """Note the departure when its switch is on, refuse it otherwise."""
+        if self.tolerates(switch):
+            self.tolerate(code, message, index=index, clause=clause, expected=expected, found=found, switch=switch)
+        else:
+            self.refuse(code, message, index=index, clause=clause, expected=expected, found=found)
+
+    def refuse(
+        self,
+        code: str,
+        message: str,
+        *,
+        index: int | None = None,
+        clause: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+    ) -> None:
+        """A rule of one certificate is broken: raise ChainRejected; a collecting judgement notes it and returns."""
+        if not self.collecting:
+            self.reject(code, message, index=index, clause=clause, expected=expected, found=found)
+        self._found.append(
+            Finding(code, Severity.REFUSED, clause or self.profile.clause(code), index, message, expected, found)
+        )
+
+    def reject(
+        self,
+        code: str,
+        message: str,
+        *,
+        index: int | None = None,
+        clause: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+    ) -> NoReturn:
         """End the judging: raise ChainRejected with this finding as the cause and all findings so far."""
-        cause = self._finding(code, Severity.REFUSED, message, index, clause)
+        cause = Finding(code, Severity.REFUSED, clause or self.profile.clause(code), index, message, expected, found)
         raise ChainRejected(
             code, message, findings=(*self._found, cause), emaid=self.emaid, clause=cause.clause, index=index
         )
-
-    def _finding(self, code: str, severity: Severity, message: str, index: int | None, clause: str | None) -> Finding:
-        return Finding(code, severity, clause or self.profile.clause(code), index, message)

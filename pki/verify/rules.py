@@ -1,42 +1,97 @@
-"""The rules that one certificate must keep by itself, whoever issued it: shape, key usage, extensions, subject.
+"""The rules that one certificate must keep by itself, whoever issued it; those of its subject are in `subject`.
 
-The authority asks them of every certificate before it leaves, the verifier of every certificate that arrives.
+The authority asks them of every certificate before it leaves, the verifier of every certificate that arrives, and
+`lint_certificate` of a single one, in a judgement that collects. So each rule goes on after `refuse` returned.
 """
 
 from __future__ import annotations
 
-from cryptography.x509.oid import NameOID
-
-from pki.certificate import Certificate, KeyKind
-from pki.errors import IdentifierError
-from pki.identifiers import EMAID, parse_emaid, parse_evseid
-from pki.profiles import DOMAIN_COMPONENTS, CertificateRule, CommonName, Profile
+from pki.certificate import Certificate, KeyKind, KeyUsageBit
+from pki.errors import Finding
+from pki.profile import AUTHORITY_ACCESS, CRL_POINTS, KEY_PURPOSE, Algorithm, CertificateRule, Place, Profile, Tolerance
 from pki.verify.judgement import Judgement
+from pki.verify.pointers import pointer_fault
+from pki.verify.policy import STRICT, VerifyPolicy
+from pki.verify.subject import check_attributes, check_subject
 
-_BASIC_CONSTRAINTS, _KEY_USAGE, _EXTENDED_KEY_USAGE = "2.5.29.19", "2.5.29.15", "2.5.29.37"
-_UNDERSTOOD = frozenset({_BASIC_CONSTRAINTS, _KEY_USAGE})
 _NEVER = {
     "2.5.29.30": "nameConstraints",
     "2.5.29.33": "policyMappings",
     "2.5.29.36": "policyConstraints",
     "2.5.29.54": "inhibitAnyPolicy",
 }
-_COMMON_NAME_MAX = 64
-_PCID_LENGTHS = (17, 18)
 
 
-def check_algorithm(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> None:
-    """Refuse a key or signature that is not the profile's one ("algorithm")."""
-    if certificate.key_kind is not profile.key:
-        found = certificate.key_kind.value if certificate.key_kind is not KeyKind.OTHER else "another kind or encoding"
+def lint_certificate(
+    certificate: Certificate, profile: Profile, place: Place, policy: VerifyPolicy = STRICT
+) -> tuple[Finding, ...]:
+    """Every deviation of one certificate from the row of its place, in the order of the rules; empty when it has none.
+
+    Judged alone: no issuer, no instant, no revocation. A finding that would refuse a chain is REFUSED, one that the
+    profile or `policy` tolerates is TOLERATED.
+
+    Raises:
+        ValueError: the profile has no such place.
+    """
+    judgement = Judgement(profile, policy, collecting=True)
+    check_certificate(certificate, profile.rule(place), judgement, 0)
+    return judgement.findings
+
+
+def check_certificate(certificate: Certificate, rule: CertificateRule, judgement: Judgement, index: int) -> None:
+    """All rules of one certificate, in the verifier's order; the codes are those of the rules below, and "size"."""
+    profile = judgement.profile
+    check_size(len(certificate.der), judgement, index)
+    check_algorithm(certificate, pinned_algorithm(certificate, judgement, index), judgement, index)
+    check_shape(certificate, rule, judgement, index)
+    check_usage(certificate, rule, judgement, index)
+    check_extensions(certificate, rule, judgement, index)
+    check_attributes(certificate, rule, judgement, index)
+    if rule.place is Place.LEAF:
+        check_subject(certificate, profile, judgement, index)
+
+
+def check_size(octets: int, judgement: Judgement, index: int) -> None:
+    """Refuse a certificate of more DER than the profile lets it have ("size")."""
+    limit = judgement.profile.max_der
+    if octets > limit:
         judgement.refuse(
-            "algorithm", f"key is {found}, expected {profile.key.value} as a named curve, uncompressed", index=index
-        )
-    if certificate.signature_kind is not profile.signature:
-        judgement.refuse(
-            "algorithm",
-            f"signed with {certificate.signature_kind.value}, expected {profile.signature.value}",
+            "size",
+            f"certificate of {octets} bytes, at most {limit}",
             index=index,
+            expected=f"at most {limit} bytes",
+            found=f"{octets} bytes",
+        )
+
+
+def pinned_algorithm(leaf: Certificate, judgement: Judgement, index: int = 0) -> Algorithm:
+    """The algorithm that the leaf's key pins for its whole path; the profile's first when it knows no such key.
+    Refuses Ed448 when its switch is off ("algorithm")."""
+    known = judgement.profile.algorithms
+    for algorithm in known:
+        if algorithm.key is leaf.key_kind:
+            if algorithm.key is KeyKind.ED448 and not judgement.tolerates(Tolerance.ED448):
+                judgement.refuse(
+                    "algorithm", "Ed448 keys are switched off", index=index, expected=known[0].key.value, found="ed448"
+                )
+            return algorithm
+    return known[0]
+
+
+def check_algorithm(certificate: Certificate, algorithm: Algorithm, judgement: Judgement, index: int) -> None:
+    """Refuse a key or signature that is not the path's one ("algorithm")."""
+    if certificate.key_kind is not algorithm.key:
+        other = certificate.key_kind is KeyKind.OTHER
+        found = "another kind or encoding" if other else certificate.key_kind.value
+        known = judgement.profile.algorithms if other and index == 0 else (algorithm,)
+        expected = f"{' or '.join(entry.key.value for entry in known)} as a named curve, uncompressed"
+        judgement.refuse(
+            "algorithm", f"key is {found}, expected {expected}", index=index, expected=expected, found=found
+        )
+    if certificate.signature_kind is not algorithm.signature:
+        wanted, given = algorithm.signature.value, certificate.signature_kind.value
+        judgement.refuse(
+            "algorithm", f"signed with {given}, expected {wanted}", index=index, expected=wanted, found=given
         )
 
 
@@ -45,102 +100,170 @@ def check_shape(certificate: Certificate, rule: CertificateRule, judgement: Judg
     ("basic-constraints", "ca-flag", "path-length")."""
     constraints = certificate.basic_constraints
     if constraints is None:
-        judgement.refuse("basic-constraints", f"{rule.name} has no basicConstraints", index=index)
+        judgement.refuse(
+            "basic-constraints", f"{rule.name} has no basicConstraints", index=index, expected="critical", found="none"
+        )
+        return
     if constraints.ca != rule.ca:
         found = "a CA certificate" if constraints.ca else "not a CA certificate"
-        judgement.refuse("ca-flag", f"{found} in the place of the {rule.name}", index=index)
-    if constraints.path_length != rule.path_length:
+        judgement.refuse(
+            "ca-flag",
+            f"{found} in the place of the {rule.name}",
+            index=index,
+            expected="CA:TRUE" if rule.ca else "CA:FALSE",
+            found="CA:TRUE" if constraints.ca else "CA:FALSE",
+        )
+    if constraints.path_length not in rule.path_lengths:
+        wanted = " or ".join(sorted(_or_none(length) for length in rule.path_lengths))
+        given = _or_none(constraints.path_length)
         judgement.refuse(
             "path-length",
-            f"{rule.name}: path length is {_or_none(constraints.path_length)}, expected {_or_none(rule.path_length)}",
+            f"{rule.name}: path length is {given}, expected {wanted}",
             index=index,
+            expected=wanted,
+            found=given,
         )
 
 
 def check_usage(certificate: Certificate, rule: CertificateRule, judgement: Judgement, index: int) -> None:
     """Refuse key usage outside the rule and constraints that are not critical ("key-usage", "basic-constraints")."""
     if certificate.basic_constraints is not None and not certificate.basic_constraints.critical:
-        judgement.refuse("basic-constraints", f"basicConstraints of the {rule.name} is not critical", index=index)
-    usage = certificate.key_usage
-    if usage is None or not usage.critical:
-        what = "has no keyUsage" if usage is None else "has a keyUsage that is not critical"
-        judgement.refuse("key-usage", f"{rule.name} {what}", index=index, clause=rule.clause)
+        judgement.refuse(
+            "basic-constraints",
+            f"basicConstraints of the {rule.name} is not critical",
+            index=index,
+            expected="critical",
+            found="not critical",
+        )
+    usage, clause = certificate.key_usage, rule.clause.text
+    if usage is None:
+        judgement.refuse(
+            "key-usage", f"{rule.name} has no keyUsage", index=index, clause=clause, expected=_bits(rule.required)
+        )
+        return
+    if not usage.critical:
+        judgement.refuse(
+            "key-usage",
+            f"{rule.name} has a keyUsage that is not critical",
+            index=index,
+            clause=clause,
+            expected="critical",
+            found="not critical",
+        )
     missing, foreign = rule.required - usage.bits, usage.bits - rule.allowed
     if missing or foreign:
         wrong = [f"without {bit.value}" for bit in sorted(missing)] + [f"with {bit.value}" for bit in sorted(foreign)]
-        judgement.refuse("key-usage", f"{rule.name} {', '.join(wrong)}", index=index, clause=rule.clause)
+        wanted = _bits(rule.required)
+        if rule.allowed != rule.required:
+            wanted += f"; allowed too: {_bits(rule.allowed - rule.required)}"
+        judgement.refuse(
+            "key-usage",
+            f"{rule.name} {', '.join(wrong)}",
+            index=index,
+            clause=clause,
+            expected=wanted,
+            found=_bits(usage.bits),
+        )
 
 
 def check_extensions(certificate: Certificate, rule: CertificateRule, judgement: Judgement, index: int) -> None:
-    """Refuse critical extensions that are not processed here, and constraints foreign to the profile ("extension")."""
-    expected = frozenset() if rule.ca else judgement.profile.extended_key_usage
-    in_profile = certificate.extended_key_usage <= expected
+    """Refuse critical extensions that are not processed, constraints foreign to every profile and, where the row lists
+    what there may be, anything else ("extension"); then what must be there ("aki-missing", "ski-missing",
+    "revocation-pointer")."""
     for extension in certificate.extensions:
-        name = _NEVER.get(extension.oid)
-        if name is not None:
-            judgement.refuse("extension", f"{rule.name} carries {name}", index=index)
-        processed = extension.oid in _UNDERSTOOD or (extension.oid == _EXTENDED_KEY_USAGE and in_profile)
-        if extension.critical and not processed:
-            judgement.refuse(
+        oid = extension.oid
+        if oid in _NEVER:
+            judgement.refuse("extension", f"{rule.name} carries {_NEVER[oid]}", index=index, found=_NEVER[oid])
+        elif extension.critical:
+            _check_critical(certificate, oid, rule, judgement, index)
+        elif rule.extensions is not None and oid not in rule.extensions:
+            judgement.depart(
                 "extension",
-                f"{rule.name} carries critical extension {extension.oid}, which is not processed",
+                Tolerance.EXTRA_EXTENSION,
+                f"{rule.name} carries extension {oid}, which its profile does not have",
                 index=index,
+                found=oid,
             )
-    if not in_profile:
-        judgement.tolerate("extended-key-usage", f"{rule.name} carries an extended key usage", index=index)
+    if not certificate.extended_key_usage <= rule.extended_key_usage:
+        _foreign_purpose(certificate, rule, judgement, index)
+    _check_present(certificate, rule, judgement, index)
 
 
-def check_subject(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> EMAID | None:
-    """The EMAID of a contract leaf, None for other leafs ("subject", "emaid-format").
-
-    One common name, printable ASCII, without space at either end; a domain component naming another role refuses.
-    """
-    names = certificate.attributes(NameOID.COMMON_NAME)
-    if len(names) != 1:
-        judgement.refuse("subject", f"{len(names)} common names, expected one", index=index)
-    name = names[0]
-    if name is None or not _printable(name) or not 1 <= len(name) <= _COMMON_NAME_MAX:
-        judgement.refuse("subject", f"common name {name!a} is not printable ASCII of 1 to 64 characters", index=index)
-    _check_domain_component(certificate, profile, judgement, index)
-    return _check_common_name(name, profile, judgement, index)
-
-
-def _check_domain_component(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> None:
-    given = [(text or "").upper() for text in certificate.attributes(NameOID.DOMAIN_COMPONENT)]
-    foreign = sorted(set(given) & (DOMAIN_COMPONENTS - {profile.domain_component}))
-    if foreign:
-        judgement.refuse("subject", f"domain component names the role {', '.join(foreign)}", index=index)
-    if profile.domain_component_required and profile.domain_component not in given:
-        judgement.refuse("subject", f"no domain component {profile.domain_component}", index=index)
+def _check_critical(
+    certificate: Certificate, oid: str, rule: CertificateRule, judgement: Judgement, index: int
+) -> None:
+    if oid not in rule.processed:
+        judgement.refuse(
+            "extension",
+            f"{rule.name} carries critical extension {oid}, which is not processed",
+            index=index,
+            expected="not critical, or not there",
+            found=f"{oid}, critical",
+        )
+        return
+    fault = pointer_fault(certificate, oid)
+    if fault is not None:
+        judgement.refuse(
+            "extension", f"{rule.name}: critical extension {oid} cannot be processed: {fault}", index=index, found=oid
+        )
 
 
-def _check_common_name(name: str, profile: Profile, judgement: Judgement, index: int) -> EMAID | None:
-    if profile.common_name is CommonName.EMAID:
-        try:
-            emaid = parse_emaid(name)
-        except IdentifierError as error:
-            judgement.refuse("emaid-format", f"common name: {error}", index=index)
-        if not emaid.check_valid:
-            judgement.tolerate(
-                "emaid-check-character",
-                f"common name {name!a} has a wrong check character",
-                index=index,
-                clause="ISO 15118-2 Annex H",
-            )
-        return emaid
-    if profile.common_name is CommonName.PCID and not (name.isalnum() and len(name) in _PCID_LENGTHS):
-        judgement.refuse("subject", f"common name {name!a} is not a PCID of 17 or 18 letters and digits", index=index)
-    if profile.common_name is CommonName.EVSEID:
-        try:
-            parse_evseid(name)
-        except IdentifierError as error:
-            # A SECC may also carry a CPID, whose form is the operator's own.
-            judgement.tolerate("evseid-format", f"common name: {error}", index=index)
-    return None
+def _foreign_purpose(certificate: Certificate, rule: CertificateRule, judgement: Judgement, index: int) -> None:
+    """An extended key usage that the row does not expect; one that is critical always refuses. Where the row does not
+    have the extension at all, that was said already."""
+    critical = any(extension.critical for extension in certificate.extensions if extension.oid == KEY_PURPOSE)
+    expected = ", ".join(sorted(rule.extended_key_usage)) or "none"
+    found = ", ".join(sorted(certificate.extended_key_usage))
+    if critical and KEY_PURPOSE in rule.processed:
+        message = f"{rule.name} carries a critical extended key usage that is not its own"
+        judgement.refuse("extension", message, index=index, expected=expected, found=found)
+    elif not critical and (rule.extensions is None or KEY_PURPOSE in rule.extensions):
+        message = f"{rule.name} carries an extended key usage that is not its own"
+        judgement.depart(
+            "extended-key-usage",
+            Tolerance.EXTENDED_KEY_USAGE,
+            message,
+            index=index,
+            expected=expected,
+            found=found,
+        )
 
 
-def _printable(text: str) -> bool:
-    return text.isascii() and text.isprintable() and text == text.strip()
+def _check_present(certificate: Certificate, rule: CertificateRule, judgement: Judgement, index: int) -> None:
+    authority = certificate.authority_key_identifier
+    if rule.place is not Place.ROOT and (authority is None or (rule.aki_required and authority.key_identifier is None)):
+        judgement.depart(
+            "aki-missing",
+            Tolerance.AKI_MISSING,
+            f"the {rule.name} has no authorityKeyIdentifier",
+            index=index,
+            expected="the issuer's key identifier",
+            found="none",
+        )
+    if rule.ski_required and certificate.subject_key_identifier is None:
+        judgement.depart(
+            "ski-missing",
+            Tolerance.SKI_MISSING,
+            f"the {rule.name} has no subjectKeyIdentifier",
+            index=index,
+            expected="a key identifier",
+            found="none",
+        )
+    if rule.pointer_required and not any(
+        extension.oid in (CRL_POINTS, AUTHORITY_ACCESS) for extension in certificate.extensions
+    ):
+        judgement.depart(
+            "revocation-pointer",
+            Tolerance.REVOCATION_POINTER_MISSING,
+            f"the {rule.name} names neither a CRL nor an OCSP responder",
+            index=index,
+            expected="authorityInfoAccess or cRLDistributionPoints",
+            found="neither",
+        )
+
+
+def _bits(bits: frozenset[KeyUsageBit]) -> str:
+    return ", ".join(bit.value for bit in KeyUsageBit if bit in bits) or "none"
 
 
 def _or_none(length: int | None) -> str:

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from pki.certificate import Certificate, parse_certificate
+from pki.certificate import Certificate, parse_certificate, verify_signature
 from pki.errors import MalformedCertificate, TrustError
-from pki.profiles import AnchorRole as AnchorRole
+from pki.profile import AnchorRole as AnchorRole
 
 
 class TrustStore:
-    """An immutable set of anchors for each role. Whether an anchor fits a profile is judged when a path reaches it."""
+    """A set of anchors for each role, never changed. Whether an anchor fits a profile is judged when a path reaches it.
 
-    __slots__ = ("_anchors", "_by_name")
+    It remembers which anchors it has found to be signed by their own key: that depends on their bytes only.
+    """
+
+    __slots__ = ("_anchors", "_by_name", "_self_signed")
 
     def __init__(self, anchors: Mapping[AnchorRole, Iterable[Certificate]]) -> None:
         held = {role: tuple(dict.fromkeys(anchors.get(role, ()))) for role in AnchorRole}
@@ -28,6 +31,7 @@ class TrustStore:
                 key = (role, certificate.subject_der)
                 by_name[key] = (*by_name.get(key, ()), certificate)
         self._by_name: Mapping[tuple[AnchorRole, bytes], tuple[Certificate, ...]] = MappingProxyType(by_name)
+        self._self_signed: dict[str, bool] = {}
 
     @classmethod
     def from_der(cls, anchors: Mapping[AnchorRole, Iterable[bytes]]) -> TrustStore:
@@ -53,6 +57,24 @@ class TrustStore:
     def roles_holding(self, certificate: Certificate) -> tuple[AnchorRole, ...]:
         """The roles that hold exactly this certificate."""
         return tuple(role for role in AnchorRole if certificate in self.named(role, certificate.subject_der))
+
+    def twins(self, certificate: Certificate) -> tuple[tuple[AnchorRole, Certificate], ...]:
+        """The anchors of the same name and the same key, with their roles: renewals of one root are the same anchor."""
+        return tuple(
+            (role, held)
+            for role in AnchorRole
+            for held in self.named(role, certificate.subject_der)
+            if held.spki_der == certificate.spki_der
+        )
+
+    def self_signed(self, anchor: Certificate) -> bool:
+        """Whether a held certificate is signed by its own key. A link certificate is not, even where both of its names
+        are the same, and so is no anchor. Costs one signature verification for each anchor, once."""
+        known = self._self_signed.get(anchor.sha256)
+        if known is None:
+            known = verify_signature(anchor, anchor.signature_kind, anchor.tbs, anchor.signature)
+            self._self_signed[anchor.sha256] = known
+        return known
 
 
 def _parse(role: AnchorRole, at: int, der: bytes) -> Certificate:

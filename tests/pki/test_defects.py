@@ -307,7 +307,7 @@ def test_d41_pem_of_five_blocks_and_text_between_blocks(branch: Branch) -> None:
     blocks = [encode_pem(der) for der in branch.mint()]
     assert parse_chain_pem("".join(blocks)) == tuple(branch_der(blocks))
     for text, code in (
-        ("".join([*blocks, blocks[0], blocks[1]]), "size-limit"),
+        ("".join([*blocks, *blocks]), "size-limit"),
         (blocks[0] + "text\n" + blocks[1], "malformed-pem"),
         (blocks[0].replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "malformed-pem"),
         (blocks[0] + "\n" * 10_000, "size-limit"),

@@ -1,0 +1,96 @@
+"""From certificates in any order to the paths they may form: by names and key identifiers only, no signature yet.
+
+Certificate 0 is the leaf by definition. What arrived beside it is at most four certificates, so all simple paths are
+at most 65 and are listed outright, the shortest first; a path ends where an anchor of an allowed role may have signed.
+When none does, the longest path by names is what the verifier explains its refusal with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pki.certificate import Certificate
+from pki.profile import AnchorRole, CertificateRule, Profile
+from pki.verify.trust import TrustStore
+
+PATHS_TRIED = 4
+"""Paths that the verifier judges at most; each costs at most its own signatures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A certificate of the path, the rule of its place, and its index in the chain as it was presented."""
+
+    index: int
+    certificate: Certificate
+    rule: CertificateRule
+
+
+class Anchor(NamedTuple):
+    """A candidate for the end of the path and the role it is held for."""
+
+    role: AnchorRole
+    certificate: Certificate
+
+
+def possible_paths(presented: Mapping[int, Certificate], trust: TrustStore, profile: Profile) -> list[tuple[int, ...]]:
+    """The paths to try, as indices from the leaf up: at least one, at most `PATHS_TRIED`.
+
+    `presented` maps the index of each certificate that arrived, the leaf's being 0, to it; roots are not among them.
+    """
+    ending = [
+        path for path in _climb(presented, by_key=True) if anchors_above(presented[path[-1]], len(path), trust, profile)
+    ]
+    if ending:
+        return ending[:PATHS_TRIED]
+    longest = _climb(presented, by_key=False)[-1]
+    return [longest if len(longest) > 1 else tuple(presented)]
+
+
+def anchors_above(last: Certificate, length: int, trust: TrustStore, profile: Profile) -> list[Anchor]:
+    """The anchors that may have signed the last of `length` certificates by role, name and key identifier."""
+    return [
+        anchor for anchor in anchors_named(last, length, trust, profile) if identifiers_fit(last, anchor.certificate)
+    ]
+
+
+def anchors_named(last: Certificate, length: int, trust: TrustStore, profile: Profile) -> list[Anchor]:
+    """The anchors of that issuer name in the roles that may stand above a path of `length` certificates."""
+    return [
+        Anchor(role, held)
+        for role in profile.anchor_roles
+        if length > 1 or role in profile.direct_roles
+        for held in trust.named(role, last.issuer_der)
+    ]
+
+
+def identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether the authority key identifier, in each form it has, is the issuer's; True when either side has none."""
+    named = certificate.authority_key_identifier
+    if named is None:
+        return True
+    same_key = None in (named.key_identifier, issuer.subject_key_identifier) or (
+        named.key_identifier == issuer.subject_key_identifier
+    )
+    return same_key and named.serial in (None, issuer.serial)
+
+
+def _climb(presented: Mapping[int, Certificate], *, by_key: bool) -> list[tuple[int, ...]]:
+    """Every simple path from the leaf up, the shortest first, then in the order of arrival."""
+    found: list[tuple[int, ...]] = []
+    longer: list[tuple[int, ...]] = [(0,)]
+    while longer:
+        found += longer
+        longer = [
+            (*path, index)
+            for path in longer
+            for index, above in presented.items()
+            if index not in path and _stands_above(presented[path[-1]], above, by_key)
+        ]
+    return found
+
+
+def _stands_above(below: Certificate, above: Certificate, by_key: bool) -> bool:
+    return below.issuer_der == above.subject_der and (not by_key or identifiers_fit(below, above))

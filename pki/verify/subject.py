@@ -1,0 +1,148 @@
+"""The rules of a subject: attributes, organization, domain component, and the grammar of the common name."""
+
+from __future__ import annotations
+
+from cryptography.x509.oid import NameOID
+
+from pki.certificate import Certificate
+from pki.errors import IdentifierError
+from pki.identifiers import EMAID, parse_emaid, parse_evseid
+from pki.profile import CertificateRule, CommonName, Generation, Profile, Tolerance
+from pki.profiles import DOMAIN_COMPONENTS
+from pki.verify.judgement import Judgement
+
+_COMMON_NAME_MAX = 64
+
+
+def check_attributes(certificate: Certificate, rule: CertificateRule, judgement: Judgement, index: int) -> None:
+    """Refuse attributes that the subjects of the profile do not have ("subject")."""
+    allowed = judgement.profile.subject_attributes
+    if allowed is None:
+        return
+    foreign = sorted({attribute.oid for attribute in certificate.subject if attribute.oid not in allowed})
+    if foreign:
+        judgement.depart(
+            "subject",
+            Tolerance.SUBJECT_ATTRIBUTE,
+            f"the subject of the {rule.name} has an attribute {foreign[0]}, which its profile does not have",
+            index=index,
+            expected="CN, O, OU, C and DC only",
+            found=", ".join(foreign),
+        )
+
+
+def check_subject(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> EMAID | None:
+    """The EMAID of a contract leaf, None for other leafs ("subject", "emaid-format").
+
+    One common name, printable ASCII, without space at either end; a domain component naming another role refuses.
+    """
+    names = certificate.attributes(NameOID.COMMON_NAME)
+    _check_organization(certificate, profile, judgement, index)
+    _check_domain_component(certificate, profile, judgement, index)
+    if len(names) != 1:
+        judgement.refuse(
+            "subject",
+            f"{len(names)} common names, expected one",
+            index=index,
+            expected="one common name",
+            found=str(len(names)),
+        )
+        return None
+    name = names[0]
+    if name is None or not _printable(name) or not 1 <= len(name) <= _COMMON_NAME_MAX:
+        judgement.refuse(
+            "subject",
+            f"common name {name!a} is not printable ASCII of 1 to 64 characters",
+            index=index,
+            expected="printable ASCII, 1 to 64 characters, no space at either end",
+            found=ascii(name),
+        )
+        return None
+    return _check_common_name(name, profile, judgement, index)
+
+
+def _check_organization(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> None:
+    if profile.organization_required and not any(certificate.attributes(NameOID.ORGANIZATION_NAME)):
+        judgement.depart(
+            "subject",
+            Tolerance.ORGANIZATION_MISSING,
+            "the subject has no organization",
+            index=index,
+            expected="an organization (O)",
+            found="none",
+        )
+
+
+def _check_domain_component(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> None:
+    given = [(text or "").upper() for text in certificate.attributes(NameOID.DOMAIN_COMPONENT)]
+    expected = " or ".join(sorted(profile.domain_components)) or "none"
+    foreign = sorted(set(given) & (DOMAIN_COMPONENTS - profile.domain_components))
+    if foreign:
+        roles = ", ".join(foreign)
+        judgement.refuse(
+            "subject", f"domain component names the role {roles}", index=index, expected=expected, found=roles
+        )
+    elif profile.domain_component_required and profile.domain_components.isdisjoint(given):
+        judgement.depart(
+            "subject",
+            Tolerance.DC_MISSING,
+            f"no domain component {expected}",
+            index=index,
+            expected=expected,
+            found=", ".join(given) or "none",
+        )
+
+
+def _check_common_name(name: str, profile: Profile, judgement: Judgement, index: int) -> EMAID | None:
+    if profile.common_name is CommonName.EMAID:
+        return _check_emaid(name, judgement, index)
+    if profile.common_name is CommonName.PCID and not _is_pcid(name, profile):
+        judgement.refuse(
+            "subject",
+            f"common name {name!a} is not a PCID: letters and digits, 17 or 18 of them in generation -2",
+            index=index,
+            expected="a PCID",
+            found=ascii(name),
+        )
+    if profile.common_name is CommonName.EVSEID:
+        try:
+            parse_evseid(name)
+        except IdentifierError as error:
+            # A SECC may also carry a CPID, whose form is the operator's own.
+            judgement.depart(
+                "evseid-format",
+                Tolerance.EVSEID_FORMAT,
+                f"common name: {error}",
+                index=index,
+                expected="an EVSEID",
+                found=ascii(name),
+            )
+    return None
+
+
+def _check_emaid(name: str, judgement: Judgement, index: int) -> EMAID | None:
+    try:
+        emaid = parse_emaid(name)
+    except IdentifierError as error:
+        judgement.refuse("emaid-format", f"common name: {error}", index=index, expected="an EMAID", found=ascii(name))
+        return None
+    if not emaid.check_valid:
+        judgement.depart(
+            "emaid-check-character",
+            Tolerance.CHECK_CHARACTER,
+            f"common name {name!a} has a wrong check character",
+            index=index,
+            clause="ISO 15118-2 Annex H",
+            expected="the check character of its other 14 characters",
+            found=ascii(name),
+        )
+    return emaid
+
+
+def _is_pcid(name: str, profile: Profile) -> bool:
+    lengths = range(18, 65) if profile.generation is Generation.ISO_20 else (17, 18)
+    return name.isalnum() and len(name) in lengths
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and text.isprintable() and text == text.strip()
