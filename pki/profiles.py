@@ -79,7 +79,7 @@ class _Columns:
     annex: Clause
 
 
-_FIELD = frozenset({Tolerance.CHAIN_ORDER, Tolerance.CHECK_CHARACTER, Tolerance.EVSEID_FORMAT})
+_FIELD = frozenset({Tolerance.CHAIN_ORDER, Tolerance.CHECK_CHARACTER, Tolerance.IDENTIFIER_FORMAT})
 """Certificates in the field depart so, and nothing is lost by it."""
 _ISO_2 = _Columns(
     generation=Generation.ISO_2,

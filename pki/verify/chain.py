@@ -33,7 +33,7 @@ from itertools import pairwise
 
 from pki.certificate import Certificate, parse_certificate, verify_signature
 from pki.errors import ChainRejected, Finding, IdentifierError, MalformedCertificate, NoEvidence
-from pki.identifiers import EMAID, parse_emaid
+from pki.identifiers import EMAID
 from pki.profile import AnchorRole, Place, Profile, Tolerance
 from pki.verify.anchors import below_roots, find_anchors, note_unused
 from pki.verify.judgement import Judgement
@@ -48,7 +48,7 @@ from pki.verify.rules import (
     check_usage,
     pinned_algorithm,
 )
-from pki.verify.subject import check_attributes, check_subject
+from pki.verify.subject import check_attributes, check_subject, parse_account
 from pki.verify.trust import TrustStore
 
 _BUILT_BY_VERIFY = object()
@@ -303,7 +303,7 @@ def _check_claim(claimed: str | EMAID, found: EMAID | None, judgement: Judgement
     if found is None:
         judgement.reject("emaid-mismatch", "an EMAID was claimed, but this leaf has none", index=0)
     try:
-        wanted = parse_emaid(claimed) if isinstance(claimed, str) else claimed
+        wanted = parse_account(claimed, judgement.profile) if isinstance(claimed, str) else claimed
     except IdentifierError as error:
         judgement.reject("emaid-mismatch", f"the claimed EMAID cannot be read: {error}", index=0)
     if wanted.normal != found.normal:

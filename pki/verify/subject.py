@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from cryptography.x509.oid import NameOID
 
 from pki.certificate import Certificate
 from pki.errors import IdentifierError
-from pki.identifiers import EMAID, parse_emaid, parse_evseid
+from pki.identifiers import (
+    EMAID,
+    emaid_check_character,
+    parse_emaid,
+    parse_emaid_20,
+    parse_evccid,
+    parse_evseid,
+    parse_pcid,
+    parse_pcid_20,
+    parse_seccid,
+)
 from pki.profile import CertificateRule, CommonName, Generation, Profile, Tolerance
 from pki.profiles import DOMAIN_COMPONENTS
 from pki.verify.judgement import Judgement
 
 _COMMON_NAME_MAX = 64
+_STATION_AND_CAR: Mapping[CommonName, Callable[[str], object]] = {
+    CommonName.EVSEID: parse_evseid,
+    CommonName.SECCID: parse_seccid,
+    CommonName.EVCCID: parse_evccid,
+}
 
 
 def check_attributes(certificate: Certificate, rule: CertificateRule, judgement: Judgement, index: int) -> None:
@@ -93,28 +110,35 @@ def _check_domain_component(certificate: Certificate, profile: Profile, judgemen
         )
 
 
+def parse_account(text: str, profile: Profile) -> EMAID:
+    """The EMAID that `text` spells in the profile's generation.
+
+    Raises:
+        IdentifierError: "emaid-format".
+    """
+    return parse_emaid_20(text) if profile.generation is Generation.ISO_20 else parse_emaid(text)
+
+
 def _check_common_name(name: str, profile: Profile, judgement: Judgement, index: int) -> EMAID | None:
-    if profile.common_name is CommonName.EMAID:
+    form = profile.common_name
+    if form is CommonName.EMAID:
         return _check_emaid(name, judgement, index)
-    if profile.common_name is CommonName.PCID and not _is_pcid(name, profile):
-        judgement.refuse(
-            "subject",
-            f"common name {name!a} is not a PCID: letters and digits, 17 or 18 of them in generation -2",
-            index=index,
-            expected="a PCID",
-            found=ascii(name),
-        )
-    if profile.common_name is CommonName.EVSEID:
+    if form is CommonName.PCID:
         try:
-            parse_evseid(name)
+            (parse_pcid_20 if profile.generation is Generation.ISO_20 else parse_pcid)(name)
         except IdentifierError as error:
-            # A SECC may also carry a CPID, whose form is the operator's own.
+            judgement.refuse("subject", f"common name: {error}", index=index, expected="a PCID", found=ascii(name))
+    elif form in _STATION_AND_CAR:
+        try:
+            _STATION_AND_CAR[form](name)
+        except IdentifierError as error:
+            # A SECC may also carry a CPID, whose form is the operator's own; the EVCCID's is known from one source.
             judgement.depart(
-                "evseid-format",
-                Tolerance.EVSEID_FORMAT,
+                error.code,
+                Tolerance.IDENTIFIER_FORMAT,
                 f"common name: {error}",
                 index=index,
-                expected="an EVSEID",
+                expected=f"an {form.value.upper()}",
                 found=ascii(name),
             )
     return None
@@ -122,7 +146,7 @@ def _check_common_name(name: str, profile: Profile, judgement: Judgement, index:
 
 def _check_emaid(name: str, judgement: Judgement, index: int) -> EMAID | None:
     try:
-        emaid = parse_emaid(name)
+        emaid = parse_account(name, judgement.profile)
     except IdentifierError as error:
         judgement.refuse("emaid-format", f"common name: {error}", index=index, expected="an EMAID", found=ascii(name))
         return None
@@ -133,15 +157,10 @@ def _check_emaid(name: str, judgement: Judgement, index: int) -> EMAID | None:
             f"common name {name!a} has a wrong check character",
             index=index,
             clause="ISO 15118-2 Annex H",
-            expected="the check character of its other 14 characters",
-            found=ascii(name),
+            expected=emaid_check_character(emaid.normal),
+            found=emaid.check,
         )
     return emaid
-
-
-def _is_pcid(name: str, profile: Profile) -> bool:
-    lengths = range(18, 65) if profile.generation is Generation.ISO_20 else (17, 18)
-    return name.isalnum() and len(name) in lengths
 
 
 def _printable(text: str) -> bool:
