@@ -23,11 +23,10 @@ def iso_check_character(characters: str) -> str:
 
     Source: ISO 15118-2 Annex H.
     """
-    binary, ternary = (0, 0), (0, 0)
-    for position, character in enumerate(characters, start=1):
-        two, three = _weighed(ALPHABET.index(character), position)
-        binary, ternary = _plus(binary, two, 2), _plus(ternary, three, 3)
-    return _CLOSING[_minus(binary, 2), _minus(ternary, 3)]
+    total = sum([weights[character] for weights, character in zip(_WEIGHTS, characters, strict=True)])
+    binary = -(total & 0xFF) % 2, -(total >> 8 & 0xFF) % 2
+    ternary = -(total >> 16 & 0xFF) % 3, -(total >> 24) % 3
+    return _CLOSING[binary, ternary]
 
 
 def din_check_character(characters: str) -> str:
@@ -64,12 +63,13 @@ def _weighed(value: int, position: int) -> tuple[Pair, Pair]:
     return two, three
 
 
-def _plus(left: Pair, right: Pair, modulus: int) -> Pair:
-    return ((left[0] + right[0]) % modulus, (left[1] + right[1]) % modulus)
+def _packed(value: int, position: int) -> int:
+    """The four weights in an octet each: 14 of them are added without a carry, and reduced once."""
+    two, three = _weighed(value, position)
+    return two[0] | two[1] << 8 | three[0] << 16 | three[1] << 24
 
 
-def _minus(pair: Pair, modulus: int) -> Pair:
-    return (-pair[0] % modulus, -pair[1] % modulus)
-
-
+_WEIGHTS = tuple(
+    {character: _packed(value, position) for value, character in enumerate(ALPHABET)} for position in range(1, 15)
+)
 _CLOSING = {_weighed(value, 15): character for value, character in enumerate(ALPHABET)}
