@@ -29,7 +29,8 @@ class Finding:
     """One departure from the profile. `index` counts the presented chain from 0 (leaf); None: no single certificate.
 
     `expected` and `found` say it in two short texts where it can be said so. `switch` is the name of the policy switch
-    under which it was tolerated; None when no switch had to decide.
+    under which it was tolerated; None when no switch had to decide. `step` is the verifier's step that met it, 1 to 12;
+    None when a certificate was judged by itself.
     """
 
     code: str
@@ -40,6 +41,7 @@ class Finding:
     expected: str | None = None
     found: str | None = None
     switch: str | None = None
+    step: int | None = None
 
 
 class PKIError(Exception):

@@ -1,7 +1,8 @@
 """The verifier: a linear path under a closed profile. Certificate 0 is the leaf, then Sub2, then Sub1, then, in
 ISO 15118-20 only, a link certificate between two roots. The sub-CAs may arrive in any order.
 
-Steps, in this order; the code repeats the numbers. 1 to 7 are cheap and come before any signature.
+Steps, in this order; the code repeats the numbers, and each finding carries the one that met it. 1 to 7 are cheap and
+come before any signature.
 
  1. caps: how many certificates (-2: 4, -20: 5), bytes of each                   size
  2. parse                                                                         (MalformedCertificate)
@@ -110,17 +111,22 @@ def verify(
         raise ValueError("verify needs an aware instant")
     judgement = Judgement(profile, policy)
     certificates = _read(chain, judgement)  # 1, 2
-    algorithm = pinned_algorithm(certificates[0], judgement)  # 3
+    judgement.step = 3
+    algorithm = pinned_algorithm(certificates[0], judgement)
     for index, certificate in enumerate(certificates):
         check_algorithm(certificate, algorithm, judgement, index)
-    presented = below_roots(certificates, trust, judgement)  # 4
+    judgement.step = 4
+    presented = below_roots(certificates, trust, judgement)
     links, anchor, judgement = _first_sound(presented, trust, at, judgement)  # 4 to 9
-    found = check_subject(links[0].certificate, profile, judgement, 0)  # 10
+    judgement.step = 10
+    found = check_subject(links[0].certificate, profile, judgement, 0)
     judgement.emaid = found.normal if found else None
     if emaid is not None:
-        _check_claim(emaid, found, judgement)  # 11
+        judgement.step = 11
+        _check_claim(emaid, found, judgement)
     path = (*(link.certificate for link in links), anchor.certificate)
-    evidence = _check_revocation(links, path, at, revocation, judgement, require_revocation)  # 12
+    judgement.step = 12
+    evidence = _check_revocation(links, path, at, revocation, judgement, require_revocation)
     return VerifiedChain(
         leaf=path[0],
         path=path,
@@ -153,6 +159,7 @@ def _first_sound(
 
 def _read(chain: Sequence[bytes], judgement: Judgement) -> list[Certificate]:
     """Steps 1 and 2."""
+    judgement.step = 1
     if not chain:
         raise MalformedCertificate("empty-chain", "no certificate was presented")
     limit = judgement.profile.max_presented
@@ -172,18 +179,23 @@ def _judge_path(
     path: tuple[int, ...], presented: dict[int, Certificate], trust: TrustStore, at: datetime, judgement: Judgement
 ) -> tuple[list[Link], Anchor]:
     """Steps 4 to 9 for one path: its links, leaf first, and the anchor that signed the last."""
-    links = _placed(path, presented, judgement)  # 4
+    links = _placed(path, presented, judgement)
     for link in links:
         check_shape(link.certificate, link.rule, judgement, link.index)
-    for link in links:  # 5
+    judgement.step = 5
+    for link in links:
         check_usage(link.certificate, link.rule, judgement, link.index)
         check_extensions(link.certificate, link.rule, judgement, link.index)
         check_attributes(link.certificate, link.rule, judgement, link.index)
-    for below, above in pairwise(links):  # 6
+    judgement.step = 6
+    for below, above in pairwise(links):
         _check_names(below, above.certificate, judgement)
-    anchors = find_anchors(links, trust, at, judgement)  # 7
-    anchor = _check_signatures(links, anchors, judgement)  # 8
-    _check_validity(links, at, judgement)  # 9
+    judgement.step = 7
+    anchors = find_anchors(links, trust, at, judgement)
+    judgement.step = 8
+    anchor = _check_signatures(links, anchors, judgement)
+    judgement.step = 9
+    _check_validity(links, at, judgement)
     _check_lifetimes(links, anchor, trust, judgement)
     return links, anchor
 

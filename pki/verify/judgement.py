@@ -14,13 +14,17 @@ from pki.verify.policy import STRICT, VerifyPolicy
 
 
 class Judgement:
-    """The findings of one run of `verify`, in the order they were met. Not shared between runs."""
+    """The findings of one run of `verify`, in the order they were met. Not shared between runs.
 
-    __slots__ = ("_found", "collecting", "emaid", "policy", "profile")
+    `step` is the number of the verifier's step that is being taken (None outside of it); each finding carries it.
+    """
+
+    __slots__ = ("_found", "collecting", "emaid", "policy", "profile", "step")
 
     def __init__(self, profile: Profile, policy: VerifyPolicy = STRICT, *, collecting: bool = False) -> None:
         self.profile, self.policy, self.collecting = profile, policy, collecting
         self.emaid: str | None = None
+        self.step: int | None = None
         self._found: list[Finding] = []
 
     @property
@@ -31,6 +35,7 @@ class Judgement:
     def attempt(self) -> Judgement:
         """A judgement that begins with what is noted here, for one of several paths."""
         found = Judgement(self.profile, self.policy, collecting=self.collecting)
+        found.step = self.step
         found._found = list(self._found)
         return found
 
@@ -60,6 +65,7 @@ class Judgement:
                 expected,
                 found,
                 switch.value if switch else None,
+                self.step,
             )
         )
 
@@ -93,9 +99,7 @@ class Judgement:
         """A rule of one certificate is broken: raise ChainRejected; a collecting judgement notes it and returns."""
         if not self.collecting:
             self.reject(code, message, index=index, clause=clause, expected=expected, found=found)
-        self._found.append(
-            Finding(code, Severity.REFUSED, clause or self.profile.clause(code), index, message, expected, found)
-        )
+        self._found.append(self._refusal(code, message, index=index, clause=clause, expected=expected, found=found))
 
     def reject(
         self,
@@ -108,7 +112,13 @@ class Judgement:
         found: str | None = None,
     ) -> NoReturn:
         """End the judging: raise ChainRejected with this finding as the cause and all findings so far."""
-        cause = Finding(code, Severity.REFUSED, clause or self.profile.clause(code), index, message, expected, found)
+        cause = self._refusal(code, message, index=index, clause=clause, expected=expected, found=found)
         raise ChainRejected(
             code, message, findings=(*self._found, cause), emaid=self.emaid, clause=cause.clause, index=index
         )
+
+    def _refusal(
+        self, code: str, message: str, *, index: int | None, clause: str | None, expected: str | None, found: str | None
+    ) -> Finding:
+        clause = clause or self.profile.clause(code)
+        return Finding(code, Severity.REFUSED, clause, index, message, expected, found, step=self.step)
