@@ -12,7 +12,7 @@ Rules of this file
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, TypeVar
@@ -274,7 +274,7 @@ class Record(Value, frozen=True, kw_only=True):
 
     seq: int
     kind: RecordKind
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     boot_id: Annotated[str, msgspec.Meta(pattern=r"\A[^\n]*\Z")]
     mono_ns: int
     clock: ClockState
@@ -290,28 +290,17 @@ def chain_hash(gateway_id: str, epoch: str, prev_hash: str, record: Record) -> s
     """The hash that binds `record` to everything before it: hex SHA-256; `record.hash` itself is not read.
 
     Covers `prev_hash` (32 bytes), then gateway_id, epoch, seq, kind, at, boot_id, mono_ns, clock (each followed by a
-    line feed, `at` as RFC 3339 UTC with microseconds), then the body's UTF-8 bytes. About 4 us for a 1 KB body.
+    line feed, `at` as RFC 3339 in UTC with microseconds and +00:00), then the body's UTF-8 bytes. About 4 us for 1 KB.
     """
+    at = record.at.astimezone(UTC).isoformat(timespec="microseconds")
     header = (
-        f"{gateway_id}\n{epoch}\n{record.seq}\n{record.kind.value}\n{record.at.isoformat(timespec='microseconds')}\n"
+        f"{gateway_id}\n{epoch}\n{record.seq}\n{record.kind.value}\n{at}\n"
         f"{record.boot_id}\n{record.mono_ns}\n{record.clock.value}\n"
     )
     return hashlib.sha256(bytes.fromhex(prev_hash) + header.encode() + record.body.encode()).hexdigest()
 
 
 # --- sessions and charge detail records, as the hub derives them (OCPI 2.3.0 names) ---------------------------------
-
-
-class MeterRecord(Value, frozen=True, kw_only=True):
-    """One signed meter value: `signed_data` holds the exact signed text (for OCMF the whole `OCMF|...|...`)."""
-
-    context: str
-    encoding_method: str
-    signed_data: str
-    sha256: str
-    signature: str
-    public_key: str | None = None
-    detail: str | None = None
 
 
 class CdrToken(Value, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ Knows nothing of what messages mean; that is `station`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
@@ -14,12 +13,14 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from gateway.chargers.credentials import PasswordHash, check_basic
 from gateway.chargers.station import Site, Station
 from gateway.errors import StoreUnavailable
-from gateway.log import say
+from gateway.log import log_server_errors, say
 from wire.ids import is_charger_id
 from wire.ocpp import v16, v201
 
 MAX_FRAME_BYTES = 256 * 1024
 PING_INTERVAL_S = 30.0
+SILENCE_TIMEOUT_S = 3 * PING_INTERVAL_S
+"""A station that drips an unfinished frame answers no ping, and defeats the heartbeat alone."""
 SEND_TIMEOUT_S = 10.0
 _VERSIONS = {v201.SUBPROTOCOL: v201.VERSION, v16.SUBPROTOCOL: v16.VERSION}
 
@@ -44,8 +45,7 @@ class ChargerServer:
     async def start(self) -> str:
         """Listen; the address that is served. Raises OSError when it is taken."""
         await self._runner.setup()
-        # A malformed request is its sender's fault; aiohttp would log each one with a traceback.
-        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+        log_server_errors()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=512)
         await site.start()
         host, port = self._runner.addresses[0][:2]
@@ -66,7 +66,11 @@ class ChargerServer:
             say("charger-refused", level="warning", charger=charger_id, peer=request.remote, reason="credentials")
             raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="ocpp"'})
         socket = web.WebSocketResponse(
-            protocols=tuple(_VERSIONS), max_msg_size=MAX_FRAME_BYTES, heartbeat=PING_INTERVAL_S, timeout=5.0
+            protocols=tuple(_VERSIONS),
+            max_msg_size=MAX_FRAME_BYTES,
+            heartbeat=PING_INTERVAL_S,
+            receive_timeout=SILENCE_TIMEOUT_S,
+            timeout=5.0,
         )
         await socket.prepare(request)
         ocpp = _VERSIONS.get(socket.ws_protocol or "")
@@ -79,7 +83,11 @@ class ChargerServer:
         await self._replace(charger_id, socket)
         say("charger-connected", charger=charger_id, ocpp=ocpp)
         try:
-            await self._converse(socket, Station(self._site, charger_id, ocpp), request.transport)
+            await self._converse(socket, Station(self._site, charger_id, ocpp))
+        except (TimeoutError, ConnectionError):
+            say("charger-stuck", level="warning", charger=charger_id)
+            if request.transport is not None:
+                request.transport.abort()  # A close would wait behind what the station neither reads nor sends.
         finally:
             # A late end of an old connection must not unregister the one that replaced it.
             if self._live.get(charger_id.casefold()) is socket:
@@ -94,10 +102,12 @@ class ChargerServer:
             say("charger-replaced", level="warning", charger=charger_id)
             await old.close(code=WSCloseCode.POLICY_VIOLATION, message=b"replaced by a newer connection")
 
-    async def _converse(
-        self, socket: web.WebSocketResponse, station: Station, transport: asyncio.Transport | None
-    ) -> None:
-        """Answer frames in their order until the socket ends, the store fails or the station does not read."""
+    async def _converse(self, socket: web.WebSocketResponse, station: Station) -> None:
+        """Answer frames in their order until the socket ends or the store fails.
+
+        Raises:
+            TimeoutError, ConnectionError: the station does not read, or sends nothing whole.
+        """
         async for message in socket:
             if message.type is not WSMsgType.TEXT:
                 await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"OCPP-J is text")
@@ -110,11 +120,5 @@ class ChargerServer:
                 return
             if reply is None:
                 continue
-            try:
-                async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await socket.send_str(reply)
-            except (TimeoutError, ConnectionError):
-                say("charger-not-reading", level="warning", charger=station.charger_id)
-                if transport is not None:
-                    transport.abort()  # A close would wait for ever behind what the station does not read.
-                return
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await socket.send_str(reply)

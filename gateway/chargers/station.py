@@ -34,6 +34,7 @@ from wire.ocpp.frames import (
     OCPPErrorCode,
     encode_error,
     encode_result,
+    is_answer,
     parse_frame,
     salvage_call,
     spelled,
@@ -107,6 +108,8 @@ class Station:
         if head is not None and is_transaction_action(self.ocpp, head[1]):
             call = Call(message_id=head[0], action=head[1], payload=text.encode())
             return await self._transaction(call, text, str(error))
+        if is_answer(text):
+            return None  # An answer that cannot be read has nothing to answer: this side has no open CALL.
         if error.unknown_type and self.ocpp == v16.VERSION:
             return None  # OCPP-J 1.6 4.1.3: ignore message types that are not known.
         return encode_error(error.message_id, spelled(error.ocpp_code, self.ocpp), str(error))

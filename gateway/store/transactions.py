@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from gateway.clock import Moment
 from gateway.store.ledger import Identity, append
+from pki.errors import IdentifierError
+from pki.identifiers import parse_emaid
 from wire.ids import session_id
 from wire.ocpp.transaction import TransactionMessage, content_key
-from wire.records import Decision, RecordKind, TransactionEntry, TransactionEvent, decode, encode
+from wire.records import Decision, RecordKind, TokenType, TransactionEntry, TransactionEvent, decode, encode
 
 _UNKNOWN_IN_16 = "-1"
 
@@ -92,19 +94,45 @@ def store_message(
 
 
 def remember_decision(connection: sqlite3.Connection, decision: Decision) -> None:
-    """Keep the latest decision for a token at a charger, so that its transaction can rest on it after a restart too."""
-    connection.execute(
-        "INSERT INTO decisions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
-        (decision.charger_id, token_key(decision.token.uid), encode(decision).decode()),
-    )
+    """Keep the latest decision for a token at a charger, so that its transaction can rest on it after a restart too.
+
+    An eMAID is kept under its normal form as well: a station may show it with the check character and start without.
+    """
+    body = encode(decision).decode()
+    for key in _keys_of(decision):
+        connection.execute(
+            "INSERT INTO decisions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
+            (decision.charger_id, key, body),
+        )
 
 
 def latest_decision(connection: sqlite3.Connection, charger_id: str, uid: str) -> Decision | None:
     """The latest decision for the token at the charger, whatever its age and verdict."""
-    row = connection.execute(
-        "SELECT body FROM decisions WHERE charger_id = ? AND token = ?", (charger_id, token_key(uid))
-    ).fetchone()
-    return None if row is None else decode(Decision, row[0], "stored decision")
+    found = _decision(connection, charger_id, token_key(uid))
+    if found is not None:
+        return found
+    normal = _normal_emaid(uid)
+    found = None if normal is None else _decision(connection, charger_id, normal)
+    return found if found is not None and found.token.type is TokenType.EMAID else None
+
+
+def _decision(connection: sqlite3.Connection, charger_id: str, key: str) -> Decision | None:
+    row = connection.execute("SELECT body FROM decisions WHERE charger_id = ? AND token = ?", (charger_id, key))
+    found = row.fetchone()
+    return None if found is None else decode(Decision, found[0], "stored decision")
+
+
+def _keys_of(decision: Decision) -> set[str]:
+    keys = {token_key(decision.token.uid)}
+    normal = _normal_emaid(decision.token.uid) if decision.token.type is TokenType.EMAID else None
+    return keys if normal is None else keys | {normal}
+
+
+def _normal_emaid(uid: str) -> str | None:
+    try:
+        return parse_emaid(uid).normal.casefold()
+    except IdentifierError:
+        return None
 
 
 def token_key(uid: str) -> str:

@@ -278,7 +278,7 @@ def test_what_cannot_be_answered_gets_the_right_error(bench: Bench, ocpp: str, f
 
 def test_unknown_message_type_is_ignored_on_16_and_answers_to_nothing_are_ignored(bench: Bench) -> None:
     station = bench.station("1.6")
-    for frame in ('[9,"a","x",{}]', '[3,"a",{}]', '[4,"a","GenericError","",{}]'):
+    for frame in ('[9,"a","x",{}]', '[3,"a",{}]', '[4,"a","GenericError","",{}]', '[3,"a"]', "[4,5]"):
         assert asyncio.run(station.receive(frame)) is None
 
 
@@ -307,3 +307,13 @@ def test_hub_is_asked_only_when_it_counts_and_silence_falls_back(bench: Bench) -
         (Verdict.ACCEPTED, True),
         (Verdict.UNKNOWN, False),
     ]
+
+
+def test_emaid_shown_with_its_check_character_vouches_for_the_start_without_it(bench: Bench, lab: Path) -> None:
+    station = bench.station("1.6")
+    send(station, "BootNotification", BOOT16)
+    pem = (lab / "contracts" / "alice.pem").read_text()
+    inner = json.dumps({"idToken": {"idToken": "DE-ABC-000000001-G"}, "certificate": pem})
+    send(station, "DataTransfer", {"vendorId": VENDOR_ID, "messageId": "Authorize", "data": inner})
+    answer: Any = send(station, "StartTransaction", start16(bench, "deabc000000001"))[2]
+    assert answer["idTagInfo"]["status"] == "Accepted"

@@ -148,6 +148,14 @@ def parse_frame(text: str) -> Frame:
     raise FrameError(OCPPErrorCode.MESSAGE_TYPE_NOT_SUPPORTED, message, message_id, unknown_type=True)
 
 
+_ANSWER_HEAD = re.compile(r"\s*\[\s*[345]\s*,")
+
+
+def is_answer(text: str) -> bool:
+    """Whether unreadable text begins like an answer: it must not be answered in turn (only CALLs get CALLERROR)."""
+    return _ANSWER_HEAD.match(text) is not None
+
+
 _CALL_HEAD = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\ud800-\udfff]{1,255})"\s*,\s*"([A-Za-z0-9]{1,50})"\s*,')
 
 
