@@ -50,6 +50,7 @@ PARSER_ERRORS = (
 """What `cryptography` raises for bytes that it cannot read, beside DuplicateExtension."""
 _VERSION_3 = bytes.fromhex("a003020102")
 _EXTENSIONS = 0xA3
+_ZULU = ord("Z")
 _ATTRIBUTES = {
     bytes.fromhex("0603550403"): "2.5.4.3",
     bytes.fromhex("0603550406"): "2.5.4.6",
@@ -226,15 +227,17 @@ def _serial(content: bytes, index: int | None) -> int:
 def _instant(der: bytes, start: int, limit: int, index: int | None) -> tuple[datetime, int]:
     """A time of the validity and where it ends: UTCTime `YYMMDDhhmmssZ` up to 2049, GeneralizedTime
     `YYYYMMDDhhmmssZ` from 2050, nothing else."""
-    content, end = read_span(der, start, der[start], limit)
-    text = der[content:end]
-    digits, tag = text[:-1], der[start]
-    if text[-1:] == b"Z" and digits.isdigit():
-        if tag == UTC_TIME and len(digits) == 12:
-            century = b"20" if digits < b"5" else b"19"
-            return datetime.fromisoformat((century + digits[:6] + b"T" + digits[6:] + b"Z").decode()), end
-        if tag == GENERALIZED_TIME and len(digits) == 14 and digits >= b"2050":
-            return datetime.fromisoformat((digits[:8] + b"T" + digits[8:] + b"Z").decode()), end
+    tag, size = der[start], der[start + 1]
+    end = start + 2 + size
+    digits = der[start + 2 : end - 1]
+    if end <= limit and der[end - 1] == _ZULU and digits.isdigit():
+        if tag == UTC_TIME and size == 13:
+            text = digits.decode()
+            century = "20" if text < "5" else "19"
+            return datetime.fromisoformat(f"{century}{text[:6]}T{text[6:]}Z"), end
+        if tag == GENERALIZED_TIME and size == 15 and digits >= b"2050":
+            text = digits.decode()
+            return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z"), end
     _refuse("time-encoding", "a validity time is not in its one DER form", "RFC 5280 4.1.2.5", index)
 
 

@@ -80,7 +80,7 @@ class Extensions(msgspec.Struct):
 
 
 def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate) -> Extensions:
-    """What the extensions in `der[start:limit]` (the content of [3]) say; `parsed` is the same certificate. 2 to 6 us.
+    """What the extensions in `der[start:limit]` (the content of [3]) say; `parsed` is the same certificate. 2 to 5 us.
 
     Raises:
         MalformedDER, x509.DuplicateExtension and what else `cryptography` raises for values that it cannot read.
@@ -91,54 +91,57 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
     found = Extensions()
     present: dict[str, Extension] = {}
     while at < end:
-        content, after = read_span(der, at, SEQUENCE, end)
-        value = content + 2 + der[content + 1]
-        kind = _KINDS.get(der[content:value])
-        if kind is None:
+        content, at = read_span(der, at, SEQUENCE, end)
+        whole = der[content:at]
+        known = _WHOLE.get(whole)
+        if known is None:
+            extension = _by_position(whole, found)
+        else:
+            extension, constraints, usage = known
+            found.basic_constraints = constraints or found.basic_constraints
+            found.key_usage = usage or found.key_usage
+        if extension is None or extension.oid in present:
             return _by_library(parsed)
-        critical = der[value : value + 3] == _CRITICAL
-        value += 3 * critical
-        if der[value] != OCTET_STRING or kind.plain.oid in present:
-            return _by_library(parsed)
-        octets, closed = read_span(der, value, OCTET_STRING, after)
-        if closed != after or not kind.read(der[octets:closed], critical, found):
-            return _by_library(parsed)
-        present[kind.plain.oid] = kind.critical if critical else kind.plain
-        at = after
+        present[extension.oid] = extension
     found.present = tuple(present.values())
     return found
 
 
-def _constraints(value: bytes, critical: bool, found: Extensions) -> bool:
-    found.basic_constraints = _CONSTRAINTS.get((value, critical))
-    return found.basic_constraints is not None
+def _by_position(whole: bytes, found: Extensions) -> Extension | None:
+    """An extension whose value is read by position; None: another one, or in no usual form."""
+    kind = _KINDS.get(whole[:_SHORT]) or _KINDS.get(whole[:_LONG])
+    if kind is None:
+        return None
+    critical = whole[kind.size : kind.size + 3] == _CRITICAL
+    value = kind.size + 3 * critical
+    if whole[value : value + 1] != _OCTETS:
+        return None
+    content, closed = read_span(whole, value, OCTET_STRING, len(whole))
+    if closed != len(whole) or not kind.read(whole[content:], found):
+        return None
+    return kind.critical if critical else kind.plain
 
 
-def _usage(value: bytes, critical: bool, found: Extensions) -> bool:
-    found.key_usage = _USAGES.get((value, critical))
-    return found.key_usage is not None
-
-
-def _extended_usage(value: bytes, critical: bool, found: Extensions) -> bool:
+def _extended_usage(value: bytes, found: Extensions) -> bool:
     usage = _EXTENDED_USAGES.get(value)
     found.extended_key_usage = usage or frozenset()
     return usage is not None
 
 
-def _subject_key(value: bytes, critical: bool, found: Extensions) -> bool:
+def _subject_key(value: bytes, found: Extensions) -> bool:
     """OCTET STRING of 1 to 127 bytes."""
     found.subject_key_identifier = value[2:]
     return 2 < len(value) < 0x82 and value[0] == OCTET_STRING and value[1] == len(value) - 2
 
 
-def _authority_key(value: bytes, critical: bool, found: Extensions) -> bool:
+def _authority_key(value: bytes, found: Extensions) -> bool:
     """SEQUENCE { [0] key identifier }, without issuer name and serial."""
     size = len(value)
     found.authority_key_identifier = AuthorityKeyIdentifier(value[4:], None)
     return 4 < size < 0x82 and value[:4] == bytes((SEQUENCE, size - 2, _KEY_IDENTIFIER, size - 4))
 
 
-def _crl_points(value: bytes, critical: bool, found: Extensions) -> bool:
+def _crl_points(value: bytes, found: Extensions) -> bool:
     """SEQUENCE { SEQUENCE { [0] { [0] { URI ... } } } }: one point, without reasons and CRL issuer."""
     at, end = 0, len(value)
     for tag in _ONE_POINT:
@@ -159,7 +162,7 @@ def _crl_points(value: bytes, critical: bool, found: Extensions) -> bool:
     return bool(uris)
 
 
-def _access(value: bytes, critical: bool, found: Extensions) -> bool:
+def _access(value: bytes, found: Extensions) -> bool:
     """SEQUENCE { SEQUENCE { method, URI } ... }: read for its form only, no judgement needs it."""
     at, end = read_span(value, 0, SEQUENCE, len(value))
     while at < end:
@@ -176,27 +179,30 @@ def _access(value: bytes, critical: bool, found: Extensions) -> bool:
 
 
 class _Kind(NamedTuple):
-    """An extension that is read here: its two possible entries, and what reads its value (False: in no usual form)."""
+    """An extension that is read by position: its two possible entries, the size of its identifier's DER, and what reads
+    its value (False: in no usual form)."""
 
     plain: Extension
     critical: Extension
-    read: Callable[[bytes, bool, Extensions], bool]
+    size: int
+    read: Callable[[bytes, Extensions], bool]
 
 
-def _kind(oid: str, read: Callable[[bytes, bool, Extensions], bool]) -> _Kind:
-    return _Kind(Extension(oid, False), Extension(oid, True), read)
+def _kinds() -> Iterator[tuple[bytes, _Kind]]:
+    for identifier, oid, read in (
+        ("0603551d25", "2.5.29.37", _extended_usage),
+        ("0603551d0e", "2.5.29.14", _subject_key),
+        ("0603551d23", "2.5.29.35", _authority_key),
+        ("0603551d1f", "2.5.29.31", _crl_points),
+        ("06082b06010505070101", "1.3.6.1.5.5.7.1.1", _access),
+    ):
+        der = bytes.fromhex(identifier)
+        yield der, _Kind(Extension(oid, False), Extension(oid, True), len(der), read)
 
 
-_KINDS = {
-    bytes.fromhex("0603551d13"): _kind("2.5.29.19", _constraints),
-    bytes.fromhex("0603551d0f"): _kind("2.5.29.15", _usage),
-    bytes.fromhex("0603551d25"): _kind("2.5.29.37", _extended_usage),
-    bytes.fromhex("0603551d0e"): _kind("2.5.29.14", _subject_key),
-    bytes.fromhex("0603551d23"): _kind("2.5.29.35", _authority_key),
-    bytes.fromhex("0603551d1f"): _kind("2.5.29.31", _crl_points),
-    bytes.fromhex("06082b06010505070101"): _kind("1.3.6.1.5.5.7.1.1", _access),
-}
-_CRITICAL = bytes.fromhex("0101ff")
+_KINDS = dict(_kinds())
+_SHORT, _LONG = 5, 10
+_CRITICAL, _OCTETS = bytes.fromhex("0101ff"), bytes([OCTET_STRING])
 _KEY_IDENTIFIER, _URI = 0x80, 0x86
 _ONE_POINT = (SEQUENCE, SEQUENCE, 0xA0, 0xA0)
 _METHODS = frozenset({bytes.fromhex("06082b06010505073001"), bytes.fromhex("06082b06010505073002")})
@@ -213,13 +219,6 @@ def _each_constraints() -> Iterator[tuple[bytes, bool, int | None]]:
         yield bytes.fromhex("30060101ff0201") + bytes([length]), True, length
 
 
-_CONSTRAINTS = {
-    (value, critical): BasicConstraints(ca, length, critical)
-    for value, ca, length in _each_constraints()
-    for critical in (False, True)
-}
-
-
 def _each_usage() -> Iterator[tuple[bytes, frozenset[KeyUsageBit]]]:
     """The values of one octet without encipherOnly, which says something beside keyAgreement only."""
     named = tuple(KeyUsageBit)[:7]
@@ -229,7 +228,20 @@ def _each_usage() -> Iterator[tuple[bytes, frozenset[KeyUsageBit]]]:
         yield bytes((0x03, 0x02, unused, octet)), bits
 
 
-_USAGES = {(value, critical): KeyUsage(bits, critical) for value, bits in _each_usage() for critical in (False, True)}
+def _whole() -> Iterator[tuple[bytes, tuple[Extension, BasicConstraints | None, KeyUsage | None]]]:
+    """All octets of an extension's content, and what they say."""
+    for critical in (False, True):
+        mark = _CRITICAL if critical else b""
+        basic, usage = Extension("2.5.29.19", critical), Extension("2.5.29.15", critical)
+        for value, ca, length in _each_constraints():
+            octets = bytes.fromhex("0603551d13") + mark + bytes((OCTET_STRING, len(value))) + value
+            yield octets, (basic, BasicConstraints(ca, length, critical), None)
+        for value, bits in _each_usage():
+            octets = bytes.fromhex("0603551d0f") + mark + bytes((OCTET_STRING, len(value))) + value
+            yield octets, (usage, None, KeyUsage(bits, critical))
+
+
+_WHOLE = dict(_whole())
 
 
 def _by_library(parsed: x509.Certificate) -> Extensions:
