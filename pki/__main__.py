@@ -23,6 +23,7 @@ from pki.issue.declaration import parse_declaration
 from pki.issue.lab import build_lab
 from pki.pem import CHAIN_PEM_CAP, parse_chain_pem, parse_pem
 from pki.profiles import Profile, profile_named
+from pki.service.batch import run_batch
 from pki.service.files import load_crls, load_trust, read_file, write_lab
 from pki.service.lab_folder import LeafRequest, issue_leaf
 from pki.service.show import chain_tree, crl_tree
@@ -35,7 +36,6 @@ from pki.service.verdicts import (
     judge,
     parse_instant,
     refused_input,
-    run_batch,
 )
 from pki.verify import RevocationEvidence
 from pki.verify.crl import CRL_CAP, parse_crl

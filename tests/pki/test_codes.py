@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*(ROOT / "pki" / "verify").glob("*.py"), *(ROOT / "pki" / name for name in ("certificate.py", "pem.py"))]
-SOURCES += [ROOT / "pki" / "service" / "verdicts.py"]
+SOURCES += [ROOT / "pki" / "service" / name for name in ("verdicts.py", "batch.py")]
 RAISERS = {"refuse", "reject", "depart", "tolerate", "MalformedCertificate", "TrustError", "Finding"}
 INDEX_ONLY = {"crl-number"}  # raised by RevocationIndex.with_crl to its caller; never part of a verdict
 

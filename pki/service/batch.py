@@ -1,0 +1,180 @@
+"""Many chains in one run: a JSON object on each line, a verdict for each line.
+
+Rules of this file
+1. A line is judged alone: whatever is wrong with it, the answer is one object with its id, and the next line is read.
+2. Anchors in a line carry no role; they count for every role the line's profile allows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import BinaryIO
+
+import msgspec
+
+from pki.errors import MalformedCertificate, PKIError, TrustError
+from pki.pem import parse_chain_pem, parse_pem
+from pki.profiles import AnchorRole, profile_named
+from pki.service.verdicts import DEFAULT_PROFILE, OCSP_CAP, Verdict, judge, judge_path, parse_instant, refused_input
+from pki.verify import RevocationEvidence, TrustStore
+from pki.verify.crl import CRL_CAP
+from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
+from pki.verify.rfc5280.budget import ANCHORS, CERTIFICATE_CAP, CERTIFICATES, LISTS
+
+LINE_CAP = 64 * 1024 * 1024
+"""Bytes of one batch line; a longer one is malformed and is skipped to its end."""
+
+_TRUST_PEM_CAP = 256 * 1024
+_TRUST_BLOCKS = 64
+_CRL_PEM_CAP = CRL_CAP // 2 * 3
+_NO_ID = msgspec.Raw(b"null")
+_ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,200}"|-?[0-9]{1,30})\s*,')
+
+
+class BatchAnswer(Verdict, frozen=True, kw_only=True):
+    """A verdict with the id of the line it answers, echoed character for character; null where none could be read."""
+
+    id: msgspec.Raw
+
+
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a batch; fields that are not listed here are ignored."""
+
+    id: msgspec.Raw
+    chain: list[str]
+    trust: list[str]
+    at: str
+    profile: str = DEFAULT_PROFILE
+    crls: list[str] = []
+    ocsps: list[str] = []
+    emaid: str | None = None
+    max_chain_depth: int | None = None
+
+
+def run_batch(stream: BinaryIO, *, require_revocation: bool = False) -> Iterator[bytes]:
+    """One JSON object, line feed included, for each line of `stream` that is not blank, as soon as it is judged."""
+    while line := stream.readline(LINE_CAP + 1):
+        if len(line) > LINE_CAP:
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(LINE_CAP)
+            error = MalformedCertificate("size-limit", f"line longer than {LINE_CAP} bytes")
+            yield _answer_line(_NO_ID, refused_input(error))
+        elif line.strip():
+            yield _judge_line(line, require_revocation)
+
+
+def _judge_line(line: bytes, require_revocation: bool) -> bytes:
+    try:
+        request = msgspec.json.decode(line, type=BatchRequest)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        refusal = MalformedCertificate("malformed-request", f"line is not a request: {error}")
+        return _answer_line(_id_of(line), refused_input(refusal))
+    try:
+        verdict = _judge_request(request, require_revocation)
+    except PKIError as error:
+        verdict = refused_input(error)
+    return _answer_line(_echo(bytes(request.id)), verdict)
+
+
+def _judge_request(request: BatchRequest, require_revocation: bool) -> Verdict:
+    at = parse_instant(request.at)
+    for index, answer in enumerate(request.ocsps):
+        _check_ocsp(answer, index)
+    if request.profile == RFC5280:
+        return judge_path(
+            _blocks(request.chain, "chain", limit=CERTIFICATES, cap=CERTIFICATE_CAP),
+            anchors=_blocks(request.trust, "trust", limit=ANCHORS, cap=CERTIFICATE_CAP),
+            at=at,
+            crls=_blocks(request.crls, "crls", limit=LISTS, cap=CRL_CAP, label="X509 CRL"),
+            ocsp_answers=len(request.ocsps),
+            max_intermediates=request.max_chain_depth,
+            require_revocation=require_revocation,
+        )
+    profile = profile_named(request.profile)
+    trust = _trust(tuple(request.trust), profile.anchor_roles)
+    revocation = _evidence(tuple(request.crls))
+    return judge(
+        parse_chain_pem("\n".join(request.chain)),
+        profile=profile,
+        trust=trust,
+        at=at,
+        revocation=revocation,
+        ocsp_answers=len(request.ocsps),
+        emaid=request.emaid,
+        require_revocation=require_revocation,
+    )
+
+
+def _blocks(texts: Sequence[str], what: str, *, limit: int, cap: int, label: str = "CERTIFICATE") -> tuple[bytes, ...]:
+    """The DER in a field of a line: at most `limit` blocks of `cap` bytes; counted before anything is decoded."""
+    if len(texts) > limit:
+        raise MalformedCertificate("size-limit", f"{what} holds {len(texts)} texts, at most {limit}")
+    found: list[bytes] = []
+    for index, text in enumerate(texts):
+        try:
+            found += parse_pem(text, label=label, max_blocks=limit, max_characters=cap // 2 * 3)
+        except MalformedCertificate as error:
+            raise MalformedCertificate(error.code, f"{what} {index}: {error}", index=index) from error
+    return tuple(found)
+
+
+# The lines of a batch mostly share their anchors and lists; both depend on the arguments only.
+@lru_cache(maxsize=16)
+def _trust(anchors: tuple[str, ...], roles: tuple[AnchorRole, ...]) -> TrustStore:
+    found: list[bytes] = []
+    for index, text in enumerate(anchors):
+        try:
+            found += parse_pem(text, max_blocks=_TRUST_BLOCKS, max_characters=_TRUST_PEM_CAP)
+        except MalformedCertificate as error:
+            raise TrustError("anchor-malformed", f"trust {index}: {error}", index=index) from error
+    return TrustStore.from_der({role: found for role in roles})
+
+
+@lru_cache(maxsize=16)
+def _evidence(crls: tuple[str, ...]) -> RevocationEvidence:
+    found: list[bytes] = []
+    for index, text in enumerate(crls):
+        try:
+            found += parse_pem(text, label="X509 CRL", max_blocks=_TRUST_BLOCKS, max_characters=_CRL_PEM_CAP)
+        except MalformedCertificate as error:
+            raise TrustError("malformed-crl", f"crls {index}: {error}", index=index) from error
+    return RevocationEvidence(found)
+
+
+def _check_ocsp(answer: str, index: int) -> None:
+    try:
+        size = len(base64.b64decode(answer, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise TrustError("malformed-ocsp", f"ocsps {index} is not base64: {error}", index=index) from error
+    if size > OCSP_CAP:
+        raise TrustError("size-limit", f"ocsps {index} has {size} bytes, at most {OCSP_CAP}", index=index)
+
+
+def _id_of(line: bytes) -> msgspec.Raw:
+    """The id of a line that is no request: read leniently, then only from the line's beginning, then given up."""
+    try:
+        whole: object = json.loads(line)
+    except (ValueError, RecursionError):
+        start = _ID_FIRST.match(line)
+        return _echo(start[1]) if start else _NO_ID
+    given = whole.get("id") if isinstance(whole, dict) else None
+    return _echo(json.dumps(given).encode())
+
+
+def _echo(text: bytes) -> msgspec.Raw:
+    """An id that may be written again: valid JSON in valid UTF-8; null for anything else."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _NO_ID
+    return msgspec.Raw(text)
+
+
+def _answer_line(id_: msgspec.Raw, verdict: Verdict) -> bytes:
+    answer = BatchAnswer(id=id_, **{name: getattr(verdict, name) for name in verdict.__struct_fields__})
+    return msgspec.json.encode(answer) + b"\n"
