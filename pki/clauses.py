@@ -25,6 +25,7 @@ def clause_20(text: str) -> Clause:
 
 _BOTH = {
     "extension": rfc("4.2"),
+    "key-usage": rfc("4.2.1.3"),
     "name-chain": rfc("6.1.3"),
     "signature": rfc("6.1.3"),
     "revoked": rfc("6.3"),

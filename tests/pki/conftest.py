@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed448
 
 from pki.issue.declaration import parse_declaration
 from pki.issue.lab import Lab, build_lab
 from pki.pem import parse_chain_pem
 from pki.profiles import AnchorRole
 from pki.verify import RevocationEvidence, TrustStore
-from tests.pki.mint import AT, Branch, sound_branch
+from tests.pki.mint import AT, Branch, new_p521, sound_branch, sound_branch_20
 
 LAB_TOML = Path(__file__).parents[2] / "certs" / "lab.toml"
 
@@ -54,3 +55,9 @@ def lab_evidence(made_lab: Lab) -> RevocationEvidence:
 def branch() -> Branch:
     """A contract branch that is right in every point."""
     return sound_branch()
+
+
+@pytest.fixture(params=[new_p521, ed448.Ed448PrivateKey.generate], ids=["p521", "ed448"])
+def branch20(request: pytest.FixtureRequest) -> Branch:
+    """A -20 contract branch that is right in every point."""
+    return sound_branch_20(request.param)

@@ -9,15 +9,15 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from pki.profiles import AnchorRole, Profile, profile_named
 from pki.verify import TrustStore, VerifiedChain, verify
 
 AT = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 Surgery = Callable[[list[bytes]], list[bytes]]
 CONTRACT_USAGE = frozenset({"digital_signature", "content_commitment", "key_encipherment", "key_agreement"})
 CA_USAGE = frozenset({"key_cert_sign", "crl_sign"})
@@ -66,7 +66,9 @@ def sign(key: Key, hash_: hashes.HashAlgorithm, message: bytes) -> bytes:
     """The signature in the form that a certificate carries."""
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key.sign(message, ec.ECDSA(hash_))
-    raise TypeError("surgery signs with EC keys only")
+    if isinstance(key, ed448.Ed448PrivateKey):
+        return key.sign(message)
+    raise TypeError("surgery signs with EC and Ed448 keys only")
 
 
 def operate(der: bytes, surgery: Surgery, key: Key, hash_: hashes.HashAlgorithm, outer: bytes | None = None) -> bytes:
@@ -111,6 +113,8 @@ class Spec:
     aki: bool = True
     aki_value: x509.AuthorityKeyIdentifier | None = None
     ski: bool = True
+    key_identifier: bytes | None = None
+    identifiers_critical: bool = False
     extra: list[tuple[x509.ExtensionType, bool]] = field(default_factory=list)
     hash_: hashes.HashAlgorithm | None = field(default_factory=hashes.SHA256)
     signer: Key | None = None
@@ -133,12 +137,16 @@ class Spec:
         )
         for extension, critical in self._extensions(issuer):
             builder = builder.add_extension(extension, critical)
-        ed = isinstance(key, ed25519.Ed25519PrivateKey)
+        ed = isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
         der = builder.sign(key, None if ed else self.hash_).public_bytes(serialization.Encoding.DER)
         if self.surgery is not None or self.outer is not None:
             assert self.hash_ is not None
             der = operate(der, self.surgery or (lambda parts: parts), key, self.hash_, self.outer)
         return der
+
+    def key_octets(self) -> bytes:
+        """The key identifier: as given, or SHA-1 of the key."""
+        return self.key_identifier or x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()).digest
 
     def _extensions(self, issuer: Spec) -> list[tuple[x509.ExtensionType, bool]]:
         found: list[tuple[x509.ExtensionType, bool]] = []
@@ -147,10 +155,10 @@ class Spec:
         if self.usage is not None:
             found.append((x509.KeyUsage(**{bit: bit in self.usage for bit in USAGES}), self.usage_critical))
         if self.ski:
-            found.append((x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False))
+            found.append((x509.SubjectKeyIdentifier(self.key_octets()), self.identifiers_critical))
         if self.aki and issuer is not self:
-            right = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
-            found.append((self.aki_value or right, False))
+            right = x509.AuthorityKeyIdentifier(issuer.key_octets(), None, None)
+            found.append((self.aki_value or right, self.identifiers_critical))
         return found + self.extra
 
 
@@ -162,6 +170,7 @@ class Branch:
     sub1: Spec
     sub2: Spec
     leaf: Spec
+    profile: str = "iso15118-2-contract"
 
     def mint(self) -> list[bytes]:
         """Leaf, Sub2, Sub1."""
@@ -173,7 +182,7 @@ class Branch:
 
     def judge(self, chain: list[bytes] | None = None, **changed: Any) -> VerifiedChain:
         """What `verify` says of the minted chain (or of `chain`) with this root as MO anchor."""
-        profile: Profile = changed.pop("profile", None) or profile_named("iso15118-2-contract")
+        profile: Profile = changed.pop("profile", None) or profile_named(self.profile)
         trust = changed.pop("trust", None) or TrustStore.from_der({AnchorRole.MO: [self.anchor()]})
         return verify(
             self.mint() if chain is None else chain, profile=profile, trust=trust, at=changed.pop("at", AT), **changed
@@ -187,4 +196,36 @@ def sound_branch() -> Branch:
         sub1=Spec(name_of("Sub1"), True, 1, CA_USAGE, days=(-50, 500)),
         sub2=Spec(name_of("Sub2"), True, 0, CA_USAGE, days=(-40, 400)),
         leaf=Spec(name_of("DEABC000000001G", dc="MO"), False, None, CONTRACT_USAGE),
+    )
+
+
+def new_p521() -> ec.EllipticCurvePrivateKey:
+    """A P-521 key."""
+    return ec.generate_private_key(ec.SECP521R1())
+
+
+def access(method: x509.ObjectIdentifier = AuthorityInformationAccessOID.OCSP) -> x509.AuthorityInformationAccess:
+    """An authority information access with one URI."""
+    uri = x509.UniformResourceIdentifier("http://ocsp.example.test")
+    return x509.AuthorityInformationAccess([x509.AccessDescription(method, uri)])
+
+
+def crl_point(uri: str = "http://crl.example.test/sub2.crl") -> x509.CRLDistributionPoints:
+    """A CRL distribution point with one URI."""
+    return x509.CRLDistributionPoints([x509.DistributionPoint([x509.UniformResourceIdentifier(uri)], None, None, None)])
+
+
+def sound_branch_20(make_key: Callable[[], Key] = new_p521) -> Branch:
+    """A contract branch of ISO 15118-20 that is right in every point; P-521 unless told."""
+
+    def spec(name: x509.Name, ca: bool, path_length: int | None, usage: frozenset[str], days: tuple[int, int]) -> Spec:
+        extra: list[tuple[x509.ExtensionType, bool]] = [(access(), False)] if days[0] > -100 else []
+        return Spec(name, ca, path_length, usage, make_key(), days, extra=extra, hash_=hashes.SHA512())
+
+    return Branch(
+        root=spec(name_of("Root", dc="MO"), True, None, CA_USAGE, (-100, 1000)),
+        sub1=spec(name_of("Sub1"), True, 1, CA_USAGE, (-50, 500)),
+        sub2=spec(name_of("Sub2"), True, 0, CA_USAGE, (-40, 400)),
+        leaf=spec(name_of("DEABC000000001G", dc="MO"), False, None, frozenset({"digital_signature"}), (-10, 100)),
+        profile="iso15118-20-contract",
     )
