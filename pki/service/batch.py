@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import BinaryIO
 
@@ -20,11 +20,11 @@ import msgspec
 from pki.errors import MalformedCertificate, PKIError, TrustError
 from pki.pem import parse_chain_pem, parse_pem
 from pki.profiles import AnchorRole, profile_named
-from pki.service.verdicts import DEFAULT_PROFILE, OCSP_CAP, Verdict, judge, judge_path, parse_instant, refused_input
+from pki.service.paths import judge_path_texts
+from pki.service.verdicts import DEFAULT_PROFILE, OCSP_CAP, Verdict, judge, parse_instant, refused_input
 from pki.verify import RevocationEvidence, TrustStore
 from pki.verify.crl import CRL_CAP
 from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
-from pki.verify.rfc5280.budget import ANCHORS, CERTIFICATE_CAP, CERTIFICATES, LISTS
 
 LINE_CAP = 64 * 1024 * 1024
 """Bytes of one batch line; a longer one is malformed and is skipped to its end."""
@@ -86,11 +86,11 @@ def _judge_request(request: BatchRequest, require_revocation: bool) -> Verdict:
     for index, answer in enumerate(request.ocsps):
         _check_ocsp(answer, index)
     if request.profile == RFC5280:
-        return judge_path(
-            _blocks(request.chain, "chain", limit=CERTIFICATES, cap=CERTIFICATE_CAP),
-            anchors=_blocks(request.trust, "trust", limit=ANCHORS, cap=CERTIFICATE_CAP),
+        return judge_path_texts(
+            request.chain,
+            trust=request.trust,
             at=at,
-            crls=_blocks(request.crls, "crls", limit=LISTS, cap=CRL_CAP, label="X509 CRL"),
+            crls=request.crls,
             ocsp_answers=len(request.ocsps),
             max_intermediates=request.max_chain_depth,
             require_revocation=require_revocation,
@@ -108,19 +108,6 @@ def _judge_request(request: BatchRequest, require_revocation: bool) -> Verdict:
         emaid=request.emaid,
         require_revocation=require_revocation,
     )
-
-
-def _blocks(texts: Sequence[str], what: str, *, limit: int, cap: int, label: str = "CERTIFICATE") -> tuple[bytes, ...]:
-    """The DER in a field of a line: at most `limit` blocks of `cap` bytes; counted before anything is decoded."""
-    if len(texts) > limit:
-        raise MalformedCertificate("size-limit", f"{what} holds {len(texts)} texts, at most {limit}")
-    found: list[bytes] = []
-    for index, text in enumerate(texts):
-        try:
-            found += parse_pem(text, label=label, max_blocks=limit, max_characters=cap // 2 * 3)
-        except MalformedCertificate as error:
-            raise MalformedCertificate(error.code, f"{what} {index}: {error}", index=index) from error
-    return tuple(found)
 
 
 # The lines of a batch mostly share their anchors and lists; both depend on the arguments only.

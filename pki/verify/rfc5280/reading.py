@@ -3,8 +3,8 @@
 Rules of this file
 1. Sizes first, then the outline (`pki.der`), then `cryptography`.
 2. What makes bytes no certificate of RFC 5280 at all is refused here: version, serial number, form of the times, the
-   two algorithm fields, unique identifiers, an extension twice, and key parameters that the RFCs forbid. What a
-   certificate must say in its place on a path is left to `conformance` and `validation`.
+   two algorithm fields, an extension twice, and key parameters that the RFCs forbid. What a certificate must say in its
+   place on a path is left to `conformance` and `validation`. Unique identifiers are read over (4.1.2.8).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ UNREADABLE = (ValueError, TypeError, OverflowError, NotImplementedError, x509.In
 UNPROCESSED = (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType)
 """What it raises for bytes that it can read and does not know."""
 
+_EXTENSIONS = 0xA3
 _VERSION_3 = bytes.fromhex("a003020102")
 _EC_KEY = bytes.fromhex("06072a8648ce3d0201")
 _NAME_CONSTRAINTS = bytes.fromhex("0603551d1e")
@@ -108,8 +109,8 @@ def read_certificate(der: bytes, index: int | None = None) -> PathCertificate:
 
     Raises:
         MalformedCertificate: "size-limit", "malformed-certificate", "version", "serial-number", "time-encoding",
-            "signature-algorithm-mismatch", "unique-identifier", "duplicate-extension", "algorithm"; "unsupported" for
-            what is well formed and not processed (a name of a kind that has no meaning here).
+            "signature-algorithm-mismatch", "duplicate-extension", "algorithm"; "unsupported" for what is well formed
+            and not processed (a name of a kind that has no meaning here).
 
     Source: RFC 5280 4.1.
     """
@@ -157,8 +158,6 @@ def _outline(der: bytes, index: int | None) -> _Outline:
     if [part.tag for part in parts[1:7]] != [outline.INTEGER] + [outline.SEQUENCE] * 5:
         raise outline.MalformedDER("the certificate's fields are not in their order")
     serial, inner, _, validity, subject, spki = parts[1:7]
-    if any(part.tag != 0xA3 for part in parts[7:]):
-        raise _refusal("unique-identifier", "carries a unique identifier", "4.1.2.8", index)
     if outline.slice_of(der, inner) != algorithm:
         message = "the algorithm inside the signed part is not the one beside the signature"
         raise _refusal("signature-algorithm-mismatch", message, "4.1.1.2", index)
@@ -171,7 +170,7 @@ def _outline(der: bytes, index: int | None) -> _Outline:
         spki=outline.slice_of(der, spki),
         serial=_serial(der[serial.content : serial.end], index),
         early_generalized=_check_times(der, validity, index),
-        name_constraints=_name_constraints(der, parts[7:]),
+        name_constraints=_name_constraints(der, [part for part in parts[7:] if part.tag == _EXTENSIONS]),
     )
 
 
