@@ -22,10 +22,11 @@ from pki.errors import IssueError, PKIError
 from pki.issue.declaration import parse_declaration
 from pki.issue.lab import build_lab
 from pki.pem import CHAIN_PEM_CAP, parse_chain_pem, parse_pem
-from pki.profiles import Profile, profile_named
+from pki.profiles import profile_named
 from pki.service.batch import run_batch
 from pki.service.files import load_crls, load_trust, read_file, write_lab
 from pki.service.lab_folder import LeafRequest, issue_leaf
+from pki.service.paths import PATH_PEM_CAP, judge_path_files
 from pki.service.show import chain_tree, crl_tree
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
@@ -39,6 +40,7 @@ from pki.service.verdicts import (
 )
 from pki.verify import RevocationEvidence
 from pki.verify.crl import CRL_CAP, parse_crl
+from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 
 _DECLARATION_CAP = 1024 * 1024
 _SHOWN_BLOCKS = 64
@@ -50,7 +52,7 @@ _PROFILE = click.option(
     "profile_name",
     default=DEFAULT_PROFILE,
     show_default=True,
-    help="what is asked of the chain",
+    help="what is asked of the chain; rfc5280: nothing of ISO 15118",
     metavar="NAME",
 )
 
@@ -188,9 +190,7 @@ def verify(
     if chain is None or trust is None:
         raise click.UsageError("CHAIN and --trust are needed, or --batch")
     try:
-        verdict = _judge_files(
-            chain, trust, profile_named(profile_name), _instant(at), crls, ocsps, emaid, require_revocation
-        )
+        verdict = _judge_files(chain, trust, profile_name, _instant(at), crls, ocsps, emaid, require_revocation)
     except PKIError as error:
         verdict = refused_input(error)
     if as_json:
@@ -203,7 +203,7 @@ def verify(
 def _judge_files(
     chain: Path,
     trust: Path,
-    profile: Profile,
+    profile_name: str,
     at: datetime,
     crls: tuple[Path, ...],
     ocsps: tuple[Path, ...],
@@ -212,7 +212,13 @@ def _judge_files(
 ) -> Verdict:
     for path in ocsps:
         read_file(path, OCSP_CAP)
-    text = sys.stdin.buffer.read(CHAIN_PEM_CAP + 1) if str(chain) == "-" else read_file(chain, CHAIN_PEM_CAP)
+    cap = PATH_PEM_CAP if profile_name == RFC5280 else CHAIN_PEM_CAP
+    text = sys.stdin.buffer.read(cap + 1) if str(chain) == "-" else read_file(chain, cap)
+    if profile_name == RFC5280:
+        return judge_path_files(
+            text, trust=trust, at=at, crls=crls, ocsp_answers=len(ocsps), require_revocation=require_revocation
+        )
+    profile = profile_named(profile_name)
     return judge(
         parse_chain_pem(text),
         profile=profile,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
-from pki.errors import MalformedCertificate
+from pki.errors import MalformedCertificate, TrustError
 from pki.pem import parse_pem
+from pki.service.files import load_crls, read_file
 from pki.service.verdicts import Verdict, judge_path
 from pki.verify.rfc5280.budget import ANCHORS, CERTIFICATES, LISTS
 from pki.verify.rfc5280.lists import LIST_CAP
@@ -43,6 +45,40 @@ def judge_path_texts(
         max_intermediates=max_intermediates,
         require_revocation=require_revocation,
     )
+
+
+def judge_path_files(
+    chain: bytes,
+    *,
+    trust: Path,
+    at: datetime,
+    crls: Sequence[Path] = (),
+    ocsp_answers: int = 0,
+    require_revocation: bool = False,
+) -> Verdict:
+    """The verdict on a PEM chain with the anchors of a file or a folder: every file in it, sub-folders included.
+
+    Raises:
+        MalformedCertificate: "size-limit" or "malformed-pem".
+        TrustError: "trust-empty", "unreadable" or "crl-file"; names the path.
+    """
+    files = sorted(path for path in trust.rglob("*") if path.is_file()) if trust.is_dir() else [trust]
+    if not files:
+        raise TrustError("trust-empty", f"{trust}: holds no anchor")
+    held = [read_file(path, PATH_PEM_CAP) for path in files[: ANCHORS + 1]]
+    return judge_path(
+        _blocks([chain], "chain", CERTIFICATES),
+        anchors=[der for content in held for der in _file_blocks(content)],
+        at=at,
+        crls=load_crls(crls),
+        ocsp_answers=ocsp_answers,
+        require_revocation=require_revocation,
+    )
+
+
+def _file_blocks(content: bytes) -> tuple[bytes, ...]:
+    """DER begins with a SEQUENCE, everything else must be PEM."""
+    return (content,) if content[:1] == b"\x30" else _blocks([content], "trust", ANCHORS)
 
 
 def _blocks(
