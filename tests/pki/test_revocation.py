@@ -120,7 +120,18 @@ UNUSABLE: list[tuple[str, Callable[[Branch], bytes], str | None]] = [
         lambda b: list_of(b.sub2, b.leaf.serial, entry_extra=((UNKNOWN, True),)),
         "crl-extension",
     ),
-    ("delta", lambda b: list_of(b.sub2, b.leaf.serial, extra=((x509.DeltaCRLIndicator(1), True),)), "crl-extension"),
+    (
+        "delta below its own base",
+        lambda b: list_of(b.sub2, b.leaf.serial, number=1, extra=((x509.DeltaCRLIndicator(2), True),)),
+        "crl-number",
+    ),
+    (
+        "removal in a complete list",
+        lambda b: list_of(
+            b.sub2, b.leaf.serial, entry_extra=((x509.CRLReason(x509.ReasonFlags.remove_from_crl), False),)
+        ),
+        "crl-extension",
+    ),
     ("indirect", lambda b: list_of(b.sub2, b.leaf.serial, extra=point(indirect_crl=True)), "crl-scope"),
     (
         "some reasons only",
