@@ -35,7 +35,7 @@ class Judgement:
     def attempt(self) -> Judgement:
         """A judgement that begins with what is noted here, for one of several paths."""
         found = Judgement(self.profile, self.policy, collecting=self.collecting)
-        found.step = self.step
+        found.step, found.emaid = self.step, self.emaid
         found._found = list(self._found)
         return found
 

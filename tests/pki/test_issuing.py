@@ -251,8 +251,8 @@ def test_only_verify_builds_a_verified_chain(
     lab_chain: Callable[[str], tuple[bytes, ...]], lab_trust: TrustStore
 ) -> None:
     found = verify(lab_chain("contracts/alice.pem"), profile=CONTRACT, trust=lab_trust, at=AT)
-    values = {name: getattr(found, name) for name in found.__dataclass_fields__ if name != "token"}
+    values = {name: getattr(found, name) for name in found.__struct_fields__ if name != "token"}
     with pytest.raises(TypeError):
         VerifiedChain(**values, token=object())
     with pytest.raises((TypeError, ValueError)):
-        replace(found, profile="iso15118-20-contract")
+        msgspec.structs.replace(found, profile="iso15118-20-contract")

@@ -1,0 +1,142 @@
+"""The end of a verification: what the request claims and what the evidence says of a path that is sound by itself.
+
+A `SoundChain` has passed steps 1 to 10 of `pki.verify.chain`, at some instant; `conclude` takes steps 11 and 12 and is
+the only thing that builds a `VerifiedChain`. The two halves are apart because the first may be kept (`cache`), the
+second is asked every time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from pki.certificate import Certificate
+from pki.errors import Finding, IdentifierError, NoEvidence
+from pki.identifiers import EMAID
+from pki.profile import AnchorRole
+from pki.verify.judgement import Judgement
+from pki.verify.path import Anchor, Link
+from pki.verify.revocation import Evidence, RevocationEvidence, RevocationState, worst
+from pki.verify.subject import parse_account
+
+_BUILT_BY_VERIFY = object()
+
+
+class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain that passed every step of `verify`; nothing else can build one.
+
+    `path` runs from the leaf to the anchor, both included. `not_after` is the end of the shortest life on the path:
+    the answer must not be used after it. `revocation` is the worst state over leaf, Sub2 and Sub1, `revocation_at` the
+    oldest thisUpdate behind it (None: no list spoke).
+    """
+
+    leaf: Certificate
+    path: tuple[Certificate, ...]
+    anchor_role: AnchorRole
+    emaid: EMAID | None
+    revocation: RevocationState
+    revocation_at: datetime | None
+    findings: tuple[Finding, ...]
+    profile: str
+    verified_at: datetime
+    not_after: datetime
+    token: object = None
+
+    def __post_init__(self) -> None:
+        if self.token is not _BUILT_BY_VERIFY:
+            raise TypeError("a VerifiedChain comes from pki.verify.verify only")
+        # So that nobody can take the token from one chain to build another.
+        force_setattr(self, "token", None)
+
+
+class SoundChain(NamedTuple):
+    """A path that passed steps 1 to 10, leaf first. `path`: its certificates and the anchor's. `judgement` holds what
+    was tolerated so far. `alone`: no other path was possible with what was presented."""
+
+    links: list[Link]
+    path: tuple[Certificate, ...]
+    anchor: Anchor
+    emaid: EMAID | None
+    judgement: Judgement
+    alone: bool
+
+
+def conclude(
+    sound: SoundChain,
+    *,
+    at: datetime,
+    revocation: RevocationEvidence | None,
+    emaid: str | EMAID | None,
+    require_revocation: bool,
+) -> VerifiedChain:
+    """Steps 11 and 12 at the instant `at`. A `sound` chain may be concluded any number of times.
+
+    Raises:
+        ChainRejected: "emaid-mismatch", "revoked".
+        NoEvidence: "revocation-unknown" or "revocation-stale", only with `require_revocation`.
+    """
+    judgement = sound.judgement.attempt()
+    if emaid is not None:
+        judgement.step = 11
+        _check_claim(emaid, sound.emaid, judgement)
+    judgement.step = 12
+    evidence = _check_revocation(sound, at, revocation, judgement, require_revocation)
+    return VerifiedChain(
+        leaf=sound.path[0],
+        path=sound.path,
+        anchor_role=sound.anchor.role,
+        emaid=sound.emaid,
+        revocation=evidence.state,
+        revocation_at=evidence.at,
+        findings=judgement.findings,
+        profile=judgement.profile.name,
+        verified_at=at,
+        not_after=min([certificate.not_after for certificate in sound.path]),
+        token=_BUILT_BY_VERIFY,
+    )
+
+
+def _check_claim(claimed: str | EMAID, found: EMAID | None, judgement: Judgement) -> None:
+    """Step 11. A claim that is no EMAID is a claim that does not match."""
+    if found is None:
+        judgement.reject("emaid-mismatch", "an EMAID was claimed, but this leaf has none", index=0)
+    try:
+        wanted = parse_account(claimed, judgement.profile) if isinstance(claimed, str) else claimed
+    except IdentifierError as error:
+        judgement.reject("emaid-mismatch", f"the claimed EMAID cannot be read: {error}", index=0)
+    if wanted.normal != found.normal:
+        judgement.reject("emaid-mismatch", f"claimed {wanted.normal}, the leaf is {found.normal}", index=0)
+    if not wanted.check_valid:
+        judgement.tolerate("emaid-check-character", f"the claimed EMAID {wanted.normal} has a wrong check character")
+
+
+def _check_revocation(
+    sound: SoundChain, at: datetime, revocation: RevocationEvidence | None, judgement: Judgement, required: bool
+) -> Evidence:
+    """Step 12: leaf first; the anchor is not asked about, it is trusted by being held."""
+    links = sound.links
+    supplied = revocation or RevocationEvidence()
+    found = [supplied.state(issuer, link.certificate, at) for link, issuer in zip(links, sound.path[1:], strict=True)]
+    for link, evidence in zip(links, found, strict=True):
+        for note in evidence.notes:
+            judgement.tolerate("crl-unusable", f"a CRL for the {link.rule.name} was not used: {note}", index=link.index)
+    for link, evidence in zip(links, found, strict=True):
+        if evidence.state is RevocationState.REVOKED:
+            judgement.reject("revoked", f"the {link.rule.name} is revoked (CRL of {evidence.at})", index=link.index)
+    whole = worst(found)
+    if required and whole.state is not RevocationState.GOOD:
+        index = next(link.index for link, evidence in zip(links, found, strict=True) if evidence.state is whole.state)
+        code = f"revocation-{whole.state.value}"
+        raise NoEvidence(
+            code,
+            f"revocation of the {links[0].rule.name}'s path is {whole.state.value}, and evidence was demanded",
+            revocation=whole.state.value,
+            findings=judgement.findings,
+            emaid=judgement.emaid,
+            clause=judgement.profile.clause(code),
+            index=index,
+        )
+    return whole
