@@ -28,19 +28,20 @@ RFC 5280 6.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import InitVar, dataclass
 from datetime import datetime
 from itertools import pairwise
 
 from pki.certificate import Certificate, parse_certificate, verify_signature
-from pki.errors import ChainRejected, Finding, IdentifierError, MalformedCertificate, NoEvidence
+from pki.errors import ChainRejected, MalformedCertificate
 from pki.identifiers import EMAID
-from pki.profile import AnchorRole, Place, Profile, Tolerance
+from pki.profile import Place, Profile, Tolerance
 from pki.verify.anchors import below_roots, find_anchors, note_unused
+from pki.verify.conclusion import SoundChain, conclude
+from pki.verify.conclusion import VerifiedChain as VerifiedChain
 from pki.verify.judgement import Judgement
 from pki.verify.path import Anchor, Link, identifiers_fit, possible_paths
 from pki.verify.policy import STRICT, VerifyPolicy
-from pki.verify.revocation import Evidence, RevocationEvidence, RevocationState, worst
+from pki.verify.revocation import RevocationEvidence
 from pki.verify.rules import (
     check_algorithm,
     check_extensions,
@@ -49,37 +50,8 @@ from pki.verify.rules import (
     check_usage,
     pinned_algorithm,
 )
-from pki.verify.statements import Source
-from pki.verify.subject import check_attributes, check_subject, parse_account
+from pki.verify.subject import check_attributes, check_subject
 from pki.verify.trust import TrustStore
-
-_BUILT_BY_VERIFY = object()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedChain:
-    """A chain that passed every step of `verify`; nothing else can build one.
-
-    `path` runs from the leaf to the anchor, both included. `not_after` is the end of the shortest life on the path:
-    the answer must not be used after it. `revocation` is the worst state over leaf, Sub2 and Sub1, `revocation_at` the
-    oldest thisUpdate behind it (None: no list spoke).
-    """
-
-    leaf: Certificate
-    path: tuple[Certificate, ...]
-    anchor_role: AnchorRole
-    emaid: EMAID | None
-    revocation: RevocationState
-    revocation_at: datetime | None
-    findings: tuple[Finding, ...]
-    profile: str
-    verified_at: datetime
-    not_after: datetime
-    token: InitVar[object]
-
-    def __post_init__(self, token: object) -> None:
-        if token is not _BUILT_BY_VERIFY:
-            raise TypeError("a VerifiedChain comes from pki.verify.verify only")
 
 
 def verify(
@@ -110,6 +82,14 @@ def verify(
     """
     if at.tzinfo is None:
         raise ValueError("verify needs an aware instant")
+    sound = judge_chain(chain, profile=profile, trust=trust, at=at, policy=policy)  # 1 to 10
+    return conclude(sound, at=at, revocation=revocation, emaid=emaid, require_revocation=require_revocation)  # 11, 12
+
+
+def judge_chain(
+    chain: Sequence[bytes], *, profile: Profile, trust: TrustStore, at: datetime, policy: VerifyPolicy
+) -> SoundChain:
+    """Steps 1 to 10: what the certificates are by themselves. Raises what `verify` raises there."""
     judgement = Judgement(profile, policy)
     certificates = _read(chain, judgement)  # 1, 2
     judgement.step = 3
@@ -118,38 +98,37 @@ def verify(
         check_algorithm(certificate, algorithm, judgement, index)
     judgement.step = 4
     presented = below_roots(certificates, trust, judgement)
-    links, anchor, judgement = _first_sound(presented, trust, at, judgement)  # 4 to 9
+    paths = possible_paths(presented, trust, profile)
+    links, anchor, judgement = _first_sound(paths, presented, trust, at, judgement)  # 4 to 9
+    return sound_chain(links, anchor, judgement, alone=len(paths) == 1)  # 10
+
+
+def sound_chain(links: list[Link], anchor: Anchor, judgement: Judgement, *, alone: bool) -> SoundChain:
+    """Step 10, for a path that has passed the steps before."""
     judgement.step = 10
-    found = check_subject(links[0].certificate, profile, judgement, 0)
-    judgement.emaid = found.normal if found else None
-    if emaid is not None:
-        judgement.step = 11
-        _check_claim(emaid, found, judgement)
-    path = (*(link.certificate for link in links), anchor.certificate)
-    judgement.step = 12
-    evidence = _check_revocation(links, path, at, revocation, judgement, require_revocation)
-    return VerifiedChain(
-        leaf=path[0],
-        path=path,
-        anchor_role=anchor.role,
-        emaid=found,
-        revocation=evidence.state,
-        revocation_at=evidence.at,
-        findings=judgement.findings,
-        profile=profile.name,
-        verified_at=at,
-        not_after=min(certificate.not_after for certificate in path),
-        token=_BUILT_BY_VERIFY,
+    emaid = check_subject(links[0].certificate, judgement.profile, judgement, 0)
+    judgement.emaid = emaid.normal if emaid else None
+    return SoundChain(
+        links=links,
+        path=(*[link.certificate for link in links], anchor.certificate),
+        anchor=anchor,
+        emaid=emaid,
+        judgement=judgement,
+        alone=alone,
     )
 
 
 def _first_sound(
-    presented: dict[int, Certificate], trust: TrustStore, at: datetime, judgement: Judgement
+    paths: list[tuple[int, ...]],
+    presented: dict[int, Certificate],
+    trust: TrustStore,
+    at: datetime,
+    judgement: Judgement,
 ) -> tuple[list[Link], Anchor, Judgement]:
     """The first of the possible paths that passes steps 4 to 9, and what was found on it; when none does, the refusal
     of the first. There is one path unless certificates of one name were presented."""
     refusals: list[ChainRejected] = []
-    for path in possible_paths(presented, trust, judgement.profile):
+    for path in paths:
         attempt = judgement.attempt()
         try:
             return *_judge_path(path, presented, trust, at, attempt), attempt
@@ -185,9 +164,7 @@ def _judge_path(
         check_shape(link.certificate, link.rule, judgement, link.index)
     judgement.step = 5
     for link in links:
-        check_usage(link.certificate, link.rule, judgement, link.index)
-        check_extensions(link.certificate, link.rule, judgement, link.index)
-        check_attributes(link.certificate, link.rule, judgement, link.index)
+        check_content(link, judgement)
     judgement.step = 6
     for below, above in pairwise(links):
         _check_names(below, above.certificate, judgement)
@@ -199,6 +176,13 @@ def _judge_path(
     _check_validity(links, at, judgement)
     _check_lifetimes(links, anchor, trust, judgement)
     return links, anchor
+
+
+def check_content(link: Link, judgement: Judgement) -> None:
+    """Step 5 for one certificate."""
+    check_usage(link.certificate, link.rule, judgement, link.index)
+    check_extensions(link.certificate, link.rule, judgement, link.index)
+    check_attributes(link.certificate, link.rule, judgement, link.index)
 
 
 def _placed(path: tuple[int, ...], presented: dict[int, Certificate], judgement: Judgement) -> list[Link]:
@@ -244,18 +228,19 @@ def _check_names(below: Link, issuer: Certificate, judgement: Judgement) -> None
 def _check_signatures(links: list[Link], anchors: list[Anchor], judgement: Judgement) -> Anchor:
     """Step 8: the anchor that signed the last link, once every link is shown to be signed by the one above."""
     last = links[-1]
-    signer = next((anchor for anchor in anchors if _signed_by(last.certificate, anchor.certificate)), None)
+    signer = next((anchor for anchor in anchors if signed_by(last.certificate, anchor.certificate)), None)
     if signer is None:
         judgement.reject("signature", f"the {last.rule.name} is not signed by its anchor", index=last.index)
     for above, below in zip(reversed(links), reversed(links[:-1]), strict=False):
-        if not _signed_by(below.certificate, above.certificate):
+        if not signed_by(below.certificate, above.certificate):
             judgement.reject(
                 "signature", f"the {below.rule.name} is not signed by the {above.rule.name}", index=below.index
             )
     return signer
 
 
-def _signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Step 8 for one pair."""
     return verify_signature(issuer, certificate.signature_kind, certificate.tbs, certificate.signature)
 
 
@@ -284,20 +269,11 @@ def _check_validity(links: list[Link], at: datetime, judgement: Judgement) -> No
 
 
 def _check_lifetimes(links: list[Link], anchor: Anchor, trust: TrustStore, judgement: Judgement) -> None:
-    """Step 9: each certificate lies inside its issuer's life. A renewed root may begin after what its older copy
-    signed, so of an anchor only the end counts. A link certificate must also end with the root that it certifies."""
-    issuers = [*(link.certificate for link in links[1:]), anchor.certificate]
-    for link, issuer in zip(links, issuers, strict=True):
-        begins_early = link.certificate.not_before < issuer.not_before and issuer is not anchor.certificate
-        if link.certificate.not_after > issuer.not_after or begins_early:
-            judgement.depart(
-                "outlives-issuer",
-                Tolerance.LIFETIME_OUTSIDE_ISSUER,
-                f"the {link.rule.name} is valid outside its issuer's life",
-                index=link.index,
-                expected=f"inside {issuer.not_before} to {issuer.not_after}",
-                found=f"{link.certificate.not_before} to {link.certificate.not_after}",
-            )
+    """Step 9: each certificate lies inside its issuer's life. A link certificate must also end with the root that it
+    certifies."""
+    for link, issuer in pairwise(links):
+        check_lifetime(link, issuer.certificate, judgement)
+    check_lifetime(links[-1], anchor.certificate, judgement, held=True)
     top = links[-1]
     if top.rule.place is Place.LINK:
         ends = [held.not_after for _, held in trust.twins(top.certificate)]
@@ -311,50 +287,16 @@ def _check_lifetimes(links: list[Link], anchor: Anchor, trust: TrustStore, judge
             )
 
 
-def _check_claim(claimed: str | EMAID, found: EMAID | None, judgement: Judgement) -> None:
-    """Step 11. A claim that is no EMAID is a claim that does not match."""
-    if found is None:
-        judgement.reject("emaid-mismatch", "an EMAID was claimed, but this leaf has none", index=0)
-    try:
-        wanted = parse_account(claimed, judgement.profile) if isinstance(claimed, str) else claimed
-    except IdentifierError as error:
-        judgement.reject("emaid-mismatch", f"the claimed EMAID cannot be read: {error}", index=0)
-    if wanted.normal != found.normal:
-        judgement.reject("emaid-mismatch", f"claimed {wanted.normal}, the leaf is {found.normal}", index=0)
-    if not wanted.check_valid:
-        judgement.tolerate("emaid-check-character", f"the claimed EMAID {wanted.normal} has a wrong check character")
-
-
-def _check_revocation(
-    links: list[Link],
-    path: tuple[Certificate, ...],
-    at: datetime,
-    revocation: RevocationEvidence | None,
-    judgement: Judgement,
-    required: bool,
-) -> Evidence:
-    """Step 12: leaf first; the anchor is not asked about, it is trusted by being held."""
-    supplied = revocation or RevocationEvidence()
-    found = [supplied.state(issuer, link.certificate, at) for link, issuer in zip(links, path[1:], strict=True)]
-    for link, evidence in zip(links, found, strict=True):
-        for note in evidence.notes:
-            code, what = ("crl-unusable", "a CRL") if note.source is Source.CRL else ("ocsp-unusable", "an OCSP answer")
-            judgement.tolerate(code, f"{what} for the {link.rule.name} was not used: {note.text}", index=link.index)
-    for link, evidence in zip(links, found, strict=True):
-        if evidence.state is RevocationState.REVOKED:
-            message = f"the {link.rule.name} is revoked ({evidence.source} of {evidence.at})"
-            judgement.reject("revoked", message, index=link.index)
-    whole = worst(found)
-    if required and whole.state is not RevocationState.GOOD:
-        index = next(link.index for link, evidence in zip(links, found, strict=True) if evidence.state is whole.state)
-        code = f"revocation-{whole.state.value}"
-        raise NoEvidence(
-            code,
-            f"revocation of the {links[0].rule.name}'s path is {whole.state.value}, and evidence was demanded",
-            revocation=whole.state.value,
-            findings=judgement.findings,
-            emaid=judgement.emaid,
-            clause=judgement.profile.clause(code),
-            index=index,
+def check_lifetime(link: Link, issuer: Certificate, judgement: Judgement, *, held: bool = False) -> None:
+    """Step 9 for one pair. A renewed root may begin after what its older copy signed, so of an anchor (`held`) only the
+    end counts."""
+    certificate = link.certificate
+    if certificate.not_after > issuer.not_after or (certificate.not_before < issuer.not_before and not held):
+        judgement.depart(
+            "outlives-issuer",
+            Tolerance.LIFETIME_OUTSIDE_ISSUER,
+            f"the {link.rule.name} is valid outside its issuer's life",
+            index=link.index,
+            expected=f"inside {issuer.not_before} to {issuer.not_after}",
+            found=f"{certificate.not_before} to {certificate.not_after}",
         )
-    return whole

@@ -20,6 +20,7 @@ from pki.profile import AnchorRole
 from pki.verify.judgement import Judgement
 from pki.verify.path import Anchor, Link
 from pki.verify.revocation import Evidence, RevocationEvidence, RevocationState, worst
+from pki.verify.statements import Source
 from pki.verify.subject import parse_account
 
 _BUILT_BY_VERIFY = object()
@@ -122,10 +123,12 @@ def _check_revocation(
     found = [supplied.state(issuer, link.certificate, at) for link, issuer in zip(links, sound.path[1:], strict=True)]
     for link, evidence in zip(links, found, strict=True):
         for note in evidence.notes:
-            judgement.tolerate("crl-unusable", f"a CRL for the {link.rule.name} was not used: {note}", index=link.index)
+            code, what = ("crl-unusable", "a CRL") if note.source is Source.CRL else ("ocsp-unusable", "an OCSP answer")
+            judgement.tolerate(code, f"{what} for the {link.rule.name} was not used: {note.text}", index=link.index)
     for link, evidence in zip(links, found, strict=True):
         if evidence.state is RevocationState.REVOKED:
-            judgement.reject("revoked", f"the {link.rule.name} is revoked (CRL of {evidence.at})", index=link.index)
+            message = f"the {link.rule.name} is revoked ({evidence.source} of {evidence.at})"
+            judgement.reject("revoked", message, index=link.index)
     whole = worst(found)
     if required and whole.state is not RevocationState.GOOD:
         index = next(link.index for link, evidence in zip(links, found, strict=True) if evidence.state is whole.state)
