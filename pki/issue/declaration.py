@@ -9,8 +9,10 @@ from typing import Annotated
 
 import msgspec
 
+from pki.certificate import KeyKind
 from pki.errors import DeclarationError, UnknownProfile
-from pki.profiles import AnchorRole, profile_named
+from pki.profile import AnchorRole, Generation
+from pki.profiles import profile_named
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,47}\Z")]
 """A name that becomes a file name."""
@@ -33,11 +35,30 @@ class Forgery(StrEnum):
     SUB2 = "sub2"
 
 
+class RootKey(StrEnum):
+    """The keys a hierarchy may have: P-256 is ISO 15118-2, the other two are ISO 15118-20."""
+
+    P256 = "secp256r1"
+    P521 = "secp521r1"
+    ED448 = "ed448"
+
+    @property
+    def kind(self) -> KeyKind:
+        """The same, as certificates tell it."""
+        return KeyKind(self.value)
+
+    @property
+    def generation(self) -> Generation:
+        """The standard whose hierarchies have such keys."""
+        return Generation.ISO_2 if self is RootKey.P256 else Generation.ISO_20
+
+
 class RootDeclaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A root and the role it is trusted for."""
+    """A root and the role it is trusted for. Its `key` is that of everything below it, and tells the generation."""
 
     common_name: str
     role: AnchorRole
+    key: RootKey = RootKey.P256
     domain_component: str | None = None
 
 
@@ -76,13 +97,17 @@ class BackendDeclaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 class LabDeclaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole lab. Every CA began `ca_age_days` before the lab is made, so that expired leafs lie in its life;
-    everything else began `backdate_minutes` before, for clocks that are a little slow."""
+    everything else began `backdate_minutes` before, for clocks that are a little slow. `publication` is the URI below
+    which the CAs of ISO 15118-20 say that their lists and answers are found."""
 
     organization: str
     country: str
     ca_age_days: Days
     crl_days: Days
     backdate_minutes: Annotated[int, msgspec.Meta(ge=0, le=1440)]
+    publication: Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[^\s/]+(/[^\s]*[^\s/])?\Z", max_length=80)] | None = (
+        None
+    )
     root: dict[Name, RootDeclaration]
     branch: list[BranchDeclaration]
     backend: BackendDeclaration
@@ -110,6 +135,9 @@ def _problems(declaration: LabDeclaration) -> Iterator[tuple[str, str]]:
     for address in declaration.backend.addresses:
         if not _is_address(address):
             yield "backend.addresses", f"{address!r} is no IP address"
+    for name, root in declaration.root.items():
+        if root.key.generation is Generation.ISO_20 and declaration.publication is None:
+            yield f"root {name!r}", "an ISO 15118-20 hierarchy needs the lab's publication (V2G20-2590)"
     for branch in declaration.branch:
         for problem in _branch_problems(branch, declaration):
             yield f"branch {branch.name!r}", problem
@@ -127,6 +155,8 @@ def _branch_problems(branch: BranchDeclaration, declaration: LabDeclaration) -> 
     except UnknownProfile as error:
         yield str(error)
         return
+    if root.key.generation is not profile.generation:
+        yield f"root {branch.root!r} has a key of {root.key.value}, which {profile.name} refuses"
     if root.role not in profile.anchor_roles:
         yield f"root {branch.root!r} is trusted for {root.role.value}, which {profile.name} refuses"
     for _, problem in _repeated("leaf", [leaf.name for leaf in branch.leaf]):

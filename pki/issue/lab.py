@@ -23,8 +23,8 @@ import msgspec
 
 from pki.certificate import Certificate
 from pki.errors import DeclarationError, IssueError
-from pki.identifiers import parse_emaid
-from pki.issue.authority import Authority, LeafOrder, Revocation, Subject, Validity, create_root
+from pki.identifiers import parse_emaid_20
+from pki.issue.authority import Authority, LeafOrder, Publication, Revocation, Subject, Validity, create_root
 from pki.issue.declaration import (
     BackendDeclaration,
     BranchDeclaration,
@@ -36,18 +36,12 @@ from pki.issue.declaration import (
 )
 from pki.issue.declaration import parse_declaration as parse_declaration
 from pki.issue.keys import PrivateKey, encode_key_pem, fresh_serial, generate_key
-from pki.profile import AnchorRole, CertificateRule, CommonName
+from pki.profile import AnchorRole, CertificateRule, CommonName, Generation, Profile
 from pki.profiles import profile_named
 
 PRIVATE, PUBLIC = 0o600, 0o644
 
-_ROOT_PROFILES = {
-    AnchorRole.V2G: "iso15118-2-secc",
-    AnchorRole.MO: "iso15118-2-contract",
-    AnchorRole.OEM: "iso15118-2-oem",
-    AnchorRole.PE: "iso15118-2-secc",
-    AnchorRole.BACKEND: "backend-server",
-}
+_LEAFS_BELOW = {AnchorRole.V2G: "secc", AnchorRole.MO: "contract", AnchorRole.OEM: "oem", AnchorRole.PE: "secc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,8 @@ class LeafEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AuthorityEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A line of `ca/authorities.json`; `issues` lists the profiles whose leafs this CA signs."""
+    """A line of `ca/authorities.json`; `issues` lists the profiles whose leafs this CA signs, `crl`, `responder` and
+    `publishes` are the URIs that it writes into them for its list, its OCSP answers and its own certificate."""
 
     name: str
     certificate: str
@@ -86,6 +81,16 @@ class AuthorityEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     issuer: str | None = None
     issues: tuple[str, ...] = ()
     folder: str | None = None
+    crl: str | None = None
+    responder: str | None = None
+    publishes: str | None = None
+
+    @property
+    def publication(self) -> Publication | None:
+        """What the CA writes into its leafs; None when it writes nothing."""
+        if self.crl is None and self.responder is None:
+            return None
+        return Publication(crl=self.crl, responder=self.responder, issuer=self.publishes)
 
 
 def build_lab(declaration: LabDeclaration, at: datetime, progress: Callable[[str], None] | None = None) -> Lab:
@@ -131,10 +136,12 @@ class _Workshop:
 
     def root(self, name: str, declared: RootDeclaration, issues: tuple[str, ...] = ()) -> Authority:
         """A root, as anchor of its role. The root rule is one for all profiles of a role."""
-        profile = profile_named(_ROOT_PROFILES[declared.role])
+        below = _LEAFS_BELOW.get(declared.role)
+        profile = profile_named(f"{declared.key.generation.value}-{below}" if below else "backend-server")
         subject = self._subject(declared.common_name, declared.domain_component)
         with _making(f"root {name!r}"):
-            made = create_root(subject, generate_key(), self._ca_life(profile.root), fresh_serial(), profile)
+            key, life = generate_key(declared.key.kind), self._ca_life(profile.root)
+            made = create_root(subject, key, life, fresh_serial(), profile, self._publication(f"{name}-root", profile))
         self._put(f"trust/{declared.role.value}/{name}.pem", made.certificate.pem().encode())
         self._keep(f"{name}-root", made, issuer=None, issues=issues, folder="backend" if issues else None)
         return made
@@ -143,8 +150,8 @@ class _Workshop:
         """Sub1, Sub2, and every leaf of a branch with its chain and key."""
         above = root.for_profile(profile_named(declared.profile))
         name1, name2 = f"{declared.name}-sub1", f"{declared.name}-sub2"
-        sub1 = self._sub(declared.sub1, above)
-        sub2 = self._sub(declared.sub2, sub1)
+        sub1 = self._sub(declared.sub1, name1, above)
+        sub2 = self._sub(declared.sub2, name2, sub1)
         self._keep(name1, sub1, issuer=f"{declared.root}-root")
         self._keep(name2, sub2, issuer=name1, issues=(declared.profile,), folder=declared.folder)
         entries = []
@@ -174,10 +181,20 @@ class _Workshop:
             self._put(f"crls/{name}.crl", authority.crl(1, self._revoked[name], self._begin, until))
         self._put("ca/authorities.json", encode_index(self._index))
 
-    def _sub(self, common_name: str, issuer: Authority) -> Authority:
+    def _sub(self, common_name: str, name: str, issuer: Authority) -> Authority:
+        """The next sub-CA below `issuer`; its files are called `name`."""
         rule = issuer.profile.sub2 if issuer.sent else issuer.profile.sub1
+        subject, key = self._subject(common_name), generate_key(issuer.certificate.key_kind)
+        publication = self._publication(name, issuer.profile)
         with _making(f"sub-CA {common_name!r}"):
-            return issuer.sub_authority(self._subject(common_name), generate_key(), self._ca_life(rule), fresh_serial())
+            return issuer.sub_authority(subject, key, self._ca_life(rule), fresh_serial(), publication)
+
+    def _publication(self, name: str, profile: Profile) -> Publication | None:
+        """Where a CA of ISO 15118-20 says that its list, its answers and its certificate are; -2 says nothing."""
+        base = self._declared.publication
+        if base is None or profile.generation is not Generation.ISO_20:
+            return None
+        return Publication(crl=f"{base}/crls/{name}.crl", responder=f"{base}/ocsp", issuer=f"{base}/ca/{name}.pem")
 
     def _signer(
         self, declared: BranchDeclaration, forgery: Forgery | None, root: Authority, sub1: Authority, sub2: Authority
@@ -185,9 +202,11 @@ class _Workshop:
         """The CA that signs a leaf: the real Sub2, or a stranger's under the same names."""
         if forgery is None:
             return sub2
+        kind, name1, name2 = root.certificate.key_kind, f"{declared.name}-sub1", f"{declared.name}-sub2"
         if forgery is Forgery.SUB2:
-            return self._sub(declared.sub2, sub1.impostor(generate_key()))
-        return self._sub(declared.sub2, self._sub(declared.sub1, root.impostor(generate_key())))
+            return self._sub(declared.sub2, name2, sub1.impostor(generate_key(kind)))
+        stranger = self._sub(declared.sub1, name1, root.impostor(generate_key(kind)))
+        return self._sub(declared.sub2, name2, stranger)
 
     def _leaf(self, declared: LeafDeclaration, signer: Authority) -> tuple[Certificate, PrivateKey]:
         life = timedelta(days=declared.days or signer.profile.leaf.days)
@@ -195,7 +214,7 @@ class _Workshop:
         if declared.state is LeafState.EXPIRED:
             end = self.at - timedelta(days=declared.ended_days_ago)
             validity = Validity(end - life, end)
-        key = generate_key()
+        key = generate_key(signer.certificate.key_kind)
         order = LeafOrder(
             subject=self._subject(declared.common_name, signer.profile.domain_component),
             public_key=key.public_key(),
@@ -218,7 +237,7 @@ class _Workshop:
             chain=chain,
             key=key_path,
             state=declared.state,
-            emaid=parse_emaid(declared.common_name).normal if is_contract else None,
+            emaid=parse_emaid_20(declared.common_name).normal if is_contract else None,
         )
 
     def _tls(
@@ -251,6 +270,7 @@ class _Workshop:
         issues: tuple[str, ...] = (),
         folder: str | None = None,
     ) -> None:
+        said = authority.publication or Publication()
         entry = AuthorityEntry(
             name=name,
             certificate=f"ca/{name}.pem",
@@ -258,6 +278,9 @@ class _Workshop:
             issuer=issuer,
             issues=issues,
             folder=folder,
+            crl=said.crl,
+            responder=said.responder,
+            publishes=said.issuer,
         )
         self._authorities[name] = authority
         self._revoked[name] = []

@@ -55,7 +55,7 @@ def issue_leaf(lab: Path, profile: Profile, request: LeafRequest, ca_name: str |
         )
     entry, authority = _authority(lab, profile, ca_name)
     folder = lab / (entry.folder or "")
-    key = generate_key()
+    key = generate_key(authority.certificate.key_kind)
     order = LeafOrder(
         subject=Subject(
             common_name=request.common_name,
@@ -92,7 +92,8 @@ def _authority(lab: Path, profile: Profile, ca_name: str | None) -> tuple[Author
     chosen = able[0]
     certificate = _certificate(lab, chosen)
     key = parse_key_pem(read_file(lab / chosen.key, _PEM_CAP))
-    return chosen, authority_for(certificate, key, profile, _above(lab, chosen, by_name))
+    above = _above(lab, chosen, by_name)
+    return chosen, authority_for(certificate, key, profile, above, chosen.publication)
 
 
 def _above(lab: Path, chosen: AuthorityEntry, by_name: dict[str, AuthorityEntry]) -> tuple[Certificate, ...]:

@@ -61,9 +61,9 @@ def test_a_lab_that_cannot_be_written_leaves_nothing(tmp_path: Path, made_lab: L
 def test_trust_by_role(folder: Path) -> None:
     store = load_trust(folder / "trust")
     assert {role: len(store.anchors(role)) for role in AnchorRole} == {
-        AnchorRole.V2G: 1,
-        AnchorRole.MO: 1,
-        AnchorRole.OEM: 1,
+        AnchorRole.V2G: 2,
+        AnchorRole.MO: 3,
+        AnchorRole.OEM: 2,
         AnchorRole.PE: 0,
         AnchorRole.BACKEND: 1,
     }
@@ -75,7 +75,7 @@ def test_trust_in_der_in_bundles_and_without_roles(folder: Path) -> None:
     (trust / "mo" / "again.der").write_bytes(parse_chain_pem(mo)[0])
     (trust / "v2g" / "bundle.crt").write_text(mo + (trust / "v2g" / "v2g.pem").read_text())
     store = load_trust(trust)
-    assert (len(store.anchors(AnchorRole.MO)), len(store.anchors(AnchorRole.V2G))) == (1, 2)
+    assert (len(store.anchors(AnchorRole.MO)), len(store.anchors(AnchorRole.V2G))) == (3, 3)
     flat = load_trust(trust / "mo", [AnchorRole.MO, AnchorRole.V2G])
     assert flat.anchors(AnchorRole.MO) == flat.anchors(AnchorRole.V2G) == store.anchors(AnchorRole.MO)
 
@@ -124,7 +124,7 @@ def test_no_anchor_at_all_and_no_folder_are_errors(tmp_path: Path) -> None:
 
 def test_lists_from_files_and_folders_in_der_and_pem(folder: Path) -> None:
     held = load_crls([folder / "crls"])
-    assert len(held) == 12
+    assert len(held) == 28
     one = (folder / "crls" / "mo-sub2.crl").read_bytes()
     (folder / "list.pem").write_text(encode_pem(one, "X509 CRL") * 2)
     assert load_crls([folder / "list.pem", folder / "crls" / "mo-sub2.crl"]) == [one, one, one]

@@ -52,10 +52,21 @@ def test_every_leaf_of_the_lab_is_judged_as_declared(
     lab_evidence: RevocationEvidence,
 ) -> None:
     seen = set()
-    for folder, role in (("contracts", "contract"), ("secc", "secc"), ("oem", "oem"), ("cps", "cps")):
+    for folder, profile in (
+        ("contracts", "iso15118-2-contract"),
+        ("secc", "iso15118-2-secc"),
+        ("oem", "iso15118-2-oem"),
+        ("cps", "iso15118-2-cps"),
+        ("contracts-20", "iso15118-20-contract"),
+        ("contracts-448", "iso15118-20-contract"),
+        ("secc-20", "iso15118-20-secc"),
+        ("oem-20", "iso15118-20-oem"),
+        ("vehicle-20", "iso15118-20-vehicle"),
+        ("cps-20", "iso15118-20-cps"),
+    ):
         entries = msgspec.json.decode(made_lab.files[f"{folder}/{folder}.json"].content, type=list[LeafEntry])
         for entry in entries:
-            said = verdict_of(lab_chain(entry.chain), f"iso15118-2-{role}", lab_trust, lab_evidence, entry.emaid)
+            said = verdict_of(lab_chain(entry.chain), profile, lab_trust, lab_evidence, entry.emaid)
             expected = {"good": {"accepted"}, "revoked": {"revoked"}, "expired": {"expired"}, "forged": {"signature"}}
             assert said in expected[entry.state], entry.name
             assert made_lab.files[entry.key].mode == 0o600
@@ -120,7 +131,7 @@ def test_every_ca_has_a_list(made_lab: Lab) -> None:
         path[3:-4] for path in made_lab.files if path.startswith("ca/") and path.endswith(".pem") and ".key" not in path
     }
     assert cas == {path[5:-4] for path in made_lab.files if path.startswith("crls/")}
-    assert len(cas) == 12
+    assert len(cas) == 28
 
 
 @pytest.mark.parametrize(
@@ -129,6 +140,10 @@ def test_every_ca_has_a_list(made_lab: Lab) -> None:
         (("crl_days = 30", "crl_dayz = 30"), "crl_dayz"),
         (("crl_days = 30", 'crl_days = "30"'), "crl_days"),
         (("crl_days = 30", "crl_days = 0"), "crl_days"),
+        (('publication = "http://pki.lab.invalid"', ""), "publication"),
+        (('publication = "http://pki.lab.invalid"', 'publication = "ftp://lab"'), "publication"),
+        (('key = "ed448"', 'key = "secp384r1"'), "secp384r1"),
+        (('key = "ed448"', 'key = "secp256r1"'), "refuses"),
         (('root = "mo"', 'root = "nowhere"'), "nowhere"),
         (('root = "mo"', 'root = "oem"'), "refuses"),
         (('profile = "iso15118-2-cps"', 'profile = "iso15118-3-cps"'), "iso15118-2-contract"),
