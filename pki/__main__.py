@@ -6,6 +6,8 @@ Exit codes of `verify`: 0 accepted, 1 rejected, 2 unusable input, 3 no evidence.
 from __future__ import annotations
 
 import sys
+import textwrap
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -15,46 +17,61 @@ import click
 import msgspec
 from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
 from pki.certificate import parse_certificate
 from pki.errors import IssueError, PKIError
 from pki.issue.declaration import parse_declaration
 from pki.issue.lab import build_lab
-from pki.pem import CHAIN_PEM_CAP, parse_chain_pem, parse_pem
-from pki.profiles import profile_named
-from pki.service.batch import run_batch
-from pki.service.files import load_crls, load_trust, read_file, write_lab
+from pki.pem import parse_pem
+from pki.profiles import PROFILE_NAMES, Tolerance, profile_named
+from pki.service.batch import Demands, run_batch
+from pki.service.chain_files import ChainFiles, chain_cap, explain_files, judge_files
+from pki.service.files import read_file, write_lab
 from pki.service.lab_folder import LeafRequest, issue_leaf
-from pki.service.paths import PATH_PEM_CAP, judge_path_files
+from pki.service.lint_report import lint_object
+from pki.service.screen import one_line, print_explained, print_lint, print_verdict, screen
 from pki.service.show import chain_tree, crl_tree
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
     EXIT_CODES,
-    OCSP_CAP,
+    ExplainedVerdict,
     Outcome,
-    Verdict,
-    judge,
+    explained_error,
     parse_instant,
     refused_input,
 )
-from pki.verify import RevocationEvidence
 from pki.verify.crl import CRL_CAP, parse_crl
+from pki.verify.lint import AUTO, ROWS, lint_chain
+from pki.verify.policy import parse_policy
 from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 
 _DECLARATION_CAP = 1024 * 1024
 _SHOWN_BLOCKS = 64
-
+_SWITCHES = sorted(switch.value for switch in Tolerance)
 
 _AT = click.option("--at", metavar="INSTANT", help="the instant, like 2026-11-23T00:00:00Z (default: now)")
-_PROFILE = click.option(
-    "--profile",
-    "profile_name",
-    default=DEFAULT_PROFILE,
-    show_default=True,
-    help="what is asked of the chain; rfc5280: nothing of ISO 15118",
-    metavar="NAME",
+_JSON = click.option("--json", "as_json", is_flag=True, help="print one JSON object")
+_POLICY = click.option(
+    "--policy",
+    "switches",
+    multiple=True,
+    metavar="SWITCH",
+    help="tolerate a departure, or refuse it: no- before its name; repeatable",
 )
+
+
+def _listed(title: str, names: Iterable[str]) -> str:
+    """A paragraph of names for the end of a help page, which no line break parts."""
+    lines = textwrap.wrap("  ".join(names), 74, break_on_hyphens=False)
+    return "\n".join(["\b", f"{title}:", *(f"  {line}" for line in lines)])
+
+
+_VERIFY_NAMES = "\n\n".join([_listed("Profiles", (AUTO, *PROFILE_NAMES, RFC5280)), _listed("Switches", _SWITCHES)])
+_LINT_NAMES = "\n\n".join([_listed("Profiles", (AUTO, *PROFILE_NAMES)), _listed("Switches", _SWITCHES)])
+
+
+def _profile(default: str, told: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option("--profile", "profile_name", default=default, show_default=True, metavar="NAME", help=told)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,7 +109,7 @@ def lab(declaration: Path, out: Path, at: str | None, force: bool) -> None:
     show_default=True,
     help="the lab's folder",
 )
-@_PROFILE
+@_profile(DEFAULT_PROFILE, "what is issued")
 @click.option("--name", required=True, help="what the files are called")
 @click.option("--common-name", "--emaid", required=True, help="the leaf's common name: EMAID, EVSEID, PCID, gateway id")
 @click.option("--organization", help="the leaf's organization")
@@ -145,21 +162,19 @@ def show(file: Path) -> None:
         elif file.suffix.lower() == ".crl":
             tree = crl_tree(parse_crl(content))
         else:
-            is_der = content[:1] == b"\x30"
-            blocks = (content,) if is_der else parse_pem(content, max_blocks=_SHOWN_BLOCKS, max_characters=CRL_CAP)
-            tree = chain_tree([parse_certificate(der, index=index) for index, der in enumerate(blocks)])
+            tree = chain_tree([parse_certificate(der, index=index) for index, der in enumerate(_blocks(content))])
     except PKIError as error:
         _fail(error)
     # A pipe has no width: lines stay whole for grep.
     Console(width=None if sys.stdout.isatty() else 240).print(tree)
 
 
-@main.command()
+@main.command(epilog=_VERIFY_NAMES)
 @click.argument("chain", type=click.Path(path_type=Path, allow_dash=True), required=False)
 @click.option(
     "--trust", type=click.Path(path_type=Path), help="anchors: a folder with v2g/, mo/, ... or with PEM files"
 )
-@_PROFILE
+@_profile(DEFAULT_PROFILE, "what is asked; auto: a contract of the leaf's generation; rfc5280: nothing of ISO 15118")
 @_AT
 @click.option("--crl", "crls", type=click.Path(path_type=Path), multiple=True, help="a CRL file or a folder of them")
 @click.option(
@@ -167,7 +182,9 @@ def show(file: Path) -> None:
 )
 @click.option("--emaid", help="the EMAID the request claims; compared with the leaf's")
 @click.option("--require-revocation", is_flag=True, help="no good revocation state, no acceptance (exit 3)")
-@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
+@_POLICY
+@click.option("--explain", is_flag=True, help="tell every step, what it met and what to do next")
+@_JSON
 @click.option("--batch", is_flag=True, help="one JSON request per line from CHAIN or standard input, one verdict each")
 def verify(
     chain: Path | None,
@@ -178,109 +195,101 @@ def verify(
     ocsps: tuple[Path, ...],
     emaid: str | None,
     require_revocation: bool,
+    switches: tuple[str, ...],
+    explain: bool,
     as_json: bool,
     batch: bool,
 ) -> None:
-    """Verify the PEM chain in CHAIN: leaf, Sub2, Sub1. Exit code 0 accepted, 1 rejected, 2 unusable, 3 no evidence."""
-    if batch:
-        if trust or crls or ocsps or emaid or at:
-            raise click.UsageError("with --batch each line brings its own trust, at, crls, ocsps and emaid")
-        _run_batch(chain, require_revocation)
-        return
-    if chain is None or trust is None:
-        raise click.UsageError("CHAIN and --trust are needed, or --batch")
+    """Verify the PEM chain in CHAIN: the leaf first. Exit code 0 accepted, 1 rejected, 2 unusable, 3 no evidence."""
     try:
-        verdict = _judge_files(chain, trust, profile_name, _instant(at), crls, ocsps, emaid, require_revocation)
+        policy = parse_policy(switches)
+        if batch:
+            if trust or crls or ocsps or emaid or at or explain:
+                raise click.UsageError("with --batch each line brings its own trust, at, crls, ocsps and emaid")
+            _run_batch(chain, Demands(require_revocation=require_revocation, policy=policy))
+            return
+        if chain is None or trust is None:
+            raise click.UsageError("CHAIN and --trust are needed, or --batch")
+        files = ChainFiles(
+            chain=chain,
+            trust=trust,
+            profile=profile_name,
+            at=_instant(at),
+            content=sys.stdin.buffer.read(chain_cap(profile_name) + 1) if str(chain) == "-" else None,
+            crls=crls,
+            ocsps=ocsps,
+            emaid=emaid,
+            require_revocation=require_revocation,
+            policy=policy,
+        )
+        verdict = explain_files(files) if explain else judge_files(files)
     except PKIError as error:
-        verdict = refused_input(error)
+        verdict = explained_error(error) if explain else refused_input(error)
     if as_json:
         click.echo(msgspec.json.encode(verdict))
+    elif isinstance(verdict, ExplainedVerdict):
+        print_explained(screen(), verdict)
+    elif verdict.verdict is Outcome.MALFORMED:
+        click.echo(f"pnc-pki: {one_line(verdict.code, verdict.message, verdict.clause, verdict.index)}", err=True)
     else:
-        _print_verdict(verdict)
+        print_verdict(screen(), verdict)
     sys.exit(EXIT_CODES[verdict.verdict])
 
 
-def _judge_files(
-    chain: Path,
-    trust: Path,
-    profile_name: str,
-    at: datetime,
-    crls: tuple[Path, ...],
-    ocsps: tuple[Path, ...],
-    emaid: str | None,
-    require_revocation: bool,
-) -> Verdict:
-    for path in ocsps:
-        read_file(path, OCSP_CAP)
-    cap = PATH_PEM_CAP if profile_name == RFC5280 else CHAIN_PEM_CAP
-    text = sys.stdin.buffer.read(cap + 1) if str(chain) == "-" else read_file(chain, cap)
-    if profile_name == RFC5280:
-        return judge_path_files(
-            text, trust=trust, at=at, crls=crls, ocsp_answers=len(ocsps), require_revocation=require_revocation
-        )
-    profile = profile_named(profile_name)
-    return judge(
-        parse_chain_pem(text),
-        profile=profile,
-        trust=load_trust(trust, profile.anchor_roles),
-        at=at,
-        revocation=RevocationEvidence(load_crls(crls)),
-        ocsp_answers=len(ocsps),
-        emaid=emaid,
-        require_revocation=require_revocation,
-    )
+@main.command(epilog=_LINT_NAMES)
+@click.argument("file", type=click.Path(path_type=Path))
+@_profile(AUTO, "whose row it is; auto: guessed")
+@click.option("--role", type=click.Choice(ROWS), help="its row: the role of a leaf, or its place (default: guessed)")
+@_POLICY
+@_JSON
+def lint(file: Path, profile_name: str, role: str | None, switches: tuple[str, ...], as_json: bool) -> None:
+    """List every deviation of each certificate in FILE from the row of its role; no issuer, no instant is asked.
+
+    Exit code 0: none that refuses, 1: at least one, 2: unusable.
+    """
+    try:
+        policy = parse_policy(switches)
+        certificates = [
+            parse_certificate(der, index=index) for index, der in enumerate(_blocks(read_file(file, CRL_CAP)))
+        ]
+        reports = lint_chain(certificates, profile=profile_name, role=role, policy=policy)
+    except PKIError as error:
+        _fail(error)
+    if as_json:
+        click.echo(msgspec.json.encode(lint_object(reports)))
+    else:
+        print_lint(screen(), reports)
+    sys.exit(1 if any(report.refused for report in reports) else 0)
 
 
-def _run_batch(source: Path | None, require_revocation: bool) -> None:
+def _run_batch(source: Path | None, demands: Demands) -> None:
     """Judge line by line; each verdict is flushed, so that a program can wait for it."""
     if source is None or str(source) == "-":
-        _write_batch(sys.stdin.buffer, require_revocation)
+        _write_batch(sys.stdin.buffer, demands)
         return
     try:
         stream = source.open("rb")
     except OSError as error:
         raise click.UsageError(f"{source}: {error.strerror or error}") from error
     with stream:
-        _write_batch(stream, require_revocation)
+        _write_batch(stream, demands)
 
 
-def _write_batch(stream: BinaryIO, require_revocation: bool) -> None:
-    for answer in run_batch(stream, require_revocation=require_revocation):
+def _write_batch(stream: BinaryIO, demands: Demands) -> None:
+    for answer in run_batch(stream, demands):
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
 
 
-_STYLES = {
-    Outcome.ACCEPT: "bold green",
-    Outcome.REJECT: "bold red",
-    Outcome.NO_EVIDENCE: "bold yellow",
-    Outcome.MALFORMED: "bold red",
-}
-
-
-def _print_verdict(verdict: Verdict) -> None:
-    """The verdict for a person; unusable input goes to standard error as one line."""
-    if verdict.verdict is Outcome.MALFORMED:
-        click.echo(f"pnc-pki: {_one_line(verdict.code, verdict.message, verdict.clause, verdict.index)}", err=True)
-        return
-    console = Console(soft_wrap=True, highlight=False)
-    said = _one_line(verdict.code, verdict.message, verdict.clause, verdict.index)
-    console.print(Text.assemble((verdict.verdict.value, _STYLES[verdict.verdict]), " ", said))
-    console.print(Text(f"revocation: {verdict.revocation}"))
-    if verdict.emaid is not None:
-        console.print(Text(f"emaid: {verdict.emaid}"))
-    for finding in verdict.findings:
-        told = _one_line(finding.code, finding.message, finding.clause, finding.index)
-        console.print(Text(f"{finding.severity.value}: {told}"))
-
-
-def _one_line(code: str, message: str, clause: str | None, index: int | None) -> str:
-    where = "" if index is None else f" (certificate {index})"
-    return f"{code}: {message}{where}" + ("" if clause is None else f" [{clause}]")
+def _blocks(content: bytes) -> tuple[bytes, ...]:
+    """The DER of one certificate as it is, or of every PEM block."""
+    if content[:1] == b"\x30":
+        return (content,)
+    return parse_pem(content, max_blocks=_SHOWN_BLOCKS, max_characters=CRL_CAP)
 
 
 def _instant(text: str | None) -> datetime:
-    return datetime.now(UTC) if text is None else parse_instant(text)
+    return datetime.now(UTC).replace(microsecond=0) if text is None else parse_instant(text)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:
@@ -292,7 +301,7 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 
 def _fail(error: PKIError) -> NoReturn:
     """End with exit code 2 and one line that names what and where."""
-    click.echo(f"pnc-pki: {_one_line(error.code, str(error), error.clause, error.index)}", err=True)
+    click.echo(f"pnc-pki: {one_line(error.code, str(error), error.clause, error.index)}", err=True)
     sys.exit(2)
 
 

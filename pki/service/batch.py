@@ -12,6 +12,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
 
@@ -19,11 +20,21 @@ import msgspec
 
 from pki.errors import MalformedCertificate, PKIError, TrustError
 from pki.pem import parse_chain_pem, parse_pem
-from pki.profiles import AnchorRole, profile_named
+from pki.profiles import AnchorRole
 from pki.service.paths import judge_path_texts
-from pki.service.verdicts import DEFAULT_PROFILE, OCSP_CAP, Verdict, judge, parse_instant, refused_input
+from pki.service.verdicts import (
+    DEFAULT_PROFILE,
+    OCSP_CAP,
+    Question,
+    Verdict,
+    judge,
+    parse_instant,
+    profile_of,
+    refused_input,
+)
 from pki.verify import RevocationEvidence, TrustStore
 from pki.verify.crl import CRL_CAP
+from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 
 LINE_CAP = 64 * 1024 * 1024
@@ -56,7 +67,15 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_chain_depth: int | None = None
 
 
-def run_batch(stream: BinaryIO, *, require_revocation: bool = False) -> Iterator[bytes]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What is asked of every line alike; `policy` is not for the profile "rfc5280", which has no switches."""
+
+    require_revocation: bool = False
+    policy: VerifyPolicy = STRICT
+
+
+def run_batch(stream: BinaryIO, demands: Demands) -> Iterator[bytes]:
     """One JSON object, line feed included, for each line of `stream` that is not blank, as soon as it is judged."""
     while line := stream.readline(LINE_CAP + 1):
         if len(line) > LINE_CAP:
@@ -65,23 +84,23 @@ def run_batch(stream: BinaryIO, *, require_revocation: bool = False) -> Iterator
             error = MalformedCertificate("size-limit", f"line longer than {LINE_CAP} bytes")
             yield _answer_line(_NO_ID, refused_input(error))
         elif line.strip():
-            yield _judge_line(line, require_revocation)
+            yield _judge_line(line, demands)
 
 
-def _judge_line(line: bytes, require_revocation: bool) -> bytes:
+def _judge_line(line: bytes, demands: Demands) -> bytes:
     try:
         request = msgspec.json.decode(line, type=BatchRequest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         refusal = MalformedCertificate("malformed-request", f"line is not a request: {error}")
         return _answer_line(_id_of(line), refused_input(refusal))
     try:
-        verdict = _judge_request(request, require_revocation)
+        verdict = _judge_request(request, demands)
     except PKIError as error:
         verdict = refused_input(error)
     return _answer_line(_echo(bytes(request.id)), verdict)
 
 
-def _judge_request(request: BatchRequest, require_revocation: bool) -> Verdict:
+def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
     at = parse_instant(request.at)
     for index, answer in enumerate(request.ocsps):
         _check_ocsp(answer, index)
@@ -93,20 +112,22 @@ def _judge_request(request: BatchRequest, require_revocation: bool) -> Verdict:
             crls=request.crls,
             ocsp_answers=len(request.ocsps),
             max_intermediates=request.max_chain_depth,
-            require_revocation=require_revocation,
+            require_revocation=demands.require_revocation,
         )
-    profile = profile_named(request.profile)
-    trust = _trust(tuple(request.trust), profile.anchor_roles)
-    revocation = _evidence(tuple(request.crls))
+    chain = parse_chain_pem("\n".join(request.chain))
+    profile = profile_of(request.profile, chain)
     return judge(
-        parse_chain_pem("\n".join(request.chain)),
-        profile=profile,
-        trust=trust,
-        at=at,
-        revocation=revocation,
-        ocsp_answers=len(request.ocsps),
-        emaid=request.emaid,
-        require_revocation=require_revocation,
+        Question(
+            chain=chain,
+            profile=profile,
+            trust=_trust(tuple(request.trust), profile.anchor_roles),
+            at=at,
+            revocation=_evidence(tuple(request.crls)),
+            ocsp_answers=len(request.ocsps),
+            emaid=request.emaid,
+            require_revocation=demands.require_revocation,
+            policy=demands.policy,
+        )
     )
 
 

@@ -4,11 +4,13 @@ but a `VerifiedChain`."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
+from pki.certificate import parse_certificate
 from pki.errors import (
     ChainRejected,
     Finding,
@@ -17,8 +19,13 @@ from pki.errors import (
     PKIError,
     Severity,
 )
-from pki.profiles import Profile
-from pki.verify import RevocationEvidence, TrustStore, verify
+from pki.profiles import Profile, profile_for, profile_named
+from pki.service.naming import subjects
+from pki.verify import RevocationEvidence, RevocationState, TrustStore, VerifiedChain, verify
+from pki.verify.explain import StepOutcome, StepReport, explain
+from pki.verify.lint import AUTO
+from pki.verify.policy import STRICT, VerifyPolicy
+from pki.verify.remedies import remedy
 from pki.verify.rfc5280 import verify_path
 
 DEFAULT_PROFILE = "iso15118-2-contract"
@@ -53,38 +60,99 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
-def judge(
-    chain: Sequence[bytes],
-    *,
-    profile: Profile,
-    trust: TrustStore,
-    at: datetime,
-    revocation: RevocationEvidence,
-    ocsp_answers: int = 0,
-    emaid: str | None = None,
-    require_revocation: bool = False,
-) -> Verdict:
-    """The verdict on a chain; never raises for what the chain holds. `ocsp_answers`: how many were supplied."""
-    said = _ocsp_findings(ocsp_answers)
+class ExplainedVerdict(Verdict, frozen=True, kw_only=True):
+    """A verdict with what to do next, and the verifier's twelve steps; none for the profile "rfc5280", whose engine
+    searches among paths."""
+
+    remedy: str
+    steps: tuple[StepReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked about one chain. `ocsp_answers`: how many were supplied; the rest is as in `pki.verify.verify`."""
+
+    chain: tuple[bytes, ...]
+    profile: Profile
+    trust: TrustStore
+    at: datetime
+    revocation: RevocationEvidence
+    ocsp_answers: int = 0
+    emaid: str | None = None
+    require_revocation: bool = False
+    policy: VerifyPolicy = STRICT
+
+
+def judge(question: Question) -> Verdict:
+    """The verdict on a chain; never raises for what the chain holds."""
+    return _verdict(question, _asked(question))
+
+
+def judge_explained(question: Question) -> ExplainedVerdict:
+    """The same verdict with every step explained."""
+    result = _asked(question)
+    steps = explain(result, names=subjects(question.chain), claimed=question.emaid is not None)
+    return explained(_verdict(question, result), steps)
+
+
+def explained_error(error: PKIError) -> ExplainedVerdict:
+    """Input that could not be judged, with the steps when it was the chain itself, without them otherwise."""
+    steps = explain(error, names=(), claimed=False)
+    reached = any(step.outcome is not StepOutcome.NOT_REACHED for step in steps)
+    return explained(refused_input(error), steps if reached else ())
+
+
+def explained(verdict: Verdict, steps: tuple[StepReport, ...] = ()) -> ExplainedVerdict:
+    """A verdict with its remedy and with steps where there are any. An accepted chain whose revocation state is not
+    known gets the remedy for that."""
+    unknown = verdict.code == "accepted" and verdict.revocation != RevocationState.GOOD
+    code = f"revocation-{verdict.revocation}" if unknown else verdict.code
+    fields = {name: getattr(verdict, name) for name in verdict.__struct_fields__}
+    return ExplainedVerdict(**fields, remedy=remedy(code), steps=steps)
+
+
+def profile_of(name: str, chain: Sequence[bytes]) -> Profile:
+    """The profile of that name; "auto" is the contract profile of the generation that the leaf's key tells.
+
+    Raises:
+        UnknownProfile: "unknown-profile".
+        MalformedCertificate: "auto", and the leaf cannot be read.
+    """
+    if name != AUTO:
+        return profile_named(name)
+    if not chain:
+        raise MalformedCertificate("empty-chain", "no certificate was presented")
+    return profile_for(parse_certificate(chain[0], index=0))
+
+
+def _asked(question: Question) -> VerifiedChain | PKIError:
     try:
-        found = verify(
-            chain,
-            profile=profile,
-            trust=trust,
-            at=at,
-            revocation=revocation,
-            emaid=emaid,
-            require_revocation=require_revocation,
+        return verify(
+            question.chain,
+            profile=question.profile,
+            trust=question.trust,
+            at=question.at,
+            revocation=question.revocation,
+            emaid=question.emaid,
+            require_revocation=question.require_revocation,
+            policy=question.policy,
         )
     except PKIError as error:
-        return _refusal(error, said)
+        return error
+
+
+def _verdict(question: Question, result: VerifiedChain | PKIError) -> Verdict:
+    said = _ocsp_findings(question.ocsp_answers)
+    if isinstance(result, PKIError):
+        return _refusal(result, said)
+    name, role = result.profile, result.anchor_role.value
     return Verdict(
         verdict=Outcome.ACCEPT,
         code="accepted",
-        message=f"{profile.name} chain accepted, {found.anchor_role.value} anchor, valid until {found.not_after}",
-        emaid=found.emaid.normal if found.emaid else None,
-        revocation=found.revocation.value,
-        findings=(*found.findings, *said),
+        message=f"{name} chain accepted, {role} anchor, valid until {result.not_after}",
+        emaid=result.emaid.normal if result.emaid else None,
+        revocation=result.revocation.value,
+        findings=(*result.findings, *said),
     )
 
 
