@@ -204,7 +204,7 @@ def _placed(path: tuple[int, ...], presented: dict[int, Certificate], judgement:
         judgement.depart(
             "chain-order", Tolerance.CHAIN_ORDER, "the sub-CAs were not presented from the leaf up", index=1
         )
-    for index in presented.keys() - set(path):
+    for index in sorted(presented.keys() - set(path)):
         note_unused(index, "not on the path", judgement)
     return [Link(index, presented[index], rule) for index, rule in zip(path, rules[: len(path)], strict=True)]
 

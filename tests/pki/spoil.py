@@ -18,7 +18,6 @@ from tests.pki.mint import (
     access,
     content_of,
     name_of,
-    new_p521,
     split,
     tlv,
 )
@@ -200,7 +199,12 @@ def with_another(branch: Branch) -> list[bytes]:
 
 def new_like(branch: Branch) -> Key:
     """A key of the branch's kind."""
-    return new_p521() if isinstance(branch.leaf.key, ec.EllipticCurvePrivateKey) else ed448.Ed448PrivateKey.generate()
+    key = branch.leaf.key
+    return (
+        ec.generate_private_key(key.curve)
+        if isinstance(key, ec.EllipticCurvePrivateKey)
+        else ed448.Ed448PrivateKey.generate()
+    )
 
 
 def no_name() -> x509.Name:
