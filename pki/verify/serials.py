@@ -177,9 +177,9 @@ class _Walk:
 def _is_serial(content: bytes) -> bool:
     """Whether an INTEGER's content is not negative, in its shortest form and of at most 20 octets."""
     size = len(content)
-    return 1 <= size <= SERIAL_OCTETS and (
-        0 < content[0] < 0x80 or size == 1 or (content[0] == 0 and content[1] > 0x7F)
-    )
+    if not 1 <= size <= SERIAL_OCTETS or content[0] > 0x7F:
+        return False
+    return content[0] > 0 or size == 1 or content[1] > 0x7F
 
 
 def _is_removal(der: bytes) -> bool:

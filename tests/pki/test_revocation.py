@@ -7,52 +7,16 @@ from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 
-from pki.certificate import Certificate, parse_certificate
-from pki.errors import ChainRejected, NoEvidence, TrustError
+from pki.certificate import parse_certificate
+from pki.errors import ChainRejected, NoEvidence, Severity, TrustError
 from pki.profiles import AnchorRole
 from pki.verify import RevocationEvidence, RevocationIndex, RevocationState, TrustStore
 from pki.verify.crl import CRL_CAP, parse_crl
+from pki.verify.revocation import Evidence, Grace, worst
+from tests.pki.evidence_mint import DAY, UNKNOWN, certificates, clean_lists, delta_of, list_of, point, removal
 from tests.pki.mint import AT, CA_USAGE, Branch, Spec, name_of, new_key
-
-DAY = timedelta(days=1)
-
-
-def list_of(
-    issuer: Spec,
-    *serials: int,
-    number: int | None = 1,
-    this_update: datetime = AT - DAY,
-    next_update: datetime = AT + DAY,
-    revoked_at: datetime = AT - DAY,
-    key: object = None,
-    name: x509.Name | None = None,
-    extra: tuple[tuple[x509.ExtensionType, bool], ...] = (),
-    entry_extra: tuple[tuple[x509.ExtensionType, bool], ...] = (),
-    hash_: hashes.HashAlgorithm | None = None,
-) -> bytes:
-    """A CRL of `issuer`, right unless told otherwise."""
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(name or issuer.name)
-        .last_update(this_update)
-        .next_update(next_update)
-    )
-    if number is not None:
-        builder = builder.add_extension(x509.CRLNumber(number), critical=False)
-    for extension, critical in extra:
-        builder = builder.add_extension(extension, critical)
-    for serial in serials:
-        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(revoked_at)
-        for extension, critical in entry_extra:
-            entry = entry.add_extension(extension, critical)
-        builder = builder.add_revoked_certificate(entry.build())
-    return builder.sign(key or issuer.key, hash_ or hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
-def clean_lists(branch: Branch) -> list[bytes]:
-    return [list_of(branch.sub2), list_of(branch.sub1), list_of(branch.root)]
 
 
 def test_lists_of_the_whole_path_give_good(branch: Branch) -> None:
@@ -94,21 +58,6 @@ def test_an_expired_list_is_stale_but_what_it_lists_stays_revoked(branch: Branch
     assert rejected.value.code == "revoked"
 
 
-def point(**fields: object) -> tuple[tuple[x509.ExtensionType, bool], ...]:
-    """An issuing distribution point."""
-    given: dict[str, object] = {
-        "full_name": None,
-        "relative_name": None,
-        "only_contains_user_certs": False,
-        "only_contains_ca_certs": False,
-        "only_some_reasons": None,
-        "indirect_crl": False,
-        "only_contains_attribute_certs": False,
-    }
-    return ((x509.IssuingDistributionPoint(**given | fields), True),)
-
-
-UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 UNUSABLE: list[tuple[str, Callable[[Branch], bytes], str | None]] = [
     ("signed by a stranger", lambda b: list_of(b.sub2, b.leaf.serial, key=new_key()), "crl-signature"),
     ("signed with SHA-512", lambda b: list_of(b.sub2, b.leaf.serial, hash_=hashes.SHA512()), "crl-signature"),
@@ -122,7 +71,7 @@ UNUSABLE: list[tuple[str, Callable[[Branch], bytes], str | None]] = [
     ),
     (
         "delta below its own base",
-        lambda b: list_of(b.sub2, b.leaf.serial, number=1, extra=((x509.DeltaCRLIndicator(2), True),)),
+        lambda b: list_of(b.sub2, b.leaf.serial, number=1, extra=delta_of(2)),
         "crl-number",
     ),
     (
@@ -238,12 +187,8 @@ def test_size_of_a_list_is_asked_before_it_is_read() -> None:
     assert caught.value.code == "size-limit"
 
 
-def issuer_of(branch: Branch) -> Certificate:
-    return parse_certificate(branch.sub2.mint(branch.sub1))
-
-
 def test_index_takes_verified_lists_and_never_goes_back(branch: Branch) -> None:
-    issuer, leaf = issuer_of(branch), parse_certificate(branch.leaf.mint(branch.sub2))
+    leaf, issuer = certificates(branch)
     empty = RevocationIndex.empty()
     assert empty.state(issuer, leaf, AT).state is RevocationState.UNKNOWN
     five = empty.with_crl(list_of(branch.sub2, number=5), issuer, AT)
@@ -273,3 +218,166 @@ def test_one_evidence_serves_many_sessions(branch: Branch) -> None:
         assert found.revocation is RevocationState.GOOD
         with pytest.raises(ChainRejected):
             branch.judge([branch.leaf.mint(branch.sub2), *subs], trust=trust, revocation=evidence)
+
+
+def told(branch: Branch, *lists: bytes, at: datetime = AT) -> Evidence:
+    """What these lists of Sub2 say of the leaf."""
+    leaf, issuer = certificates(branch)
+    return RevocationEvidence(lists).state(issuer, leaf, at)
+
+
+@pytest.mark.parametrize("base_lists", [True, False])
+@pytest.mark.parametrize("delta_says", ["revoked", "removed", "nothing"])
+def test_a_delta_is_laid_upon_its_base(branch: Branch, base_lists: bool, delta_says: str) -> None:
+    base = list_of(branch.sub2, *([branch.leaf.serial] if base_lists else []), number=4, this_update=AT - 3 * DAY)
+    listed = () if delta_says == "nothing" else (branch.leaf.serial,)
+    lifted = removal() if delta_says == "removed" else ()
+    delta = list_of(branch.sub2, 99, *listed, number=6, extra=delta_of(4), entry_extra=lifted)
+    revoked = delta_says == "revoked" or (base_lists and delta_says == "nothing")
+    for lists in ((base, delta), (delta, base)):
+        found = told(branch, *lists)
+        assert (found.state, found.at) == (RevocationState.REVOKED if revoked else RevocationState.GOOD, AT - DAY)
+
+
+def test_a_delta_upon_another_base_can_only_revoke(branch: Branch) -> None:
+    base = list_of(branch.sub2, branch.leaf.serial, number=3)
+    lifting = list_of(branch.sub2, branch.leaf.serial, number=6, extra=delta_of(4), entry_extra=removal())
+    assert told(branch, base, lifting).state is RevocationState.REVOKED
+    assert told(branch, lifting).state is RevocationState.UNKNOWN
+    revoking = list_of(branch.sub2, branch.leaf.serial, number=6, extra=delta_of(4))
+    assert told(branch, revoking).state is RevocationState.REVOKED
+    assert told(branch, list_of(branch.sub2, number=3), revoking).state is RevocationState.REVOKED
+    silent = list_of(branch.sub2, number=6, extra=delta_of(4), next_update=AT + 9 * DAY)
+    assert told(branch, list_of(branch.sub2, number=3), silent, at=AT + 2 * DAY).state is RevocationState.STALE
+
+
+def test_a_delta_upon_a_list_of_another_scope_is_not_laid_upon_it(branch: Branch) -> None:
+    base = list_of(branch.sub2, branch.leaf.serial, number=4, extra=point(only_contains_user_certs=True))
+    lifting = list_of(branch.sub2, branch.leaf.serial, number=6, extra=delta_of(4), entry_extra=removal())
+    assert told(branch, base, lifting).state is RevocationState.REVOKED
+
+
+def test_a_complete_list_that_is_newer_replaces_base_and_delta(branch: Branch) -> None:
+    base = list_of(branch.sub2, number=4)
+    revoking = list_of(branch.sub2, branch.leaf.serial, number=5, extra=delta_of(4))
+    for number in (5, 6):
+        newer = list_of(branch.sub2, number=number, this_update=AT - DAY / 2)
+        assert told(branch, base, revoking, newer).state is RevocationState.GOOD
+        assert told(branch, revoking, newer).state is RevocationState.GOOD
+
+
+def test_what_a_delta_lifts_is_good_until_the_delta_runs_out(branch: Branch) -> None:
+    base = list_of(branch.sub2, branch.leaf.serial, number=4, next_update=AT + 9 * DAY)
+    delta = list_of(branch.sub2, branch.leaf.serial, number=5, extra=delta_of(4), entry_extra=removal())
+    assert told(branch, base, delta).state is RevocationState.GOOD
+    assert told(branch, base, delta, at=AT + 2 * DAY).state is RevocationState.STALE
+    clean = list_of(branch.sub2, number=4, next_update=AT + 9 * DAY)
+    silent = list_of(branch.sub2, number=5, extra=delta_of(4))
+    assert told(branch, clean, silent, at=AT + 2 * DAY).state is RevocationState.GOOD
+    assert told(branch, clean, silent, at=AT + 10 * DAY).state is RevocationState.STALE
+
+
+def test_a_delta_is_taken_into_the_index_upon_its_base_only(branch: Branch) -> None:
+    leaf, issuer = certificates(branch)
+    delta = list_of(branch.sub2, leaf.serial, number=6, extra=delta_of(4))
+    with pytest.raises(TrustError) as caught:
+        RevocationIndex.empty().with_crl(delta, issuer, AT)
+    assert caught.value.code == "crl-number"
+    index = RevocationIndex.empty().with_crl(list_of(branch.sub2, number=4), issuer, AT).with_crl(delta, issuer, AT)
+    assert index.state(issuer, leaf, AT).state is RevocationState.REVOKED
+    with pytest.raises(TrustError) as caught:
+        index.with_crl(list_of(branch.sub2, number=5), issuer, AT)
+    assert caught.value.code == "crl-number"
+    whole = index.with_crl(list_of(branch.sub2, number=7), issuer, AT)
+    assert whole.state(issuer, leaf, AT).state is RevocationState.GOOD
+
+
+def test_the_newest_list_of_a_scope_speaks_even_when_it_no_longer_covers(branch: Branch) -> None:
+    cas = point(only_contains_ca_certs=True)
+    held = list_of(branch.sub2, branch.leaf.serial, number=1, extra=cas)
+    assert told(branch, held).state is RevocationState.REVOKED
+    assert told(branch, held, list_of(branch.sub2, number=2, extra=cas)).state is RevocationState.UNKNOWN
+
+
+def test_a_renewed_issuer_with_the_same_key_is_served_by_the_same_lists(branch: Branch) -> None:
+    """The list's octets are let go after it was verified; the answers stay those of the arguments, in any order."""
+    leaf, first = certificates(branch)
+    renewed = parse_certificate(branch.sub2.mint(branch.sub1))
+    twin = parse_certificate(Spec(branch.sub2.name, True, 0, CA_USAGE, ski=False).mint(branch.sub1))
+    other = parse_certificate(Spec(branch.sub2.name, True, 0, CA_USAGE).mint(branch.sub1))
+    no_lists = frozenset({"key_cert_sign"})
+    mute = parse_certificate(Spec(branch.sub2.name, True, 0, no_lists, branch.sub2.key).mint(branch.sub1))
+    key = x509.AuthorityKeyIdentifier.from_issuer_public_key(branch.sub2.key.public_key())
+    der = list_of(branch.sub2, leaf.serial, extra=((key, False),))
+    expected = {
+        first: (RevocationState.REVOKED, ""),
+        renewed: (RevocationState.REVOKED, ""),
+        twin: (RevocationState.UNKNOWN, "crl-signature"),
+        other: (RevocationState.UNKNOWN, "crl-issuer"),
+        mute: (RevocationState.UNKNOWN, "crl-key-usage"),
+    }
+    assert first != renewed
+    for order in (list(expected), list(reversed(expected))):
+        evidence = RevocationEvidence([der])
+        for issuer in (*order, *order):
+            found = evidence.state(issuer, leaf, AT)
+            assert (found.state, "".join(note.text for note in found.notes).partition(":")[0]) == expected[issuer]
+
+
+def test_an_answer_holds_between_the_instants_it_names(branch: Branch) -> None:
+    tick = timedelta(microseconds=1)
+    lists = [
+        list_of(branch.sub2, number=1, this_update=AT - 4 * DAY, next_update=AT - 2 * DAY),
+        list_of(branch.sub2, number=2, this_update=AT - DAY, next_update=AT + DAY),
+        list_of(
+            branch.sub2,
+            branch.leaf.serial,
+            number=3,
+            revoked_at=AT + 2 * DAY,
+            this_update=AT + 3 * DAY,
+            next_update=AT + 4 * DAY,
+        ),
+    ]
+    spans = []
+    at = AT - 9 * DAY
+    while at < AT + 9 * DAY:
+        found = told(branch, *lists, at=at)
+        assert found.since <= at <= found.until
+        for instant in (found.since, found.until):
+            assert told(branch, *lists, at=instant) == found
+        spans.append(found.state)
+        at = min(found.until, AT + 9 * DAY) + tick
+    good, stale, unknown, revoked = RevocationState.GOOD, RevocationState.STALE, RevocationState.UNKNOWN, "revoked"
+    assert [state for state, before in zip(spans, [None, *spans[:-1]], strict=True) if state != before] == [
+        unknown,
+        good,
+        stale,
+        good,
+        stale,
+        revoked,
+    ]
+
+
+def test_grace_is_explicit_and_never_for_what_is_unknown(branch: Branch) -> None:
+    der = list_of(branch.sub2)
+    stale = told(branch, der, at=AT + 2 * DAY)
+    assert (stale.state, stale.stale_since) == (RevocationState.STALE, AT + DAY)
+    finding = Grace(DAY).finding(stale, AT + 2 * DAY)
+    assert finding is not None
+    assert (finding.code, finding.severity) == ("revocation-grace", Severity.TOLERATED)
+    assert Grace(DAY - timedelta(seconds=1)).finding(stale, AT + 2 * DAY) is None
+    assert Grace(timedelta(0)).finding(stale, AT + 2 * DAY) is None
+    for at in (AT, AT - 9 * DAY):
+        assert Grace(99 * DAY).finding(told(branch, der, at=at), at) is None
+
+
+def test_a_path_is_as_good_as_its_worst_certificate(branch: Branch) -> None:
+    path = [parse_certificate(der) for der in (*branch.mint(), branch.anchor())]
+    old = list_of(branch.sub1, this_update=AT - 9 * DAY, next_update=AT - DAY)
+    evidence = RevocationEvidence([list_of(branch.sub2), old, list_of(branch.root)])
+    found = evidence.along(path, AT)
+    assert [entry.state.value for entry in found] == ["good", "stale", "good"]
+    whole = worst(found)
+    assert (whole.state, whole.at, whole.stale_since) == (RevocationState.STALE, AT - 9 * DAY, AT - DAY)
+    assert (whole.since, whole.until) == (AT - DAY + timedelta(microseconds=1), AT + DAY)
+    assert worst([]).state is RevocationState.UNKNOWN
