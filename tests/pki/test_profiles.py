@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed448
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from pki.certificate import parse_certificate
 from pki.errors import ChainRejected, UnknownProfile
 from pki.profile import KEY_PURPOSE, AnchorRole, Place, Tolerance
 from pki.profiles import PROFILE_NAMES, profile_for, profile_named
 from pki.verify import STRICT, TrustStore, VerifyPolicy, lint_certificate, parse_policy
+from pki.verify.pointers import Pointers, read_pointers
 from tests.pki.mint import AT, Branch, Spec, name_of, new_key, sound_branch, sound_branch_20
 from tests.pki.spoil import (
     CONSTRAINTS,
@@ -231,3 +232,42 @@ def test_every_row_is_whole() -> None:
         assert profile.domain_component is None or profile.domain_component in profile.domain_components
         assert profile.direct_roles <= set(profile.anchor_roles)
         assert all(clause.secondary == clause.text.startswith("ISO") for clause in profile.clauses.values())
+
+
+def test_lint_goes_on_where_something_is_missing(branch20: Branch) -> None:
+    """Every rule is asked even when what it reads is not there."""
+    profile = profile_named("iso15118-20-contract")
+    branch20.leaf.name, branch20.leaf.basic, branch20.leaf.usage = name_of(""), False, None
+    branch20.leaf.extra = [POINTER, (PURPOSE, True)]
+    found = lint_certificate(parse_certificate(branch20.mint()[0]), profile, Place.LEAF)
+    assert [finding.code for finding in found] == ["basic-constraints", "key-usage", "extension", "subject"]
+    branch20.leaf.name = name_of("x" * 30 + " ")
+    found = lint_certificate(parse_certificate(branch20.mint()[0]), profile, Place.LEAF)
+    assert found[-1].code == "subject"
+    for role, codes in (("vehicle", ["extension", "subject"]), ("secc", ["subject", "subject"])):
+        profile = profile_named(f"iso15118-20-{role}")
+        found = lint_certificate(parse_certificate(branch20.mint()[0]), profile, Place.LEAF)
+        assert [finding.code for finding in found] == ["basic-constraints", "key-usage", *codes]
+
+
+@pytest.mark.parametrize(("role", "code"), [("secc", "seccid-format"), ("vehicle", "evccid-format")])
+def test_another_form_of_a_station_or_a_car_is_reported_or_refused(branch20: Branch, role: str, code: str) -> None:
+    branch20.leaf.name = name_of("CP 7", dc="CPO" if role == "secc" else None)
+    profile, trust = profile_named(f"iso15118-20-{role}"), held(branch20, AnchorRole.V2G)
+    found = branch20.judge(profile=profile, trust=trust)
+    assert [(finding.code, finding.switch) for finding in found.findings] == [(code, "identifier-format")]
+    with pytest.raises(ChainRejected) as caught:
+        branch20.judge(profile=profile, trust=trust, policy=parse_policy(["no-identifier-format"]))
+    assert caught.value.code == code
+
+
+def test_only_what_can_be_followed_is_a_pointer(branch20: Branch) -> None:
+    other = x509.AccessDescription(x509.ObjectIdentifier("1.2.3"), x509.UniformResourceIdentifier("http://x.test"))
+    file = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("file:///etc"))
+    branch20.leaf.extra = [(x509.AuthorityInformationAccess([other, file]), True)]
+    with pytest.raises(ChainRejected) as caught:
+        branch20.judge()
+    assert caught.value.code == "extension"
+    branch20.leaf.extra = [(x509.AuthorityInformationAccess([other, file]), False)]
+    leaf = parse_certificate(branch20.mint()[0])
+    assert read_pointers(leaf) == Pointers((), (), (), ())
