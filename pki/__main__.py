@@ -177,9 +177,7 @@ def show(file: Path) -> None:
 @_profile(DEFAULT_PROFILE, "what is asked; auto: a contract of the leaf's generation; rfc5280: nothing of ISO 15118")
 @_AT
 @click.option("--crl", "crls", type=click.Path(path_type=Path), multiple=True, help="a CRL file or a folder of them")
-@click.option(
-    "--ocsp", "ocsps", type=click.Path(path_type=Path), multiple=True, help="an OCSP answer, DER (not judged yet)"
-)
+@click.option("--ocsp", "ocsps", type=click.Path(path_type=Path), multiple=True, help="an OCSP answer, DER")
 @click.option("--emaid", help="the EMAID the request claims; compared with the leaf's")
 @click.option("--require-revocation", is_flag=True, help="no good revocation state, no acceptance (exit 3)")
 @_POLICY

@@ -24,7 +24,6 @@ from pki.profiles import AnchorRole
 from pki.service.paths import judge_path_texts
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
-    OCSP_CAP,
     Question,
     Verdict,
     judge,
@@ -34,6 +33,7 @@ from pki.service.verdicts import (
 )
 from pki.verify import RevocationEvidence, TrustStore
 from pki.verify.crl import CRL_CAP
+from pki.verify.ocsp import OCSP_CAP
 from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 
@@ -102,15 +102,14 @@ def _judge_line(line: bytes, demands: Demands) -> bytes:
 
 def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
     at = parse_instant(request.at)
-    for index, answer in enumerate(request.ocsps):
-        _check_ocsp(answer, index)
+    ocsps = tuple(_ocsp_der(answer, index) for index, answer in enumerate(request.ocsps))
     if request.profile == RFC5280:
         return judge_path_texts(
             request.chain,
             trust=request.trust,
             at=at,
             crls=request.crls,
-            ocsp_answers=len(request.ocsps),
+            ocsp_answers=len(ocsps),
             max_intermediates=request.max_chain_depth,
             require_revocation=demands.require_revocation,
         )
@@ -122,8 +121,7 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
             profile=profile,
             trust=_trust(tuple(request.trust), profile.anchor_roles),
             at=at,
-            revocation=_evidence(tuple(request.crls)),
-            ocsp_answers=len(request.ocsps),
+            revocation=_evidence(tuple(request.crls), ocsps),
             emaid=request.emaid,
             require_revocation=demands.require_revocation,
             policy=demands.policy,
@@ -143,24 +141,25 @@ def _trust(anchors: tuple[str, ...], roles: tuple[AnchorRole, ...]) -> TrustStor
     return TrustStore.from_der({role: found for role in roles})
 
 
-@lru_cache(maxsize=16)
-def _evidence(crls: tuple[str, ...]) -> RevocationEvidence:
+@lru_cache(maxsize=4)
+def _evidence(crls: tuple[str, ...], ocsps: tuple[bytes, ...]) -> RevocationEvidence:
     found: list[bytes] = []
     for index, text in enumerate(crls):
         try:
             found += parse_pem(text, label="X509 CRL", max_blocks=_TRUST_BLOCKS, max_characters=_CRL_PEM_CAP)
         except MalformedCertificate as error:
             raise TrustError("malformed-crl", f"crls {index}: {error}", index=index) from error
-    return RevocationEvidence(found)
+    return RevocationEvidence(found, ocsps)
 
 
-def _check_ocsp(answer: str, index: int) -> None:
+def _ocsp_der(answer: str, index: int) -> bytes:
     try:
-        size = len(base64.b64decode(answer, validate=True))
+        der = base64.b64decode(answer, validate=True)
     except (binascii.Error, ValueError) as error:
         raise TrustError("malformed-ocsp", f"ocsps {index} is not base64: {error}", index=index) from error
-    if size > OCSP_CAP:
-        raise TrustError("size-limit", f"ocsps {index} has {size} bytes, at most {OCSP_CAP}", index=index)
+    if len(der) > OCSP_CAP:
+        raise TrustError("size-limit", f"ocsps {index} has {len(der)} bytes, at most {OCSP_CAP}", index=index)
+    return der
 
 
 def _id_of(line: bytes) -> msgspec.Raw:

@@ -11,7 +11,6 @@ from pki.pem import CHAIN_PEM_CAP, parse_chain_pem
 from pki.service.files import load_crls, load_trust, read_file
 from pki.service.paths import PATH_PEM_CAP, judge_path_files
 from pki.service.verdicts import (
-    OCSP_CAP,
     ExplainedVerdict,
     Question,
     Verdict,
@@ -23,6 +22,7 @@ from pki.service.verdicts import (
     refused_input,
 )
 from pki.verify import RevocationEvidence
+from pki.verify.ocsp import OCSP_CAP
 from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 
@@ -80,8 +80,6 @@ def _judge_paths(files: ChainFiles) -> Verdict:
 
 
 def _question(files: ChainFiles) -> Question:
-    for path in files.ocsps:
-        read_file(path, OCSP_CAP)
     chain = parse_chain_pem(_content(files))
     profile = profile_of(files.profile, chain)
     return Question(
@@ -89,8 +87,7 @@ def _question(files: ChainFiles) -> Question:
         profile=profile,
         trust=load_trust(files.trust, profile.anchor_roles),
         at=files.at,
-        revocation=RevocationEvidence(load_crls(files.crls)),
-        ocsp_answers=len(files.ocsps),
+        revocation=RevocationEvidence(load_crls(files.crls), [read_file(path, OCSP_CAP) for path in files.ocsps]),
         emaid=files.emaid,
         require_revocation=files.require_revocation,
         policy=files.policy,

@@ -29,8 +29,6 @@ from pki.verify.remedies import remedy
 from pki.verify.rfc5280 import verify_path
 
 DEFAULT_PROFILE = "iso15118-2-contract"
-OCSP_CAP = 16 * 1024
-"""Bytes of one OCSP answer."""
 
 
 class Outcome(StrEnum):
@@ -70,14 +68,13 @@ class ExplainedVerdict(Verdict, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked about one chain. `ocsp_answers`: how many were supplied; the rest is as in `pki.verify.verify`."""
+    """What is asked about one chain; all is as in `pki.verify.verify`."""
 
     chain: tuple[bytes, ...]
     profile: Profile
     trust: TrustStore
     at: datetime
     revocation: RevocationEvidence
-    ocsp_answers: int = 0
     emaid: str | None = None
     require_revocation: bool = False
     policy: VerifyPolicy = STRICT
@@ -85,14 +82,14 @@ class Question:
 
 def judge(question: Question) -> Verdict:
     """The verdict on a chain; never raises for what the chain holds."""
-    return _verdict(question, _asked(question))
+    return _verdict(_asked(question))
 
 
 def judge_explained(question: Question) -> ExplainedVerdict:
     """The same verdict with every step explained."""
     result = _asked(question)
     steps = explain(result, names=subjects(question.chain), claimed=question.emaid is not None)
-    return explained(_verdict(question, result), steps)
+    return explained(_verdict(result), steps)
 
 
 def explained_error(error: PKIError) -> ExplainedVerdict:
@@ -141,10 +138,9 @@ def _asked(question: Question) -> VerifiedChain | PKIError:
         return error
 
 
-def _verdict(question: Question, result: VerifiedChain | PKIError) -> Verdict:
-    said = _ocsp_findings(question.ocsp_answers)
+def _verdict(result: VerifiedChain | PKIError) -> Verdict:
     if isinstance(result, PKIError):
-        return _refusal(result, said)
+        return _refusal(result)
     name, role = result.profile, result.anchor_role.value
     return Verdict(
         verdict=Outcome.ACCEPT,
@@ -152,7 +148,7 @@ def _verdict(question: Question, result: VerifiedChain | PKIError) -> Verdict:
         message=f"{name} chain accepted, {role} anchor, valid until {result.not_after}",
         emaid=result.emaid.normal if result.emaid else None,
         revocation=result.revocation.value,
-        findings=(*result.findings, *said),
+        findings=result.findings,
     )
 
 
@@ -219,7 +215,7 @@ def _ocsp_findings(answers: int) -> tuple[Finding, ...]:
     return (Finding("ocsp-not-judged", Severity.TOLERATED, None, None, message),)
 
 
-def _refusal(error: PKIError, said: tuple[Finding, ...]) -> Verdict:
+def _refusal(error: PKIError, said: tuple[Finding, ...] = ()) -> Verdict:
     verdict = refused_input(error)
     if isinstance(error, ChainRejected):
         revocation = "revoked" if error.code == "revoked" else "unknown"

@@ -89,7 +89,7 @@ def test_an_ocsp_answer_is_not_silently_ignored(folder: Path, tmp_path: Path) ->
     answer.write_bytes(b"\x30\x03\x0a\x01\x06")
     found, said = verify_json(folder, "contracts/alice.pem", "--ocsp", answer)
     assert (found, said["revocation"]) == (0, "unknown")
-    assert [finding["code"] for finding in said["findings"]] == ["ocsp-not-judged"]
+    assert [finding["code"] for finding in said["findings"]] == ["ocsp-unusable"]
     assert verify_json(folder, "contracts/alice.pem", "--ocsp", answer, "--require-revocation")[0] == 3
 
 
@@ -187,7 +187,7 @@ def test_batch_takes_a_chain_in_pieces_and_the_optional_fields(folder: Path) -> 
     )
     assert [entry["id"] for entry in said] == ["alice", 7, {"a": [1]}, None]
     assert [entry["code"] for entry in said] == ["accepted", "accepted", "emaid-mismatch", "accepted"]
-    assert said[3]["findings"][0]["code"] == "ocsp-not-judged"
+    assert said[3]["findings"][0]["code"] == "ocsp-unusable"
 
 
 def test_a_bad_line_never_stops_the_batch(folder: Path) -> None:
