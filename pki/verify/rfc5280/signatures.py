@@ -22,7 +22,6 @@ PublicKey = (
 )
 Signed = x509.Certificate | x509.CertificateRevocationList
 
-_NULL = b"\x05\x00"
 _RSA: dict[x509.ObjectIdentifier, hashes.HashAlgorithm] = {
     Algorithm.RSA_WITH_SHA1: hashes.SHA1(),
     Algorithm.RSA_WITH_SHA224: hashes.SHA224(),
@@ -73,22 +72,14 @@ def signing_key(certificate: PathCertificate) -> PublicKey:
 
 def check_algorithm(signed: Signed, algorithm: bytes, index: int | None) -> None:
     """Refuse an algorithm that is not processed, or one with parameters it must not have ("algorithm")."""
-    oid, parameters = signed.signature_algorithm_oid, _parameters(algorithm)
-    if oid in _RSA:
-        allowed = parameters in (b"", _NULL)
-    elif oid == Algorithm.RSASSA_PSS:
-        allowed = True
-    elif oid in _ECDSA or oid in _DSA or oid in (Algorithm.ED25519, Algorithm.ED448):
-        allowed = parameters == b""
-    else:
+    oid = signed.signature_algorithm_oid
+    if oid in _RSA or oid == Algorithm.RSASSA_PSS:
+        return  # `cryptography` reads these with the right kind of parameters only.
+    if oid not in _ECDSA and oid not in _DSA and oid not in (Algorithm.ED25519, Algorithm.ED448):
         refuse("algorithm", f"signature algorithm {oid.dotted_string} is not accepted", clause="4.1.1.2", index=index)
-    if not allowed:
-        refuse(
-            "algorithm",
-            f"signature algorithm {oid.dotted_string} has parameters that it must not have",
-            clause="4.1.1.2",
-            index=index,
-        )
+    if _parameters(algorithm):
+        message = f"signature algorithm {oid.dotted_string} has parameters that it must not have"
+        refuse("algorithm", message, clause="4.1.1.2", index=index)
 
 
 def is_signed_by(key: PublicKey, signed: Signed, content: bytes) -> bool:
