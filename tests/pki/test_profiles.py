@@ -231,7 +231,11 @@ def test_every_row_is_whole() -> None:
             assert rule.extensions is None or rule.processed <= rule.extensions
         assert profile.domain_component is None or profile.domain_component in profile.domain_components
         assert profile.direct_roles <= set(profile.anchor_roles)
-        assert all(clause.secondary == clause.text.startswith("ISO") for clause in profile.clauses.values())
+        for code in profile.clauses:
+            clause = profile.requirement(code)
+            assert clause is not None
+            assert clause.text == profile.clause(code)
+            assert clause.secondary == clause.text.startswith("ISO")
 
 
 def test_lint_goes_on_where_something_is_missing(branch20: Branch) -> None:
