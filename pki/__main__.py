@@ -18,7 +18,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
-from pki.certificate import parse_certificate
+from pki.certificate import Certificate, parse_certificate
 from pki.errors import IssueError, PKIError
 from pki.issue.declaration import parse_declaration
 from pki.issue.lab import build_lab
@@ -30,7 +30,7 @@ from pki.service.files import read_file, write_lab
 from pki.service.lab_folder import LeafRequest, issue_leaf
 from pki.service.lint_report import lint_object
 from pki.service.screen import one_line, print_explained, print_lint, print_verdict, screen
-from pki.service.show import chain_tree, crl_tree
+from pki.service.show import Unreadable, chain_bars, chain_tree, crl_tree, read_shown
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
     EXIT_CODES,
@@ -152,21 +152,28 @@ def issue(
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def show(file: Path) -> None:
-    """Show the certificates or the CRL in FILE (PEM or DER); nothing is verified."""
+@_AT
+def show(file: Path, at: str | None) -> None:
+    """Show the certificates or the CRL in FILE (PEM or DER), with their lives on one time axis; nothing is verified.
+
+    Exit code 0, or 2 when something in FILE cannot be read.
+    """
     try:
-        content = read_file(file, CRL_CAP)
-        if content.startswith(b"-----BEGIN X509 CRL-----"):
-            (der,) = parse_pem(content, label="X509 CRL", max_blocks=1, max_characters=CRL_CAP)
-            tree = crl_tree(parse_crl(der))
-        elif file.suffix.lower() == ".crl":
-            tree = crl_tree(parse_crl(content))
-        else:
-            tree = chain_tree([parse_certificate(der, index=index) for index, der in enumerate(_blocks(content))])
+        now, content = _instant(at), read_file(file, CRL_CAP)
+        crl = _crl_in(file, content)
+        if crl is not None:
+            screen().print(crl_tree(parse_crl(crl)))
+            return
+        shown = read_shown(_blocks(content))
+        tree = chain_tree(shown)
     except PKIError as error:
         _fail(error)
-    # A pipe has no width: lines stay whole for grep.
-    Console(width=None if sys.stdout.isatty() else 240).print(tree)
+    console = screen()
+    if any(isinstance(entry, Certificate) for entry in shown):
+        console.print(chain_bars(shown, now))
+        console.print()
+    console.print(tree)
+    sys.exit(2 if any(isinstance(entry, Unreadable) for entry in shown) else 0)
 
 
 @main.command(epilog=_VERIFY_NAMES)
@@ -277,6 +284,13 @@ def _write_batch(stream: BinaryIO, demands: Demands) -> None:
     for answer in run_batch(stream, demands):
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
+
+
+def _crl_in(file: Path, content: bytes) -> bytes | None:
+    """The DER of a CRL, told by its PEM label or by the name of the file; None for anything else."""
+    if content.startswith(b"-----BEGIN X509 CRL-----"):
+        return parse_pem(content, label="X509 CRL", max_blocks=1, max_characters=CRL_CAP)[0]
+    return content if file.suffix.lower() == ".crl" else None
 
 
 def _blocks(content: bytes) -> tuple[bytes, ...]:

@@ -3,6 +3,7 @@ no word of a certificate is taken for markup."""
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -37,7 +38,10 @@ _CITED = "Clauses of ISO 15118 are named as public sources cite them."
 
 
 def screen() -> Console:
-    """Standard output: as wide as the terminal; a pipe has no width, so its lines stay whole for grep."""
+    """Standard output: as wide as the terminal; a pipe has no width, so its lines stay whole for grep. A character that
+    its encoding does not have is escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Console(width=None if sys.stdout.isatty() else _WHOLE_LINES, highlight=False)
 
 

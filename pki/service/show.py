@@ -1,27 +1,66 @@
-"""Certificates and CRLs as a person reads them. Text from a certificate is shown with its control characters escaped:
-a subject must not be able to write to the terminal."""
+"""Certificates and CRLs as a person reads them, whether they are right or not; nothing is verified.
+
+Text from a certificate is shown with its control characters escaped. A certificate that our parser refuses is shown as
+far as a second parser reads it, and what the two read differently is said.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 from rich.text import Text
 from rich.tree import Tree
 
-from pki.certificate import PARSER_ERRORS, Certificate
+from pki.certificate import PARSER_ERRORS, Certificate, parse_certificate
 from pki.errors import MalformedCertificate, TrustError
+from pki.service.bars import Life, ValidityBars
+from pki.service.naming import name_text, printable, subject_text
+from pki.service.second_reading import disagreement, read_again
 from pki.verify.crl import CRL
 
 
-def chain_tree(certificates: Sequence[Certificate]) -> Tree:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Bytes in a certificate's place, and why they are none."""
+
+    der: bytes
+    error: MalformedCertificate
+
+
+def read_shown(blocks: Sequence[bytes]) -> list[Certificate | Unreadable]:
+    """Each block as a certificate, or as what is wrong with it."""
+    found: list[Certificate | Unreadable] = []
+    for index, der in enumerate(blocks):
+        try:
+            found.append(parse_certificate(der, index=index))
+        except MalformedCertificate as error:
+            found.append(Unreadable(der, error))
+    return found
+
+
+def chain_bars(shown: Sequence[Certificate | Unreadable], at: datetime) -> ValidityBars:
+    """The lives of the certificates on one axis, issuers first, with the instant `at` marked."""
+    return ValidityBars(
+        [
+            Life(f"{index} {_common_name(entry)}", entry.not_before, entry.not_after)
+            for index, entry in _in_order(shown)
+        ],
+        at,
+    )
+
+
+def chain_tree(shown: Sequence[Certificate | Unreadable]) -> Tree:
     """The certificates as they claim to issue one another: issuers outside, the leaf innermost; strangers beside.
 
     Raises:
         MalformedCertificate: "malformed-certificate": a name or extension that verifying does not read is no DER.
     """
     try:
-        return _draw_chain(certificates)
+        return _draw_chain(shown)
     except PARSER_ERRORS as error:
         raise MalformedCertificate("malformed-certificate", f"cannot be shown: {error}") from error
 
@@ -38,23 +77,45 @@ def crl_tree(crl: CRL) -> Tree:
         raise TrustError("malformed-crl", f"cannot be shown: {error}") from error
 
 
-def _draw_chain(certificates: Sequence[Certificate]) -> Tree:
-    top = Tree(Text(f"{len(certificates)} certificates, as they claim to be issued; nothing was verified"))
+def _draw_chain(shown: Sequence[Certificate | Unreadable]) -> Tree:
+    count = "1 certificate" if len(shown) == 1 else f"{len(shown)} certificates, as they claim to be issued"
+    top = Tree(Text(f"{count}; nothing was verified"))
     branches: dict[bytes, Tree] = {}
-    waiting = list(enumerate(certificates))
-    while waiting:
-        index, certificate = _outermost(waiting, branches)
-        waiting.remove((index, certificate))
+    for index, entry in enumerate(shown):
+        if isinstance(entry, Unreadable):
+            _draw_unreadable(top, index, entry)
+    for index, certificate in _in_order(shown):
         parent = top if certificate.self_issued else branches.get(certificate.issuer_der, top)
         branch = parent.add(_heading(index, certificate))
         for name, value in _facts(certificate):
             branch.add(_line(name, value))
+        difference = disagreement(certificate)
+        if difference is not None:
+            branch.add(Text(printable(difference), style="bold yellow"))
         branches.setdefault(certificate.subject_der, branch)
     return top
 
 
+def _draw_unreadable(top: Tree, index: int, entry: Unreadable) -> None:
+    branch = top.add(Text(f"{index}: {entry.error.code}: {printable(str(entry.error))}", style="bold red"))
+    try:
+        again = read_again(entry.der)
+    except MalformedCertificate:
+        return
+    told = branch.add(Text("a second parser reads", style="dim"))
+    told.add(_line("subject", printable(again.subject)))
+    told.add(_line("issuer", printable(again.issuer)))
+    told.add(_line("serial", f"{again.serial:x}"))
+    told.add(_line("valid", f"{again.not_before} to {again.not_after}"))
+
+
+def _common_name(certificate: Certificate) -> str:
+    names = [text for text in certificate.attributes(NameOID.COMMON_NAME) if text]
+    return printable(names[0]) if names else subject_text(certificate)
+
+
 def _draw_crl(crl: CRL) -> Tree:
-    top = Tree(Text(f"CRL of {_safe(crl.parsed.issuer.rfc4514_string())}; nothing was verified", style="bold"))
+    top = Tree(Text(f"CRL of {name_text(crl.parsed.issuer)}; nothing was verified", style="bold"))
     top.add(_line("thisUpdate", str(crl.this_update)))
     top.add(_line("nextUpdate", str(crl.next_update)))
     top.add(_line("number", str(crl.number)))
@@ -65,24 +126,29 @@ def _draw_crl(crl: CRL) -> Tree:
     return top
 
 
-def _outermost(waiting: list[tuple[int, Certificate]], branches: dict[bytes, Tree]) -> tuple[int, Certificate]:
-    """The next to draw: one whose issuer is drawn already, or whose issuer is not among those waiting."""
-    names = {certificate.subject_der for _, certificate in waiting}
-    for index, certificate in reversed(waiting):
-        issuer = certificate.issuer_der
-        if certificate.self_issued or issuer in branches or issuer not in names:
-            return index, certificate
-    return waiting[0]
+def _in_order(shown: Sequence[Certificate | Unreadable]) -> list[tuple[int, Certificate]]:
+    """The certificates with their indices, each after its issuer when that is among them."""
+    waiting = [(index, entry) for index, entry in enumerate(shown) if isinstance(entry, Certificate)]
+    found: list[tuple[int, Certificate]] = []
+    while waiting:
+        absent = {entry.subject_der for _, entry in waiting}
+        following = next(
+            (entry for entry in reversed(waiting) if entry[1].self_issued or entry[1].issuer_der not in absent),
+            waiting[0],
+        )
+        waiting.remove(following)
+        found.append(following)
+    return found
 
 
 def _heading(index: int, certificate: Certificate) -> Text:
-    return Text(f"{index}: {_safe(certificate.parsed.subject.rfc4514_string())}", style="bold")
+    return Text(f"{index}: {name_text(certificate.parsed.subject)}", style="bold")
 
 
 def _facts(certificate: Certificate) -> list[tuple[str, str]]:
     constraints, usage = certificate.basic_constraints, certificate.key_usage
     found = [
-        ("issuer", _safe(certificate.parsed.issuer.rfc4514_string())),
+        ("issuer", name_text(certificate.parsed.issuer)),
         ("serial", f"{certificate.serial:x}"),
         ("valid", f"{certificate.not_before} to {certificate.not_after}"),
         ("key", certificate.key_kind.value),
@@ -97,13 +163,13 @@ def _facts(certificate: Certificate) -> list[tuple[str, str]]:
     for extension in certificate.parsed.extensions:
         value = extension.value
         if isinstance(value, x509.ExtendedKeyUsage | x509.SubjectAlternativeName):
-            found.append((_type_name(value), _safe(", ".join(_entries(value))) + _critical(extension.critical)))
+            found.append((_type_name(value), printable(", ".join(_entries(value))) + _critical(extension.critical)))
     if certificate.subject_key_identifier is not None:
         found.append(("subjectKeyIdentifier", certificate.subject_key_identifier.hex()))
     issuer_key = certificate.authority_key_identifier
     if issuer_key is not None and issuer_key.key_identifier is not None:
         found.append(("authorityKeyIdentifier", issuer_key.key_identifier.hex()))
-    found += [("CRL", _safe(uri)) for uri in sorted(certificate.crl_uris)]
+    found += [("CRL", printable(uri)) for uri in sorted(certificate.crl_uris)]
     found.append(("size", f"{len(certificate.der)} bytes"))
     found.append(("sha256", certificate.sha256))
     return found
@@ -125,7 +191,3 @@ def _critical(critical: bool) -> str:
 
 def _line(name: str, value: str) -> Text:
     return Text.assemble((f"{name} ", "dim"), value)
-
-
-def _safe(text: str) -> str:
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -67,7 +67,7 @@ _PATH = {
     "unsupported": "Use a chain without this feature: it is known but not processed here, so it is never accepted.",
     "budget": "Send fewer certificates: those of the path and no others.",
     "name-constraints": "Ask the issuer for a certificate whose names lie inside what its CAs are constrained to.",
-    "certificate-policies": "Ask the issuer for a path with one valid certificate policy throughout.",
+    "policy": "Ask the issuer for a path with one valid certificate policy throughout.",
     "key-identifier": f"{_AUTHOR} with key identifiers as RFC 5280 asks for them.",
 }
 _REVOCATION = {
@@ -83,7 +83,16 @@ _REVOCATION = {
     "crl-scope": "Ask the CA for a CRL that covers all its certificates and all reasons.",
     "crl-number": "Supply the newest CRL of that CA; this one is older than one that was seen already.",
     "ocsp-unusable": "Fetch the OCSP answer again from the responder of that CA; see its reason.",
-    "ocsp-not-judged": "Supply a CRL as well; OCSP answers are not counted.",
+    "ocsp-status": "Ask the responder again later; it answered that it cannot answer.",
+    "ocsp-issuer": "Ask for the certificate by the identifiers of the CA that issued it; this answer is about another.",
+    "ocsp-responder": "Ask the operator of the PKI: the responder may not answer for that CA.",
+    "ocsp-signature": "Fetch the OCSP answer again; this one was altered or signed with another key.",
+    "ocsp-dates": "Fetch the OCSP answer again, and check the clock; this one is not for this instant.",
+    "ocsp-nonce": "Ask again; the answer belongs to another request.",
+    "ocsp-extension": "Ask the responder's operator for answers without unknown critical extensions.",
+    "ocsp-unknown": "Ask the responder of the CA that issued the certificate; this one does not know it.",
+    "ocsp-not-judged": "Supply CRLs as well; OCSP answers are not counted with this profile.",
+    "revocation-grace": "Restore the way to the CRLs or responders before the leave to go on without them ends.",
 }
 _INPUT = {
     "anchor-malformed": "Replace the anchor by one PEM or DER root certificate as its operator publishes it.",

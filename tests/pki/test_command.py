@@ -15,8 +15,10 @@ from click.testing import CliRunner, Result
 from pki.__main__ import main
 from pki.issue.lab import Lab
 from pki.pem import encode_pem
+from pki.profiles import PROFILE_NAMES, Tolerance
 from pki.service.files import write_lab
-from tests.pki.mint import AT, CA_USAGE, Spec, name_of
+from pki.verify.remedies import REMEDIES
+from tests.pki.mint import AT
 
 WHEN = AT.isoformat().replace("+00:00", "Z")
 CUT_OFF = b'{"id": "cut off", "chain": ["-----BEG'
@@ -143,6 +145,105 @@ def test_the_verdict_for_people(folder: Path) -> None:
     assert found.exit_code == 1
     assert found.stdout.startswith("reject expired: the contract leaf expired 2026-10-24")
     assert "V2G2-824" in found.stdout
+
+
+def test_a_refusal_is_said_once(folder: Path) -> None:
+    found = run("verify", folder / "contracts/forged.pem", "--trust", folder / "trust", "--at", WHEN)
+    assert found.stdout.count("is not signed by") == 1
+    assert found.stdout.splitlines()[1:] == ["revocation unknown"]
+
+
+def test_every_switch_and_profile_stands_in_the_help() -> None:
+    told = run("verify", "--help").stdout.split()
+    assert {switch.value for switch in Tolerance} <= set(told)
+    assert {*PROFILE_NAMES, "auto", "rfc5280"} <= set(told)
+
+
+def test_profile_auto_tells_the_generation(folder: Path) -> None:
+    for chain, profile in (("contracts/alice", "iso15118-2-contract"), ("contracts-20/dora", "iso15118-20-contract")):
+        found, said = verify_json(folder, f"{chain}.pem", "--profile", "auto")
+        assert (found, said["message"].split()[0]) == (0, profile)
+    found, said = verify_json(folder, "secc-20/secc-20.pem", "--profile", "auto")
+    assert (found, said["code"]) == (1, "extension")
+
+
+def test_policy_switches_refuse_and_tolerate(folder: Path, tmp_path: Path) -> None:
+    leaf, sub2, sub1 = (folder / "contracts/alice.pem").read_text().split("-----END CERTIFICATE-----\n")[:3]
+    swapped = tmp_path / "swapped.pem"
+    swapped.write_text("".join(f"{block}-----END CERTIFICATE-----\n" for block in (leaf, sub1, sub2)))
+    found, said = verify_json(folder, str(swapped))
+    assert (found, [(entry["code"], entry["switch"], entry["step"]) for entry in said["findings"]]) == (
+        0,
+        [("chain-order", "chain-order", 4)],
+    )
+    found, said = verify_json(folder, str(swapped), "--policy", "no-chain-order", "--policy", "dc-missing")
+    assert (found, said["code"]) == (1, "chain-order")
+    found, said = verify_json(folder, str(swapped), "--policy", "anything")
+    assert (found, said["verdict"], said["code"]) == (2, "malformed", "unknown-switch")
+    (line,) = batch(request(folder, "alice", chain=[swapped.read_text()]), options=("--policy", "no-chain-order"))
+    assert line["code"] == "chain-order"
+
+
+def explained(folder: Path, *arguments: str | Path) -> tuple[int, str]:
+    found = run("verify", *arguments, "--trust", folder / "trust", "--at", WHEN, "--explain")
+    assert found.stderr == ""
+    assert not any(line.endswith(" ") for line in found.stdout.splitlines())
+    return found.exit_code, found.stdout
+
+
+def test_explain_tells_every_step_and_what_to_do(folder: Path) -> None:
+    found, said = explained(folder, folder / "contracts/expired.pem")
+    assert found == 1
+    lines = said.splitlines()
+    words = [line.split()[1] for line in lines if line[:2].strip().isdigit()]
+    assert words == ["passed"] * 8 + ["refused"] + ["not"] * 3
+    assert "      clause      ISO 15118-2 V2G2-824" in lines
+    assert any(line.startswith("      certificate 0, DC=MO, CN=NLXYZ00A1B2C3D1") for line in lines)
+    assert said.count(REMEDIES["expired"]) == 1
+    found, said = explained(folder, folder / "contracts/alice.pem", "--crl", folder / "crls")
+    assert (found, said.count("passed")) == (0, 11)
+    assert "Nothing must be done." in said
+
+
+def test_explain_of_unusable_input_and_of_rfc5280(folder: Path) -> None:
+    found, said = explained(folder, folder / "contracts/alice.key.pem")
+    assert found == 2
+    assert " 1 refused" in said
+    found, said = explained(folder, folder / "contracts/none.pem")
+    assert (found, " 1 " in said) == (2, False)
+    assert REMEDIES["unreadable"] in said
+    found, said = explained(folder, folder / "contracts/alice.pem", "--profile", "rfc5280")
+    assert (found, " 1 " in said) == (0, False)
+
+
+def test_explain_as_json_has_the_verdict_the_remedy_and_the_steps(folder: Path) -> None:
+    found = run(
+        "verify", folder / "contracts/forged.pem", "--trust", folder / "trust", "--at", WHEN, "--json", "--explain"
+    )
+    said = json.loads(found.stdout)
+    assert list(said) == [*KEYS, "remedy", "steps"]
+    assert [step["step"] for step in said["steps"]] == list(range(1, 13))
+    (cause,) = said["steps"][7]["findings"]
+    assert set(cause) == {
+        "code",
+        "severity",
+        "clause",
+        "index",
+        "certificate",
+        "message",
+        "expected",
+        "found",
+        "switch",
+        "remedy",
+    }
+    assert (cause["code"], cause["index"], cause["remedy"]) == ("signature", 2, said["remedy"])
+
+
+def test_batch_takes_profile_auto(folder: Path) -> None:
+    dora = request(folder, "alice", chain=[(folder / "contracts-20/dora.pem").read_text()], profile="auto")
+    dora["trust"] = [path.read_text() for path in sorted((folder / "trust/mo").iterdir())]
+    said = batch(dora, request(folder, "alice", profile="auto"), request(folder, "alice", profile="auto", chain=[]))
+    assert [entry["verdict"] for entry in said] == ["accept", "accept", "malformed"]
 
 
 def request(folder: Path, name: str, **more: Any) -> dict[str, Any]:
@@ -302,27 +403,3 @@ def test_lab_with_a_mistake_in_its_declaration(tmp_path: Path) -> None:
     assert found.exit_code == 2
     assert "crl_dayz" in found.stderr
     assert not (tmp_path / "lab").exists()
-
-
-def test_show_of_chains_lists_and_other_things(folder: Path, tmp_path: Path) -> None:
-    shown = run("show", folder / "contracts/alice.pem").stdout
-    assert shown.index("Sub-CA 1") < shown.index("Sub-CA 2") < shown.index("0: ")
-    assert "DEABC000000001G" in shown
-    assert "1 certificates" in run("show", folder / "backend/hub.pem").stdout
-    assert "localhost" in run("show", folder / "backend/hub.pem").stdout
-    listed = run("show", folder / "crls/mo-sub2.crl").stdout
-    assert "entries 1" in listed
-    as_pem = tmp_path / "list.pem"
-    as_pem.write_text(encode_pem((folder / "crls/mo-sub2.crl").read_bytes(), "X509 CRL"))
-    assert run("show", as_pem).stdout == listed
-    for wrong in (folder / "contracts/alice.key.pem", folder / "contracts", tmp_path / "none"):
-        assert run("show", wrong).exit_code == 2
-
-
-def test_show_escapes_what_a_subject_writes_to_the_terminal(tmp_path: Path) -> None:
-    loud = Spec(name_of("\x1b[31mred[/]"), True, None, CA_USAGE)
-    path = tmp_path / "loud.pem"
-    path.write_text(encode_pem(loud.mint(loud)))
-    shown = run("show", path).stdout
-    assert "\x1b" not in shown
-    assert "\\x1b[31mred[/]" in shown
