@@ -99,6 +99,10 @@ class Certificate(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.der == other.der
 
+    def __ne__(self, other: object) -> bool:
+        # A msgspec Struct does not derive it from __eq__, as other classes do.
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.der)
 
