@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from pki.certificate import Certificate, KeyKind
+from pki.certificate import Certificate, KeyKind, parse_certificate
 from pki.errors import ChainRejected, IssueError
 from pki.issue.authority import Authority, LeafOrder, Publication, Revocation, Subject, Validity, create_root
 from pki.issue.keys import encode_key_pem, fresh_serial, generate_key, key_kind_of, parse_key_pem
@@ -115,6 +115,15 @@ def test_what_the_profile_asks_for_is_not_left_out(kind: KeyKind) -> None:
     with pytest.raises(IssueError) as caught:
         odd.issue(order(kind))
     assert caught.value.code == "request"
+
+
+def test_two_readings_of_one_certificate_are_equal(kind: KeyKind) -> None:
+    root, other = root_of(kind).certificate, root_of(kind).certificate
+    again = parse_certificate(root.der)
+    assert again == root
+    assert (again != root) is False
+    assert other != root
+    assert len({root, again, other}) == 2
 
 
 def test_keys_round_trip(kind: KeyKind) -> None:
