@@ -288,6 +288,15 @@ def test_mailboxes_of_the_subject_count_without_san() -> None:
     constrained([mail("example.com")], None, dns("a.test"), subject=subject)
 
 
+def test_what_only_looks_like_a_mailbox_is_refused_where_mailboxes_are_limited() -> None:
+    subject = name("Leaf", x509.NameAttribute(NameOID.EMAIL_ADDRESS, "me@example.com "))
+    constrained([dns("a.test")], None, subject=subject)
+    for limits in (([mail("example.org")], None), (None, [mail("example.com")])):
+        with pytest.raises(ChainRejected) as caught:
+            constrained(*limits, subject=subject)
+        assert caught.value.code == "name-constraints"
+
+
 def test_forms_that_are_not_processed() -> None:
     constrained(None, [OTHER], dns("a.test"))
     with pytest.raises(ChainRejected) as caught:
@@ -477,6 +486,17 @@ def test_policies_that_multiply() -> None:
         chain.insert(0, above.der)
     leaf = paper("Leaf", above, extra=[(given, False)])
     assert within(2, [leaf.der, *chain], root).code == "budget"
+
+
+def test_policies_that_are_demanded() -> None:
+    """What PKITS does not have: a leaf that itself demands an explicit policy, and a level without policies."""
+    given = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.2.3"), None)])
+    demands = (x509.PolicyConstraints(0, None), True)
+    graph(root={"extra": [demands]}, sub={"extra": [(given, False)]}, leaf={"extra": [(given, False)]}).judge()
+    for leaf in ([demands], [demands, (given, False)]):
+        with pytest.raises(ChainRejected) as caught:
+            graph(leaf={"extra": leaf}).judge()
+        assert (caught.value.code, caught.value.index) == ("policy", 0)
 
 
 def test_a_budget_of_signatures() -> None:

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pki.errors import ChainRejected, NoEvidence, TrustError
 from pki.verify.revocation import RevocationState
 from pki.verify.rfc5280.budget import Budget
-from pki.verify.rfc5280.lists import LIST_CAP
+from pki.verify.rfc5280.lists import ALL_REASONS, LIST_CAP, points_of, read_list
+from pki.verify.rfc5280.reading import read_certificate
 from tests.pki.mint import content_of, split, tlv
 from tests.pki.papers import Graph, Paper, graph, judge, paper, revocation_list, sequence
 
@@ -154,6 +155,20 @@ def test_names_in_a_list_that_are_not_processed() -> None:
     assert code(MADE, revocation_list(MADE.sub, extra=[(extension, True)])) == "unsupported"
 
 
+def test_a_list_signed_in_a_way_that_is_not_accepted() -> None:
+    tbs, _, signature = split(content_of(revocation_list(MADE.sub)))
+    parts = split(content_of(tbs))
+    md5 = bytes.fromhex("300d06092a864886f70d0101040500")
+    assert code(MADE, sequence(sequence(parts[0], md5, *parts[2:]), md5, signature)) == "crl-invalid"
+
+
+def test_a_list_of_another_issuer_speaks_of_nothing() -> None:
+    certificate = read_certificate(MADE.leaf.der, 0)
+    (own,) = points_of(certificate)
+    assert read_list(ROOT_LIST).reasons_for(certificate, own) == frozenset()
+    assert read_list(revocation_list(MADE.sub)).reasons_for(certificate, own) == ALL_REASONS
+
+
 def test_kinds_of_certificates() -> None:
     users = revocation_list(MADE.sub, extra=[(point(only_contains_user_certs=True), True)])
     authorities = revocation_list(MADE.root, extra=[(point(only_contains_ca_certs=True), True)])
@@ -231,6 +246,19 @@ def test_a_signer_of_lists_needs_a_path_of_its_own() -> None:
         chain = [leaf.der, sub.der, signer.der, deep.der]
         found = judge(chain, top, other, crls=[top_list, revocation_list(signer)])
         assert (found.revocation is RevocationState.GOOD) == (what == "good"), what
+
+
+def test_the_path_of_a_signer_spends_the_same_budget() -> None:
+    top = paper("Root", ca=True)
+    sub = paper("Sub", top, ca=True)
+    limits = x509.NameConstraints(None, [x509.DNSName("a.test")])
+    deep = paper("Deep", top, ca=True, extra=[(limits, True)])
+    signer = paper("Sub", deep, usage=frozenset({"crl_sign"}))
+    chain = [paper("Leaf", sub).der, sub.der, signer.der, deep.der]
+    judge(chain, top, budget=Budget(comparisons=0))
+    with pytest.raises(ChainRejected) as caught:
+        judge(chain, top, crls=[revocation_list(signer)], budget=Budget(comparisons=0))
+    assert caught.value.code == "budget"
 
 
 def test_a_list_cannot_vouch_for_its_own_signer() -> None:

@@ -9,7 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, x25519
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from pki.errors import ChainRejected, MalformedCertificate, PKIError
 from pki.verify.rfc5280 import verify_path
@@ -43,6 +44,11 @@ def field_at(position: int, element: bytes) -> Surgery:
     return lambda parts: [*parts[:position], element, *parts[position + 1 :]]
 
 
+def one_time(parts: list[bytes]) -> list[bytes]:
+    """A validity that never ends."""
+    return [*parts[:4], tlv(0x30, split(content_of(parts[4]))[0]), *parts[5:]]
+
+
 def twice(parts: list[bytes]) -> list[bytes]:
     """The first extension a second time."""
     listed = split(content_of(content_of(parts[7])))
@@ -63,6 +69,21 @@ BREACHES: list[tuple[str, str, str | None, int | None, dict[str, Any]]] = [
     ("no seconds", "time-encoding", "4.1.2.5", 0, {"leaf": {"surgery": time_at(1, tlv(0x17, b"2701010000Z"))}}),
     ("an offset", "time-encoding", "4.1.2.5", 0, {"leaf": {"surgery": time_at(1, tlv(0x17, b"270101000000+0100"))}}),
     ("a fraction", "time-encoding", "4.1.2.5", 0, {"leaf": {"surgery": time_at(1, tlv(0x18, b"20270101000000.5Z"))}}),
+    ("one time", "malformed-certificate", None, 0, {"leaf": {"surgery": one_time}}),
+    (
+        "fields out of order",
+        "malformed-certificate",
+        None,
+        0,
+        {"leaf": {"surgery": lambda p: [*p[:5], p[6], p[1], *p[7:]]}},
+    ),
+    (
+        "a key without algorithm",
+        "malformed-certificate",
+        None,
+        0,
+        {"leaf": {"surgery": field_at(6, b"\x30\x02\x30\x00")}},
+    ),
     ("no such day", "malformed-certificate", None, 0, {"leaf": {"surgery": time_at(1, tlv(0x17, b"279901000000Z"))}}),
     # section 4 by itself
     ("issuer without name", "subject", "4.1.2.4", 0, {"leaf": {"issuer_name": x509.Name([])}}),
@@ -252,6 +273,7 @@ def test_what_nobody_spoiled_is_accepted() -> None:
     assert found.not_after == AT + timedelta(days=100)
 
 
+BITS = x509.Name([x509.NameAttribute(NameOID.X500_UNIQUE_IDENTIFIER, b"\x00\x05", _type=_ASN1Type.BitString)])
 MAY_BE = [
     ("unknown extension", {"leaf": {"extra": [raw(UNKNOWN, b"anything")]}}),
     ("no keyUsage", {"leaf": {"without": [KU]}, "sub": {"without": [KU]}}),
@@ -266,6 +288,7 @@ MAY_BE = [
     ("root without AKI, or with its own", {"root": {"extra": [(AKI(b"x", None, None), False)]}}),
     ("GeneralizedTime from 2050", {"leaf": {"days": (-1, 365 * 30)}}),
     ("self-issued in between, path length 0", {"sub": {"subject": "Root"}, "root": {"path_length": 0}}),
+    ("a name that is no text", {"leaf": {"subject": BITS}}),
     ("anchor's serial zero", {"root": {"surgery": field_at(1, b"\x02\x01\x00")}}),
     ("unique identifier", {"leaf": {"surgery": lambda parts: [*parts[:7], b"\x81\x02\x00\x01", *parts[7:]]}}),
 ]
@@ -347,6 +370,13 @@ def test_every_hash(hash_: hashes.HashAlgorithm) -> None:
 def test_rsa_pss() -> None:
     salt = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
     signed_by(rsa.generate_private_key(65537, 2048), rsa_padding=salt, hash_=hashes.SHA384()).judge()
+
+
+def test_a_key_of_another_kind_than_the_signature() -> None:
+    root = paper("Root", ca=True, key=rsa.generate_private_key(65537, 2048))
+    with pytest.raises(ChainRejected) as caught:
+        judge([paper("Leaf", root, signer=KEY).der], root)
+    assert caught.value.code == "signature"
 
 
 def test_keys_that_do_not_sign() -> None:

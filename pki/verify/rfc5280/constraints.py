@@ -17,7 +17,7 @@ from ipaddress import IPv4Network, IPv6Network
 from cryptography import x509
 
 from pki.verify.rfc5280.budget import Budget
-from pki.verify.rfc5280.general_names import FORMS, Form, SubjectName, host_of, is_host, is_mailbox, mailbox
+from pki.verify.rfc5280.general_names import FORMS, Form, SubjectName, is_host, is_mailbox, mailbox
 from pki.verify.rfc5280.names import Name, comparable, is_within
 from pki.verify.rfc5280.reading import PathCertificate
 from pki.verify.rfc5280.refusal import refuse
@@ -70,8 +70,8 @@ def _same_form(tree: Subtree, name: SubjectName, certificate: PathCertificate) -
     if tree.form is Form.OTHER:
         message = "a constraint speaks of a form of names that is not processed, and such a name is here"
         refuse("unsupported", message, clause=_CLAUSE, index=certificate.index)
-    if tree.form is Form.URI and isinstance(name.value, str) and host_of(name.value) is None:
-        _refuse(name, "has no host, and URIs are constrained", certificate)
+    if name.value is None:
+        _refuse(name, "has no host, and names of this form are constrained", certificate)
     return True
 
 
@@ -108,14 +108,12 @@ def _match_directory(base: object, name: object) -> bool:
 
 
 def _match_email(base: object, name: object) -> bool:
-    if not isinstance(base, str) or not isinstance(name, str):
-        return False
-    return name == base if "@" in base else _host_fits(name.rpartition("@")[2], base)
+    text, limit = str(name), str(base)
+    return text == limit if "@" in limit else _host_fits(text.rpartition("@")[2], limit)
 
 
 def _match_uri(base: object, name: object) -> bool:
-    host = host_of(name) if isinstance(name, str) else None
-    return isinstance(base, str) and host is not None and _host_fits(host, base)
+    return _host_fits(str(name), str(base))
 
 
 def _match_ip(base: object, name: object) -> bool:
@@ -136,9 +134,7 @@ def _subtree(base: x509.GeneralName, index: int | None) -> Subtree:
     form = FORMS.get(type(base), Form.OTHER)
     if isinstance(base, x509.DirectoryName):
         return Subtree(form, comparable(base.value))
-    if isinstance(base, x509.IPAddress):
-        if not isinstance(base.value, IPv4Network | IPv6Network):
-            refuse("name-constraints", "an address constraint has no mask", clause=_CLAUSE, index=index)
+    if isinstance(base, x509.IPAddress) and isinstance(base.value, IPv4Network | IPv6Network):
         return Subtree(form, (base.value.network_address.packed, base.value.netmask.packed))
     if not isinstance(base.value, str):
         return Subtree(Form.OTHER, None)

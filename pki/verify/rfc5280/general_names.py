@@ -6,7 +6,6 @@ A name is well formed or refused (RFC 5280 4.2.1.6); only well-formed names are 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -49,7 +48,7 @@ FORMS: dict[type[x509.GeneralName], Form] = {
 @dataclass(frozen=True, slots=True)
 class SubjectName:
     """A name of a subject, ready to be compared. `value`: comparable name, lower-case host, mailbox, address octets,
-    or the whole URI; None for OTHER."""
+    or the lower-case host of a URI; None for OTHER, for a URI without host and for what only looks like a mailbox."""
 
     form: Form
     value: Name | str | bytes | None
@@ -76,10 +75,10 @@ def is_mailbox(text: str) -> bool:
     return _LOCAL.fullmatch(local) is not None and is_host(host)
 
 
-def mailbox(text: str) -> str:
-    """A mailbox as it compares: the host without regard to case, the rest exactly (RFC 5280 7.5)."""
+def mailbox(text: str) -> str | None:
+    """A mailbox as it compares: the host without regard to case, the rest exactly (RFC 5280 7.5); None: it is none."""
     local, _, host = text.rpartition("@")
-    return f"{local}@{host.lower()}"
+    return f"{local}@{host.lower()}" if is_mailbox(text) else None
 
 
 def subject_names(certificate: PathCertificate) -> tuple[SubjectName, ...]:
@@ -89,7 +88,8 @@ def subject_names(certificate: PathCertificate) -> tuple[SubjectName, ...]:
     alternative = certificate.find(x509.SubjectAlternativeName)
     if alternative is not None:
         return (*found, *(_subject_name(name) for name in alternative))
-    return (*found, *(SubjectName(Form.EMAIL, mailbox(text)) for text in _mailboxes(certificate.parsed.subject)))
+    mailboxes = certificate.parsed.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)
+    return (*found, *(SubjectName(Form.EMAIL, mailbox(str(entry.value))) for entry in mailboxes))
 
 
 def check_alternative_names(certificate: PathCertificate) -> None:
@@ -128,13 +128,7 @@ def _subject_name(name: x509.GeneralName) -> SubjectName:
     if isinstance(name, x509.RFC822Name):
         return SubjectName(Form.EMAIL, mailbox(name.value))
     if isinstance(name, x509.UniformResourceIdentifier):
-        return SubjectName(Form.URI, name.value)
+        return SubjectName(Form.URI, host_of(name.value))
     if isinstance(name, x509.IPAddress) and isinstance(name.value, IPv4Address | IPv6Address):
         return SubjectName(Form.IP, name.value.packed)
     return SubjectName(Form.OTHER, None)
-
-
-def _mailboxes(subject: x509.Name) -> Iterable[str]:
-    for entry in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS):
-        if isinstance(entry.value, str):
-            yield entry.value

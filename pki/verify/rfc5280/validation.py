@@ -44,13 +44,11 @@ def validate_path(path: CandidatePath, demand: PolicyDemand, budget: Budget) -> 
     policies.constrain(path.anchor)
     space = _space_below(NameSpace(), path.anchor)
     left = _shorter(len(path.certificates), path.anchor)
-    for certificate in reversed(path.certificates):
-        last = certificate is path.certificates[0]
-        if last or not certificate.self_issued:  # 6.1.3 (b), (c)
+    leaf, *issuers = path.certificates
+    for certificate in reversed(issuers):
+        if not certificate.self_issued:  # 6.1.3 (b), (c)
             space.check(subject_names(certificate), certificate, budget)
-        policies.process(certificate, last=last)  # 6.1.3 (d) to (f)
-        if last:
-            break
+        policies.process(certificate, last=False)  # 6.1.3 (d) to (f)
         policies.descend(certificate)  # 6.1.4 (a), (b), (h) to (j)
         space = _space_below(space, certificate)  # 6.1.4 (g)
         if not certificate.self_issued:  # 6.1.4 (l)
@@ -59,7 +57,9 @@ def validate_path(path: CandidatePath, demand: PolicyDemand, budget: Budget) -> 
                 refuse("path-length", message, clause="6.1.4", index=certificate.index)
             left -= 1
         left = _shorter(left, certificate)  # 6.1.4 (m)
-    policies.conclude(path.certificates[0])  # 6.1.5
+    space.check(subject_names(leaf), leaf, budget)  # 6.1.3 (b), (c): the last one even when it is self-issued
+    policies.process(leaf, last=True)  # 6.1.3 (d) to (f)
+    policies.conclude(leaf)  # 6.1.5
 
 
 def _space_below(space: NameSpace, certificate: PathCertificate) -> NameSpace:
