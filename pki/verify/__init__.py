@@ -3,9 +3,11 @@
 How to read this package, in about an hour: `chain` (the numbered steps), `path` and `anchors` (which certificates form
 the path, and where it may end), `rules`, `subject` and `pointers` (what one certificate must be, by its row of
 `pki.profiles`), `judgement` and `policy` (what refuses, what is tolerated and noted), `trust` (the anchors), then
-`revocation` and what it rests on. `rfc5280` is another engine for other suites; no V2G profile uses it.
+`revocation` and what it rests on, and `conclusion`. What makes a running gateway fast and suspicious is apart: `cache`
+with `issuers`, and `second_opinion`. `rfc5280` is another engine for other suites; no V2G profile uses it.
 """
 
+from pki.verify.cache import ChainVerifier
 from pki.verify.chain import VerifiedChain, verify
 from pki.verify.policy import STRICT, VerifyPolicy, parse_policy
 from pki.verify.revocation import RevocationEvidence, RevocationIndex, RevocationState
@@ -15,6 +17,7 @@ from pki.verify.trust import AnchorRole, TrustStore
 __all__ = [
     "STRICT",
     "AnchorRole",
+    "ChainVerifier",
     "RevocationEvidence",
     "RevocationIndex",
     "RevocationState",

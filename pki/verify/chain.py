@@ -83,7 +83,10 @@ def verify(
     if at.tzinfo is None:
         raise ValueError("verify needs an aware instant")
     sound = judge_chain(chain, profile=profile, trust=trust, at=at, policy=policy)  # 1 to 10
-    return conclude(sound, at=at, revocation=revocation, emaid=emaid, require_revocation=require_revocation)  # 11, 12
+    verified, _ = conclude(  # 11, 12
+        sound, at=at, revocation=revocation, emaid=emaid, require_revocation=require_revocation
+    )
+    return verified
 
 
 def judge_chain(

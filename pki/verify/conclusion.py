@@ -7,6 +7,7 @@ second is asked every time.
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import datetime
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from pki.verify.statements import Source
 from pki.verify.subject import parse_account
 
 _BUILT_BY_VERIFY = object()
+_NOTHING_SAID = Evidence(RevocationState.UNKNOWN)
 
 
 class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +74,9 @@ def conclude(
     revocation: RevocationEvidence | None,
     emaid: str | EMAID | None,
     require_revocation: bool,
-) -> VerifiedChain:
-    """Steps 11 and 12 at the instant `at`. A `sound` chain may be concluded any number of times.
+) -> tuple[VerifiedChain, Evidence]:
+    """Steps 11 and 12 at the instant `at`, with the evidence, which tells how long the same would be concluded. A
+    `sound` chain may be concluded any number of times.
 
     Raises:
         ChainRejected: "emaid-mismatch", "revoked".
@@ -85,7 +88,7 @@ def conclude(
         _check_claim(emaid, sound.emaid, judgement)
     judgement.step = 12
     evidence = _check_revocation(sound, at, revocation, judgement, require_revocation)
-    return VerifiedChain(
+    verified = VerifiedChain(
         leaf=sound.path[0],
         path=sound.path,
         anchor_role=sound.anchor.role,
@@ -98,6 +101,14 @@ def conclude(
         not_after=min([certificate.not_after for certificate in sound.path]),
         token=_BUILT_BY_VERIFY,
     )
+    return verified, evidence
+
+
+def concluded_at(verified: VerifiedChain, at: datetime) -> VerifiedChain:
+    """The same chain, verified at `at`; for a caller who knows that nothing else would be concluded then."""
+    again = copy(verified)
+    force_setattr(again, "verified_at", at)
+    return again
 
 
 def _check_claim(claimed: str | EMAID, found: EMAID | None, judgement: Judgement) -> None:
@@ -119,8 +130,9 @@ def _check_revocation(
 ) -> Evidence:
     """Step 12: leaf first; the anchor is not asked about, it is trusted by being held."""
     links = sound.links
-    supplied = revocation or RevocationEvidence()
-    found = [supplied.state(issuer, link.certificate, at) for link, issuer in zip(links, sound.path[1:], strict=True)]
+    if revocation is None and not required:
+        return _NOTHING_SAID
+    found = [_NOTHING_SAID] * len(links) if revocation is None else revocation.along(sound.path, at)
     for link, evidence in zip(links, found, strict=True):
         for note in evidence.notes:
             code, what = ("crl-unusable", "a CRL") if note.source is Source.CRL else ("ocsp-unusable", "an OCSP answer")

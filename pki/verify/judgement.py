@@ -39,6 +39,11 @@ class Judgement:
         found._found = list(self._found)
         return found
 
+    def merge(self, others: tuple[Finding, ...]) -> None:
+        """Take in what the same steps found on the certificates above; within a step they come after what is here."""
+        if others:
+            self._found = sorted([*self._found, *others], key=lambda finding: finding.step or 0)
+
     def tolerates(self, switch: Tolerance) -> bool:
         """Whether a departure under this switch does not refuse."""
         return self.policy.tolerates(switch, self.profile)

@@ -86,8 +86,11 @@ _AUTHORITY = (
 
 
 def _ask_openssl(issuers: Sequence[Certificate], anchor: Certificate, at: datetime) -> str | None:
-    # Imported here: most sites never meet a chain that needs it.
-    from OpenSSL import crypto
+    # Imported here, since most sites never meet a chain that needs it; without it there is no opinion, so no trust.
+    try:
+        from OpenSSL import crypto
+    except ImportError as error:
+        return f"OpenSSL: pyOpenSSL cannot be used ({error})"
 
     flags = crypto.X509StoreFlags.IGNORE_CRITICAL
     if all(certificate.authority_key_identifier and certificate.subject_key_identifier for certificate in issuers):

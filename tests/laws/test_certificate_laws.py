@@ -252,6 +252,16 @@ def test_every_form_of_a_field_means_what_the_library_reads(name: str) -> None:
     assert agreed(MADE[name])
 
 
+def test_certificates_are_equal_by_their_octets_only() -> None:
+    plain, other = (parse_certificate(MADE[name]) for name in ("plain", "umlaut"))
+    again = parse_certificate(bytes(bytearray(MADE["plain"])))
+    assert plain == again
+    assert not plain != again  # noqa: SIM202 - the operator itself is tested
+    assert hash(plain) == hash(again)
+    assert plain != other
+    assert not plain == other  # noqa: SIM201 - the operator itself is tested
+
+
 def test_every_key_usage_of_one_octet_means_what_the_library_reads() -> None:
     plain = MADE["plain"]
     usage = bytes.fromhex("551d0f0101ff0404030203") + b"\xe8"
