@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gateway.clock import Moment
@@ -11,7 +11,8 @@ from gateway.decide.policy import Choice, SitePolicy
 from pki.certificate import parse_chain_pem
 from pki.errors import ChainRejected, MalformedCertificate, PKIError
 from pki.profiles import profile_named
-from pki.verify.chain import VerifiedChain, verify
+from pki.verify.cache import ChainVerifier
+from pki.verify.conclusion import VerifiedChain
 from pki.verify.revocation import RevocationEvidence, RevocationState
 from pki.verify.trust import TrustStore
 from wire.records import ChainEvidence, ClockState
@@ -21,10 +22,15 @@ _PROFILE = profile_named("iso15118-2-contract")
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What contract chains are judged against: anchors by role and revocation lists. Replaced whole on reload."""
+    """What contract chains are judged against: anchors by role and revocation lists. Replaced whole on reload, and with
+    it what its verifier remembers."""
 
     anchors: TrustStore
     revocation: RevocationEvidence
+    verifier: ChainVerifier = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "verifier", ChainVerifier(self.anchors, self.revocation))
 
 
 def judge_contract(
@@ -38,14 +44,7 @@ def judge_contract(
         message = f"the gateway's clock says {now.at:%Y-%m-%d}; no certificate date can be judged before it is set"
         return _refused("clock-unknown", message, None)
     try:
-        chain = verify(
-            parse_chain_pem(pem),
-            profile=_PROFILE,
-            trust=trust.anchors,
-            at=now.at,
-            revocation=trust.revocation,
-            emaid=claimed_emaid,
-        )
+        chain = trust.verifier.verify(parse_chain_pem(pem), profile=_PROFILE, at=now.at, emaid=claimed_emaid)
     except ChainRejected as error:
         return _refused(error.code, str(error), error.clause, error.emaid)
     except MalformedCertificate as error:
