@@ -215,6 +215,8 @@ def verify(
             return
         if chain is None or trust is None:
             raise click.UsageError("CHAIN and --trust are needed, or --batch")
+        if profile_name == RFC5280 and (emaid is not None or switches):
+            raise click.UsageError(f"--emaid and --policy are nothing that {RFC5280} could ask for")
         files = ChainFiles(
             chain=chain,
             trust=trust,

@@ -14,7 +14,7 @@ import msgspec
 
 from pki.certificate import Certificate, parse_certificate
 from pki.errors import IssueError
-from pki.identifiers import parse_emaid
+from pki.identifiers import parse_emaid_20
 from pki.issue.authority import Authority, LeafOrder, Subject, Validity, authority_for
 from pki.issue.declaration import LeafState
 from pki.issue.keys import encode_key_pem, fresh_serial, generate_key, parse_key_pem
@@ -135,7 +135,7 @@ def _add_to_index(lab: Path, entry: AuthorityEntry, profile: Profile, request: L
             chain=f"{entry.folder}/{request.name}.pem",
             key=f"{entry.folder}/{request.name}.key.pem",
             state=LeafState.GOOD,
-            emaid=parse_emaid(request.common_name).normal if is_contract else None,
+            emaid=parse_emaid_20(request.common_name).normal if is_contract else None,
         )
     )
     _replace_file(path, encode_index(entries))

@@ -73,7 +73,8 @@ def print_explained(console: Console, verdict: ExplainedVerdict) -> None:
         told = step.rule if step.said is None else f"{step.rule}: {step.said}"
         _print_hanging(console, head, told, "dim" if step.outcome is StepOutcome.NOT_REACHED else "")
         for explained in step.findings:
-            _print_explained_finding(console, explained, indent=4)
+            word = _word(step.outcome) if step.outcome is StepOutcome.NO_EVIDENCE else explained.severity.value
+            _print_explained_finding(console, explained, word, indent=4)
     _print_footnote(console, [verdict.clause, *(entry.clause for entry in verdict.findings)])
 
 
@@ -91,7 +92,9 @@ def print_lint(console: Console, reports: Sequence[LintReport]) -> None:
         )
         console.print(Text.assemble(("  deviations ", "dim"), count))
         for finding in report.findings:
-            _print_explained_finding(console, explain_finding(finding, names), indent=2, where=False)
+            _print_explained_finding(
+                console, explain_finding(finding, names), finding.severity.value, indent=2, where=False
+            )
         console.print()
     if any(report.row.guessed for report in reports):
         console.print(Text("A guessed row can be named instead: --profile and --role.", style="dim"))
@@ -109,10 +112,10 @@ def _print_head(console: Console, verdict: Verdict) -> None:
         console.print(Text(f"emaid {verdict.emaid}"))
 
 
-def _print_explained_finding(console: Console, found: Explained, *, indent: int, where: bool = True) -> None:
-    """One finding: its severity and message, then what is known of it, a line for each."""
+def _print_explained_finding(console: Console, found: Explained, word: str, *, indent: int, where: bool = True) -> None:
+    """One finding: what it did in a word, its message, then what is known of it, a line for each."""
     margin = " " * indent
-    head = Text.assemble(margin, (f"{found.severity.value:<10} ", _SEVERITY_STYLES[found.severity]))
+    head = Text.assemble(margin, (f"{word:<11} ", _SEVERITY_STYLES[found.severity]))
     _print_hanging(console, head, f"{found.code}: {found.message}")
     certificate = None if found.certificate is None or not where else f"{found.index}, {found.certificate}"
     rows = {

@@ -16,13 +16,12 @@ from msgspec.structs import force_setattr
 
 from pki.certificate import Certificate
 from pki.errors import Finding, IdentifierError, NoEvidence
-from pki.identifiers import EMAID
+from pki.identifiers import EMAID, parse_contract_id
 from pki.profile import AnchorRole
 from pki.verify.judgement import Judgement
 from pki.verify.path import Anchor, Link
 from pki.verify.revocation import Evidence, RevocationEvidence, RevocationState, worst
 from pki.verify.statements import Source
-from pki.verify.subject import parse_account
 
 _BUILT_BY_VERIFY = object()
 _NOTHING_SAID = Evidence(RevocationState.UNKNOWN)
@@ -112,11 +111,11 @@ def concluded_at(verified: VerifiedChain, at: datetime) -> VerifiedChain:
 
 
 def _check_claim(claimed: str | EMAID, found: EMAID | None, judgement: Judgement) -> None:
-    """Step 11. A claim that is no EMAID is a claim that does not match."""
+    """Step 11. A claim may be in any form of the account's identifier; one that is none does not match."""
     if found is None:
         judgement.reject("emaid-mismatch", "an EMAID was claimed, but this leaf has none", index=0)
     try:
-        wanted = parse_account(claimed, judgement.profile) if isinstance(claimed, str) else claimed
+        wanted = parse_contract_id(claimed) if isinstance(claimed, str) else claimed
     except IdentifierError as error:
         judgement.reject("emaid-mismatch", f"the claimed EMAID cannot be read: {error}", index=0)
     if wanted.normal != found.normal:

@@ -43,7 +43,7 @@ _PROFILE = {
     "into the common name.",
     "emaid-check-character": "Ask the mobility operator to correct the last character of the EMAID; the account is "
     "told by the 14 before it.",
-    "evseid-format": "Nothing must be done if the operator names its chargers by a CPID; otherwise correct the EVSEID.",
+    "evseid-format": "Correct the EVSEID, unless the operator names its chargers by a CPID; it does no harm then.",
     "seccid-format": f"{_AUTHOR} with the SECCID of the charger as its common name.",
     "evccid-format": f"{_AUTHOR} with the EVCCID of the car as its common name.",
     "pcid-format": f"{_AUTHOR} with the PCID of the car as its common name.",
@@ -51,8 +51,8 @@ _PROFILE = {
 _PATH = {
     "depth": "Send the leaf and its one or two sub-CAs; if they were sent, the PKI has another shape than the profile.",
     "duplicate": "Send each certificate once.",
-    "chain-order": "Nothing must be done; whoever sends the chain should send leaf, Sub2, Sub1.",
-    "unused-certificate": "Nothing must be done; whoever sends the chain should leave this certificate out.",
+    "chain-order": "Ask whoever sends the chain to send leaf, Sub2, Sub1; it does no harm where it is tolerated.",
+    "unused-certificate": "Ask whoever sends the chain to leave it out; it does no harm where it is tolerated.",
     "name-chain": "Send the sub-CAs that issued this leaf; these belong to another branch or another key of that CA.",
     "anchor-unknown": "Get the root of this chain from its operator over a trusted channel and, if it is to be "
     "trusted, put it into the trust folder of its role.",

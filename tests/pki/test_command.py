@@ -124,6 +124,12 @@ def test_other_profiles(folder: Path) -> None:
         (["{lab}/contracts/alice.pem"], "--trust"),
         ([], "--trust"),
         (["--batch", "--at", WHEN], "--batch"),
+        (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--profile", "rfc5280", "--emaid", "x"], "--emaid"),
+        (
+            ["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--profile", "rfc5280", "--policy", "ed448"],
+            "--policy",
+        ),
+        (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--policy", "x"], "unknown-switch"),
     ],
 )
 def test_unusable_input_exits_2_with_one_clear_line(folder: Path, arguments: list[str], told: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pki.errors import IdentifierError
+from pki.errors import ChainRejected, IdentifierError
 from pki.identifiers import (
     DINEMAID,
     EMAID,
@@ -29,6 +29,7 @@ from pki.identifiers import (
     parse_seccid,
     same_identity,
 )
+from tests.pki.mint import Branch, name_of
 
 FOREIGN = Path(__file__).parents[1] / "vectors" / "pki-emaid"
 VECTORS = json.loads((FOREIGN / "check-characters.json").read_text())
@@ -245,3 +246,14 @@ def test_who_is_the_same() -> None:
     assert not same_identity(parse_evseid("DE*ABC*E1*2"), parse_evseid("DE*ABC*E12"))
     assert same_identity(parse_din_evseid("49A89A6360"), parse_din_evseid("+49*89*6360"))
     assert not same_identity(EMAID("A" * 17), PCID("A" * 17))
+
+
+def test_a_request_may_claim_the_account_in_any_form(branch: Branch) -> None:
+    branch.leaf.name = name_of("DEABC000000429Z")
+    chain = branch.mint()
+    for claimed in ("DE-ABC-000042-9", "deabc0000429", "DE-ABC-000042", "DEABC000000429", "de-abc-000000429-z"):
+        assert branch.judge(chain, emaid=claimed).emaid == EMAID("DEABC000000429", "Z")
+    for claimed in ("DE-ABC-000042-8", "DE-ABC-000043", "DEABC000000428", "DEABC000000429ZZ"):
+        with pytest.raises(ChainRejected) as caught:
+            branch.judge(chain, emaid=claimed)
+        assert caught.value.code == "emaid-mismatch"
