@@ -4,7 +4,7 @@ Rules of this file
 1. A profile is data. `pki.verify` judges by it and `pki.issue` writes by it, so the two cannot drift apart.
 2. A row says which anchors may end its path. A V2G root may stand above a mobility operator or an OEM, never the
    other way round (V2G2-925); a vehicle's path never ends at a mobility operator (V2G20-2331).
-3. What a row does not state is the generation's: the columns of ISO 15118-2 are in `_ISO_2`, those of -20 in `_ISO_20`.
+3. What a row does not state is its generation's, in `pki.generations`.
 
 Every clause of ISO 15118 is `secondary` (`pki.clauses`). The key usage of the -20 vehicle leaf and its EVCCID have one
 weak source only.
@@ -15,25 +15,17 @@ Source: ISO 15118-2:2014 Annex F, 7.3.3, 7.9.2.4; ISO 15118-20:2022 Annex B, 7.3
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
-from pki.certificate import Certificate, KeyKind, KeyUsageBit, SignatureKind
-from pki.clauses import CLAUSES_2, CLAUSES_20, clause_2, clause_20, rfc
+from pki.certificate import Certificate, KeyUsageBit
+from pki.clauses import clause_2, clause_20
 from pki.errors import UnknownProfile
+from pki.generations import BACKEND, ISO_2, ISO_20, Columns
 from pki.profile import (
-    AUTHORITY_ACCESS,
-    AUTHORITY_KEY,
-    BASIC,
     CLIENT_AUTHENTICATION,
-    CRL_POINTS,
     KEY_PURPOSE,
-    KEY_USAGE,
-    POLICIES,
     SERVER_AUTHENTICATION,
     SUBJECT_ACCESS,
-    SUBJECT_KEY,
-    Algorithm,
     CertificateRule,
     Clause,
     Generation,
@@ -55,79 +47,9 @@ _TARIFFS = frozenset({_SIGN, _REPUDIATE})
 _NONE: frozenset[KeyUsageBit] = frozenset()
 _NO_PURPOSE: frozenset[str] = frozenset()
 
-# commonName, countryName, organizationName, organizationalUnitName, domainComponent
-_SUBJECT_20 = frozenset({"2.5.4.3", "2.5.4.6", "2.5.4.10", "2.5.4.11", "0.9.2342.19200300.100.1.25"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Columns:
-    """What all rows of a generation share."""
-
-    generation: Generation
-    algorithms: tuple[Algorithm, ...]
-    max_der: int
-    max_presented: int
-    max_depth: int
-    links: bool
-    processed: frozenset[str]
-    extensions: frozenset[str] | None
-    subject_attributes: frozenset[str] | None
-    identifiers_required: bool
-    key_identifier_octets: int
-    tolerates: frozenset[Tolerance]
-    clauses: Mapping[str, Clause]
-    annex: Clause
-
-
-_FIELD = frozenset({Tolerance.CHAIN_ORDER, Tolerance.CHECK_CHARACTER, Tolerance.IDENTIFIER_FORMAT})
-"""Certificates in the field depart so, and nothing is lost by it."""
-_ISO_2 = _Columns(
-    generation=Generation.ISO_2,
-    algorithms=(Algorithm(KeyKind.P256, SignatureKind.ECDSA_SHA256),),
-    max_der=800,
-    max_presented=4,
-    max_depth=3,
-    links=False,
-    processed=frozenset({BASIC, KEY_USAGE}),
-    extensions=None,
-    subject_attributes=None,
-    identifiers_required=False,
-    key_identifier_octets=20,
-    tolerates=_FIELD
-    | {
-        Tolerance.AKI_MISSING,
-        Tolerance.EXTENDED_KEY_USAGE,
-        Tolerance.LIFETIME_OUTSIDE_ISSUER,
-        Tolerance.UNUSED_CERTIFICATE,
-    },
-    clauses=CLAUSES_2,
-    annex=clause_2("Annex F"),
-)
-# Annex B marks these critical, so they must be processed: key identifiers are matched, pointers and access are read.
-_PROCESSED_20 = frozenset({BASIC, KEY_USAGE, AUTHORITY_KEY, SUBJECT_KEY, CRL_POINTS, AUTHORITY_ACCESS})
-_ISO_20 = _Columns(
-    generation=Generation.ISO_20,
-    algorithms=(
-        Algorithm(KeyKind.P521, SignatureKind.ECDSA_SHA512),
-        Algorithm(KeyKind.ED448, SignatureKind.ED448),
-    ),
-    max_der=1600,
-    max_presented=5,
-    max_depth=3,
-    links=True,
-    processed=_PROCESSED_20,
-    extensions=_PROCESSED_20 | {POLICIES},
-    subject_attributes=_SUBJECT_20,
-    identifiers_required=True,
-    key_identifier_octets=8,
-    tolerates=_FIELD | {Tolerance.ED448, Tolerance.UNUSED_CERTIFICATE},
-    clauses=CLAUSES_20,
-    annex=clause_20("Annex B"),
-)
-
 
 def _ca(
-    columns: _Columns,
+    columns: Columns,
     place: Place,
     path_lengths: tuple[int | None, ...],
     days: int,
@@ -157,7 +79,7 @@ def _ca(
 
 
 def _profile(
-    columns: _Columns,
+    columns: Columns,
     role: str,
     anchor_roles: tuple[AnchorRole, ...],
     *,
@@ -224,28 +146,10 @@ def _profile(
     )
 
 
-_BACKEND = _Columns(
-    generation=Generation.BACKEND,
-    algorithms=_ISO_2.algorithms,
-    max_der=1600,
-    max_presented=4,
-    max_depth=1,
-    links=False,
-    processed=_ISO_2.processed,
-    extensions=None,
-    subject_attributes=None,
-    identifiers_required=False,
-    key_identifier_octets=20,
-    tolerates=_ISO_2.tolerates,
-    clauses={},
-    annex=rfc("4.2.1.3"),
-)
-
-
 def _backend(role: str, purpose: str) -> Profile:
     """TLS between gateway and hub: not ISO 15118, one root, no sub-CA, issued here only (RFC 5280, RFC 8446)."""
     return _profile(
-        _BACKEND,
+        BACKEND,
         role,
         (AnchorRole.BACKEND,),
         leaf=f"{role} leaf",
@@ -259,7 +163,7 @@ def _backend(role: str, purpose: str) -> Profile:
 
 _ROWS = (
     _profile(
-        _ISO_2,
+        ISO_2,
         "contract",
         (AnchorRole.MO, AnchorRole.V2G),
         leaf="contract leaf",
@@ -277,7 +181,7 @@ _ROWS = (
         },
     ),
     _profile(
-        _ISO_2,
+        ISO_2,
         "secc",
         (AnchorRole.V2G, AnchorRole.PE),
         leaf="SECC leaf",
@@ -292,7 +196,7 @@ _ROWS = (
         clauses={"subject": clause_2("V2G2-925"), "depth": clause_2("V2G2-009, V2G2-868")},
     ),
     _profile(
-        _ISO_2,
+        ISO_2,
         "oem",
         (AnchorRole.OEM, AnchorRole.V2G),
         leaf="OEM provisioning leaf",
@@ -304,7 +208,7 @@ _ROWS = (
         clauses={"subject": clause_2("V2G2-933")},
     ),
     _profile(
-        _ISO_2,
+        ISO_2,
         "cps",
         (AnchorRole.V2G,),
         leaf="CPS leaf",
@@ -316,7 +220,7 @@ _ROWS = (
         clauses={"subject": clause_2("V2G2-925")},
     ),
     _profile(
-        _ISO_20,
+        ISO_20,
         "contract",
         (AnchorRole.MO, AnchorRole.V2G),
         leaf="contract leaf",
@@ -338,7 +242,7 @@ _ROWS = (
         },
     ),
     _profile(
-        _ISO_20,
+        ISO_20,
         "secc",
         (AnchorRole.V2G, AnchorRole.PE),
         leaf="SECC leaf",
@@ -354,7 +258,7 @@ _ROWS = (
         clauses={"subject": clause_20("Table B.5")},
     ),
     _profile(
-        _ISO_20,
+        ISO_20,
         "oem",
         (AnchorRole.OEM, AnchorRole.V2G),
         leaf="OEM provisioning leaf",
@@ -366,7 +270,7 @@ _ROWS = (
         clauses={"subject": clause_20("V2G20-2077, V2G20-2079")},
     ),
     _profile(
-        _ISO_20,
+        ISO_20,
         "vehicle",
         (AnchorRole.OEM, AnchorRole.V2G),
         leaf="vehicle leaf",
@@ -379,7 +283,7 @@ _ROWS = (
         clauses={"anchor-role": clause_20("V2G20-2331, V2G20-2339")},
     ),
     _profile(
-        _ISO_20,
+        ISO_20,
         "cps",
         (AnchorRole.V2G,),
         leaf="CPS leaf",
@@ -419,8 +323,8 @@ def profile_for(leaf: Certificate, role: str = "contract") -> Profile:
     Raises:
         UnknownProfile: "unknown-profile": no generation has a leaf of that role.
     """
-    of_20 = leaf.key_kind in {algorithm.key for algorithm in _ISO_20.algorithms}
-    first, second = (_ISO_20, _ISO_2) if of_20 else (_ISO_2, _ISO_20)
+    of_20 = leaf.key_kind in {algorithm.key for algorithm in ISO_20.algorithms}
+    first, second = (ISO_20, ISO_2) if of_20 else (ISO_2, ISO_20)
     found = _PROFILES.get(f"{first.generation.value}-{role}") or _PROFILES.get(f"{second.generation.value}-{role}")
     if found is None:
         roles = ", ".join(sorted({row.role for row in _ROWS if row.generation is not Generation.BACKEND}))
