@@ -108,7 +108,14 @@ _INPUT = {
     "unknown-switch": "Use one of the policy switches that the message lists.",
     "unreadable": "Check the path and the permissions of the file.",
 }
-REMEDIES: Mapping[str, str] = MappingProxyType({**_FORM, **_PROFILE, **_PATH, **_REVOCATION, **_INPUT})
+_HASHES = {
+    "malformed-hash-data": "Correct the field that the message names: the charger writes it in no form that is known.",
+    "hash-data-count": "Let the charger send the hash data of leaf, Sub2 and Sub1, and nothing else.",
+    "binding-unknown": "Let the charger send the certificate chain itself once; from then on its hashes are known.",
+    "hash-data-ambiguous": "Let the charger send the certificate chain, or its serial numbers in hexadecimal with 0x.",
+    "hash-data-foreign": "Let the charger send the certificate chain: these entries belong to different chains.",
+}
+REMEDIES: Mapping[str, str] = MappingProxyType({**_FORM, **_PROFILE, **_PATH, **_REVOCATION, **_INPUT, **_HASHES})
 """Code to sentence, for every code in certs/README.md."""
 
 _ACCEPTED = "Nothing must be done."
