@@ -31,7 +31,7 @@ from pki.service.verdicts import (
     profile_of,
     refused_input,
 )
-from pki.verify import RevocationEvidence, TrustStore
+from pki.verify import ChainVerifier, RevocationEvidence, TrustStore
 from pki.verify.crl import CRL_CAP
 from pki.verify.ocsp import OCSP_CAP
 from pki.verify.policy import STRICT, VerifyPolicy
@@ -119,17 +119,26 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
         Question(
             chain=chain,
             profile=profile,
-            trust=_trust(tuple(request.trust), profile.anchor_roles),
+            verifier=_verifier(tuple(request.trust), profile.anchor_roles, tuple(request.crls), ocsps, demands.policy),
             at=at,
-            revocation=_evidence(tuple(request.crls), ocsps),
             emaid=request.emaid,
             require_revocation=demands.require_revocation,
-            policy=demands.policy,
         )
     )
 
 
-# The lines of a batch mostly share their anchors and lists; both depend on the arguments only.
+# The lines of a batch mostly share their anchors and lists; what is made of them depends on the arguments only.
+@lru_cache(maxsize=4)
+def _verifier(
+    anchors: tuple[str, ...],
+    roles: tuple[AnchorRole, ...],
+    crls: tuple[str, ...],
+    ocsps: tuple[bytes, ...],
+    policy: VerifyPolicy,
+) -> ChainVerifier:
+    return ChainVerifier(_trust(anchors, roles), _evidence(crls, ocsps), policy)
+
+
 @lru_cache(maxsize=16)
 def _trust(anchors: tuple[str, ...], roles: tuple[AnchorRole, ...]) -> TrustStore:
     found: list[bytes] = []

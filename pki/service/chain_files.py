@@ -21,7 +21,7 @@ from pki.service.verdicts import (
     profile_of,
     refused_input,
 )
-from pki.verify import RevocationEvidence
+from pki.verify import ChainVerifier, RevocationEvidence
 from pki.verify.ocsp import OCSP_CAP
 from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
@@ -82,15 +82,15 @@ def _judge_paths(files: ChainFiles) -> Verdict:
 def _question(files: ChainFiles) -> Question:
     chain = parse_chain_pem(_content(files))
     profile = profile_of(files.profile, chain)
+    trust = load_trust(files.trust, profile.anchor_roles)
+    evidence = RevocationEvidence(load_crls(files.crls), [read_file(path, OCSP_CAP) for path in files.ocsps])
     return Question(
         chain=chain,
         profile=profile,
-        trust=load_trust(files.trust, profile.anchor_roles),
+        verifier=ChainVerifier(trust, evidence, files.policy),
         at=files.at,
-        revocation=RevocationEvidence(load_crls(files.crls), [read_file(path, OCSP_CAP) for path in files.ocsps]),
         emaid=files.emaid,
         require_revocation=files.require_revocation,
-        policy=files.policy,
     )
 
 

@@ -21,10 +21,9 @@ from pki.errors import (
 )
 from pki.profiles import Profile, profile_for, profile_named
 from pki.service.naming import subjects
-from pki.verify import RevocationEvidence, RevocationState, TrustStore, VerifiedChain, verify
+from pki.verify import ChainVerifier, RevocationState, VerifiedChain
 from pki.verify.explain import StepOutcome, StepReport, explain
 from pki.verify.lint import AUTO
-from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.remedies import remedy
 from pki.verify.rfc5280 import verify_path
 
@@ -68,16 +67,15 @@ class ExplainedVerdict(Verdict, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked about one chain; all is as in `pki.verify.verify`."""
+    """What is asked about one chain; `verifier` has the trust, the evidence and the policy, all else is as in
+    `pki.verify.verify`."""
 
     chain: tuple[bytes, ...]
     profile: Profile
-    trust: TrustStore
+    verifier: ChainVerifier
     at: datetime
-    revocation: RevocationEvidence
     emaid: str | None = None
     require_revocation: bool = False
-    policy: VerifyPolicy = STRICT
 
 
 def judge(question: Question) -> Verdict:
@@ -124,15 +122,12 @@ def profile_of(name: str, chain: Sequence[bytes]) -> Profile:
 
 def _asked(question: Question) -> VerifiedChain | PKIError:
     try:
-        return verify(
+        return question.verifier.verify(
             question.chain,
             profile=question.profile,
-            trust=question.trust,
             at=question.at,
-            revocation=question.revocation,
             emaid=question.emaid,
             require_revocation=question.require_revocation,
-            policy=question.policy,
         )
     except PKIError as error:
         return error

@@ -31,7 +31,7 @@ STEPS = (
 """The steps of the verifier in a few words, the first one being step 1."""
 
 _ANCHOR, _CLAIM, _REVOCATION = 7, 11, 12
-_BEFORE, _AFTER = 0, len(STEPS) + 1
+_SECOND_OPINION, _SOUND = "second-opinion", 10
 _FORM_CODES = frozenset({"empty-chain", "size-limit", "malformed-pem"})
 
 
@@ -76,16 +76,17 @@ class StepReport:
 def explain(result: VerifiedChain | PKIError, *, names: Sequence[str], claimed: bool) -> tuple[StepReport, ...]:
     """All twelve steps, in order. `names` are the presented certificates' subjects, `claimed`: an EMAID was claimed.
 
-    An error of the input around the chain (trust, lists, instant) leaves every step not reached.
+    An error of the input around the chain (trust, lists, instant) leaves every step not reached. A second opinion is
+    asked after step 10, and is none of the steps.
     """
     cause = _cause(result)
     findings = (*_noted(result), *([cause] if cause else []))
-    stopped = _stopped_at(result, cause)
+    passed = _passed(result, cause)
     return tuple(
         StepReport(
             step=number,
             rule=rule,
-            outcome=_outcome(number, stopped, result, findings, claimed),
+            outcome=_outcome(number, passed, cause, result, findings, claimed),
             said=_said(number, result, claimed) if isinstance(result, VerifiedChain) else None,
             findings=tuple(explain_finding(finding, names) for finding in findings if finding.step == number),
         )
@@ -132,33 +133,40 @@ def _cause(result: VerifiedChain | PKIError) -> Finding | None:
     if isinstance(result, ChainRejected) and result.findings:
         return result.findings[-1]
     step = _step_of(result)
-    if step == _BEFORE:
+    if step is None:
         return None
     return Finding(result.code, Severity.REFUSED, result.clause, result.index, str(result), step=step)
 
 
-def _step_of(error: PKIError) -> int:
-    """The step that an error without findings comes from."""
+def _step_of(error: PKIError) -> int | None:
+    """The step that an error without findings comes from; None when the judging never began."""
     if isinstance(error, NoEvidence):
         return _REVOCATION
     if isinstance(error, MalformedCertificate) and error.code not in {"malformed-instant", "malformed-request"}:
         return 1 if error.code in _FORM_CODES else 2
-    return _BEFORE
+    return None
 
 
-def _stopped_at(result: VerifiedChain | PKIError, cause: Finding | None) -> int:
-    """The step at which the judging ended; 13 when it went through, 0 when it never began."""
+def _passed(result: VerifiedChain | PKIError, cause: Finding | None) -> int:
+    """The last step that was passed; 0 when the judging never began."""
     if isinstance(result, VerifiedChain):
-        return _AFTER
-    return _BEFORE if cause is None or cause.step is None else cause.step
+        return len(STEPS)
+    if result.code == _SECOND_OPINION:
+        return _SOUND
+    return 0 if cause is None or cause.step is None else cause.step - 1
 
 
 def _outcome(
-    number: int, stopped: int, result: VerifiedChain | PKIError, findings: Sequence[Finding], claimed: bool
+    number: int,
+    passed: int,
+    cause: Finding | None,
+    result: VerifiedChain | PKIError,
+    findings: Sequence[Finding],
+    claimed: bool,
 ) -> StepOutcome:
-    if number > stopped:
-        return StepOutcome.NOT_REACHED
-    if number == stopped:
+    if number > passed:
+        if cause is None or cause.step != number:
+            return StepOutcome.NOT_REACHED
         return StepOutcome.NO_EVIDENCE if isinstance(result, NoEvidence) else StepOutcome.REFUSED
     if number == _CLAIM and not claimed:
         return StepOutcome.NOT_ASKED

@@ -10,9 +10,10 @@ import pytest
 from pki.errors import ChainRejected, NoEvidence, PKIError, Severity, TrustError
 from pki.issue.lab import Lab
 from pki.pem import parse_chain_pem
-from pki.profiles import profile_named
+from pki.profiles import AnchorRole, profile_named
 from pki.service.naming import subjects
-from pki.verify import RevocationEvidence, TrustStore, VerifiedChain, verify
+from pki.service.verdicts import Outcome, Question, judge_explained
+from pki.verify import ChainVerifier, RevocationEvidence, TrustStore, VerifiedChain, verify
 from pki.verify.explain import STEPS, StepOutcome, StepReport, explain
 from pki.verify.remedies import REMEDIES, remedy
 from tests.pki.mint import AT, Branch, name_of, new_key
@@ -185,3 +186,14 @@ def test_twelve_steps_as_in_the_verifiers_own_list() -> None:
     source = (Path(__file__).parents[2] / "pki" / "verify" / "chain.py").read_text(encoding="utf-8")
     assert [int(number) for number in re.findall(r"^ ?(\d+)\. ", source, re.MULTILINE)] == list(range(1, 13))
     assert len(STEPS) == 12
+
+
+def test_a_second_opinion_refuses_after_all_that_is_judged_by_itself(branch: Branch) -> None:
+    trust = TrustStore.from_der({AnchorRole.MO: [branch.anchor()]})
+    verifier = ChainVerifier(trust, second_opinion=lambda *_: "engine: no")
+    chain = branch.mint()
+    question = Question(chain=tuple(chain), profile=profile_named("iso15118-2-contract"), verifier=verifier, at=AT)
+    said = judge_explained(question)
+    assert (said.verdict, said.code, said.remedy) == (Outcome.REJECT, "second-opinion", REMEDIES["second-opinion"])
+    assert "engine: no" in said.message
+    assert outcomes(said.steps) == [StepOutcome.PASSED] * 10 + [StepOutcome.NOT_REACHED] * 2
