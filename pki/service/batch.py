@@ -109,7 +109,7 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
             trust=request.trust,
             at=at,
             crls=request.crls,
-            ocsp_answers=len(ocsps),
+            ocsps=ocsps,
             max_intermediates=request.max_chain_depth,
             require_revocation=demands.require_revocation,
         )

@@ -67,14 +67,12 @@ def explain_files(files: ChainFiles) -> ExplainedVerdict:
 
 
 def _judge_paths(files: ChainFiles) -> Verdict:
-    for path in files.ocsps:
-        read_file(path, OCSP_CAP)
     return judge_path_files(
         _content(files),
         trust=files.trust,
         at=files.at,
         crls=files.crls,
-        ocsp_answers=len(files.ocsps),
+        ocsps=[read_file(path, OCSP_CAP) for path in files.ocsps],
         require_revocation=files.require_revocation,
     )
 

@@ -27,7 +27,7 @@ def judge_path_texts(
     trust: Sequence[str | bytes],
     at: datetime,
     crls: Sequence[str | bytes] = (),
-    ocsp_answers: int = 0,
+    ocsps: Sequence[bytes] = (),
     max_intermediates: int | None = None,
     require_revocation: bool = False,
 ) -> Verdict:
@@ -41,7 +41,7 @@ def judge_path_texts(
         anchors=_blocks(trust, "trust", ANCHORS),
         at=at,
         crls=_blocks(crls, "crls", LISTS, label="X509 CRL", characters=_LIST_PEM_CAP),
-        ocsp_answers=ocsp_answers,
+        ocsps=ocsps,
         max_intermediates=max_intermediates,
         require_revocation=require_revocation,
     )
@@ -53,7 +53,7 @@ def judge_path_files(
     trust: Path,
     at: datetime,
     crls: Sequence[Path] = (),
-    ocsp_answers: int = 0,
+    ocsps: Sequence[bytes] = (),
     require_revocation: bool = False,
 ) -> Verdict:
     """The verdict on a PEM chain with the anchors of a file or a folder: every file in it, sub-folders included.
@@ -71,7 +71,7 @@ def judge_path_files(
         anchors=[der for content in held for der in _file_blocks(content)],
         at=at,
         crls=load_crls(crls),
-        ocsp_answers=ocsp_answers,
+        ocsps=ocsps,
         require_revocation=require_revocation,
     )
 

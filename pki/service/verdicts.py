@@ -17,7 +17,6 @@ from pki.errors import (
     MalformedCertificate,
     NoEvidence,
     PKIError,
-    Severity,
 )
 from pki.profiles import Profile, profile_for, profile_named
 from pki.service.naming import subjects
@@ -153,29 +152,29 @@ def judge_path(
     anchors: Sequence[bytes],
     at: datetime,
     crls: Sequence[bytes] = (),
-    ocsp_answers: int = 0,
+    ocsps: Sequence[bytes] = (),
     max_intermediates: int | None = None,
     require_revocation: bool = False,
 ) -> Verdict:
     """The verdict on a chain by RFC 5280 alone, without any rule of ISO 15118; the arguments are `verify_path`'s."""
-    said = _ocsp_findings(ocsp_answers)
     try:
         found = verify_path(
             chain,
             anchors=anchors,
             at=at,
             crls=crls,
+            ocsps=ocsps,
             max_intermediates=max_intermediates,
             require_revocation=require_revocation,
         )
     except PKIError as error:
-        return _refusal(error, said)
+        return _refusal(error)
     return Verdict(
         verdict=Outcome.ACCEPT,
         code="accepted",
         message=f"path of {len(found.path) - 1} below its anchor accepted, valid until {found.not_after}",
         revocation=found.revocation.value,
-        findings=(*found.findings, *said),
+        findings=found.findings,
     )
 
 
@@ -203,14 +202,7 @@ def parse_instant(text: str) -> datetime:
     return found
 
 
-def _ocsp_findings(answers: int) -> tuple[Finding, ...]:
-    if not answers:
-        return ()
-    message = f"{answers} OCSP answers were supplied; they are not judged and say nothing here"
-    return (Finding("ocsp-not-judged", Severity.TOLERATED, None, None, message),)
-
-
-def _refusal(error: PKIError, said: tuple[Finding, ...] = ()) -> Verdict:
+def _refusal(error: PKIError) -> Verdict:
     verdict = refused_input(error)
     if isinstance(error, ChainRejected):
         revocation = "revoked" if error.code == "revoked" else "unknown"
@@ -219,7 +211,7 @@ def _refusal(error: PKIError, said: tuple[Finding, ...] = ()) -> Verdict:
             verdict=Outcome.REJECT,
             emaid=error.emaid,
             revocation=revocation,
-            findings=(*said, *error.findings),
+            findings=error.findings,
         )
     if isinstance(error, NoEvidence):
         return msgspec.structs.replace(
@@ -227,6 +219,6 @@ def _refusal(error: PKIError, said: tuple[Finding, ...] = ()) -> Verdict:
             verdict=Outcome.NO_EVIDENCE,
             emaid=error.emaid,
             revocation=error.revocation,
-            findings=(*said, *error.findings),
+            findings=error.findings,
         )
     return verdict

@@ -68,6 +68,8 @@ _PATH = {
     "budget": "Send fewer certificates: those of the path and no others.",
     "name-constraints": "Ask the issuer for a certificate whose names lie inside what its CAs are constrained to.",
     "policy": "Ask the issuer for a path with one valid certificate policy throughout.",
+    "unusable-certificate": "Ask whoever sends the chain to leave it out; it cannot be read, and is not needed.",
+    "time-form": f"{_AUTHOR} with UTCTime through 2049; it is read either way.",
     "key-identifier": f"{_AUTHOR} with key identifiers as RFC 5280 asks for them.",
 }
 _REVOCATION = {
@@ -91,7 +93,7 @@ _REVOCATION = {
     "ocsp-nonce": "Ask again; the answer belongs to another request.",
     "ocsp-extension": "Ask the responder's operator for answers without unknown critical extensions.",
     "ocsp-unknown": "Ask the responder of the CA that issued the certificate; this one does not know it.",
-    "ocsp-not-judged": "Supply CRLs as well; OCSP answers are not counted with this profile.",
+    "crl-invalid": "Ask the CA for a CRL as RFC 5280 asks for it; this one cannot be used, and no other speaks.",
     "revocation-grace": "Restore the way to the CRLs or responders before the leave to go on without them ends.",
 }
 _INPUT = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*(ROOT / "pki" / "verify").glob("*.py"), *(ROOT / "pki" / name for name in ("certificate.py", "pem.py"))]
+SOURCES += (ROOT / "pki" / "verify" / "rfc5280").glob("*.py")
 SOURCES += [ROOT / "pki" / "service" / name for name in ("verdicts.py", "batch.py")]
 RAISERS = {"refuse", "reject", "depart", "tolerate", "MalformedCertificate", "TrustError", "Finding"}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pki.errors import ChainRejected, MalformedCertificate, PKIError, TrustError
+from pki.pem import encode_pem
+from pki.service.batch import Demands, run_batch
+from pki.service.paths import judge_path_files
 from pki.verify.rfc5280 import VerifiedPath
 from pki.verify.rfc5280.budget import ANCHORS, CERTIFICATES, LISTS, Budget
 from tests.pki.mint import tlv
-from tests.pki.papers import AT, KEYS, Paper, graph, judge, name, paper, raw, sequence
+from tests.pki.papers import AT, KEYS, Paper, graph, judge, name, paper, raw, revocation_list, sequence
 
 
 def refusal(chain: list[bytes], *roots: Paper, **changed: Any) -> PKIError:
@@ -518,3 +524,64 @@ def test_a_verified_path_comes_from_the_verifier_only() -> None:
             not_after=AT + timedelta(days=1),
             token=object(),
         )
+
+
+# --- as commands and batches bring them
+
+
+def line_of(chain: list[bytes], roots: list[Paper], /, **fields: object) -> bytes:
+    """One line of a batch."""
+    request: dict[str, object] = {
+        "id": "x",
+        "chain": [encode_pem(der) for der in chain],
+        "trust": [encode_pem(root.der) for root in roots],
+        "at": AT.isoformat(),
+        "profile": "rfc5280",
+    }
+    return json.dumps(request | fields).encode() + b"\n"
+
+
+def batch(*lines: bytes) -> list[tuple[str, str, str]]:
+    """Verdict, code and revocation of each line."""
+    answers = [json.loads(answer) for answer in run_batch(io.BytesIO(b"".join(lines)), Demands())]
+    return [(answer["verdict"], answer["code"], answer["revocation"]) for answer in answers]
+
+
+def test_a_batch_honours_depth_lists_and_order() -> None:
+    chain, root = ladder(3)
+    swapped = [chain[0], *reversed(chain[1:])]
+    listed = [encode_pem(revocation_list(root), "X509 CRL")]
+    as_one = {"chain": ["".join(encode_pem(der) for der in chain)]}
+    assert batch(
+        line_of(swapped, [root], max_chain_depth=3, emaid="ignored"),
+        line_of(chain, [root], max_chain_depth=2),
+        line_of(chain, [root], crls=listed),
+        line_of(chain, [root], **as_one),
+        line_of(chain, [root], crls=["no PEM"]),
+        line_of(chain, [root], ocsps=["MAA="]),
+        line_of(chain * 40, [root]),
+    ) == [
+        ("accept", "accepted", "unknown"),
+        ("reject", "depth", "unknown"),
+        ("accept", "accepted", "unknown"),
+        ("accept", "accepted", "unknown"),
+        ("malformed", "malformed-pem", "unknown"),
+        ("malformed", "malformed-ocsp", "unknown"),
+        ("malformed", "size-limit", "unknown"),
+    ]
+
+
+def test_files_of_trust(tmp_path: Path) -> None:
+    made = graph()
+    chain = "".join(encode_pem(der) for der in made.chain).encode()
+    folder = tmp_path / "trust"
+    (folder / "deeper").mkdir(parents=True)
+    with pytest.raises(TrustError):
+        judge_path_files(chain, trust=folder, at=AT)
+    (folder / "deeper" / "root.der").write_bytes(made.root.der)
+    (folder / "other.pem").write_text(encode_pem(paper("Other", ca=True).der))
+    (tmp_path / "sub.crl").write_bytes(revocation_list(made.sub, [made.leaf.parsed.serial_number]))
+    assert judge_path_files(chain, trust=folder, at=AT).code == "accepted"
+    assert judge_path_files(chain, trust=folder / "deeper" / "root.der", at=AT).code == "accepted"
+    assert judge_path_files(chain, trust=folder / "other.pem", at=AT).code == "anchor-unknown"
+    assert judge_path_files(chain, trust=folder, at=AT, crls=[tmp_path / "sub.crl"]).code == "revoked"

@@ -5,19 +5,25 @@ Most of RFC 5280 6.3 is shown by PKITS (tests/crossed/test_pkits.py); here are t
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponderEncoding, OCSPResponseBuilder
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from pki.certificate import parse_certificate
 from pki.errors import ChainRejected, NoEvidence, TrustError
 from pki.verify.revocation import RevocationState
-from pki.verify.rfc5280.budget import Budget
+from pki.verify.rfc5280.answers import is_signed
+from pki.verify.rfc5280.budget import ANSWERS, Budget
 from pki.verify.rfc5280.lists import ALL_REASONS, LIST_CAP, points_of, read_list
 from pki.verify.rfc5280.reading import read_certificate
 from tests.pki.mint import content_of, split, tlv
-from tests.pki.papers import Graph, Paper, graph, judge, paper, revocation_list, sequence
+from tests.pki.papers import AT, Graph, Paper, graph, judge, paper, revocation_list, sequence
 
 MADE = graph()
 SERIAL = MADE.leaf.parsed.serial_number
@@ -321,3 +327,126 @@ def test_lists_spend_the_same_budget() -> None:
     with pytest.raises(ChainRejected) as caught:
         Graph(MADE.root, MADE.sub, MADE.leaf).judge(crls=[revocation_list(MADE.sub)], budget=Budget(signatures=2))
     assert caught.value.code == "budget"
+
+
+# --- OCSP: the steps of an answer are shown in test_ocsp.py; here, that this engine asks them with any algorithm
+
+
+def answer(
+    certificate: Paper,
+    issuer: Paper,
+    status: OCSPCertStatus = OCSPCertStatus.GOOD,
+    *,
+    responder: Paper | None = None,
+    key: Any = None,
+    days: tuple[int, int] = (-1, 1),
+) -> bytes:
+    """What a responder says of a certificate."""
+    from_, until = (AT + timedelta(days=day) for day in days)
+    revoked = status is OCSPCertStatus.REVOKED
+    builder = OCSPResponseBuilder().add_response(
+        certificate.parsed,
+        issuer.parsed,
+        hashes.SHA256(),
+        status,
+        from_,
+        until,
+        AT - timedelta(days=9) if revoked else None,
+        None,
+    )
+    signer = responder or issuer
+    builder = builder.responder_id(OCSPResponderEncoding.HASH, signer.parsed)
+    if responder is not None:
+        builder = builder.certificates([responder.parsed])
+    hash_ = None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA384()
+    made = builder.sign(signer.key, hash_).public_bytes(serialization.Encoding.DER)
+    return produced(made, from_, key or signer.key)
+
+
+def produced(made: bytes, at: datetime, key: Any) -> bytes:
+    """The answer with another producedAt (the maker takes the clock's), signed again."""
+    status, content = split(content_of(made))
+    kind, wrapped = split(content_of(content_of(content)))
+    tbs, algorithm, _, *rest = split(content_of(content_of(wrapped)))
+    responder, _, *said = split(content_of(tbs))
+    tbs = sequence(responder, tlv(0x18, f"{at:%Y%m%d%H%M%SZ}".encode()), *said)
+    if isinstance(key, rsa.RSAPrivateKey):
+        signature = key.sign(tbs, padding.PKCS1v15(), hashes.SHA384())
+    elif isinstance(key, ed25519.Ed25519PrivateKey):
+        signature = key.sign(tbs)
+    else:
+        signature = key.sign(tbs, ec.ECDSA(hashes.SHA384()))
+    basic = sequence(tbs, algorithm, tlv(3, b"\0" + signature), *rest)
+    return sequence(status, tlv(0xA0, sequence(kind, tlv(4, basic))))
+
+
+def answered(made: Graph, *statuses: OCSPCertStatus, **given: Any) -> list[bytes]:
+    """Answers about the leaf and about the intermediate."""
+    leaf, sub = statuses or (OCSPCertStatus.GOOD, OCSPCertStatus.GOOD)
+    return [answer(made.leaf, made.sub, leaf, **given), answer(made.sub, made.root, sub, **given)]
+
+
+RSA, EDWARDS = rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate()
+
+
+@pytest.mark.parametrize("key", [RSA, EDWARDS, ec.generate_private_key(ec.SECP384R1())], ids=["rsa", "ed", "p384"])
+def test_answers_signed_with_any_key(key: Any) -> None:
+    made = graph(root={"key": key}, sub={"key": key})
+    good, revoked = OCSPCertStatus.GOOD, OCSPCertStatus.REVOKED
+    assert made.judge(ocsps=answered(made), require_revocation=True).revocation is RevocationState.GOOD
+    for statuses, index in (((revoked, good), 0), ((good, revoked), 1)):
+        with pytest.raises(ChainRejected) as caught:
+            made.judge(ocsps=answered(made, *statuses))
+        assert (caught.value.code, caught.value.index) == ("revoked", index)
+
+
+def test_a_delegate_answers() -> None:
+    made = graph(root={"key": RSA}, sub={"key": RSA})
+    purpose = (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False)
+    delegate = paper("Responder", made.sub, key=EDWARDS, extra=[purpose, (x509.OCSPNoCheck(), False)])
+    said = [answer(made.leaf, made.sub, responder=delegate), answer(made.sub, made.root)]
+    assert made.judge(ocsps=said).revocation is RevocationState.GOOD
+    stranger = paper("Responder", made.root, key=EDWARDS, extra=[purpose])
+    found = made.judge(ocsps=[answer(made.leaf, made.sub, responder=stranger)])
+    assert found.revocation is RevocationState.UNKNOWN
+    assert [finding.code for finding in found.findings] == ["ocsp-unusable"]
+
+
+def test_lists_and_answers_together() -> None:
+    revoked = OCSPCertStatus.REVOKED
+    lists = [revocation_list(MADE.sub), ROOT_LIST]
+    faulty = [FAULTS["no number"], ROOT_LIST]
+    old = [revocation_list(MADE.sub, days=(-20, -10)), ROOT_LIST]
+    assert code(MADE, *lists, ocsps=[answer(MADE.leaf, MADE.sub, revoked)]) == "revoked"
+    assert code(MADE, revocation_list(MADE.sub, [SERIAL]), ocsps=answered(MADE)) == "revoked"
+    for some in (faulty, old, ()):
+        assert state(MADE, *some, ocsps=answered(MADE)) is RevocationState.GOOD
+    assert state(MADE, ROOT_LIST, ocsps=[answer(MADE.leaf, MADE.sub, days=(-9, -8))]) is RevocationState.STALE
+
+
+def test_answers_that_say_nothing() -> None:
+    forged = answer(MADE.leaf, MADE.sub, key=MADE.root.key)
+    mislabelled = answered(graph(root={"key": EDWARDS}, sub={"key": EDWARDS}))[0]
+    for said in ([forged], [mislabelled], []):
+        assert state(MADE, ROOT_LIST, ocsps=said) is RevocationState.UNKNOWN
+    assert code(MADE, ocsps=[b"\x30\x00"]) == "malformed-ocsp"
+    assert code(MADE, ocsps=[b""] * (ANSWERS + 1)) == "size-limit"
+
+
+def test_an_answer_in_an_algorithm_that_is_not_accepted() -> None:
+    certificate = parse_certificate(MADE.sub.der)
+    for algorithm in (b"\x30\x00", b"\x30\x05", bytes.fromhex("300d06092a864886f70d0101040500")):
+        assert not is_signed(certificate, algorithm, b"said", b"signature")
+    signature = MADE.sub.key.sign(b"said", ec.ECDSA(hashes.SHA256()))
+    assert is_signed(certificate, bytes.fromhex("300a06082a8648ce3d040302"), b"said", signature)
+
+
+def test_a_certificate_that_the_reader_of_the_profiles_does_not_take() -> None:
+    """Answers are matched by that reader: without it they say nothing, and nothing is assumed."""
+    early = tlv(0x18, b"20250101000000Z")
+    made = graph(
+        leaf={"surgery": lambda parts: [*parts[:4], sequence(early, split(content_of(parts[4]))[1]), *parts[5:]]}
+    )
+    found = made.judge(ocsps=answered(made))
+    assert found.revocation is RevocationState.UNKNOWN
+    assert "time-encoding" in found.findings[-1].message

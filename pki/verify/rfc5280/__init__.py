@@ -10,7 +10,7 @@ Reading order
     conformance    RFC 5280 4, one certificate by itself, rule by rule
     constraints    name constraints, over general_names and names (how names compare)
     policies       certificate policies, as the graph of RFC 9618
-    revocation     RFC 5280 6.3, over lists (what one list says)
+    revocation     RFC 5280 6.3, over lists (what one list says); answers: OCSP
     reading        bytes to a value; signatures: keys and algorithms; budget: how much work a verdict may cost
 """
 

@@ -16,6 +16,8 @@ ANCHORS = 256
 """Anchors supplied."""
 LISTS = 128
 """Revocation lists supplied."""
+ANSWERS = 32
+"""OCSP answers supplied."""
 PATH_LENGTH = 40
 """Certificates of a path, anchor not counted, unless the caller asks for fewer."""
 

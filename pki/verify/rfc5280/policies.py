@@ -13,14 +13,13 @@ from typing import NamedTuple
 from cryptography import x509
 
 from pki import der as outline
+from pki.verify.fields import read_oid
 from pki.verify.rfc5280.budget import Budget
 from pki.verify.rfc5280.reading import PathCertificate
 from pki.verify.rfc5280.refusal import refuse
 
 ANY = "2.5.29.32.0"
 _MAPPINGS = "2.5.29.33"
-_OBJECT_IDENTIFIER = 0x06
-_OBJECT_IDENTIFIER_CAP = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,27 +181,9 @@ def _pairs(der: bytes) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for pair in outline.read_children(der, whole):
         parts = outline.read_children(der, pair)
-        if pair.tag != outline.SEQUENCE or [part.tag for part in parts] != [_OBJECT_IDENTIFIER] * 2:
+        if pair.tag != outline.SEQUENCE or len(parts) != 2:
             raise outline.MalformedDER("a mapping is not a pair of policies")
-        issuer, subject = (_dotted(der[part.content : part.end]) for part in parts)
-        found.append((issuer, subject))
+        found.append((read_oid(der, parts[0]), read_oid(der, parts[1])))
     if whole.end != len(der) or not found:
         raise outline.MalformedDER("no mappings, or more than mappings")
     return found
-
-
-def _dotted(content: bytes) -> str:
-    """The dotted form of an object identifier's content; as long as `cryptography` reads them."""
-    if not 1 <= len(content) <= _OBJECT_IDENTIFIER_CAP or content[-1] & 0x80:
-        raise outline.MalformedDER("an object identifier is empty, too long or cut off")
-    arcs: list[int] = []
-    value, fresh = 0, True
-    for octet in content:
-        if fresh and octet == 0x80:
-            raise outline.MalformedDER("an object identifier is not in its shortest form")
-        value, fresh = value << 7 | octet & 0x7F, not octet & 0x80
-        if fresh:
-            arcs.append(value)
-            value = 0
-    top = min(arcs[0] // 40, 2)
-    return ".".join(str(arc) for arc in (top, arcs[0] - 40 * top, *arcs[1:]))

@@ -32,11 +32,12 @@ from pki.verify.rfc5280.validation import CandidatePath, validate_path
 @dataclass(frozen=True, slots=True)
 class Status:
     """What the lists say of one certificate. `at`: the oldest thisUpdate behind it. `faults`: why lists of its own
-    issuer were not used."""
+    issuer were not used; `notes`: why answers were not."""
 
     state: RevocationState
     at: datetime | None = None
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -7,6 +7,8 @@ SHA-1 is accepted: RFC 5280 does not forbid it, and whoever wants more asks for 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -20,7 +22,23 @@ from pki.verify.rfc5280.refusal import refuse
 PublicKey = (
     rsa.RSAPublicKey | ec.EllipticCurvePublicKey | dsa.DSAPublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 )
-Signed = x509.Certificate | x509.CertificateRevocationList
+
+
+class Signed(Protocol):
+    """What a certificate, a list and an answer have in common."""
+
+    @property
+    def signature_algorithm_oid(self) -> x509.ObjectIdentifier: ...
+
+    @property
+    def signature(self) -> bytes: ...
+
+    @property
+    def signature_hash_algorithm(self) -> hashes.HashAlgorithm | None: ...
+
+    @property
+    def signature_algorithm_parameters(self) -> padding.PSS | padding.PKCS1v15 | ec.ECDSA | None: ...
+
 
 _RSA: dict[x509.ObjectIdentifier, hashes.HashAlgorithm] = {
     Algorithm.RSA_WITH_SHA1: hashes.SHA1(),

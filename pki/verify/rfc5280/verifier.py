@@ -19,9 +19,10 @@ from datetime import datetime
 
 from pki.errors import ChainRejected, Finding, MalformedCertificate, NoEvidence, Severity, TrustError
 from pki.verify.revocation import RevocationState
-from pki.verify.rfc5280.budget import ANCHORS, CERTIFICATES, LISTS, Budget
+from pki.verify.rfc5280.answers import AnswerEvidence
+from pki.verify.rfc5280.budget import ANCHORS, ANSWERS, CERTIFICATES, LISTS, Budget
 from pki.verify.rfc5280.conformance import check_certificate, check_validity
-from pki.verify.rfc5280.lists import RevocationList, read_list
+from pki.verify.rfc5280.lists import read_list
 from pki.verify.rfc5280.policies import PolicyDemand
 from pki.verify.rfc5280.reading import PathCertificate, read_certificate
 from pki.verify.rfc5280.refusal import refuse
@@ -60,6 +61,7 @@ def verify_path(
     anchors: Sequence[bytes],
     at: datetime,
     crls: Sequence[bytes] = (),
+    ocsps: Sequence[bytes] = (),
     max_intermediates: int | None = None,
     require_revocation: bool = False,
     demand: PolicyDemand | None = None,
@@ -69,20 +71,21 @@ def verify_path(
 
     All bytes are DER. `chain[1:]` may stand on the path, in any order, needed or not. `max_intermediates` counts
     the certificates between leaf and anchor that are not self-issued. `require_revocation` asks for a good state of
-    every certificate below the anchor. Cost: at most what `budget` holds, by default 128 signature verifications.
+    every certificate below the anchor. Cost: at most what `budget` holds, by default 128 signature verifications, and
+    five for each OCSP answer.
 
     Raises:
         MalformedCertificate: "empty-chain"; the leaf cannot be read (`read_certificate`).
         ChainRejected: no path passes; `code` as in certs/README.md, "budget" when the work became too much.
         NoEvidence: "revocation-unknown" or "revocation-stale", only with `require_revocation`.
-        TrustError: a CRL cannot be read, or there are too many CRLs or anchors.
+        TrustError: a CRL or an OCSP answer cannot be read, or there are too many of them, or of anchors.
         ValueError: `at` is naive.
 
     Source: RFC 5280 4 to 6, RFC 9618, RFC 5937.
     """
     if at.tzinfo is None:
         raise ValueError("verify_path needs an aware instant")
-    _check_caps(chain, anchors, crls)  # 1
+    _check_caps(chain, anchors, crls, ocsps)  # 1
     refusals, findings = Refusals(), list[Finding]()
     leaf = read_certificate(chain[0], 0)
     presented = _readable(chain[1:], lambda position: position + 1, refusals, findings)
@@ -93,54 +96,65 @@ def verify_path(
     search = PathSearch(
         presented, held, at=at, budget=budget or Budget(), refusals=refusals, max_intermediates=max_intermediates
     )
-    judge = _PathJudge(search, lists, demand or PolicyDemand(), require_revocation)
+    judge = _RevocationJudge(search, ListEvidence(lists, search), AnswerEvidence(ocsps, at), require_revocation)
     for candidate in search.paths(leaf):  # 3
         try:
-            validate_path(candidate, judge.demand, search.budget)  # 4
+            validate_path(candidate, demand or PolicyDemand(), search.budget)  # 4
         except ChainRejected as error:
             refusals.note(error, Weight.CONSTRAINT)
             continue
-        worst = judge.revocation(candidate)  # 5
-        if worst is not None:
-            return _verified(candidate, worst, at, findings)
+        status = judge.revocation(candidate)  # 5
+        if status is not None:
+            return _verified(candidate, status, at, findings)
     raise refusals.most_telling()
 
 
-class _PathJudge:
+class _RevocationJudge:
     """Step 5: the revocation of one candidate after the other."""
 
-    def __init__(
-        self, search: PathSearch, lists: Sequence[RevocationList], demand: PolicyDemand, required: bool
-    ) -> None:
-        self.demand = demand
-        self._search, self._required = search, required
-        self._evidence = ListEvidence(lists, search)
+    def __init__(self, search: PathSearch, lists: ListEvidence, answers: AnswerEvidence, required: bool) -> None:
+        self._search, self._lists, self._answers, self._required = search, lists, answers, required
 
     def revocation(self, path: CandidatePath) -> Status | None:
-        """The worst state on the path; None when it refuses the path, which is noted."""
-        found = [self._evidence.status(path, position) for position in range(len(path.certificates))]
+        """The worst state on the path, with the notes of all; None when it refuses the path, which is noted."""
+        found = [
+            _together(self._lists.status(path, position), self._answers.status(path, position))
+            for position in range(len(path.certificates))
+        ]
         worst = max(found, key=lambda status: _WORSE.index(status.state))
         index = path.certificates[found.index(worst)].index
         if worst.state is RevocationState.REVOKED:
-            error = ChainRejected("revoked", f"revoked (CRL of {worst.at})", clause="RFC 5280 6.3", index=index)
+            error = ChainRejected("revoked", f"revoked (evidence of {worst.at})", clause="RFC 5280 6.3", index=index)
             self._search.refusals.note(error, Weight.REVOKED)
             return None
         faulty = next((position for position, status in enumerate(found) if status.faults), None)
         if faulty is not None:
             message = f"the CRL of its issuer cannot be used: {'; '.join(found[faulty].faults)}"
-            error = ChainRejected(
-                "crl-invalid", message, clause="RFC 5280 6.3.3", index=path.certificates[faulty].index
-            )
+            place = path.certificates[faulty].index
+            error = ChainRejected("crl-invalid", message, clause="RFC 5280 6.3.3", index=place)
             self._search.refusals.note(error, Weight.REVOKED)
             return None
         if self._required and worst.state is not RevocationState.GOOD:
             self._search.refusals.note(_no_evidence(worst.state, index), Weight.NO_EVIDENCE)
             return None
         dates = [status.at for status in found if status.at is not None]
-        return Status(worst.state, min(dates, default=None))
+        notes = tuple(dict.fromkeys(note for status in found for note in status.notes))
+        return Status(worst.state, min(dates, default=None), notes=notes)
 
 
-def _check_caps(chain: Sequence[bytes], anchors: Sequence[bytes], crls: Sequence[bytes]) -> None:
+def _together(lists: Status, answers: Status) -> Status:
+    """What both say of one certificate: revoked by either, else good by either, else stale by either."""
+    for state in (RevocationState.REVOKED, RevocationState.GOOD, RevocationState.STALE):
+        said = next((status for status in (lists, answers) if status.state is state), None)
+        if said is not None:
+            faults = () if state is RevocationState.GOOD else lists.faults
+            return Status(state, said.at, faults, answers.notes)
+    return Status(RevocationState.UNKNOWN, None, lists.faults, answers.notes)
+
+
+def _check_caps(
+    chain: Sequence[bytes], anchors: Sequence[bytes], crls: Sequence[bytes], ocsps: Sequence[bytes]
+) -> None:
     if not chain:
         raise MalformedCertificate("empty-chain", "no certificate was presented")
     if len(chain) > CERTIFICATES:
@@ -149,6 +163,8 @@ def _check_caps(chain: Sequence[bytes], anchors: Sequence[bytes], crls: Sequence
         raise TrustError("size-limit", f"{len(anchors)} anchors, at most {ANCHORS}")
     if len(crls) > LISTS:
         raise TrustError("size-limit", f"{len(crls)} CRLs, at most {LISTS}")
+    if len(ocsps) > ANSWERS:
+        raise TrustError("size-limit", f"{len(ocsps)} OCSP answers, at most {ANSWERS}")
 
 
 def _readable(
@@ -185,6 +201,9 @@ def _verified(path: CandidatePath, status: Status, at: datetime, findings: list[
         if certificate.early_generalized:
             message = "a validity time before 2050 is a GeneralizedTime"
             findings.append(Finding("time-form", Severity.TOLERATED, "RFC 5280 4.1.2.5", certificate.index, message))
+    for note in status.notes:
+        message = f"an OCSP answer was not used: {note}"
+        findings.append(Finding("ocsp-unusable", Severity.TOLERATED, None, None, message))
     return VerifiedPath(
         path=tuple(certificate.der for certificate in whole),
         revocation=status.state,
