@@ -16,7 +16,6 @@ from pki.verify.conclusion import VerifiedChain
 
 BINDINGS = 10_000
 """Leafs that are remembered unless told otherwise; about 1 kB each."""
-_BRANCHES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,7 @@ class Bindings:
         self._by_leaf[learned.leaf_sha256] = learned
         self._by_serial[learned.serial] = (*self.with_serial(learned.serial), learned)
         # Issuers are shared between leafs; one that fell out is only held twice when it comes again.
-        if branch not in self._branches and len(self._branches) >= _BRANCHES:
+        if branch not in self._branches and len(self._branches) >= self._limit:
             del self._branches[next(iter(self._branches))]
         self._branches[branch] = learned.issuers
 

@@ -102,7 +102,7 @@ def read_extensions(data: bytes, sequence: outline.Element) -> dict[str, Extensi
     for entry in outline.read_children(data, sequence):
         parts = outline.read_children(data, entry)
         critical = len(parts) == 3 and outline.slice_of(data, parts[1]) == _TRUE
-        tags = [part.tag for part in parts if part is not parts[1] or not critical]
+        tags = [part.tag for part in (parts[::2] if critical else parts)]
         if entry.tag != outline.SEQUENCE or tags != [OBJECT_IDENTIFIER, OCTET_STRING]:
             raise outline.MalformedDER(f"extension at byte {entry.start} is not in its one DER form")
         oid = read_oid(data, parts[0])

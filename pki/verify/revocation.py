@@ -67,34 +67,43 @@ class Grace:
         return Finding("revocation-grace", Severity.TOLERATED, "RFC 5280 6.3", None, message)
 
 
+class _Layers(NamedTuple):
+    """A list, with the delta that is laid upon it."""
+
+    crl: VerifiedCRL
+    delta: VerifiedCRL | None
+
+    @property
+    def speaker(self) -> VerifiedCRL:
+        """The one whose number and thisUpdate count."""
+        return self.delta or self.crl
+
+
 @dataclass(frozen=True, slots=True)
 class IssuerLists:
-    """The verified lists of one issuer, arranged by what they replace: each line newest first, a list with the delta
-    that is laid upon it."""
+    """The verified lists of one issuer, arranged in lines of those that replace one another."""
 
     lists: tuple[VerifiedCRL, ...] = ()
-    lines: tuple[tuple[tuple[VerifiedCRL, VerifiedCRL | None], ...], ...] = field(init=False)
+    lines: tuple[tuple[_Layers, ...], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        lines: dict[object, list[tuple[VerifiedCRL, VerifiedCRL | None]]] = {}
-        complete = sorted((crl for crl in self.lists if crl.base is None), key=_order, reverse=True)
+        lines: dict[object, list[_Layers]] = {}
         for crl in self.lists:
             if crl.base is None:
-                lines.setdefault(crl.scope, []).append((crl, None))
+                lines.setdefault(crl.scope, []).append(_Layers(crl, None))
                 continue
-            same = [held for held in complete if held.scope == crl.scope]
+            same = [held for held in self.lists if held.base is None and held.scope == crl.scope]
             fitting = [held for held in same if crl.base <= held.number < crl.number]
-            if fitting:
-                lines.setdefault(crl.scope, []).append((fitting[0], crl))
-            elif all(held.number < crl.number for held in same):
+            newest = max((_order(held) for held in fitting), default=None)
+            lines.setdefault(crl.scope, []).extend(_Layers(held, crl) for held in fitting if _order(held) == newest)
+            if newest is None and all(held.number < crl.number for held in same):
                 # A delta without its base stands alone: a line of its own, in which absence means nothing.
-                lines[crl.sha256] = [(crl, crl)]
-        arranged = (sorted(line, key=lambda pair: _order(pair[1] or pair[0]), reverse=True) for line in lines.values())
-        object.__setattr__(self, "lines", tuple(tuple(line) for line in arranged))
+                lines[crl.sha256] = [_Layers(crl, crl)]
+        object.__setattr__(self, "lines", tuple(tuple(line) for line in lines.values()))
 
     def lines_about(self, subject: Subject) -> tuple[Line, ...]:
-        """What these lists say of one certificate."""
-        return tuple(tuple(_list_statement(crl, delta, subject) for crl, delta in line) for line in self.lines)
+        """What these lists say of one certificate, in each line the newest first."""
+        return tuple([_list_line(line, subject) for line in self.lines])
 
 
 class RevocationIndex:
@@ -235,7 +244,7 @@ class RevocationEvidence:
                 faults.append(judged)
             elif subject.serial in judged.entries:
                 answers.append(_ocsp_statement(judged, subject, lists, self._ocsp_age))
-        answers.sort(key=lambda said: (said.this_update, said.revoked_at is not None), reverse=True)
+        answers.sort(key=lambda said: (said.this_update, said.weight), reverse=True)
         # An answer without content names no certificate; it is told once for a path, with the leaf.
         declined = () if subject.is_ca else self._declined
         return History((*lists.lines_about(subject), tuple(answers)), (*notes, *faults, *declined))
@@ -293,18 +302,27 @@ def _order(crl: VerifiedCRL) -> tuple[int, datetime]:
     return crl.number, crl.this_update
 
 
-def _list_statement(crl: VerifiedCRL, delta: VerifiedCRL | None, subject: Subject) -> Statement:
+def _list_line(line: tuple[_Layers, ...], subject: Subject) -> Line:
+    """What the lists of one line say, newest first; of those with one number and time the one that revokes."""
+    if len(line) == 1:
+        return (_list_statement(line[0], subject),)
+    said = [(layers.speaker, _list_statement(layers, subject)) for layers in line]
+    said.sort(key=lambda each: (_order(each[0]), each[1].weight), reverse=True)
+    return tuple(statement for _, statement in said)
+
+
+def _list_statement(layers: _Layers, subject: Subject) -> Statement:
     """What a list says, or a list with the delta laid upon it. What neither lists is good until both have run out; what
     a delta lifts is good until the delta runs out."""
-    speaker = delta or crl
+    crl, speaker = layers.crl, layers.speaker
     covers = crl.base is None and crl.scope.covers(subject.is_ca, subject.crl_uris)
     listing = speaker.revoked.listing(subject.serial)
     ends = max(crl.next_update, speaker.next_update)
-    if listing is None:
+    if listing is None and speaker is not crl:
         listing = crl.revoked.listing(subject.serial)
-    elif listing.removed:
+    elif listing is not None and listing.removed:
         listing, ends = None, speaker.next_update
-    revoked_at = None if listing is None or listing.removed else listing.at
+    revoked_at = None if listing is None else listing.at
     return Statement(Source.CRL, speaker.this_update, speaker.this_update, ends, revoked_at, not covers)
 
 

@@ -79,6 +79,11 @@ class Statement(NamedTuple):
     silent: bool = False
     guard: Guard | None = None
 
+    @property
+    def weight(self) -> tuple[bool, bool, datetime]:
+        """Which of two statements of one line and one age stands first: revoked, then silent, then the longer."""
+        return self.revoked_at is not None, self.silent, self.ends
+
     def has_begun(self, at: datetime) -> bool:
         """Whether the statement may speak at `at`."""
         return self.begins <= at or (self.revoked_at is not None and self.revoked_at <= at)

@@ -145,6 +145,7 @@ def test_generation_20_is_named_alike() -> None:
         ("issuer_key_hash", "A" * 42),
         ("issuer_key_hash", "A" * 41 + "+_"),
         ("issuer_key_hash", "=" * 44),
+        ("issuer_key_hash", "A" * 41 + "="),
         ("issuer_key_hash", "A" * 43 + "=="),
         ("issuer_key_hash", "A" * 10_000),
         ("serial_number", ""),
@@ -313,6 +314,16 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(site: Site) -> None:
     assert memory.issuers() == frozenset(chains[0].path[1:])
     assert len(Bindings(limit=0).learn(chains[0])) == 0
     assert len(Bindings()) == 0
+
+
+def test_the_issuers_in_memory_are_bounded_too(branch: Branch) -> None:
+    memory = Bindings(limit=2)
+    for _ in range(4):
+        branch.sub2.serial += 1
+        branch.leaf.serial += 1
+        memory = memory.learn(branch.judge())
+    assert len(memory) == 2
+    assert len(memory.issuers()) == 6
 
 
 def test_a_leaf_that_comes_again_with_another_path_replaces_its_binding(site: Site) -> None:

@@ -307,6 +307,21 @@ def test_of_several_entries_ours_counts(branch: Branch) -> None:
     }
 
 
+def test_an_answer_that_speaks_of_us_and_of_our_serial_number_under_another_issuer(branch: Branch) -> None:
+    """Two entries: another issuer's certificate with our serial number, and another of ours. Neither is ours."""
+
+    def surgery(parts: list[bytes]) -> list[bytes]:
+        fields = split(content_of(content_of(parts[2])))
+        ids = split(content_of(fields[0]))
+        foreign = tlv(0x30, b"".join([ids[0], tlv(4, bytes(32)), *ids[2:]]))
+        other = tlv(0x30, b"".join([*ids[:3], b"\x02\x01\x05"]))
+        entries = [tlv(0x30, b"".join([id_, *fields[1:]])) for id_ in (foreign, other)]
+        return [*parts[:2], tlv(0x30, b"".join(entries)), *parts[3:]]
+
+    found = state_of(branch, replace(answer_of(branch), surgery=surgery))
+    assert (found.state, found.notes) == (NOTHING, ())
+
+
 def test_of_several_entries_about_one_certificate_the_worst_counts(branch: Branch) -> None:
     own = b"\x02" + bytes([branch.leaf.serial.bit_length() // 8 + 1])
     own += branch.leaf.serial.to_bytes(branch.leaf.serial.bit_length() // 8 + 1, "big")
@@ -377,6 +392,13 @@ def malformed(branch: Branch) -> dict[str, bytes]:
         "good with content": with_entry(entry[0], b"\x80\x01\x00", *entry[2:]),
         "revoked without a time": with_entry(entry[0], b"\xa1\x00", *entry[2:]),
         "something behind the entry": with_entry(*entry, b"\x05\x00"),
+        "certificate id without a serial number": with_entry(
+            tlv(0x30, b"".join(split(content_of(entry[0]))[:3])), *entry[1:]
+        ),
+        "hash algorithm with odd parameters": with_entry(
+            tlv(0x30, tlv(0x30, b"\x06\x03\x2a\x03\x04\x04\x00") + b"".join(split(content_of(entry[0]))[1:])),
+            *entry[1:],
+        ),
         "negative serial number": with_entry(
             tlv(0x30, b"".join(split(content_of(entry[0]))[:3]) + b"\x02\x01\xff"), *entry[1:]
         ),

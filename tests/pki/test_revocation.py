@@ -8,15 +8,16 @@ from datetime import datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed448
 
-from pki.certificate import parse_certificate
+from pki.certificate import SignatureKind, parse_certificate
 from pki.errors import ChainRejected, NoEvidence, Severity, TrustError
 from pki.profiles import AnchorRole
 from pki.verify import RevocationEvidence, RevocationIndex, RevocationState, TrustStore
 from pki.verify.crl import CRL_CAP, parse_crl
 from pki.verify.revocation import Evidence, Grace, worst
 from tests.pki.evidence_mint import DAY, UNKNOWN, certificates, clean_lists, delta_of, list_of, point, removal
-from tests.pki.mint import AT, CA_USAGE, Branch, Spec, name_of, new_key
+from tests.pki.mint import AT, CA_USAGE, Branch, Spec, name_of, new_key, new_p521, operate, sound_branch_20, tlv
 
 
 def test_lists_of_the_whole_path_give_good(branch: Branch) -> None:
@@ -381,3 +382,90 @@ def test_a_path_is_as_good_as_its_worst_certificate(branch: Branch) -> None:
     assert (whole.state, whole.at, whole.stale_since) == (RevocationState.STALE, AT - 9 * DAY, AT - DAY)
     assert (whole.since, whole.until) == (AT - DAY + timedelta(microseconds=1), AT + DAY)
     assert worst([]).state is RevocationState.UNKNOWN
+
+
+def extension(oid: str, content: bytes, *, critical: bytes = b"") -> bytes:
+    """One extension of a list, as DER."""
+    return tlv(0x30, tlv(6, bytes.fromhex(oid)) + critical + tlv(4, content))
+
+
+def with_extensions(*extensions: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    """Surgery that replaces the extensions of a list."""
+    return lambda parts: [*parts[:-1], tlv(0xA0, tlv(0x30, b"".join(extensions)))]
+
+
+NUMBER, IDP, KEY_ID, DELTA = "551d14", "551d1c", "551d23", "551d1b"
+ODD_POINT = tlv(0x30, tlv(0xA0, tlv(0xA0, tlv(0x82, b"crl.test"))))
+HIGH_POINT = tlv(0x30, tlv(0xA0, tlv(0xA0, tlv(0x86, b"http://\xff"))))
+ODD_FORMS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
+    "version 1": (lambda parts: parts[1:], ""),
+    "version 3": (lambda parts: [b"\x02\x01\x02", *parts[1:]], ""),
+    "inner algorithm another": (lambda parts: [parts[0], tlv(0x30, b"\x06\x03\x2a\x03\x04"), *parts[2:]], ""),
+    "no thisUpdate": (lambda parts: [*parts[:3], *parts[5:]], ""),
+    "thisUpdate of no month": (lambda parts: [*parts[:3], tlv(0x17, b"261323120000Z"), *parts[4:]], ""),
+    "something behind the extensions": (lambda parts: [*parts, b"\x05\x00"], ""),
+    "two sets of entries": (lambda parts: [*parts[:5], parts[5], *parts[5:]], ""),
+    "extensions empty": (with_extensions(), ""),
+    "extension twice": (with_extensions(*[extension(NUMBER, b"\x02\x01\x05")] * 2), ""),
+    "criticality false written out": (with_extensions(extension(NUMBER, b"\x02\x01\x05", critical=b"\1\1\0")), ""),
+    "no octets in an extension": (with_extensions(tlv(0x30, tlv(6, bytes.fromhex(NUMBER)))), ""),
+    "number negative": (with_extensions(extension(NUMBER, b"\x02\x01\xff")), ""),
+    "number over 20 octets": (with_extensions(extension(NUMBER, tlv(2, b"\x01" * 21))), ""),
+    "number with something behind it": (with_extensions(extension(NUMBER, b"\x02\x01\x05\x00")), ""),
+    "object identifier cut off": (with_extensions(extension("551d94", b"\x05\x00")), ""),
+    "object identifier over 32 octets": (with_extensions(extension("2a" * 33, b"\x05\x00")), ""),
+    "object identifier padded": (with_extensions(extension("2a8001", b"\x05\x00")), ""),
+    "nextUpdate missing": (lambda parts: [*parts[:4], *parts[5:]], "crl-dates"),
+    "nextUpdate before thisUpdate": (lambda parts: [*parts[:3], parts[4], parts[3], *parts[5:]], "crl-dates"),
+    "delta without a number": (with_extensions(extension(DELTA, b"\x02\x01\x05")), "crl-number"),
+    "delta's base no number": (with_extensions(extension(DELTA, b"\x05\x00")), "malformed-crl"),
+    "point no SEQUENCE": (with_extensions(extension(IDP, b"\x05\x00")), "malformed-crl"),
+    "point with FALSE written out": (with_extensions(extension(IDP, tlv(0x30, tlv(0x81, b"\0")))), "malformed-crl"),
+    "point's fields in another order": (
+        with_extensions(extension(IDP, tlv(0x30, tlv(0x82, b"\xff") + tlv(0x81, b"\xff")))),
+        "malformed-crl",
+    ),
+    "point's field twice": (with_extensions(extension(IDP, tlv(0x30, tlv(0x82, b"\xff") * 2))), "malformed-crl"),
+    "point with an unknown field": (with_extensions(extension(IDP, tlv(0x30, tlv(0x86, b"\xff")))), "crl-scope"),
+    "point named relatively": (
+        with_extensions(extension(IDP, tlv(0x30, tlv(0xA0, tlv(0xA1, tlv(0x30, b"")))))),
+        "crl-scope",
+    ),
+    "point without a URI": (with_extensions(extension(IDP, ODD_POINT)), "crl-scope"),
+    "point whose URI is no ASCII": (with_extensions(extension(IDP, HIGH_POINT)), "crl-scope"),
+    "key identifier no SEQUENCE": (with_extensions(extension(KEY_ID, b"\x05\x00")), "malformed-crl"),
+    "key identifier by another serial number": (
+        with_extensions(extension(KEY_ID, tlv(0x30, tlv(0x82, b"\x05")))),
+        "crl-issuer",
+    ),
+}
+
+
+@pytest.mark.parametrize(("surgery", "reason"), ODD_FORMS.values(), ids=ODD_FORMS)
+def test_a_rightly_signed_list_of_another_form_is_refused(
+    branch: Branch, surgery: Callable[[list[bytes]], list[bytes]], reason: str
+) -> None:
+    """Without a reason the list cannot even be read, which is an error; otherwise it says nothing, and why is told."""
+    der = operate(list_of(branch.sub2, branch.leaf.serial), surgery, branch.sub2.key, hashes.SHA256())
+    if not reason:
+        with pytest.raises(TrustError) as caught:
+            RevocationEvidence([der])
+        assert caught.value.code == "malformed-crl"
+        return
+    found = told(branch, der)
+    assert (found.state, [note.text.split(":")[0] for note in found.notes]) == (RevocationState.UNKNOWN, [reason])
+
+
+def test_a_list_without_extensions_is_read(branch: Branch) -> None:
+    der = operate(list_of(branch.sub2, branch.leaf.serial), lambda parts: parts[:-1], branch.sub2.key, hashes.SHA256())
+    assert told(branch, der).state is RevocationState.REVOKED
+    assert parse_crl(der).signature_kind is SignatureKind.ECDSA_SHA256
+    assert parse_crl(der).parsed.next_update_utc == AT + DAY
+
+
+@pytest.mark.parametrize("make_key", [new_p521, ed448.Ed448PrivateKey.generate])
+def test_lists_of_generation_20_are_verified(make_key: Callable) -> None:
+    branch = sound_branch_20(make_key)
+    assert told(branch, list_of(branch.sub2)).state is RevocationState.GOOD
+    assert told(branch, list_of(branch.sub2, branch.leaf.serial)).state is RevocationState.REVOKED
+    assert told(branch, list_of(branch.sub2, key=make_key())).state is RevocationState.UNKNOWN

@@ -28,6 +28,7 @@ from tests.pki.mint import AT, Branch, content_of, operate, sound_branch, split,
 REASON = bytes.fromhex("300c300a0603551d1504030a0101")
 REMOVAL = bytes.fromhex("300c300a0603551d1504030a0108")
 INVALIDITY = tlv(0x30, tlv(0x30, bytes.fromhex("0603551d18") + tlv(4, tlv(0x18, b"20200101000000Z"))))
+LONG = tlv(0x30, tlv(0x30, b"\x06\x03\x2a\x03\x04" + tlv(4, bytes(300))))
 TIME = tlv(0x17, b"200101000000Z")
 SERIALS = st.lists(st.integers(0, 2**159 - 1) | st.integers(0, 600), max_size=400)
 
@@ -63,6 +64,16 @@ def test_the_index_says_what_the_library_says() -> None:
     assert {serial: index.listing(serial) for serial in first} == {serial: (at, False) for serial, at in first.items()}
 
 
+def test_more_kinds_of_endings_than_are_kept_are_still_read() -> None:
+    """Each entry with its own invalidity date; the last is a removal."""
+    oid = bytes.fromhex("0603551d18")
+    endings = [tlv(0x30, tlv(0x30, oid + tlv(4, tlv(0x18, b"2020010100%04dZ" % at)))) for at in range(300)]
+    entries = [entry(tlv(2, bytes([1, at // 256, at % 256])), TIME, ending) for at, ending in enumerate(endings)]
+    index = index_of(tlv(0x30, b"".join([*entries, entry(b"\x02\x01\x05", TIME, REMOVAL)])))
+    assert (len(index), index.removals) == (301, True)
+    assert index.listing(5) is not None
+
+
 def test_long_runs_are_merged_without_loss() -> None:
     """More entries than one sorted run holds, in falling order, every third twice."""
     serials = [serial for serial in range(50_000, 0, -1) for _ in range(2 if serial % 3 == 0 else 1)]
@@ -90,6 +101,7 @@ def test_serials_whose_octets_overlap_are_told_apart() -> None:
         (entry(b"\x02\x01\x05", TIME, REASON), False),
         (entry(b"\x02\x01\x05", TIME, INVALIDITY), False),
         (entry(b"\x02\x01\x05", TIME), False),
+        (entry(b"\x02\x01\x05", TIME, LONG), False),
         (entry(b"\x02\x01\x05", TIME, REMOVAL) + entry(b"\x02\x01\x05", tlv(0x17, b"260101000000Z"), REASON), False),
     ],
 )
