@@ -11,11 +11,12 @@ from gateway.clock import Clock
 from gateway.decide.authorize import ContractEvidence, Question, decide_authorize, wants_hub
 from gateway.decide.contract import Trust, judge_contract
 from gateway.decide.policy import SitePolicy
-from gateway.store.transactions import latest_decision
+from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.whitelist import Whitelist
 from wire.ids import random_id
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
+    AllowedType,
     AuthorizationInfo,
     ChainEvidence,
     Decision,
@@ -87,7 +88,7 @@ class Authorizer:
     async def _decide(self, charger_id: str, question: Question, chain: ChainEvidence | None) -> Decision:
         online = self._hub.online
         if online and wants_hub(question):
-            answer = await self._hub.authorize(question.token)
+            answer = _for_token(question.token, await self._hub.authorize(question.token))
             online = answer is not None
             question = Question(token=question.token, contract=question.contract, listed=question.listed, answer=answer)
         outcome = decide_authorize(question, self._policy)
@@ -110,3 +111,15 @@ class Authorizer:
             authorization_reference=outcome.authorization_reference,
             chain=chain,
         )
+
+
+def _for_token(asked: TokenRef, answer: AuthorizationInfo | None) -> AuthorizationInfo | None:
+    """The answer if it speaks of the token that was asked about, and allows only a valid one; None otherwise."""
+    if answer is None or answer.token is None:
+        return None if answer is not None and answer.allowed is AllowedType.ALLOWED else answer
+    token = answer.token
+    read = normal_emaid if asked.type is TokenType.EMAID else token_key
+    named = {read(uid) for uid in (token.uid, token.contract_id)} - {None}
+    if read(asked.uid) not in named or (answer.allowed is AllowedType.ALLOWED and not token.valid):
+        return None
+    return answer

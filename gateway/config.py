@@ -155,7 +155,10 @@ def load_settings(path: Path) -> Settings:
         table = parse_toml(GatewayConfig, text, str(path))
     except TOMLError as error:
         raise ConfigurationError(str(error)) from error
-    return Settings(table, path.absolute().parent)
+    try:
+        return Settings(table, path.absolute().parent)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
 def _check_hub(text: str) -> None:

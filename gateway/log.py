@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
+import os
 import traceback
 from datetime import UTC, datetime
 
 from aiohttp.http_exceptions import HttpProcessingError
 
+_STDOUT = 1
+
 
 def say(event: str, *, level: str = "info", **facts: object) -> None:
-    """Print one line. `event` is of a closed vocabulary; facts are JSON, so control characters cannot forge a line."""
+    """Print one line. `event` is of a closed vocabulary; facts are JSON, so control characters cannot forge a line.
+
+    A line that cannot be written is lost: a full log disk or a closed pipe must not stop the charging.
+    """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = json.dumps({"ts": at, "level": level, "event": event, **facts}, default=str)
-    print(line, file=sys.stdout, flush=True)
+    line = json.dumps({"ts": at, "level": level, "event": event, **facts}, default=str) + "\n"
+    try:
+        # Not through sys.stdout: its buffer would keep the line and fail again at the next one, and at exit.
+        os.write(_STDOUT, line.encode())
+    except OSError:
+        return
 
 
 class _Unexpected(logging.Handler):

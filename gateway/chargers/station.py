@@ -23,7 +23,7 @@ from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
 from gateway.store.chargers import is_registered, register
 from gateway.store.ledger import Identity, append
-from gateway.store.transactions import Arrival, remember_decision, store_message, stored_reply
+from gateway.store.transactions import Arrival, first_reply, remember_decision, store_message
 from gateway.store.writer import Writer
 from wire.errors import MalformedValue
 from wire.ocpp import pnc16, v16, v201
@@ -132,10 +132,12 @@ class Station:
                 arrival = replace(arrival, message=_read(self.ocpp, call))
             except MalformedValue as error:
                 arrival = replace(arrival, quarantine=str(error))
-        known = stored_reply(self._site.ledger, arrival)
-        if known is not None:
-            return encode_result(call.message_id, known.encode())
-        arrival, decision = await self._decided(arrival)
+        first = first_reply(self._site.ledger, arrival)
+        if first is not None and first.whole:
+            return encode_result(call.message_id, first.text.encode())
+        decision = None
+        if first is None:
+            arrival, decision = await self._decided(arrival)
 
         def reply_for(transaction_id: str | None) -> bytes:
             return transaction_answer(call.action, call.payload, arrival.message, decision, transaction_id)

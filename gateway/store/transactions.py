@@ -9,16 +9,18 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gateway.clock import Moment
 from gateway.store.ledger import Identity, append
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire.ids import session_id
-from wire.ocpp.transaction import TransactionMessage, content_key
-from wire.records import Decision, RecordKind, TokenType, TransactionEntry, TransactionEvent, decode, encode
+from wire.ocpp.transaction import TransactionMessage, content_key, payload_key
+from wire.records import Basis, Decision, RecordKind, TokenType, TransactionEntry, TransactionEvent, decode, encode
 
 _UNKNOWN_IN_16 = "-1"
+_CLOCKS_KNOW_BETTER = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +48,47 @@ class StoredSession:
     transaction_id: str
 
 
-def stored_reply(connection: sqlite3.Connection, arrival: Arrival) -> str | None:
-    """The reply that was given when the same message came before, as JSON text; None when it is new."""
-    key = _key(arrival)
-    session = _find_session(connection, arrival, key)
-    return _seen(connection, _bucket(arrival, session), key)
+@dataclass(frozen=True, slots=True)
+class FirstReply:
+    """What was answered when a message came first. `whole`: it came with this very payload; otherwise as another
+    writing of the same start or stop, which is worth a record of its own (it may carry the signed values)."""
+
+    text: str
+    whole: bool
+
+
+def first_reply(connection: sqlite3.Connection, arrival: Arrival) -> FirstReply | None:
+    """The reply that was given when the message came before; None when it is new."""
+    content, payload = _keys(arrival)
+    bucket = _bucket(arrival, _find_session(connection, arrival, content))
+    return _first_reply(connection, bucket, content, payload)
+
+
+def _first_reply(connection: sqlite3.Connection, bucket: int, content: bytes, payload: bytes) -> FirstReply | None:
+    known = _seen(connection, bucket, payload)
+    if known is not None:
+        return FirstReply(known, whole=True)
+    known = _seen(connection, bucket, content)
+    return None if known is None else FirstReply(known, whole=False)
 
 
 def store_message(
     connection: sqlite3.Connection, owner: Identity, arrival: Arrival, reply_for: Callable[[str | None], bytes]
 ) -> str:
     """The reply to send, as JSON text: the first one for a repeated message, otherwise `reply_for(transaction_id)`,
-    stored together with the record, the session and the decision."""
-    key = _key(arrival)
+    stored together with the record, the session and the decision. A repeat with another payload is recorded too."""
+    key, whole = _keys(arrival)
     session = _find_session(connection, arrival, key)
     bucket = _bucket(arrival, session)
-    known = _seen(connection, bucket, key)
-    if known is not None:
-        return known
+    first = _first_reply(connection, bucket, key, whole)
+    if first is not None and first.whole:
+        return first.text
     if session is None and arrival.message is not None and _opens_session(arrival.message):
         session = _open_session(connection, owner, arrival, arrival.message, key)
         bucket = _bucket(arrival, session)
     if session is not None and arrival.message is not None:
         _advance_session(connection, session, arrival.message)
-    reply = reply_for(session.transaction_id if session else None).decode()
+    reply = first.text if first else reply_for(session.transaction_id if session else None).decode()
     entry = TransactionEntry(
         charger_id=arrival.charger_id,
         ocpp=arrival.ocpp,
@@ -84,7 +103,8 @@ def store_message(
         quarantine=arrival.quarantine,
     )
     seq = append(connection, owner, RecordKind.TRANSACTION, entry, arrival.now)
-    connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (bucket, key, seq, reply))
+    for name in (whole,) if first else (key, whole):
+        connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (bucket, name, seq, reply))
     if arrival.decision is not None:
         remember_decision(connection, arrival.decision)
     if arrival.quarantine is not None:
@@ -96,8 +116,12 @@ def store_message(
 def remember_decision(connection: sqlite3.Connection, decision: Decision) -> None:
     """Keep the latest decision for a token at a charger, so that its transaction can rest on it after a restart too.
 
-    An eMAID is kept under its normal form as well: a station may show it with the check character and start without.
+    A decision that only repeats an earlier one is not kept: it would renew itself for ever, and it would hide what the
+    first one rested on. An eMAID is kept under its normal form as well: a station may show it with the check character
+    and start without.
     """
+    if decision.basis is Basis.EARLIER_DECISION:
+        return
     body = encode(decision).decode()
     for key in _keys_of(decision):
         connection.execute(
@@ -111,7 +135,7 @@ def latest_decision(connection: sqlite3.Connection, charger_id: str, uid: str) -
     found = _decision(connection, charger_id, token_key(uid))
     if found is not None:
         return found
-    normal = _normal_emaid(uid)
+    normal = normal_emaid(uid)
     found = None if normal is None else _decision(connection, charger_id, normal)
     return found if found is not None and found.token.type is TokenType.EMAID else None
 
@@ -124,11 +148,12 @@ def _decision(connection: sqlite3.Connection, charger_id: str, key: str) -> Deci
 
 def _keys_of(decision: Decision) -> set[str]:
     keys = {token_key(decision.token.uid)}
-    normal = _normal_emaid(decision.token.uid) if decision.token.type is TokenType.EMAID else None
+    normal = normal_emaid(decision.token.uid) if decision.token.type is TokenType.EMAID else None
     return keys if normal is None else keys | {normal}
 
 
-def _normal_emaid(uid: str) -> str | None:
+def normal_emaid(uid: str) -> str | None:
+    """`uid` as eMAIDs are compared (no separators, no check character), None when it is none."""
     try:
         return parse_emaid(uid).normal.casefold()
     except IdentifierError:
@@ -146,10 +171,12 @@ def _opens_session(message: TransactionMessage) -> bool:
     return message.event is not TransactionEvent.METER_VALUES or message.transaction_id is not None
 
 
-def _key(arrival: Arrival) -> bytes:
-    """16 bytes that name what this charger said: clock-aligned values of two idle chargers are alike to the letter."""
-    content = content_key(arrival.action, arrival.payload)
-    return hashlib.sha256(arrival.charger_id.casefold().encode() + b"\0" + content).digest()[:16]
+def _keys(arrival: Arrival) -> tuple[bytes, bytes]:
+    """16 bytes each that name what this charger said, and its very payload. The charger is in them: clock-aligned
+    values of two idle chargers are alike to the letter."""
+    charger = arrival.charger_id.casefold().encode() + b"\0"
+    content, payload = content_key(arrival.action, arrival.payload), payload_key(arrival.action, arrival.payload)
+    return hashlib.sha256(charger + content).digest()[:16], hashlib.sha256(charger + payload).digest()[:16]
 
 
 def _names_no_session(arrival: Arrival) -> bool:
@@ -180,7 +207,9 @@ def _find_session(connection: sqlite3.Connection, arrival: Arrival, key: bytes) 
     if message is None:
         return None
     if arrival.action == "StartTransaction":
-        return _one(connection, "charger_id = ? AND start_key = ?", (charger, key))
+        # A clock that stands at the beginning of time repeats itself: an ended session of such a time is another one.
+        again = " AND ended_at IS NULL" if message.at < _CLOCKS_KNOW_BETTER else ""
+        return _one(connection, f"charger_id = ? AND start_key = ?{again}", (charger, key))
     if message.transaction_id is None:
         return None
     if _names_no_session(arrival):

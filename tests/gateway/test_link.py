@@ -28,9 +28,9 @@ from wire.sync import (
 )
 
 
-def troubles(capsys: pytest.CaptureFixture[str]) -> list[str]:
+def troubles(capfd: pytest.CaptureFixture[str]) -> list[str]:
     """The codes of what was said to have gone wrong."""
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert all(line["reason"] for line in lines if line["event"] == "uplink-offline")
     return [line["code"] for line in lines if line["event"] == "uplink-offline"]
 
@@ -122,13 +122,13 @@ BAD = {
 
 @pytest.mark.parametrize(("mood", "code"), BAD.values(), ids=BAD)
 def test_bad_hub_costs_nothing_and_is_met_again_when_it_behaves(
-    bench: Bench, lab: Path, capsys: pytest.CaptureFixture[str], mood: Mood, code: str
+    bench: Bench, lab: Path, capfd: pytest.CaptureFixture[str], mood: Mood, code: str
 ) -> None:
     async def part(bond: Bond) -> None:
         await bond.hub.until_asked(5)
         await bond.store(2)
         await bond.hub.until_asked(3)
-        assert troubles(capsys)[0] == code
+        assert troubles(capfd)[0] == code
         assert acked_seq(bond.bench.reader) <= len(bond.hub.held)
         bond.hub.mood = None
         if bond.bench.whitelist.version == 0:
@@ -141,7 +141,7 @@ def test_bad_hub_costs_nothing_and_is_met_again_when_it_behaves(
     bench.check_chain()
 
 
-def test_hub_that_never_answers_is_given_up(bench: Bench, lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hub_that_never_answers_is_given_up(bench: Bench, lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
     silence = asyncio.Event()
 
     async def silent(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
@@ -152,7 +152,7 @@ def test_hub_that_never_answers_is_given_up(bench: Bench, lab: Path, capsys: pyt
 
     async def part(bond: Bond) -> None:
         await bond.hub.until_asked(3)
-        assert troubles(capsys) == ["timeout"]
+        assert troubles(capfd) == ["timeout"]
         bond.hub.mood = None
         silence.set()
         await bond.all_arrived()
@@ -160,7 +160,7 @@ def test_hub_that_never_answers_is_given_up(bench: Bench, lab: Path, capsys: pyt
     link_against(bench, lab, part, mood=silent, request_timeout_s=0.1)
 
 
-def test_trouble_is_said_once_for_each_kind(bench: Bench, lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trouble_is_said_once_for_each_kind(bench: Bench, lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async def part(bond: Bond) -> None:
         await bond.hub.until_asked(6)
         bond.hub.mood = always(text("{}"))
@@ -172,11 +172,11 @@ def test_trouble_is_said_once_for_each_kind(bench: Bench, lab: Path, capsys: pyt
         await bond.hub.until_asked(3)
 
     link_against(bench, lab, part, mood=always(text("<html>", content_type="text/html")))
-    assert troubles(capsys) == ["not-a-hub", "malformed-value", "unreachable"]
+    assert troubles(capfd) == ["not-a-hub", "malformed-value", "unreachable"]
 
 
 def test_answer_without_end_is_not_read_to_its_end(
-    bench: Bench, lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, lab: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link_module, "MAX_ANSWER_BYTES", 100_000)
 
@@ -191,7 +191,7 @@ def test_answer_without_end_is_not_read_to_its_end(
 
     async def part(bond: Bond) -> None:
         await bond.hub.until_asked(2)
-        assert troubles(capsys) == ["too-long"]
+        assert troubles(capfd) == ["too-long"]
         bond.hub.mood = None
         await bond.all_arrived()
 
@@ -252,7 +252,7 @@ def test_batches_keep_within_the_credit(bench: Bench, lab: Path) -> None:
     ],
 )
 def test_two_histories_halt_the_sending_and_keep_everything(
-    bench: Bench, lab: Path, capsys: pytest.CaptureFixture[str], mood: Mood
+    bench: Bench, lab: Path, capfd: pytest.CaptureFixture[str], mood: Mood
 ) -> None:
     async def part(bond: Bond) -> None:
         await asyncio.wait_for(bond.running, 20)
@@ -262,7 +262,7 @@ def test_two_histories_halt_the_sending_and_keep_everything(
         assert len(bond.hub.asked) == before, "halted is for good"
 
     link_against(bench, lab, part, mood=mood)
-    assert "forked-chain" in troubles(capsys)
+    assert "forked-chain" in troubles(capfd)
     assert len(bench.records()) == 3
     assert acked_seq(bench.reader) == 0
     bench.check_chain()
@@ -289,7 +289,7 @@ def test_hub_restored_from_a_backup_is_sent_the_rest_again(bench: Bench, lab: Pa
 def test_hub_that_cannot_prove_itself_hears_nothing(
     bench: Bench,
     lab: Path,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     certificate: str,
     other_ca: bool,
@@ -313,7 +313,7 @@ def test_hub_that_cannot_prove_itself_hears_nothing(
         assert await bond.link.authorize(CARD) is None
 
     link_against(bench, lab, part, certificate=certificate, ca=other)
-    assert troubles(capsys) == ["unreachable"]
+    assert troubles(capfd) == ["unreachable"]
     assert len(bench.records()) == 3
 
 
@@ -339,7 +339,7 @@ def test_driver_is_asked_about_and_no_answer_is_none(bench: Bench, lab: Path) ->
 
 
 def test_link_whose_ledger_cannot_be_read_is_offline_with_a_reason(
-    bench: Bench, lab: Path, capsys: pytest.CaptureFixture[str]
+    bench: Bench, lab: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def part(bond: Bond) -> None:
         await bond.all_arrived()
@@ -353,7 +353,7 @@ def test_link_whose_ledger_cannot_be_read_is_offline_with_a_reason(
         assert not bond.link.online
 
     link_against(bench, lab, part)
-    assert "store-unusable" in troubles(capsys)
+    assert "store-unusable" in troubles(capfd)
 
 
 # --- patience

@@ -91,7 +91,7 @@ def test_listed_card_charges_on_16(bench: Bench) -> None:
         "idTagInfo": {"status": "Accepted"}
     }, "a StopTransaction rebuilt after a reboot is the same stop"
     events = [entry.event for entry in entries(bench)]
-    assert events == [TransactionEvent.STARTED, TransactionEvent.ENDED]
+    assert events == [TransactionEvent.STARTED, TransactionEvent.ENDED, TransactionEvent.ENDED], "kept beside it"
     assert len({entry.session_id for entry in entries(bench)}) == 1
     bench.check_chain()
 
@@ -317,3 +317,93 @@ def test_emaid_shown_with_its_check_character_vouches_for_the_start_without_it(b
     send(station, "DataTransfer", {"vendorId": VENDOR_ID, "messageId": "Authorize", "data": inner})
     answer: Any = send(station, "StartTransaction", start16(bench, "deabc000000001"))[2]
     assert answer["idTagInfo"]["status"] == "Accepted"
+
+
+EMAID_TOKEN = {"idToken": "DEABC000000001", "type": "eMAID"}
+
+
+@pytest.mark.parametrize("chain", ["forged", None])
+def test_refused_contract_stays_refused_whatever_the_transaction_says(
+    bench: Bench, lab: Path, chain: str | None
+) -> None:
+    from wire.records import TokenType
+
+    bench.list_tokens(token("DEABC000000001", type_=TokenType.EMAID, contract_id="DEABC000000001"))
+    station = bench.station("2.0.1")
+    send(station, "BootNotification", BOOT201)
+    certificate = {} if chain is None else {"certificate": (lab / "contracts" / f"{chain}.pem").read_text()}
+    send(station, "Authorize", {"idToken": EMAID_TOKEN} | certificate)
+    for number, (kind, tx) in enumerate(
+        [("Started", "t1"), ("Updated", "t1"), ("Updated", "t1"), ("Started", "t2"), ("Updated", "t2")]
+    ):
+        bench.clock.move(60)
+        answer: Any = send(station, "TransactionEvent", event201(bench, kind, number, tx, idToken=EMAID_TOKEN))[2]
+        assert answer["idTokenInfo"]["status"] == "Invalid"
+
+
+def test_accept_does_not_renew_itself(bench: Bench) -> None:
+    bench.list_tokens(token())
+    station = bench.station("1.6")
+    send(station, "BootNotification", BOOT16)
+    send(station, "Authorize", {"idTag": "04A1B2C3"})
+    bench.list_tokens(token(valid=False))
+    found = []
+    for meter in range(4):
+        bench.clock.move(50 * 60)
+        answer: Any = send(station, "StartTransaction", start16(bench, meter=meter))[2]
+        found.append(answer["idTagInfo"]["status"])
+    assert found == ["Accepted", "Blocked", "Blocked", "Blocked"]
+
+
+def test_station_that_vouches_for_an_emaid_is_named_as_what_the_decision_rests_on(bench: Bench) -> None:
+    from wire.records import TokenType
+
+    bench.list_tokens(token("DEABC000000001", type_=TokenType.EMAID, contract_id="DEABC000000001"))
+    send(bench.station("2.0.1"), "TransactionEvent", event201(bench, "Started", 0, idToken=EMAID_TOKEN))
+    decision = entries(bench)[0].decision
+    assert decision is not None
+    assert (decision.verdict, decision.reason) == (Verdict.ACCEPTED, "station-validated")
+
+
+def test_rebuilt_stop_that_carries_more_is_recorded_beside_the_first_one(bench: Bench) -> None:
+    station = bench.station("1.6")
+    number: Any = send(station, "StartTransaction", start16(bench))[2]
+    stop = {"transactionId": number["transactionId"], "meterStop": 150, "timestamp": "2026-11-23T12:00:00Z"}
+    signed = [{"timestamp": "2026-11-23T12:00:00Z", "sampledValue": [{"value": "OCMF|{}|{}", "format": "SignedData"}]}]
+    for payload in (stop, stop | {"transactionData": signed}, stop, stop | {"transactionData": signed}):
+        assert send(station, "StopTransaction", payload)[2] == {}
+    kept = [entry for entry in entries(bench) if entry.action == "StopTransaction"]
+    assert len(kept) == 2
+    assert "OCMF" in kept[1].frame
+    assert len({entry.session_id for entry in entries(bench)}) == 1
+    bench.check_chain()
+
+
+def test_clock_at_the_beginning_of_time_does_not_swallow_the_second_session(bench: Bench) -> None:
+    station = bench.station("1.6")
+    start = start16(bench, meter=0) | {"timestamp": "1970-01-01T00:00:30Z"}
+    first: Any = send(station, "StartTransaction", start)[2]
+    again: Any = send(station, "StartTransaction", start)[2]
+    assert again == first
+    send(station, "StopTransaction", {"transactionId": first["transactionId"], "meterStop": 9, "timestamp": NEVER})
+    second: Any = send(station, "StartTransaction", start)[2]
+    assert second["transactionId"] != first["transactionId"]
+
+
+NEVER = "1970-01-01T00:09:00Z"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        AuthorizationInfo(allowed=AllowedType.ALLOWED, token=token("0499")),
+        AuthorizationInfo(allowed=AllowedType.ALLOWED, token=token("0455", valid=False)),
+        AuthorizationInfo(allowed=AllowedType.ALLOWED),
+    ],
+)
+def test_answer_of_the_hub_that_does_not_fit_the_question_is_none(bench: Bench, answer: AuthorizationInfo) -> None:
+    station = bench.station("1.6")
+    send(station, "BootNotification", BOOT16)
+    bench.hub.online, bench.hub.answers["0455"] = True, answer
+    assert send(station, "Authorize", {"idTag": "0455"})[2] == {"idTagInfo": {"status": "Invalid"}}
+    assert decisions(bench)[0].online is False

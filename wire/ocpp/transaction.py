@@ -121,6 +121,15 @@ def content_key(action: str, payload: bytes) -> bytes:
     return hashlib.sha256(action.encode() + b"\0" + text).digest()[:16]
 
 
+def payload_key(action: str, payload: bytes) -> bytes:
+    """16 bytes that name a whole payload, whatever its white space and the order of its keys."""
+    try:
+        text = _one_text.encode(_tree(payload))
+    except (MalformedValue, RecursionError):
+        text = payload
+    return hashlib.sha256(b"whole\0" + action.encode() + b"\0" + text).digest()[:16]
+
+
 def _read(type_: type[T], payload: bytes, action: str) -> T:
     """The request in `payload`, read once more without its nulls when they may be what stands in the way."""
     try:
