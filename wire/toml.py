@@ -55,15 +55,15 @@ def parse_toml(type_: type[T], text: str, source: str) -> T:
     try:
         return msgspec.convert(raw, type_)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), type_, text, source) from error
+        raise _explained(str(error), msgspec.inspect.type_info(type_), raw, text, source) from error
 
 
-def _explained(message: str, type_: object, text: str, source: str) -> TOMLError:
+def _explained(message: str, kind: msgspec.inspect.Type, raw: object, text: str, source: str) -> TOMLError:
     unknown = _UNKNOWN.match(message)
     if unknown:
         key, path = unknown[1], unknown[2] or "$"
         steps = _steps(path)
-        known = _known_keys(type_, steps)
+        known = _known_keys(kind, raw, steps)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"; did you mean `{near[0]}`?" if near else f"; known keys here: {', '.join(known)}"
         return TOMLError(source, line_of(text, [*steps, key]), f"unknown key `{key}`{_inside(path)}{hint}")
@@ -85,19 +85,43 @@ def _steps(path: str) -> list[Step]:
     return [name or (int(index) if index.isdigit() else None) for name, index in _STEP.findall(path)]
 
 
-def _known_keys(type_: object, steps: list[Step]) -> list[str]:
-    """The keys a table may have, found by walking the type along the path."""
-    info = msgspec.inspect.type_info(type_)
-    for step in steps:
-        if isinstance(info, msgspec.inspect.StructType) and isinstance(step, str):
-            info = next((field.type for field in info.fields if field.encode_name == step), info)
-        elif isinstance(info, msgspec.inspect.DictType):
-            info = info.value_type
-        elif isinstance(info, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
-            info = info.item_type
-        if isinstance(info, msgspec.inspect.UnionType):
-            info = next((kind for kind in info.types if isinstance(kind, msgspec.inspect.StructType)), info)
-    return sorted(field.encode_name for field in info.fields) if isinstance(info, msgspec.inspect.StructType) else []
+def _known_keys(kind: msgspec.inspect.Type, held: object, steps: Sequence[Step]) -> list[str]:
+    """The keys a table may have, found by walking its type and what the text `held` along the path together."""
+    kind = _meant(kind, held)
+    if not steps:
+        return _keys_of(kind) if isinstance(kind, msgspec.inspect.StructType) else []
+    step, rest = steps[0], steps[1:]
+    if isinstance(kind, msgspec.inspect.StructType):
+        inner = next((field.type for field in kind.fields if field.encode_name == step), None)
+    elif isinstance(kind, msgspec.inspect.DictType):
+        inner = kind.value_type
+    elif isinstance(kind, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
+        inner = kind.item_type
+    else:
+        inner = None
+    return [] if inner is None else _known_keys(inner, _held_at(held, step), rest)
+
+
+def _keys_of(table: msgspec.inspect.StructType) -> list[str]:
+    tag = [] if table.tag_field is None else [table.tag_field]
+    return sorted([*tag, *(field.encode_name for field in table.fields)])
+
+
+def _meant(kind: msgspec.inspect.Type, held: object) -> msgspec.inspect.Type:
+    """Of a union the table whose tag the text gives; the first table when no tag says more."""
+    if not isinstance(kind, msgspec.inspect.UnionType):
+        return kind
+    tables = [member for member in kind.types if isinstance(member, msgspec.inspect.StructType)]
+    given = held if isinstance(held, dict) else {}
+    tagged = [table for table in tables if table.tag_field is not None and given.get(table.tag_field) == table.tag]
+    return next(iter(tagged + tables), kind)
+
+
+def _held_at(held: object, step: Step) -> object:
+    """What stands at `step` in a value of the text; None where the path does not tell it."""
+    if isinstance(held, dict) and isinstance(step, str):
+        return held.get(step)
+    return held[step] if isinstance(held, list) and isinstance(step, int) and step < len(held) else None
 
 
 def line_of(text: str, steps: Sequence[Step]) -> int | None:

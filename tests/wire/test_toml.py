@@ -88,6 +88,50 @@ def test_unknown_key_is_named_with_its_line_and_the_nearest_key(text: str, line:
     assert (caught.value.line, caught.value.code) == (line, "bad-configuration")
 
 
+class Wait(Table, frozen=True, kw_only=True, tag_field="do", tag="wait"):
+    seconds: int
+    until: str = ""
+
+
+class Charge(Table, frozen=True, kw_only=True, tag_field="do", tag="charge"):
+    charger: str
+    secret: str = ""
+    power_kw: int = 22
+
+
+class Day(Table, frozen=True, kw_only=True):
+    step: tuple[Wait | Charge, ...] = ()
+    named: dict[str, Wait | Charge] = msgspec.field(default_factory=dict)
+    last: Wait | Charge | None = None
+
+
+TAGGED_KEYS = [
+    ('[[step]]\ndo = "charge"\ncharger = "a"\npower = 3', 4, "`power` in [step[0]]; did you mean `power_kw`?"),
+    (
+        '[[step]]\ndo = "wait"\nseconds = 1\n[[step]]\ndo = "charge"\nseconds = 1',
+        6,
+        "`seconds` in [step[1]]; known keys here: charger, do, power_kw, secret",
+    ),
+    ('[[step]]\ndo = "charge"\nxyzzy = 1', 3, "`xyzzy` in [step[0]]; known keys here: charger, do, power_kw, secret"),
+    ('last = { do = "charge", xyzzy = 1 }', 1, "`xyzzy` in [last]; known keys here: charger, do, power_kw, secret"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "named"), TAGGED_KEYS)
+def test_a_table_with_a_tag_is_compared_with_the_keys_of_that_tag(text: str, line: int, named: str) -> None:
+    with pytest.raises(TOMLError) as caught:
+        parse_toml(Day, text, "day.toml")
+    assert str(caught.value) == f"day.toml, line {line}: unknown key {named}"
+
+
+def test_under_a_name_that_is_not_told_the_tag_is_not_known() -> None:
+    """The error does not say which entry of the mapping it means; the keys of the first tag are shown."""
+    with pytest.raises(
+        TOMLError, match=r"unknown key `xyzzy` in \[named\[...\]\]; known keys here: do, seconds, until"
+    ):
+        parse_toml(Day, '[named.one]\ndo = "wait"\nseconds = 1\nxyzzy = 1', "day.toml")
+
+
 WRONG_VALUES = [
     ("site = 1", 1, "`site`: Expected `object`, got `int`"),
     ('[site]\nport = "x"\nname = "y"', 2, "`site.port`: Expected `int`, got `str`"),
