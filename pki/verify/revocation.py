@@ -247,7 +247,8 @@ class RevocationEvidence:
         answers.sort(key=lambda said: (said.this_update, said.weight), reverse=True)
         # An answer without content names no certificate; it is told once for a path, with the leaf.
         declined = () if subject.is_ca else self._declined
-        return History((*lists.lines_about(subject), tuple(answers)), (*notes, *faults, *declined))
+        lines = lists.lines_about(subject)
+        return History((*lines, tuple(answers)) if answers else lines, (*notes, *faults, *declined))
 
     def prepare(self, issuer: Certificate) -> tuple[IssuerLists, tuple[Note, ...]]:
         """The lists of `issuer`, verified and indexed, and notes on those that were not used. The first call for an

@@ -14,14 +14,15 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
-_NEXT = timedelta(microseconds=1)
+_TICK = timedelta(microseconds=1)
 
 
 class RevocationState(StrEnum):
@@ -33,6 +34,7 @@ class RevocationState(StrEnum):
     STALE = "stale"
 
 
+_UNSETTLED = frozenset({RevocationState.UNKNOWN, RevocationState.STALE})
 _WORSE = (RevocationState.GOOD, RevocationState.STALE, RevocationState.UNKNOWN, RevocationState.REVOKED)
 
 
@@ -50,8 +52,7 @@ class Note(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """A state and the instant it was true at by its issuer's word (thisUpdate); None when nothing was said.
 
     `source` gave the state. `stale_since` is the instant from which a stale state was no longer good. The whole answer
@@ -88,13 +89,6 @@ class Statement(NamedTuple):
         """Whether the statement may speak at `at`."""
         return self.begins <= at or (self.revoked_at is not None and self.revoked_at <= at)
 
-    def turns(self) -> list[datetime]:
-        """The first instants of what may be another answer."""
-        found = [self.begins] if self.ends >= END_OF_TIME else [self.begins, self.ends + _NEXT]
-        if self.revoked_at is not None:
-            found.append(self.revoked_at)
-        return found if self.guard is None else found + _turns(self.guard.lines)
-
 
 Line = tuple[Statement, ...]
 
@@ -107,12 +101,11 @@ class Guard(NamedTuple):
 
     def admits(self, at: datetime) -> bool:
         """Whether the delegate's word counts at `at`."""
-        state = _merged(_speaking(self.lines, at), at).state
+        state, _ = _weighed(self.lines, at)
         return state is RevocationState.GOOD or (self.checked and state is not RevocationState.REVOKED)
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True):
     """All that verified evidence says of one certificate, over all time."""
 
     lines: tuple[Line, ...] = ()
@@ -120,14 +113,15 @@ class History:
 
     def at(self, at: datetime) -> Evidence:
         """What counts at the instant `at`."""
-        found = _merged(_speaking(self.lines, at), at)
+        state, speaker = _weighed(self.lines, at)
         notes = self.notes
-        if found.state in (RevocationState.UNKNOWN, RevocationState.STALE):
+        if state in _UNSETTLED:
             notes += tuple(_unheard(self.lines, at))
-        turns = _turns(self.lines)
-        since = max([turn for turn in turns if turn <= at], default=BEGINNING_OF_TIME)
-        until = min([turn - _NEXT for turn in turns if turn > at], default=END_OF_TIME)
-        return Evidence(found.state, found.at, notes, found.source, found.stale_since, since, until)
+        since, until = _span(self.lines, at, BEGINNING_OF_TIME, END_OF_TIME)
+        if speaker is None:
+            return Evidence(state, None, notes, None, None, since, until)
+        ended = speaker.ends if state is RevocationState.STALE else None
+        return Evidence(state, speaker.this_update, notes, speaker.source, ended, since, until)
 
 
 def worst(found: Iterable[Evidence]) -> Evidence:
@@ -146,34 +140,33 @@ def worst(found: Iterable[Evidence]) -> Evidence:
     )
 
 
-def _speaking(lines: Iterable[Line], at: datetime) -> list[Statement]:
-    """The statement that speaks for each line (rule 2), as far as there is one."""
-    found: list[Statement] = []
-    for line in lines:
-        for statement in line:
-            if statement.has_begun(at) and (statement.guard is None or statement.guard.admits(at)):
-                found.append(statement)
-                break
-    return found
-
-
-def _merged(speaking: list[Statement], at: datetime) -> Evidence:
-    """Rules 3 and 4."""
+def _weighed(lines: Iterable[Line], at: datetime) -> tuple[RevocationState, Statement | None]:
+    """Rules 2 to 4: the state, and the statement that gave it."""
     best: Statement | None = None
-    for statement in speaking:
-        if statement.revoked_at is not None:
-            return Evidence(RevocationState.REVOKED, statement.this_update, (), statement.source)
-        if not statement.silent and (best is None or _rank(best, at) < _rank(statement, at)):
+    for line in lines:
+        statement = _speaker(line, at)
+        if statement is None or (statement.silent and statement.revoked_at is None):
+            continue
+        if best is None or _rank(best, at) < _rank(statement, at):
             best = statement
     if best is None:
-        return Evidence(RevocationState.UNKNOWN)
-    if at <= best.ends:
-        return Evidence(RevocationState.GOOD, best.this_update, (), best.source)
-    return Evidence(RevocationState.STALE, best.this_update, (), best.source, best.ends)
+        return RevocationState.UNKNOWN, None
+    if best.revoked_at is not None:
+        return RevocationState.REVOKED, best
+    return (RevocationState.GOOD if at <= best.ends else RevocationState.STALE), best
 
 
-def _rank(statement: Statement, at: datetime) -> tuple[bool, datetime]:
-    return at <= statement.ends, statement.this_update
+def _speaker(line: Line, at: datetime) -> Statement | None:
+    """The statement that speaks for a line (rule 2); None when none has begun, or no delegate of them is believed."""
+    for statement in line:
+        if statement.has_begun(at) and (statement.guard is None or statement.guard.admits(at)):
+            return statement
+    return None
+
+
+def _rank(statement: Statement, at: datetime) -> tuple[bool, bool, datetime]:
+    """Rule 4."""
+    return statement.revoked_at is not None, at <= statement.ends, statement.this_update
 
 
 def _unheard(lines: Iterable[Line], at: datetime) -> Iterator[Note]:
@@ -188,5 +181,21 @@ def _unheard(lines: Iterable[Line], at: datetime) -> Iterator[Note]:
             yield Note(statement.source, "ocsp-unknown: the responder does not know the certificate")
 
 
-def _turns(lines: Iterable[Line]) -> list[datetime]:
-    return [turn for line in lines for statement in line for turn in statement.turns()]
+def _span(lines: Iterable[Line], at: datetime, since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """The part of the span around `at` in which nothing begins and nothing runs out."""
+    for line in lines:
+        for statement in line:
+            for begins in (statement.begins, statement.revoked_at):
+                if begins is None:
+                    continue
+                if begins <= at:
+                    since = max(since, begins)
+                else:
+                    until = min(until, begins - _TICK)
+            if at <= statement.ends:
+                until = min(until, statement.ends)
+            else:
+                since = max(since, statement.ends + _TICK)
+            if statement.guard is not None:
+                since, until = _span(statement.guard.lines, at, since, until)
+    return since, until
