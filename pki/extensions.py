@@ -91,7 +91,11 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
     found = Extensions()
     present: dict[str, Extension] = {}
     while at < end:
-        content, at = read_span(der, at, SEQUENCE, end)
+        content, size = at + 2, der[at + 1]
+        if der[at] == SEQUENCE and size < 0x80 and content + size <= end:
+            at = content + size  # As read_span would have it, for nearly every extension.
+        else:
+            content, at = read_span(der, at, SEQUENCE, end)
         whole = der[content:at]
         known = _WHOLE.get(whole)
         if known is None:
@@ -114,10 +118,14 @@ def _by_position(whole: bytes, found: Extensions) -> Extension | None:
         return None
     critical = whole[kind.size : kind.size + 3] == _CRITICAL
     value = kind.size + 3 * critical
-    if whole[value : value + 1] != _OCTETS:
-        return None
-    content, closed = read_span(whole, value, OCTET_STRING, len(whole))
-    if closed != len(whole) or not kind.read(whole[content:], found):
+    content, size = value + 2, len(whole)
+    if whole[value:content] != _SHORT_OCTETS[(size - content) & 0x7F] or size - content >= 0x80:
+        if whole[value : value + 1] != _OCTETS:
+            return None
+        content, closed = read_span(whole, value, OCTET_STRING, size)
+        if closed != size:
+            return None
+    if not kind.read(whole[content:], found):
         return None
     return kind.critical if critical else kind.plain
 
@@ -203,6 +211,7 @@ def _kinds() -> Iterator[tuple[bytes, _Kind]]:
 _KINDS = dict(_kinds())
 _SHORT, _LONG = 5, 10
 _CRITICAL, _OCTETS = bytes.fromhex("0101ff"), bytes([OCTET_STRING])
+_SHORT_OCTETS = [bytes([OCTET_STRING, size]) for size in range(0x80)]
 _KEY_IDENTIFIER, _URI = 0x80, 0x86
 _ONE_POINT = (SEQUENCE, SEQUENCE, 0xA0, 0xA0)
 _METHODS = frozenset({bytes.fromhex("06082b06010505073001"), bytes.fromhex("06082b06010505073002")})

@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pki.check_character import ALPHABET, din_check_character, iso_check_character
+from pki.check_character import din_check_character, iso_check_character
 from pki.errors import IdentifierError
 
 _EMAID = re.compile(r"([A-Z]{2})(-?)([0-9A-Z]{3})\2([0-9A-Z]{9})(?:\2([0-9A-Z]))?")
@@ -290,9 +290,10 @@ def emaid_check_character(normal: str) -> str:
 
     Source: ISO 15118-2 Annex H.
     """
-    if len(normal) != 14 or any(character not in ALPHABET for character in normal):
-        raise IdentifierError("emaid-format", f"{_quoted(normal)} is not 14 characters of 0-9A-Z")
-    return iso_check_character(normal)
+    try:
+        return iso_check_character(normal)
+    except ValueError as error:
+        raise IdentifierError("emaid-format", f"{_quoted(normal)} is not 14 characters of 0-9A-Z") from error
 
 
 def parse_evseid(text: str) -> EVSEID:

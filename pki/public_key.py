@@ -81,10 +81,11 @@ _CURVES = {
     ),
 }
 _PREFIXES = {
-    69: (KeyKind.ED448, bytes.fromhex("3043300506032b6571033a00")),
-    91: (KeyKind.P256, bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")),
-    158: (KeyKind.P521, bytes.fromhex("30819b301006072a8648ce3d020106052b8104002303818600" + "04")),
+    69: (KeyKind.ED448, bytes.fromhex("3043300506032b6571033a00"), None),
+    91: (KeyKind.P256, bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004"), _CURVES[KeyKind.P256]),
+    158: (KeyKind.P521, bytes.fromhex("30819b301006072a8648ce3d020106052b810400230381860004"), _CURVES[KeyKind.P521]),
 }
+_UNKNOWN = (KeyKind.OTHER, b"", None)
 
 
 def key_kind(spki: bytes) -> KeyKind:
@@ -95,10 +96,9 @@ def key_kind(spki: bytes) -> KeyKind:
 
     Source: RFC 5480 2, RFC 8410 4.
     """
-    kind, prefix = _PREFIXES.get(len(spki), (KeyKind.OTHER, b""))
+    kind, prefix, curve = _PREFIXES.get(len(spki), _UNKNOWN)
     if not spki.startswith(prefix):
         return KeyKind.OTHER
-    curve = _CURVES.get(kind)
     if curve is not None and not _on_curve(curve, spki):
         raise ValueError(f"public key is not a point of {kind.value}")
     return kind

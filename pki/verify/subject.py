@@ -91,11 +91,13 @@ def _check_organization(certificate: Certificate, profile: Profile, judgement: J
 
 
 def _check_domain_component(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> None:
-    given = [(text or "").upper() for text in certificate.attributes(NameOID.DOMAIN_COMPONENT)]
+    given = {(text or "").upper() for text in certificate.attributes(NameOID.DOMAIN_COMPONENT)}
+    if given <= profile.domain_components and (given or not profile.domain_component_required):
+        return
     expected = " or ".join(sorted(profile.domain_components)) or "none"
-    foreign = sorted(set(given) & (DOMAIN_COMPONENTS - profile.domain_components))
+    foreign = given & (DOMAIN_COMPONENTS - profile.domain_components)
     if foreign:
-        roles = ", ".join(foreign)
+        roles = ", ".join(sorted(foreign))
         judgement.refuse(
             "subject", f"domain component names the role {roles}", index=index, expected=expected, found=roles
         )
@@ -106,7 +108,7 @@ def _check_domain_component(certificate: Certificate, profile: Profile, judgemen
             f"no domain component {expected}",
             index=index,
             expected=expected,
-            found=", ".join(given) or "none",
+            found=", ".join(sorted(given)) or "none",
         )
 
 
