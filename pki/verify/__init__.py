@@ -5,9 +5,10 @@ the path, and where it may end), `rules`, `subject` and `pointers` (what one cer
 `pki.profiles`), `judgement` and `policy` (what refuses, what is tolerated and noted), `trust` (the anchors), then
 `conclusion`. Then revocation, from the question down: `revocation` (evidence of lists and answers), `statements` (which
 word counts at an instant), `crl` with `serials`, `ocsp` with `ocsp_answer`, `certificate_id` and `fields`. On it stands
-`hash_data` with `hash_text` and `bindings`: requests that name a certificate and do not show it. What makes a running
-gateway fast and suspicious is apart: `cache` with `issuers`, and `second_opinion`. `rfc5280` is another engine for other
-suites; no V2G profile uses it.
+`hash_data` with `hash_text` and `bindings`: requests that name a certificate and do not show it.
+
+What makes a running gateway fast and suspicious is apart: `cache` with `issuers`, and `second_opinion`. `rfc5280` is
+another engine for other suites; no V2G profile uses it.
 """
 
 from pki.verify.cache import ChainVerifier
