@@ -55,7 +55,7 @@ crls = ["crls"]                    # CRL files, or folders of them
 # unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
 # contract_offline = "accept"        # a verified contract chain on no list while the hub is unreachable
 # revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
-# revocation_stale_grace_h = 168     # how old revocation evidence past its own date may be
+# revocation_stale_grace_h = 168     # how long it counts after its own end
 # earlier_decision_s = 3600          # how long a decision carries over to its transaction
 """
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.decide.authorize import ContractEvidence, Question, decide_authorize, wants_hub
-from gateway.decide.contract import Trust, judge_contract
+from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
 from gateway.decide.policy import SitePolicy
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.whitelist import Whitelist
+from pki.verify.bindings import Bindings
+from pki.verify.hash_text import HashData
 from wire.ids import random_id
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
@@ -46,22 +49,41 @@ class Authorizer:
     ) -> None:
         self._clock, self._policy, self._whitelist, self._hub = clock, policy, whitelist, hub
         self._ledger = ledger
+        self._bindings = Bindings()
         self.trust = trust
 
     async def for_token(self, charger_id: str, token: TokenRef) -> Decision:
         """The decision for a token alone. An eMAID without its chain proves nothing: it is printed on invoices."""
         if token.type is TokenType.EMAID:
-            message = "an eMAID was presented without certificate chain or with hash data only"
+            message = "an eMAID was presented with neither a certificate chain nor certificate hashes"
             refused = ContractEvidence(code="no-chain", emaid=None), ChainEvidence(code="no-chain", message=message)
             return await self._decide(charger_id, Question(token=token, contract=refused[0]), refused[1])
         return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
 
     async def for_contract(self, charger_id: str, emaid: str, pem: str) -> Decision:
         """The decision for a Plug & Charge contract chain presented with `emaid`."""
+        judged = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy)
+        if judged.chain is not None:
+            self._bindings = self._bindings.learn(judged.chain)
+        return await self._for_judged(charger_id, emaid, judged)
+
+    async def for_hashes(self, charger_id: str, emaid: str, entries: Sequence[HashData]) -> Decision:
+        """The decision for a contract that is only named, by the hashes of a chain that was shown here before."""
+        now = self._clock.now()
+        judged = judge_hashes(entries, emaid, self.trust, self._bindings, now, self._policy)
+        return await self._for_judged(charger_id, emaid, judged)
+
+    def learn(self, pem: str) -> bool:
+        """Learn a chain that was accepted before a restart, if it is still acceptable; says whether it is."""
+        judged = judge_contract(pem, None, self.trust, self._clock.now(), self._policy)
+        if judged.chain is not None:
+            self._bindings = self._bindings.learn(judged.chain)
+        return judged.chain is not None
+
+    async def _for_judged(self, charger_id: str, emaid: str, judged: JudgedContract) -> Decision:
         token = TokenRef(uid=emaid, type=TokenType.EMAID)
-        contract, evidence = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy)
-        question = Question(token=token, contract=contract, listed=self._whitelist.find(token))
-        return await self._decide(charger_id, question, evidence)
+        question = Question(token=token, contract=judged.evidence, listed=self._whitelist.find(token))
+        return await self._decide(charger_id, question, judged.record)
 
     async def for_transaction(self, charger_id: str, token: TokenRef, message: TransactionMessage) -> Decision:
         """The decision for a token inside a transaction message: the earlier one when it still counts, else a new one.

@@ -21,10 +21,12 @@ from gateway.authorizer import Authorizer
 from gateway.chargers.answers import authorize_answer, transaction_answer, wrapped_authorize_answer
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailable
+from gateway.store.chains import remember_chain
 from gateway.store.chargers import is_registered, register
 from gateway.store.ledger import Identity, append
 from gateway.store.transactions import Arrival, first_reply, remember_decision, store_message
 from gateway.store.writer import Writer
+from pki.verify.hash_text import HashData
 from wire.errors import MalformedValue
 from wire.ocpp import pnc16, v16, v201
 from wire.ocpp.frames import (
@@ -159,12 +161,14 @@ class Station:
             return arrival, decision
         return replace(arrival, decision=decision), decision
 
-    async def _decided_and_logged(self, decision: Decision) -> Decision:
-        """The decision, once it is durable in the audit log."""
+    async def _logged(self, decision: Decision, pem: str | None = None) -> Decision:
+        """The decision, once it is durable in the audit log; with it the chain that was accepted, for later hashes."""
 
         def log(connection: sqlite3.Connection) -> None:
             append(connection, self._site.owner, RecordKind.DECISION, decision, self._site.clock.now())
             remember_decision(connection, decision)
+            if pem is not None and decision.chain is not None and decision.chain.leaf_sha256 is not None:
+                remember_chain(connection, decision.chain.leaf_sha256, pem, decision.at)
 
         await self._site.writer.run(log)
         self._site.stored()
@@ -224,17 +228,33 @@ class Station:
     async def _authorize16(self, payload: bytes) -> object:
         request = read_request(v16.Authorize, payload, "Authorize")
         token = TokenRef(uid=request.id_tag, type=TokenType.RFID)
-        decision = await self._site.authorizer.for_token(self.charger_id, token)
-        return authorize_answer(self.ocpp, await self._decided_and_logged(decision))
+        return authorize_answer(self.ocpp, await self._decide(token, None, None))
 
     async def _authorize201(self, payload: bytes) -> object:
         request = read_request(v201.Authorize, payload, "Authorize")
         token = token_of(request.id_token.id_token, request.id_token.type)
-        if request.certificate is not None:
-            decision = await self._site.authorizer.for_contract(self.charger_id, token.uid, request.certificate)
-        else:
-            decision = await self._site.authorizer.for_token(self.charger_id, token)
-        return authorize_answer(self.ocpp, await self._decided_and_logged(decision))
+        decision = await self._decide(token, request.certificate, request.iso15118_certificate_hash_data)
+        return authorize_answer(self.ocpp, decision)
+
+    async def _decide(
+        self, token: TokenRef, pem: str | None, hashes: tuple[v201.CertificateHash, ...] | None
+    ) -> Decision:
+        """The logged decision for what was presented; where chain and hashes came together, the chain speaks."""
+        authorizer = self._site.authorizer
+        if pem is not None:
+            return await self._logged(await authorizer.for_contract(self.charger_id, token.uid, pem), pem)
+        if hashes is not None:
+            entries = [
+                HashData(
+                    hash_algorithm=named.hash_algorithm,
+                    issuer_name_hash=named.issuer_name_hash,
+                    issuer_key_hash=named.issuer_key_hash,
+                    serial_number=named.serial_number,
+                )
+                for named in hashes
+            ]
+            return await self._logged(await authorizer.for_hashes(self.charger_id, token.uid, entries))
+        return await self._logged(await authorizer.for_token(self.charger_id, token))
 
     async def _data_transfer16(self, payload: bytes) -> object:
         request = read_request(v16.DataTransfer, payload, "DataTransfer")
@@ -243,13 +263,9 @@ class Station:
         if request.message_id != "Authorize":
             return v16.DataTransferAnswer(status="UnknownMessageId")
         inner = pnc16.unwrap_authorize(request)
-        emaid = inner.id_token.id_token
-        if inner.certificate is not None:
-            decision = await self._site.authorizer.for_contract(self.charger_id, emaid, inner.certificate)
-        else:
-            token = TokenRef(uid=emaid, type=TokenType.EMAID)
-            decision = await self._site.authorizer.for_token(self.charger_id, token)
-        return wrapped_authorize_answer(await self._decided_and_logged(decision))
+        token = TokenRef(uid=inner.id_token.id_token, type=TokenType.EMAID)
+        hashes = inner.iso15118_certificate_hash_data
+        return wrapped_authorize_answer(await self._decide(token, inner.certificate, hashes))
 
 
 def _read(ocpp: str, call: Call) -> TransactionMessage:

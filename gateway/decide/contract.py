@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gateway.clock import Moment
 from gateway.decide.authorize import ContractEvidence
 from gateway.decide.policy import Choice, SitePolicy
-from pki.certificate import parse_chain_pem
-from pki.errors import ChainRejected, MalformedCertificate, PKIError
-from pki.profiles import profile_named
+from pki.certificate import parse_certificate
+from pki.errors import ChainRejected, PKIError
+from pki.pem import parse_chain_pem
+from pki.profiles import profile_for
+from pki.verify.bindings import Bindings
 from pki.verify.cache import ChainVerifier
 from pki.verify.conclusion import VerifiedChain
-from pki.verify.revocation import RevocationEvidence, RevocationState
+from pki.verify.hash_data import judge_hash_data
+from pki.verify.hash_text import HashData
+from pki.verify.revocation import Evidence, Grace, RevocationEvidence, RevocationState
 from pki.verify.trust import TrustStore
 from wire.records import ChainEvidence, ClockState
-
-_PROFILE = profile_named("iso15118-2-contract")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +36,104 @@ class Trust:
         object.__setattr__(self, "verifier", ChainVerifier(self.anchors, self.revocation))
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedContract:
+    """What was judged: for the decision, for the audit log, and the chain itself when it was accepted."""
+
+    evidence: ContractEvidence
+    record: ChainEvidence
+    chain: VerifiedChain | None = None
+
+
 def judge_contract(
-    pem: str, claimed_emaid: str, trust: Trust, now: Moment, policy: SitePolicy
-) -> tuple[ContractEvidence, ChainEvidence]:
-    """What the chain in `pem` proves about `claimed_emaid`, for the decision and for the audit log. Never raises.
+    pem: str, claimed_emaid: str | None, trust: Trust, now: Moment, policy: SitePolicy
+) -> JudgedContract:
+    """What the chain in `pem` proves about `claimed_emaid` (None: nothing is claimed). The leaf's key tells the
+    generation. Never raises.
 
     While the clock is unknown no chain is accepted: its dates mean nothing then.
     """
     if now.clock is ClockState.UNKNOWN:
-        message = f"the gateway's clock says {now.at:%Y-%m-%d}; no certificate date can be judged before it is set"
-        return _refused("clock-unknown", message, None)
+        return _clock_unknown(now)
     try:
-        chain = trust.verifier.verify(parse_chain_pem(pem), profile=_PROFILE, at=now.at, emaid=claimed_emaid)
+        ders = parse_chain_pem(pem)
+        profile = profile_for(parse_certificate(ders[0], index=0), "contract")
+        chain = trust.verifier.verify(ders, profile=profile, at=now.at, emaid=claimed_emaid)
     except ChainRejected as error:
         return _refused(error.code, str(error), error.clause, error.emaid)
-    except MalformedCertificate as error:
+    except PKIError as error:
         return _refused(error.code, str(error), error.clause)
-    except PKIError as error:  # A claimed eMAID that is none, for one.
-        return _refused(error.code, str(error), error.clause)
-    return _accepted(chain, now, policy)
+    return _concluded(chain, now, policy)
 
 
-def _accepted(chain: VerifiedChain, now: Moment, policy: SitePolicy) -> tuple[ContractEvidence, ChainEvidence]:
+def judge_hashes(
+    entries: Sequence[HashData],
+    claimed_emaid: str,
+    trust: Trust,
+    bindings: Bindings,
+    now: Moment,
+    policy: SitePolicy,
+) -> JudgedContract:
+    """What certificate hashes prove about `claimed_emaid`: nothing by themselves, but they may name a chain that was
+    shown and verified here before (OCPP 2.0.1 C07.FR.01, FR.05). Evidence of revocation is always demanded. Never
+    raises."""
+    if now.clock is ClockState.UNKNOWN:
+        return _clock_unknown(now)
+    try:
+        found = judge_hash_data(
+            entries, claimed_emaid, bindings, trust.revocation, now.at, trust=trust.anchors, grace=_grace(policy)
+        )
+    except ChainRejected as error:
+        return _refused(error.code, str(error), error.clause, error.emaid)
+    except PKIError as error:
+        return _refused(error.code, str(error), error.clause)
+    record = ChainEvidence(
+        code="accepted",
+        message=f"named by hashes; the chain was verified {found.learned_at:%Y-%m-%d %H:%M:%S} UTC",
+        leaf_sha256=found.leaf_sha256,
+        revocation=found.revocation.value,
+        findings=tuple(finding.code for finding in found.findings),
+    )
+    return JudgedContract(ContractEvidence(code="accepted", emaid=found.emaid.normal), record)
+
+
+def _grace(policy: SitePolicy) -> Grace:
+    return Grace(timedelta(hours=policy.revocation_stale_grace_h))
+
+
+def _concluded(chain: VerifiedChain, now: Moment, policy: SitePolicy) -> JudgedContract:
+    """Policy on what verification leaves open: evidence that is missing, or has run out."""
     code, message = "accepted", "chain verified"
+    findings = [finding.code for finding in chain.findings]
     if chain.revocation is RevocationState.UNKNOWN and policy.revocation_unknown is Choice.REFUSE:
         code, message = "revocation-unknown", "no revocation evidence for every certificate of the chain"
     elif chain.revocation is RevocationState.STALE:
-        age = now.at - chain.revocation_at if chain.revocation_at else timedelta.max
-        if age > timedelta(hours=policy.revocation_stale_grace_h):
+        stale = Evidence(chain.revocation, chain.revocation_at, stale_since=chain.stale_since)
+        leave = _grace(policy).finding(stale, now.at)
+        if leave is None:
             code = "revocation-stale"
-            message = f"revocation evidence is {age} old, {policy.revocation_stale_grace_h} h are allowed"
-    emaid = str(chain.emaid) if chain.emaid else None
-    evidence = ChainEvidence(
+            message = (
+                f"revocation evidence ran out {chain.stale_since}, more than {policy.revocation_stale_grace_h} h ago"
+            )
+        else:
+            findings.append(leave.code)
+    record = ChainEvidence(
         code=code,
         message=message,
         leaf_sha256=chain.leaf.sha256,
         revocation=chain.revocation.value,
-        findings=tuple(finding.code for finding in chain.findings),
+        findings=tuple(findings),
     )
-    return ContractEvidence(code=code, emaid=emaid), evidence
+    emaid = chain.emaid.normal if chain.emaid else None
+    return JudgedContract(ContractEvidence(code=code, emaid=emaid), record, chain if code == "accepted" else None)
 
 
-def _refused(
-    code: str, message: str, clause: str | None, emaid: str | None = None
-) -> tuple[ContractEvidence, ChainEvidence]:
+def _clock_unknown(now: Moment) -> JudgedContract:
+    message = f"the gateway's clock says {now.at:%Y-%m-%d}; no certificate date can be judged before it is set"
+    return _refused("clock-unknown", message, None)
+
+
+def _refused(code: str, message: str, clause: str | None, emaid: str | None = None) -> JudgedContract:
     revocation = "revoked" if code == "revoked" else "unknown"
-    evidence = ChainEvidence(code=code, message=message, clause=clause, revocation=revocation)
-    return ContractEvidence(code=code, emaid=emaid), evidence
+    record = ChainEvidence(code=code, message=message, clause=clause, revocation=revocation)
+    return JudgedContract(ContractEvidence(code=code, emaid=emaid), record)

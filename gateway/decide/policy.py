@@ -25,8 +25,7 @@ class SitePolicy(Table, frozen=True, kw_only=True):
     unknown_token_offline: a token on no list while the hub is unreachable (OCPP AllowOfflineTxForUnknownId).
     contract_offline: a contract chain that verified, with no list entry, while the hub is unreachable.
     revocation_unknown: a contract chain of whose certificates one has no revocation evidence at all.
-    revocation_stale_grace_h: how old evidence that is past its own nextUpdate may be, in hours since its
-    thisUpdate, at most a year.
+    revocation_stale_grace_h: how long evidence counts after its own nextUpdate has passed, in hours.
     earlier_decision_s: how long a decision for the same token at the same charger carries over to its transaction, at
     most a day.
     """

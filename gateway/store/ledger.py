@@ -47,6 +47,8 @@ MIGRATIONS = (
         charger_id TEXT NOT NULL COLLATE NOCASE, token TEXT NOT NULL COLLATE NOCASE, body TEXT NOT NULL,
         PRIMARY KEY (charger_id, token)) WITHOUT ROWID;
     CREATE TABLE quarantine (seq INTEGER PRIMARY KEY, charger_id TEXT NOT NULL, reason TEXT NOT NULL);
+    CREATE TABLE chains (leaf_sha256 TEXT PRIMARY KEY, pem TEXT NOT NULL, learned_at TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
     """,
 )
 

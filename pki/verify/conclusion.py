@@ -32,7 +32,7 @@ class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` runs from the leaf to the anchor, both included. `not_after` is the end of the shortest life on the path:
     the answer must not be used after it. `revocation` is the worst state over leaf, Sub2 and Sub1, `revocation_at` the
-    oldest thisUpdate behind it (None: no list spoke).
+    oldest thisUpdate behind it (None: no list spoke), `stale_since` when a stale state stopped being a good one.
     """
 
     leaf: Certificate
@@ -45,6 +45,7 @@ class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     verified_at: datetime
     not_after: datetime
+    stale_since: datetime | None = None
     token: object = None
 
     def __post_init__(self) -> None:
@@ -98,6 +99,7 @@ def conclude(
         profile=judgement.profile.name,
         verified_at=at,
         not_after=min([certificate.not_after for certificate in sound.path]),
+        stale_since=evidence.stale_since,
         token=_BUILT_BY_VERIFY,
     )
     return verified, evidence

@@ -21,6 +21,7 @@ from gateway.authorizer import Authorizer
 from gateway.chargers.station import Site, Station
 from gateway.decide.contract import Trust
 from gateway.decide.policy import SitePolicy
+from gateway.store.chains import kept_chains
 from gateway.store.ledger import acked_seq, all_records, append, head, identity, open_ledger, open_ledger_reader
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
@@ -78,6 +79,8 @@ class Bench:
         self.reader = open_ledger_reader(path)
         self.whitelist = Whitelist(self.folder / "whitelist.db")
         self.authorizer = Authorizer(self.clock, self.policy, self.trust, self.whitelist, self.hub, self.reader)
+        for pem in kept_chains(self.reader, 100):
+            self.authorizer.learn(pem)
         self.site = Site(
             owner=identity(self.reader),
             clock=self.clock,

@@ -257,7 +257,7 @@ def test_trust_comes_from_the_folders_named(tmp_path: Path, lab: Path) -> None:
         ("revoked", "DE8AA1A2B3C4D5", "revoked"),
     ):
         pem = (lab / "contracts" / f"{name}.pem").read_text()
-        assert judge_contract(pem, emaid, trust, now, SitePolicy())[0].code == code
+        assert judge_contract(pem, emaid, trust, now, SitePolicy()).evidence.code == code
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "junk", "no-crl"])
