@@ -22,6 +22,7 @@ from pki.certificate import Certificate, parse_certificate
 from pki.errors import IssueError, PKIError
 from pki.issue.declaration import parse_declaration
 from pki.issue.lab import build_lab
+from pki.issue.vectors import build_vectors, parse_vectors
 from pki.pem import parse_pem
 from pki.profiles import PROFILE_NAMES, Tolerance, profile_named
 from pki.service.batch import Demands, run_batch
@@ -31,6 +32,7 @@ from pki.service.lab_folder import LeafRequest, issue_leaf
 from pki.service.lint_report import lint_object
 from pki.service.screen import one_line, print_explained, print_lint, print_verdict, screen
 from pki.service.show import Unreadable, chain_bars, chain_tree, crl_tree, read_shown
+from pki.service.vector_folder import write_vectors
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
     EXIT_CODES,
@@ -84,10 +86,20 @@ def main() -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("certs/lab"), show_default=True, help="the lab's folder"
 )
+@click.option(
+    "--vectors",
+    type=click.Path(path_type=Path),
+    help="DECLARATION is one of conformance vectors: make them here instead",
+)
 @_AT
-@click.option("--force", is_flag=True, help="replace an earlier lab in that folder")
-def lab(declaration: Path, out: Path, at: str | None, force: bool) -> None:
+@click.option("--force", is_flag=True, help="replace an earlier lab, or earlier vectors, in that folder")
+def lab(declaration: Path, out: Path, vectors: Path | None, at: str | None, force: bool) -> None:
     """Make the whole hierarchy that DECLARATION (certs/lab.toml) declares."""
+    if vectors is not None:
+        if at is not None:
+            raise click.UsageError("conformance vectors declare their instants themselves")
+        _make_vectors(declaration, vectors, force=force)
+        return
     try:
         declared = parse_declaration(read_file(declaration, _DECLARATION_CAP))
         with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
@@ -267,6 +279,15 @@ def lint(file: Path, profile_name: str, role: str | None, switches: tuple[str, .
     else:
         print_lint(screen(), reports)
     sys.exit(1 if any(report.refused for report in reports) else 0)
+
+
+def _make_vectors(declaration: Path, folder: Path, *, force: bool) -> None:
+    try:
+        made = build_vectors(parse_vectors(read_file(declaration, _DECLARATION_CAP)))
+        write_vectors(made, folder, force=force)
+    except PKIError as error:
+        _fail(error)
+    click.echo(f"{len(made)} files in {folder}")
 
 
 def _run_batch(source: Path | None, demands: Demands) -> None:

@@ -93,8 +93,9 @@ def _ask_openssl(issuers: Sequence[Certificate], anchor: Certificate, at: dateti
         return f"OpenSSL: pyOpenSSL cannot be used ({error})"
 
     flags = crypto.X509StoreFlags.IGNORE_CRITICAL
-    if all(certificate.authority_key_identifier and certificate.subject_key_identifier for certificate in issuers):
-        # Strict asks for both identifiers; where one is missing, our policy has tolerated that.
+    identified = all(entry.authority_key_identifier and entry.subject_key_identifier for entry in issuers)
+    if identified and anchor.subject_key_identifier:
+        # Strict asks for both identifiers, of a root for its own; where one is missing, that has been tolerated.
         flags |= crypto.X509StoreFlags.X509_STRICT
     lowest, *above = [crypto.X509.from_cryptography(certificate.parsed) for certificate in issuers]
     store = crypto.X509Store()
