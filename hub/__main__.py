@@ -41,7 +41,7 @@ state_dir = "hub-state"            # the database and its lock; made on first st
 [sync]                             # where gateways connect, with a client certificate each
 listen = "127.0.0.1:8443"
 certificate = "hub.pem"            # PEM: the hub's certificate, then its sub-CAs
-key = "hub.key.pem"                # PEM: its private key
+key = "hub.key.pem"                # PEM: its private key; mode 0600
 client_ca = "ca.pem"               # PEM: who issues gateway certificates
 gateways = ["site-1"]              # gateway ids (certificate subject CN) that may connect
 
@@ -68,6 +68,7 @@ session_fee = "0.00"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pncgate")
 def main() -> None:
     """The hub: takes in the evidence of charging sites and makes sessions and charge detail records of it."""
 
@@ -178,7 +179,6 @@ def _fail(message: str) -> None:
 
 async def _serve(config: HubConfig) -> None:
     """Build the parts, run them until a signal, end them. Raises HubError when something cannot start."""
-    os.umask(0o077)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):

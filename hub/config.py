@@ -141,6 +141,8 @@ def load_config(path: Path) -> HubConfig:
 def _resolve(source: _Source, file: _File) -> HubConfig:
     folder = source.path.resolve().parent
     sync, api = file.sync, file.api
+    if not sync.gateways:
+        raise source.error(("sync", "gateways"), "sync.gateways: expected at least one gateway id, found none")
     for gateway_id in sync.gateways:
         if not is_gateway_id(gateway_id):
             raise source.error(("sync", "gateways"), f"sync.gateways: {gateway_id!r} is not a gateway id")

@@ -4,11 +4,13 @@ Rules
 1. Records are judged in the order of their sequence, each once. How they were cut into batches changes nothing.
 2. Nothing here refuses a record: what cannot be read is quarantined with a reason, and the record is kept.
 3. A started event opens the session named by the record; any other event of a session never seen opens it too, with
-   the finding `start-not-seen`: energy that flowed is not dropped for a lost message.
+   the finding `start-not-seen`: energy that flowed is not dropped for a lost message. When the start comes after all,
+   the session begins with it, and the finding is `start-late`.
 4. The token of a session is the one its first accepted decision names, as OCPI asks (the token at session start); a
    later accepted decision on the same token refines it. auth_method and authorization_reference: the last one wins.
 5. An ended event completes the session and its CDR is settled once. What comes later is linked to the session and
-   gives a finding; the CDR is never changed.
+   gives a finding; the CDR is never changed. While the start was not seen the settlement is held: the session stays
+   ACTIVE with its end noted and the finding `settlement-held`, and is settled when the start comes.
 6. A session id is checked against the gateway, charger and transaction it is made of, so no gateway can write into
    another's session.
 
@@ -24,7 +26,7 @@ from typing import Protocol
 
 import msgspec
 
-from hub.settle import MeterState, SettledSession, read_meter, settle
+from hub.settle import MeterState, read_meter, settle
 from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.errors import MalformedValue, WireError
@@ -50,6 +52,7 @@ from wire.records import (
 DECISION_HOLDS = timedelta(hours=1)
 """A stored decision speaks for a session of the same charger and token that starts this much later at most."""
 MAX_FINDINGS = 50
+_NOT_SEEN, _HELD = "start-not-seen", "settlement-held"
 
 
 class Holdings(Protocol):
@@ -118,7 +121,7 @@ def _decision(arrival: Arrival, decision: Decision, holdings: Holdings) -> Chang
     touched = tuple(
         _touched(state, _decided(state.session, decision, holdings), arrival.received_at)
         for state in holdings.active_sessions(arrival.gateway_id, decision.charger_id)
-        if _is_of(state.session, decision.token)
+        if state.meter.ended_by is None and _is_of(state.session, decision.token)
     )
     return Change(sessions=touched, decision=decision)
 
@@ -142,15 +145,17 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
         raise MalformedValue("transaction entry", "$.session_id", f"{entry.session_id!r} is not {expected}")
     content = content_key(call.action, call.payload).hex()
     held = holdings.session(entry.session_id)
-    if held is not None and held.session.status is not SessionStatus.ACTIVE:
+    if held is not None and _is_late(held, message):
         return _late(arrival, held, message, content)
-    state = held or _opened(arrival, entry, message)
-    state = _carried_on(arrival, state, entry, message, holdings)
-    if message.event is not TransactionEvent.ENDED:
-        return Change(sessions=(state,), decision=entry.decision, session_id=entry.session_id)
-    done = _completed(arrival, state, message, content, terms)
-    ended = SessionState(session=done.session, meter=done.meter)
-    return Change(sessions=(ended,), cdr=done.cdr, decision=entry.decision, session_id=entry.session_id)
+    state = _carried_on(arrival, held or _opened(arrival, entry, message), entry, message, holdings)
+    if message.event is TransactionEvent.ENDED:
+        state = _ended(state, message, content)
+    cdr = None
+    if state.meter.ended_by is not None and not state.meter.start_missing:
+        session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED)
+        settled = settle(session, state.meter, terms, arrival.received_at)
+        state, cdr = SessionState(session=settled.session, meter=settled.meter), settled.cdr
+    return Change(sessions=(state,), cdr=cdr, decision=entry.decision, session_id=entry.session_id)
 
 
 def _opened(arrival: Arrival, entry: TransactionEntry, message: TransactionMessage) -> SessionState:
@@ -166,22 +171,20 @@ def _opened(arrival: Arrival, entry: TransactionEntry, message: TransactionMessa
         start_date_time=message.at,
         last_updated=arrival.received_at,
         kwh=Decimal(0),
-        findings=() if started else (f"start-not-seen: the first message seen is {message.event.value}",),
+        findings=() if started else (f"{_NOT_SEEN}: the first message seen is {message.event.value}",),
     )
-    return SessionState(session=session, meter=MeterState())
+    return SessionState(session=session, meter=MeterState(start_missing=not started))
 
 
 def _carried_on(
     arrival: Arrival, state: SessionState, entry: TransactionEntry, message: TransactionMessage, holdings: Holdings
 ) -> SessionState:
+    if state.meter.start_missing and message.event is TransactionEvent.STARTED:
+        state = _begun_late(arrival, state, entry, message, holdings)
+    else:
+        session = _authorized(arrival, state.session, entry, message, holdings)
+        state = SessionState(session=session, meter=state.meter)
     session, meter = state.session, read_meter(state.meter, message)
-    decision = entry.decision
-    if decision is None and message.token is not None:
-        decision = _earlier(arrival, entry.charger_id, message.token, holdings)
-    if decision is not None:
-        session = _decided(session, decision, holdings)
-    elif message.token is not None and session.cdr_token is None:
-        session = msgspec.structs.replace(session, cdr_token=_cdr_token(message.token, None, holdings))
     session = msgspec.structs.replace(
         session,
         evse_id=session.evse_id or message.evse_id,
@@ -192,6 +195,48 @@ def _carried_on(
     return SessionState(session=session, meter=meter)
 
 
+def _authorized(
+    arrival: Arrival, session: Session, entry: TransactionEntry, message: TransactionMessage, holdings: Holdings
+) -> Session:
+    """The session with what the message and its decision say of who charges."""
+    decision = entry.decision
+    if decision is None and message.token is not None:
+        decision = _earlier(arrival, entry.charger_id, message.token, holdings)
+    if decision is not None:
+        return _decided(session, decision, holdings)
+    if message.token is not None and session.cdr_token is None:
+        return msgspec.structs.replace(session, cdr_token=_cdr_token(message.token, None, holdings))
+    return session
+
+
+def _begun_late(
+    arrival: Arrival, state: SessionState, entry: TransactionEntry, message: TransactionMessage, holdings: Holdings
+) -> SessionState:
+    """The session whose start came after other messages of it: it begins with it and is its token's (rule 4)."""
+    known = state.session
+    bare = msgspec.structs.replace(known, cdr_token=None, auth_method=None, authorization_reference=None)
+    session = _authorized(arrival, bare, entry, message, holdings)
+    findings = tuple(text for text in session.findings if not text.startswith((f"{_NOT_SEEN}:", f"{_HELD}:")))
+    session = msgspec.structs.replace(
+        session,
+        start_date_time=message.at,
+        cdr_token=session.cdr_token or known.cdr_token,
+        auth_method=known.auth_method or session.auth_method,
+        authorization_reference=known.authorization_reference or session.authorization_reference,
+        findings=findings,
+    )
+    session = with_findings(session, "start-late: the start came after other messages of the session")
+    return SessionState(session=session, meter=msgspec.structs.replace(state.meter, start_missing=False))
+
+
+def _ended(state: SessionState, message: TransactionMessage, content: str) -> SessionState:
+    """The session with its end noted; that its settlement is held is a finding."""
+    session = msgspec.structs.replace(state.session, end_date_time=message.at)
+    if state.meter.start_missing:
+        session = with_findings(session, f"{_HELD}: the end came, the start was not seen")
+    return SessionState(session=session, meter=msgspec.structs.replace(state.meter, ended_by=content))
+
+
 def _earlier(arrival: Arrival, charger_id: str, token: TokenRef, holdings: Holdings) -> Decision | None:
     decision = holdings.decision(arrival.gateway_id, charger_id, token)
     if decision is None or arrival.record.at.tzinfo is None:
@@ -199,12 +244,10 @@ def _earlier(arrival: Arrival, charger_id: str, token: TokenRef, holdings: Holdi
     return decision if abs(arrival.record.at - decision.at) <= DECISION_HOLDS else None
 
 
-def _completed(
-    arrival: Arrival, state: SessionState, message: TransactionMessage, content: str, terms: Terms
-) -> SettledSession:
-    session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED, end_date_time=message.at)
-    meter = msgspec.structs.replace(state.meter, ended_by=content)
-    return settle(session, meter, terms, arrival.received_at)
+def _is_late(held: SessionState, message: TransactionMessage) -> bool:
+    """Whether a message has nothing to add: the CDR is made, or it is an end where one was noted already."""
+    noted = held.meter.ended_by is not None and message.event is TransactionEvent.ENDED
+    return noted or held.session.status is not SessionStatus.ACTIVE
 
 
 def _late(arrival: Arrival, held: SessionState, message: TransactionMessage, content: str) -> Change:

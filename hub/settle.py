@@ -6,7 +6,9 @@ Rules
 2. Where the registry knows the meter's key, only that key counts: a record that fits merely the key that came with it
    was perhaps written by whoever sent it. Without a registry entry the claimed key serves, and the CDR says so.
 3. The signed text goes into the CDR character for character, also when it was not good enough to count.
-4. Decimals throughout. Energy and money are exact products and differences; only time, which hours cannot always
+4. A register that its message calls the transaction's begin or end is that, whatever its clock says; without one, the
+   register of the earliest or latest instant is. So the order in which messages arrive does not matter.
+5. Decimals throughout. Energy and money are exact products and differences; only time, which hours cannot always
    express, is rounded: to 4 decimals, half even (OCPI 2.3.0 types: number).
 
 Source: OCPI 2.3.0 mod_cdrs; OCMF 1.4.1; rounding for an invoice is the invoice's business.
@@ -19,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from enum import IntEnum
 
 import msgspec
 
@@ -29,7 +32,7 @@ from wire.meter.judge import judge_record, judge_session, session_energy_wh
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.record import MeterClock, Reading, ReadingReason
 from wire.meter.verdict import KeySource, RecordVerdict, Severity, SignatureVerdict
-from wire.ocpp.transaction import Sampled, SignedSample, TransactionMessage
+from wire.ocpp.transaction import SignedSample, TransactionMessage
 from wire.records import (
     AuthMethod,
     Cdr,
@@ -52,25 +55,70 @@ _REGISTER_TOLERANCE_WH = Decimal(2)
 _BILLING_CLOCKS = frozenset({MeterClock.SYNCHRONISED, MeterClock.RELATIVE})
 
 
-class MeterState(Value, frozen=True, kw_only=True):
-    """What the meter has said in a session: the first and the latest plain register in Wh, the signed ends as carried.
+class Part(IntEnum):
+    """Where in the transaction a register was read, as its message says."""
 
-    `ended_by` is the content key of the message that ended the session.
+    BEGIN = 0
+    BETWEEN = 1
+    END = 2
+
+
+class Register(Value, frozen=True, kw_only=True):
+    """One reading of the plain register, in Wh."""
+
+    part: Part
+    at: datetime
+    wh: Decimal
+
+    @property
+    def rank(self) -> tuple[Part, datetime, Decimal]:
+        """Where it stands among the readings of its session: rule 4."""
+        return self.part, self.at, self.wh
+
+
+class CarriedSample(Value, frozen=True, kw_only=True):
+    """A signed value and the instant its message gives for it."""
+
+    at: datetime
+    signed: SignedSample
+
+    @property
+    def rank(self) -> tuple[datetime, str]:
+        """Where it stands among the signed begins or ends of its session: by instant, and by its text only so that the
+        order of arrival decides nothing."""
+        return self.at, self.signed.raw
+
+
+class MeterState(Value, frozen=True, kw_only=True):
+    """What the meter has said in a session: the first and the last plain register (one and the same after one reading),
+    the signed ends as carried.
+
+    `start_missing`: the session was opened by another message than its start, and the start has not come since.
+    `ended_by` is the content key of the message that ended the session, None before.
     """
 
-    begin_wh: Decimal | None = None
-    latest_wh: Decimal | None = None
-    latest_at: datetime | None = None
-    begin_signed: SignedSample | None = None
-    end_signed: SignedSample | None = None
+    begin: Register | None = None
+    latest: Register | None = None
+    begin_signed: CarriedSample | None = None
+    end_signed: CarriedSample | None = None
+    start_missing: bool = False
     ended_by: str | None = None
 
     @property
-    def energy_kwh(self) -> Decimal | None:
-        """The energy between the plain registers, never negative; None when there are no two registers."""
-        if self.begin_wh is None or self.latest_wh is None:
+    def register_wh(self) -> Decimal | None:
+        """The difference of the plain registers in Wh, negative when they fall; None without two readings."""
+        if self.begin is None or self.latest is None or self.begin == self.latest:
             return None
-        return max(self.latest_wh - self.begin_wh, Decimal(0)) / _WH_PER_KWH
+        return self.latest.wh - self.begin.wh
+
+    @property
+    def energy_kwh(self) -> Decimal | None:
+        """The energy between the plain registers, never negative; None without two readings."""
+        difference = self.register_wh
+        return None if difference is None else max(difference, Decimal(0)) / _WH_PER_KWH
+
+
+_PARTS = {_BEGIN: Part.BEGIN, _END: Part.END}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,31 +141,33 @@ class _Signed:
 
 
 def read_meter(meter: MeterState, message: TransactionMessage) -> MeterState:
-    """The meter's state after one more transaction message."""
-    if message.event is TransactionEvent.STARTED and message.register_wh is not None:
-        meter = _with_register(meter, message.at, message.register_wh)
+    """The meter's state after one more transaction message, in whatever order they come."""
+    if message.register_wh is not None:
+        part = Part.END if message.event is TransactionEvent.ENDED else Part.BEGIN
+        meter = _with_register(meter, Register(part=part, at=message.at, wh=message.register_wh))
     for sample in message.samples:
-        meter = _with_sample(meter, sample)
-    if message.event is TransactionEvent.ENDED and message.register_wh is not None:
-        meter = _with_register(meter, max(message.at, meter.latest_at or message.at), message.register_wh)
+        if sample.signed is not None:
+            meter = _with_signed(meter, sample.context, CarriedSample(at=sample.at, signed=sample.signed))
+        if sample.energy_wh is not None:
+            part = _PARTS.get(sample.context, Part.BETWEEN)
+            meter = _with_register(meter, Register(part=part, at=sample.at, wh=sample.energy_wh))
     return meter
 
 
-def _with_sample(meter: MeterState, sample: Sampled) -> MeterState:
-    if sample.signed is not None:
-        if sample.context == _BEGIN and meter.begin_signed is None:
-            meter = msgspec.structs.replace(meter, begin_signed=sample.signed)
-        elif sample.context == _END:
-            meter = msgspec.structs.replace(meter, end_signed=sample.signed)
-    return meter if sample.energy_wh is None else _with_register(meter, sample.at, sample.energy_wh)
+def _with_signed(meter: MeterState, context: str, carried: CarriedSample) -> MeterState:
+    if context == _BEGIN:
+        begin = carried if meter.begin_signed is None else min(meter.begin_signed, carried, key=lambda held: held.rank)
+        return msgspec.structs.replace(meter, begin_signed=begin)
+    if context == _END:
+        end = carried if meter.end_signed is None else max(meter.end_signed, carried, key=lambda held: held.rank)
+        return msgspec.structs.replace(meter, end_signed=end)
+    return meter
 
 
-def _with_register(meter: MeterState, at: datetime, wh: Decimal) -> MeterState:
-    """The first register that comes is the begin; the latest is the one of the latest instant."""
-    begin = wh if meter.begin_wh is None else meter.begin_wh
-    if meter.latest_at is not None and at < meter.latest_at:
-        return meter
-    return msgspec.structs.replace(meter, begin_wh=begin, latest_wh=wh, latest_at=at)
+def _with_register(meter: MeterState, register: Register) -> MeterState:
+    begin = register if meter.begin is None else min(meter.begin, register, key=lambda held: held.rank)
+    latest = register if meter.latest is None else max(meter.latest, register, key=lambda held: held.rank)
+    return msgspec.structs.replace(meter, begin=begin, latest=latest)
 
 
 def settle(session: Session, meter: MeterState, terms: Terms, settled_at: datetime) -> SettledSession:
@@ -163,10 +213,9 @@ def _cost(price: EnergyPrice, energy_kwh: Decimal) -> Decimal:
 
 def _energy_kwh(meter: MeterState, signed: _Signed) -> tuple[Decimal, list[str]]:
     findings = []
-    begin, latest = meter.begin_wh, meter.latest_wh
-    plain_wh = None if begin is None or latest is None else latest - begin
+    plain_wh = meter.register_wh
     if plain_wh is not None and plain_wh < 0:
-        findings.append(f"register-falls: the plain register fell from {begin} to {latest} Wh")
+        findings.append(f"register-falls: the plain register fell by {-plain_wh} Wh")
     if signed.energy_wh is not None:
         if plain_wh is not None and abs(signed.energy_wh - plain_wh) > _REGISTER_TOLERANCE_WH:
             findings.append(f"register-differs: {signed.energy_wh} Wh are signed, the plain register says {plain_wh}")
@@ -212,8 +261,8 @@ class _Judged:
 
 def _judge_signed(meter: MeterState, registry_text: str | None) -> _Signed:
     registry = None if registry_text is None else parse_public_key(registry_text)
-    begin = None if meter.begin_signed is None else _judge(meter.begin_signed, registry)
-    end = None if meter.end_signed is None else _judge(meter.end_signed, registry)
+    begin = None if meter.begin_signed is None else _judge(meter.begin_signed.signed, registry)
+    end = None if meter.end_signed is None else _judge(meter.end_signed.signed, registry)
     data = _signed_data(begin, end, registry_text)
     if end is None:
         missing = "no signed value came" if begin is None else "no signed value came at the end"

@@ -1,53 +1,32 @@
-"""The token list of the hub: how tokens are named, checked when the operator puts them, and found when asked for.
+"""The token list of the hub: how tokens are checked when the operator puts them, and what is answered for them.
 
 Rules
-1. A token's key is (country_code, party_id, type, uid), compared without case (OCPI types them Ci).
-2. An EMAID is compared in capitals, without hyphens and check character; it is found by uid or by contract_id.
-3. A token is never deleted, only published again with `valid` false.
-4. An unknown token is answered NOT_ALLOWED; nothing is allowed that is not on the list.
+1. What is one token, and which one is meant, says wire.tokens: the gateway's copy of the list must give the same.
+2. A token is never deleted, only published again with `valid` false.
+3. An unknown token is answered NOT_ALLOWED; nothing is allowed that is not on the list.
 
 Source: OCPI 2.3.0 mod_tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
-from pki.errors import IdentifierError
-from pki.identifiers import parse_emaid
 from wire.errors import MalformedValue
 from wire.records import AllowedType, AuthorizationInfo, Token, TokenType, decode
+from wire.tokens import TokenKey, compare_key, token_key
 
 MAX_TOKENS_PER_PUT = 50_000
 _WHAT = "tokens"
 _LENGTHS = {"country_code": (2, 2), "party_id": (1, 3), "uid": (1, 36), "contract_id": (1, 36), "issuer": (1, 64)}
-
-TokenKey = tuple[str, str, str, str]
-
-
-def compare_key(type_: TokenType, text: str) -> str:
-    """`text` as it is compared: an EMAID in its normal form (capitals, no hyphens, no check character; what only claims
-    to be one: capitals, no hyphens), anything else without case. Source: ISO 15118-2 Annex H."""
-    if type_ is not TokenType.EMAID:
-        return text.casefold()
-    try:
-        return parse_emaid(text).normal
-    except IdentifierError:
-        return text.replace("-", "").upper()
 
 
 def bearer_key(uid: str) -> str:
     """`uid` as it is compared where the type is not known for sure: OCPP 1.6 has one kind of tag, so an EMAID that was
     presented as one must meet its own Plug & Charge decision. Within one charger only."""
     return compare_key(TokenType.EMAID, uid)
-
-
-def token_key(token: Token) -> TokenKey:
-    """What makes a token one token: country_code, party_id, type, uid, each as it is compared."""
-    return token.country_code.upper(), token.party_id.upper(), token.type.value, compare_key(token.type, token.uid)
 
 
 def parse_tokens(data: bytes) -> tuple[Token, ...]:
@@ -80,12 +59,6 @@ def _utc(at: datetime, index: int) -> datetime:
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except OverflowError as error:
         raise MalformedValue(_WHAT, f"$[{index}].last_updated", f"{at} is not in the calendar in UTC") from error
-
-
-def choose(candidates: Sequence[Token]) -> Token | None:
-    """The token meant when several parties published the same one: a valid one first, then the newest."""
-    ranked = sorted(candidates, key=lambda token: (token.valid, token.last_updated, token_key(token)))
-    return ranked[-1] if ranked else None
 
 
 def decide_authorization(token: Token | None) -> AuthorizationInfo:

@@ -65,11 +65,16 @@ class Hello(Value, frozen=True, kw_only=True, tag="hello"):
 
 
 class Welcome(Value, frozen=True, kw_only=True, tag="welcome"):
-    """The hub's position in this gateway's epoch; `credit` (at least 1) bounds the records of the next Batch."""
+    """The hub's position in this gateway's epoch; `credit` (at least 1) bounds the records of the next Batch.
+
+    `whitelist_version` is the version of the hub's token list, 0 if it has none or does not say: a gateway with another
+    one fetches it at once.
+    """
 
     acked_seq: int
     acked_hash: str
     credit: Credit = MAX_BATCH_RECORDS
+    whitelist_version: int = 0
 
 
 class Batch(Value, frozen=True, kw_only=True, tag="batch"):
@@ -83,11 +88,12 @@ class Batch(Value, frozen=True, kw_only=True, tag="batch"):
 
 
 class Ack(Value, frozen=True, kw_only=True, tag="ack"):
-    """All records up to and including `acked_seq` are durable at the hub; `credit` as in Welcome."""
+    """All records up to and including `acked_seq` are durable at the hub; the rest as in Welcome."""
 
     acked_seq: int
     acked_hash: str
     credit: Credit = MAX_BATCH_RECORDS
+    whitelist_version: int = 0
 
 
 class RefusalCode(StrEnum):
@@ -155,7 +161,8 @@ TRANSITIONS: dict[Role, dict[State, dict[str, State]]] = {
 class SyncPeer:
     """One end of the link between one gateway epoch and its hub. Holds a position, not records.
 
-    `acked_seq` and `acked_hash` are the contiguous durable end of the chain at the hub, as far as this end knows.
+    `acked_seq` and `acked_hash` are the contiguous durable end of the chain at the hub, as far as this end knows;
+    `whitelist_version` is set at the hub and told with every Welcome and Ack.
     """
 
     def __init__(
@@ -164,6 +171,7 @@ class SyncPeer:
         self.role, self.gateway_id, self.epoch = role, gateway_id, epoch
         self.acked_seq, self.acked_hash = acked_seq, acked_hash
         self.credit = MAX_BATCH_RECORDS
+        self.whitelist_version = 0
         self.state = State.IDLE
         self._offered: Batch | None = None
 
@@ -259,6 +267,7 @@ class SyncPeer:
     def _stand(self, answer: Welcome | Ack) -> None:
         self.acked_seq, self.acked_hash = answer.acked_seq, answer.acked_hash
         self.credit = min(answer.credit, MAX_BATCH_RECORDS)
+        self.whitelist_version = answer.whitelist_version
 
     def _refused(self, refusal: Refusal) -> None:
         self._offered = None
@@ -279,7 +288,8 @@ class SyncPeer:
         self._move("Hello", Role.HUB)
         if (hello.gateway_id, hello.epoch) != (self.gateway_id, self.epoch):
             return self._refusal(RefusalCode.WRONG_GATEWAY, f"this link belongs to gateway {self.gateway_id}")
-        return Welcome(acked_seq=self.acked_seq, acked_hash=self.acked_hash, credit=self.credit)
+        seq, hash_, version = self.acked_seq, self.acked_hash, self.whitelist_version
+        return Welcome(acked_seq=seq, acked_hash=hash_, credit=self.credit, whitelist_version=version)
 
     def judge(self, batch: Batch, held: Mapping[int, str]) -> tuple[Record, ...] | Refusal:
         """The records of `batch` that are new and fit the chain, to be committed before `committed()`; or a Refusal.
@@ -313,7 +323,8 @@ class SyncPeer:
         if last.seq > self.acked_seq:
             self.acked_seq, self.acked_hash = last.seq, last.hash
         self._offered = None
-        return Ack(acked_seq=self.acked_seq, acked_hash=self.acked_hash, credit=self.credit)
+        seq, hash_, version = self.acked_seq, self.acked_hash, self.whitelist_version
+        return Ack(acked_seq=seq, acked_hash=hash_, credit=self.credit, whitelist_version=version)
 
     def _refuse_shape(self, batch: Batch, held: Mapping[int, str]) -> Refusal | None:
         if (batch.gateway_id, batch.epoch) != (self.gateway_id, self.epoch):

@@ -6,6 +6,7 @@ for again after setting, because `synchronous` is not stored in the file and `jo
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -18,15 +19,16 @@ _REQUIRED: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "for
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """The one read-write connection, its tables brought to the newest version. Created with mode 0600 by the umask of
-    the state folder's owner.
+    """The one read-write connection, its tables brought to the newest version. A new file has mode 0600.
 
     Raises:
         StoreError: not a database, a version newer than this program, or a setting that does not hold.
     """
     try:
+        # SQLite would make the file by the umask; its log files take their mode from it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path}: cannot be opened: {error}") from error
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -63,12 +65,12 @@ def open_reader(path: Path) -> sqlite3.Connection:
             timeout=_BUSY_MS / 1000,
             check_same_thread=False,
         )
-        try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.Error:
-            connection.close()
-            raise
     except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error as error:
+        connection.close()
         raise StoreError(f"{path}: cannot be read: {error}") from error
     if version != len(MIGRATIONS):
         connection.close()

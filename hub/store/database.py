@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,16 @@ T = TypeVar("T")
 _READERS = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One moment of the hub, for one chain: its position, the hashes held from the record before the asked one up to
+    there (of at most one batch more than a batch can name), and the version of the token list."""
+
+    position: Position
+    held: dict[int, str]
+    whitelist_version: int
+
+
 class Database:
     """Everything the hub remembers. Made inside the event loop that uses it; `close` ends it."""
 
@@ -39,7 +50,7 @@ class Database:
         self._lock = _lock(state_dir)
         try:
             self._writer = Writer(self._path)
-        except StoreError:
+        except (StoreError, RuntimeError):  # RuntimeError: no further thread can be started
             os.close(self._lock)
             raise
         self._readers = ThreadPoolExecutor(_READERS, "hub-reader")
@@ -80,18 +91,16 @@ class Database:
         except sqlite3.Error as error:
             raise StoreError(f"the database cannot be read: {error}") from error
 
-    async def position(self, chain: Chain, first_seq: int) -> tuple[Position, dict[int, str]]:
-        """Where the hub stands in a chain, and the hashes it holds from record `first_seq - 1` to there.
+    async def standing(self, chain: Chain, first_seq: int) -> Standing:
+        """Where the hub stands, as far as it matters to a gateway that speaks of its record `first_seq`."""
 
-        The hashes of at most one batch more than a batch can name are read.
-        """
-
-        def both(connection: sqlite3.Connection) -> tuple[Position, dict[int, str]]:
+        def all_of_it(connection: sqlite3.Connection) -> Standing:
             position = ledger.position_of(connection, chain)
             last = min(position.seq, first_seq + readings.MAX_PAGE)
-            return position, readings.hashes(connection, chain, first_seq - 1, last)
+            held = readings.hashes(connection, chain, first_seq - 1, last)
+            return Standing(position, held, whitelist.list_version(connection))
 
-        return await self.read(both)
+        return await self.read(all_of_it)
 
     async def append(self, chain: Chain, judged_at: Position, records: Sequence[Record], at: datetime) -> None:
         """Store judged records and what follows from them; returns after COMMIT.
@@ -114,9 +123,9 @@ class Database:
 
         await self._writer.submit(both)
 
-    async def put_tokens(self, tokens: Sequence[Token]) -> int:
+    async def put_tokens(self, tokens: Sequence[Token], at: datetime) -> int:
         """Insert or replace tokens; the version of the list after it. Raises StoreError."""
-        return await self._writer.submit(lambda connection: whitelist.put_tokens(connection, tokens))
+        return await self._writer.submit(lambda connection: whitelist.put_tokens(connection, tokens, at))
 
     async def probe(self) -> None:
         """Return when the writer has committed an empty transaction. Raises StoreError."""

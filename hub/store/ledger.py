@@ -15,8 +15,9 @@ from hub.ingest import Arrival, Change, SessionState, ingest
 from hub.settle import MeterState
 from hub.store.whitelist import candidates
 from hub.terms import Terms
-from hub.tokens import bearer_key, choose
+from hub.tokens import bearer_key
 from wire.records import GENESIS_HASH, Cdr, Decision, Record, Session, Token, TokenRef, decode, encode
+from wire.tokens import choose
 
 MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""

@@ -55,5 +55,10 @@ CREATE TRIGGER cdrs_are_final BEFORE UPDATE ON cdrs BEGIN SELECT RAISE(ABORT, 'a
 CREATE TRIGGER records_are_final BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'a record is never changed'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_ISSUED_VERSIONS = """
+CREATE TABLE issued_versions (version INTEGER PRIMARY KEY);
+INSERT INTO issued_versions SELECT version FROM tokens UNION SELECT version FROM whitelist WHERE version > 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS)
 """Append only: a released migration is never edited."""

@@ -68,9 +68,13 @@ class Writer:
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._connection: sqlite3.Connection | None = open_writer(path)
         self._thread = threading.Thread(target=self._run, name="hub-writer", daemon=True)
-        self._thread.start()
+        self._connection: sqlite3.Connection | None = open_writer(path)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._connection.close()
+            raise
 
     async def submit(self, work: Work[T]) -> T:
         """The result of `work`, durable. A caller that is cancelled meanwhile knows nothing about the outcome.
@@ -93,6 +97,13 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._commit_groups()
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+
+    def _commit_groups(self) -> None:
         open_ = True
         while open_:
             first = self._queue.get()
@@ -107,8 +118,6 @@ class Writer:
             if group:
                 self._commit(group)
                 self._loop.call_soon_threadsafe(_resolve, group)
-        if self._connection is not None:
-            self._connection.close()
 
     def _commit(self, group: Sequence[_Job]) -> None:
         try:

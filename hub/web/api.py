@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from aiohttp import web
 
+from hub.clock import now
 from hub.config import APIClient
 from hub.store import readings, whitelist
 from hub.store.database import Database
@@ -130,7 +131,7 @@ class OperatorAPI:
     async def put_tokens(self, request: web.Request) -> web.Response:
         """Insert or replace tokens: all of them or, when one is malformed, none."""
         tokens = parse_tokens(await read_body(request, MAX_TOKENS_BYTES, TOKENS_TIMEOUT_S))
-        version = await self._database.put_tokens(tokens)
+        version = await self._database.put_tokens(tokens, now())
         return json_response(encode({"version": version, "tokens": len(tokens)}))
 
     async def _listed(self, name: str, reading: Callable[[sqlite3.Connection], Page]) -> web.Response:

@@ -45,7 +45,7 @@ def server_context(files: TLSFiles, client_ca: Path | None = None) -> ssl.SSLCon
     No session is ever resumed: a resumed session would skip the verification of the client.
 
     Raises:
-        ListenError: a file cannot be read or does not hold what it should.
+        ListenError: a file cannot be read or does not hold what it should, or others can read the private key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -55,6 +55,8 @@ def server_context(files: TLSFiles, client_ca: Path | None = None) -> ssl.SSLCon
     context.verify_flags = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST
     path = files.certificate
     try:
+        if files.key.stat().st_mode & 0o077:
+            raise ListenError(f"{files.key}: the private key can be read by others; chmod 600 {files.key}")
         context.load_cert_chain(files.certificate, files.key)
         if client_ca is not None:
             path = client_ca

@@ -22,9 +22,9 @@ from aiohttp import web
 from hub.clock import now
 from hub.errors import StalePosition
 from hub.store import whitelist
-from hub.store.database import Database
+from hub.store.database import Database, Standing
 from hub.store.ledger import Chain, Conflict, Position
-from hub.tokens import choose, decide_authorization
+from hub.tokens import decide_authorization
 from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
 from wire.errors import MalformedValue
 from wire.records import Token, TokenRef, decode, encode
@@ -45,6 +45,7 @@ from wire.sync import (
     parse_batch,
     parse_hello,
 )
+from wire.tokens import choose
 
 _log = logging.getLogger(__name__)
 
@@ -87,9 +88,9 @@ class SyncEndpoint:
         chain = _chain(gateway_id, hello.epoch, "sync hello")
         _require_range("sync hello", "$.head_seq", hello.head_seq, 0)
         async with self._turns[gateway_id]:
-            position, held = await self._database.position(chain, hello.head_seq + 1)
-            answer = _peer(chain, position).greeted(hello)
-            conflict = _rollback(hello, position, held)
+            standing = await self._database.standing(chain, hello.head_seq + 1)
+            answer = _peer(chain, standing).greeted(hello)
+            conflict = _rollback(hello, standing.position, standing.held)
             if conflict is not None:
                 _tell_conflict(chain, conflict)
             await self._database.note_seen(chain, now(), conflict)
@@ -114,17 +115,17 @@ class SyncEndpoint:
             self._batches -= 1
 
     async def _take(self, chain: Chain, batch: Batch, at: datetime) -> Ack | Refusal:
-        position, held = await self._database.position(chain, batch.first_seq)
-        peer = _peer(chain, position)
-        judged = peer.judge(batch, held)
+        standing = await self._database.standing(chain, batch.first_seq)
+        peer = _peer(chain, standing)
+        judged = peer.judge(batch, standing.held)
         if isinstance(judged, Refusal):
             if judged.code is RefusalCode.FORK:
-                conflict = _fork(judged, batch, position, held)
+                conflict = _fork(judged, batch, standing.position, standing.held)
                 _tell_conflict(chain, conflict)
                 await self._database.note_seen(chain, at, conflict)
             return judged
         try:
-            await self._database.append(chain, position, judged, at)
+            await self._database.append(chain, standing.position, judged, at)
         except StalePosition as error:
             # An earlier request was cut off while its commit went on; the gateway asks again and is told the position.
             peer.lost()
@@ -163,8 +164,11 @@ class SyncEndpoint:
         return str(names[0])
 
 
-def _peer(chain: Chain, position: Position) -> SyncPeer:
-    return SyncPeer(Role.HUB, chain.gateway_id, chain.epoch, position.seq, position.hash)
+def _peer(chain: Chain, standing: Standing) -> SyncPeer:
+    position = standing.position
+    peer = SyncPeer(Role.HUB, chain.gateway_id, chain.epoch, position.seq, position.hash)
+    peer.whitelist_version = standing.whitelist_version
+    return peer
 
 
 def _answer(answer: Answer) -> web.Response:

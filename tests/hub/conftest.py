@@ -72,6 +72,7 @@ class LittleCA:
         certificate = self._sign(subject, key.public_key(), ca=False)
         paths = self.folder / f"{common_name}.pem", self.folder / f"{common_name}.key.pem"
         paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        paths[1].touch(0o600)
         paths[1].write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -88,12 +88,13 @@ def test_one_malformed_token_changes_nothing(hub, tokens, named):
 
 def test_tokens_are_put_replaced_and_paged(hub):
     many = [TOKEN | {"uid": f"{number:04}"} for number in range(7)]
-    assert hub.api("PUT", "/api/v1/tokens", json.dumps(many).encode()) == (200, {"version": 1, "tokens": 7})
+    status, put = hub.api("PUT", "/api/v1/tokens", json.dumps(many).encode())
+    assert (status, put["tokens"]) == (200, 7)
     status, page = hub.api("GET", "/api/v1/tokens?limit=5")
-    assert (status, len(page["tokens"]), page["next"], page["version"]) == (200, 5, 5, 1)
+    assert (status, len(page["tokens"]), page["next"], page["version"]) == (200, 5, 5, put["version"])
     assert len(hub.api("GET", "/api/v1/tokens?limit=5&after=5")[1]["tokens"]) == 2
     assert page["tokens"][0]["last_updated"] == "2026-11-23T09:00:00Z"
-    assert hub.api("PUT", "/api/v1/tokens", b"[]")[1] == {"version": 1, "tokens": 0}
+    assert hub.api("PUT", "/api/v1/tokens", b"[]")[1] == {"version": put["version"], "tokens": 0}
 
 
 def test_gateways_show_how_far_they_are(hub, chain):

@@ -136,13 +136,63 @@ def test_a_registered_meter_is_not_replaced_by_the_key_somebody_claims(books, ch
     assert "registered key" in " ".join(books.cdrs()[-1].findings)
 
 
-def test_an_end_without_a_start_opens_and_completes(books, chain, charger, t0):
-    charger.event("Ended", "T1", t0, "5.000")
+def test_an_end_without_a_start_is_noted_and_its_settlement_held(books, chain, charger, t0):
+    ended = charger.event("Ended", "T1", t0, "5.000")
+    charger.event("Ended", "T1", t0 + MINUTE, "6.000")
+    chain.add(RecordKind.TRANSACTION, ended.body)
     books.take(chain)
+    (session,) = books.sessions()
+    assert (session.status, session.end_date_time, session.kwh) == (SessionStatus.ACTIVE, t0, Decimal(0))
+    assert codes(session.findings) == ["start-not-seen", "settlement-held", "late-record"]
+    assert books.cdrs() == []
+    assert session.cdr_token is not None
+    assert session.cdr_token.uid == "04A1"
+
+
+def test_a_start_that_comes_after_the_end_settles_the_session_once(books, chain, charger, t0):
+    begin, end = charger.meter.sign(ReadingReason.BEGIN, t0, "1.000"), None
+    end = charger.meter.sign(ReadingReason.END, t0 + 30 * MINUTE, "9.000")
+    other = charger.decision("04FF", t0 + 30 * MINUTE, auth_method=AuthMethod.COMMAND)
+    charger.event("Ended", "T1", t0 + 30 * MINUTE, "9.000", signed=end, uid="04FF", decision=other)
+    charger.event("Updated", "T1", t0 + 10 * MINUTE, "4.000", uid=None)
+    # A later decision on the card that stopped the session is about another one.
+    charger.decide(charger.decision("04FF", t0 + 40 * MINUTE, Verdict.BLOCKED, reason="another-session"))
+    books.take(chain)
+    assert (books.cdrs(), books.sessions()[0].kwh) == ([], Decimal(5))
+    decision = charger.decision("04A1", t0, contract_id="C-1")
+    started = charger.event("Started", "T1", t0, "1.000", decision=decision, signed=begin)
+    books.take(chain, 4)
     (session,), (cdr,) = books.sessions(), books.cdrs()
-    assert session.status is SessionStatus.COMPLETED
-    assert codes(cdr.findings) == ["start-not-seen", "no-decision", "unsigned-energy"]
-    assert (cdr.total_energy, cdr.cdr_token.uid) == (Decimal(0), "04A1")
+    assert (session.status, session.start_date_time, session.end_date_time) == (
+        SessionStatus.COMPLETED,
+        t0,
+        t0 + 30 * MINUTE,
+    )
+    assert (cdr.total_energy, cdr.total_time, cdr.start_date_time) == (Decimal(8), Decimal("0.5"), t0)
+    assert (cdr.cdr_token.uid, cdr.cdr_token.contract_id, cdr.auth_method) == ("04A1", "C-1", AuthMethod.COMMAND)
+    assert not {"start-not-seen", "settlement-held", "not-accepted", "unsigned-energy"} & set(codes(cdr.findings))
+    assert "start-late" in codes(cdr.findings)
+    chain.add(RecordKind.TRANSACTION, started.body)
+    books.take(chain, 5)
+    assert books.cdrs() == [cdr]
+
+
+def test_one_register_is_no_energy_and_the_cdr_says_so(books, chain, charger, t0):
+    charger.event("Started", "T1", t0)
+    charger.event("Ended", "T1", t0 + MINUTE, "5.000")
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_energy, codes(cdr.findings)[-1]) == (Decimal(0), "no-energy")
+
+
+def test_a_clock_that_was_put_back_costs_nobody_energy(books, chain, charger, t0):
+    """The message says which register is the begin's and the end's; a station's first hour may be any hour."""
+    charger.event("Started", "T1", t0 + 600 * MINUTE, "1.000")
+    charger.event("Updated", "T1", t0 + MINUTE, "2.000")
+    charger.event("Ended", "T1", t0 + 30 * MINUTE, "9.000")
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_energy, "register-falls" in codes(cdr.findings)) == (Decimal(8), False)
 
 
 def test_nobody_named_gives_a_cdr_that_says_so(books, chain, charger, t0):
@@ -233,7 +283,7 @@ def test_the_list_names_the_party_behind_a_token(books, chain, charger, t0):
         whitelist=WhitelistType.ALLOWED,
         last_updated=t0,
     )
-    put_tokens(books.connection, [listed])
+    put_tokens(books.connection, [listed], t0)
     charger.event("Started", "T1", t0, "1.000", decision=charger.decision("04a1", t0))
     books.take(chain)
     token = books.sessions()[0].cdr_token
@@ -299,8 +349,27 @@ def test_a_decision_without_an_offset_is_quarantined(books, chain, charger, t0):
     assert "offset" in books.reasons()[0]
 
 
-def test_an_ocpp_16_session_takes_its_energy_from_start_and_stop(books, chain, t0):
-    def entry(action: str, event: TransactionEvent, payload: dict[str, object]) -> None:
+class Charger16:
+    """Makes the entries of one OCPP 1.6 session, transaction 7."""
+
+    def __init__(self, chain, t0: datetime) -> None:
+        self.chain, self.t0 = chain, t0
+
+    def start(self) -> None:
+        payload = {"connectorId": 2, "idTag": "04A1", "meterStart": 1000, "timestamp": self.t0}
+        self._entry("StartTransaction", TransactionEvent.STARTED, payload)
+
+    def values(self) -> None:
+        sampled = [{"value": "1500"}, {"value": "17", "measurand": "Current.Import"}]
+        value = {"timestamp": self.t0 + MINUTE, "sampledValue": sampled}
+        payload = {"connectorId": 2, "transactionId": 7, "meterValue": [value]}
+        self._entry("MeterValues", TransactionEvent.METER_VALUES, payload)
+
+    def stop(self) -> None:
+        payload = {"transactionId": 7, "meterStop": 4000, "timestamp": self.t0 + 30 * MINUTE}
+        self._entry("StopTransaction", TransactionEvent.ENDED, payload)
+
+    def _entry(self, action: str, event: TransactionEvent, payload: dict[str, object]) -> None:
         body = TransactionEntry(
             charger_id="CP-16",
             ocpp="1.6",
@@ -312,17 +381,30 @@ def test_an_ocpp_16_session_takes_its_energy_from_start_and_stop(books, chain, t
             session_id=session_id("site-1", "CP-16", "7"),
             transaction_id="7",
         )
-        chain.add(RecordKind.TRANSACTION, encode(body).decode(), t0)
+        self.chain.add(RecordKind.TRANSACTION, encode(body).decode(), self.t0)
 
-    start = {"connectorId": 2, "idTag": "04A1", "meterStart": 1000, "timestamp": t0}
-    entry("StartTransaction", TransactionEvent.STARTED, start)
-    sampled = [{"value": "1500"}, {"value": "17", "measurand": "Current.Import"}]
-    values = {"connectorId": 2, "transactionId": 7, "meterValue": [{"timestamp": t0 + MINUTE, "sampledValue": sampled}]}
-    entry("MeterValues", TransactionEvent.METER_VALUES, values)
+
+def test_an_ocpp_16_session_takes_its_energy_from_start_and_stop(books, chain, t0):
+    charger = Charger16(chain, t0)
+    charger.start()
+    charger.values()
     books.take(chain)
     assert (books.sessions()[0].kwh, books.sessions()[0].evse_id) == (Decimal("0.5"), 2)
-    stop = {"transactionId": 7, "meterStop": 4000, "timestamp": t0 + 30 * MINUTE}
-    entry("StopTransaction", TransactionEvent.ENDED, stop)
+    charger.stop()
     books.take(chain, 3)
     (cdr,) = books.cdrs()
     assert (cdr.total_energy, cdr.total_time, cdr.evse_id) == (Decimal(3), Decimal("0.5"), 2)
+
+
+@pytest.mark.parametrize("order", [("stop", "start"), ("stop", "values", "start"), ("values", "stop", "start")])
+def test_an_ocpp_16_stop_waits_for_its_start(books, chain, t0, order):
+    charger = Charger16(chain, t0)
+    for name in order[:-1]:
+        getattr(charger, name)()
+    books.take(chain)
+    assert books.cdrs() == []
+    charger.start()
+    books.take(chain, len(order))
+    (cdr,) = books.cdrs()
+    assert (cdr.total_energy, cdr.total_time, cdr.evse_id) == (Decimal(3), Decimal("0.5"), 2)
+    assert (cdr.cdr_token.uid, cdr.start_date_time) == ("04A1", t0)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import sqlite3
+import stat
 import subprocess
 import sys
 from decimal import Decimal
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from hub.__main__ import main
 from hub.config import load_config
-from hub.errors import ConfigError
+from hub.errors import ConfigError, StoreError
 from hub.store.connection import open_reader, open_writer
-from hub.terms import MeterPlace
+from hub.store.database import Database
+from hub.terms import EnergyPrice, MeterPlace, Terms
 from hub.web.api import holds_token
 
 
@@ -38,6 +44,7 @@ from hub.web.api import holds_token
         ('"site-2"]', '"site 2"]', "line 9: sync.gateways: 'site 2' is not a gateway id"),
         ('client_ca = "', 'client_ca = 5 # "', "line 8: `sync.client_ca`: Expected `str`"),
         ("[sync]\nlisten = ", "[sync]\nlisten = 'here' #", "line 5: sync.listen: expected HOST:PORT"),
+        ('["site-1", "site-2"]', "[]", "line 9: sync.gateways: expected at least one gateway id, found none"),
         ("sha256$0101", "sha256$010", "line 14: api.client.token_hash"),
         ("[hub]", "[hub", "not valid TOML"),
         ("[hub]", "[[hub]]", "line 2: `hub`: Expected `object`"),
@@ -60,13 +67,81 @@ def test_a_missing_file_or_unusable_certificate_is_one_clear_line(hub_config, tm
         (tmp_path / "test-root.pem", "test-root.pem"),
         (hub_config, "cannot be read"),
     ):
-        kept = damage.read_bytes()
-        damage.unlink()
+        aside = damage.rename(tmp_path / "aside")
         command = [sys.executable, "-m", "hub", "run", "--config", str(hub_config)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
         assert expected in ended.stderr
-        damage.write_bytes(kept)
+        aside.rename(damage)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_private_key_that_others_can_read_is_refused(hub_config, tmp_path, mode):
+    key = tmp_path / "hub.key.pem"
+    key.chmod(mode)
+    result = CliRunner().invoke(main, ["run", "--config", str(hub_config)])
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert f"chmod 600 {key}" in result.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_version_is_that_of_the_package():
+    assert version("pncgate") in CliRunner().invoke(main, ["--version"]).output
+
+
+def test_the_database_is_private_whatever_the_umask(tmp_path):
+    """And the umask of the process that runs the hub, a test's perhaps, stays as it is."""
+    before = os.umask(0)
+    try:
+        connection = open_writer(tmp_path / "hub.sqlite")
+        connection.execute("INSERT INTO issued_versions VALUES (1)")
+        files = sorted(tmp_path.iterdir())
+        assert [file.name for file in files] == ["hub.sqlite", "hub.sqlite-shm", "hub.sqlite-wal"]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        connection.close()
+    finally:
+        os.umask(before)
+
+
+def test_running_leaves_the_umask_alone(hub_config, tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "hub.sqlite").write_bytes(b"no database" * 100)
+    try:
+        assert CliRunner().invoke(main, ["run", "--config", str(hub_config)]).exit_code == 2
+    finally:
+        found = os.umask(before)
+    assert found == 0o027
+
+
+def descriptors_of(folder):
+    """The open files of this process that lie in `folder`."""
+    links = [Path(link) for link in Path("/proc/self/fd").iterdir()]
+    return [os.readlink(link) for link in links if link.is_symlink() and os.readlink(link).startswith(str(folder))]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks the kernel which files are open")
+@pytest.mark.parametrize("damage", ["version", "junk", "folder"])
+def test_what_cannot_be_opened_is_closed(tmp_path, damage):
+    path = tmp_path / "hub.sqlite"
+    if damage == "folder":
+        path.mkdir()
+    else:
+        connection = open_writer(path)
+        connection.execute("PRAGMA user_version = 99")
+        connection.close()
+    if damage == "junk":
+        path.write_bytes(b"no database" * 100)
+    for opened in (open_writer, open_reader, lambda path: Database(path.parent, Terms(EnergyPrice("EUR", 1, 0)))):
+        with pytest.raises(StoreError) as refused:
+            asyncio.run(_called(opened, path))
+        # The error still holds the frames, and whatever stands in them.
+        assert refused.tb is not None
+        assert descriptors_of(tmp_path) == []
+
+
+async def _called(opened, path):
+    return opened(path)
 
 
 def test_init_writes_a_configuration_that_loads_and_never_overwrites(tmp_path):

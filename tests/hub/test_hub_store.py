@@ -12,9 +12,10 @@ import pytest
 
 from hub.errors import StalePosition, StoreError
 from hub.store import ledger
-from hub.store.connection import open_reader
+from hub.store.connection import open_reader, open_writer
 from hub.store.database import Database
 from hub.store.ledger import Chain, Conflict, Position
+from hub.store.schema import MIGRATIONS
 from hub.store.writer import Writer
 from wire.records import GENESIS_HASH, RecordKind
 
@@ -92,8 +93,8 @@ def test_a_batch_judged_at_another_position_is_not_stored(tmp_path, terms, chain
             await database.append(where, Position(0, GENESIS_HASH), chain.records, t0)
             with pytest.raises(StalePosition, match="judged at position 0, the store stands at 1"):
                 await database.append(where, Position(0, GENESIS_HASH), chain.records, t0)
-            position, held = await database.position(where, 2)
-            assert (position.seq, held) == (1, {1: chain.records[0].hash})
+            standing = await database.standing(where, 2)
+            assert (standing.position.seq, standing.held) == (1, {1: chain.records[0].hash})
             with pytest.raises(StoreError, match="another hub"):
                 Database(tmp_path / "state", terms)
         finally:
@@ -118,6 +119,18 @@ def test_a_clone_that_keeps_writing_cannot_fill_the_conflicts(tmp_path, t0):
         assert count == (ledger.MAX_CONFLICTS,)
 
     with_writer(tmp_path / "hub.sqlite", use)
+
+
+def test_versions_issued_by_an_older_program_are_remembered(tmp_path):
+    path = tmp_path / "hub.sqlite"
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1; UPDATE whitelist SET version = 3;")
+    for uid, version in (("a", 1), ("b", 3)):
+        old.execute("INSERT INTO tokens VALUES ('DE', 'EMP', 'RFID', ?, '', ?, '{}')", (uid, version))
+    old.close()
+    connection = open_writer(path)
+    assert connection.execute("SELECT version FROM issued_versions ORDER BY 1").fetchall() == [(1,), (3,)]
+    connection.close()
 
 
 def test_instants_keep_their_offset(t0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -214,20 +214,37 @@ def test_the_whitelist_travels_as_a_whole_or_as_what_changed(hub):
         assert status == 200
         return decode(WhitelistChange, body, "change")
 
+    def put(*changes):
+        status, answer = hub.api("PUT", "/api/v1/tokens", _tokens(*changes))
+        assert (status, answer["tokens"]) == (200, len(changes))
+        return answer["version"]
+
     assert change(0) == WhitelistChange(version=0, since=0, full=True, tokens=())
-    assert hub.api("PUT", "/api/v1/tokens", _tokens({}, {"uid": "04B2"})) == (200, {"version": 1, "tokens": 2})
-    assert hub.api("PUT", "/api/v1/tokens", _tokens({"uid": "04b2", "valid": False}))[1]["version"] == 2
-    assert hub.api("PUT", "/api/v1/tokens", _tokens({"uid": "04b2", "valid": False}))[1]["version"] == 2
-    whole, delta, future = change(0), change(1), change(7)
-    assert (whole.version, whole.full, [token.uid for token in whole.tokens]) == (2, True, ["04A1", "04b2"])
+    before = datetime.now(UTC).timestamp() * 1000
+    first = put({}, {"uid": "04B2"})
+    second = put({"uid": "04b2", "valid": False})
+    assert before - 1 <= first < second <= datetime.now(UTC).timestamp() * 1000 + 2
+    assert put({"uid": "04b2", "valid": False}) == second
+    whole, delta = change(0), change(first)
+    assert (whole.version, whole.full, [token.uid for token in whole.tokens]) == (second, True, ["04A1", "04b2"])
     assert (delta.full, delta.since, [(token.uid, token.valid) for token in delta.tokens]) == (
         False,
-        1,
+        first,
         [("04b2", False)],
     )
-    assert (change(2).tokens, change(2).full) == ((), False)
-    assert (future.full, future.tokens) == (True, whole.tokens)
+    assert (change(second).tokens, change(second).full) == ((), False)
+    for never_issued in (1, first - 1, second + 1, 2**63 - 1):
+        assert change(never_issued) == whole
     assert link.request("GET", "/sync/v1/whitelist?since=-1")[0] == 400
+
+
+def test_every_welcome_and_ack_names_the_version_of_the_list(hub, chain):
+    chain.add(RecordKind.AUDIT, "{}")
+    link = hub.link()
+    assert link.send(chain.hello()).whitelist_version == 0
+    version = hub.api("PUT", "/api/v1/tokens", _tokens({}))[1]["version"]
+    assert link.send(chain.batch(1, 1)).whitelist_version == version
+    assert link.send(chain.hello()).whitelist_version == version
 
 
 def test_authorize_answers_from_the_list(hub):
@@ -245,6 +262,8 @@ def test_authorize_answers_from_the_list(hub):
     assert allowed("04B2") == ("BLOCKED", "04B2")
     assert allowed("04C3") == ("NOT_ALLOWED", None)
     assert allowed("04A1", "APP_USER") == ("NOT_ALLOWED", None)
+    assert allowed("04A1", "OTHER") == ("ALLOWED", "04A1")
+    assert allowed("pnc-1", "OTHER") == ("NOT_ALLOWED", None)
     assert allowed("deempc00000002k", "EMAID") == ("ALLOWED", "pnc-1")
     assert allowed("DE-EMP-C00000002", "EMAID") == ("ALLOWED", "pnc-1")
     assert allowed("PNC1", "EMAID") == ("ALLOWED", "pnc-1")

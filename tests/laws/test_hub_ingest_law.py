@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +20,15 @@ from hub.store.readings import hashes
 from hub.store.schema import MIGRATIONS
 from hub.terms import EnergyPrice, Terms
 from wire.ids import session_id
+from wire.meter.draft import OCMFPayload, ReadingDraft, sign_ocmf
+from wire.meter.keys import encode_public_key_oca, public_key_of
+from wire.meter.record import Pagination, PaginationContext, ReadingReason
 from wire.ocpp.frames import encode_call
 from wire.records import (
     GENESIS_HASH,
     AuthMethod,
     Basis,
+    Cdr,
     ClockState,
     Decision,
     Record,
@@ -167,6 +173,87 @@ def test_each_completed_session_has_one_cdr_and_each_cdr_its_session(drawn: list
         _send(connection, _batch(_chain(drawn), 0, len(drawn)))
         completed = connection.execute("SELECT id FROM sessions WHERE status = 'COMPLETED' ORDER BY id").fetchall()
         assert connection.execute("SELECT session_id FROM cdrs ORDER BY session_id").fetchall() == completed
+
+
+def _sample(at: datetime, context: str, kwh: Decimal, signed: str | None) -> dict[str, object]:
+    plain = {"value": kwh, "context": context, "unitOfMeasure": {"unit": "kWh"}}
+    if signed is None:
+        return {"timestamp": at, "sampledValue": [plain]}
+    text = base64.b64encode(signed.encode()).decode()
+    carried = {"signedMeterData": text, "signingMethod": "", "encodingMethod": "OCMF", "publicKey": _METER_KEY}
+    return {"timestamp": at, "sampledValue": [plain, plain | {"signedMeterValue": carried}]}
+
+
+_METER = ec.generate_private_key(ec.SECP256R1())
+_METER_KEY = encode_public_key_oca(public_key_of(_METER.public_key()))
+_CONTEXTS = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
+_REASONS = {"Started": ReadingReason.BEGIN, "Ended": ReadingReason.END}
+
+
+def _signed(reason: ReadingReason, at: datetime, kwh: Decimal) -> str:
+    """An OCMF record of a meter whose page counts with its register."""
+    reading = ReadingDraft(at=at, reason=reason, value=kwh, register="01-00:B2.08.00*FF", unit="kWh")
+    payload = OCMFPayload(
+        pagination=Pagination(context=PaginationContext.TRANSACTION, number=1 if reason is ReadingReason.BEGIN else 2),
+        readings=(reading,),
+        meter_serial="MS-1",
+        gateway_serial="GS-1",
+        gateway_id="GI-1",
+        id_assigned=True,
+        id_level="VERIFIED",
+        id_flags=(),
+        id_type="ISO14443",
+        id_data="04A1",
+    )
+    return sign_ocmf(payload, _METER).decode()
+
+
+@st.composite
+def one_session(draw: st.DrawFn) -> tuple[list[str], list[int], Decimal]:
+    """The bodies of one session's messages in the order in which they were made, an order of arrival, and the kWh."""
+    is_signed, named = draw(st.booleans()), draw(st.booleans())
+    begin = Decimal(draw(st.integers(0, 10**6))).scaleb(-3)
+    gains = draw(st.lists(st.integers(0, 10**5), min_size=1, max_size=5))
+    register, bodies = begin, []
+    for minute, (event, gain) in enumerate(
+        [("Started", 0), *(("Updated", gain) for gain in gains[:-1]), ("Ended", gains[-1])]
+    ):
+        register += Decimal(gain).scaleb(-3)
+        at = T0 + timedelta(minutes=minute)
+        signed = _signed(_REASONS[event], at, register) if is_signed and event in _REASONS else None
+        context = _CONTEXTS.get(event, "Sample.Periodic") if named or is_signed else "Sample.Periodic"
+        bodies.append(_message(event, minute, _sample(at, context, register, signed)))
+    return bodies, list(draw(st.permutations(range(len(bodies))))), register - begin
+
+
+def _message(event: str, minute: int, value: dict[str, object]) -> str:
+    payload = {
+        "eventType": event,
+        "timestamp": T0 + timedelta(minutes=minute),
+        "triggerReason": "Trigger",
+        "seqNo": minute,
+        "transactionInfo": {"transactionId": "1"},
+        "meterValue": [value],
+    }
+    entry = _entry(event, "CP-1", "1", minute, 0, "A")
+    return _spoiled(entry, "frame", encode_call("m", "TransactionEvent", payload))
+
+
+@settings(max_examples=150, deadline=None)
+@given(one_session())
+def test_any_order_of_a_sessions_messages_gives_the_same_energy(drawn: tuple[list[str], list[int], Decimal]) -> None:
+    bodies, order, energy_kwh = drawn
+    with _database() as connection:
+        records = _chain([(RecordKind.TRANSACTION, bodies[index]) for index in order])
+        _send(connection, _batch(records, 0, len(records)))
+        ((text,),) = connection.execute("SELECT cdr FROM cdrs").fetchall()
+        cdr = decode(Cdr, text, "cdr")
+        assert (cdr.total_energy, cdr.start_date_time) == (energy_kwh, T0)
+        assert cdr.end_date_time == T0 + timedelta(minutes=len(bodies) - 1)
+        assert (cdr.signed_data is not None) == ("signedMeterValue" in bodies[0])
+        unsigned = any(finding.startswith("unsigned-energy") for finding in cdr.findings)
+        assert unsigned == (cdr.signed_data is None)
+        assert connection.execute("SELECT count(*) FROM quarantine").fetchone() == (0,)
 
 
 json_values = st.recursive(
