@@ -127,7 +127,11 @@ def run(config: Path) -> None:
     settings = _settings(config)
 
     async def serve() -> None:
-        await Gateway(settings).run()
+        gateway = Gateway(settings)
+        try:
+            await gateway.run()
+        finally:
+            await gateway.close()
 
     try:
         asyncio.run(serve())

@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import ssl
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
@@ -71,16 +72,21 @@ class Gateway:
         self._settings = settings
         self._clock = Clock(read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
         trust, tls = load_site_trust(settings), uplink_tls(settings)
-        self._lock = _lock(settings.state_dir)
         gateway_id, epoch = settings.table.gateway.id, os.urandom(8).hex()
 
         def open_connection() -> sqlite3.Connection:
             return open_ledger(settings.ledger_path, gateway_id, epoch, self._clock.now().at)
 
-        self._writer = Writer(open_connection)
-        self._reader = open_ledger_reader(settings.ledger_path)
-        self._owner: Identity = identity(self._reader)
-        self._whitelist, self._remark = open_whitelist(settings.whitelist_path)
+        with ExitStack() as opened:
+            opened.callback(os.close, _lock(settings.state_dir))
+            self._writer = Writer(open_connection)
+            opened.callback(self._writer.end)
+            # Closed before the writer, so that the writer is the last and leaves one file without a log.
+            self._reader = opened.enter_context(closing(open_ledger_reader(settings.ledger_path)))
+            self._owner: Identity = identity(self._reader)
+            self._whitelist, self._remark = open_whitelist(settings.whitelist_path)
+            opened.callback(self._whitelist.close)
+            self._opened = opened.pop_all()
         uplink = settings.table.uplink
         self._link = Link(
             LinkSettings(
@@ -142,15 +148,12 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await self.close()
         say("stopped")
 
     async def close(self) -> None:
-        """Commit what waits and close the files."""
-        self._reader.close()  # First, so that the writer is the last to close and leaves one file without a log.
-        await self._writer.close()
-        self._whitelist.close()
-        os.close(self._lock)
+        """Commit what waits and close the files; idempotent."""
+        await self._writer.drain()
+        self._opened.close()
 
     async def _audit(self, event: str, message: str) -> None:
         entry = AuditEntry(event=event, subject=self._owner.gateway_id, message=message)

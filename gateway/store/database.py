@@ -71,9 +71,13 @@ def open_reader(path: Path) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
         )
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+    try:
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
+        connection.close()
         raise StoreError(f"{path}: {error}") from error
     return connection
 

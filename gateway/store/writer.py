@@ -85,9 +85,18 @@ class Writer:
 
     async def close(self) -> None:
         """Commit what waits, checkpoint, close. Idempotent."""
+        await self.drain()
+        self.end()
+
+    async def drain(self) -> None:
+        """Take no more work, and commit what waits."""
         self._closed = True
         if self._pump is not None and not self._pump.done():
             await asyncio.wait({self._pump})
+
+    def end(self) -> None:
+        """Close without waiting for anybody: nobody may be at work."""
+        self._closed = True
         self._thread.shutdown(wait=True)
         self._connection.close()
 
