@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import click
 import msgspec
@@ -25,7 +25,10 @@ from firmware_sim.screen import screen_for
 from wire.errors import WireError
 from wire.records import encode
 
-EXIT_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
+T = TypeVar("T")
+
+EXIT_FAILED, EXIT_UNUSABLE, EXIT_SIGNAL = 1, 2, 128
+"""EXIT_SIGNAL plus the number of the signal that ended us: 130 for Ctrl-C, 143 for SIGTERM."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,21 +52,44 @@ def run(scenario: Path, keep: Path | None, as_json: bool) -> None:
         result = asyncio.run(
             _until_told(play(found, scenario.resolve(), folder, screen_for(Console(), as_json=as_json)))
         )
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except _Told as told:
         click.echo("interrupted; chargers and daemons are ended", err=True)
         _remove(folder, keep)
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(EXIT_SIGNAL + told.number)
     except SimulatorError as error:
         _unusable(str(error))
     _report(found, result, folder, keep, as_json)
 
 
-async def _until_told(playing: Coroutine[None, None, PlayResult]) -> PlayResult:
-    """The result of `playing`; SIGTERM and SIGHUP end it as Ctrl-C does, so that no daemon is left behind."""
-    task = asyncio.ensure_future(playing)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await task
+class _Told(Exception):
+    """A signal ended what was going on; everything is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.strsignal(number))
+        self.number = number
+
+
+async def _until_told(work: Coroutine[None, None, T]) -> T:
+    """The result of `work`; Ctrl-C, SIGTERM and SIGHUP cancel it, so that it leaves nothing behind.
+
+    Raises:
+        _Told: after a signal, when `work` has ended.
+    """
+    told: list[int] = []
+    task = asyncio.ensure_future(work)
+
+    def tell(number: int) -> None:
+        told.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, tell, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if told:
+            raise _Told(told[0]) from None
+        raise
 
 
 def _report(scenario: Scenario, result: PlayResult, folder: Path, keep: Path | None, as_json: bool) -> None:
@@ -114,7 +140,7 @@ def _remove(folder: Path, keep: Path | None) -> None:
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
-    help="keep meter and journals here, so that the next run goes on where this one ended",
+    help="keep meter and journals here: the next run ends an interrupted charge and resends what was not acknowledged",
 )
 @click.option(
     "--ca", type=click.Path(path_type=Path, dir_okay=False), help="CA certificates (PEM) for a wss:// address"
@@ -147,17 +173,24 @@ def charger(
         ca=ca,
         patience_s=patience,
     )
-    folder = state or Path(tempfile.mkdtemp(prefix="pncgate-charger-"))
     try:
-        charged = asyncio.run(attach(visit, folder, Console(highlight=False)))
+        charged = asyncio.run(_until_told(_attached(visit, state)))
     except (SimulatorError, WireError) as error:
         _unusable(str(error))
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    finally:
-        _remove(folder, state)
+    except _Told as told:
+        end = "the next run with this --state ends it" if state else "without --state no later run can end it"
+        click.echo(f"interrupted; if a charge was going on, {end}", err=True)
+        sys.exit(EXIT_SIGNAL + told.number)
     sys.exit(0 if charged else EXIT_FAILED)
+
+
+async def _attached(visit: Visit, state: Path | None) -> bool:
+    """As `attach`; a folder that nobody named is made now, when signals are heard already, and removed in the end."""
+    console = Console(highlight=False)
+    if state is not None:
+        return await attach(visit, state, console)
+    with tempfile.TemporaryDirectory(prefix="pncgate-charger-", ignore_cleanup_errors=True) as folder:
+        return await attach(visit, Path(folder), console)
 
 
 def _unusable(message: str) -> NoReturn:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -15,10 +16,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from firmware_sim.charger import DIALECTS, Charger, ChargerSpec, Progress
+from firmware_sim.charger import DIALECTS, Charge, Charger, ChargerSpec, Progress
 from firmware_sim.connection import Address
 from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import ChargerError
+from firmware_sim.lines import alone_in
 from wire.ids import is_charger_id
 from wire.meter.record import CurrentType
 
@@ -43,22 +45,30 @@ class Visit:
 async def attach(visit: Visit, folder: Path, console: Console) -> bool:
     """Whether the charger was allowed to charge; everything it had to tell was acknowledged.
 
+    Its meter and journals are in `folder`. What an earlier run left there without an answer is told first.
+
     Raises:
         ChargerError: an input that cannot be used, no connection, no acceptance, or messages left without an answer.
+        StateError: `folder` cannot be used. MalformedValue: what is in it cannot be read.
     """
-    presented = _presented(visit)
+    presented, address = _presented(visit), _address(visit)
+    with alone_in(folder):
+        return await _visit(visit, presented, address, folder, console)
+
+
+async def _visit(visit: Visit, presented: Presented, address: Address, folder: Path, console: Console) -> bool:
     spec = ChargerSpec(
         charger_id=visit.charger_id,
         ocpp=visit.ocpp,
         power_w=round(visit.power_kw * 1000),
         current=CurrentType.DC if visit.power_kw > 22 else CurrentType.AC,
     )
-    charger = Charger(
-        spec, _address(visit), folder, lambda: datetime.now(UTC), tell=lambda text: console.print(escape(text))
-    )
+    charger = Charger(spec, address, folder, lambda: datetime.now(UTC), tell=lambda text: console.print(escape(text)))
+    patience_s = max(30.0, visit.patience_s)
     try:
         await charger.connect(visit.patience_s)
         console.print(f"the gateway accepted the boot of {escape(visit.charger_id)} (OCPP {visit.ocpp})")
+        await charger.delivered(patience_s)
         answer = await charger.authorize(presented)
         console.print(f"{presented.medium.value} {escape(presented.uid)}: {answer}")
         if not answer.accepted:
@@ -73,9 +83,14 @@ async def attach(visit: Visit, folder: Path, console: Console) -> bool:
         ) as bars:
             bar = bars.add_task("", total=visit.seconds)
             charge = await charger.charge(presented, visit.seconds, lambda now: _show(bars, bar, now))
-        await charger.delivered(max(30.0, visit.patience_s))
+        await charger.delivered(patience_s)
     finally:
         await charger.disconnect()
+    return _told(charge, console)
+
+
+def _told(charge: Charge, console: Console) -> bool:
+    """Whether the charge ended as the driver wanted; says how it went."""
     kwh = charge.energy_wh / Decimal(1000)
     console.print(
         f"charged {kwh} kWh in transaction {charge.tx.wire_id}: register {charge.begin.register_kwh} to "
@@ -113,6 +128,9 @@ def _presented(visit: Visit) -> Presented:
 def _address(visit: Visit) -> Address:
     if not is_charger_id(visit.charger_id):
         raise ChargerError("bad-input", visit.charger_id, "cannot be a charging station's identity")
+    parts = urlsplit(visit.url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ChargerError("bad-input", visit.charger_id, f"--url {visit.url}: expected ws://HOST:PORT/ocpp or wss://")
     password = _read(visit, visit.password_file, "--password-file").rstrip(b"\r\n")
     tls = None
     if visit.ca is not None:

@@ -5,6 +5,8 @@ Rules of this file
 2. A charger that is refused does not charge. One that is told so only after the start stops.
 3. BootNotification is sent after power-up only, not after a lost connection (OCPP 2.0.1 Part 4 5.3; OCPP-J 1.6 5.4).
 4. A charge goes on without a connection; what it has to tell waits in the outbox.
+5. A charger without power remembers: at the next power-up a charge that was interrupted is ended, and what was not
+   acknowledged is sent again, by whichever process has the folder then.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from pathlib import Path
 from firmware_sim.connection import Address, BackOff, Connection, LinkNotices
 from firmware_sim.dialect import Answer, Dialect, Measurement, Medium, Presented, StationIdentity, Transaction
 from firmware_sim.errors import ChargerError
-from firmware_sim.journal import MessageJournal
+from firmware_sim.memory import Memory
 from firmware_sim.meter import SigningMeter
 from firmware_sim.ocpp16 import OCPP16
 from firmware_sim.ocpp201 import OCPP201
 from firmware_sim.outbox import Answered, Delivered, Draft, Dropped, Outbox, Outcome, Pending, Retrying, Unanswered
+from firmware_sim.resume import closing_drafts, measured
 from wire.errors import MalformedValue
 from wire.meter.keys import public_key_of
 from wire.meter.record import CurrentType, ReadingReason
@@ -83,9 +86,13 @@ class Charge:
 
 
 class Charger:
-    """A charger at `address`, its meter and journals in `folder`. `clock` gives aware instants.
+    """A charger at `address`, its meter and journals in `folder`; one at a time there. `clock` gives aware instants.
 
-    `tell` hears in plain words what happens on the link (connected, lost, resent).
+    `tell` hears in plain words what happens on the link (connected, lost, resent). Whoever waits for this charger gets
+    a StateError as soon as `folder` cannot be written any more.
+
+    Raises:
+        StateError: no access to `folder`, or what is in it belongs to another charger. MalformedValue: it is broken.
     """
 
     def __init__(
@@ -102,20 +109,26 @@ class Charger:
         self.meter = SigningMeter(folder, spec.charger_id, clock, current=spec.current)
         self._key = public_key_of(self.meter.public_key)
         self._dialect = DIALECTS[spec.ocpp]()
+        self._memory = Memory(folder, spec.charger_id, spec.ocpp, self.meter)
         self._outbox = Outbox(
             lambda: str(uuid.uuid4()),
+            self._memory.id_of,
+            waiting=self._memory.waiting,
+            last_number=self._memory.last_number,
             message_timeout_s=spec.message_timeout_s,
             retry_interval_s=spec.retry_interval_s,
             max_failures=spec.max_failures,
         )
-        self._journal = MessageJournal(folder / "messages.jsonl", spec.charger_id)
-        notices = LinkNotices(up=self._on_up, down=self._on_down, outcome=self._on_outcome)
+        notices = LinkNotices(
+            up=self._on_up, down=self._on_down, sending=self._memory.messages.sending, outcome=self._on_outcome
+        )
         self._connection = Connection(address, self._outbox, notices, back_off=back_off or BackOff())
         self._asked: dict[int, asyncio.Future[bytes]] = {}
-        self._transactions: dict[str, Transaction] = {}
+        self._charging: str | None = None
         self._booted, self._quiet = asyncio.Event(), asyncio.Event()
         self._changed = asyncio.Event()
-        self._quiet.set()
+        if not self._outbox.waiting:
+            self._quiet.set()
         self._tasks: list[asyncio.Task[None]] = []
         self._why_down = "not connected yet"
 
@@ -132,12 +145,13 @@ class Charger:
         return len(self._outbox.waiting)
 
     async def connect(self, timeout_s: float = 10.0) -> None:
-        """Power-up: connects and boots; returns when the gateway has accepted the boot.
+        """Power-up: ends a charge that was interrupted, connects and boots; returns when the boot was accepted.
 
         Raises:
             ChargerError: not accepted within `timeout_s`; says what happened last.
         """
         if not self._tasks:
+            self._resume()
             self._tasks = [asyncio.create_task(self._connection.run()), asyncio.create_task(self._boot())]
         await self._until(self._booted, timeout_s, "was not accepted by the gateway")
 
@@ -147,8 +161,6 @@ class Charger:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        for pending in self._outbox.waiting:
-            self._journal.note(pending)
 
     async def delivered(self, timeout_s: float = 30.0) -> None:
         """Returns when every transaction message has its CALLRESULT.
@@ -162,16 +174,19 @@ class Charger:
         """Waits for `event`; the end of a task of ours is an error, which is raised."""
         waiting = asyncio.create_task(event.wait())
         try:
-            done, _ = await asyncio.wait(
-                {waiting, *self._tasks}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({waiting, *self._tasks}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
-        for task in done - {waiting}:
-            task.result()
+        self._raise_failures()
         if not event.is_set():
             link = "connected" if self.online else self._why_down
             raise ChargerError("timeout", self.spec.charger_id, f"{failing} within {timeout_s:g} s ({link})")
+
+    def _raise_failures(self) -> None:
+        """What ended a task of ours: only trouble with the folder does."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
 
     async def _boot(self) -> None:
         """Boots until it is accepted, then sends a heartbeat at the interval the gateway gave."""
@@ -225,8 +240,7 @@ class Charger:
             self._connection.wake()
 
     def _put(self, drafts: tuple[Draft, ...]) -> None:
-        for draft in drafts:
-            self._journal.note(self._outbox.put(draft))
+        self._memory.messages.put(*(self._outbox.put(draft) for draft in drafts))
         self._quiet.clear()
         self._connection.wake()
 
@@ -249,26 +263,29 @@ class Charger:
                 if (future := self._asked.get(ticket)) is not None and not future.done():
                     future.set_exception(ChargerError(code or "no-answer", self.spec.charger_id, why))
             case Delivered(pending, payload):
-                self._journal.note(pending)
                 self._read_delivery(pending, payload)
+                self._memory.messages.note(pending)
             case Dropped(pending, why):
-                self._journal.note(pending, dropped=True)
-                self._dialect.note_dropped(self._transactions[pending.draft.transaction], pending.draft.action)
+                tx = self._memory.transaction_of(pending)
+                self._dialect.note_dropped(tx, pending.draft.action)
+                self._memory.note(tx)
+                self._memory.messages.note(pending, dropped=True)
                 self._tell(f"{self.spec.charger_id} throws {pending.draft.action} away: {why}")
             case Retrying(pending, why):
-                self._journal.note(pending)
+                self._memory.messages.note(pending)
                 self._tell(f"{self.spec.charger_id} will send {pending.draft.action} again: {why}")
         if not self._outbox.waiting:
             self._quiet.set()
 
     def _read_delivery(self, pending: Pending, payload: bytes) -> None:
-        tx = self._transactions[pending.draft.transaction]
+        tx = self._memory.transaction_of(pending)
         try:
             self._dialect.read_delivery(tx, pending.draft.action, payload)
         except MalformedValue as error:
             # It is delivered all the same; what the answer should have said is missing, as after a dropped message.
             self._dialect.note_dropped(tx, pending.draft.action)
             self._tell(f"{self.spec.charger_id} cannot read an answer: {error}")
+        self._memory.note(tx)
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
@@ -291,18 +308,36 @@ class Charger:
         """
         tx = self._new_transaction(presented)
         begin = self._measure("Transaction.Begin", 0, ReadingReason.BEGIN, presented)
-        self._put(self._dialect.started(tx, begin, self._key, not self.online))
-        self._state_plug(occupied=True)
-        signed = 2 + await self._deliver(tx, begin, seconds, progress)
-        end = self._measure("Transaction.End", 0, _end_reason(tx), presented)
-        self._put(self._dialect.ended(tx, begin, end, self._key, not self.online))
+        self._charging = tx.reference
+        try:
+            self._put(self._dialect.started(tx, begin, self._key, not self.online))
+            self._state_plug(occupied=True)
+            signed = 2 + await self._deliver(tx, begin, seconds, progress)
+            end = self._measure("Transaction.End", 0, _end_reason(tx), presented)
+            self._put(self._dialect.ended(tx, begin, end, self._key, not self.online))
+        finally:
+            self._charging = None
         self._state_plug(occupied=False)
         return Charge(self.spec.charger_id, tx, begin, end, signed)
 
     def _new_transaction(self, presented: Presented) -> Transaction:
-        tx = Transaction(str(uuid.uuid4()), presented, self.spec.evse_id, self.spec.connector_id)
-        self._transactions[tx.reference] = tx
+        reference = str(uuid.uuid4())
+        wire_id = self._dialect.id_from_start(reference)
+        tx = Transaction(reference, presented, self.spec.evse_id, self.spec.connector_id, wire_id)
+        self._memory.begin(tx)
         return tx
+
+    def _resume(self) -> None:
+        """Ends what was going on when the power went; it is told like everything else."""
+        for found in self._memory.interrupted():
+            if found.reference == self._charging:
+                continue
+            tx = self._memory.transaction(found.reference)
+            end = found.end or self.meter.sign(ReadingReason.POWER_FAILURE, tx.presented.identification())
+            tx.power_lost = end.reason is ReadingReason.POWER_FAILURE
+            self._put(tuple(closing_drafts(self._dialect, tx, found, end, self._key)))
+            charge = Charge(self.spec.charger_id, tx, measured(found.readings[0]), measured(end), len(found.readings))
+            self._tell(f"{self.spec.charger_id} ends a charge that was interrupted after {charge.energy_wh} Wh")
 
     async def _deliver(
         self, tx: Transaction, begin: Measurement, seconds: float, progress: Callable[[Progress], None]
@@ -313,6 +348,7 @@ class Charger:
         samples = signed = 0
         while (elapsed := counted - started) < seconds and tx.stop_asked is None:
             await asyncio.sleep(min(self.spec.tick_s, seconds - elapsed))
+            self._raise_failures()
             now = clock()
             watts = self._watts(now - started)
             self.meter.count(watts, round((now - counted) * 1000))

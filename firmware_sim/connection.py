@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from firmware_sim.outbox import Outbox, Outcome
+from firmware_sim.outbox import Outbox, Outcome, Pending
 from wire.ocpp.frames import Call, FrameError, encode_error, parse_frame
 
 
@@ -51,10 +51,12 @@ class BackOff:
 
 @dataclass(slots=True)
 class LinkNotices:
-    """Whom to tell: `up` after the handshake, `down` with the reason when lost or refused, `outcome` of a CALL."""
+    """Whom to tell: `up` after the handshake, `down` with the reason when lost or refused, `sending` just before a
+    transaction message leaves, `outcome` of a CALL."""
 
     up: Callable[[], None]
     down: Callable[[str], None]
+    sending: Callable[[Pending], None]
     outcome: Callable[[Outcome], None]
 
 
@@ -81,7 +83,11 @@ class Connection:
         self._wake.set()
 
     async def run(self) -> None:
-        """Connects, talks, and connects again, until it is cancelled."""
+        """Connects, talks, and connects again, until it is cancelled.
+
+        Raises:
+            StateError: a notice could not write it down. MalformedValue: a payload of an earlier run cannot be read.
+        """
         attempt = 0
         async with aiohttp.ClientSession() as session:
             while True:
@@ -110,30 +116,38 @@ class Connection:
         try:
             async with connecting as ws:
                 if ws.protocol != address.subprotocol:
-                    return f"the gateway does not speak {address.subprotocol}", False
+                    return f"no common subprotocol: the gateway does not speak {address.subprotocol}", False
                 return await self._talk(ws), True
         except aiohttp.WSServerHandshakeError as error:
-            return f"the handshake was refused: HTTP {error.status} {error.message}", False
+            return _refusal(error.status, address), False
+        except aiohttp.ClientSSLError as error:
+            # The errno of a TLS error is not the system's: its number would be put into wrong words.
+            return f"no TLS with {error.host}:{error.port}: {error.os_error}", False
         except aiohttp.ClientConnectorError as error:
-            return f"cannot connect to {error.host}:{error.port} ({os.strerror(error.os_error.errno or 0)})", False
+            return f"cannot connect to {error.host}:{error.port} ({_why(error.os_error)})", False
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return f"{type(error).__name__}: {error}", self.online
 
     async def _talk(self, ws: aiohttp.ClientWebSocketResponse) -> str:
         self.online = True
         self._notices.up()
-        sending = asyncio.create_task(self._send_due(ws))
+        both = asyncio.create_task(self._receive(ws)), asyncio.create_task(self._send_due(ws))
         try:
-            async for message in ws:
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    await self._received(ws, message.data)
-                    self._wake.set()
-                if sending.done():
-                    break
-            return f"the connection was closed ({ws.close_code})"
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        for task in both:
+            if not task.cancelled():
+                task.result()
+        return f"the connection was closed ({ws.close_code})"
+
+    async def _receive(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in ws:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                await self._received(ws, message.data)
+                self._wake.set()
 
     async def _received(self, ws: aiohttp.ClientWebSocketResponse, text: str) -> None:
         try:
@@ -156,6 +170,8 @@ class Connection:
                 self._notices.outcome(expired)
             frame = self._outbox.next_frame(_now())
             if frame is not None:
+                if self._outbox.sent is not None:
+                    self._notices.sending(self._outbox.sent)
                 try:
                     await ws.send_str(frame)
                 except (aiohttp.ClientError, OSError):
@@ -173,6 +189,25 @@ class Connection:
         self.online = False
         for outcome in self._outbox.lost():
             self._notices.outcome(outcome)
+
+
+def _refusal(status: int, address: Address) -> str:
+    """An HTTP answer instead of a WebSocket, in plain words."""
+    match status:
+        case 401 | 403:
+            return f"the gateway refused: unknown charger id or wrong password (HTTP {status})"
+        case 404:
+            where = f"{address.charger_id!r} is not a charging station identity there, or the address is wrong"
+            return f"the gateway refused: {where} (HTTP 404 for {address.full_url()})"
+        case 500 | 502 | 503 | 504:
+            return f"the gateway cannot serve now (HTTP {status})"
+        case _:
+            return f"no WebSocket is served at {address.full_url()} (HTTP {status})"
+
+
+def _why(error: OSError) -> str:
+    """The system's words; a name that cannot be resolved has numbers of its own."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else (error.strerror or str(error))
 
 
 def _now() -> float:

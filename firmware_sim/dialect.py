@@ -17,6 +17,9 @@ from firmware_sim.meter import Identification, SignedReading
 from firmware_sim.outbox import Draft
 from wire.meter.keys import PublicKey, encode_public_key_oca
 
+NO_TRANSACTION_ID = "-1"
+"""The id a 1.6 station uses when it never got StartTransaction.conf (errata 3.18)."""
+
 
 class Medium(StrEnum):
     """How a driver identifies himself."""
@@ -58,11 +61,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The meter at one instant. `signed` is there when the meter signed it too."""
+    """The meter at one instant. `signed` is there when the meter signed it too; `power_w` None is a power that nobody
+    knows any more."""
 
     at: datetime
     register_kwh: Decimal
-    power_w: int
+    power_w: int | None
     context: str
     signed: SignedReading | None = None
 
@@ -78,7 +82,7 @@ class Transaction:
 
     `reference` is the charger's own name for it. `wire_id` is the id on the wire: made by the charger in 2.0.1, given
     by the gateway in 1.6 (None until then, "-1" when the answer never came). `stop_asked` means the gateway answered
-    a started transaction with a token that is not accepted.
+    a started transaction with a token that is not accepted, `power_lost` that the charger was switched off meanwhile.
     """
 
     reference: str
@@ -88,6 +92,7 @@ class Transaction:
     wire_id: str | None = None
     next_seq_no: int = 0
     stop_asked: Answer | None = None
+    power_lost: bool = False
 
     def take_seq_no(self) -> int:
         """The next sequence number of the transaction, from 0."""
@@ -110,6 +115,9 @@ class Dialect(Protocol):
 
     version: str
     subprotocol: str
+
+    def id_from_start(self, reference: str) -> str | None:
+        """The id on the wire that a transaction has from its start; None when an answer brings it."""
 
     def boot(self, identity: StationIdentity) -> tuple[str, object]:
         """BootNotification after power-up."""

@@ -20,9 +20,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from firmware_sim.lines import append_lines, cut_torn_line, journal_lines, kept
 from wire.errors import MalformedValue
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.record import CurrentType, Pagination, PaginationContext, ReadingReason
@@ -62,13 +64,14 @@ class Identification:
 
 @dataclass(frozen=True, slots=True)
 class SignedReading:
-    """A signed record as it leaves the meter; `register_kwh` is the value it states."""
+    """A signed record as it leaves the meter; `register_kwh` is the value it states, `reason` why it was taken."""
 
     ocmf: str
     sha256: str
     pagination: int
     register_kwh: Decimal
     at: datetime
+    reason: ReadingReason
 
 
 class SigningMeter:
@@ -77,7 +80,8 @@ class SigningMeter:
     `clock` gives aware instants. A new meter starts at `initial_kwh`; one that is found goes on where it stood.
 
     Raises:
-        MalformedValue: the state or a whole line of the journal in `folder` cannot be read. OSError: no access.
+        MalformedValue: the state or a whole line of the journal in `folder` cannot be read.
+        StateError: no access to `folder`; `sign` raises it too.
     """
 
     def __init__(
@@ -92,11 +96,12 @@ class SigningMeter:
         self.charger_id, self.serial = charger_id, f"SIM-{charger_id}"
         self._clock, self._current = clock, current
         self._state_path, self._journal_path = folder / "meter.json", folder / "meter.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
+        with kept(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         state = self._load() or _State(
             key_pem=_new_key_pem(), pagination=0, register_mwh=int(initial_kwh.scaleb(6).to_integral_value())
         )
-        self._key = _private_key(state.key_pem)
+        self._key = _private_key(state.key_pem, self._state_path)
         self._key_pem = state.key_pem
         self._pagination, self._register_mwh = state.pagination, state.register_mwh
         self._recover()
@@ -154,41 +159,62 @@ class SigningMeter:
         ocmf = sign_ocmf(payload, self._key)
         text, digest = ocmf.decode("ascii"), hashlib.sha256(ocmf).hexdigest()
         line = MeterLine(charger_id=self.charger_id, pagination=number, sha256=digest, ocmf=text, at=at)
-        append_line(self._journal_path, line, sync=True)
+        append_lines(self._journal_path, line, sync=True)
         self._pagination = number
         self._save()
-        return SignedReading(ocmf=text, sha256=digest, pagination=number, register_kwh=value, at=at)
+        return SignedReading(ocmf=text, sha256=digest, pagination=number, register_kwh=value, at=at, reason=reason)
+
+    def readings(self) -> tuple[SignedReading, ...]:
+        """Every record of this meter, in order, as the journal holds them. Raises MalformedValue, StateError."""
+        return tuple(self._reading(line) for line in load_meter_journal(self._journal_path))
+
+    def _reading(self, line: MeterLine) -> SignedReading:
+        where = f"record {line.pagination} of {self._journal_path}"
+        try:
+            stated = decode(_StatedPayload, line.ocmf.split("|")[1], where).RD[-1]
+        except IndexError as error:
+            raise MalformedValue(where, "$.ocmf", "no OCMF record with a reading") from error
+        return SignedReading(
+            ocmf=line.ocmf,
+            sha256=line.sha256,
+            pagination=line.pagination,
+            register_kwh=stated.RV,
+            at=line.at,
+            reason=stated.TX,
+        )
 
     def _load(self) -> _State | None:
-        try:
-            data = self._state_path.read_bytes()
-        except FileNotFoundError:
-            return None
+        with kept(self._state_path):
+            try:
+                data = self._state_path.read_bytes()
+            except FileNotFoundError:
+                return None
         return decode(_State, data, str(self._state_path))
 
     def _recover(self) -> None:
         """Brings number and register up to the last record in the journal; a torn last line never left the meter."""
-        _cut_torn_line(self._journal_path)
+        cut_torn_line(self._journal_path)
         lines = load_meter_journal(self._journal_path)
         if not lines:
             return
         last = lines[-1]
         self._pagination = max(self._pagination, last.pagination)
-        stated = decode(_StatedPayload, last.ocmf.split("|")[1], f"record {last.pagination} of {self._journal_path}")
-        self._register_mwh = max(self._register_mwh, int(stated.RD[-1].RV.scaleb(6)))
+        self._register_mwh = max(self._register_mwh, int(self._reading(last).register_kwh.scaleb(6)))
 
     def _save(self) -> None:
         state = _State(key_pem=self._key_pem, pagination=self._pagination, register_mwh=self._register_mwh)
         aside = self._state_path.with_suffix(".new")
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(encode(state))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._state_path)
+        with kept(self._state_path):
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(encode(state))
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(self._state_path)
 
 
 class _StatedReading(msgspec.Struct, frozen=True):
     RV: Decimal
+    TX: ReadingReason
 
 
 class _StatedPayload(msgspec.Struct, frozen=True):
@@ -199,37 +225,9 @@ def load_meter_journal(path: Path) -> tuple[MeterLine, ...]:
     """Every record a meter signed, in order; empty when there is no journal yet.
 
     Raises:
-        MalformedValue: a line cannot be read; names file and line.
+        MalformedValue: a line cannot be read; names file and line. StateError: no access.
     """
     return tuple(decode(MeterLine, line, f"{path} line {number}") for number, line in journal_lines(path))
-
-
-def journal_lines(path: Path) -> list[tuple[int, bytes]]:
-    """The whole lines of a JSON Lines file with their numbers, from 1; empty when the file is not there."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    return list(enumerate(data.split(b"\n")[:-1], start=1))
-
-
-def append_line(path: Path, line: Value, *, sync: bool) -> None:
-    """Adds `line` to a JSON Lines file; with `sync` it is on the disk when this returns, else with the kernel."""
-    with path.open("ab") as file:
-        file.write(encode(line) + b"\n")
-        file.flush()
-        if sync:
-            os.fsync(file.fileno())
-
-
-def _cut_torn_line(path: Path) -> None:
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        data = file.read()
-        whole = data.rfind(b"\n") + 1
-        if whole != len(data):
-            file.truncate(whole)
 
 
 def _new_key_pem() -> str:
@@ -239,8 +237,11 @@ def _new_key_pem() -> str:
     ).decode("ascii")
 
 
-def _private_key(pem: str) -> ec.EllipticCurvePrivateKey:
-    key = serialization.load_pem_private_key(pem.encode(), password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise MalformedValue("meter state", "$.key_pem", "expected an elliptic curve key")
+def _private_key(pem: str, path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise MalformedValue(str(path), "$.key_pem", "expected an elliptic curve key, not encrypted") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise MalformedValue(str(path), "$.key_pem", "expected a key on P-256")
     return key

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import ROUND_DOWN
 
 from firmware_sim.dialect import (
+    NO_TRANSACTION_ID,
     Answer,
     Measurement,
     Medium,
@@ -23,10 +24,7 @@ from wire.errors import MalformedValue
 from wire.meter.keys import PublicKey
 from wire.ocpp import pnc16
 from wire.ocpp.v16 import AuthorizeAnswer, DataTransferAnswer, StartAnswer
-from wire.records import decode
-
-NO_TRANSACTION_ID = "-1"
-"""The id a station uses when it never got StartTransaction.conf (errata 3.18)."""
+from wire.records import decode, encode
 
 
 class OCPP16:
@@ -34,6 +32,10 @@ class OCPP16:
 
     version = "1.6"
     subprotocol = "ocpp1.6"
+
+    def id_from_start(self, reference: str) -> str | None:
+        """None: the gateway gives it (4.8)."""
+        return None
 
     def boot(self, identity: StationIdentity) -> tuple[str, object]:
         """BootNotification (6.9)."""
@@ -75,23 +77,19 @@ class OCPP16:
 
     def started(self, tx: Transaction, begin: Measurement, key: PublicKey, offline: bool) -> tuple[Draft, ...]:
         """StartTransaction, then the signed begin value in MeterValues (StartTxnSampledData)."""
-        start = {
+        start: dict[str, object] = {
             "connectorId": tx.evse_id,
             "idTag": tx.presented.uid,
             "meterStart": _whole_wh(begin),
             "timestamp": timestamp(begin.at),
         }
-        return (Draft("StartTransaction", lambda: start, tx.reference), self.updated(tx, begin, key, offline))
+        first = Draft("StartTransaction", encode(start), tx.reference)
+        return (first, self.updated(tx, begin, key, offline))
 
     def updated(self, tx: Transaction, now: Measurement, key: PublicKey, offline: bool) -> Draft:
         """MeterValues; 1.6 has no word for `offline`."""
-        values = [_meter_value(now, key)]
-        return Draft(
-            "MeterValues",
-            lambda: {"connectorId": tx.evse_id, "transactionId": _id_on_wire(tx), "meterValue": values},
-            tx.reference,
-            carried(now),
-        )
+        values = {"connectorId": tx.evse_id, "meterValue": [_meter_value(now, key)]}
+        return Draft("MeterValues", encode(values), tx.reference, carried(now), id_member="transactionId")
 
     def ended(
         self, tx: Transaction, begin: Measurement, end: Measurement, key: PublicKey, offline: bool
@@ -103,9 +101,11 @@ class OCPP16:
         stop["transactionData"] = [_meter_value(begin, key), _meter_value(end, key)]
         draft = Draft(
             "StopTransaction",
-            lambda: {"transactionId": _id_on_wire(tx), **stop},
+            encode(stop),
             tx.reference,
             carried(begin, end),
+            id_member="transactionId",
+            last=True,
         )
         return (draft,)
 
@@ -124,11 +124,9 @@ class OCPP16:
             tx.wire_id = NO_TRANSACTION_ID
 
 
-def _id_on_wire(tx: Transaction) -> int:
-    return int(tx.wire_id or NO_TRANSACTION_ID)
-
-
 def _reason(tx: Transaction) -> str:
+    if tx.power_lost:
+        return "PowerLoss"
     if tx.stop_asked is not None:
         return "DeAuthorized"
     return "Local" if tx.presented.medium is Medium.RFID else "EVDisconnected"
@@ -140,10 +138,10 @@ def _whole_wh(measured: Measurement) -> int:
 
 def _meter_value(measured: Measurement, key: PublicKey) -> dict[str, object]:
     energy = {"context": measured.context, "measurand": "Energy.Active.Import.Register"}
-    sampled: list[dict[str, object]] = [
-        {"value": str(measured.register_wh), **energy, "unit": "Wh"},
-        {"value": str(measured.power_w), "context": measured.context, "measurand": "Power.Active.Import", "unit": "W"},
-    ]
+    sampled: list[dict[str, object]] = [{"value": str(measured.register_wh), **energy, "unit": "Wh"}]
+    if measured.power_w is not None:
+        power = {"value": str(measured.power_w), "context": measured.context, "measurand": "Power.Active.Import"}
+        sampled.append({**power, "unit": "W"})
     if measured.signed is not None:
         text = json.dumps(signed_meter_value(measured.signed, key), separators=(",", ":"))
         sampled.append({"value": text, **energy, "format": "SignedData"})

@@ -18,7 +18,7 @@ from firmware_sim.dialect import (
 from firmware_sim.outbox import Draft
 from wire.meter.keys import PublicKey
 from wire.ocpp.v201 import AuthorizeAnswer, TransactionAnswer
-from wire.records import decode
+from wire.records import decode, encode
 
 _TOKEN_TYPES = {Medium.RFID: "ISO14443", Medium.CONTRACT: "eMAID"}
 
@@ -28,6 +28,10 @@ class OCPP201:
 
     version = "2.0.1"
     subprotocol = "ocpp2.0.1"
+
+    def id_from_start(self, reference: str) -> str | None:
+        """The charger's own name of the transaction (E02.FR.08)."""
+        return reference
 
     def boot(self, identity: StationIdentity) -> tuple[str, object]:
         """BootNotification (B01)."""
@@ -62,7 +66,6 @@ class OCPP201:
 
     def started(self, tx: Transaction, begin: Measurement, key: PublicKey, offline: bool) -> tuple[Draft, ...]:
         """TransactionEvent Started with the token and the signed begin value (E01, E02)."""
-        tx.wire_id = tx.reference
         payload = {
             **_event(tx, "Started", "Authorized", begin.at, offline),
             "transactionInfo": {"transactionId": tx.wire_id, "chargingState": "Charging"},
@@ -93,7 +96,7 @@ class OCPP201:
         }
         if reason == "Local":
             payload["idToken"] = _id_token(tx.presented)
-        return (_draft(tx, payload, begin, end),)
+        return (_draft(tx, payload, begin, end, last=True),)
 
     def read_delivery(self, tx: Transaction, action: str, payload: bytes) -> None:
         """TransactionEventResponse: a token that is not accepted after all stops the charge (E05)."""
@@ -110,7 +113,9 @@ def _id_token(presented: Presented) -> dict[str, str]:
 
 
 def _ending(tx: Transaction) -> tuple[str, str]:
-    """Trigger and stoppedReason: deauthorized, by the card once more, or by the car."""
+    """Trigger and stoppedReason: the power was lost, deauthorized, by the card once more, or by the car."""
+    if tx.power_lost:
+        return "AbnormalCondition", "PowerLoss"
     if tx.stop_asked is not None:
         return "Deauthorized", "DeAuthorized"
     if tx.presented.medium is Medium.RFID:
@@ -132,14 +137,12 @@ def _meter_value(measured: Measurement, key: PublicKey) -> dict[str, object]:
     }
     if measured.signed is not None:
         energy["signedMeterValue"] = signed_meter_value(measured.signed, key)
-    power = {
-        "value": measured.power_w,
-        "context": measured.context,
-        "measurand": "Power.Active.Import",
-        "unitOfMeasure": {"unit": "W"},
-    }
-    return {"timestamp": timestamp(measured.at), "sampledValue": [energy, power]}
+    sampled = [energy]
+    if measured.power_w is not None:
+        power = {"value": measured.power_w, "context": measured.context, "measurand": "Power.Active.Import"}
+        sampled.append({**power, "unitOfMeasure": {"unit": "W"}})
+    return {"timestamp": timestamp(measured.at), "sampledValue": sampled}
 
 
-def _draft(tx: Transaction, payload: dict[str, object], *measured: Measurement) -> Draft:
-    return Draft("TransactionEvent", lambda: payload, tx.reference, carried(*measured))
+def _draft(tx: Transaction, payload: dict[str, object], *measured: Measurement, last: bool = False) -> Draft:
+    return Draft("TransactionEvent", encode(payload), tx.reference, carried(*measured), last=last)

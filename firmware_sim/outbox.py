@@ -5,10 +5,11 @@ Rules of this file
 2. One CALL is open at a time. Another message (Boot, Authorize, DataTransfer, ...) overtakes the waiting transactions.
 3. A CALLERROR or silence for `message_timeout_s` is a failed attempt: the message is sent again after
    `retry_interval_s` times the failures so far. A lost connection is no attempt: everything is due again at once.
-4. Each sending has a new message id. The payload is composed once, at the first sending, and never changes after it.
+4. Each sending has a new message id. The payload is completed once, at the first sending, and never changes after it.
 5. `max_failures` None keeps a message for ever; a number throws it away after so many failed attempts, as the
    standard lets a charger do.
 6. A question (rule 2) is asked once: a CALLERROR, silence or a lost connection is its answer.
+7. A message of an earlier run goes on where it stood: its number, its message ids and its very payload.
 
 Source: OCPP 1.6 3.7, 3.7.1, 4.1.1 (one open CALL: OCPP-J 4.1.1); OCPP 2.0.1 Part 2 E13, Part 4 4.1.1.
 """
@@ -17,34 +18,40 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from wire.ocpp.frames import Call, CallError, CallResult, encode_call, parse_frame
+import msgspec
+
+from wire.ocpp.frames import CallError, CallResult, encode_call
+from wire.records import decode, encode
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A transaction message before its first sending.
 
-    `compose` gives the payload when the message is first sent, so that what earlier answers brought (the 1.6
-    transaction id) is in it. `carries` are the SHA-256 (hex) of the signed meter records inside. `transaction` is the
-    charger's own name of the transaction.
+    `payload` is a JSON object; `id_member` names the member that is still missing in it, because an earlier answer
+    brings it (the 1.6 transaction id), and is empty when nothing is. `transaction` is the charger's own name of the
+    transaction, `last` whether the message ends it. `carries` are the SHA-256 (hex) of the signed meter records inside.
     """
 
     action: str
-    compose: Callable[[], object]
+    payload: bytes
     transaction: str
     carries: tuple[str, ...] = ()
+    id_member: str = ""
+    last: bool = False
 
 
 @dataclass(slots=True)
 class Pending:
-    """A transaction message on its way; `number` counts from 1 in the order of putting."""
+    """A transaction message on its way; `number` counts from 1 in the order of putting, over all runs of a charger.
+    `payload` is complete, and `payload_sha256` its SHA-256 (hex), once the message was sent."""
 
     number: int
     draft: Draft
-    payload: object = None
+    payload: bytes = b""
     payload_sha256: str = ""
     message_ids: list[str] = field(default_factory=list)
     failures: int = 0
@@ -118,31 +125,42 @@ class _Open:
 class Outbox:
     """Everything a charger still has to send, and the one CALL that waits for its answer.
 
-    Times are seconds of any steady clock, given by the caller. `new_id` gives message ids (at most 36 characters).
+    Times are seconds of any steady clock, given by the caller. `new_id` gives message ids (at most 36 characters),
+    `id_of` the id on the wire of a transaction by the charger's name of it. `waiting` are messages of an earlier run,
+    oldest first, and `last_number` the highest number that any message ever had.
     """
 
     def __init__(
         self,
         new_id: Callable[[], str],
+        id_of: Callable[[str], int],
         *,
+        waiting: Iterable[Pending] = (),
+        last_number: int = 0,
         message_timeout_s: float = 10.0,
         retry_interval_s: float = 1.0,
         max_failures: int | None = None,
     ) -> None:
-        self._new_id = new_id
+        self._new_id, self._id_of = new_id, id_of
         self._message_timeout_s = message_timeout_s
         self._retry_interval_s = retry_interval_s
         self._max_failures = max_failures
-        self._transactions: deque[Pending] = deque()
+        self._transactions = deque(waiting)
         self._questions: deque[_Question] = deque()
         self._open: _Open | None = None
-        self._numbers = 0
+        self._numbers = last_number
         self._tickets = 0
 
     @property
     def waiting(self) -> tuple[Pending, ...]:
         """The transaction messages without a CALLRESULT, oldest first."""
         return tuple(self._transactions)
+
+    @property
+    def sent(self) -> Pending | None:
+        """The transaction message whose answer is awaited; None when there is none, or a question is open."""
+        subject = self._open.subject if self._open else None
+        return subject if isinstance(subject, Pending) else None
 
     def put(self, draft: Draft) -> Pending:
         """Takes over a transaction message; it stays until it is delivered (or dropped, rule 5)."""
@@ -167,16 +185,23 @@ class Outbox:
         if self._transactions and self._transactions[0].due <= now:
             pending = self._transactions[0]
             if not pending.message_ids:
-                pending.payload = pending.draft.compose()
+                pending.payload = self._completed(pending.draft)
+                pending.payload_sha256 = hashlib.sha256(pending.payload).hexdigest()
             return self._send(pending, pending.draft.action, pending.payload, now)
         return None
+
+    def _completed(self, draft: Draft) -> bytes:
+        """The payload with the transaction's id in it; every other member keeps its exact characters."""
+        if not draft.id_member:
+            return draft.payload
+        members = decode(dict[str, msgspec.Raw], draft.payload, f"{draft.action} payload")
+        return encode({draft.id_member: self._id_of(draft.transaction), **members})
 
     def _send(self, subject: Pending | _Question, action: str, payload: object, now: float) -> str:
         message_id = self._new_id()
         frame = encode_call(message_id, action, payload)
         if isinstance(subject, Pending):
             subject.message_ids.append(message_id)
-            subject.payload_sha256 = payload_sha256(frame)
         self._open = _Open(message_id, subject, now + self._message_timeout_s)
         return frame
 
@@ -225,15 +250,3 @@ class Outbox:
         if self._open is not None:
             return self._open.expires
         return self._transactions[0].due if self._transactions else None
-
-
-def payload_sha256(frame: str) -> str:
-    """The SHA-256 (hex) of the payload of a CALL, over its exact characters in the frame.
-
-    Raises:
-        FrameError: not a frame. ValueError: a frame, but no CALL.
-    """
-    call = parse_frame(frame)
-    if not isinstance(call, Call):
-        raise ValueError(f"a {type(call).__name__} has no action and no payload to compare")
-    return hashlib.sha256(call.payload).hexdigest()

@@ -67,9 +67,10 @@ class World:
 def _charge(folder: Path, charger_id: str, dialect: OCPP16 | OCPP201) -> tuple[ChargerBook, ChargeBook, list[str]]:
     """One charge told without a network: the books, and the frames as they went out."""
     meter = SigningMeter(folder, charger_id, lambda: AT, current=CurrentType.AC)
-    key, tx = public_key_of(meter.public_key), Transaction(f"tx-{charger_id}", CARD, 1, 1)
+    key, name = public_key_of(meter.public_key), f"tx-{charger_id}"
+    tx = Transaction(name, CARD, 1, 1, dialect.id_from_start(name) or "7")
     ids = (f"{charger_id}-{n}" for n in count(1))
-    outbox, journal = Outbox(lambda: next(ids)), MessageJournal(folder / "messages.jsonl", charger_id)
+    outbox, journal = Outbox(lambda: next(ids), lambda name: 7), MessageJournal(folder / "messages.jsonl", charger_id)
 
     def measure(reason: ReadingReason, context: str) -> Measurement:
         meter.count(11_000, 60_000)
@@ -80,7 +81,6 @@ def _charge(folder: Path, charger_id: str, dialect: OCPP16 | OCPP201) -> tuple[C
     drafts = list(dialect.started(tx, begin, key, False))
     drafts.append(dialect.updated(tx, measure(ReadingReason.CHARGING, "Sample.Periodic"), key, False))
     end = measure(ReadingReason.END, "Transaction.End")
-    tx.wire_id = tx.wire_id or "7"
     drafts += dialect.ended(tx, begin, end, key, False)
     frames = []
     for draft in drafts:
@@ -96,7 +96,7 @@ def _charge(folder: Path, charger_id: str, dialect: OCPP16 | OCPP201) -> tuple[C
         load_meter_journal(folder / "meter.jsonl"),
         load_message_journal(folder / "messages.jsonl"),
     )
-    return books, ChargeBook(charger_id, tx.wire_id, end.register_wh - begin.register_wh), frames
+    return books, ChargeBook(charger_id, tx.wire_id or "", end.register_wh - begin.register_wh), frames
 
 
 def _chain(entries: list[tuple[str, str, str]]) -> tuple[Record, ...]:

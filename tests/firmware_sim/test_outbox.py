@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from itertools import count
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_sim.outbox import Answered, Delivered, Draft, Dropped, Outbox, Retrying, Unanswered, payload_sha256
-from wire.ocpp.frames import Call, CallError, CallResult, FrameError, encode_result, parse_frame
+from firmware_sim.outbox import Answered, Delivered, Draft, Dropped, Outbox, Pending, Retrying, Unanswered
+from wire.ocpp.frames import Call, CallError, CallResult, parse_frame
+from wire.records import encode
 
 
 def _ids() -> Iterator[str]:
@@ -19,11 +20,13 @@ def _ids() -> Iterator[str]:
 
 def _outbox(max_failures: int | None = None) -> Outbox:
     ids = _ids()
-    return Outbox(lambda: next(ids), message_timeout_s=10, retry_interval_s=2, max_failures=max_failures)
+    return Outbox(
+        lambda: next(ids), lambda name: 77, message_timeout_s=10, retry_interval_s=2, max_failures=max_failures
+    )
 
 
 def _draft(text: str) -> Draft:
-    return Draft("TransactionEvent", lambda: {"n": text}, "tx")
+    return Draft("TransactionEvent", encode({"n": text}), "tx")
 
 
 def _call(frame: str | None) -> Call:
@@ -126,19 +129,40 @@ def test_a_station_with_limited_attempts_throws_away() -> None:
     assert outbox.waiting == ()
 
 
-def test_the_payload_is_composed_once_at_the_first_sending() -> None:
-    outbox, texts = _outbox(), iter("xyz")
-    outbox.put(Draft("StopTransaction", lambda: {"n": next(texts)}, "tx"))
+def test_the_payload_is_completed_once_at_the_first_sending_and_keeps_its_characters() -> None:
+    ids, names = _ids(), iter((77, 78))
+    outbox = Outbox(lambda: next(ids), lambda name: next(names))
+    pending = outbox.put(Draft("StopTransaction", b'{"meterStop":1.50,"x":[ ]}', "tx", id_member="transactionId"))
     first = _call(outbox.next_frame(0))
     outbox.lost()
-    assert _call(outbox.next_frame(0)).payload == first.payload == b'{"n":"x"}'
+    assert _call(outbox.next_frame(0)).payload == first.payload == b'{"transactionId":77,"meterStop":1.50,"x":[ ]}'
+    assert pending.payload_sha256 == hashlib.sha256(first.payload).hexdigest()
 
 
-def test_only_a_call_has_a_payload_to_compare() -> None:
-    with pytest.raises(ValueError, match="CallResult"):
-        payload_sha256(encode_result("m", {}))
-    with pytest.raises(FrameError):
-        payload_sha256("nonsense")
+def test_a_message_of_an_earlier_run_goes_on_where_it_stood() -> None:
+    ids = _ids()
+    sent = Pending(4, _draft("a"), payload=b'{"n":"as it was sent"}', message_ids=["old"])
+    outbox = Outbox(lambda: next(ids), lambda name: 77, waiting=[sent, Pending(6, _draft("b"))], last_number=6)
+    assert outbox.put(_draft("c")).number == 7
+    seen = []
+    while outbox.waiting:
+        call = _call(outbox.next_frame(0))
+        seen.append(call.payload)
+        outbox.receive(_answer(call), 0)
+    assert seen == [b'{"n":"as it was sent"}', b'{"n":"b"}', b'{"n":"c"}']
+    assert sent.message_ids == ["old", "m1"]
+
+
+def test_the_message_that_waits_for_its_answer_is_told() -> None:
+    outbox = _outbox()
+    pending = outbox.put(_draft("a"))
+    assert outbox.sent is None
+    outbox.next_frame(0)
+    assert outbox.sent is pending
+    outbox.lost()
+    outbox.ask("Heartbeat", {})
+    outbox.next_frame(0)
+    assert outbox.sent is None
 
 
 def _meet(outbox: Outbox, event: str, now: float) -> bytes | None:

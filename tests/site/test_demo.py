@@ -62,7 +62,7 @@ def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path, told: sign
                 break
         player.send_signal(told)
         _, errors = player.communicate(timeout=30)
-    assert player.returncode == 130
+    assert player.returncode == 128 + told
     assert errors == "interrupted; chargers and daemons are ended\n"
     assert len(pids) == 2
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []

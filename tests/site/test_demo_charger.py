@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Event, Thread
 
@@ -44,12 +47,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         thread.join()
 
 
-def _charger(site: Site, charger_id: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _command(site: Site, charger_id: str, *arguments: str, url: str = "") -> list[str]:
     password = str(site.folder / f"{charger_id}.password")
-    command = [sys.executable, "-P", "-m", "firmware_sim", "charger", "--url", site.charger_url, "--id", charger_id]
-    return subprocess.run(
-        [*command, "--password-file", password, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [sys.executable, "-P", "-m", "firmware_sim", "charger", "--url", url or site.charger_url]
+    return [*command, "--id", charger_id, "--password-file", password, *arguments]
+
+
+def _charger(site: Site, charger_id: str, *arguments: str, url: str = "") -> subprocess.CompletedProcess[str]:
+    command = _command(site, charger_id, *arguments, url=url)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize(("charger_id", "ocpp"), [("CP-1", "2.0.1"), ("CP-2", "1.6")])
@@ -80,6 +86,8 @@ def test_a_revoked_contract_and_an_unknown_card_are_refused_with_exit_1(site: Si
         (("--contract", "nothing-here.pem"), "--contract nothing-here.pem: No such file"),
         (("--contract", str(SCENARIO)), "no certificate"),
         (("--rfid", "04", "--ca", "nothing-here.pem"), "--ca nothing-here.pem"),
+        (("--rfid", "04", "--state", "/proc/x"), "the charger's state in /proc/x: No such file or directory"),
+        (("--rfid", "04", "--url", "127.0.0.1:8180"), "--url 127.0.0.1:8180: expected ws://HOST:PORT/ocpp"),
     ],
 )
 def test_input_that_cannot_be_used_is_one_clear_line(site: Site, arguments: tuple[str, ...], message: str) -> None:
@@ -97,4 +105,64 @@ def test_a_wrong_password_is_told(site: Site) -> None:
     finally:
         (site.folder / "kept").replace(site.folder / "CP-1.password")
     assert played.returncode == 2
-    assert "HTTP 401" in played.stderr
+    assert "the gateway refused: unknown charger id or wrong password" in played.stderr
+    assert played.stderr.count("\n") == 1
+
+
+def test_an_address_where_no_charger_is_served_is_told(site: Site) -> None:
+    played = _charger(
+        site, "CP-1", "--rfid", "04", "--patience", "1", url=site.charger_url.replace("ocpp", "elsewhere")
+    )
+    assert played.returncode == 2
+    assert "'CP-1' is not a charging station identity there, or the address is wrong (HTTP 404" in played.stderr
+
+
+def _interrupt(command: list[str], number: signal.Signals, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Exit code and errors of a charger that gets a signal while a car charges."""
+    player = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**environment, "PYTHONUNBUFFERED": "1"}
+    )
+    with player:
+        assert player.stdout is not None
+        for line in player.stdout:
+            if "Accepted / Accepted" in line:  # The next thing it does is to charge.
+                break
+        player.send_signal(number)
+        _, errors = player.communicate(timeout=30)
+    return player.returncode, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_charger_and_leaves_no_folder(site: Site, tmp_path: Path, number: signal.Signals) -> None:
+    chain = str(site.lab / "contracts" / "alice.pem")
+    command = _command(site, "CP-1", "--contract", chain, "--seconds", "60")
+    code, errors = _interrupt(command, number, {**os.environ, "TMPDIR": str(tmp_path)})
+    assert code == 128 + number
+    assert errors == "interrupted; if a charge was going on, without --state no later run can end it\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_a_signal_the_next_run_ends_the_charge(site: Site, tmp_path: Path) -> None:
+    chain, state = str(site.lab / "contracts" / "alice.pem"), str(tmp_path / "state")
+    arguments = ("--contract", chain, "--state", state, "--seconds")
+    code, errors = _interrupt(_command(site, "CP-1", *arguments, "60"), signal.SIGTERM, os.environ)
+    assert (code, errors) == (143, "interrupted; if a charge was going on, the next run with this --state ends it\n")
+    again = _charger(site, "CP-1", *arguments, "0.3")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "CP-1 ends a charge that was interrupted after" in again.stdout
+    assert "2 signed records, all acknowledged" in again.stdout
+
+
+def test_a_full_disk_is_one_clear_line_and_the_next_run_goes_on(site: Site, tmp_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, resource.RLIM_INFINITY))
+
+    arguments = ("--contract", str(site.lab / "contracts" / "alice.pem"), "--state", str(tmp_path), "--seconds")
+    full = subprocess.run(
+        _command(site, "CP-1", *arguments, "60"), capture_output=True, text=True, timeout=60, preexec_fn=small_files
+    )
+    assert full.returncode == 2
+    assert full.stderr == f"pnc-sim: the charger's state in {tmp_path}/messages.jsonl: File too large\n"
+    again = _charger(site, "CP-1", *arguments, "0.3")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "CP-1 ends a charge that was interrupted after" in again.stdout
