@@ -58,12 +58,12 @@ _ATTRIBUTES = {
     bytes.fromhex("060355040b"): "2.5.4.11",
     bytes.fromhex("060a0992268993f22c640119"): "0.9.2342.19200300.100.1.25",
 }
-_SET_OF_SEQUENCE = bytes((SET, SEQUENCE))
+_SEQUENCE_OF = [bytes((SEQUENCE, size)) for size in range(0x80)]
 _TEXTS = frozenset({0x0C, 0x13, 0x16})
 """UTF8String, PrintableString, IA5String."""
 
 
-class Attribute(msgspec.Struct, frozen=True):
+class Attribute(msgspec.Struct, frozen=True, gc=False):
     """One attribute of the subject: dotted object identifier and text; `text` None when the value is no text."""
 
     oid: str
@@ -261,17 +261,19 @@ def _attributes(der: bytes, at: int, limit: int) -> tuple[Attribute, ...]:
     some hundred characters. Empty at anything else, which `cryptography` reads then."""
     found = []
     while at < limit:
-        # SET n { SEQUENCE n-2 { type, text } }, all lengths in one octet
+        # SET n { SEQUENCE n-2 { type, text } }, all lengths in one octet; most types take 5 octets, the domain's 12
         size = der[at + 1]
-        end = at + 2 + size
-        value = at + 6 + der[at + 5]
-        text = value + 2
+        end, value = at + 2 + size, at + 9
         oid = _ATTRIBUTES.get(der[at + 4 : value])
+        if oid is None:
+            value = at + 16
+            oid = _ATTRIBUTES.get(der[at + 4 : value])
+        text = value + 2
         if (
             oid is None
-            or size >= 0x80
-            or der[at : at + 3 : 2] != _SET_OF_SEQUENCE
-            or der[at + 3] != size - 2
+            or not 2 <= size < 0x80
+            or der[at] != SET
+            or der[at + 2 : at + 4] != _SEQUENCE_OF[size - 2]
             or der[value] not in _TEXTS
             or not 0 < der[value + 1] == end - text < 0x80
         ):

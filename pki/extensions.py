@@ -1,15 +1,15 @@
 """What the extensions of a certificate say, read once.
 
 Rules of this file
-1. The extensions of the profiles, in the forms that certificates really have, are read here: by table where a value has
-   few encodings (basic constraints, key usage), by position where it is one string or a list of addresses.
+1. The extensions of the profiles, in the forms that certificates really have, are read here: such a form is constant
+   but for an identifier or a URI at its end, so it is looked up.
 2. At anything else, be it rare or wrong, `cryptography` reads all extensions of that certificate. So what is read here
    is a subset of what `cryptography` reads, with the same meaning; a law of the tests holds it to that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
@@ -53,7 +53,7 @@ class BasicConstraints:
     critical: bool
 
 
-class AuthorityKeyIdentifier(msgspec.Struct, frozen=True):
+class AuthorityKeyIdentifier(msgspec.Struct, frozen=True, gc=False):
     """The issuer as its key identifier and, rarely, as issuer name and serial."""
 
     key_identifier: bytes | None
@@ -80,7 +80,7 @@ class Extensions(msgspec.Struct):
 
 
 def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate) -> Extensions:
-    """What the extensions in `der[start:limit]` (the content of [3]) say; `parsed` is the same certificate. 2 to 5 us.
+    """What the extensions in `der[start:limit]` (the content of [3]) say; `parsed` is the same certificate. 2 to 4 us.
 
     Raises:
         MalformedDER, x509.DuplicateExtension and what else `cryptography` raises for values that it cannot read.
@@ -96,14 +96,7 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
             at = content + size  # As read_span would have it, for nearly every extension.
         else:
             content, at = read_span(der, at, SEQUENCE, end)
-        whole = der[content:at]
-        known = _WHOLE.get(whole)
-        if known is None:
-            extension = _by_position(whole, found)
-        else:
-            extension, constraints, usage = known
-            found.basic_constraints = constraints or found.basic_constraints
-            found.key_usage = usage or found.key_usage
+        extension = _read_one(der[content:at], found)
         if extension is None or extension.oid in present:
             return _by_library(parsed)
         present[extension.oid] = extension
@@ -111,114 +104,95 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
     return found
 
 
-def _by_position(whole: bytes, found: Extensions) -> Extension | None:
-    """An extension whose value is read by position; None: another one, or in no usual form."""
-    kind = _KINDS.get(whole[:_SHORT]) or _KINDS.get(whole[:_LONG])
-    if kind is None:
-        return None
-    critical = whole[kind.size : kind.size + 3] == _CRITICAL
-    value = kind.size + 3 * critical
-    content, size = value + 2, len(whole)
-    if whole[value:content] != _SHORT_OCTETS[(size - content) & 0x7F] or size - content >= 0x80:
-        if whole[value : value + 1] != _OCTETS:
+def _read_one(whole: bytes, found: Extensions) -> Extension | None:
+    """One extension by the octets of its content; None: another one, or in no usual form."""
+    known = _WHOLE.get(whole)
+    if known is not None:
+        return known.say(found)
+    octets = _IDENTIFIERS.get(len(whole))
+    if octets is not None:
+        before = _BEFORE_IDENTIFIER.get(whole[:-octets])
+        if before is not None:
+            extension, of_subject = before
+            if of_subject:
+                found.subject_key_identifier = whole[-octets:]
+            else:
+                found.authority_key_identifier = AuthorityKeyIdentifier(whole[-octets:], None)
+            return extension
+    if whole[:_ACCESS_SIZE] == _ACCESS:
+        return _read_access(whole)
+    point = _BEFORE_URI.get(whole[:_BEFORE_URI_SIZE]) or _BEFORE_URI.get(whole[: _BEFORE_URI_SIZE + len(_CRITICAL)])
+    if point is not None:
+        uri = whole[-point.octets :]
+        if len(whole) == point.size and uri.isascii():
+            found.crl_uris = frozenset((uri.decode("ascii"),))
+            return point.extension
+    return None
+
+
+def _read_access(whole: bytes) -> Extension | None:
+    """Authority information access: SEQUENCE { SEQUENCE { method, URI } ... }, read for its form only."""
+    critical = whole[_ACCESS_SIZE : _ACCESS_SIZE + 3] == _CRITICAL
+    at, end = _ACCESS_SIZE + 3 * critical, len(whole)
+    for tag in (OCTET_STRING, SEQUENCE):
+        if at >= end or whole[at] != tag:
             return None
-        content, closed = read_span(whole, value, OCTET_STRING, size)
-        if closed != size:
-            return None
-    if not kind.read(whole[content:], found):
-        return None
-    return kind.critical if critical else kind.plain
-
-
-def _extended_usage(value: bytes, found: Extensions) -> bool:
-    usage = _EXTENDED_USAGES.get(value)
-    found.extended_key_usage = usage or frozenset()
-    return usage is not None
-
-
-def _subject_key(value: bytes, found: Extensions) -> bool:
-    """OCTET STRING of 1 to 127 bytes."""
-    found.subject_key_identifier = value[2:]
-    return 2 < len(value) < 0x82 and value[0] == OCTET_STRING and value[1] == len(value) - 2
-
-
-def _authority_key(value: bytes, found: Extensions) -> bool:
-    """SEQUENCE { [0] key identifier }, without issuer name and serial."""
-    size = len(value)
-    found.authority_key_identifier = AuthorityKeyIdentifier(value[4:], None)
-    return 4 < size < 0x82 and value[:4] == bytes((SEQUENCE, size - 2, _KEY_IDENTIFIER, size - 4))
-
-
-def _crl_points(value: bytes, found: Extensions) -> bool:
-    """SEQUENCE { SEQUENCE { [0] { [0] { URI ... } } } }: one point, without reasons and CRL issuer."""
-    at, end = 0, len(value)
-    for tag in _ONE_POINT:
-        if at >= end or value[at] != tag:
-            return False
-        at, closed = read_span(value, at, tag, end)
+        at, closed = read_span(whole, at, tag, end)
         if closed != end:
-            return False
-    uris = []
+            return None
     while at < end:
-        if value[at] != _URI:
-            return False
-        content, at = read_span(value, at, _URI, end)
-        uris.append(value[content:at])
-    if not all(uri.isascii() for uri in uris):
-        return False
-    found.crl_uris = frozenset(uri.decode("ascii") for uri in uris)
-    return bool(uris)
+        text = at + _METHOD_SIZE
+        octets = _METHODS.get(whole[at:text])
+        if octets is None or text + octets > end or not whole[text : text + octets].isascii():
+            return None
+        at = text + octets
+    return _ACCESS_CRITICAL if critical else _ACCESS_PLAIN
 
 
-def _access(value: bytes, found: Extensions) -> bool:
-    """SEQUENCE { SEQUENCE { method, URI } ... }: read for its form only, no judgement needs it."""
-    at, end = read_span(value, 0, SEQUENCE, len(value))
-    while at < end:
-        if value[at] != SEQUENCE:
-            return False
-        content, at = read_span(value, at, SEQUENCE, end)
-        uri = content + _METHOD_SIZE
-        if value[content:uri] not in _METHODS or uri >= at or value[uri] != _URI:
-            return False
-        text, closed = read_span(value, uri, _URI, at)
-        if closed != at or not value[text:closed].isascii():
-            return False
-    return end == len(value)
+# --- the tables: an extension of a usual form is constant but for an identifier or a URI at its end ------------------
+
+_CRITICAL = bytes.fromhex("0101ff")
+_PRINTED = range(1, 100)
+"""Octets of a URI for which all lengths around it are of one octet."""
 
 
-class _Kind(NamedTuple):
-    """An extension that is read by position: its two possible entries, the size of its identifier's DER, and what reads
-    its value (False: in no usual form)."""
-
-    plain: Extension
-    critical: Extension
-    size: int
-    read: Callable[[bytes, Extensions], bool]
+def _octets(value: bytes) -> bytes:
+    return bytes((OCTET_STRING, len(value))) + value
 
 
-def _kinds() -> Iterator[tuple[bytes, _Kind]]:
-    for identifier, oid, read in (
-        ("0603551d25", "2.5.29.37", _extended_usage),
-        ("0603551d0e", "2.5.29.14", _subject_key),
-        ("0603551d23", "2.5.29.35", _authority_key),
-        ("0603551d1f", "2.5.29.31", _crl_points),
-        ("06082b06010505070101", "1.3.6.1.5.5.7.1.1", _access),
-    ):
-        der = bytes.fromhex(identifier)
-        yield der, _Kind(Extension(oid, False), Extension(oid, True), len(der), read)
+class _Said(NamedTuple):
+    """What a whole extension says."""
+
+    extension: Extension
+    constraints: BasicConstraints | None = None
+    usage: KeyUsage | None = None
+    purposes: frozenset[str] = frozenset()
+
+    def say(self, found: Extensions) -> Extension:
+        if self.constraints is not None:
+            found.basic_constraints = self.constraints
+        elif self.usage is not None:
+            found.key_usage = self.usage
+        else:
+            found.extended_key_usage = self.purposes
+        return self.extension
 
 
-_KINDS = dict(_kinds())
-_SHORT, _LONG = 5, 10
-_CRITICAL, _OCTETS = bytes.fromhex("0101ff"), bytes([OCTET_STRING])
-_SHORT_OCTETS = [bytes([OCTET_STRING, size]) for size in range(0x80)]
-_KEY_IDENTIFIER, _URI = 0x80, 0x86
-_ONE_POINT = (SEQUENCE, SEQUENCE, 0xA0, 0xA0)
-_METHODS = frozenset({bytes.fromhex("06082b06010505073001"), bytes.fromhex("06082b06010505073002")})
-_METHOD_SIZE = 10
-_EXTENDED_USAGES = {
-    bytes.fromhex("300a06082b0601050507030" + last): frozenset({f"1.3.6.1.5.5.7.3.{last}"}) for last in "129"
-}
+def _whole() -> Iterator[tuple[bytes, _Said]]:
+    for critical in (False, True):
+        mark = _CRITICAL if critical else b""
+        extension = Extension("2.5.29.19", critical)
+        for value, ca, length in _each_constraints():
+            said = _Said(extension, constraints=BasicConstraints(ca, length, critical))
+            yield bytes.fromhex("0603551d13") + mark + _octets(value), said
+        extension = Extension("2.5.29.15", critical)
+        for value, bits in _each_usage():
+            yield bytes.fromhex("0603551d0f") + mark + _octets(value), _Said(extension, usage=KeyUsage(bits, critical))
+        extension = Extension("2.5.29.37", critical)
+        for last in "129":
+            value = bytes.fromhex("300a06082b0601050507030" + last)
+            said = _Said(extension, purposes=frozenset({f"1.3.6.1.5.5.7.3.{last}"}))
+            yield bytes.fromhex("0603551d25") + mark + _octets(value), said
 
 
 def _each_constraints() -> Iterator[tuple[bytes, bool, int | None]]:
@@ -237,20 +211,55 @@ def _each_usage() -> Iterator[tuple[bytes, frozenset[KeyUsageBit]]]:
         yield bytes((0x03, 0x02, unused, octet)), bits
 
 
-def _whole() -> Iterator[tuple[bytes, tuple[Extension, BasicConstraints | None, KeyUsage | None]]]:
-    """All octets of an extension's content, and what they say."""
+_WHOLE = dict(_whole())
+
+
+def _before_identifier() -> Iterator[tuple[bytes, int, tuple[Extension, bool]]]:
+    """What stands before a key identifier of 20 octets (SHA-1) or 8 (ISO 15118-20), and the size of it all."""
+    for size in (20, 8):
+        for critical in (False, True):
+            mark = _CRITICAL if critical else b""
+            before = bytes((OCTET_STRING, size + 2, OCTET_STRING, size))
+            before = bytes.fromhex("0603551d0e") + mark + before
+            yield before, size, (Extension("2.5.29.14", critical), True)
+            before = bytes((OCTET_STRING, size + 4, SEQUENCE, size + 2, 0x80, size))
+            before = bytes.fromhex("0603551d23") + mark + before
+            yield before, size, (Extension("2.5.29.35", critical), False)
+
+
+_BEFORE_IDENTIFIER = {before: said for before, _, said in _before_identifier()}
+_IDENTIFIERS = {len(before) + size: size for before, size, _ in _before_identifier()}
+
+
+class _Point(NamedTuple):
+    """A CRL distribution point extension with one URI of so many octets."""
+
+    extension: Extension
+    octets: int
+    size: int
+
+
+def _before_uri() -> Iterator[tuple[bytes, _Point]]:
+    """What stands before the only URI of one distribution point, without reasons and CRL issuer."""
     for critical in (False, True):
         mark = _CRITICAL if critical else b""
-        basic, usage = Extension("2.5.29.19", critical), Extension("2.5.29.15", critical)
-        for value, ca, length in _each_constraints():
-            octets = bytes.fromhex("0603551d13") + mark + bytes((OCTET_STRING, len(value))) + value
-            yield octets, (basic, BasicConstraints(ca, length, critical), None)
-        for value, bits in _each_usage():
-            octets = bytes.fromhex("0603551d0f") + mark + bytes((OCTET_STRING, len(value))) + value
-            yield octets, (usage, None, KeyUsage(bits, critical))
+        for size in _PRINTED:
+            nested = bytes((SEQUENCE, size + 8, SEQUENCE, size + 6, 0xA0, size + 4, 0xA0, size + 2, 0x86, size))
+            before = bytes.fromhex("0603551d1f") + mark + bytes((OCTET_STRING, size + 10)) + nested
+            yield before, _Point(Extension("2.5.29.31", critical), size, len(before) + size)
 
 
-_WHOLE = dict(_whole())
+_BEFORE_URI = dict(_before_uri())
+_BEFORE_URI_SIZE = 17
+_ACCESS, _ACCESS_SIZE = bytes.fromhex("06082b06010505070101"), 10
+_ACCESS_PLAIN, _ACCESS_CRITICAL = (Extension("1.3.6.1.5.5.7.1.1", critical) for critical in (False, True))
+_METHODS = {
+    bytes((SEQUENCE, size + 12)) + bytes.fromhex("06082b060105050730") + method + bytes((0x86, size)): size
+    for method in (b"\x01", b"\x02")
+    for size in _PRINTED
+}
+"""What stands before the URI of an OCSP responder or of the issuer's certificate, and the octets of that URI."""
+_METHOD_SIZE = 14
 
 
 def _by_library(parsed: x509.Certificate) -> Extensions:

@@ -138,6 +138,7 @@ def signed_by(kind: KeyKind, key: PublicKey | None, algorithm: SignatureKind, si
 
 
 def _on_curve(curve: _Curve, spki: bytes) -> bool:
-    x = int.from_bytes(spki[-2 * curve.size : -curve.size], "big")
-    y = int.from_bytes(spki[-curve.size :], "big")
-    return x < curve.prime and y < curve.prime and (y * y - (x * x - 3) * x - curve.b) % curve.prime == 0
+    prime, b, size, _ = curve
+    x = int.from_bytes(spki[-2 * size : -size], "big")
+    y = int.from_bytes(spki[-size:], "big")
+    return x < prime and y < prime and (y * y - (x * x - 3) * x - b) % prime == 0

@@ -79,18 +79,14 @@ def identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
 
 def _climb(presented: Mapping[int, Certificate], *, by_key: bool) -> list[tuple[int, ...]]:
     """Every simple path from the leaf up, the shortest first, then in the order of arrival."""
-    found: list[tuple[int, ...]] = []
-    longer: list[tuple[int, ...]] = [(0,)]
-    while longer:
-        found += longer
-        longer = [
-            (*path, index)
-            for path in longer
-            for index, above in presented.items()
-            if index not in path and _stands_above(presented[path[-1]], above, by_key)
-        ]
+    found: list[tuple[int, ...]] = [(0,)]
+    for path in found:  # It grows while it is read.
+        below = presented[path[-1]]
+        for index, above in presented.items():
+            if (
+                below.issuer_der == above.subject_der
+                and index not in path
+                and (not by_key or identifiers_fit(below, above))
+            ):
+                found.append((*path, index))
     return found
-
-
-def _stands_above(below: Certificate, above: Certificate, by_key: bool) -> bool:
-    return below.issuer_der == above.subject_der and (not by_key or identifiers_fit(below, above))

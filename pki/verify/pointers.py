@@ -17,6 +17,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from pki.certificate import Certificate
 from pki.profile import AUTHORITY_ACCESS, CRL_POINTS, SUBJECT_ACCESS
 
+POINTERS = frozenset({AUTHORITY_ACCESS, SUBJECT_ACCESS, CRL_POINTS})
 _URI_MAX = 512
 _SCHEMES = ("http://", "https://", "ldap://", "ldaps://")
 
@@ -55,7 +56,7 @@ def read_pointers(certificate: Certificate) -> Pointers:
 
 def pointer_fault(certificate: Certificate, oid: str) -> str | None:
     """Why a critical pointer extension cannot be processed; None when it can, or when `oid` is no pointer extension."""
-    if oid not in (AUTHORITY_ACCESS, SUBJECT_ACCESS, CRL_POINTS):
+    if oid not in POINTERS:
         return None
     found = read_pointers(certificate)
     usable = {

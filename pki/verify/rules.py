@@ -10,10 +10,11 @@ from pki.certificate import Certificate, KeyKind, KeyUsageBit
 from pki.errors import Finding
 from pki.profile import AUTHORITY_ACCESS, CRL_POINTS, KEY_PURPOSE, Algorithm, CertificateRule, Place, Profile, Tolerance
 from pki.verify.judgement import Judgement
-from pki.verify.pointers import pointer_fault
+from pki.verify.pointers import POINTERS, pointer_fault
 from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.subject import check_attributes, check_subject
 
+_POINTS_TO_REVOCATION = frozenset({CRL_POINTS, AUTHORITY_ACCESS})
 _NEVER = {
     "2.5.29.30": "nameConstraints",
     "2.5.29.33": "policyMappings",
@@ -175,7 +176,8 @@ def check_extensions(certificate: Certificate, rule: CertificateRule, judgement:
         if oid in _NEVER:
             judgement.refuse("extension", f"{rule.name} carries {_NEVER[oid]}", index=index, found=_NEVER[oid])
         elif extension.critical:
-            _check_critical(certificate, oid, rule, judgement, index)
+            if oid not in rule.processed or oid in POINTERS:
+                _check_critical(certificate, oid, rule, judgement, index)
         elif rule.extensions is not None and oid not in rule.extensions:
             judgement.depart(
                 "extension",
@@ -249,9 +251,7 @@ def _check_present(certificate: Certificate, rule: CertificateRule, judgement: J
             expected="a key identifier",
             found="none",
         )
-    if rule.pointer_required and not any(
-        extension.oid in (CRL_POINTS, AUTHORITY_ACCESS) for extension in certificate.extensions
-    ):
+    if rule.pointer_required and _POINTS_TO_REVOCATION.isdisjoint([entry.oid for entry in certificate.extensions]):
         judgement.depart(
             "revocation-pointer",
             Tolerance.REVOCATION_POINTER_MISSING,

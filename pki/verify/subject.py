@@ -36,8 +36,9 @@ def check_attributes(certificate: Certificate, rule: CertificateRule, judgement:
     allowed = judgement.profile.subject_attributes
     if allowed is None:
         return
-    foreign = sorted({attribute.oid for attribute in certificate.subject if attribute.oid not in allowed})
+    foreign = [attribute.oid for attribute in certificate.subject if attribute.oid not in allowed]
     if foreign:
+        foreign = sorted(set(foreign))
         judgement.depart(
             "subject",
             Tolerance.SUBJECT_ATTRIBUTE,
