@@ -67,7 +67,7 @@ class Link:
         self._something_to_send = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._whitelist_due_at = 0.0
-        self._whitelist_doubtful = False
+        self._whitelist_fetched_for = 0
         self._backoff = Backoff(settings.retry_min_s, settings.retry_max_s)
         self._trouble: str | None = None
         self.online = False
@@ -128,6 +128,8 @@ class Link:
                 raise
             await self._drain()
             self._backoff.reset()
+            if self._list_is_news():
+                continue
             quiet_until = loop.time() + KEEP_ALIVE_S
             try:
                 async with asyncio.timeout_at(min(quiet_until, self._whitelist_due_at)):
@@ -158,19 +160,24 @@ class Link:
 
     async def _refresh_whitelist(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now < self._whitelist_due_at:
+        if now < self._whitelist_due_at and not self._list_is_news():
             return
-        since = 0 if self._whitelist_doubtful else self._whitelist.version
-        body = await self._exchange("GET", f"{PATH_WHITELIST}?since={since}", None)
-        change = decode(WhitelistChange, body, "whitelist")
-        if self._whitelist.apply(change):
-            self._whitelist_doubtful = False
+        named = self._peer.whitelist_version
+        body = await self._exchange("GET", f"{PATH_WHITELIST}?since={self._whitelist.version}", None)
+        # In a thread: a whole list of a large hub takes seconds, and stations must be answered meanwhile.
+        change, moved = await asyncio.to_thread(_take_list, self._whitelist, body)
+        if moved:
             say("whitelist-updated", version=change.version, tokens=len(change.tokens), full=change.full)
         elif change.version < self._whitelist.version:
-            # The hub has gone back, as after a restored backup: once it is ahead again a delta would have holes.
-            self._whitelist_doubtful = True
+            # The hub has gone back, as after a restored backup. Our version is none that it issued, so once it is
+            # ahead again it sends the whole list.
             say("whitelist-refused", level="warning", held=self._whitelist.version, offered=change.version)
+        self._whitelist_fetched_for = named
         self._whitelist_due_at = now + self._settings.whitelist_interval_s
+
+    def _list_is_news(self) -> bool:
+        """Whether the hub has named a version of the list that is not ours and was not fetched for already."""
+        return self._peer.whitelist_version not in (0, self._whitelist.version, self._whitelist_fetched_for)
 
     async def _ask(self, path: str, body: bytes) -> Answer:
         return parse_answer(await self._exchange("POST", path, body))
@@ -206,6 +213,12 @@ class Link:
         if code != self._trouble:
             say("uplink-offline", level="warning", reason=reason, code=code)
         self.online, self._trouble = False, code
+
+
+def _take_list(whitelist: Whitelist, body: bytes) -> tuple[WhitelistChange, bool]:
+    """The change that `body` holds, and whether it moved the list. Raises MalformedValue or StoreError."""
+    change = decode(WhitelistChange, body, "whitelist")
+    return change, whitelist.apply(change)
 
 
 async def _read_bounded(response: aiohttp.ClientResponse, path: str) -> bytes:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.errors import StoreError
-from gateway.store.whitelist import Whitelist, open_whitelist
-from tests.parts import token
+from gateway.store.database import open_writer
+from gateway.store.whitelist import MIGRATIONS, Whitelist, open_whitelist
+from tests.parts import NOON, token
 from wire.records import Token, TokenRef, TokenType, WhitelistChange
 
 EMAID, RFID, OTHER, APP = TokenType.EMAID, TokenType.RFID, TokenType.OTHER, TokenType.APP_USER
@@ -151,6 +158,110 @@ def test_change_that_cannot_be_made_durable_leaves_the_list_as_it_was(tmp_path: 
     again = Whitelist(path)
     assert (again.version, len(again)) == (2, 2000)
     again.close()
+
+
+def test_tokens_of_several_parties_with_one_uid_lie_side_by_side(whitelist: Whitelist) -> None:
+    presented = TokenRef(uid="04a1b2c3", type=RFID)
+    other = msgspec.structs.replace(CARD, party_id="XYZ", uid="04A1B2C3", contract_id="DEXYZCRD000009")
+    assert whitelist.apply(change(1, 0, CARD, other))
+    assert len(whitelist) == 2
+    blocked = msgspec.structs.replace(other, valid=False, last_updated=NOON + timedelta(hours=1))
+    assert whitelist.apply(change(2, 1, blocked))
+    assert whitelist.find(presented) == CARD, "what another party takes back is not this one's"
+    newer = msgspec.structs.replace(blocked, valid=True)
+    assert whitelist.apply(change(3, 2, newer))
+    assert (whitelist.find(presented), len(whitelist)) == (newer, 2)
+
+
+def test_hyphens_make_another_card(whitelist: Whitelist) -> None:
+    card = token("04-A1-B2")
+    whitelist.apply(change(1, 0, card))
+    assert whitelist.find(TokenRef(uid="04-a1-b2", type=RFID)) == card
+    assert whitelist.find(TokenRef(uid="04A1B2", type=RFID)) is None
+
+
+def test_contract_that_a_token_left_no_longer_finds_it(whitelist: Whitelist) -> None:
+    whitelist.apply(change(1, 0, BY_UID))
+    moved = msgspec.structs.replace(BY_UID, contract_id="DE-XYZ-C00000100-1")
+    whitelist.apply(change(2, 1, moved))
+    assert whitelist.find(TokenRef(uid="DEXYZC00000099", type=EMAID)) is None
+    assert whitelist.find(TokenRef(uid="DEXYZC00000100", type=EMAID)) == moved
+
+
+def test_stations_are_answered_while_a_long_list_is_taken(whitelist: Whitelist) -> None:
+    """And whatever is found is of one whole version: the old list blocks the cards, the new one lets them in."""
+    many = [token(f"{number:08X}", valid=False) for number in range(20_000)]
+    whitelist.apply(change(1, 0, *many))
+    presented = [TokenRef(uid=card.uid, type=RFID) for card in (many[0], many[10_000], many[-1])]
+    better = change(2, 0, *(msgspec.structs.replace(card, valid=True) for card in many), full=True)
+    during: list[tuple[bool, ...]] = []
+
+    async def part() -> None:
+        loop = asyncio.get_running_loop()
+        taking = loop.run_in_executor(None, whitelist.apply, better)
+        while not taking.done():
+            found = [whitelist.find(card) for card in presented]
+            assert None not in found, "the list was never empty"
+            during.append(tuple(card.valid for card in found if card is not None))
+            await asyncio.sleep(0)
+        assert await taking
+
+    asyncio.run(part())
+    assert len(during) > 100
+    assert during[0] == (False, False, False)
+    # The change may fall between the questions for two cards, once, and then in the order of the questions.
+    assert during == sorted(during)
+    assert sum(len(set(answers)) == 2 for answers in during) <= 1
+    assert [whitelist.find(card) for card in presented] == [better.tokens[number] for number in (0, 10_000, -1)]
+
+
+def test_closing_waits_for_a_list_that_is_taken(tmp_path: Path) -> None:
+    whitelist = Whitelist(tmp_path / "whitelist.db")
+    with ThreadPoolExecutor(1) as thread:
+        taking = thread.submit(whitelist.apply, change(1, 0, *(token(f"{number:08X}") for number in range(20_000))))
+        while whitelist._connection.in_transaction is False and not taking.done():
+            pass
+        whitelist.close()
+        assert taking.result(timeout=20)
+    whitelist.close()
+    with pytest.raises(StoreError) as refused:
+        whitelist.apply(change(2, 1, CARD))
+    assert "closed" in str(refused.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["whitelist.db"]
+    again = Whitelist(tmp_path / "whitelist.db")
+    assert (again.version, len(again)) == (1, 20_000)
+    again.close()
+
+
+def test_list_of_an_older_program_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "whitelist.db"
+    old = open_writer(path, MIGRATIONS[:1])
+    old.execute("INSERT INTO tokens VALUES (x'00', '{}')")
+    old.execute("UPDATE list SET version = 7")
+    old.close()
+    whitelist, remark = open_whitelist(path)
+    assert (whitelist.version, len(whitelist), remark) == (0, 0, None)
+    assert whitelist.apply(change(8, 0, CARD, full=True))
+    whitelist.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks the kernel which files are open")
+@pytest.mark.parametrize("spoil", ["DROP TABLE list", "DELETE FROM list", "PRAGMA user_version = 99"])
+def test_list_that_cannot_be_opened_is_closed(tmp_path: Path, spoil: str) -> None:
+    path = tmp_path / "whitelist.db"
+    Whitelist(path).close()
+    spoiled = sqlite3.connect(path, isolation_level=None)
+    spoiled.execute(spoil)
+    spoiled.close()
+    with pytest.raises(StoreError) as refused:
+        Whitelist(path)
+    assert str(path) in str(refused.value)
+    links = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert [link for link in links if link.startswith(str(tmp_path))] == []
+    anew, remark = open_whitelist(path)
+    assert remark is not None
+    assert anew.version == 0
+    anew.close()
 
 
 def junk(path: Path) -> None:
