@@ -75,7 +75,7 @@ class Whitelist:
     def apply(self, change: WhitelistChange) -> bool:
         """Whether the list moved: a change for another version than ours, or an older one, is left alone.
 
-        About 15 us for each token; safe in a thread while others `find`.
+        About 30 us for each token on a PC; safe in a thread while others `find`.
 
         Raises:
             StoreError: the change could not be made durable, or the list is closed; it stays as it was.

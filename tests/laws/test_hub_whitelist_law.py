@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,10 @@ tokens = st.builds(
 puts = st.lists(tokens, min_size=1, max_size=6, unique_by=token_key)
 
 
+def _without_offset(token: Token) -> Token:
+    return msgspec.structs.replace(token, last_updated=token.last_updated.replace(tzinfo=None))
+
+
 @contextmanager
 def _hub() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
@@ -101,7 +106,7 @@ def test_hub_and_gateway_mean_the_same_token(drawn: list[tuple[list[Token], bool
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(tokens, max_size=6), st.randoms(use_true_random=False))
+@given(st.lists(st.one_of(tokens, tokens.map(_without_offset)), max_size=6), st.randoms(use_true_random=False))
 def test_which_token_is_meant_does_not_hang_on_the_order_they_came_in(found: list[Token], random: Random) -> None:
     """Tokens of one key cannot be held side by side; of all others exactly one is meant."""
     found = list({token_key(token): token for token in found}.values())
@@ -136,11 +141,7 @@ def test_gateway_ends_equal_to_a_hub_that_was_restored(drawn: list[list[Token] |
                 put_tokens(hub, step, at)
         held = list_version(hub)
         if put_tokens(hub, last, at) == held:  # nothing of it was news: then a token that is
-            fresh = Token(**{**_fields(last[0]), "uid": "new", "contract_id": "new"})
+            fresh = msgspec.structs.replace(last[0], uid="new", contract_id="new")
             assert put_tokens(hub, [fresh], at) > held
         _synchronise(hub, gateway)
         assert _equal(hub, gateway)
-
-
-def _fields(token: Token) -> dict[str, object]:
-    return {name: getattr(token, name) for name in token.__struct_fields__}
