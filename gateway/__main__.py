@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -17,7 +17,10 @@ from gateway.errors import GatewayError, StoreError
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
 
-EXIT_REFUSED = 2
+if TYPE_CHECKING:
+    from gateway.status import Status
+
+EXIT_DEGRADED, EXIT_REFUSED = 1, 2
 
 SAMPLE = """\
 # pncgate edge gateway. Paths are relative to this file's folder. Every value that is commented out shows its default.
@@ -143,26 +146,33 @@ def run(config: Path) -> None:
 @_config
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def status(config: Path, as_json: bool) -> None:
-    """Show what the store holds and what waits for the hub; the gateway may be running or stopped."""
+    """Show what the store holds and what waits for the hub, the gateway running or stopped; exit 1 if it has halted."""
     from gateway.status import read_status
 
     try:
         found = read_status(_settings(config))
     except StoreError as error:
         _fail(str(error))
-    if as_json:
-        click.echo(encode(found))
-        return
+    click.echo(encode(found) if as_json else "\n".join(_status_lines(found)))
+    if found.halted is not None:
+        sys.exit(EXIT_DEGRADED)
+
+
+def _status_lines(found: Status) -> list[str]:
     waiting = f", oldest from {found.oldest_unsent_at:%Y-%m-%d %H:%M:%S} UTC" if found.oldest_unsent_at else ""
-    click.echo(f"gateway      {found.gateway_id} (epoch {found.epoch})")
-    click.echo(f"records      {found.records}, acknowledged by the hub up to {found.acked_seq}")
-    click.echo(f"to send      {found.backlog}{waiting}")
-    click.echo(f"sessions     {found.sessions}, {found.open_sessions} of them open")
-    click.echo(f"chargers     {found.chargers} known")
-    click.echo(f"whitelist    version {found.whitelist_version}, {found.whitelist_tokens} entries")
-    click.echo(f"quarantine   {len(found.quarantined)}")
-    for item in found.quarantined:
-        click.echo(f"  record {item.seq} of {item.charger_id!r}: {item.reason}")
+    lines = [
+        f"gateway      {found.gateway_id} (epoch {found.epoch})",
+        f"records      {found.records}, acknowledged by the hub up to {found.acked_seq}",
+        f"to send      {found.backlog}{waiting}",
+        f"sessions     {found.sessions}, {found.open_sessions} of them open",
+        f"chargers     {found.chargers} known",
+        f"whitelist    version {found.whitelist_version}, {found.whitelist_tokens} entries",
+        f"quarantine   {len(found.quarantined)}",
+    ]
+    lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
+    if found.halted is not None:
+        lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
+    return lines
 
 
 @main.command()

@@ -31,6 +31,7 @@ from pki.verify.revocation import RevocationEvidence
 from wire.records import AuditEntry, RecordKind
 
 MEND_EVERY_S = 1.0
+REMIND_EVERY_S = 600.0
 LEARNED_AT_START = 500
 """Chains verified again at start, about a third of a millisecond each, so that their hashes are known."""
 
@@ -139,7 +140,7 @@ class Gateway:
             message = f"[chargers] listen {self._settings.table.chargers.listen!r}: {why}"
             raise ConfigurationError(message) from error
         tasks = [
-            asyncio.create_task(supervise("uplink", self._link.run)),
+            asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
         ]
         say("ready", listen={"chargers": address}, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
@@ -169,6 +170,13 @@ class Gateway:
             say("reload-refused", level="error", reason=str(error))
         else:
             say("reloaded")
+
+    async def _keep_link(self) -> None:
+        """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""
+        await self._link.run()
+        while self._link.halted:
+            say("uplink-halted", level="error", remedy="see docs/operations.md, A halted uplink")
+            await asyncio.sleep(REMIND_EVERY_S)
 
     async def _mend_store(self) -> None:
         """While the store is broken, try to open it again; stations are turned away until then."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from gateway.config import Settings
 from gateway.errors import StoreError
 from gateway.store.database import open_reader
-from gateway.store.ledger import acked_seq, head, identity, open_ledger_reader
+from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
 from wire.records import Value
 
 
@@ -29,6 +29,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     records: int
     acked_seq: int
     backlog: int
+    halted: str | None
     oldest_unsent_at: datetime | None
     sessions: int
     open_sessions: int
@@ -60,6 +61,7 @@ def _status(ledger: sqlite3.Connection, whitelist: sqlite3.Connection) -> Status
         records=_count(ledger, "records"),
         acked_seq=acked,
         backlog=last.seq - acked,
+        halted=halted(ledger),
         oldest_unsent_at=datetime.fromisoformat(oldest[0]) if oldest else None,
         sessions=_count(ledger, "sessions"),
         open_sessions=_count(ledger, "sessions WHERE ended_at IS NULL"),

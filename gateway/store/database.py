@@ -9,7 +9,7 @@ Rules
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import StoreError
@@ -17,11 +17,22 @@ from gateway.errors import StoreError
 _BUSY_TIMEOUT_S = 5.0
 
 
-def open_writer(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
-    """The one read-write connection to `path`, its schema brought to `len(migrations)`.
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a store holds: its name for messages, the number that marks its file as ours (SQLite application_id), and
+    the steps from an empty file to the present tables."""
+
+    name: str
+    application_id: int
+    migrations: tuple[str, ...]
+
+
+def open_writer(path: Path, schema: Schema) -> sqlite3.Connection:
+    """The one read-write connection to `path`, its tables brought up to the schema's last step.
 
     Raises:
-        StoreError: the file is no SQLite database, its schema is newer, or the durability settings do not hold.
+        StoreError: the file is another program's or another store, its schema is newer, or the durability settings do
+            not hold; the file is left as it was.
     """
     existed = path.exists()
     try:
@@ -33,8 +44,9 @@ def open_writer(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     try:
         if not existed:
             path.chmod(0o600)
+        _require_own(connection, path, schema)
         _make_durable(connection, path)
-        _migrate(connection, path, migrations)
+        _migrate(connection, path, schema)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: {error}; if the file is damaged, move it aside and keep it") from error
@@ -82,11 +94,20 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(migrations):
-        message = f"{path}: schema version {version} is newer than this program's {len(migrations)}; update the gateway"
+def _require_own(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    """Return if the file is empty or this very store. Nothing has been written yet."""
+    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    empty = mark == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if mark != schema.application_id and not empty:
+        raise StoreError(f"{path}: not a gateway's {schema.name}")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    version, newest = connection.execute("PRAGMA user_version").fetchone()[0], len(schema.migrations)
+    if version > newest:
+        message = f"{path}: schema version {version} is newer than this program's {newest}; update the gateway"
         raise StoreError(message)
-    for number in range(version, len(migrations)):
-        script = f"BEGIN IMMEDIATE; {migrations[number]} PRAGMA user_version={number + 1}; COMMIT;"
+    for number in range(version, newest):
+        marks = f"PRAGMA user_version={number + 1}; PRAGMA application_id={schema.application_id};"
+        script = f"BEGIN IMMEDIATE; {schema.migrations[number]} {marks} COMMIT;"
         connection.executescript(script)

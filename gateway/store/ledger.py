@@ -20,11 +20,14 @@ from pathlib import Path
 
 from gateway.clock import Moment
 from gateway.errors import StoreError
-from gateway.store.database import open_reader, open_writer
+from gateway.store.database import Schema, open_reader, open_writer
 from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, Value, chain_hash, encode
 
-MIGRATIONS = (
-    """
+SCHEMA = Schema(
+    name="ledger",
+    application_id=0x504E434C,
+    migrations=(
+        """
     CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), gateway_id TEXT NOT NULL, epoch TEXT NOT NULL);
     CREATE TABLE records (
         seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, at TEXT NOT NULL, boot_id TEXT NOT NULL,
@@ -50,6 +53,7 @@ MIGRATIONS = (
     CREATE TABLE chains (leaf_sha256 TEXT PRIMARY KEY, pem TEXT NOT NULL, learned_at TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
     """,
+    ),
 )
 
 
@@ -75,7 +79,7 @@ def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite
     Raises:
         StoreError: unusable, or it belongs to another gateway.
     """
-    connection = open_writer(path, MIGRATIONS)
+    connection = open_writer(path, SCHEMA)
     try:
         owner = _owner(connection, path) or _take(connection, Identity(gateway_id, epoch), at)
         if owner.gateway_id != gateway_id:
@@ -224,5 +228,18 @@ def acked_seq(connection: sqlite3.Connection) -> int:
 
 
 def move_position(connection: sqlite3.Connection, acked: int) -> None:
-    """Note the hub's position; it may also go back, when the hub was restored from a backup."""
+    """Note the hub's position; it may also go back, when the hub was restored from a backup. With a position there is
+    one history again, so an earlier halt is over."""
     connection.execute("UPDATE position SET acked_seq = ?", (acked,))
+    connection.execute("DELETE FROM notes WHERE name = 'uplink-halted'")
+
+
+def note_halt(connection: sqlite3.Connection, reason: str) -> None:
+    """Keep why the sending has stopped for good, for `pnc-gateway status`."""
+    connection.execute("INSERT OR REPLACE INTO notes VALUES ('uplink-halted', ?)", (reason,))
+
+
+def halted(connection: sqlite3.Connection) -> str | None:
+    """Why the sending has stopped for good, None while it has not."""
+    row = connection.execute("SELECT text FROM notes WHERE name = 'uplink-halted'").fetchone()
+    return None if row is None else str(row[0])

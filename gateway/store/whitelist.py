@@ -18,24 +18,22 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from gateway.errors import StoreError
-from gateway.store.database import open_reader, open_writer
+from gateway.store.database import Schema, open_reader, open_writer
 from wire.records import Token, TokenRef, WhitelistChange, decode, encode
 from wire.tokens import choose, found_by, meant_by, token_key
 
-MIGRATIONS = (
-    """
+SCHEMA = Schema(
+    name="whitelist",
+    application_id=0x504E4357,
+    migrations=(
+        """
     CREATE TABLE list (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, key BLOB NOT NULL);
     INSERT INTO list VALUES (1, 0, randomblob(32));
-    CREATE TABLE tokens (key BLOB PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-    """,
-    # Tokens of several parties with one uid lie side by side. The list begins anew: the old rows were not kept apart.
-    """
-    DROP TABLE tokens;
     CREATE TABLE tokens (key BLOB PRIMARY KEY, name BLOB NOT NULL, other_name BLOB, body TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX tokens_by_name ON tokens (name);
     CREATE INDEX tokens_by_other_name ON tokens (other_name) WHERE other_name IS NOT NULL;
-    UPDATE list SET version = 0;
     """,
+    ),
 )
 
 
@@ -46,7 +44,7 @@ class Whitelist:
         """Raises StoreError when the file cannot be used; nothing is left open then."""
         self._path, self._turn, self._open = path, threading.Lock(), True
         with ExitStack() as opened:
-            self._connection = opened.enter_context(closing(open_writer(path, MIGRATIONS)))
+            self._connection = opened.enter_context(closing(open_writer(path, SCHEMA)))
             self._reader = opened.enter_context(closing(open_reader(path)))
             try:
                 row = self._connection.execute("SELECT version, key FROM list").fetchone()

@@ -16,7 +16,7 @@ import aiohttp
 
 from gateway.errors import GatewayError, UplinkError
 from gateway.log import say
-from gateway.store.ledger import Identity, acked_seq, hash_at, head, move_position, read_records
+from gateway.store.ledger import Identity, acked_seq, hash_at, head, move_position, note_halt, read_records
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from gateway.uplink.backoff import Backoff
@@ -99,7 +99,7 @@ class Link:
                         await self._greet()
                         await self._serve()
                     except (GatewayError, WireError) as error:
-                        self._went_offline(str(error), error.code)
+                        await self._went_offline(str(error), error.code)
                         await asyncio.sleep(self._backoff.next_s(random.random()))
         finally:
             self._session, self.online = None, False
@@ -207,12 +207,19 @@ class Link:
         except TimeoutError as error:
             raise UplinkError("timeout", f"{self._settings.hub}: no answer to {path} in time") from error
 
-    def _went_offline(self, reason: str, code: str) -> None:
-        """Note it, and say it once for each new kind of trouble."""
+    async def _went_offline(self, reason: str, code: str) -> None:
+        """Note it, and say it once for each new kind of trouble; a halt is kept for whoever asks for the status."""
         self._peer.lost()
         if code != self._trouble:
-            say("uplink-offline", level="warning", reason=reason, code=code)
+            say("uplink-offline", level="error" if self.halted else "warning", reason=reason, code=code)
         self.online, self._trouble = False, code
+        if self.halted:
+            await self._writer.run(lambda connection: note_halt(connection, reason))
+
+    @property
+    def halted(self) -> bool:
+        """Whether nothing will be sent any more, because the hub holds another history of this store."""
+        return self._peer.halted
 
 
 def _take_list(whitelist: Whitelist, body: bytes) -> tuple[WhitelistChange, bool]:

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 import gateway.uplink.link as link_module
-from gateway.store.ledger import acked_seq
+from gateway.store.ledger import acked_seq, halted
 from gateway.store.whitelist import Whitelist
 from tests.gateway.conftest import CARD, Bench, Bond, Mood, RoughHub, link_against, said
 from tests.parts import token
@@ -269,6 +269,7 @@ def test_two_histories_halt_the_sending_and_keep_everything(
 
     link_against(bench, lab, part, mood=mood)
     assert "forked-chain" in troubles(capfd)
+    assert halted(bench.reader) is not None
     assert len(bench.records()) == 3
     assert acked_seq(bench.reader) == 0
     bench.check_chain()

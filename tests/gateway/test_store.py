@@ -16,7 +16,7 @@ from gateway.clock import Moment
 from gateway.errors import StoreError, StoreUnavailable
 from gateway.store.database import open_reader, open_writer
 from gateway.store.ledger import (
-    MIGRATIONS,
+    SCHEMA,
     acked_seq,
     all_records,
     append,
@@ -28,7 +28,7 @@ from gateway.store.ledger import (
     open_ledger_reader,
     read_records,
 )
-from gateway.store.whitelist import MIGRATIONS as WHITELIST_MIGRATIONS
+from gateway.store.whitelist import SCHEMA as WHITELIST_SCHEMA
 from tests.gateway.conftest import Bench, send
 from tests.parts import NOON, SetClock
 from wire.records import GENESIS_HASH, AuditEntry, RecordKind, chain_hash
@@ -59,10 +59,10 @@ def filled(path: Path, count: int, message: str = "one line") -> sqlite3.Connect
 def test_durability_settings_hold_on_every_open(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     for _ in range(2):
-        connection = open_writer(path, MIGRATIONS)
+        connection = open_writer(path, SCHEMA)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA.migrations),)
         connection.close()
 
 
@@ -78,7 +78,7 @@ def test_newer_schema_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     filled(path, 3).close()
     with sqlite3.connect(path) as connection:
-        connection.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
+        connection.execute(f"PRAGMA user_version={len(SCHEMA.migrations) + 1}")
     connection.close()
     with pytest.raises(StoreError) as refused:
         open_ledger(path, "site-1", "epoch-2", NOON)
@@ -102,7 +102,7 @@ def test_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path, c
 
 def test_database_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    open_writer(path, WHITELIST_MIGRATIONS).close()
+    open_writer(path, WHITELIST_SCHEMA).close()
     before = path.read_bytes()
     with pytest.raises(StoreError) as refused:
         open_ledger(path, "site-1", "e", NOON)
@@ -115,7 +115,7 @@ def test_database_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_ledger_without_an_owner_is_refused_by_readers(tmp_path: Path) -> None:
     """What a crash between the making of the tables and the first owner leaves."""
     path = tmp_path / "ledger.db"
-    open_writer(path, MIGRATIONS).close()
+    open_writer(path, SCHEMA).close()
     with pytest.raises(StoreError):
         open_ledger_reader(path)
     open_ledger(path, "site-1", "epoch-1", NOON).close()
@@ -126,7 +126,7 @@ def test_ledger_without_an_owner_is_refused_by_readers(tmp_path: Path) -> None:
 
 def test_store_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
-        open_writer(tmp_path / "nowhere" / "ledger.db", MIGRATIONS)
+        open_writer(tmp_path / "nowhere" / "ledger.db", SCHEMA)
 
 
 def test_reader_cannot_write_and_makes_no_store(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from gateway.errors import StoreError
-from gateway.store.database import open_writer
-from gateway.store.whitelist import MIGRATIONS, Whitelist, open_whitelist
+from gateway.store.whitelist import Whitelist, open_whitelist
 from tests.parts import NOON, token
 from wire.records import Token, TokenRef, TokenType, WhitelistChange
 
@@ -231,18 +230,6 @@ def test_closing_waits_for_a_list_that_is_taken(tmp_path: Path) -> None:
     again = Whitelist(tmp_path / "whitelist.db")
     assert (again.version, len(again)) == (1, 20_000)
     again.close()
-
-
-def test_list_of_an_older_program_begins_anew(tmp_path: Path) -> None:
-    path = tmp_path / "whitelist.db"
-    old = open_writer(path, MIGRATIONS[:1])
-    old.execute("INSERT INTO tokens VALUES (x'00', '{}')")
-    old.execute("UPDATE list SET version = 7")
-    old.close()
-    whitelist, remark = open_whitelist(path)
-    assert (whitelist.version, len(whitelist), remark) == (0, 0, None)
-    assert whitelist.apply(change(8, 0, CARD, full=True))
-    whitelist.close()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks the kernel which files are open")

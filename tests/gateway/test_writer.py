@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreError, StoreUnavailable
-from gateway.store.database import open_reader, open_writer
+from gateway.store.database import Schema, open_reader, open_writer
 from gateway.store.writer import MAX_BATCH, Writer
 
-SCHEMA = ("CREATE TABLE notes (number INTEGER PRIMARY KEY, text TEXT NOT NULL);",)
+SCHEMA = Schema("notes", 7, ("CREATE TABLE notes (number INTEGER PRIMARY KEY, text TEXT NOT NULL);",))
 
 
 @dataclass
