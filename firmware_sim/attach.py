@@ -128,8 +128,7 @@ def _presented(visit: Visit) -> Presented:
 def _address(visit: Visit) -> Address:
     if not is_charger_id(visit.charger_id):
         raise ChargerError("bad-input", visit.charger_id, "cannot be a charging station's identity")
-    parts = urlsplit(visit.url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+    if not _is_charger_url(visit.url):
         raise ChargerError("bad-input", visit.charger_id, f"--url {visit.url}: expected ws://HOST:PORT/ocpp or wss://")
     password = _read(visit, visit.password_file, "--password-file").rstrip(b"\r\n")
     tls = None
@@ -139,6 +138,16 @@ def _address(visit: Visit) -> Address:
         except (OSError, ssl.SSLError) as error:
             raise ChargerError("bad-input", visit.charger_id, f"--ca {visit.ca}: {error}") from error
     return Address(visit.url, visit.charger_id, password, DIALECTS[visit.ocpp]().subprotocol, tls)
+
+
+def _is_charger_url(url: str) -> bool:
+    """Whether an identity can be appended to `url` and the result be connected to."""
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").encode("idna"), parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("ws", "wss") and bool(host) and port != 0 and not (parts.query or parts.fragment)
 
 
 def _read(visit: Visit, path: Path, option: str) -> bytes:

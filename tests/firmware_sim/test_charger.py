@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from ocpp.messages import Call as ForeignCall
 from ocpp.messages import validate_payload
 
@@ -141,6 +142,53 @@ def test_a_refused_handshake_is_tried_again(tmp_path: Path) -> None:
     _play(server, tmp_path, _spec("2.0.1"), CARD, seconds=0.1)
     assert server.connections == 1
     assert server.refuse == 0
+
+
+async def _no_common_version(request: web.Request) -> web.StreamResponse:
+    """As OCPP 2.0.1 Part 4 3.2 has it: the handshake is finished without a subprotocol, then the socket is closed."""
+    ws = web.WebSocketResponse(protocols=("ocpp9",))
+    await ws.prepare(request)
+    await ws.close()
+    return ws
+
+
+def _answers(status: int) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status)
+
+    return answer
+
+
+REFUSALS = [
+    (_answers(401), "ws", r"the gateway refused: unknown charger id or wrong password \(HTTP 401\)"),
+    (_answers(404), "ws", r"'CP 1' is not a charging station identity there, or the address is wrong \(HTTP 404 for"),
+    (_answers(503), "ws", r"the gateway cannot serve now \(HTTP 503\)"),
+    (_answers(200), "ws", r"no WebSocket is served at ws://127.0.0.1:\d+/ocpp/CP%201 \(HTTP 200\)"),
+    (_no_common_version, "ws", r"no common subprotocol: the gateway does not speak ocpp2\.0\.1"),
+    (_answers(200), "wss", r"no TLS with 127.0.0.1:\d+: "),
+]
+
+
+@pytest.mark.parametrize(("answer", "scheme", "told"), REFUSALS)
+def test_a_refused_handshake_is_told_in_plain_words(
+    tmp_path: Path, answer: Callable[[web.Request], Awaitable[web.StreamResponse]], scheme: str, told: str
+) -> None:
+    async def ask() -> None:
+        app = web.Application()
+        app.router.add_get("/ocpp/{charger_id}", answer)
+        runner = web.AppRunner(app, shutdown_timeout=0.2)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/ocpp"
+        charger = _charger(HostileServer(friendly, url=url), tmp_path, _spec("2.0.1"))
+        try:
+            with pytest.raises(ChargerError, match=told):
+                await charger.connect(0.3)
+        finally:
+            await charger.disconnect()
+            await runner.cleanup()
+
+    asyncio.run(ask())
 
 
 def test_the_transaction_id_of_the_answer_is_in_every_later_message(tmp_path: Path) -> None:

@@ -87,7 +87,10 @@ def test_a_revoked_contract_and_an_unknown_card_are_refused_with_exit_1(site: Si
         (("--contract", str(SCENARIO)), "no certificate"),
         (("--rfid", "04", "--ca", "nothing-here.pem"), "--ca nothing-here.pem"),
         (("--rfid", "04", "--state", "/proc/x"), "the charger's state in /proc/x: No such file or directory"),
-        (("--rfid", "04", "--url", "127.0.0.1:8180"), "--url 127.0.0.1:8180: expected ws://HOST:PORT/ocpp"),
+        *(
+            (("--rfid", "04", "--url", url), f"--url {url}: expected ws://HOST:PORT/ocpp or wss://")
+            for url in ("127.0.0.1:8180", "http://h/ocpp", "ws://[::1/", "ws://h:99999/", "ws://..", "ws://h/?a=b")
+        ),
     ],
 )
 def test_input_that_cannot_be_used_is_one_clear_line(site: Site, arguments: tuple[str, ...], message: str) -> None:
