@@ -1,5 +1,6 @@
 # make demo   the day-offline scenario with real processes on loopback
 # make test   style, types and every test
+# make bench  what verification costs, next to raw signatures and to other engines (bench/README.md)
 # Each sets up .venv from PyPI by itself; nothing else is needed than Python 3.11+, make and git.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -21,6 +22,9 @@ test: lint
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.test
+	$(BIN)/python -m bench.verify
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "pncgate needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

@@ -185,11 +185,11 @@ def _read(der: bytes, index: int | None) -> Certificate:
     if der[at_inner:at_issuer] != algorithm:
         message = "the algorithm inside the signed part is not the one beside the signature"
         _refuse("signature-algorithm-mismatch", message, "RFC 5280 4.1.1.2", index)
-    not_before, at = _instant(der, validity, at_subject, index)
-    not_after, at = _instant(der, at, at_subject, index)
+    not_before, at = read_instant(der, validity, at_subject, index)
+    not_after, at = read_instant(der, at, at_subject, index)
     if at != at_subject:
         raise MalformedDER("validity does not hold two times")
-    serial = _serial(der[number:at_inner], index)
+    serial = read_serial(der[number:at_inner], index)
     # The outline is checked: whatever else the grammar asks for, inside names for example, is asked for here.
     parsed = x509.load_der_x509_certificate(der)
     extensions = _extensions(der, at_rest, limit, parsed, index)
@@ -206,7 +206,7 @@ def _read(der: bytes, index: int | None) -> Certificate:
         serial=serial,
         not_before=not_before,
         not_after=not_after,
-        subject=_attributes(der, subject, at_key) or _attributes_by_library(parsed),
+        subject=read_attributes(der, subject, at_key) or _attributes_by_library(parsed),
         extensions=extensions.present,
         basic_constraints=extensions.basic_constraints,
         key_usage=extensions.key_usage,
@@ -218,7 +218,7 @@ def _read(der: bytes, index: int | None) -> Certificate:
     )
 
 
-def _serial(content: bytes, index: int | None) -> int:
+def read_serial(content: bytes, index: int | None) -> int:
     """The serial number: positive, at most 20 octets, so at most 159 bits."""
     value = int.from_bytes(content, "big", signed=True)
     if not 1 <= len(content) <= 20 or value < 1:
@@ -228,7 +228,7 @@ def _serial(content: bytes, index: int | None) -> int:
     return value
 
 
-def _instant(der: bytes, start: int, limit: int, index: int | None) -> tuple[datetime, int]:
+def read_instant(der: bytes, start: int, limit: int, index: int | None) -> tuple[datetime, int]:
     """A time of the validity and where it ends: UTCTime `YYMMDDhhmmssZ` up to 2049, GeneralizedTime
     `YYYYMMDDhhmmssZ` from 2050, nothing else."""
     tag, size = der[start], der[start + 1]
@@ -256,7 +256,7 @@ def _extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate, in
     return read_extensions(der, content, end, parsed)
 
 
-def _attributes(der: bytes, at: int, limit: int) -> tuple[Attribute, ...]:
+def read_attributes(der: bytes, at: int, limit: int) -> tuple[Attribute, ...]:
     """The attributes of a name as nearly every certificate has them: one in each set, of a usual type, a text of 1 to
     some hundred characters. Empty at anything else, which `cryptography` reads then."""
     found = []

@@ -237,6 +237,8 @@ def parse_emaid_20(text: str, *, strict: bool = False) -> EMAID:
 
     Source: ISO 15118-20 V2G20-2126, V2G20-2589.
     """
+    if len(text) < _EMAID_LONG_MIN:
+        return parse_emaid(text, strict=strict)
     match = _match(_EMAID_LONG, text, _LONG_MAX + _HYPHENS_MAX)
     if match is not None:
         normal = match[1] + match[3] + match[4] + (match[5] or "")

@@ -130,6 +130,8 @@ def _first_sound(
 ) -> tuple[list[Link], Anchor, Judgement]:
     """The first of the possible paths that passes steps 4 to 9, and what was found on it; when none does, the refusal
     of the first. There is one path unless certificates of one name were presented."""
+    if len(paths) == 1:
+        return *_judge_path(paths[0], presented, trust, at, judgement), judgement
     refusals: list[ChainRejected] = []
     for path in paths:
         attempt = judgement.attempt()

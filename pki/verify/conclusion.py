@@ -82,12 +82,15 @@ def conclude(
         ChainRejected: "emaid-mismatch", "revoked".
         NoEvidence: "revocation-unknown" or "revocation-stale", only with `require_revocation`.
     """
-    judgement = sound.judgement.attempt()
-    if emaid is not None:
-        judgement.step = 11
-        _check_claim(emaid, sound.emaid, judgement)
-    judgement.step = 12
-    evidence = _check_revocation(sound, at, revocation, judgement, require_revocation)
+    judgement = sound.judgement
+    evidence = _NOTHING_SAID
+    if emaid is not None or revocation is not None or require_revocation:
+        judgement = judgement.attempt()
+        if emaid is not None:
+            judgement.step = 11
+            _check_claim(emaid, sound.emaid, judgement)
+        judgement.step = 12
+        evidence = _check_revocation(sound, at, revocation, judgement, require_revocation)
     verified = VerifiedChain(
         leaf=sound.path[0],
         path=sound.path,

@@ -8,8 +8,9 @@ When none does, the longest path by names is what the verifier explains its refu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from pki.certificate import Certificate
 from pki.profile import AnchorRole, CertificateRule, Profile
@@ -19,8 +20,7 @@ PATHS_TRIED = 4
 """Paths that the verifier judges at most; each costs at most its own signatures."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """A certificate of the path, the rule of its place, and its index in the chain as it was presented."""
 
     index: int
@@ -41,7 +41,10 @@ def possible_paths(presented: Mapping[int, Certificate], trust: TrustStore, prof
     `presented` maps the index of each certificate that arrived, the leaf's being 0, to it; roots are not among them.
     """
     ending = [
-        path for path in _climb(presented, by_key=True) if anchors_above(presented[path[-1]], len(path), trust, profile)
+        path
+        for path in _climb(presented, by_key=True)
+        if trust.is_named(presented[path[-1]].issuer_der)
+        and anchors_above(presented[path[-1]], len(path), trust, profile)
     ]
     if ending:
         return ending[:PATHS_TRIED]

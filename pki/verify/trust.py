@@ -20,7 +20,7 @@ class TrustStore:
     It remembers which anchors it has found to be signed by their own key: that depends on their bytes only.
     """
 
-    __slots__ = ("_anchors", "_by_name", "_self_signed")
+    __slots__ = ("_anchors", "_by_name", "_names", "_self_signed")
 
     def __init__(self, anchors: Mapping[AnchorRole, Iterable[Certificate]]) -> None:
         held = {role: tuple(dict.fromkeys(anchors.get(role, ()))) for role in AnchorRole}
@@ -31,6 +31,7 @@ class TrustStore:
                 key = (role, certificate.subject_der)
                 by_name[key] = (*by_name.get(key, ()), certificate)
         self._by_name: Mapping[tuple[AnchorRole, bytes], tuple[Certificate, ...]] = MappingProxyType(by_name)
+        self._names = frozenset(name for _, name in by_name)
         self._self_signed: dict[str, bool] = {}
 
     @classmethod
@@ -49,6 +50,10 @@ class TrustStore:
     def named(self, role: AnchorRole, subject_der: bytes) -> tuple[Certificate, ...]:
         """The anchors of one role whose subject is exactly these bytes."""
         return self._by_name.get((role, subject_der), ())
+
+    def is_named(self, subject_der: bytes) -> bool:
+        """Whether any role holds an anchor of that name."""
+        return subject_der in self._names
 
     def roles_naming(self, subject_der: bytes) -> tuple[AnchorRole, ...]:
         """The roles that hold an anchor of that name."""

@@ -20,6 +20,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from pki.certificate import Attribute, Certificate, KeyKind, KeyUsageBit, parse_certificate
 from pki.errors import MalformedCertificate
+from pki.likeness import Likeness
 from tests.pki.mint import CONTRACT_USAGE, Spec, content_of, name_of, sound_branch, split, tlv
 
 CHANGES = 6000
@@ -104,6 +105,7 @@ def certificates() -> dict[str, bytes]:
 
 
 MADE = certificates()
+FIELDS = [name for name in Certificate.__struct_fields__ if name not in ("parsed", "_sha256", "_public_key")]
 
 
 def meaning(der: bytes) -> dict[str, object]:
@@ -250,6 +252,28 @@ def changed_element(der: bytes, draw: random.Random) -> bytes:
 @pytest.mark.parametrize("name", MADE)
 def test_every_form_of_a_field_means_what_the_library_reads(name: str) -> None:
     assert agreed(MADE[name])
+
+
+def test_a_likeness_reads_what_is_read_without_it() -> None:
+    """For certificates that share nothing, something, and nearly everything with the pattern."""
+    draw = random.Random(15118)
+    read = 0
+    for name, pattern in MADE.items():
+        likeness = Likeness(parse_certificate(pattern))
+        for change in (changed_octets, changed_element):
+            others = [draw.choice(list(MADE.values())), pattern, *(change(pattern, draw) for _ in range(60))]
+            for der in others:
+                found = likeness.read(der)
+                if found is not None:
+                    read += 1
+                    plain = parse_certificate(der)
+                    assert {field: getattr(found, field) for field in FIELDS} == {
+                        field: getattr(plain, field) for field in FIELDS
+                    }, name
+                    assert agreed(der)
+        usual = name not in ("GeneralizedTime", "long text", "BMPString", "two in one set", "no subject")
+        assert (likeness.read(pattern) is not None) == usual, name
+    assert read > 500
 
 
 def test_certificates_are_equal_by_their_octets_only() -> None:

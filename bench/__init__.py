@@ -1,0 +1,1 @@
+"""What the verifier costs, next to raw signature verification and to its peers: `make bench`."""
