@@ -52,33 +52,21 @@ def run(scenario: Path, keep: Path | None, as_json: bool) -> None:
         result = asyncio.run(
             _until_told(play(found, scenario.resolve(), folder, screen_for(Console(), as_json=as_json)))
         )
-    except _Told as told:
-        click.echo("interrupted; chargers and daemons are ended", err=True)
-        _remove(folder, keep)
-        sys.exit(EXIT_SIGNAL + told.number)
     except SimulatorError as error:
         _unusable(str(error))
+    if isinstance(result, signal.Signals):
+        click.echo("interrupted; chargers and daemons are ended", err=True)
+        _remove(folder, keep)
+        sys.exit(EXIT_SIGNAL + result)
     _report(found, result, folder, keep, as_json)
 
 
-class _Told(Exception):
-    """A signal ended what was going on; everything is cleaned up."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.strsignal(number))
-        self.number = number
-
-
-async def _until_told(work: Coroutine[None, None, T]) -> T:
-    """The result of `work`; Ctrl-C, SIGTERM and SIGHUP cancel it, so that it leaves nothing behind.
-
-    Raises:
-        _Told: after a signal, when `work` has ended.
-    """
-    told: list[int] = []
+async def _until_told(work: Coroutine[None, None, T]) -> T | signal.Signals:
+    """The result of `work`; or the signal that ended it (Ctrl-C, SIGTERM, SIGHUP), when it has cleaned up behind it."""
+    told: list[signal.Signals] = []
     task = asyncio.ensure_future(work)
 
-    def tell(number: int) -> None:
+    def tell(number: signal.Signals) -> None:
         told.append(number)
         task.cancel()
 
@@ -87,9 +75,9 @@ async def _until_told(work: Coroutine[None, None, T]) -> T:
     try:
         return await task
     except asyncio.CancelledError:
-        if told:
-            raise _Told(told[0]) from None
-        raise
+        if not told:
+            raise
+        return told[0]
 
 
 def _report(scenario: Scenario, result: PlayResult, folder: Path, keep: Path | None, as_json: bool) -> None:
@@ -107,9 +95,12 @@ def _report(scenario: Scenario, result: PlayResult, folder: Path, keep: Path | N
 def _folder(keep: Path | None) -> Path:
     if keep is None:
         return Path(tempfile.mkdtemp(prefix="pncgate-sim-"))
-    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-        _unusable(f"--keep {keep}: exists and is no empty folder")
-    keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+            _unusable(f"--keep {keep}: exists and is no empty folder")
+        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        _unusable(f"--keep {keep}: {error.strerror}")
     return keep.resolve()
 
 
@@ -177,10 +168,10 @@ def charger(
         charged = asyncio.run(_until_told(_attached(visit, state)))
     except (SimulatorError, WireError) as error:
         _unusable(str(error))
-    except _Told as told:
+    if isinstance(charged, signal.Signals):
         end = "the next run with this --state ends it" if state else "without --state no later run can end it"
         click.echo(f"interrupted; if a charge was going on, {end}", err=True)
-        sys.exit(EXIT_SIGNAL + told.number)
+        sys.exit(EXIT_SIGNAL + charged)
     sys.exit(0 if charged else EXIT_FAILED)
 
 

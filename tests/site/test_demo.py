@@ -66,3 +66,11 @@ def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path, told: sign
     assert errors == "interrupted; chargers and daemons are ended\n"
     assert len(pids) == 2
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line() -> None:
+    played = subprocess.run(
+        _command(str(SCENARIO), "--keep", "/proc/x"), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (played.returncode, played.stdout) == (2, "")
+    assert played.stderr == "pnc-sim: --keep /proc/x: No such file or directory\n"
