@@ -194,6 +194,9 @@ def _read(der: bytes, index: int | None) -> Certificate:
     parsed = x509.load_der_x509_certificate(der)
     extensions = _extensions(der, at_rest, limit, parsed, index)
     spki = der[at_key:at_rest]
+    constraints = extensions.basic_constraints
+    is_issuer = constraints is not None and constraints.ca
+    kind = key_kind(spki, point=not is_issuer)
     return Certificate(
         der=der,
         tbs=der[start:limit],
@@ -202,19 +205,20 @@ def _read(der: bytes, index: int | None) -> Certificate:
         issuer_der=der[at_issuer:at_validity],
         subject_der=der[at_subject:at_key],
         spki_der=spki,
-        key_kind=key_kind(spki),
+        key_kind=kind,
         serial=serial,
         not_before=not_before,
         not_after=not_after,
         subject=read_attributes(der, subject, at_key) or _attributes_by_library(parsed),
         extensions=extensions.present,
-        basic_constraints=extensions.basic_constraints,
+        basic_constraints=constraints,
         key_usage=extensions.key_usage,
         extended_key_usage=extensions.extended_key_usage,
         subject_key_identifier=extensions.subject_key_identifier,
         authority_key_identifier=extensions.authority_key_identifier,
         crl_uris=extensions.crl_uris,
         parsed=parsed,
+        _public_key=load_key(kind, spki) if is_issuer else None,
     )
 
 

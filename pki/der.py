@@ -61,11 +61,17 @@ def read_span(data: bytes, start: int, tag: int, limit: int) -> tuple[int, int]:
     if content > limit or data[start] != tag:
         raise MalformedDER(f"no element with tag {tag:#04x} at byte {start}")
     length = data[start + 1]
-    if length == 0x82 and content + 2 <= limit and data[content] != 0:
-        length = data[content] << 8 | data[content + 1]
-        content += 2
-    elif length >= 0x80:
-        return read_element(data, start, limit)[2:]
+    if length >= 0x80:
+        if content + 2 > limit:
+            raise MalformedDER(f"length at byte {start + 1} is cut off")
+        if length == 0x81 and data[content] >= 0x80:
+            length = data[content]
+            content += 1
+        elif length == 0x82 and data[content] != 0:
+            length = data[content] << 8 | data[content + 1]
+            content += 2
+        else:
+            return read_element(data, start, limit)[2:]
     end = content + length
     if end > limit:
         raise MalformedDER(f"element at byte {start} is cut off")

@@ -96,7 +96,15 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
             at = content + size  # As read_span would have it, for nearly every extension.
         else:
             content, at = read_span(der, at, SEQUENCE, end)
-        extension = _read_one(der[content:at], found)
+        whole = der[content:at]
+        extension: Extension | None
+        known = _WHOLE.get(whole)
+        if known is None:
+            extension = _read_one(whole, found)
+        else:
+            extension, constraints, usage = known
+            found.basic_constraints = constraints or found.basic_constraints
+            found.key_usage = usage or found.key_usage
         if extension is None or extension.oid in present:
             return _by_library(parsed)
         present[extension.oid] = extension
@@ -106,9 +114,6 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
 
 def _read_one(whole: bytes, found: Extensions) -> Extension | None:
     """One extension by the octets of its content; None: another one, or in no usual form."""
-    known = _WHOLE.get(whole)
-    if known is not None:
-        return known.say(found)
     octets = _IDENTIFIERS.get(len(whole))
     if octets is not None:
         before = _BEFORE_IDENTIFIER.get(whole[:-octets])
@@ -121,6 +126,10 @@ def _read_one(whole: bytes, found: Extensions) -> Extension | None:
             return extension
     if whole[:_ACCESS_SIZE] == _ACCESS:
         return _read_access(whole)
+    purpose = _PURPOSES.get(whole)
+    if purpose is not None:
+        extension, found.extended_key_usage = purpose
+        return extension
     point = _BEFORE_URI.get(whole[:_BEFORE_URI_SIZE]) or _BEFORE_URI.get(whole[: _BEFORE_URI_SIZE + len(_CRITICAL)])
     if point is not None:
         uri = whole[-point.octets :]
@@ -160,39 +169,17 @@ def _octets(value: bytes) -> bytes:
     return bytes((OCTET_STRING, len(value))) + value
 
 
-class _Said(NamedTuple):
-    """What a whole extension says."""
-
-    extension: Extension
-    constraints: BasicConstraints | None = None
-    usage: KeyUsage | None = None
-    purposes: frozenset[str] = frozenset()
-
-    def say(self, found: Extensions) -> Extension:
-        if self.constraints is not None:
-            found.basic_constraints = self.constraints
-        elif self.usage is not None:
-            found.key_usage = self.usage
-        else:
-            found.extended_key_usage = self.purposes
-        return self.extension
-
-
-def _whole() -> Iterator[tuple[bytes, _Said]]:
+def _whole() -> Iterator[tuple[bytes, tuple[Extension, BasicConstraints | None, KeyUsage | None]]]:
+    """Basic constraints and key usage, which have few values."""
     for critical in (False, True):
         mark = _CRITICAL if critical else b""
         extension = Extension("2.5.29.19", critical)
         for value, ca, length in _each_constraints():
-            said = _Said(extension, constraints=BasicConstraints(ca, length, critical))
-            yield bytes.fromhex("0603551d13") + mark + _octets(value), said
+            said = BasicConstraints(ca, length, critical)
+            yield bytes.fromhex("0603551d13") + mark + _octets(value), (extension, said, None)
         extension = Extension("2.5.29.15", critical)
         for value, bits in _each_usage():
-            yield bytes.fromhex("0603551d0f") + mark + _octets(value), _Said(extension, usage=KeyUsage(bits, critical))
-        extension = Extension("2.5.29.37", critical)
-        for last in "129":
-            value = bytes.fromhex("300a06082b0601050507030" + last)
-            said = _Said(extension, purposes=frozenset({f"1.3.6.1.5.5.7.3.{last}"}))
-            yield bytes.fromhex("0603551d25") + mark + _octets(value), said
+            yield bytes.fromhex("0603551d0f") + mark + _octets(value), (extension, None, KeyUsage(bits, critical))
 
 
 def _each_constraints() -> Iterator[tuple[bytes, bool, int | None]]:
@@ -212,6 +199,15 @@ def _each_usage() -> Iterator[tuple[bytes, frozenset[KeyUsageBit]]]:
 
 
 _WHOLE = dict(_whole())
+_PURPOSES = {
+    bytes.fromhex("0603551d25" + mark + "040c300a06082b0601050507030" + last): (
+        Extension("2.5.29.37", bool(mark)),
+        frozenset({f"1.3.6.1.5.5.7.3.{last}"}),
+    )
+    for mark in ("", "0101ff")
+    for last in "129"
+}
+"""A single extended key usage: server, client, OCSP signing."""
 
 
 def _before_identifier() -> Iterator[tuple[bytes, int, tuple[Extension, bool]]]:

@@ -3,8 +3,8 @@
 Rules of this file
 1. A key is known only by the exact SubjectPublicKeyInfo of an uncompressed point on a named curve, or of Ed448.
    Explicit curve parameters and compressed points are other bytes: `KeyKind.OTHER`, which no profile takes.
-2. A point is shown to be on its curve when the certificate is read; the key object is made when a signature needs it,
-   because that takes longer and most leafs never sign anything that is checked here.
+2. A point is shown to be on its curve when the certificate is read: of a CA by making the key object, which is needed
+   soon; of a leaf by arithmetic, because making the object takes longer and most leafs never sign what is checked here.
 3. Each kind of key has one signature algorithm; a signature by any other is no signature of that key.
 """
 
@@ -88,8 +88,8 @@ _PREFIXES = {
 _UNKNOWN = (KeyKind.OTHER, b"", None)
 
 
-def key_kind(spki: bytes) -> KeyKind:
-    """The kind of the key in a SubjectPublicKeyInfo.
+def key_kind(spki: bytes, *, point: bool = True) -> KeyKind:
+    """The kind of the key in a SubjectPublicKeyInfo; `point` False: the caller loads the key, which asks the same.
 
     Raises:
         ValueError: the encoding is right, but the point is not on the curve.
@@ -99,7 +99,7 @@ def key_kind(spki: bytes) -> KeyKind:
     kind, prefix, curve = _PREFIXES.get(len(spki), _UNKNOWN)
     if not spki.startswith(prefix):
         return KeyKind.OTHER
-    if curve is not None and not _on_curve(curve, spki):
+    if point and curve is not None and not _on_curve(curve, spki):
         raise ValueError(f"public key is not a point of {kind.value}")
     return kind
 
