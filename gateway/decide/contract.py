@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 
 from gateway.clock import Moment
 from gateway.decide.authorize import ContractEvidence
@@ -12,6 +13,7 @@ from gateway.decide.policy import Choice, SitePolicy
 from pki.certificate import parse_certificate
 from pki.errors import ChainRejected, PKIError
 from pki.pem import parse_chain_pem
+from pki.profile import Profile
 from pki.profiles import profile_for
 from pki.verify.bindings import Bindings
 from pki.verify.cache import ChainVerifier
@@ -57,13 +59,19 @@ def judge_contract(
         return _clock_unknown(now)
     try:
         ders = parse_chain_pem(pem)
-        profile = profile_for(parse_certificate(ders[0], index=0), "contract")
-        chain = trust.verifier.verify(ders, profile=profile, at=now.at, emaid=claimed_emaid)
+        chain = trust.verifier.verify(ders, profile=_profile_of(ders[0]), at=now.at, emaid=claimed_emaid)
     except ChainRejected as error:
         return _refused(error.code, str(error), error.clause, error.emaid)
     except PKIError as error:
         return _refused(error.code, str(error), error.clause)
     return _concluded(chain, now, policy)
+
+
+@lru_cache(maxsize=2048)
+def _profile_of(leaf: bytes) -> Profile:
+    """The contract profile of the generation that the leaf's key tells. Remembered, because the verifier remembers the
+    leaf too and would be the quicker part. Raises MalformedCertificate."""
+    return profile_for(parse_certificate(leaf, index=0), "contract")
 
 
 def judge_hashes(
