@@ -42,6 +42,12 @@ authorityKeyIdentifier = keyid
 """
 
 
+def whole_octets(serial: int) -> str:
+    """The serial number as openssl's database writes it: hex digits in pairs."""
+    digits = f"{serial:X}"
+    return "0" * (len(digits) % 2) + digits
+
+
 class Authority:
     """A sub-CA as `openssl` keeps one: certificate, key, index of what it issued."""
 
@@ -58,13 +64,13 @@ class Authority:
         self.certificate("signer", delegate_of(self.branch.sub2, days=WIDE), self.branch.sub2)
         self.parsed = {name: self.certificate(name, spec, self.branch.sub2) for name, spec in self.leafs.items()}
         lines = [
-            "\t".join(("V", "351231235959Z", "", f"{self.leafs['good'].serial:X}", "unknown", "/CN=good")),
+            "\t".join(("V", "351231235959Z", "", whole_octets(self.leafs["good"].serial), "unknown", "/CN=good")),
             "\t".join(
                 (
                     "R",
                     "351231235959Z",
                     "250101000000Z,keyCompromise",
-                    f"{self.leafs['revoked'].serial:X}",
+                    whole_octets(self.leafs["revoked"].serial),
                     "unknown",
                     "/CN=revoked",
                 )
