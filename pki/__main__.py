@@ -223,7 +223,8 @@ def verify(
         if batch:
             if trust or crls or ocsps or emaid or at or explain:
                 raise click.UsageError("with --batch each line brings its own trust, at, crls, ocsps and emaid")
-            _run_batch(chain, Demands(require_revocation=require_revocation, policy=policy))
+            demands = Demands(profile=profile_name, require_revocation=require_revocation, policy=policy)
+            _run_batch(chain, demands)
             return
         if chain is None or trust is None:
             raise click.UsageError("CHAIN and --trust are needed, or --batch")

@@ -42,6 +42,8 @@ LINE_CAP = 64 * 1024 * 1024
 
 _TRUST_PEM_CAP = 256 * 1024
 _TRUST_BLOCKS = 64
+_ANCHORS = 256
+"""Anchors of one line: an operator holds some dozens, and work grows with them."""
 _CRL_PEM_CAP = CRL_CAP // 2 * 3
 _NO_ID = msgspec.Raw(b"null")
 _ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,200}"|-?[0-9]{1,30})\s*,')
@@ -60,7 +62,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     chain: list[str]
     trust: list[str]
     at: str
-    profile: str = DEFAULT_PROFILE
+    profile: str | None = None
     crls: list[str] = []
     ocsps: list[str] = []
     emaid: str | None = None
@@ -69,8 +71,10 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
-    """What is asked of every line alike; `policy` is not for the profile "rfc5280", which has no switches."""
+    """What is asked of every line alike. `profile` is that of lines that name none; `policy` is not for the profile
+    "rfc5280", which has no switches."""
 
+    profile: str = DEFAULT_PROFILE
     require_revocation: bool = False
     policy: VerifyPolicy = STRICT
 
@@ -103,7 +107,8 @@ def _judge_line(line: bytes, demands: Demands) -> bytes:
 def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
     at = parse_instant(request.at)
     ocsps = tuple(_ocsp_der(answer, index) for index, answer in enumerate(request.ocsps))
-    if request.profile == RFC5280:
+    asked = request.profile or demands.profile
+    if asked == RFC5280:
         return judge_path_texts(
             request.chain,
             trust=request.trust,
@@ -114,7 +119,7 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
             require_revocation=demands.require_revocation,
         )
     chain = parse_chain_pem("\n".join(request.chain))
-    profile = profile_of(request.profile, chain)
+    profile = profile_of(asked, chain)
     return judge(
         Question(
             chain=chain,
@@ -142,11 +147,15 @@ def _verifier(
 @lru_cache(maxsize=16)
 def _trust(anchors: tuple[str, ...], roles: tuple[AnchorRole, ...]) -> TrustStore:
     found: list[bytes] = []
+    if len(anchors) > _ANCHORS:
+        raise TrustError("size-limit", f"trust holds {len(anchors)} texts, at most {_ANCHORS}")
     for index, text in enumerate(anchors):
         try:
             found += parse_pem(text, max_blocks=_TRUST_BLOCKS, max_characters=_TRUST_PEM_CAP)
         except MalformedCertificate as error:
             raise TrustError("anchor-malformed", f"trust {index}: {error}", index=index) from error
+    if len(found) > _ANCHORS:
+        raise TrustError("size-limit", f"trust holds {len(found)} anchors, at most {_ANCHORS}")
     return TrustStore.from_der({role: found for role in roles})
 
 

@@ -409,3 +409,25 @@ def test_lab_with_a_mistake_in_its_declaration(tmp_path: Path) -> None:
     assert found.exit_code == 2
     assert "crl_dayz" in found.stderr
     assert not (tmp_path / "lab").exists()
+
+
+def test_profile_of_the_batch_holds_for_lines_that_name_none(folder: Path) -> None:
+    line = {
+        "id": 1,
+        "chain": [(folder / "contracts" / "alice.pem").read_text()],
+        "trust": [(folder / "trust" / "mo" / "mo.pem").read_text()],
+        "at": WHEN,
+    }
+    answers = []
+    for name in ("iso15118-2-contract", "iso15118-20-contract"):
+        arguments = ["verify", "--batch", "--profile", name]
+        done = CliRunner().invoke(main, arguments, input=json.dumps(line) + "\n")
+        answers.append(json.loads(done.stdout)["verdict"])
+    assert answers == ["accept", "reject"]
+
+
+def test_line_with_anchors_beyond_all_measure_is_malformed(folder: Path) -> None:
+    anchor = (folder / "trust" / "mo" / "mo.pem").read_text()
+    line = {"id": 1, "chain": [anchor], "trust": [anchor] * 300, "at": "2026-11-23T00:00:00Z"}
+    done = CliRunner().invoke(main, ["verify", "--batch"], input=json.dumps(line) + "\n")
+    assert json.loads(done.stdout)["code"] == "size-limit"
