@@ -167,6 +167,8 @@ def _role_names() -> str:
 
 
 def _anchors(path: Path) -> list[Certificate]:
+    if not path.is_file():
+        raise TrustError("trust-file", f"{path}: not a regular file")
     if path.suffix.lower() not in _CERTIFICATE_SUFFIXES:
         expected = ", ".join(sorted(_CERTIFICATE_SUFFIXES))
         raise TrustError("trust-file", f"{path}: not a certificate file; expected {expected}")

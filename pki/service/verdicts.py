@@ -3,6 +3,7 @@ but a `VerifiedChain`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -185,6 +186,10 @@ def refused_input(error: PKIError) -> Verdict:
     )
 
 
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+"""RFC 3339 5.6, and the same without an offset, which is refused with words of its own."""
+
+
 def parse_instant(text: str) -> datetime:
     """The aware instant of an RFC 3339 text.
 
@@ -192,6 +197,8 @@ def parse_instant(text: str) -> datetime:
         MalformedCertificate: "malformed-instant".
     """
     try:
+        if _RFC3339.fullmatch(text) is None:
+            raise ValueError("expected the form 2026-11-23T00:00:00Z")
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise MalformedCertificate("malformed-instant", f"{text[:40]!a} is not an instant: {error}") from error

@@ -29,14 +29,12 @@ from typing import NoReturn
 
 from pki.certificate import Certificate
 from pki.errors import ChainRejected, Finding, IdentifierError, Severity
-from pki.identifiers import EMAID
-from pki.profiles import profile_named
+from pki.identifiers import EMAID, parse_contract_id
 from pki.verify.bindings import Binding, Bindings
 from pki.verify.certificate_id import issuer_id
 from pki.verify.hash_text import CertificateName, HashData, read_hash_data
 from pki.verify.revocation import Evidence, Grace, RevocationEvidence, RevocationState, Subject, worst
 from pki.verify.statements import Source
-from pki.verify.subject import parse_account
 from pki.verify.trust import TrustStore
 
 ENTRIES = 4
@@ -161,9 +159,9 @@ def _reject_unknown(
 
 
 def _check_claim(emaid: str | EMAID, binding: Binding) -> None:
-    """Step 4. A claim that is no EMAID is a claim that does not match."""
+    """Step 4, as step 11 of `verify`: a claim may be in any form of the account; one that is none does not match."""
     try:
-        wanted = parse_account(emaid, profile_named(binding.profile)) if isinstance(emaid, str) else emaid
+        wanted = parse_contract_id(emaid) if isinstance(emaid, str) else emaid
     except IdentifierError as error:
         _reject("emaid-mismatch", f"the claimed EMAID cannot be read: {error}")
     if wanted.normal != binding.emaid.normal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,7 +120,7 @@ def test_other_profiles(folder: Path) -> None:
         (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--crl", "{lab}/contracts/alice.pem"], "crl-file"),
         (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--ocsp", "none.der"], "none.der"),
         (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--at", "yesterday"], "malformed-instant"),
-        (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--at", "2026-11-23"], "UTC offset"),
+        (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--at", "2026-11-23"], "2026-11-23T00:00:00Z"),
         (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--profile", "web"], "iso15118-2-contract"),
         (["{lab}/contracts/alice.pem"], "--trust"),
         ([], "--trust"),
@@ -431,3 +432,20 @@ def test_line_with_anchors_beyond_all_measure_is_malformed(folder: Path) -> None
     line = {"id": 1, "chain": [anchor], "trust": [anchor] * 300, "at": "2026-11-23T00:00:00Z"}
     done = CliRunner().invoke(main, ["verify", "--batch"], input=json.dumps(line) + "\n")
     assert json.loads(done.stdout)["code"] == "size-limit"
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-W48-1T12:00:00Z", "2026-11-23x12:00:00Z", "20261123T120000Z", "2026-11-23T12:00:00,5Z", "2026-11-23"]
+)
+def test_instant_in_another_form_than_rfc_3339_is_unusable(folder: Path, text: str) -> None:
+    done = run("verify", folder / "contracts" / "alice.pem", "--trust", folder / "trust", "--at", text)
+    assert done.exit_code == 2
+    assert "is not an instant" in done.stderr
+
+
+def test_pipe_among_the_anchors_is_refused_and_not_read(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mo").mkdir()
+    os.mkfifo(tmp_path / "mo" / "a.pem")
+    done = run("verify", folder / "contracts" / "alice.pem", "--trust", tmp_path, "--at", WHEN)
+    assert done.exit_code == 2
+    assert "not a regular file" in done.stderr
