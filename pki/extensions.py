@@ -143,18 +143,22 @@ def _read_access(whole: bytes) -> Extension | None:
     """Authority information access: SEQUENCE { SEQUENCE { method, URI } ... }, read for its form only."""
     critical = whole[_ACCESS_SIZE : _ACCESS_SIZE + 3] == _CRITICAL
     at, end = _ACCESS_SIZE + 3 * critical, len(whole)
-    for tag in (OCTET_STRING, SEQUENCE):
-        if at >= end or whole[at] != tag:
-            return None
-        at, closed = read_span(whole, at, tag, end)
-        if closed != end:
-            return None
+    octets = end - at - 4
+    if 0 <= octets < len(_NESTED) and whole[at : at + 4] == _NESTED[octets]:
+        at += 4  # As below, for nearly every certificate.
+    else:
+        for tag in (OCTET_STRING, SEQUENCE):
+            if at >= end or whole[at] != tag:
+                return None
+            at, closed = read_span(whole, at, tag, end)
+            if closed != end:
+                return None
     while at < end:
         text = at + _METHOD_SIZE
-        octets = _METHODS.get(whole[at:text])
-        if octets is None or text + octets > end or not whole[text : text + octets].isascii():
+        size = _METHODS.get(whole[at:text])
+        if size is None or text + size > end or not whole[text : text + size].isascii():
             return None
-        at = text + octets
+        at = text + size
     return _ACCESS_CRITICAL if critical else _ACCESS_PLAIN
 
 
@@ -249,6 +253,8 @@ _BEFORE_URI = dict(_before_uri())
 _BEFORE_URI_SIZE = 17
 _ACCESS, _ACCESS_SIZE = bytes.fromhex("06082b06010505070101"), 10
 _ACCESS_PLAIN, _ACCESS_CRITICAL = (Extension("1.3.6.1.5.5.7.1.1", critical) for critical in (False, True))
+_NESTED = [bytes((OCTET_STRING, size + 2, SEQUENCE, size)) for size in range(0x7E)]
+"""What stands before so many octets of descriptions when all lengths are of one octet."""
 _METHODS = {
     bytes((SEQUENCE, size + 12)) + bytes.fromhex("06082b060105050730") + method + bytes((0x86, size)): size
     for method in (b"\x01", b"\x02")

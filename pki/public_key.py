@@ -16,6 +16,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 PublicKey = ec.EllipticCurvePublicKey | ed448.Ed448PublicKey
 """The keys of the kinds that some profile takes."""
@@ -107,7 +108,8 @@ def key_kind(spki: bytes, *, point: bool = True) -> KeyKind:
 def load_key(kind: KeyKind, spki: bytes) -> PublicKey | None:
     """The key object of a SubjectPublicKeyInfo of that kind, 1 to 9 us; None for OTHER."""
     if kind is KeyKind.ED448:
-        return ed448.Ed448PublicKey.from_public_bytes(spki[-57:])
+        key = load_der_public_key(spki)
+        return key if isinstance(key, ed448.Ed448PublicKey) else None
     curve = _CURVES.get(kind)
     if curve is None:
         return None

@@ -19,7 +19,7 @@ def below_roots(certificates: list[Certificate], trust: TrustStore, judgement: J
     for index, certificate in enumerate(certificates[1:], start=1):
         if not certificate.self_issued or not _is_held_root(index, certificate, trust, judgement):
             found[index] = certificate
-    if len(set(found.values())) != len(found):
+    if len({certificate.der for certificate in found.values()}) != len(found):
         judgement.reject("duplicate", "a certificate was presented twice")
     return found
 
@@ -80,6 +80,8 @@ def find_anchors(links: list[Link], trust: TrustStore, at: datetime, judgement: 
     if not usable:
         fault = _anchor_fault(fitting[0].certificate, links, trust, at) or ("anchor-unknown", "no usable anchor")
         judgement.reject(*fault, index=last.index + 1)
+    if len(usable) == 1:
+        return usable
     return sorted(usable, key=lambda anchor: anchor.certificate.not_after < last.certificate.not_after)[:_ANCHORS_TRIED]
 
 

@@ -209,8 +209,9 @@ def _placed(path: tuple[int, ...], presented: dict[int, Certificate], judgement:
         judgement.depart(
             "chain-order", Tolerance.CHAIN_ORDER, "the sub-CAs were not presented from the leaf up", index=1
         )
-    for index in sorted(presented.keys() - set(path)):
-        note_unused(index, "not on the path", judgement)
+    if len(presented) > len(path):
+        for index in sorted(presented.keys() - set(path)):
+            note_unused(index, "not on the path", judgement)
     return [Link(index, presented[index], rule) for index, rule in zip(path, rules[: len(path)], strict=True)]
 
 
@@ -233,14 +234,18 @@ def _check_names(below: Link, issuer: Certificate, judgement: Judgement) -> None
 def _check_signatures(links: list[Link], anchors: list[Anchor], judgement: Judgement) -> Anchor:
     """Step 8: the anchor that signed the last link, once every link is shown to be signed by the one above."""
     last = links[-1]
-    signer = next((anchor for anchor in anchors if signed_by(last.certificate, anchor.certificate)), None)
-    if signer is None:
+    for signer in anchors:
+        if signed_by(last.certificate, signer.certificate):
+            break
+    else:
         judgement.reject("signature", f"the {last.rule.name} is not signed by its anchor", index=last.index)
-    for above, below in zip(reversed(links), reversed(links[:-1]), strict=False):
+    above = last
+    for below in links[-2::-1]:
         if not signed_by(below.certificate, above.certificate):
             judgement.reject(
                 "signature", f"the {below.rule.name} is not signed by the {above.rule.name}", index=below.index
             )
+        above = below
     return signer
 
 

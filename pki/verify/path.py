@@ -40,12 +40,11 @@ def possible_paths(presented: Mapping[int, Certificate], trust: TrustStore, prof
 
     `presented` maps the index of each certificate that arrived, the leaf's being 0, to it; roots are not among them.
     """
-    ending = [
-        path
-        for path in _climb(presented, by_key=True)
-        if trust.is_named(presented[path[-1]].issuer_der)
-        and anchors_above(presented[path[-1]], len(path), trust, profile)
-    ]
+    ending: list[tuple[int, ...]] = []
+    for path in _climb(presented, by_key=True):
+        last = presented[path[-1]]
+        if trust.is_named(last.issuer_der) and anchors_above(last, len(path), trust, profile):
+            ending.append(path)
     if ending:
         return ending[:PATHS_TRIED]
     longest = _climb(presented, by_key=False)[-1]
@@ -61,12 +60,12 @@ def anchors_above(last: Certificate, length: int, trust: TrustStore, profile: Pr
 
 def anchors_named(last: Certificate, length: int, trust: TrustStore, profile: Profile) -> list[Anchor]:
     """The anchors of that issuer name in the roles that may stand above a path of `length` certificates."""
-    return [
-        Anchor(role, held)
-        for role in profile.anchor_roles
-        if length > 1 or role in profile.direct_roles
-        for held in trust.named(role, last.issuer_der)
-    ]
+    found: list[Anchor] = []
+    for role in profile.anchor_roles:
+        if length > 1 or role in profile.direct_roles:
+            for held in trust.named(role, last.issuer_der):
+                found.append(Anchor(role, held))
+    return found
 
 
 def identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
@@ -74,10 +73,9 @@ def identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
     named = certificate.authority_key_identifier
     if named is None:
         return True
-    same_key = None in (named.key_identifier, issuer.subject_key_identifier) or (
-        named.key_identifier == issuer.subject_key_identifier
-    )
-    return same_key and named.serial in (None, issuer.serial)
+    wanted, given, serial = named.key_identifier, issuer.subject_key_identifier, named.serial
+    same_key = wanted == given or wanted is None or given is None
+    return same_key and (serial is None or serial == issuer.serial)
 
 
 def _climb(presented: Mapping[int, Certificate], *, by_key: bool) -> list[tuple[int, ...]]:
@@ -85,11 +83,8 @@ def _climb(presented: Mapping[int, Certificate], *, by_key: bool) -> list[tuple[
     found: list[tuple[int, ...]] = [(0,)]
     for path in found:  # It grows while it is read.
         below = presented[path[-1]]
+        issuer_der = below.issuer_der
         for index, above in presented.items():
-            if (
-                below.issuer_der == above.subject_der
-                and index not in path
-                and (not by_key or identifiers_fit(below, above))
-            ):
+            if issuer_der == above.subject_der and index not in path and (not by_key or identifiers_fit(below, above)):
                 found.append((*path, index))
     return found

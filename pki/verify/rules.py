@@ -151,8 +151,8 @@ def check_usage(certificate: Certificate, rule: CertificateRule, judgement: Judg
             expected="critical",
             found="not critical",
         )
-    missing, foreign = rule.required - usage.bits, usage.bits - rule.allowed
-    if missing or foreign:
+    if not rule.required <= usage.bits <= rule.allowed:
+        missing, foreign = rule.required - usage.bits, usage.bits - rule.allowed
         wrong = [f"without {bit.value}" for bit in sorted(missing)] + [f"with {bit.value}" for bit in sorted(foreign)]
         wanted = _bits(rule.required)
         if rule.allowed != rule.required:
@@ -171,14 +171,14 @@ def check_extensions(certificate: Certificate, rule: CertificateRule, judgement:
     """Refuse critical extensions that are not processed, constraints foreign to every profile and, where the row lists
     what there may be, anything else ("extension"); then what must be there ("aki-missing", "ski-missing",
     "revocation-pointer")."""
-    for extension in certificate.extensions:
-        oid = extension.oid
+    processed, listed = rule.processed, rule.extensions
+    for oid, critical in certificate.extensions:
         if oid in _NEVER:
             judgement.refuse("extension", f"{rule.name} carries {_NEVER[oid]}", index=index, found=_NEVER[oid])
-        elif extension.critical:
-            if oid not in rule.processed or oid in POINTERS:
+        elif critical:
+            if oid not in processed or oid in POINTERS:
                 _check_critical(certificate, oid, rule, judgement, index)
-        elif rule.extensions is not None and oid not in rule.extensions:
+        elif listed is not None and oid not in listed:
             judgement.depart(
                 "extension",
                 Tolerance.EXTRA_EXTENSION,
@@ -251,7 +251,11 @@ def _check_present(certificate: Certificate, rule: CertificateRule, judgement: J
             expected="a key identifier",
             found="none",
         )
-    if rule.pointer_required and _POINTS_TO_REVOCATION.isdisjoint([entry.oid for entry in certificate.extensions]):
+    if (
+        rule.pointer_required
+        and not certificate.crl_uris
+        and _POINTS_TO_REVOCATION.isdisjoint([entry.oid for entry in certificate.extensions])
+    ):
         judgement.depart(
             "revocation-pointer",
             Tolerance.REVOCATION_POINTER_MISSING,

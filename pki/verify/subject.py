@@ -23,6 +23,9 @@ from pki.profile import CertificateRule, CommonName, Generation, Profile, Tolera
 from pki.profiles import DOMAIN_COMPONENTS
 from pki.verify.judgement import Judgement
 
+_COMMON_NAME = NameOID.COMMON_NAME.dotted_string
+_ORGANIZATION = NameOID.ORGANIZATION_NAME.dotted_string
+_DOMAIN_COMPONENT = NameOID.DOMAIN_COMPONENT.dotted_string
 _COMMON_NAME_MAX = 64
 _STATION_AND_CAR: Mapping[CommonName, Callable[[str], object]] = {
     CommonName.EVSEID: parse_evseid,
@@ -36,17 +39,18 @@ def check_attributes(certificate: Certificate, rule: CertificateRule, judgement:
     allowed = judgement.profile.subject_attributes
     if allowed is None:
         return
-    foreign = [attribute.oid for attribute in certificate.subject if attribute.oid not in allowed]
-    if foreign:
-        foreign = sorted(set(foreign))
-        judgement.depart(
-            "subject",
-            Tolerance.SUBJECT_ATTRIBUTE,
-            f"the subject of the {rule.name} has an attribute {foreign[0]}, which its profile does not have",
-            index=index,
-            expected="CN, O, OU, C and DC only",
-            found=", ".join(foreign),
-        )
+    for attribute in certificate.subject:
+        if attribute.oid not in allowed:
+            foreign = sorted({attribute.oid for attribute in certificate.subject} - allowed)
+            judgement.depart(
+                "subject",
+                Tolerance.SUBJECT_ATTRIBUTE,
+                f"the subject of the {rule.name} has an attribute {foreign[0]}, which its profile does not have",
+                index=index,
+                expected="CN, O, OU, C and DC only",
+                found=", ".join(foreign),
+            )
+            return
 
 
 def check_subject(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> EMAID | None:
@@ -54,9 +58,19 @@ def check_subject(certificate: Certificate, profile: Profile, judgement: Judgeme
 
     One common name, printable ASCII, without space at either end; a domain component naming another role refuses.
     """
-    names = certificate.attributes(NameOID.COMMON_NAME)
-    _check_organization(certificate, profile, judgement, index)
-    _check_domain_component(certificate, profile, judgement, index)
+    names: list[str | None] = []
+    organizations: list[str | None] = []
+    components: list[str | None] = []
+    for attribute in certificate.subject:
+        oid = attribute.oid
+        if oid == _COMMON_NAME:
+            names.append(attribute.text)
+        elif oid == _ORGANIZATION:
+            organizations.append(attribute.text)
+        elif oid == _DOMAIN_COMPONENT:
+            components.append(attribute.text)
+    _check_organization(organizations, profile, judgement, index)
+    _check_domain_component(components, profile, judgement, index)
     if len(names) != 1:
         judgement.refuse(
             "subject",
@@ -79,8 +93,8 @@ def check_subject(certificate: Certificate, profile: Profile, judgement: Judgeme
     return _check_common_name(name, profile, judgement, index)
 
 
-def _check_organization(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> None:
-    if profile.organization_required and not any(certificate.attributes(NameOID.ORGANIZATION_NAME)):
+def _check_organization(given: list[str | None], profile: Profile, judgement: Judgement, index: int) -> None:
+    if profile.organization_required and not any(given):
         judgement.depart(
             "subject",
             Tolerance.ORGANIZATION_MISSING,
@@ -91,8 +105,8 @@ def _check_organization(certificate: Certificate, profile: Profile, judgement: J
         )
 
 
-def _check_domain_component(certificate: Certificate, profile: Profile, judgement: Judgement, index: int) -> None:
-    given = {(text or "").upper() for text in certificate.attributes(NameOID.DOMAIN_COMPONENT)}
+def _check_domain_component(components: list[str | None], profile: Profile, judgement: Judgement, index: int) -> None:
+    given = {(text or "").upper() for text in components}
     if given <= profile.domain_components and (given or not profile.domain_component_required):
         return
     expected = " or ".join(sorted(profile.domain_components)) or "none"
