@@ -11,6 +11,7 @@ Rules of this file
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NoReturn
 
@@ -19,7 +20,17 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from msgspec.structs import force_setattr
 
-from pki.der import BIT_STRING, GENERALIZED_TIME, INTEGER, SEQUENCE, SET, UTC_TIME, MalformedDER, read_span
+from pki.der import (
+    BIT_STRING,
+    GENERALIZED_TIME,
+    INTEGER,
+    OBJECT_IDENTIFIER,
+    SEQUENCE,
+    SET,
+    UTC_TIME,
+    MalformedDER,
+    read_span,
+)
 from pki.errors import MalformedCertificate
 from pki.extensions import AuthorityKeyIdentifier as AuthorityKeyIdentifier
 from pki.extensions import BasicConstraints as BasicConstraints
@@ -61,6 +72,8 @@ _ATTRIBUTES = {
 _SEQUENCE_OF = [bytes((SEQUENCE, size)) for size in range(0x80)]
 _TEXTS = frozenset({0x0C, 0x13, 0x16})
 """UTF8String, PrintableString, IA5String."""
+_RARE_TEXTS = _TEXTS | {0x14, 0x1C, 0x1E}
+"""And the rest of RFC 5280's DirectoryString: TeletexString, UniversalString, BMPString."""
 
 
 class Attribute(msgspec.Struct, frozen=True, gc=False):
@@ -209,7 +222,7 @@ def _read(der: bytes, index: int | None) -> Certificate:
         serial=serial,
         not_before=not_before,
         not_after=not_after,
-        subject=read_attributes(der, subject, at_key) or _attributes_by_library(parsed),
+        subject=read_attributes(der, subject, at_key) or _attributes_by_library(der, subject, at_key, parsed),
         extensions=extensions.present,
         basic_constraints=constraints,
         key_usage=extensions.key_usage,
@@ -287,11 +300,24 @@ def read_attributes(der: bytes, at: int, limit: int) -> tuple[Attribute, ...]:
     return tuple(found)
 
 
-def _attributes_by_library(parsed: x509.Certificate) -> tuple[Attribute, ...]:
+def _attributes_by_library(der: bytes, at: int, limit: int, parsed: x509.Certificate) -> tuple[Attribute, ...]:
+    """The attributes of any name. The value's type decides what is text: the library also gives that of an OCTET STRING
+    or of a NumericString with letters in it."""
+    tags = _value_tags(der, at, limit)
     return tuple(
-        Attribute(entry.oid.dotted_string, entry.value if isinstance(entry.value, str) else None)
-        for entry in parsed.subject
+        Attribute(entry.oid.dotted_string, entry.value if tag in _RARE_TEXTS and isinstance(entry.value, str) else None)
+        for entry, tag in zip(parsed.subject, tags, strict=True)
     )
+
+
+def _value_tags(der: bytes, at: int, limit: int) -> Iterator[int]:
+    """The tag of each attribute's value, in the order of the name."""
+    while at < limit:
+        entry, at = read_span(der, at, SET, limit)
+        while entry < at:
+            kind, entry = read_span(der, entry, SEQUENCE, at)
+            _, value = read_span(der, kind, OBJECT_IDENTIFIER, entry)
+            yield der[value]
 
 
 def _refuse(code: str, message: str, clause: str, index: int | None) -> NoReturn:

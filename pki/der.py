@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 INTEGER, BIT_STRING, OCTET_STRING, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x30, 0x31
-UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
+OBJECT_IDENTIFIER, UTC_TIME, GENERALIZED_TIME = 0x06, 0x17, 0x18
 
 
 class MalformedDER(ValueError):

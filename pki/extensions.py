@@ -54,10 +54,12 @@ class BasicConstraints:
 
 
 class AuthorityKeyIdentifier(msgspec.Struct, frozen=True, gc=False):
-    """The issuer as its key identifier and, rarely, as issuer name and serial."""
+    """The issuer as its key identifier and, rarely, as the name of its own issuer (DER; empty for a name of another
+    form, which no issuer has) and its serial."""
 
     key_identifier: bytes | None
     serial: int | None
+    issuer_der: bytes | None = None
 
 
 class Extension(NamedTuple):
@@ -325,4 +327,9 @@ def _library_authority_key(extensions: x509.Extensions) -> AuthorityKeyIdentifie
     found = _one(extensions, x509.AuthorityKeyIdentifier)
     if found is None:
         return None
-    return AuthorityKeyIdentifier(found[0].key_identifier, found[0].authority_cert_serial_number)
+    named = found[0].authority_cert_issuer
+    issuer_der: bytes | None = None
+    if named is not None:
+        only = named[0] if len(named) == 1 else None
+        issuer_der = only.value.public_bytes() if isinstance(only, x509.DirectoryName) else b""
+    return AuthorityKeyIdentifier(found[0].key_identifier, found[0].authority_cert_serial_number, issuer_der)

@@ -8,9 +8,10 @@ from pki.certificate import Certificate, KeyUsageBit
 from pki.profile import AnchorRole, Place, Tolerance
 from pki.verify.judgement import Judgement
 from pki.verify.path import Anchor, Link, anchors_named, identifiers_fit
+from pki.verify.rules import foreign_extension
 from pki.verify.trust import TrustStore
 
-_ANCHORS_TRIED = 16
+_ANCHORS_TRIED = 64
 
 
 def below_roots(certificates: list[Certificate], trust: TrustStore, judgement: Judgement) -> dict[int, Certificate]:
@@ -96,6 +97,9 @@ def _anchor_fault(anchor: Certificate, links: list[Link], trust: TrustStore, at:
         return "path-length", f"the anchor lets {constraints.path_length} sub-CAs stand below it"
     if usage is None or KeyUsageBit.KEY_CERT_SIGN not in usage.bits:
         return "key-usage", "the anchor may not sign certificates"
+    foreign = foreign_extension(anchor)
+    if foreign is not None:
+        return "extension", f"the anchor carries {foreign}"
     if at > anchor.not_after:
         return "expired", f"the anchor expired {anchor.not_after}, judged at {at}"
     if at < anchor.not_before:

@@ -75,7 +75,8 @@ def identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
         return True
     wanted, given, serial = named.key_identifier, issuer.subject_key_identifier, named.serial
     same_key = wanted == given or wanted is None or given is None
-    return same_key and (serial is None or serial == issuer.serial)
+    same_serial = serial is None or serial == issuer.serial
+    return same_key and same_serial and (named.issuer_der is None or named.issuer_der == issuer.issuer_der)
 
 
 def _climb(presented: Mapping[int, Certificate], *, by_key: bool) -> list[tuple[int, ...]]:

@@ -54,6 +54,15 @@ def read_pointers(certificate: Certificate) -> Pointers:
     return Pointers(tuple(crls), tuple(responders), tuple(issuers), tuple(offers))
 
 
+def points_anywhere(certificate: Certificate) -> bool:
+    """Whether authorityInfoAccess or cRLDistributionPoints name anything at all: an empty list is no pointer."""
+    found: list[object] = []
+    for extension in certificate.parsed.extensions:
+        if isinstance(extension.value, x509.AuthorityInformationAccess | x509.CRLDistributionPoints):
+            found += extension.value
+    return bool(found)
+
+
 def pointer_fault(certificate: Certificate, oid: str) -> str | None:
     """Why a critical pointer extension cannot be processed; None when it can, or when `oid` is no pointer extension."""
     if oid not in POINTERS:

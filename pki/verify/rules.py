@@ -10,17 +10,20 @@ from pki.certificate import Certificate, KeyKind, KeyUsageBit
 from pki.errors import Finding
 from pki.profile import AUTHORITY_ACCESS, CRL_POINTS, KEY_PURPOSE, Algorithm, CertificateRule, Place, Profile, Tolerance
 from pki.verify.judgement import Judgement
-from pki.verify.pointers import POINTERS, pointer_fault
+from pki.verify.pointers import POINTERS, pointer_fault, points_anywhere
 from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.subject import check_attributes, check_subject
 
-_POINTS_TO_REVOCATION = frozenset({CRL_POINTS, AUTHORITY_ACCESS})
 _NEVER = {
     "2.5.29.30": "nameConstraints",
     "2.5.29.33": "policyMappings",
     "2.5.29.36": "policyConstraints",
     "2.5.29.54": "inhibitAnyPolicy",
 }
+_OF_ANCHORS = frozenset(
+    {"2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.35", CRL_POINTS, AUTHORITY_ACCESS, "1.3.6.1.5.5.7.1.11"}
+)
+"""Critical extensions a held root may have: those that say something of itself, its key and where to ask about it."""
 
 
 def lint_certificate(
@@ -191,6 +194,18 @@ def check_extensions(certificate: Certificate, rule: CertificateRule, judgement:
     _check_present(certificate, rule, judgement, index)
 
 
+def foreign_extension(anchor: Certificate) -> str | None:
+    """The first extension of a held root that no path below it may have ignored, in words; None when there is none.
+    What a root says of the names and policies below it is not processed, critical or not (RFC 5280 6.1.1 d leaves it to
+    the validator whether an anchor limits; here it refuses)."""
+    for oid, critical in anchor.extensions:
+        if oid in _NEVER:
+            return _NEVER[oid]
+        if critical and oid not in _OF_ANCHORS:
+            return f"critical extension {oid}, which is not processed"
+    return None
+
+
 def _check_critical(
     certificate: Certificate, oid: str, rule: CertificateRule, judgement: Judgement, index: int
 ) -> None:
@@ -251,11 +266,7 @@ def _check_present(certificate: Certificate, rule: CertificateRule, judgement: J
             expected="a key identifier",
             found="none",
         )
-    if (
-        rule.pointer_required
-        and not certificate.crl_uris
-        and _POINTS_TO_REVOCATION.isdisjoint([entry.oid for entry in certificate.extensions])
-    ):
+    if rule.pointer_required and not certificate.crl_uris and not points_anywhere(certificate):
         judgement.depart(
             "revocation-pointer",
             Tolerance.REVOCATION_POINTER_MISSING,

@@ -94,7 +94,7 @@ def check_subject(certificate: Certificate, profile: Profile, judgement: Judgeme
 
 
 def _check_organization(given: list[str | None], profile: Profile, judgement: Judgement, index: int) -> None:
-    if profile.organization_required and not any(given):
+    if profile.organization_required and not any(text and text.strip() for text in given):
         judgement.depart(
             "subject",
             Tolerance.ORGANIZATION_MISSING,
@@ -106,7 +106,7 @@ def _check_organization(given: list[str | None], profile: Profile, judgement: Ju
 
 
 def _check_domain_component(components: list[str | None], profile: Profile, judgement: Judgement, index: int) -> None:
-    given = {(text or "").upper() for text in components}
+    given = {(text or "").strip().upper() for text in components}
     if given <= profile.domain_components and (given or not profile.domain_component_required):
         return
     expected = " or ".join(sorted(profile.domain_components)) or "none"

@@ -26,6 +26,12 @@ from tests.pki.mint import CONTRACT_USAGE, Spec, content_of, name_of, sound_bran
 CHANGES = 6000
 CONSTRUCTED = 0x20
 
+TEXTS = {getattr(x509.name._ASN1Type, name) for name in ("UTF8String", "PrintableString", "IA5String", "T61String")} | {
+    x509.name._ASN1Type.UniversalString,
+    x509.name._ASN1Type.BMPString,
+}
+"""The types that hold the text of a name: DirectoryString of RFC 5280, and IA5String for domain components."""
+
 
 def uri(text: str) -> x509.UniformResourceIdentifier:
     return x509.UniformResourceIdentifier(text)
@@ -120,7 +126,7 @@ def meaning(der: bytes) -> dict[str, object]:
             "not_before": read.not_valid_before_utc,
             "not_after": read.not_valid_after_utc,
             "subject": tuple(
-                Attribute(entry.oid.dotted_string, entry.value if isinstance(entry.value, str) else None)
+                Attribute(entry.oid.dotted_string, entry.value if entry._type in TEXTS else None)
                 for entry in read.subject
             ),
             "extensions": [(entry.oid.dotted_string, entry.critical) for entry in read.extensions],
