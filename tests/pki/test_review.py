@@ -10,7 +10,7 @@ from pki.errors import ChainRejected, MalformedCertificate
 from pki.profile import AnchorRole
 from pki.verify import TrustStore
 from tests.pki.mint import Branch, sound_branch, sound_branch_20
-from tests.pki.spoil import adding, common_names, set_on
+from tests.pki.spoil import adding, common_names, only, set_on
 
 STRANGER = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Stranger")])
 
@@ -60,3 +60,18 @@ def test_common_name_of_a_type_that_is_no_usual_text_is_refused(tag: int) -> Non
 def test_certificate_reads_alike_whatever_the_type() -> None:
     certificate = parse_certificate(sound_branch().mint()[0])
     assert all(attribute.text for attribute in certificate.subject)
+
+
+@pytest.mark.parametrize("component", [" CPO", "CPO ", "cpo"])
+def test_domain_component_of_another_role_is_refused_however_it_is_spaced(component: str) -> None:
+    branch = sound_branch()
+    named = x509.NameAttribute(x509.NameOID.DOMAIN_COMPONENT, component)
+    branch.leaf.name = x509.Name([*branch.leaf.name, named])
+    assert code_of(branch) == "subject"
+
+
+def test_empty_pointer_is_no_pointer() -> None:
+    branch = sound_branch_20()
+    empty = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.1"), b"\x30\x00")
+    only("leaf", (empty, False))(branch)
+    assert code_of(branch) in ("revocation-pointer", "malformed-certificate")
