@@ -98,7 +98,7 @@ class BackendDeclaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 class LabDeclaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole lab. Every CA began `ca_age_days` before the lab is made, so that expired leafs lie in its life;
     everything else began `backdate_minutes` before, for clocks that are a little slow. `publication` is the URI below
-    which the CAs of ISO 15118-20 say that their lists and answers are found."""
+    which the CAs of ISO 15118-20 say that their lists and answers are found, and with `publish_all` the others too."""
 
     organization: str
     country: str
@@ -108,6 +108,7 @@ class LabDeclaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     publication: Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[^\s/]+(/[^\s]*[^\s/])?\Z", max_length=80)] | None = (
         None
     )
+    publish_all: bool = False
     root: dict[Name, RootDeclaration]
     branch: list[BranchDeclaration]
     backend: BackendDeclaration
@@ -135,6 +136,8 @@ def _problems(declaration: LabDeclaration) -> Iterator[tuple[str, str]]:
     for address in declaration.backend.addresses:
         if not _is_address(address):
             yield "backend.addresses", f"{address!r} is no IP address"
+    if declaration.publish_all and declaration.publication is None:
+        yield "publish_all", "there is no publication below which anything could be found"
     for name, root in declaration.root.items():
         if root.key.generation is Generation.ISO_20 and declaration.publication is None:
             yield f"root {name!r}", "an ISO 15118-20 hierarchy needs the lab's publication (V2G20-2590)"
