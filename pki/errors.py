@@ -9,6 +9,7 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- TrustError                 an anchor or a CRL that cannot be used as evidence
  +- IssueError                 a request that the authority refuses to sign
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
+ +- StateError                 the service's state folder, store or settings cannot be used
 """
 
 from __future__ import annotations
@@ -116,3 +117,7 @@ class IssueError(PKIError):
 
 class DeclarationError(PKIError):
     """Raised when a lab declaration cannot be read or cannot be built."""
+
+
+class StateError(PKIError):
+    """Raised when the state of the PKI service (folder, store, settings) cannot be used, or is not what was asked."""
