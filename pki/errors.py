@@ -9,6 +9,7 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- TrustError                 an anchor or a CRL that cannot be used as evidence
  +- IssueError                 a request that the authority refuses to sign
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
+ +- KeyStoreError              a key, or the passphrase of its store, that cannot be used
  +- StateError                 the service's state folder, store or settings cannot be used
 """
 
@@ -121,3 +122,7 @@ class DeclarationError(PKIError):
 
 class StateError(PKIError):
     """Raised when the state of the PKI service (folder, store, settings) cannot be used, or is not what was asked."""
+
+
+class KeyStoreError(PKIError):
+    """Raised when a key cannot be made or loaded, or the passphrase of its store cannot be used."""

@@ -63,6 +63,31 @@ def encode_key_pem(key: PrivateKey) -> bytes:
     )
 
 
+def encode_encrypted_key_pem(key: PrivateKey, passphrase: bytes) -> bytes:
+    """The key as PKCS#8 PEM, encrypted with the passphrase as well as the library knows how."""
+    encryption = serialization.BestAvailableEncryption(passphrase)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def parse_encrypted_key_pem(text: bytes, passphrase: bytes) -> PrivateKey:
+    """The key of an encrypted PKCS#8 PEM: P-256, P-521 or Ed448.
+
+    Raises:
+        IssueError: "passphrase": not this one; "malformed-key": not such a PEM, not encrypted, or another kind of key.
+    """
+    try:
+        key = serialization.load_pem_private_key(text, password=passphrase)
+    except TypeError as error:
+        raise IssueError("malformed-key", "the private key is not encrypted") from error
+    except UnsupportedAlgorithm as error:
+        raise IssueError("malformed-key", f"not a private key in PEM: {error}") from error
+    except ValueError as error:
+        if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in text:
+            raise IssueError("passphrase", "the passphrase is not that of the key, or the file is damaged") from error
+        raise IssueError("malformed-key", f"not a private key in PEM: {error}") from error
+    return _of_a_profile(key)
+
+
 def parse_key_pem(text: bytes) -> PrivateKey:
     """The key of an unencrypted PKCS#8 PEM: P-256, P-521 or Ed448.
 
@@ -73,6 +98,10 @@ def parse_key_pem(text: bytes) -> PrivateKey:
         key = serialization.load_pem_private_key(text, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise IssueError("malformed-key", f"not an unencrypted private key in PEM: {error}") from error
+    return _of_a_profile(key)
+
+
+def _of_a_profile(key: object) -> PrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey) or key_kind_of(key) is KeyKind.OTHER:
         raise IssueError("malformed-key", "the private key is not of P-256, P-521 or Ed448")
     return key
