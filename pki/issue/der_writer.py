@@ -1,4 +1,5 @@
-"""DER, written element by element, so that a vector can hold what no honest library writes.
+"""DER, written element by element: for lists and answers, which must be made fast, and for test vectors, which hold
+what no honest library writes.
 
 Source: ITU-T X.690; RFC 5280 4.1 for names, times and algorithms.
 """
