@@ -2,8 +2,8 @@
 
 Rules of this file
 1. A key file is readable by its owner only, from its first byte; a looser one, or a link, is refused.
-2. A passphrase comes from a file of its own or from a credential that systemd hands over: never from the command line or
-   the environment, where others can read it, and there is no default.
+2. A passphrase comes from a file of its own or from a credential that systemd hands over: never from the command line
+   or the environment, where others can read it, and there is no default.
 3. An existing key is never overwritten.
 """
 
