@@ -194,8 +194,8 @@ def _row(made: MadeAuthority) -> AuthorityRow:
 def _certify_service(
     registry: Registry, folder: Path, keys: KeyStore, declaration: LabDeclaration, actor: Actor
 ) -> None:
-    """The service's own certificates: its TLS server, whose key lies in the clear as TLS needs it, and the signer of the
-    list of roots, whose key is with the others."""
+    """The service's own certificates: its TLS server, whose key lies in the clear as TLS needs it, and the signer of
+    the list of roots, whose key is with the others."""
     names = (*declaration.backend.dns_names, *declaration.backend.addresses)
     server_key = generate_key()
     server = _wanted("backend-server", SERVER_NAME, server_key, names)
@@ -217,5 +217,3 @@ def _certify_service(
 def _wanted(profile: str, common_name: str, key: PrivateKey, names: tuple[str, ...]) -> Wanted:
     found: Profile = profile_named(profile)
     return Wanted(profile=found, common_name=common_name, public_key=key.public_key(), names=names)
-
-

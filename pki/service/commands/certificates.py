@@ -28,7 +28,6 @@ from pki.service.commands.context import (
     echo_json,
     ends_clearly,
     in_folder,
-    profile_option,
     read_certificates,
     with_reason,
 )
@@ -301,5 +300,3 @@ def _held_object(held: Held) -> HeldObject:
         revoked_at=held.revoked_at,
         reason=held.reason,
     )
-
-

@@ -79,7 +79,9 @@ def register_command(
 @click.argument("name", required=False)
 @click.option("--profile", "profile_name", help="what it may ask for, like iso15118-2-secc or backend-client")
 @click.option("--prefix", help="how the names begin that it may ask for, like DE*PNC*E or CP-")
-@click.option("--daily", type=click.IntRange(1, 1_000_000), default=DAILY, show_default=True, help="so many in 24 hours")
+@click.option(
+    "--daily", type=click.IntRange(1, 1_000_000), default=DAILY, show_default=True, help="so many in 24 hours"
+)
 @click.option("--remove", is_flag=True, help="it may ask for nobody any more")
 @click.option("--why", help="the reason, for the audit log; needed to change something")
 @by_person
@@ -97,7 +99,7 @@ def registrar(
     folder: Path,
     as_json: bool,
 ) -> None:
-    """Let the gateway NAME ask for certificates of its chargers; without options: list who may, and who is registered."""
+    """Let the gateway NAME ask for certificates of its chargers. Without options: list who may, who is registered."""
     with open_registry(folder) as registry:
         if profile_name is not None or prefix is not None or remove:
             if name is None or why is None or (not remove and (profile_name is None or prefix is None)):

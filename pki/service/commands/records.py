@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.table import Table
 
 from pki.service.acts.keeping import backup, restore
-from pki.service.commands.context import as_json_option, by_person, echo_json, ends_clearly, in_folder
+from pki.service.commands.context import actor, as_json_option, by_person, echo_json, ends_clearly, in_folder
 from pki.service.key_store import read_passphrase
+from pki.service.registry import REGISTRY_FILE
 from pki.service.screen import screen
 from pki.service.settings import load_settings
 from pki.service.state_folder import open_registry
-from pki.service.store.audit import first_broken, read_entries
+from pki.service.store.audit import append_entry, first_broken, read_entries
+from pki.service.store.database import open_database, transaction
+from pki.service.store.tables import REGISTRY
 
 EXIT_BROKEN = 1
 _SHOWN = 50
@@ -79,5 +84,7 @@ def backup_command(target: Path, passphrase_file: Path, folder: Path) -> None:
 @ends_clearly
 def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str | None) -> None:
     """Make a state folder anew from the backup SOURCE, in a folder that does not exist yet."""
-    restore(source, folder, read_passphrase(passphrase_file), who)
+    restore(source, folder, read_passphrase(passphrase_file))
+    with closing(open_database(folder / REGISTRY_FILE, REGISTRY)) as connection, transaction(connection):
+        append_entry(connection, datetime.now(UTC), "restored", actor(who, "restored from a backup"), source.name)
     click.echo(f"restored to {folder}. What was revoked or issued after the backup is not in it: see pnc-pki audit")
