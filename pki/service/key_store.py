@@ -2,8 +2,8 @@
 
 Rules of this file
 1. A key file is readable by its owner only, from its first byte; a looser one, or a link, is refused.
-2. A passphrase comes from a file of its own or from a credential that systemd hands over: never from the command line or
-   the environment, where others can read it, and there is no default.
+2. A passphrase comes from a file of its own or from a credential that systemd hands over: never from the command line
+   or the environment, where others can read it, and there is no default.
 3. An existing key is never overwritten.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pki.certificate import KeyKind
 from pki.errors import IssueError, KeyStoreError
-from pki.issue.keys import PrivateKey, encode_encrypted_key_pem, generate_key, parse_encrypted_key_pem
+from pki.issue.keys import PrivateKey, encode_encrypted_key, generate_key, parse_encrypted_key
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SUFFIX = ".key"
@@ -53,7 +53,7 @@ class FileKeyStore:
 
     def keep(self, name: str, key: PrivateKey) -> None:
         """Write a key that was made elsewhere; raises as `create`."""
-        path, content = self._path(name), encode_encrypted_key_pem(key, self._passphrase)
+        path, content = self._path(name), encode_encrypted_key(key, self._passphrase)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_private(self._folder)
@@ -79,7 +79,7 @@ class FileKeyStore:
             message = f"no key {name!a} in {self._folder}; there are: {known}. The key of a root may lie offline"
             raise KeyStoreError("key-missing", message) from error
         try:
-            return parse_encrypted_key_pem(content, self._passphrase)
+            return parse_encrypted_key(content, self._passphrase)
         except IssueError as error:
             code = "passphrase" if error.code == "passphrase" else "key-store"
             raise KeyStoreError(code, f"{path}: {error}") from error

@@ -38,7 +38,7 @@ class AuthorityRow(msgspec.Struct, frozen=True, kw_only=True):
 def insert_authority(connection: sqlite3.Connection, row: AuthorityRow, at: datetime) -> None:
     """Write a new authority."""
     connection.execute(
-        "INSERT INTO authority VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO authority VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
         (
             row.name,
             row.certificate,
@@ -95,3 +95,9 @@ def former_certificates(connection: sqlite3.Connection, name: str) -> list[bytes
     """The certificates that the authority had before, for the same key."""
     rows = connection.execute("SELECT certificate FROM former_certificate WHERE authority = ?", (name,))
     return [row[0] for row in rows]
+
+
+def revision_of(connection: sqlite3.Connection, name: str) -> int:
+    """How often something was revoked or released by this authority: a list of an older revision has not all of it."""
+    row = connection.execute("SELECT revision FROM authority WHERE name = ?", (name,)).fetchone()
+    return int(row[0])

@@ -134,6 +134,7 @@ def set_revoked(connection: sqlite3.Connection, authority: str, serial: int, at:
         (stamp(at), reason, authority, serial_octets(serial)),
     )
     connection.execute("DELETE FROM released WHERE authority = ? AND serial = ?", (authority, serial_octets(serial)))
+    _count_change(connection, authority)
 
 
 def set_released(connection: sqlite3.Connection, authority: str, serial: int, at: datetime) -> None:
@@ -145,6 +146,7 @@ def set_released(connection: sqlite3.Connection, authority: str, serial: int, at
     connection.execute(
         "INSERT OR REPLACE INTO released VALUES (?, ?, ?)", (authority, serial_octets(serial), stamp(at))
     )
+    _count_change(connection, authority)
 
 
 def released_since(connection: sqlite3.Connection, authority: str, since: datetime) -> list[RevokedRow]:
@@ -155,13 +157,16 @@ def released_since(connection: sqlite3.Connection, authority: str, since: dateti
     return [RevokedRow(serial=serial_number(serial), at=instant(at), reason="removeFromCRL") for serial, at in rows]
 
 
-def revoked_rows(connection: sqlite3.Connection, authority: str, at: datetime) -> list[RevokedRow]:
-    """What the full list of an authority has to say at `at`: all that is revoked and was not expired when it was
-    (RFC 5280 3.3 keeps an entry until one list after the certificate's end)."""
+def revoked_rows(
+    connection: sqlite3.Connection, authority: str, ended_since: datetime, revoked_since: datetime | None = None
+) -> list[RevokedRow]:
+    """What a list of the authority has to say: all that is revoked and was not expired at `ended_since`; for a delta
+    list only what was revoked since that instant. An entry stays until one list after its certificate's end was made,
+    so `ended_since` is when the last list was (RFC 5280 3.3)."""
     rows = connection.execute(
-        "SELECT serial, revoked_at, reason FROM certificate WHERE authority = ? AND revoked_at IS NOT NULL "
+        "SELECT serial, revoked_at, reason FROM certificate WHERE authority = ? AND revoked_at >= ? "
         "AND not_after >= ? ORDER BY revoked_at, serial",
-        (authority, stamp(at)),
+        (authority, 0 if revoked_since is None else stamp(revoked_since), stamp(ended_since)),
     )
     return [RevokedRow(serial=serial_number(serial), at=instant(when), reason=reason) for serial, when, reason in rows]
 
@@ -174,6 +179,10 @@ def live_certificates(connection: sqlite3.Connection, authority: str, at: dateti
     )
     for row in rows:
         yield _held(row)
+
+
+def _count_change(connection: sqlite3.Connection, authority: str) -> None:
+    connection.execute("UPDATE authority SET revision = revision + 1 WHERE name = ?", (authority,))
 
 
 def _one(connection: sqlite3.Connection, condition: str, values: tuple[object, ...]) -> Held | None:

@@ -19,12 +19,14 @@ class ListKind(StrEnum):
 
 
 class PublishedList(msgspec.Struct, frozen=True, kw_only=True):
-    """A CRL as it was published; `base` is the number of the full list that a delta list builds on."""
+    """A CRL as it was published; `base` is the number of the full list that a delta list builds on,
+    `revision` that of the authority when it was made."""
 
     authority: str
     kind: ListKind
     number: int
     base: int | None
+    revision: int
     this_update: datetime
     next_update: datetime
     der: bytes
@@ -43,12 +45,13 @@ def save_list(connection: sqlite3.Connection, made: PublishedList) -> None:
     if made.kind is ListKind.FULL:
         connection.execute("DELETE FROM list WHERE authority = ?", (made.authority,))
     connection.execute(
-        "INSERT OR REPLACE INTO list VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO list VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             made.authority,
             made.kind.value,
             made.number,
             made.base,
+            made.revision,
             stamp(made.this_update),
             stamp(made.next_update),
             made.der,
@@ -66,9 +69,10 @@ def find_list(connection: sqlite3.Connection, authority: str, kind: ListKind) ->
         kind=ListKind(row[1]),
         number=row[2],
         base=row[3],
-        this_update=instant(row[4]),
-        next_update=instant(row[5]),
-        der=row[6],
+        revision=row[4],
+        this_update=instant(row[5]),
+        next_update=instant(row[6]),
+        der=row[7],
     )
 
 

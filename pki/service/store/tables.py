@@ -23,7 +23,8 @@ CREATE TABLE authority (
     crl_uri TEXT,
     responder_uri TEXT,
     issuer_uri TEXT,
-    made_at INTEGER NOT NULL
+    made_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE former_certificate (
     sha256 BLOB PRIMARY KEY,
@@ -63,6 +64,7 @@ CREATE TABLE list (
     kind TEXT NOT NULL CHECK (kind IN ('full', 'delta')),
     number INTEGER NOT NULL,
     base INTEGER,
+    revision INTEGER NOT NULL,
     this_update INTEGER NOT NULL,
     next_update INTEGER NOT NULL,
     der BLOB NOT NULL,
