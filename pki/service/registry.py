@@ -193,21 +193,26 @@ class Registry:
 
     def _read_authorities(self) -> dict[str, HeldAuthority]:
         with self.reading() as connection:
-            rows = list_authorities(connection)
-            former = {row.name: former_certificates(connection, row.name) for row in rows}
-        certificates = {row.name: parse_certificate(row.certificate) for row in rows}
-        by_name = {row.name: row for row in rows}
-        found: dict[str, HeldAuthority] = {}
-        for row in rows:
-            line = list(_line(row, by_name))
-            found[row.name] = HeldAuthority(
-                row=row,
-                certificate=certificates[row.name],
-                above=tuple(certificates[entry.name] for entry in line[1:-1]),
-                root=certificates[line[-1].name],
-                former=tuple(parse_certificate(der) for der in former[row.name]),
-            )
-        return found
+            return read_authorities(connection)
+
+
+def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]:
+    """Every authority of a store by name, roots first."""
+    rows = list_authorities(connection)
+    former = {row.name: former_certificates(connection, row.name) for row in rows}
+    certificates = {row.name: parse_certificate(row.certificate) for row in rows}
+    by_name = {row.name: row for row in rows}
+    found: dict[str, HeldAuthority] = {}
+    for row in rows:
+        line = list(_line(row, by_name))
+        found[row.name] = HeldAuthority(
+            row=row,
+            certificate=certificates[row.name],
+            above=tuple(certificates[entry.name] for entry in line[1:-1]),
+            root=certificates[line[-1].name],
+            former=tuple(parse_certificate(der) for der in former[row.name]),
+        )
+    return found
 
 
 def _line(row: AuthorityRow, by_name: dict[str, AuthorityRow]) -> Iterator[AuthorityRow]:
