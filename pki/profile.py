@@ -17,6 +17,7 @@ AUTHORITY_KEY, SUBJECT_KEY, KEY_USAGE, BASIC = "2.5.29.35", "2.5.29.14", "2.5.29
 POLICIES, CRL_POINTS, KEY_PURPOSE = "2.5.29.32", "2.5.29.31", "2.5.29.37"
 AUTHORITY_ACCESS, SUBJECT_ACCESS = "1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.11"
 SERVER_AUTHENTICATION, CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
+OCSP_SIGNING, OCSP_NO_CHECK = "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.48.1.5"
 
 
 class Generation(StrEnum):
@@ -38,13 +39,15 @@ class AnchorRole(StrEnum):
 
 
 class Place(StrEnum):
-    """Where a certificate stands on a path. LINK: a root's key certified by another root, only in ISO 15118-20."""
+    """Where a certificate stands on a path. LINK: a root's key certified by another root, only in ISO 15118-20.
+    RESPONDER stands beside the path: who signs OCSP answers for any CA on it."""
 
     LEAF = "leaf"
     SUB2 = "sub2"
     SUB1 = "sub1"
     LINK = "link"
     ROOT = "root"
+    RESPONDER = "responder"
 
 
 class CommonName(StrEnum):
@@ -151,6 +154,7 @@ class Profile:
     sub1: CertificateRule
     sub2: CertificateRule
     leaf: CertificateRule
+    responder: CertificateRule
     common_name: CommonName
     domain_component: str | None
     domain_components: frozenset[str]
@@ -182,6 +186,7 @@ class Profile:
             Place.SUB1: self.sub1,
             Place.LINK: self.link,
             Place.ROOT: self.root,
+            Place.RESPONDER: self.responder,
         }[place]
         if found is None:
             raise ValueError(f"{self.name} has no {place.value} certificate")

@@ -225,7 +225,7 @@ def test_every_row_is_whole() -> None:
             assert rule.place is place
             assert rule.required <= rule.issued <= rule.allowed
             assert rule.path_length in rule.path_lengths
-            assert rule.ca is (place is not Place.LEAF)
+            assert rule.ca is (place not in (Place.LEAF, Place.RESPONDER))
             assert rule.clause.text.startswith(("ISO 15118", "RFC"))
             assert rule.clause.secondary == rule.clause.text.startswith("ISO")
             assert rule.extensions is None or rule.processed <= rule.extensions
