@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from pki import der as outline
 from pki.errors import PKIError
+from pki.issue.der_writer import integer, object_identifier, octet_string, sequence
 from pki.verify.certificate_id import HashAlgorithm, IssuerID
 from pki.verify.fields import (
     OCTET_STRING,
@@ -37,6 +38,7 @@ _HASHES = {
     "2.16.840.1.101.3.4.2.2": HashAlgorithm.SHA384,
     "2.16.840.1.101.3.4.2.3": HashAlgorithm.SHA512,
 }
+_OIDS = {algorithm: oid for oid, algorithm in _HASHES.items()}
 _NULL = b"\x05\x00"
 _NONCE = "1.3.6.1.5.5.7.48.1.2"
 # Nonce, acceptable response types, preferred signature algorithms, service locator, CRL references: understood, or
@@ -82,6 +84,13 @@ def parse_request(der: bytes) -> OCSPRequest:
         return _read(der)
     except outline.MalformedDER as error:
         raise MalformedRequest(f"not an OCSP request: {error}") from error
+
+
+def encode_id(issuer: IssuerID, serial: int) -> CertificateID:
+    """The id of a certificate as most programs write it: the hash algorithm with NULL parameters."""
+    algorithm = sequence(object_identifier(_OIDS[issuer.algorithm]), _NULL)
+    fields = (octet_string(issuer.name_hash), octet_string(issuer.key_hash), integer(serial))
+    return CertificateID(issuer, serial, sequence(algorithm, *fields))
 
 
 def _read(der: bytes) -> OCSPRequest:

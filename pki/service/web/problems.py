@@ -140,16 +140,26 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
         Problem: 413 "too-large" when it has more than `max_bytes`, 408 "too-slow" when it takes longer than
             `timeout_s`.
     """
-    too_large = Problem(413, "too-large", f"the body has more than {max_bytes} bytes")
     if request.content_length is not None and request.content_length > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
+    content = request.content
+    if content.is_eof():
+        # It came whole with its head, as small ones do: nothing to wait for.
+        whole = content.read_nowait()
+        if len(whole) > max_bytes:
+            raise _too_large(max_bytes)
+        return whole
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
-            async for chunk in request.content.iter_any():
+            async for chunk in content.iter_any():
                 body += chunk
                 if len(body) > max_bytes:
-                    raise too_large
+                    raise _too_large(max_bytes)
     except TimeoutError:
         raise Problem(408, "too-slow", f"the body took longer than {timeout_s:g} s") from None
     return bytes(body)
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(413, "too-large", f"the body has more than {max_bytes} bytes")

@@ -193,7 +193,7 @@ class Listener:
             return False
         transports = [connection.transport for connection in connections]
         peers = [transport.get_extra_info("peername") for transport in transports if transport is not None]
-        return sum(peer is not None and peer[0] == host for peer in peers) >= self._max_each
+        return sum(1 for peer in peers if peer is not None and peer[0] == host) >= self._max_each
 
     async def _serve(self, accepted: socket.socket, host: str) -> None:
         """Hand the socket to aiohttp, after the handshake where there is one."""
