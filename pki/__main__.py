@@ -33,6 +33,7 @@ from pki.service.commands.founding import init
 from pki.service.commands.issuing import issue
 from pki.service.commands.publishing import crl, status
 from pki.service.commands.records import audit, backup_command, restore_command
+from pki.service.commands.renewing import approve_command, link_command, renew_command
 from pki.service.files import read_file, write_lab
 from pki.service.lint_report import lint_object
 from pki.service.screen import one_line, print_explained, print_lint, print_verdict, screen
@@ -283,9 +284,12 @@ def _instant(text: str | None) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) if text is None else parse_instant(text)
 
 
-for _command in (init, issue, register_command, registrar, find, status, crl, audit, backup_command, restore_command):
+_COMMANDS = (
+    *(init, issue, register_command, registrar, find, revoke_command, renew_command, link_command, approve_command),
+    *(status, crl, audit, backup_command, restore_command),
+)
+for _command in _COMMANDS:
     main.add_command(_command)
-main.add_command(revoke_command, "revoke")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from pki.issue.draft import Publication as Publication
 from pki.issue.draft import Subject as Subject
 from pki.issue.draft import Validity as Validity
 from pki.issue.draft import authority_key_identifier, draft_certificate
-from pki.issue.keys import PrivateKey, PublicKey, key_kind_of, signing_hash
+from pki.issue.keys import PrivateKey, PublicKey, key_kind_of, public_key_der, signing_hash
 from pki.issue.lists import ListOrder, build_list
 from pki.issue.lists import Reason as Reason
 from pki.issue.lists import Revocation as Revocation
@@ -323,8 +323,7 @@ def authority_for(
     Raises:
         IssueError: "malformed-key": the key is not the certificate's.
     """
-    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if spki != certificate.spki_der:
+    if public_key_der(key) != certificate.spki_der:
         raise IssueError("malformed-key", "the private key does not belong to the CA's certificate")
     return Authority(certificate, key, profile, above, publication)
 

@@ -12,7 +12,8 @@ from rich.table import Table
 from pki.certificate import parse_certificate
 from pki.errors import StateError
 from pki.issue.lists import Reason
-from pki.service.acts.issuing import Issued, reissue
+from pki.profile import Place
+from pki.service.acts.approving import RevokeAuthority, submit
 from pki.service.acts.publishing import refresh
 from pki.service.acts.revoking import release, revoke
 from pki.service.commands.context import (
@@ -48,7 +49,7 @@ class HeldObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
-@click.command()
+@click.command("revoke")
 @click.argument("certificate", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option("--serial", metavar="HEX", help="its serial number, instead of a file")
 @click.option("--authority", "authority_name", help="who issued it, when several used that serial number")
@@ -86,6 +87,12 @@ def revoke_command(
         for held in chosen:
             if releasing:
                 release(registry, held, actor(who, why))
+            elif held.place is not Place.LEAF:
+                act = RevokeAuthority(authority=held.authority, serial=f"{held.serial:x}", reason=Reason(reason))
+                outcome = submit(registry, act, actor(who, why))
+                if outcome.waiting is not None:
+                    click.echo(f"waits for a second person: pnc-pki approve {outcome.waiting}")
+                    return
             else:
                 revoke(registry, held, Reason(reason), actor(who, why))
         published = refresh(registry, actor(who, f"after: {why}"))
@@ -122,18 +129,12 @@ def find(what: str, folder: Path, as_json: bool) -> None:
     screen().print(table)
 
 
-def renew_leaf(registry: Registry, certificate: Path, days: int | None, who: str | None, why: str) -> Issued:
-    """A certificate like the one in the file, for the same key. Raises PKIError."""
-    held = _in_file(registry, certificate)
-    return reissue(registry, held, actor(who, why), days)
-
-
 def _chosen(
     registry: Registry, certificate: Path | None, serial: str | None, authority_name: str | None, identity: str | None
 ) -> list[Held]:
     """What is to be revoked; at least one. Raises StateError "certificate-unknown"."""
     if certificate is not None:
-        return [_in_file(registry, certificate)]
+        return [held_in_file(registry, certificate)]
     if identity is not None:
         now = registry.now()
         with registry.reading() as connection:
@@ -153,7 +154,7 @@ def _chosen(
 
 def _matching(registry: Registry, what: str) -> list[Held]:
     if Path(what).is_file():
-        return [_in_file(registry, Path(what))]
+        return [held_in_file(registry, Path(what))]
     digits = what.replace(":", "").lower()
     with registry.reading() as connection:
         if len(digits) == 64 and _is_hex(digits):
@@ -163,7 +164,8 @@ def _matching(registry: Registry, what: str) -> list[Held]:
         return found or (find_by_serial(connection, int(digits, 16)) if _is_hex(digits) else [])
 
 
-def _in_file(registry: Registry, path: Path) -> Held:
+def held_in_file(registry: Registry, path: Path) -> Held:
+    """What the registry knows of the first certificate in a file. Raises StateError "certificate-unknown"."""
     leaf = parse_certificate(read_certificates(path)[0])
     with registry.reading() as connection:
         held = find_by_hash(connection, bytes.fromhex(leaf.sha256))
