@@ -60,7 +60,7 @@ class Answers:
     """Makes, keeps and renews answers. Of one event loop."""
 
     def __init__(self, registry: Registry, standing: Registered, *, max_kept: int = MAX_KEPT) -> None:
-        self._registry, self._standing, self._max_kept = registry, standing, max_kept
+        self._registry, self._standing, self.max_kept = registry, standing, max_kept
         self._life = min(timedelta(hours=registry.settings.lists.answer_hours), ANSWER_LIFE)
         self._kept: dict[bytes, Prepared] = {}
         self._issuers: dict[IssuerID, HeldAuthority] = {}
@@ -105,7 +105,7 @@ class Answers:
         made = Prepared(Dated.of(der, begin, end), asked, status, change, renewed_s)
         self._kept.pop(asked.der, None)
         if status is not None:
-            while len(self._kept) >= self._max_kept:
+            while len(self._kept) >= self.max_kept:
                 del self._kept[next(iter(self._kept))]
             self._kept[asked.der] = made
         return made

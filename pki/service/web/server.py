@@ -67,6 +67,7 @@ class ServerTLS:
             ListenError: a file cannot be read or does not hold what it should, or others can read the private key.
         """
         self._certificate, self._key = certificate, key
+        self._stamps = self._read_stamps()
         self._current = self._made(trusted)
         self.front = self._made(trusted)
         """The context that sockets are accepted with; each handshake then goes on with the current one."""
@@ -74,7 +75,19 @@ class ServerTLS:
 
     def reload(self, trusted: Sequence[str]) -> None:
         """Use the files as they are now, and this trust, for every handshake from here on. Raises ListenError."""
+        stamps = self._read_stamps()
         self._current = self._made(trusted)
+        self._stamps = stamps
+
+    def files_changed(self) -> bool:
+        """Whether certificate or key were written since they were read."""
+        return self._read_stamps() != self._stamps
+
+    def _read_stamps(self) -> tuple[int, int] | None:
+        try:
+            return self._certificate.stat().st_mtime_ns, self._key.stat().st_mtime_ns
+        except OSError:
+            return None
 
     def _exchange(self, handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _front: ssl.SSLContext) -> None:
         # Called for every handshake, also when the client names no server.

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -27,7 +27,7 @@ from pki.service.web.est import EST, decode_request
 from pki.service.web.journal import tell
 from pki.service.web.lists import Lists
 from pki.service.web.ocsp import OCSP
-from pki.service.web.problems import Problem, tell_problems
+from pki.service.web.problems import tell_problems
 from pki.service.web.refusals import RefusalLog
 from pki.service.web.server import Listener, ServerTLS
 from pki.service.web.standing import Standing
@@ -55,7 +55,10 @@ class Site:
         https = settings.https
         files = registry.folder / https.certificate, registry.folder / https.key
         self._tls = ServerTLS(*files, _trusted(self._trusted))
-        address, plain = parse_listen(https.listen, "[https] listen"), parse_listen(settings.http.listen, "[http] listen")
+        address, plain = (
+            parse_listen(https.listen, "[https] listen"),
+            parse_listen(settings.http.listen, "[http] listen"),
+        )
         self._listeners = {
             "https": Listener("https", self.https_application(), *address, self._tls),
             "http": Listener("http", self.http_application(), *plain),
@@ -98,3 +101,68 @@ class Site:
             self._desk.close()
             self._standing.close()
         tell(_log, "stopped")
+
+    async def _tick(self) -> None:
+        await self._guarded("trust", self._exchange_trust)
+        await self._guarded("answers", self._renew)
+        due = time.monotonic() - self._published_s >= REFRESH_S
+        if due or self._change != self._standing.store.change():
+            await self._guarded("lists", self._publish)
+
+    async def _exchange_trust(self) -> None:
+        """Let new handshakes meet the authorities and the certificate files as they are now."""
+        held = self._standing.authorities()
+        if held is self._trusted and not self._tls.files_changed():
+            return
+        self._tls.reload(_trusted(held))
+        self._trusted = held
+        tell(_log, "trust-exchanged", authorities=len(held))
+
+    async def _renew(self) -> None:
+        while self._answers.renew(self._standing.now().timestamp(), _SLICE) == _SLICE:
+            await asyncio.sleep(0)
+
+    async def _publish(self) -> None:
+        """Make the lists that are due, in the thread of the registry."""
+        self._change, self._published_s = self._standing.store.change(), time.monotonic()
+        published = await self._desk.run(refresh, self._registry, _ACTOR)
+        if published.made:
+            tell(_log, "lists-published", made=published.made, without_key=published.without_key)
+
+    async def _prepare(self) -> None:
+        """Make an answer for every certificate that lives, a few at a time."""
+        await self._guarded("answers", self._prepare_all)
+
+    async def _prepare_all(self) -> None:
+        begun, count = time.monotonic(), 0
+        for asked in self._answers.living():
+            if len(self._answers) >= self._answers.max_kept:
+                break
+            if asked not in self._answers:
+                self._answers.make(asked)
+                count += 1
+                if count % _SLICE == 0:
+                    await asyncio.sleep(0)
+        tell(_log, "answers-prepared", count=count, seconds=round(time.monotonic() - begun, 1))
+
+    async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it; what the PKI refuses stands in the log, and is tried again."""
+        try:
+            await work()
+        except PKIError as error:
+            tell(_log, "failed", level=logging.ERROR, what=what, code=error.code, reason=str(error))
+
+
+def _trusted(authorities: Mapping[str, HeldAuthority]) -> list[str]:
+    """The PEM of every authority: of a client's chain only the leaf need be sent."""
+    certificates = [certificate for held in authorities.values() for certificate in (held.certificate, *held.former)]
+    return [certificate.pem() for certificate in dict.fromkeys(certificates)]
+
+
+async def _set_within(event: asyncio.Event, timeout_s: float) -> bool:
+    """Whether the event was set within that time."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    return True
