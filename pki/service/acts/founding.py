@@ -27,6 +27,7 @@ from pki.profile import Place, Profile
 from pki.profiles import profile_named
 from pki.service.acts.issuing import Wanted, issue
 from pki.service.acts.publishing import publish
+from pki.service.acts.responding import delegate
 from pki.service.files import write_file
 from pki.service.key_store import FileKeyStore, KeyStore
 from pki.service.registry import Actor, Registry
@@ -103,6 +104,7 @@ def _fill(
     with Registry(folder, foundation.settings, source, now, create=True) as registry:
         _enter(registry, hierarchy, actor)
         publish(registry, actor)
+        delegate(registry, actor)
         _certify_service(registry, folder, keys, foundation.declaration, actor)
 
 

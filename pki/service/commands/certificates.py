@@ -142,7 +142,7 @@ def _chosen(
         found = [held for held in found if held.revoked_at is None]
     else:
         with registry.reading() as connection:
-            found = find_by_serial(connection, _serial(serial or ""))
+            found = find_by_serial(connection, parse_serial(serial or ""))
         found = [held for held in found if authority_name in (None, held.authority)]
         if len(found) > 1:
             names = ", ".join(held.authority for held in found)
@@ -174,7 +174,8 @@ def held_in_file(registry: Registry, path: Path) -> Held:
     return held
 
 
-def _serial(text: str) -> int:
+def parse_serial(text: str) -> int:
+    """The serial number in hexadecimal, with or without colons. Raises StateError "certificate-unknown"."""
     digits = text.replace(":", "")
     if not _is_hex(digits) or len(digits) > 40:
         raise StateError("certificate-unknown", f"{text[:80]!a} is no serial number in hexadecimal")

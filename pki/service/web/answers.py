@@ -4,8 +4,8 @@ of their life is over.
 Rules of this file
 1. An answer is given out only if the store has not changed since it was last compared with it. After any commit, of
    whichever process, an answer is compared when it is next asked for: a revocation counts with the next request.
-2. Of a serial number that this PKI did not issue it is said that it is unknown, never that it is good. Such an answer is
-   not kept, so that nobody can fill the memory with numbers he made up.
+2. Of a serial number that this PKI did not issue it is said that it is unknown, never that it is good. Such an answer
+   is not kept, so that nobody can fill the memory with numbers he made up.
 3. An answer that has run out is never given out, and none promises more than its signer's own life.
 4. When the store cannot be read nothing is answered (tryLater): what is in memory may be old.
 

@@ -1,8 +1,9 @@
 """The running service: two listeners, and what has to happen by itself.
 
 Every second it looks whether the registry has changed: new authorities become trust for client certificates without a
-socket being closed, lists that are due are published (half of their life, or something was revoked), answers that are
-due are made anew. Each of these goes on when another one fails; what failed stands in the log.
+socket being closed, answers that are due are made anew, and lists when something was revoked; every minute responders
+and lists of which two thirds or half of their life are over. Each of these goes on when another one fails; what failed
+stands in the log.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from pki.errors import PKIError
-from pki.service.acts.publishing import refresh
+from pki.service.acts.publishing import Published, refresh
+from pki.service.acts.responding import Delegated, delegate
 from pki.service.registry import Actor, HeldAuthority, Registry
 from pki.service.settings import parse_listen
 from pki.service.web import openapi
@@ -63,7 +65,8 @@ class Site:
             "https": Listener("https", self.https_application(), *address, self._tls),
             "http": Listener("http", self.http_application(), *plain),
         }
-        self._published_s = float("-inf")
+        self._delegated_s = float("-inf")
+        self._missing: dict[str, tuple[str, ...]] = {}
         self._change: int | None = None
 
     def https_application(self) -> web.Application:
@@ -86,6 +89,7 @@ class Site:
         """Listen, tell that it is ready, do what is due until `stop` is set, end. Raises ListenError."""
         preparing: asyncio.Task[None] | None = None
         try:
+            await self._guarded("responders", self._delegate)
             await self._guarded("lists", self._publish)
             listen = {name: await listener.start() for name, listener in self._listeners.items()}
             tell(_log, "ready", listen=listen, pid=os.getpid())
@@ -105,8 +109,10 @@ class Site:
     async def _tick(self) -> None:
         await self._guarded("trust", self._exchange_trust)
         await self._guarded("answers", self._renew)
-        due = time.monotonic() - self._published_s >= REFRESH_S
-        if due or self._change != self._standing.store.change():
+        if time.monotonic() - self._delegated_s >= REFRESH_S:
+            await self._guarded("responders", self._delegate)
+            await self._guarded("lists", self._publish)
+        elif self._change != self._standing.store.change():
             await self._guarded("lists", self._publish)
 
     async def _exchange_trust(self) -> None:
@@ -119,15 +125,28 @@ class Site:
         tell(_log, "trust-exchanged", authorities=len(held))
 
     async def _renew(self) -> None:
-        while self._answers.renew(self._standing.now().timestamp(), _SLICE) == _SLICE:
-            await asyncio.sleep(0)
+        renewed = _SLICE
+        while renewed == _SLICE:
+            renewed = self._answers.renew(self._standing.now().timestamp(), _SLICE)
+            await asyncio.sleep(0)  # others have their turn
 
     async def _publish(self) -> None:
         """Make the lists that are due, in the thread of the registry."""
-        self._change, self._published_s = self._standing.store.change(), time.monotonic()
-        published = await self._desk.run(refresh, self._registry, _ACTOR)
-        if published.made:
-            tell(_log, "lists-published", made=published.made, without_key=published.without_key)
+        self._change = self._standing.store.change()
+        self._tell("lists-published", await self._desk.run(refresh, self._registry, _ACTOR))
+
+    async def _delegate(self) -> None:
+        """Make the responders that are due, in the thread of the registry."""
+        self._delegated_s = time.monotonic()
+        self._tell("responders-made", await self._desk.run(delegate, self._registry, _ACTOR))
+
+    def _tell(self, event: str, done: Published | Delegated) -> None:
+        """What was made, and once for each set of names what could not be, because the keys are elsewhere."""
+        missing = done.without_key if self._missing.get(event) != done.without_key else ()
+        self._missing[event] = done.without_key
+        if done.made or missing:
+            level = logging.WARNING if missing else logging.INFO
+            tell(_log, event, level=level, made=done.made, without_key=done.without_key)
 
     async def _prepare(self) -> None:
         """Make an answer for every certificate that lives, a few at a time."""
