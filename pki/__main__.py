@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 import click
 import msgspec
@@ -27,6 +27,12 @@ from pki.pem import parse_pem
 from pki.profiles import PROFILE_NAMES, Tolerance, profile_named
 from pki.service.batch import Demands, run_batch
 from pki.service.chain_files import ChainFiles, chain_cap, explain_files, judge_files
+from pki.service.commands.certificates import find, revoke_command
+from pki.service.commands.context import fail as _fail
+from pki.service.commands.enrolment import register_command, registrar
+from pki.service.commands.founding import init
+from pki.service.commands.publishing import crl, status
+from pki.service.commands.records import audit, backup_command, restore_command
 from pki.service.files import read_file, write_lab
 from pki.service.lab_folder import LeafRequest, issue_leaf
 from pki.service.lint_report import lint_object
@@ -335,10 +341,9 @@ def _address(text: str) -> IPv4Address | IPv6Address:
         raise IssueError("request", f"{text[:40]!a} is no IP address") from error
 
 
-def _fail(error: PKIError) -> NoReturn:
-    """End with exit code 2 and one line that names what and where."""
-    click.echo(f"pnc-pki: {one_line(error.code, str(error), error.clause, error.index)}", err=True)
-    sys.exit(2)
+for _command in (init, register_command, registrar, find, status, crl, audit, backup_command, restore_command):
+    main.add_command(_command)
+main.add_command(revoke_command, "revoke")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- IssueError                 a request that the authority refuses to sign
  +- BundleRejected             a contract bundle that the car it is for must not install
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
+ +- KeyStoreError              a key, or the passphrase of its store, that cannot be used
  +- StateError                 the service's state folder, store or settings cannot be used
 """
 
@@ -126,3 +127,7 @@ class DeclarationError(PKIError):
 
 class StateError(PKIError):
     """Raised when the state of the PKI service (folder, store, settings) cannot be used, or is not what was asked."""
+
+
+class KeyStoreError(PKIError):
+    """Raised when a key cannot be made or loaded, or the passphrase of its store cannot be used."""

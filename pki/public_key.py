@@ -50,6 +50,7 @@ _PINNED = {
     KeyKind.P521: SignatureKind.ECDSA_SHA512,
     KeyKind.ED448: SignatureKind.ED448,
 }
+_ALGORITHMS = {kind: der for der, kind in _SIGNATURES.items()}
 _ECDSA = {KeyKind.P256: ec.ECDSA(hashes.SHA256()), KeyKind.P521: ec.ECDSA(hashes.SHA512())}
 
 
@@ -119,6 +120,20 @@ def load_key(kind: KeyKind, spki: bytes) -> PublicKey | None:
 def signature_kind(algorithm_der: bytes) -> SignatureKind:
     """The algorithm whose AlgorithmIdentifier is exactly these bytes; OTHER when no profile takes it."""
     return _SIGNATURES.get(algorithm_der, SignatureKind.OTHER)
+
+
+def signature_of(kind: KeyKind) -> SignatureKind:
+    """The one algorithm that goes with a kind of key; OTHER for OTHER."""
+    return _PINNED.get(kind, SignatureKind.OTHER)
+
+
+def algorithm_der(kind: KeyKind) -> bytes:
+    """The AlgorithmIdentifier of the one signature algorithm that goes with a kind of key.
+
+    Raises:
+        KeyError: OTHER has none.
+    """
+    return _ALGORITHMS[_PINNED[kind]]
 
 
 def signed_by(kind: KeyKind, key: PublicKey | None, algorithm: SignatureKind, signed: bytes, signature: bytes) -> bool:

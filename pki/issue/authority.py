@@ -9,7 +9,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
@@ -22,6 +22,9 @@ from pki.certificate import Certificate, KeyUsageBit, parse_certificate
 from pki.errors import ChainRejected, IdentifierError, IssueError
 from pki.identifiers import parse_emaid, parse_emaid_20
 from pki.issue.keys import PrivateKey, PublicKey, signing_hash
+from pki.issue.lists import ListOrder, build_list
+from pki.issue.lists import Reason as Reason
+from pki.issue.lists import Revocation as Revocation
 from pki.profile import CertificateRule, CommonName, Generation, Profile
 from pki.verify.judgement import Judgement
 from pki.verify.rules import check_certificate
@@ -74,14 +77,6 @@ class LeafOrder:
     serial: int
     dns_names: tuple[str, ...] = ()
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Revocation:
-    """One entry of a CRL."""
-
-    serial: int
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,20 +194,21 @@ class Authority:
         return replace(self, certificate=_self_signed(name, self.key, self.profile, validity, serial))
 
     def crl(self, number: int, revoked: Sequence[Revocation], this_update: datetime, next_update: datetime) -> bytes:
-        """The DER of this CA's list, with CRLNumber and authority key identifier; entries in the order given."""
-        builder = (
-            x509.CertificateRevocationListBuilder()
-            .issuer_name(self.certificate.parsed.subject)
-            .last_update(this_update)
-            .next_update(next_update)
-            .add_extension(x509.CRLNumber(number), critical=False)
-            .add_extension(_authority_key_identifier(self.certificate), critical=False)
-        )
-        for entry in revoked:
-            builder = builder.add_revoked_certificate(
-                x509.RevokedCertificateBuilder().serial_number(entry.serial).revocation_date(entry.at).build()
-            )
-        return builder.sign(self.key, signing_hash(self.key)).public_bytes(serialization.Encoding.DER)
+        """The DER of this CA's complete list, with CRLNumber and authority key identifier; entries in the order given.
+
+        Raises:
+            IssueError: as `pki.issue.lists.build_list`.
+        """
+        order = ListOrder(number=number, this_update=this_update, next_update=next_update)
+        return self.revocation_list(order, revoked)
+
+    def revocation_list(self, order: ListOrder, revoked: Iterable[Revocation]) -> bytes:
+        """The DER of a list or delta of this CA.
+
+        Raises:
+            IssueError: as `pki.issue.lists.build_list`.
+        """
+        return build_list(self.certificate, self.key, order, revoked)
 
     def for_profile(self, profile: Profile) -> Authority:
         """The same CA signing for another branch: one V2G root stands above several."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 
-from pki.issue.vectors_declaration import AnswerOrder, ListOrder, Status
-from pki.issue.vectors_der import (
+from pki.issue.der_writer import (
     NULL,
     enumerated,
     explicit,
@@ -21,7 +20,8 @@ from pki.issue.vectors_der import (
     sequence,
     tlv,
 )
-from pki.issue.vectors_der import bit_string as bits
+from pki.issue.der_writer import bit_string as bits
+from pki.issue.vectors_declaration import AnswerOrder, ListOrder, Status
 from pki.issue.vectors_keys import HashName, VectorKey, algorithm_of, sign
 from pki.issue.vectors_paper import Paper, authority_key_identifier, extension, key_bits
 

@@ -15,7 +15,7 @@ from math import gcd, prod
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
-from pki.issue.vectors_der import NULL, bit_string, integer, object_identifier, octet_string, sequence
+from pki.issue.der_writer import NULL, bit_string, integer, object_identifier, octet_string, sequence
 
 VectorKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | rsa.RSAPrivateKey
 

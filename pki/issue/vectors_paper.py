@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pki.issue.vectors_declaration import CertificateOrder, Damage, ExtensionOrder, Part, Purpose, Usage
-from pki.issue.vectors_der import (
+from pki.issue.der_writer import (
     IA5_STRING,
     PRINTABLE_STRING,
     TRUE,
@@ -28,6 +27,7 @@ from pki.issue.vectors_der import (
     set_of,
     tlv,
 )
+from pki.issue.vectors_declaration import CertificateOrder, Damage, ExtensionOrder, Part, Purpose, Usage
 from pki.issue.vectors_keys import HashName, VectorKey, algorithm_of, ecdsa_algorithm, public_key_der, sign
 
 _ATTRIBUTES = {
