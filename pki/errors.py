@@ -8,6 +8,7 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- UnknownProfile             a profile name that the table does not have; lists the known names
  +- TrustError                 an anchor or a CRL that cannot be used as evidence
  +- IssueError                 a request that the authority refuses to sign
+ +- BundleRejected             a contract bundle that the car it is for must not install
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
  +- KeyStoreError              a key, or the passphrase of its store, that cannot be used
  +- StateError                 the service's state folder, store or settings cannot be used
@@ -114,6 +115,10 @@ class TrustError(PKIError):
 
 class IssueError(PKIError):
     """Raised when the authority refuses to sign."""
+
+
+class BundleRejected(PKIError):
+    """Raised when a contract bundle must not be installed."""
 
 
 class DeclarationError(PKIError):
