@@ -262,7 +262,7 @@ class Station:
             return v16.DataTransferAnswer(status="UnknownVendorId")
         if request.message_id != "Authorize":
             return v16.DataTransferAnswer(status="UnknownMessageId")
-        inner = pnc16.unwrap_authorize(request)
+        inner = pnc16.unwrap(pnc16.Authorize, request)
         token = TokenRef(uid=inner.id_token.id_token, type=TokenType.EMAID)
         hashes = inner.iso15118_certificate_hash_data
         return wrapped_authorize_answer(await self._decide(token, inner.certificate, hashes))
