@@ -2,7 +2,9 @@
 
 Rules of this file
 1. A line is judged alone: whatever is wrong with it, the answer is one object with its id, and the next line is read.
-2. Anchors in a line carry no role; they count for every role the line's profile allows.
+2. No root is trusted for a role that nobody gave it. A line gives its anchors by role, or as a plain list; the roots of
+   a list count for the roles of the profile that stand above sub-CAs (`Profile.unnamed_roles`), never as private ones.
+   The profile "rfc5280" asks for no role, so there both forms mean the same.
 """
 
 from __future__ import annotations
@@ -11,16 +13,16 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from pki.errors import MalformedCertificate, PKIError, TrustError
 from pki.pem import parse_chain_pem, parse_pem
-from pki.profiles import AnchorRole
+from pki.profiles import AnchorRole, Profile
 from pki.service.paths import judge_path_texts
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
@@ -56,17 +58,25 @@ class BatchAnswer(Verdict, frozen=True, kw_only=True):
 
 
 class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a batch; fields that are not listed here are ignored."""
+    """One line of a batch; fields that are not listed here are ignored. `trust`: PEM texts by role, or without one."""
 
     id: msgspec.Raw
     chain: list[str]
-    trust: list[str]
+    trust: dict[AnchorRole, list[str]] | list[str]
     at: str
     profile: str | None = None
     crls: list[str] = []
     ocsps: list[str] = []
     emaid: str | None = None
     max_chain_depth: int | None = None
+
+
+class _Given(NamedTuple):
+    """The anchors of one field of a line and the roles they count for."""
+
+    field: str
+    roles: tuple[AnchorRole, ...]
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +121,7 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
     if asked == RFC5280:
         return judge_path_texts(
             request.chain,
-            trust=request.trust,
+            trust=_texts(request.trust),
             at=at,
             crls=request.crls,
             ocsps=ocsps,
@@ -120,11 +130,12 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
         )
     chain = parse_chain_pem("\n".join(request.chain))
     profile = profile_of(asked, chain)
+    trust = _by_role(request.trust, profile)
     return judge(
         Question(
             chain=chain,
             profile=profile,
-            verifier=_verifier(tuple(request.trust), profile.anchor_roles, tuple(request.crls), ocsps, demands.policy),
+            verifier=_verifier(trust, tuple(request.crls), ocsps, demands.policy),
             at=at,
             emaid=request.emaid,
             require_revocation=demands.require_revocation,
@@ -132,31 +143,50 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
     )
 
 
+def _texts(trust: Mapping[AnchorRole, list[str]] | list[str]) -> list[str]:
+    return trust if isinstance(trust, list) else [text for texts in trust.values() for text in texts]
+
+
+def _by_role(trust: Mapping[AnchorRole, list[str]] | list[str], profile: Profile) -> tuple[_Given, ...]:
+    if isinstance(trust, list):
+        return (_Given("trust", profile.unnamed_roles, tuple(trust)),)
+    return tuple(_Given(f"trust.{role.value}", (role,), tuple(texts)) for role, texts in trust.items())
+
+
 # The lines of a batch mostly share their anchors and lists; what is made of them depends on the arguments only.
 @lru_cache(maxsize=4)
 def _verifier(
-    anchors: tuple[str, ...],
-    roles: tuple[AnchorRole, ...],
-    crls: tuple[str, ...],
-    ocsps: tuple[bytes, ...],
-    policy: VerifyPolicy,
+    trust: tuple[_Given, ...], crls: tuple[str, ...], ocsps: tuple[bytes, ...], policy: VerifyPolicy
 ) -> ChainVerifier:
-    return ChainVerifier(_trust(anchors, roles), _evidence(crls, ocsps), policy)
+    return ChainVerifier(_trust(trust), _evidence(crls, ocsps), policy)
 
 
 @lru_cache(maxsize=16)
-def _trust(anchors: tuple[str, ...], roles: tuple[AnchorRole, ...]) -> TrustStore:
+def _trust(trust: tuple[_Given, ...]) -> TrustStore:
+    _check_count("texts", sum(len(given.texts) for given in trust))
+    held: dict[AnchorRole, list[bytes]] = {}
+    count = 0
+    for given in trust:
+        found = _anchors(given)
+        count += len(found)
+        held.update((role, found) for role in given.roles)
+    _check_count("anchors", count)
+    return TrustStore.from_der(held)
+
+
+def _check_count(what: str, count: int) -> None:
+    if count > _ANCHORS:
+        raise TrustError("size-limit", f"trust holds {count} {what}, at most {_ANCHORS}")
+
+
+def _anchors(given: _Given) -> list[bytes]:
     found: list[bytes] = []
-    if len(anchors) > _ANCHORS:
-        raise TrustError("size-limit", f"trust holds {len(anchors)} texts, at most {_ANCHORS}")
-    for index, text in enumerate(anchors):
+    for index, text in enumerate(given.texts):
         try:
             found += parse_pem(text, max_blocks=_TRUST_BLOCKS, max_characters=_TRUST_PEM_CAP)
         except MalformedCertificate as error:
-            raise TrustError("anchor-malformed", f"trust {index}: {error}", index=index) from error
-    if len(found) > _ANCHORS:
-        raise TrustError("size-limit", f"trust holds {len(found)} anchors, at most {_ANCHORS}")
-    return TrustStore.from_der({role: found for role in roles})
+            raise TrustError("anchor-malformed", f"{given.field} {index}: {error}") from error
+    return found
 
 
 @lru_cache(maxsize=4)
@@ -166,7 +196,7 @@ def _evidence(crls: tuple[str, ...], ocsps: tuple[bytes, ...]) -> RevocationEvid
         try:
             found += parse_pem(text, label="X509 CRL", max_blocks=_TRUST_BLOCKS, max_characters=_CRL_PEM_CAP)
         except MalformedCertificate as error:
-            raise TrustError("malformed-crl", f"crls {index}: {error}", index=index) from error
+            raise TrustError("malformed-crl", f"crls {index}: {error}") from error
     return RevocationEvidence(found, ocsps)
 
 
@@ -174,9 +204,9 @@ def _ocsp_der(answer: str, index: int) -> bytes:
     try:
         der = base64.b64decode(answer, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise TrustError("malformed-ocsp", f"ocsps {index} is not base64: {error}", index=index) from error
+        raise TrustError("malformed-ocsp", f"ocsps {index} is not base64: {error}") from error
     if len(der) > OCSP_CAP:
-        raise TrustError("size-limit", f"ocsps {index} has {len(der)} bytes, at most {OCSP_CAP}", index=index)
+        raise TrustError("size-limit", f"ocsps {index} has {len(der)} bytes, at most {OCSP_CAP}")
     return der
 
 

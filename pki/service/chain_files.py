@@ -80,7 +80,7 @@ def _judge_paths(files: ChainFiles) -> Verdict:
 def _question(files: ChainFiles) -> Question:
     chain = parse_chain_pem(_content(files))
     profile = profile_of(files.profile, chain)
-    trust = load_trust(files.trust, profile.anchor_roles)
+    trust = load_trust(files.trust, profile.unnamed_roles)
     evidence = RevocationEvidence(load_crls(files.crls), [read_file(path, OCSP_CAP) for path in files.ocsps])
     return Question(
         chain=chain,

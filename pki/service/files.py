@@ -23,16 +23,16 @@ _ANCHOR_FILE_CAP = 256 * 1024
 _ANCHORS_PER_FILE = 64
 
 
-def load_trust(folder: Path, direct_roles: Iterable[AnchorRole] = ()) -> TrustStore:
+def load_trust(folder: Path, unnamed_roles: Iterable[AnchorRole] = ()) -> TrustStore:
     """The anchors of a trust folder: sub-folders v2g, mo, oem, pe, backend with PEM (one or more) or DER files.
 
-    `direct_roles`: the roles of certificates that lie in `folder` itself; without any, such files are an error.
+    `unnamed_roles`: the roles of certificates that lie in `folder` itself; without any, such files are an error.
 
     Raises:
         TrustError: "trust-folder", "trust-file" or "trust-empty"; names the path. What is not a self-issued CA
             is refused: an intermediate must never become an anchor.
     """
-    roles = tuple(direct_roles)
+    roles = tuple(unnamed_roles)
     found: dict[AnchorRole, list[Certificate]] = {role: [] for role in AnchorRole}
     for entry in _listed(folder):
         if entry.is_dir():

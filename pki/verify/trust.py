@@ -86,4 +86,4 @@ def _parse(role: AnchorRole, at: int, der: bytes) -> Certificate:
     try:
         return parse_certificate(der)
     except MalformedCertificate as error:
-        raise TrustError("anchor-malformed", f"{role.value} anchor {at}: {error}", index=at) from error
+        raise TrustError("anchor-malformed", f"{role.value} anchor {at}: {error}") from error
