@@ -54,7 +54,12 @@ def load_crls(paths: Iterable[Path]) -> list[bytes]:
     Raises:
         TrustError: "crl-file": unreadable or not a CRL file; names the path.
     """
-    return [der for path in paths for file in _crl_files(path) for der in _crls(file)]
+    return [der for _, der in crls_by_file(paths)]
+
+
+def crls_by_file(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    """The same, each with the file that it stands in."""
+    return ((file, der) for path in paths for file in _crl_files(path) for der in _crls(file))
 
 
 def read_file(path: Path, limit: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -76,6 +77,20 @@ def test_the_lowest_ca_is_judged_as_a_ca_too() -> None:
         branch = sound_branch()
         branch.sub2 = replace(branch.sub2, **change)
         assert ask_second_opinion(*issuers(branch)) is not None
+
+
+def test_no_issuers_are_not_asked_about() -> None:
+    assert ask_second_opinion([], issuers(sound_branch())[1]) is None
+
+
+def test_without_the_engine_there_is_no_opinion_and_no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    branch = sound_branch_20()
+    verifier, chain = ChainVerifier(TrustStore.from_der({AnchorRole.MO: [branch.anchor()]})), branch.mint()
+    monkeypatch.setitem(sys.modules, "OpenSSL", None)
+    with pytest.raises(ChainRejected) as caught:
+        verifier.verify(chain, profile=profile_named(branch.profile), at=AT)
+    assert caught.value.code == "second-opinion"
+    assert "pyOpenSSL cannot be used" in str(caught.value)
 
 
 def test_the_instant_of_the_request_is_not_asked_about() -> None:
