@@ -36,7 +36,7 @@ from pki.service.verdicts import (
 from pki.verify import ChainVerifier, RevocationEvidence, TrustStore
 from pki.verify.crl import CRL_CAP
 from pki.verify.ocsp import OCSP_CAP
-from pki.verify.policy import STRICT, VerifyPolicy
+from pki.verify.policy import STRICT, VerifyPolicy, parse_policy
 from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 
 LINE_CAP = 64 * 1024 * 1024
@@ -58,7 +58,8 @@ class BatchAnswer(Verdict, frozen=True, kw_only=True):
 
 
 class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a batch; fields that are not listed here are ignored. `trust`: PEM texts by role, or without one."""
+    """One line of a batch; fields that are not listed here are ignored. `trust`: PEM texts by role, or without one.
+    `emaid` and `policy` are nothing to the profile "rfc5280": whatever another suite calls "policy" does not matter."""
 
     id: msgspec.Raw
     chain: list[str]
@@ -69,6 +70,8 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     ocsps: list[str] = []
     emaid: str | None = None
     max_chain_depth: int | None = None
+    require_revocation: bool = False
+    policy: object = []
 
 
 class _Given(NamedTuple):
@@ -81,8 +84,8 @@ class _Given(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
-    """What is asked of every line alike. `profile` is that of lines that name none; `policy` is not for the profile
-    "rfc5280", which has no switches."""
+    """What is asked of every line, whatever it asks itself. `profile` is that of lines that name none; `policy` is not
+    for the profile "rfc5280", which has no switches."""
 
     profile: str = DEFAULT_PROFILE
     require_revocation: bool = False
@@ -117,7 +120,8 @@ def _judge_line(line: bytes, demands: Demands) -> bytes:
 def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
     at = parse_instant(request.at)
     ocsps = tuple(_ocsp_der(answer, index) for index, answer in enumerate(request.ocsps))
-    asked = request.profile or demands.profile
+    asked = demands.profile if request.profile is None else request.profile
+    required = demands.require_revocation or request.require_revocation
     if asked == RFC5280:
         return judge_path_texts(
             request.chain,
@@ -126,21 +130,29 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
             crls=request.crls,
             ocsps=ocsps,
             max_intermediates=request.max_chain_depth,
-            require_revocation=demands.require_revocation,
+            require_revocation=required,
         )
     chain = parse_chain_pem("\n".join(request.chain))
     profile = profile_of(asked, chain)
-    trust = _by_role(request.trust, profile)
+    trust, policy = _by_role(request.trust, profile), demands.policy | _policy(request.policy)
     return judge(
         Question(
             chain=chain,
             profile=profile,
-            verifier=_verifier(trust, tuple(request.crls), ocsps, demands.policy),
+            verifier=_verifier(trust, tuple(request.crls), ocsps, policy),
             at=at,
             emaid=request.emaid,
-            require_revocation=demands.require_revocation,
+            max_intermediates=request.max_chain_depth,
+            require_revocation=required,
         )
     )
+
+
+def _policy(switches: object) -> VerifyPolicy:
+    try:
+        return parse_policy(msgspec.convert(switches, list[str]))
+    except msgspec.MsgspecError as error:
+        raise MalformedCertificate("malformed-request", f"policy is no list of switches: {error}") from error
 
 
 def _texts(trust: Mapping[AnchorRole, list[str]] | list[str]) -> list[str]:

@@ -68,13 +68,15 @@ class ExplainedVerdict(Verdict, frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked about one chain; `verifier` has the trust, the evidence and the policy, all else is as in
-    `pki.verify.verify`."""
+    `pki.verify.verify`. `max_intermediates` bounds the certificates between leaf and anchor that are not self-issued,
+    where the profile lets more stand there."""
 
     chain: tuple[bytes, ...]
     profile: Profile
     verifier: ChainVerifier
     at: datetime
     emaid: str | None = None
+    max_intermediates: int | None = None
     require_revocation: bool = False
 
 
@@ -122,7 +124,7 @@ def profile_of(name: str, chain: Sequence[bytes]) -> Profile:
 
 def _asked(question: Question) -> VerifiedChain | PKIError:
     try:
-        return question.verifier.verify(
+        found = question.verifier.verify(
             question.chain,
             profile=question.profile,
             at=question.at,
@@ -131,6 +133,10 @@ def _asked(question: Question) -> VerifiedChain | PKIError:
         )
     except PKIError as error:
         return error
+    limit, counted = question.max_intermediates, sum(not issuer.self_issued for issuer in found.path[1:-1])
+    if limit is not None and counted > limit:
+        return ChainRejected("depth", f"{counted} intermediate certificates, at most {limit} were asked for")
+    return found
 
 
 def _verdict(result: VerifiedChain | PKIError) -> Verdict:
