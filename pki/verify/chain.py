@@ -53,6 +53,8 @@ from pki.verify.rules import (
 from pki.verify.subject import check_attributes, check_subject
 from pki.verify.trust import TrustStore
 
+_NO_NAME = b"\x30\x00"
+
 
 def verify(
     chain: Sequence[bytes],
@@ -171,6 +173,10 @@ def _judge_path(
     for link in links:
         check_content(link, judgement)
     judgement.step = 6
+    for link in links:
+        if link.certificate.issuer_der == _NO_NAME:
+            message = f"the issuer of the {link.rule.name} has no name"
+            judgement.reject("name-chain", message, index=link.index, clause="RFC 5280 4.1.2.4")
     for below, above in pairwise(links):
         _check_names(below, above.certificate, judgement)
     judgement.step = 7

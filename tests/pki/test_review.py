@@ -75,3 +75,20 @@ def test_empty_pointer_is_no_pointer() -> None:
     empty = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.1"), b"\x30\x00")
     only("leaf", (empty, False))(branch)
     assert code_of(branch) in ("revocation-pointer", "malformed-certificate")
+
+
+@pytest.mark.parametrize("make", [sound_branch, sound_branch_20])
+@pytest.mark.parametrize("component", ["CPO\0", "\u200bCPO", "\uff23\uff30\uff2f", "C\tPO", "\u00a0MO", "MO\n"])
+def test_domain_component_that_hides_what_it_names_is_refused(make, component: str) -> None:  # type: ignore[no-untyped-def]
+    branch = make()
+    named = x509.NameAttribute(x509.NameOID.DOMAIN_COMPONENT, component)
+    branch.leaf.name = x509.Name([*branch.leaf.name, named])
+    assert code_of(branch) == "subject"
+
+
+@pytest.mark.parametrize("make", [sound_branch, sound_branch_20])
+@pytest.mark.parametrize("place", ["root", "sub1", "sub2"])
+def test_issuer_without_a_name_is_refused(make, place: str) -> None:  # type: ignore[no-untyped-def]
+    branch = make()
+    set_on(place, name=x509.Name([]))(branch)
+    assert code_of(branch) == "name-chain"
