@@ -22,7 +22,7 @@ import msgspec
 
 from pki.errors import MalformedCertificate, PKIError, TrustError
 from pki.pem import parse_chain_pem, parse_pem
-from pki.profiles import AnchorRole, Profile
+from pki.profiles import AnchorRole
 from pki.service.paths import judge_path_texts
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
@@ -63,7 +63,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     id: msgspec.Raw
     chain: list[str]
-    trust: dict[AnchorRole, list[str]] | list[str]
+    trust: dict[str, list[str]] | list[str]
     at: str
     profile: str | None = None
     crls: list[str] = []
@@ -125,7 +125,7 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
     if asked == RFC5280:
         return judge_path_texts(
             request.chain,
-            trust=_texts(request.trust),
+            trust=[text for given in _by_role(request.trust, ()) for text in given.texts],
             at=at,
             crls=request.crls,
             ocsps=ocsps,
@@ -134,7 +134,7 @@ def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
         )
     chain = parse_chain_pem("\n".join(request.chain))
     profile = profile_of(asked, chain)
-    trust, policy = _by_role(request.trust, profile), demands.policy | _policy(request.policy)
+    trust, policy = _by_role(request.trust, profile.unnamed_roles), demands.policy | _policy(request.policy)
     return judge(
         Question(
             chain=chain,
@@ -155,14 +155,19 @@ def _policy(switches: object) -> VerifyPolicy:
         raise MalformedCertificate("malformed-request", f"policy is no list of switches: {error}") from error
 
 
-def _texts(trust: Mapping[AnchorRole, list[str]] | list[str]) -> list[str]:
-    return trust if isinstance(trust, list) else [text for texts in trust.values() for text in texts]
-
-
-def _by_role(trust: Mapping[AnchorRole, list[str]] | list[str], profile: Profile) -> tuple[_Given, ...]:
+def _by_role(trust: Mapping[str, list[str]] | list[str], unnamed: tuple[AnchorRole, ...]) -> tuple[_Given, ...]:
+    """What is held for which roles; `unnamed` are those of a plain list."""
     if isinstance(trust, list):
-        return (_Given("trust", profile.unnamed_roles, tuple(trust)),)
-    return tuple(_Given(f"trust.{role.value}", (role,), tuple(texts)) for role, texts in trust.items())
+        return (_Given("trust", unnamed, tuple(trust)),)
+    return tuple(_Given(f"trust.{name}", (_role(name),), tuple(texts)) for name, texts in trust.items())
+
+
+def _role(name: str) -> AnchorRole:
+    try:
+        return AnchorRole(name)
+    except ValueError as error:
+        known = ", ".join(role.value for role in AnchorRole)
+        raise MalformedCertificate("malformed-request", f"trust: no role {name[:40]!a}; expected {known}") from error
 
 
 # The lines of a batch mostly share their anchors and lists; what is made of them depends on the arguments only.

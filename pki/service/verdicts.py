@@ -18,6 +18,7 @@ from pki.errors import (
     MalformedCertificate,
     NoEvidence,
     PKIError,
+    UnknownProfile,
 )
 from pki.profiles import Profile, profile_for, profile_named
 from pki.service.naming import subjects
@@ -25,6 +26,7 @@ from pki.verify import ChainVerifier, RevocationState, VerifiedChain
 from pki.verify.explain import StepOutcome, StepReport, explain
 from pki.verify.lint import AUTO
 from pki.verify.remedies import remedy
+from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 from pki.verify.rfc5280 import verify_path
 
 DEFAULT_PROFILE = "iso15118-2-contract"
@@ -116,7 +118,10 @@ def profile_of(name: str, chain: Sequence[bytes]) -> Profile:
         MalformedCertificate: "auto", and the leaf cannot be read.
     """
     if name != AUTO:
-        return profile_named(name)
+        try:
+            return profile_named(name)
+        except UnknownProfile as error:
+            raise UnknownProfile(error.code, f"{error}; besides: {AUTO}, {RFC5280}") from error
     if not chain:
         raise MalformedCertificate("empty-chain", "no certificate was presented")
     return profile_for(parse_certificate(chain[0], index=0))

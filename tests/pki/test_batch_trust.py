@@ -102,6 +102,13 @@ def test_trust_in_another_form_is_malformed(branch: Branch, trust: object) -> No
     assert (said["verdict"], said["code"], said["id"]) == ("malformed", "malformed-request", 1)
 
 
+@pytest.mark.parametrize("profile", [CONTRACT, "rfc5280"])
+def test_role_that_nobody_knows_is_named_with_the_known_ones(branch: Branch, profile: str) -> None:
+    said = answer(texts(branch.mint()), {"v2g": [], "MO": []}, profile)
+    assert (said["verdict"], said["code"], said["id"]) == ("malformed", "malformed-request", 1)
+    assert "no role 'MO'; expected v2g, mo, oem, pe, backend" in said["message"]
+
+
 def test_anchors_are_bounded_over_all_roles(branch: Branch) -> None:
     root = encode_pem(branch.anchor())
     for trust in ({"mo": [root] * 200, "v2g": [root] * 100}, {"mo": [root * 60] * 5}, [root * 60] * 5):
