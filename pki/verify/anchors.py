@@ -53,8 +53,11 @@ def note_unused(index: int, what: str, judgement: Judgement) -> None:
     judgement.depart("unused-certificate", Tolerance.UNUSED_CERTIFICATE, f"certificate ignored: {what}", index=index)
 
 
-def find_anchors(links: list[Link], trust: TrustStore, at: datetime, judgement: Judgement) -> list[Anchor]:
-    """Step 7: the anchors that may have signed the last link; those that outlive it first, renewals are such."""
+def find_anchors(
+    links: list[Link], trust: TrustStore, at: datetime, judgement: Judgement, *, root_index: int
+) -> list[Anchor]:
+    """Step 7: the anchors that may have signed the last link; those that outlive it first, renewals are such.
+    `root_index` is the place after all that was presented, but for roots: a refusal of the root itself carries it."""
     last, profile = links[-1], judgement.profile
     named = anchors_named(last.certificate, len(links), trust, profile)
     if not named:
@@ -77,7 +80,7 @@ def find_anchors(links: list[Link], trust: TrustStore, at: datetime, judgement: 
     usable = [anchor for anchor in fitting if _anchor_fault(anchor.certificate, links, trust, at) is None]
     if not usable:
         fault = _anchor_fault(fitting[0].certificate, links, trust, at) or ("anchor-unknown", "no usable anchor")
-        judgement.reject(*fault, index=last.index + 1)
+        judgement.reject(*fault, index=root_index)
     if len(usable) == 1:
         return usable
     return sorted(usable, key=lambda anchor: anchor.certificate.not_after < last.certificate.not_after)[:_ANCHORS_TRIED]

@@ -74,7 +74,7 @@ def verify(
     characters. `require_revocation` asks for a good state of every certificate below the anchor; without it unknown and
     stale are reported in the result. `policy` says which departures from the profile are tolerated.
     Cost: one signature verification for each certificate of the path. Sub-CAs of one name and key identifier, or twins
-    of the anchor, add to that: at most 4 paths of 3 + (anchors of one name, at most 16).
+    of the anchor, add to that: at most 4 paths of 3 + (anchors of one name, at most 64).
 
     Raises:
         MalformedCertificate: a certificate cannot be read, or there is none.
@@ -180,7 +180,7 @@ def _judge_path(
     for below, above in pairwise(links):
         _check_names(below, above.certificate, judgement)
     judgement.step = 7
-    anchors = find_anchors(links, trust, at, judgement)
+    anchors = find_anchors(links, trust, at, judgement, root_index=max(presented) + 1)
     judgement.step = 8
     anchor = _check_signatures(links, anchors, judgement)
     judgement.step = 9

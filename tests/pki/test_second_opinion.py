@@ -143,6 +143,14 @@ def test_a_disagreement_refuses_and_gives_both_reasons() -> None:
     assert engine.asked == 1
 
 
+def test_a_disagreement_names_the_issuer_of_the_leaf_wherever_it_was_sent() -> None:
+    branch = sound_branch()
+    leaf, sub2, sub1 = branch.mint()
+    with pytest.raises(ChainRejected) as caught:
+        verifier_of(branch, Engine("no")).verify([leaf, sub1, sub2], profile=profile_named(branch.profile), at=AT)
+    assert (caught.value.code, caught.value.index) == ("second-opinion", 2)
+
+
 def test_it_is_asked_once_for_all_leafs_and_instants_of_the_same_issuers() -> None:
     branch, engine = sound_branch(), Engine(None)
     verifier, chain = verifier_of(branch, engine), branch.mint()
