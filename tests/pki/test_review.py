@@ -7,8 +7,9 @@ from cryptography import x509
 
 from pki.certificate import parse_certificate
 from pki.errors import ChainRejected, MalformedCertificate
-from pki.profile import AnchorRole
-from pki.verify import TrustStore
+from pki.profile import AnchorRole, Place
+from pki.profiles import profile_named
+from pki.verify import TrustStore, lint_certificate
 from tests.pki.mint import Branch, sound_branch, sound_branch_20
 from tests.pki.spoil import adding, common_names, only, set_on
 
@@ -84,6 +85,13 @@ def test_domain_component_that_hides_what_it_names_is_refused(make, component: s
     named = x509.NameAttribute(x509.NameOID.DOMAIN_COMPONENT, component)
     branch.leaf.name = x509.Name([*branch.leaf.name, named])
     assert code_of(branch) == "subject"
+
+
+def test_lint_tells_such_a_domain_component_and_goes_on() -> None:
+    branch = sound_branch()
+    branch.leaf.name = x509.Name([x509.NameAttribute(x509.NameOID.DOMAIN_COMPONENT, "CPO\0")])
+    found = lint_certificate(parse_certificate(branch.mint()[0]), profile_named(branch.profile), Place.LEAF)
+    assert [(finding.code, finding.found) for finding in found] == [("subject", r"'CPO\x00'"), ("subject", "0")]
 
 
 @pytest.mark.parametrize("make", [sound_branch, sound_branch_20])
