@@ -112,7 +112,7 @@ class Site:
         if time.monotonic() - self._delegated_s >= REFRESH_S:
             await self._guarded("responders", self._delegate)
             await self._guarded("lists", self._publish)
-        elif self._change != self._standing.store.change():
+        elif self._change != self._standing.change():
             await self._guarded("lists", self._publish)
 
     async def _exchange_trust(self) -> None:
@@ -132,7 +132,7 @@ class Site:
 
     async def _publish(self) -> None:
         """Make the lists that are due, in the thread of the registry."""
-        self._change = self._standing.store.change()
+        self._change = self._standing.change()
         self._tell("lists-published", await self._desk.run(refresh, self._registry, _ACTOR))
 
     async def _delegate(self) -> None:
