@@ -113,7 +113,9 @@ class Answers:
 
     def signed_for(self, asked: CertificateID, nonce: bytes) -> bytes:
         """An answer that carries this nonce (1 to 32 octets), for one request only. Raises as `make`."""
-        return self._signed(asked, self._status(asked), nonce)[0]
+        kept = self._kept.get(asked.der)
+        known = kept is not None and kept.change == self._standing.change()
+        return self._signed(asked, kept.status if kept is not None and known else self._status(asked), nonce)[0]
 
     def renew(self, now_s: float, most: int) -> int:
         """Make the oldest answers anew, as far as they are due, `most` of them; how many were due. Those of expired

@@ -27,9 +27,16 @@ class Standing:
         self.now = registry.now
         self._registry = registry
         self._change, self._own, self._asked_s = self.store.change(), registry.own_changes, time.monotonic()
+        self._now_s, self._told_s = 0.0, float("-inf")
         self._seen: int | None = None
         self._rows: list[AuthorityRow] = []
         self._authorities: Mapping[str, HeldAuthority] = {}
+
+    def now_s(self) -> float:
+        """The instant as seconds since 1970, at most 10 ms ago."""
+        if time.monotonic() - self._told_s >= LOOK_S:
+            self._told_s, self._now_s = time.monotonic(), self.now().timestamp()
+        return self._now_s
 
     def change(self) -> int:
         """A number that is another one after every commit: of this process with the next question, of another one after
