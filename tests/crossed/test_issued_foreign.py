@@ -89,7 +89,8 @@ def test_openssl_takes_our_answers(house: House, standing: Standing, words: byte
     )
     (house.folder / "answer.der").write_bytes(der)
     said = house.run("ocsp", "-respin", "answer.der", "-reqin", "request.der", "-issuer", "root.pem",
-                     f"-{algorithm.value}", "-cert", "sub.pem", "-CAfile", "root.pem", "-resp_text", "-no_nonce")  # fmt: skip
+                     f"-{algorithm.value}", "-cert", "sub.pem", "-CAfile", "root.pem", "-resp_text",
+                     "-no_nonce")  # fmt: skip
     assert b"Response verify OK" in said.stderr, said.stderr
     assert said.returncode == 0
     assert b"WARNING" not in said.stderr, said.stderr
