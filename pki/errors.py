@@ -9,6 +9,7 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- TrustError                 an anchor or a CRL that cannot be used as evidence
  +- IssueError                 a request that the authority refuses to sign
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
+ +- KeyStoreError              a private key or passphrase that cannot be reached, or that others could read
  +- StateError                 the service's state folder, store or settings cannot be used
 """
 
@@ -113,6 +114,10 @@ class TrustError(PKIError):
 
 class IssueError(PKIError):
     """Raised when the authority refuses to sign."""
+
+
+class KeyStoreError(PKIError):
+    """Raised when a key store cannot give, make or keep a private key safely."""
 
 
 class DeclarationError(PKIError):
