@@ -23,9 +23,7 @@ from pki.certificate import KeyKind
 from pki.errors import IssueError, KeyStoreError
 from pki.issue.keys import PrivateKey, encode_encrypted_key, generate_key, parse_encrypted_key
 
-KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
-"""The names that keys may have: they become file names."""
-
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 _SUFFIX = ".key"
 _KEY_CAP, _PASSPHRASE_CAP = 16 * 1024, 1024
 _OTHERS, _EVERYBODY = 0o077, 0o007
@@ -110,7 +108,7 @@ class FileKeyStore:
         """
         with self._opened() as folder:
             found = [entry.removesuffix(_SUFFIX) for entry in os.listdir(folder) if entry.endswith(_SUFFIX)]
-        return tuple(sorted(name for name in found if KEY_NAME.fullmatch(name)))
+        return tuple(sorted(filter(is_name, found)))
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -128,6 +126,20 @@ class FileKeyStore:
             os.close(descriptor)
 
 
+def open_token(module: Path, token: str, pin: bytes) -> KeyStore:
+    """The keys of a PKCS#11 token: the vendor's library, the token's label, its user's PIN.
+
+    Raises:
+        KeyStoreError: "token": the extra is not installed, there is no such library or token, or the PIN is wrong.
+    """
+    try:
+        from pki.service.pkcs11_keys import HardwareKeyStore
+    except ImportError as error:
+        message = "keys in a PKCS#11 token need the extra: pip install 'pncgate[pkcs11]'"
+        raise KeyStoreError("token", message) from error
+    return HardwareKeyStore(module, token, pin)
+
+
 def read_passphrase(source: str, environment: Mapping[str, str] = os.environ) -> bytes:
     """The passphrase that lies at `source`: `file:PATH`, readable by its owner only, or `credential:NAME`, which
     systemd lays into $CREDENTIALS_DIRECTORY. One line; a line end behind it does not count.
@@ -139,7 +151,7 @@ def read_passphrase(source: str, environment: Mapping[str, str] = os.environ) ->
     kind, _, where = source.partition(":")
     if kind == "file" and where:
         content = _read_private(Path(where), _PASSPHRASE_CAP, _OTHERS)
-    elif kind == "credential" and KEY_NAME.fullmatch(where):
+    elif kind == "credential" and is_name(where):
         folder = environment.get(_CREDENTIALS)
         if not folder:
             message = f"{source}: ${_CREDENTIALS} is not set; systemd sets it for LoadCredential= and SetCredential="
@@ -154,10 +166,23 @@ def read_passphrase(source: str, environment: Mapping[str, str] = os.environ) ->
     return found
 
 
-def _file_name(name: str) -> str:
-    if not KEY_NAME.fullmatch(name):
-        message = f"{name[:80]!a} is no name of a key: letters, digits, '.', '_', '-', at most 48, no '.' in front"
+def is_name(text: str) -> bool:
+    """Whether a key may be called so: a letter or digit, then up to 47 letters, digits, dots, underscores, hyphens."""
+    return _NAME.fullmatch(text) is not None
+
+
+def check_name(text: str) -> None:
+    """
+    Raises:
+        KeyStoreError: "key-name": no key may be called so.
+    """
+    if not is_name(text):
+        message = f"{text[:80]!a} is no name of a key: letters, digits, '.', '_', '-', at most 48, no mark in front"
         raise KeyStoreError("key-name", message)
+
+
+def _file_name(name: str) -> str:
+    check_name(name)
     return name + _SUFFIX
 
 
