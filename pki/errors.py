@@ -9,7 +9,7 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- TrustError                 an anchor or a CRL that cannot be used as evidence
  +- IssueError                 a request that the authority refuses to sign
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
- +- KeyStoreError              a private key or passphrase that cannot be reached, or that others could read
+ +- KeyStoreError              a key, or the passphrase of its store, that cannot be used
  +- StateError                 the service's state folder, store or settings cannot be used
 """
 
@@ -116,13 +116,13 @@ class IssueError(PKIError):
     """Raised when the authority refuses to sign."""
 
 
-class KeyStoreError(PKIError):
-    """Raised when a key store cannot give, make or keep a private key safely."""
-
-
 class DeclarationError(PKIError):
     """Raised when a lab declaration cannot be read or cannot be built."""
 
 
 class StateError(PKIError):
     """Raised when the state of the PKI service (folder, store, settings) cannot be used, or is not what was asked."""
+
+
+class KeyStoreError(PKIError):
+    """Raised when a key cannot be made or loaded, or the passphrase of its store cannot be used."""

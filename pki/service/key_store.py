@@ -25,7 +25,8 @@ from pki.issue.keys import PrivateKey, encode_encrypted_key, generate_key, parse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 _SUFFIX = ".key"
-_KEY_CAP, _PASSPHRASE_CAP = 16 * 1024, 1024
+_KEY_CAP, _SECRET_CAP = 16 * 1024, 1024
+_PASSPHRASE_MIN = 12
 _OTHERS, _EVERYBODY = 0o077, 0o007
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
@@ -52,73 +53,99 @@ class KeyStore(Protocol):
 
 
 class FileKeyStore:
-    """Keys as encrypted PKCS#8 files, `NAME.key`, in a folder of mode 0700. The folder is made when it is missing."""
+    """Keys as encrypted PKCS#8 files, `NAME.key`, in a folder of mode 0700, all under one passphrase. The folder is
+    made for the first key."""
 
     def __init__(self, folder: Path, passphrase: bytes) -> None:
         """
         Raises:
-            KeyStoreError: "key-permissions": the folder is a link, another user's, or open to others; "key-folder": it
-                cannot be made or opened.
+            KeyStoreError: "passphrase": it has under 12 octets.
         """
+        if len(passphrase) < _PASSPHRASE_MIN:
+            message = f"the passphrase for {folder} has {len(passphrase)} characters, at least {_PASSPHRASE_MIN}"
+            raise KeyStoreError("passphrase", message)
         self.folder, self._passphrase = folder, passphrase
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise KeyStoreError("key-folder", f"{folder}: {error.strerror or error}") from error
-        with self._opened():
-            pass
 
     def create(self, name: str, kind: KeyKind) -> PrivateKey:
         """A new key, on disk before it is returned.
 
         Raises:
-            KeyStoreError: "key-name", "key-exists", "key-permissions", "key-folder".
+            KeyStoreError: as `keep`.
         """
-        file, key = _file_name(name), generate_key(kind)
-        content = encode_encrypted_key(key, self._passphrase)
-        with self._opened() as folder:
-            try:
-                _write(folder, file, content)
-            except FileExistsError as error:
-                raise KeyStoreError("key-exists", f"{self.folder / file} exists; a key is never replaced") from error
-            except OSError as error:
-                raise KeyStoreError("key-folder", f"{self.folder / file}: {error.strerror or error}") from error
+        check_name(name)
+        key = generate_key(kind)
+        self.keep(name, key)
         return key
+
+    def keep(self, name: str, key: PrivateKey) -> None:
+        """Put a key that was made elsewhere on disk.
+
+        Raises:
+            KeyStoreError: "key-name", "key-exists", "key-permissions", "key-store", "passphrase".
+        """
+        file = _file_name(name)
+        try:
+            content = encode_encrypted_key(key, self._passphrase)
+        except IssueError as error:
+            raise KeyStoreError(error.code, f"{self.folder / file}: {error}") from error
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise KeyStoreError("key-store", f"{self.folder}: {error.strerror or error}") from error
+        try:
+            with self._opened() as folder:
+                _write(folder, file, content)
+        except FileExistsError as error:
+            raise KeyStoreError("key-exists", f"{self.folder / file} exists; a key is never replaced") from error
+        except OSError as error:
+            raise KeyStoreError("key-store", f"{self.folder / file}: {error.strerror or error}") from error
 
     def load(self, name: str) -> PrivateKey:
         """The key of that name; about 10 ms.
 
         Raises:
-            KeyStoreError: "key-name", "key-missing", "key-permissions", "passphrase", "malformed-key", "key-folder".
+            KeyStoreError: "key-name", "key-missing", "key-permissions", "passphrase"; "key-store": damaged.
         """
         file = _file_name(name)
         path = self.folder / file
-        with self._opened() as folder:
-            content = _read_private(path, _KEY_CAP, _OTHERS, folder, file)
+        try:
+            with self._opened() as folder:
+                content = _read_private(path, _KEY_CAP, _OTHERS, folder, file)
+        except FileNotFoundError as error:
+            known = ", ".join(self.names()) or "none"
+            message = f"no key {name!r} in {self.folder}; there are: {known}. The key of a root may lie offline"
+            raise KeyStoreError("key-missing", message) from error
         try:
             return parse_encrypted_key(content, self._passphrase)
         except IssueError as error:
-            raise KeyStoreError(error.code, f"{path}: {error}") from error
+            code = "passphrase" if error.code == "passphrase" else "key-store"
+            raise KeyStoreError(code, f"{path}: {error}") from error
 
     def names(self) -> tuple[str, ...]:
-        """The names of all keys, sorted.
+        """The names of all keys, sorted; none when there is no folder yet.
 
         Raises:
-            KeyStoreError: "key-permissions", "key-folder".
+            KeyStoreError: "key-permissions", "key-store".
         """
-        with self._opened() as folder:
-            found = [entry.removesuffix(_SUFFIX) for entry in os.listdir(folder) if entry.endswith(_SUFFIX)]
+        try:
+            with self._opened() as folder:
+                listed = os.listdir(folder)
+        except FileNotFoundError:
+            return ()
+        found = [entry.removesuffix(_SUFFIX) for entry in listed if entry.endswith(_SUFFIX)]
         return tuple(sorted(filter(is_name, found)))
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
-        """The descriptor of the folder, once it is shown to be ours alone."""
+        """The descriptor of the folder, once it is shown to be ours alone. Raises FileNotFoundError, KeyStoreError."""
         try:
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            raise
         except OSError as error:
             if self.folder.is_symlink():
                 _refuse_link(self.folder)
-            raise KeyStoreError("key-folder", f"{self.folder}: {error.strerror or error}") from error
+            raise KeyStoreError("key-store", f"{self.folder}: {error.strerror or error}") from error
         try:
             _check_private(self.folder, os.fstat(descriptor), _OTHERS)
             yield descriptor
@@ -132,37 +159,47 @@ def open_token(module: Path, token: str, pin: bytes) -> KeyStore:
     Raises:
         KeyStoreError: "token": the extra is not installed, there is no such library or token, or the PIN is wrong.
     """
-    try:
-        from pki.service.pkcs11_keys import HardwareKeyStore
-    except ImportError as error:
-        message = "keys in a PKCS#11 token need the extra: pip install 'pncgate[pkcs11]'"
-        raise KeyStoreError("token", message) from error
+    from pki.service.pkcs11_keys import HardwareKeyStore  # It needs an extra, which not everybody has.
+
     return HardwareKeyStore(module, token, pin)
 
 
-def read_passphrase(source: str, environment: Mapping[str, str] = os.environ) -> bytes:
-    """The passphrase that lies at `source`: `file:PATH`, readable by its owner only, or `credential:NAME`, which
-    systemd lays into $CREDENTIALS_DIRECTORY. One line; a line end behind it does not count.
+def read_passphrase(path: Path) -> bytes:
+    """The passphrase or PIN in a file of its own, which nobody but its owner may read. One line; a line end behind it
+    does not count.
 
     Raises:
-        KeyStoreError: "passphrase": no such source, nothing in it, or several lines; "key-permissions": others could
-            read it; "key-missing".
+        KeyStoreError: "passphrase": no such file, nothing in it, or several lines; "key-permissions"; "key-store".
     """
-    kind, _, where = source.partition(":")
-    if kind == "file" and where:
-        content = _read_private(Path(where), _PASSPHRASE_CAP, _OTHERS)
-    elif kind == "credential" and is_name(where):
-        folder = environment.get(_CREDENTIALS)
-        if not folder:
-            message = f"{source}: ${_CREDENTIALS} is not set; systemd sets it for LoadCredential= and SetCredential="
-            raise KeyStoreError("passphrase", message)
-        # systemd lets its user in by an access list, whose mask stands where the group's bits are.
-        content = _read_private(Path(folder) / where, _PASSPHRASE_CAP, _EVERYBODY)
-    else:
-        raise KeyStoreError("passphrase", f"{source[:80]!a} is neither file:PATH nor credential:NAME")
+    return _secret(path, _OTHERS)
+
+
+def read_credential(name: str, environment: Mapping[str, str] = os.environ) -> bytes:
+    """The same from the credential of that name, which systemd lays into $CREDENTIALS_DIRECTORY.
+
+    Raises:
+        KeyStoreError: as `read_passphrase`.
+
+    Source: systemd.exec(5), LoadCredential=.
+    """
+    folder = environment.get(_CREDENTIALS)
+    if not folder or not is_name(name):
+        message = (
+            f"no credential {name[:80]!a}: ${_CREDENTIALS} is set for a unit with LoadCredential={name[:80]!a}:..."
+        )
+        raise KeyStoreError("passphrase", message)
+    # systemd lets its user in by an access list, whose mask stands where the group's bits are.
+    return _secret(Path(folder) / name, _EVERYBODY)
+
+
+def _secret(path: Path, forbidden: int) -> bytes:
+    try:
+        content = _read_private(path, _SECRET_CAP, forbidden)
+    except FileNotFoundError as error:
+        raise KeyStoreError("passphrase", f"{path}: no such file; it must hold the passphrase") from error
     found = content.removesuffix(b"\n").removesuffix(b"\r")
     if not found or b"\n" in found or b"\0" in found:
-        raise KeyStoreError("passphrase", f"{source}: expected one line that is not empty")
+        raise KeyStoreError("passphrase", f"{path}: expected one line that is not empty")
     return found
 
 
@@ -204,23 +241,25 @@ def _write(folder: int, file: str, content: bytes) -> None:
 
 def _read_private(path: Path, limit: int, forbidden: int, folder: int | None = None, file: str | None = None) -> bytes:
     """The content of a regular file of this user (or root) without any of the mode bits `forbidden`; `file` is its name
-    inside the open `folder`."""
+    inside the open `folder`. Raises FileNotFoundError, KeyStoreError."""
     try:
         descriptor = os.open(file or path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    except FileNotFoundError as error:
-        raise KeyStoreError("key-missing", f"{path} does not exist") from error
+    except FileNotFoundError:
+        raise
     except OSError as error:
         if path.is_symlink():
             _refuse_link(path)
         raise KeyStoreError("key-permissions", f"{path}: {error.strerror or error}") from error
-    with os.fdopen(descriptor, "rb") as opened:
-        found = os.fstat(opened.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise KeyStoreError("key-permissions", f"{path} is no regular file")
+            raise KeyStoreError("key-store", f"{path} is no regular file")
         _check_private(path, found, forbidden)
-        content = opened.read(limit + 1)
+        content = os.read(descriptor, limit + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
-        raise KeyStoreError("malformed-key", f"{path} has more than {limit} bytes")
+        raise KeyStoreError("key-store", f"{path} has more than {limit} bytes")
     return content
 
 

@@ -17,13 +17,10 @@ from pathlib import Path
 from threading import Lock
 from typing import NoReturn, TypeVar
 
-import pkcs11
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, KeySerializationEncryption, PrivateFormat
-from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
-from pkcs11.types import SignMixin
 
 from pki import der as outline
 from pki.certificate import KeyKind
@@ -31,6 +28,13 @@ from pki.errors import KeyStoreError
 from pki.issue.keys import PrivateKey, PublicKey, sign
 from pki.public_key import algorithm_der, load_key, signature_kind, signed_by
 from pki.service.key_store import check_name, is_name
+
+try:
+    import pkcs11
+    from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
+    from pkcs11.types import SignMixin
+except ImportError as error:
+    raise KeyStoreError("token", "keys in a PKCS#11 token need the extra: pip install 'pncgate[pkcs11]'") from error
 
 T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview

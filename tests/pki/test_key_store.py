@@ -19,7 +19,7 @@ from pki.issue.keys import (
     parse_encrypted_key,
     public_key_der,
 )
-from pki.service.key_store import FileKeyStore, KeyStore, read_passphrase
+from pki.service.key_store import FileKeyStore, KeyStore, read_credential, read_passphrase
 
 KINDS = (KeyKind.P256, KeyKind.P521, KeyKind.ED448)
 WORD = b"correct horse battery staple"
@@ -98,19 +98,23 @@ def test_names_that_are_none(store: FileKeyStore, name: str) -> None:
 
 def test_a_wrong_passphrase_is_told_as_such(store: FileKeyStore) -> None:
     store.create("root", KeyKind.P256)
-    error = refused(lambda: FileKeyStore(store.folder, b"other").load("root"))
+    error = refused(lambda: FileKeyStore(store.folder, WORD.upper()).load("root"))
     assert (error.code, "root.key: the passphrase does not open" in str(error)) == ("passphrase", True)
 
 
 def test_a_missing_and_a_damaged_key(store: FileKeyStore) -> None:
+    assert store.names() == ()
     assert refused(lambda: store.load("root")).code == "key-missing"
+    store.create("other", KeyKind.P256)
+    error = refused(lambda: store.load("root"))
+    assert (error.code, "there are: other" in str(error)) == ("key-missing", True)
     store.create("root", KeyKind.P256)
     path = store.folder / "root.key"
     text = path.read_bytes()
     path.write_bytes(text[:-30])
-    assert refused(lambda: store.load("root")).code == "malformed-key"
+    assert refused(lambda: store.load("root")).code == "key-store"
     path.write_bytes(bytes(20_000))
-    assert refused(lambda: store.load("root")).code == "malformed-key"
+    assert refused(lambda: store.load("root")).code == "key-store"
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o644, 0o610])
@@ -126,7 +130,6 @@ def test_a_folder_that_is_open_to_others_is_not_used(store: FileKeyStore, mode: 
     store.create("root", KeyKind.P256)
     store.folder.chmod(mode)
     acts: list[Callable[[], object]] = [
-        lambda: FileKeyStore(store.folder, WORD),
         lambda: store.load("root"),
         lambda: store.create("other", KeyKind.P256),
         store.names,
@@ -142,9 +145,10 @@ def test_symbolic_links_are_not_followed(store: FileKeyStore, tmp_path: Path) ->
     error = refused(lambda: store.load("copy"))
     assert (error.code, "symbolic link" in str(error)) == ("key-permissions", True)
     (tmp_path / "linked").symlink_to(store.folder)
-    assert refused(lambda: FileKeyStore(tmp_path / "linked", WORD)).code == "key-permissions"
+    assert refused(lambda: FileKeyStore(tmp_path / "linked", WORD).names()).code == "key-permissions"
+    assert refused(lambda: FileKeyStore(tmp_path / "linked", WORD).create("a", KeyKind.P256)).code == "key-permissions"
     os.mkfifo(store.folder / "pipe.key", 0o600)
-    assert refused(lambda: store.load("pipe")).code == "key-permissions"
+    assert refused(lambda: store.load("pipe")).code == "key-store"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
@@ -157,8 +161,24 @@ def test_a_key_of_another_user_is_not_used(store: FileKeyStore) -> None:
 
 def test_a_store_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert refused(lambda: FileKeyStore(tmp_path / "file", WORD)).code == "key-folder"
-    assert refused(lambda: FileKeyStore(tmp_path / "none" / "keys", WORD)).code == "key-folder"
+    for folder in (tmp_path / "file", tmp_path / "file" / "keys"):
+        store = FileKeyStore(folder, WORD)
+        assert refused(lambda store=store: store.create("root", KeyKind.P256)).code == "key-store"
+        assert refused(store.names).code == "key-store"
+    FileKeyStore(tmp_path / "new" / "keys", WORD).create("root", KeyKind.P256)
+    assert stat.S_IMODE((tmp_path / "new" / "keys").stat().st_mode) == 0o700
+
+
+def test_a_key_made_elsewhere_is_kept(store: FileKeyStore) -> None:
+    key = generate_key(KeyKind.P521)
+    store.keep("root", key)
+    assert public_key_der(store.load("root")) == public_key_der(key)
+    assert refused(lambda: store.keep("root", key)).code == "key-exists"
+
+
+def test_a_short_passphrase_keeps_nothing(tmp_path: Path) -> None:
+    error = refused(lambda: FileKeyStore(tmp_path / "keys", b"elevenchars"))
+    assert (error.code, "11 characters, at least 12" in str(error)) == ("passphrase", True)
 
 
 def private(path: Path, content: bytes, mode: int = 0o600) -> Path:
@@ -170,29 +190,34 @@ def private(path: Path, content: bytes, mode: int = 0o600) -> Path:
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
 def test_a_passphrase_is_one_line_of_a_private_file(tmp_path: Path, ending: bytes) -> None:
     path = private(tmp_path / "passphrase", WORD + ending)
-    assert read_passphrase(f"file:{path}") == WORD
+    assert read_passphrase(path) == WORD
     environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
-    assert read_passphrase("credential:passphrase", environment) == WORD
+    assert read_credential("passphrase", environment) == WORD
     path.chmod(0o440)
-    assert read_passphrase("credential:passphrase", environment) == WORD
-    assert refused(lambda: read_passphrase(f"file:{path}")).code == "key-permissions"
+    assert read_credential("passphrase", environment) == WORD
+    assert refused(lambda: read_passphrase(path)).code == "key-permissions"
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\nb", b"a\0b"])
 def test_contents_that_are_no_passphrase(tmp_path: Path, content: bytes) -> None:
     path = private(tmp_path / "passphrase", content)
-    assert refused(lambda: read_passphrase(f"file:{path}")).code == "passphrase"
+    assert refused(lambda: read_passphrase(path)).code == "passphrase"
 
 
-def test_sources_that_are_none(tmp_path: Path) -> None:
-    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path), "PASSPHRASE": "word"}
-    for source in ("", "word", "env:PASSPHRASE", "pass:word", "file:", "credential:", "credential:../x"):
-        assert refused(lambda source=source: read_passphrase(source, environment)).code == "passphrase"
-    assert refused(lambda: read_passphrase("credential:a", {})).code == "passphrase"
-    assert refused(lambda: read_passphrase("credential:a", environment)).code == "key-missing"
-    assert refused(lambda: read_passphrase(f"file:{tmp_path / 'none'}")).code == "key-missing"
+def test_passphrases_that_are_nowhere_or_for_all_to_read(tmp_path: Path) -> None:
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     path = private(tmp_path / "open", WORD, 0o604)
-    assert refused(lambda: read_passphrase("credential:open", environment)).code == "key-permissions"
     (tmp_path / "link").symlink_to(path)
-    assert refused(lambda: read_passphrase(f"file:{tmp_path / 'link'}")).code == "key-permissions"
-    assert refused(lambda: read_passphrase(f"file:{private(tmp_path / 'long', bytes(2000))}")).code == "malformed-key"
+    for name, known, code in (
+        ("a", {}, "passphrase"),
+        ("a", environment, "passphrase"),
+        ("", environment, "passphrase"),
+        ("../a", environment, "passphrase"),
+        ("open", environment, "key-permissions"),
+        ("link", environment, "key-permissions"),
+    ):
+        assert refused(lambda name=name, known=known: read_credential(name, known)).code == code
+    assert refused(lambda: read_passphrase(tmp_path / "none")).code == "passphrase"
+    assert refused(lambda: read_passphrase(tmp_path / "link")).code == "key-permissions"
+    assert refused(lambda: read_passphrase(private(tmp_path / "long", bytes(2000)))).code == "key-store"
+    assert refused(lambda: read_passphrase(tmp_path)).code == "key-store"

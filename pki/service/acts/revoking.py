@@ -1,0 +1,56 @@
+"""Revoking, and releasing what was only on hold."""
+
+from __future__ import annotations
+
+from pki.errors import IssueError
+from pki.issue.lists import Reason
+from pki.service.registry import Actor, Registry, require
+from pki.service.store.audit import append_entry
+from pki.service.store.authorities import AuthorityState, set_state
+from pki.service.store.certificates import Held, find_certificate, set_released, set_revoked
+
+
+def revoke(registry: Registry, held: Held, reason: Reason, actor: Actor) -> None:
+    """Revoke a certificate from now on. An authority that is revoked issues no more.
+
+    The lists and answers that say so are made by `pki.service.acts.publishing`.
+
+    Raises:
+        IssueError: "revoked": it is already, and not only on hold; "reason": that reason is for lists only.
+        StateError: nothing could be written.
+    """
+    require(reason is not Reason.REMOVE_FROM_CRL, "reason", "removeFromCRL releases; it is no reason to revoke")
+    with registry.writing() as connection:
+        now, found = registry.now(), find_certificate(connection, held.authority, held.serial)
+        if found is None:
+            raise IssueError("certificate-unknown", f"{held.authority} has issued no serial number {held.serial:x}")
+        on_hold = found.reason == Reason.CERTIFICATE_HOLD.value
+        if found.revoked_at is not None and (not on_hold or reason is Reason.CERTIFICATE_HOLD):
+            raise IssueError("revoked", f"it is revoked since {found.revoked_at:%Y-%m-%d %H:%M:%S} UTC: {found.reason}")
+        set_revoked(connection, held.authority, held.serial, now, reason.value)
+        for name, authority in registry.authorities().items():
+            if authority.certificate.sha256 == held.sha256:
+                set_state(connection, name, AuthorityState.RETIRED)
+        append_entry(connection, now, "revoked", actor, _subject(held), f"{_place(held)} {reason.value}")
+
+
+def release(registry: Registry, held: Held, actor: Actor) -> None:
+    """Let a certificate that was on hold count again.
+
+    Raises:
+        IssueError: "not-on-hold": it is not revoked, or for good (RFC 5280 5.3.1).
+    """
+    with registry.writing() as connection:
+        now, found = registry.now(), find_certificate(connection, held.authority, held.serial)
+        on_hold = found is not None and found.reason == Reason.CERTIFICATE_HOLD.value
+        require(on_hold, "not-on-hold", "only a certificate that is on hold is released; others are revoked for good")
+        set_released(connection, held.authority, held.serial, now)
+        append_entry(connection, now, "released", actor, _subject(held), _place(held))
+
+
+def _subject(held: Held) -> str:
+    return f"{held.profile} {held.identity}"
+
+
+def _place(held: Held) -> str:
+    return f"{held.authority} {held.serial:x}"

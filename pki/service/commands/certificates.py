@@ -1,0 +1,203 @@
+"""`pnc-pki revoke` and `find`: certificates of the registry, one by one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+from rich.table import Table
+
+from pki.certificate import parse_certificate
+from pki.errors import StateError
+from pki.issue.lists import Reason
+from pki.profile import Place
+from pki.service.acts.approving import RevokeAuthority, submit
+from pki.service.acts.publishing import refresh
+from pki.service.acts.revoking import release, revoke
+from pki.service.commands.context import (
+    actor,
+    as_json_option,
+    by_person,
+    echo_json,
+    ends_clearly,
+    in_folder,
+    read_certificates,
+    with_reason,
+)
+from pki.service.registry import Registry
+from pki.service.screen import screen
+from pki.service.state_folder import open_registry
+from pki.service.store.certificates import Held, find_by_hash, find_by_identity, find_by_serial
+
+
+class HeldObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of `find --json`."""
+
+    authority: str
+    serial: str
+    sha256: str
+    profile: str
+    identity: str
+    place: str
+    not_before: datetime
+    not_after: datetime
+    issued_at: datetime
+    issued_to: str
+    revoked_at: datetime | None = None
+    reason: str | None = None
+
+
+@click.command("revoke")
+@click.argument("certificate", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--serial", metavar="HEX", help="its serial number, instead of a file")
+@click.option("--authority", "authority_name", help="who issued it, when several used that serial number")
+@click.option("--identity", help="revoke all that was issued to this name and is not expired")
+@click.option(
+    "--reason",
+    type=click.Choice([reason.value for reason in Reason if reason is not Reason.REMOVE_FROM_CRL]),
+    default=Reason.UNSPECIFIED.value,
+    show_default=True,
+    help="as RFC 5280 5.3.1 has it",
+)
+@click.option("--release", "releasing", is_flag=True, help="let one count again that was on hold (certificateHold)")
+@with_reason
+@by_person
+@in_folder
+@as_json_option
+@ends_clearly
+def revoke_command(
+    certificate: Path | None,
+    serial: str | None,
+    authority_name: str | None,
+    identity: str | None,
+    reason: str,
+    releasing: bool,
+    why: str,
+    who: str | None,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Revoke a certificate: the one in CERTIFICATE, or by its serial number or name. Lists say so at once."""
+    if sum(given is not None for given in (certificate, serial, identity)) != 1:
+        raise click.UsageError("one of CERTIFICATE, --serial and --identity")
+    with open_registry(folder) as registry:
+        chosen = _chosen(registry, certificate, serial, authority_name, identity)
+        for held in chosen:
+            if releasing:
+                release(registry, held, actor(who, why))
+            elif held.place is not Place.LEAF:
+                act = RevokeAuthority(authority=held.authority, serial=f"{held.serial:x}", reason=Reason(reason))
+                outcome = submit(registry, act, actor(who, why))
+                if outcome.waiting is not None:
+                    click.echo(f"waits for a second person: pnc-pki approve {outcome.waiting}")
+                    return
+            else:
+                revoke(registry, held, Reason(reason), actor(who, why))
+        published = refresh(registry, actor(who, f"after: {why}"))
+    if as_json:
+        echo_json({"certificates": [f"{held.authority} {held.serial:x}" for held in chosen], "lists": published.made})
+        return
+    done = "released" if releasing else "revoked"
+    for held in chosen:
+        click.echo(f"{done} {held.profile} {held.identity}: {held.authority} {held.serial:x}")
+    for name in published.without_key:
+        click.echo(f"the list of {name} is due, but its key is not here: pnc-pki crl {name} --offline ...", err=True)
+
+
+@click.command()
+@click.argument("what", metavar="IDENTITY|SERIAL|SHA256|FILE")
+@in_folder
+@as_json_option
+@ends_clearly
+def find(what: str, folder: Path, as_json: bool) -> None:
+    """List what was issued to a name, under a serial number (hex) or with a fingerprint, or the one in a file."""
+    with open_registry(folder) as registry:
+        found = _matching(registry, what)
+    if as_json:
+        echo_json([_held_object(held) for held in found])
+        return
+    if not found:
+        raise StateError("certificate-unknown", f"nothing was issued that {what[:80]!a} names")
+    table = Table("profile", "identity", "authority", "serial", "valid until (UTC)", "state")
+    for held in found:
+        state = f"revoked {held.revoked_at:%Y-%m-%d}: {held.reason}" if held.revoked_at else "good"
+        table.add_row(
+            held.profile, held.identity, held.authority, f"{held.serial:x}", f"{held.not_after:%Y-%m-%d %H:%M}", state
+        )
+    screen().print(table)
+
+
+def _chosen(
+    registry: Registry, certificate: Path | None, serial: str | None, authority_name: str | None, identity: str | None
+) -> list[Held]:
+    """What is to be revoked; at least one. Raises StateError "certificate-unknown"."""
+    if certificate is not None:
+        return [held_in_file(registry, certificate)]
+    if identity is not None:
+        now = registry.now()
+        with registry.reading() as connection:
+            found = [held for held in find_by_identity(connection, identity) if held.not_after >= now]
+        found = [held for held in found if held.revoked_at is None]
+    else:
+        with registry.reading() as connection:
+            found = find_by_serial(connection, parse_serial(serial or ""))
+        found = [held for held in found if authority_name in (None, held.authority)]
+        if len(found) > 1:
+            names = ", ".join(held.authority for held in found)
+            raise StateError("certificate-unknown", f"several authorities used it: {names}; name one with --authority")
+    if not found:
+        raise StateError("certificate-unknown", f"nothing that counts was issued under {identity or serial!a}")
+    return found
+
+
+def _matching(registry: Registry, what: str) -> list[Held]:
+    if Path(what).is_file():
+        return [held_in_file(registry, Path(what))]
+    digits = what.replace(":", "").lower()
+    with registry.reading() as connection:
+        if len(digits) == 64 and _is_hex(digits):
+            one = find_by_hash(connection, bytes.fromhex(digits))
+            return [] if one is None else [one]
+        found = find_by_identity(connection, what)
+        return found or (find_by_serial(connection, int(digits, 16)) if _is_hex(digits) else [])
+
+
+def held_in_file(registry: Registry, path: Path) -> Held:
+    """What the registry knows of the first certificate in a file. Raises StateError "certificate-unknown"."""
+    leaf = parse_certificate(read_certificates(path)[0])
+    with registry.reading() as connection:
+        held = find_by_hash(connection, bytes.fromhex(leaf.sha256))
+    if held is None:
+        raise StateError("certificate-unknown", f"{path}: its first certificate was not issued by this registry")
+    return held
+
+
+def parse_serial(text: str) -> int:
+    """The serial number in hexadecimal, with or without colons. Raises StateError "certificate-unknown"."""
+    digits = text.replace(":", "")
+    if not _is_hex(digits) or len(digits) > 40:
+        raise StateError("certificate-unknown", f"{text[:80]!a} is no serial number in hexadecimal")
+    return int(digits, 16)
+
+
+def _is_hex(text: str) -> bool:
+    return bool(text) and set(text.lower()) <= set("0123456789abcdef")
+
+
+def _held_object(held: Held) -> HeldObject:
+    return HeldObject(
+        authority=held.authority,
+        serial=f"{held.serial:x}",
+        sha256=held.sha256,
+        profile=held.profile,
+        identity=held.identity,
+        place=held.place.value,
+        not_before=held.not_before,
+        not_after=held.not_after,
+        issued_at=held.issued_at,
+        issued_to=held.issued_to,
+        revoked_at=held.revoked_at,
+        reason=held.reason,
+    )

@@ -1,0 +1,164 @@
+"""`pnc-pki status` and `crl`: the authorities, what they have published, and making it anew."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+from rich.table import Table
+
+from pki.errors import StateError
+from pki.issue.lab import PUBLIC, LabFile
+from pki.service.acts.publishing import publish
+from pki.service.commands.context import (
+    actor,
+    as_json_option,
+    by_person,
+    echo_json,
+    ends_clearly,
+    in_folder,
+    offline_keys,
+    offline_options,
+)
+from pki.service.files import write_file
+from pki.service.registry import HeldAuthority, Registry
+from pki.service.screen import screen
+from pki.service.state_folder import open_registry
+from pki.service.store.approvals import list_waiting
+from pki.service.store.publications import ListKind, PublishedList, find_list
+
+
+class AuthorityObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `status --json`."""
+
+    name: str
+    issuer: str | None
+    issues: tuple[str, ...]
+    state: str
+    key: str
+    not_after: datetime
+    certificates: int
+    revoked: int
+    list_number: int | None
+    list_until: datetime | None
+
+
+@click.command()
+@in_folder
+@as_json_option
+@ends_clearly
+def status(folder: Path, as_json: bool) -> None:
+    """Show the authorities: who stands below whom, what each signs and has issued, until when its list counts."""
+    with open_registry(folder) as registry:
+        now, keys = registry.now(), set(registry.keys.names())
+        entries = [_authority(registry, held, keys) for held in registry.authorities().values()]
+        with registry.reading() as connection:
+            waiting = list_waiting(connection)
+    if as_json:
+        echo_json({"authorities": entries, "waiting_for_approval": [entry.number for entry in waiting]})
+        return
+    table = Table("authority", "below", "signs", "state", "key", "valid until", "issued", "revoked", "list until (UTC)")
+    for entry in entries:
+        late = entry.list_until is None or entry.list_until <= now
+        until = "none" if entry.list_until is None else f"{entry.list_until:%Y-%m-%d %H:%M}"
+        table.add_row(
+            entry.name,
+            entry.issuer or "",
+            "\n".join(entry.issues),
+            entry.state,
+            entry.key,
+            f"{entry.not_after:%Y-%m-%d}",
+            str(entry.certificates),
+            str(entry.revoked),
+            f"[red]{until}[/red]" if late else until,
+        )
+    screen().print(table)
+    for act in waiting:
+        click.echo(f"waits for a second person: {act.number}, asked by {act.asked_by}: {act.why}")
+
+
+@click.command()
+@click.argument("authority", required=False)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="write the authority's list there (DER)")
+@click.option("--delta", is_flag=True, help="the delta list")
+@click.option("--publish", "publishing", is_flag=True, help="make a new list now; without AUTHORITY: of all")
+@click.option("--why", default="on request", show_default=True, help="the reason, for the audit log")
+@offline_options
+@by_person
+@in_folder
+@as_json_option
+@ends_clearly
+def crl(
+    authority: str | None,
+    out: Path | None,
+    delta: bool,
+    publishing: bool,
+    why: str,
+    offline: Path | None,
+    offline_passphrase_file: Path | None,
+    who: str | None,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Show the lists of revoked certificates, write one to a file, or make new ones.
+
+    The list of a root whose key lies offline is made with --offline; `pnc-pki serve` makes the others by itself.
+    """
+    if out is not None and authority is None:
+        raise click.UsageError("--out needs the name of an AUTHORITY")
+    with open_registry(folder, offline_keys(offline, offline_passphrase_file)) as registry:
+        if publishing:
+            names = None if authority is None else [authority]
+            done = publish(registry, actor(who, why), names)
+            for name in done.without_key:
+                click.echo(f"the key of {name} is not here: its list was not made; --offline attaches it", err=True)
+        names = list(registry.authorities()) if authority is None else [registry.authority(authority).name]
+        kind = ListKind.DELTA if delta else ListKind.FULL
+        with registry.reading() as connection:
+            found = [made for made in (find_list(connection, name, kind) for name in names) if made is not None]
+    if out is not None:
+        if not found:
+            raise StateError("list-missing", f"{authority} has no {kind.value} list yet; --publish makes one")
+        write_file(out, LabFile(found[0].der, PUBLIC))
+    if as_json:
+        echo_json([_list_object(made) for made in found])
+        return
+    table = Table("authority", "kind", "number", "bytes", "made (UTC)", "counts until (UTC)")
+    for made in found:
+        times = (f"{made.this_update:%Y-%m-%d %H:%M:%S}", f"{made.next_update:%Y-%m-%d %H:%M:%S}")
+        table.add_row(made.authority, made.kind.value, str(made.number), str(len(made.der)), *times)
+    screen().print(table)
+
+
+def _list_object(made: PublishedList) -> dict[str, object]:
+    return {
+        "authority": made.authority,
+        "kind": made.kind.value,
+        "number": made.number,
+        "base": made.base,
+        "octets": len(made.der),
+        "this_update": made.this_update,
+        "next_update": made.next_update,
+    }
+
+
+def _authority(registry: Registry, held: HeldAuthority, keys: set[str]) -> AuthorityObject:
+    with registry.reading() as connection:
+        certificates, revoked = connection.execute(
+            "SELECT count(*), count(revoked_at) FROM certificate WHERE authority = ?", (held.name,)
+        ).fetchone()
+        made = find_list(connection, held.name, ListKind.FULL)
+    return AuthorityObject(
+        name=held.name,
+        issuer=held.row.issuer,
+        issues=held.row.issues,
+        state=held.row.state.value,
+        key="here" if held.row.key_name in keys else "offline",
+        not_after=held.certificate.not_after,
+        certificates=certificates,
+        revoked=revoked,
+        list_number=made.number if made else None,
+        list_until=made.next_update if made else None,
+    )
