@@ -11,6 +11,7 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- BundleRejected             a contract bundle that the car it is for must not install
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
  +- KeyStoreError              a key, or the passphrase of its store, that cannot be used
+ +- PoolRefused                a request to the pools that a rule of theirs refuses
  +- StateError                 the service's state folder, store or settings cannot be used
 """
 
@@ -131,3 +132,7 @@ class StateError(PKIError):
 
 class KeyStoreError(PKIError):
     """Raised when a key cannot be made or loaded, or the passphrase of its store cannot be used."""
+
+
+class PoolRefused(PKIError):
+    """Raised when the pools refuse what a client asks."""
