@@ -1,7 +1,7 @@
 """The calls of the contract certificate pool.
 
-`certificateInstallationReq` of OPCP is EXI, which is not read here. `RequestReader` is where a program that reads EXI is
-plugged in; the one of this house takes the car's certificate in our own JSON (docs/decisions/0006).
+`certificateInstallationReq` of OPCP is EXI, which is not read here. `RequestReader` is where a program that reads EXI
+is plugged in; the one of this house takes the car's certificate in our own JSON (docs/decisions/0006).
 
 Source: OPCP 1.0, ccp.v1.
 """
@@ -42,8 +42,8 @@ _EXI_CLAUSE = "OPCP 1.0, ccp.v1: getSignedContractData"
 
 
 class PlainRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An installation request of this house: the provisioning certificate as DER in base64. It is not signed; the answer
-    is sealed for the car, so that it is of no use to anybody else."""
+    """An installation request of this house: the provisioning certificate as DER in base64. It is not signed; the
+    answer is sealed for the car, so that it is of no use to anybody else."""
 
     oem_provisioning_certificate: bytes
 

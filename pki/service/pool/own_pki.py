@@ -9,6 +9,7 @@ Rules of this file
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import datetime
 
 from pki.certificate import Certificate, KeyKind, parse_certificate
@@ -22,7 +23,8 @@ from pki.service.acts.issuing import Wanted, issue
 from pki.service.acts.publishing import refresh
 from pki.service.acts.revoking import revoke
 from pki.service.pool.identities import profile_of
-from pki.service.pool.pools import Signer
+from pki.service.pool.pools import Pools, PoolSettings, Signer
+from pki.service.pool.roots import adopt_own_roots
 from pki.service.registry import HeldAuthority, Registry
 from pki.service.store.audit import Actor
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity
@@ -30,6 +32,20 @@ from pki.service.store.publications import ListKind, find_list
 from pki.verify.trust_list import LISTED_ROLES
 
 _CPS_NAME = "Certificate Provisioning Service"
+
+
+def open_pools(registry: Registry, settings: PoolSettings | None = None) -> Pools:
+    """The pools of a registry's state folder, made when they are missing; own roots that were never listed are.
+
+    Raises:
+        StateError: "state-unusable": `pools.db` cannot be used.
+    """
+    pools = Pools(registry.folder, RegistryPKI(registry), registry.now, settings)
+    with ExitStack() as undo:
+        undo.callback(pools.close)
+        adopt_own_roots(pools, Actor(who="pools", why="a root of this service's own"))
+        undo.pop_all()
+    return pools
 
 
 class RegistryPKI:

@@ -26,6 +26,8 @@ from pki.profile import AnchorRole, Generation
 from pki.service.pool.tables import POOLS
 from pki.service.store.audit import Actor, append_entry
 from pki.service.store.database import open_database, transaction
+from pki.service.store.tables import stamp
+from pki.verify.crl import CRL, parse_crl
 from pki.verify.revocation import RevocationEvidence
 from pki.verify.trust import TrustStore
 
@@ -171,3 +173,23 @@ class Pools:
                 lists = [*self.own.lists(), *(row[1] for row in foreign)]
                 self._evidence = version, RevocationEvidence(lists)
             return self._evidence[1]
+
+    def add_list(self, crl: CRL, actor: Actor) -> None:
+        """Keep a foreign authority's revocation list as evidence; whether it verifies is found out when it is used.
+
+        A complete list takes the place of those of the same issuer that are not newer. Of an older one nothing is kept.
+        """
+        with self.writing() as connection:
+            held = connection.execute("SELECT der FROM foreign_list WHERE issuer = ?", (crl.issuer_der,)).fetchall()
+            for (der,) in held:
+                found = parse_crl(der)
+                if _order(found) > _order(crl):
+                    return
+                connection.execute("DELETE FROM foreign_list WHERE sha256 = ?", (found.sha256,))
+            row = (crl.sha256, crl.issuer_der, crl.der, stamp(self.now()))
+            connection.execute("INSERT INTO foreign_list VALUES (?, ?, ?, ?)", row)
+            self.note(connection, "list-added", actor, crl.sha256)
+
+
+def _order(crl: CRL) -> tuple[int, datetime]:
+    return crl.number or -1, crl.this_update
