@@ -288,7 +288,7 @@ def _instant(text: str | None) -> datetime:
 
 _COMMANDS = (
     *(init, issue, register_command, registrar, find, revoke_command, renew_command, link_command, approve_command),
-    *(serve, status, crl, ocsp, audit, backup_command, restore_command),
+    *(serve, status, crl, ocsp, pool, audit, backup_command, restore_command),
 )
 for _command in _COMMANDS:
     main.add_command(_command)
