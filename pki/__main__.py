@@ -32,6 +32,7 @@ from pki.service.commands.context import fail as _fail
 from pki.service.commands.enrolment import register_command, registrar
 from pki.service.commands.founding import init
 from pki.service.commands.issuing import issue
+from pki.service.commands.pool import pool
 from pki.service.commands.publishing import crl, status
 from pki.service.commands.records import audit, backup_command, restore_command
 from pki.service.commands.renewing import approve_command, link_command, renew_command
