@@ -130,7 +130,8 @@ class CertificateRule:
 class Profile:
     """A row of the table: one generation, one role of leaf.
 
-    `anchor_roles` may end the path; those in `direct_roles` may sign the leaf themselves, without a sub-CA.
+    `anchor_roles` may end the path; those in `direct_roles` sign the leaf themselves and stand above no sub-CA, the
+    others stand above sub-CAs only.
     `algorithms`: the leaf's key picks one, and the whole path with its anchor must use it. `max_der` is bytes for each
     certificate, `max_presented` the certificates that may arrive, `max_depth` those of a path without the root and
     without a link certificate (`link` None: the generation has none).
@@ -164,6 +165,17 @@ class Profile:
     key_identifier_octets: int
     tolerates: frozenset[Tolerance]
     clauses: Mapping[str, Clause]
+
+    def roles_above(self, length: int) -> tuple[AnchorRole, ...]:
+        """The roles whose anchors may stand above a path of `length` certificates: a private root only above a leaf
+        (V2G2-868, -927; V2G20-2336), the others only above sub-CAs (V2G2-867, V2G20-867)."""
+        return tuple([role for role in self.anchor_roles if (role in self.direct_roles) is (length == 1)])
+
+    @property
+    def unnamed_roles(self) -> tuple[AnchorRole, ...]:
+        """The roles that roots count for which somebody holds for this profile without naming a role: those above
+        sub-CAs. Never a private root's, unless nothing else ends such a path."""
+        return self.roles_above(2) or self.roles_above(1)
 
     def clause(self, code: str) -> str | None:
         """The requirement that an error code stands for; None where no single one does."""

@@ -284,7 +284,7 @@ def parse_bundle(text: bytes) -> ContractBundle:
         raise BundleRejected("bundle-format", f"a bundle of {len(text)} octets, at most {BUNDLE_CAP}")
     try:
         return msgspec.json.decode(text, type=ContractBundle)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BundleRejected("bundle-format", f"not a contract bundle: {error}") from error
 
 

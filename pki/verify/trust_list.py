@@ -235,7 +235,7 @@ def _read_content(octets: bytes) -> TrustListContent:
     """Step 5."""
     try:
         content = msgspec.json.decode(octets, type=TrustListContent)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise TrustError("trust-list-malformed", f"the content of the trust list: {error}") from error
     if content.version < 1 or None in (content.issued_at.tzinfo, content.next_update.tzinfo):
         raise TrustError("trust-list-malformed", "the trust list has no version of 1 or more, or naive instants")

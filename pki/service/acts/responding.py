@@ -103,10 +103,11 @@ def _is_due(registry: Registry, held: HeldAuthority) -> bool:
 def _make(registry: Registry, held: HeldAuthority, actor: Actor) -> None:
     now, lists = registry.now(), registry.settings.lists
     signer = registry.signer(held)
-    key_name = f"{held.name}.ocsp-{now:%Y%m%d%H%M%S}"
+    key_name = f"{held.name}.ocsp-{now:%Y}"  # A key for each year.
     life = timedelta(days=lists.root_responder_days if held.is_root else lists.responder_days)
     validity = Validity(max(now - _BACKDATE, held.certificate.not_before), _end(now + life, held))
-    key = registry.keys.create(key_name, held.certificate.key_kind)
+    known = key_name in registry.keys.names()
+    key = registry.key(key_name) if known else registry.keys.create(key_name, held.certificate.key_kind)
     subject = Subject(
         common_name=f"{held.name} OCSP"[:_NAME_MAX],
         organization=registry.settings.pki.organization,

@@ -31,9 +31,7 @@ from pki.service.state_folder import open_registry
 @click.argument("authority", required=False)
 @click.argument("serial", required=False)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="write the answer there (DER)")
-@click.option(
-    "--renew", "renewing", is_flag=True, help="make the responder anew; without AUTHORITY: those that are due"
-)
+@click.option("--renew", "renewing", is_flag=True, help="make the responder anew; without AUTHORITY: those due")
 @click.option("--why", default="on request", show_default=True, help="the reason, for the audit log")
 @offline_options
 @by_person
