@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gateway.chargers.credentials import PasswordHash
 from gateway.enrol.identity import IDENTITY_FILE
 from gateway.errors import ConfigurationError, DownloadError
-from gateway.tables import ChargerTable, EnrolTable, LocalTable, RefreshTable
+from gateway.tables import ChargerTable, LocalTable, RefreshTable
 from gateway.tables import GatewayConfig as GatewayConfig
 from gateway.uplink.allowed import AllowedHosts
 from wire.ids import is_charger_id, is_gateway_id
@@ -56,7 +56,7 @@ class Settings:
             _check_hub(table.enrol.est, "[enrol] est")
             _check_retries(table.enrol, "[enrol]")
         self.allowed = AllowedHosts(()) if table.trust.refresh is None else _allowed(table.trust.refresh)
-        self.local_listen = None if table.local is None else _local(table.local)
+        self._local = None if table.local is None else _local(table.local)
         _check_retries(table.uplink, "[uplink]")
         named = [("[gateway] state_dir", table.gateway.state_dir), ("[trust] anchors", table.trust.anchors)]
         for key, name in (*named, *(("[trust] crls", name) for name in table.trust.crls)):
@@ -84,6 +84,11 @@ class Settings:
     def identity_path(self) -> Path:
         """The gateway's own key and chain, once it is enrolled."""
         return self.state_dir / IDENTITY_FILE
+
+    @property
+    def local_where(self) -> tuple[str, int] | Path | None:
+        """Where charger software on this box is served; None: nowhere."""
+        return self.folder / self._local if isinstance(self._local, str) else self._local
 
     def refresh_table(self) -> RefreshTable:
         """[trust.refresh]. Raises ConfigurationError when there is none."""

@@ -26,7 +26,7 @@ from pki.verify.trust_list import LISTED_ROLES, VerifiedTrustList, verify_trust_
 
 @dataclass(frozen=True, slots=True)
 class SiteTrust:
-    """Trust as it is loaded at one instant. `files` are the operator's anchors alone; `listed` is the list of roots that
+    """Trust as it is loaded at one instant. `files` are the operator's anchors alone; `listed` is the list that
     counts, `remark` why the one that is kept does not."""
 
     trust: Trust

@@ -1,7 +1,7 @@
 """CALLs from the gateway to one charging station on one connection.
 
 Rules
-1. One CALL is open at a time (OCPP 2.0.1 Part 4 4.1.1); the others wait in the order they came, at most WAITING of them.
+1. One CALL is open at a time (OCPP 2.0.1 Part 4 4.1.1); the others wait in their order, at most WAITING of them.
 2. A CALL ends with its CALLRESULT, its CALLERROR, its time limit, or the connection. Whoever made it learns which.
 3. An answer that comes after the time limit, or to no CALL of ours, changes nothing.
 4. Message ids are made here and never used twice.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from cryptography.x509.oid import NameOID
 
@@ -24,7 +25,6 @@ from pki.service.files import read_file
 from pki.verify.chain import verify
 from pki.verify.path import identifiers_fit
 from pki.verify.trust import TrustStore
-from pathlib import Path
 
 _DEPTH = 4
 _ROOTS = 16

@@ -75,7 +75,7 @@ class Enrolment:
 
     async def first(self, code: str, now: Moment) -> OwnIdentity:
         """The pair of a first enrolment, on disk. Raises EnrolmentError; what was there is untouched then."""
-        _require_clock(now)
+        require_clock(now)
         key = generate_key()
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self._gateway_id)])
         answered = await self.pki.est.enrol(_request(key, name), BACKEND, code=Code(self._gateway_id, code))
@@ -87,14 +87,14 @@ class Enrolment:
         Raises:
             EnrolmentError: "clock-unknown", "clock-behind", "certificate-expired", or as `first`.
         """
-        _require_clock(now)
+        require_clock(now)
         leaf = present.leaf
         if now.at < leaf.not_before:
-            message = f"the clock says {now.at}, before the certificate's life began ({leaf.not_before}): set the clock"
+            message = f"the clock says {now.at}, before the certificate's life begins ({leaf.not_before}): set it"
             raise EnrolmentError("clock-behind", message)
         if now.at > leaf.not_after:
             message = (
-                f"the certificate expired {leaf.not_after}, the clock says {now.at}: if that is right, enrol again with "
+                f"the certificate expired {leaf.not_after}, the clock says {now.at}: if that is right, enrol again by "
                 "`pnc-gateway enrol` and a new code"
             )
             raise EnrolmentError("certificate-expired", message)
@@ -118,7 +118,8 @@ class Enrolment:
         return load_identity(self.path)
 
 
-def _require_clock(now: Moment) -> None:
+def require_clock(now: Moment) -> None:
+    """Return when the clock may be right. Raises EnrolmentError: "clock-unknown"."""
     if now.clock is ClockState.UNKNOWN:
         message = f"the clock says {now.at:%Y-%m-%d %H:%M}, which cannot be: set it, then try again"
         raise EnrolmentError("clock-unknown", message)

@@ -67,8 +67,8 @@ class _Answer:
 
 
 class EST:
-    """The PKI at `base` (https://HOST[:PORT]). `tls` trusts its CA only, and shows the gateway's certificate once it has
-    one: it may be loaded anew at any time."""
+    """The PKI at `base` (https://HOST[:PORT]). `tls` trusts its CA only, and shows the gateway's certificate once there
+    is one: it may be loaded anew at any time."""
 
     def __init__(self, base: str, tls: ssl.SSLContext, timeout_s: float) -> None:
         self.base, self._tls, self._timeout_s = base.rstrip("/"), tls, timeout_s
@@ -115,7 +115,7 @@ class EST:
         except aiohttp.ClientConnectorCertificateError as error:
             raise _untrusted(self.base, error.certificate_error) from error
         except aiohttp.ClientError as error:
-            raise EnrolmentError("pki-unreachable", f"{self.base}: {error or type(error).__name__}") from error
+            raise EnrolmentError("pki-unreachable", f"{self.base}: {str(error) or type(error).__name__}") from error
         except TimeoutError as error:
             message = f"{self.base}: no whole answer to {act} within {self._timeout_s:g} s"
             raise EnrolmentError("timeout", message) from error

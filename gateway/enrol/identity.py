@@ -1,7 +1,7 @@
 """The gateway's own private key and certificate chain, in one file, so that the two change together.
 
 Rules
-1. The file is written beside the old one, synced, and renamed over it: whenever the power goes, one whole pair is there.
+1. The file is written beside the old one, synced, and renamed over it: whenever the power goes, a whole pair is there.
 2. The key is made here, readable by its owner only from its first byte, and never leaves the box.
 3. A file that others can read is refused: the key may be known to them.
 """
@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from gateway.errors import EnrolmentError
 from pki.certificate import Certificate, parse_certificate
 from pki.errors import PKIError
 from pki.issue.keys import PrivateKey, encode_key_pem, parse_key_pem, public_key_der
 from pki.pem import parse_pem
-from gateway.errors import EnrolmentError
 
 IDENTITY_FILE = "identity.pem"
 _CAP = 64 * 1024

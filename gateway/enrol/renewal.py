@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from gateway.clock import Clock
@@ -42,7 +42,7 @@ class Renewal:
         clock: Clock,
         store: EvidenceStore,
         *,
-        show: Sequence[Show],
+        show: Show,
         audit: Audit,
         backoff: Backoff,
         chance: Callable[[], float] = random.random,
@@ -83,8 +83,7 @@ class Renewal:
         return 0.0
 
     async def _adopt(self, found: OwnIdentity, event: str) -> None:
-        for show in self._show:
-            show(found)
+        self._show(found)
         self._present, self._due_at, self._trouble = found, self._drawn(), None
         self._backoff.reset()
         self._store.note_good(SOURCE, self._clock.now().at, found.leaf.not_after)

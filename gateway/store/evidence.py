@@ -65,7 +65,7 @@ class CRLOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCRL:
-    """A list that its issuer stood behind. `issuer`: SHA-256 of the issuer's certificate; `scope`: whom it speaks of."""
+    """A list that its issuer stood behind. `issuer`: SHA-256 of the issuer's certificate; `scope`: for whom."""
 
     issuer: str
     scope: str
@@ -260,10 +260,11 @@ def read_sources(connection: sqlite3.Connection) -> list[SourceState]:
     rows = connection.execute(
         "SELECT name, good_at, until, trouble_at, code, message FROM sources ORDER BY name"
     ).fetchall()
-    return [
-        SourceState(row[0], *(None if text is None else datetime.fromisoformat(text) for text in row[1:4]), *row[4:])
-        for row in rows
-    ]
+    return [SourceState(row[0], _instant(row[1]), _instant(row[2]), _instant(row[3]), row[4], row[5]) for row in rows]
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def open_evidence(path: Path) -> tuple[EvidenceStore, str | None]:

@@ -102,7 +102,7 @@ class Downloader:
             code = "unreachable" if error.os_error.errno is not None else "address-not-allowed"
             raise DownloadError(code, f"{url}: {error.os_error.strerror or error}") from error
         except aiohttp.ClientError as error:
-            raise DownloadError("unreachable", f"{url}: {error or type(error).__name__}") from error
+            raise DownloadError("unreachable", f"{url}: {str(error) or type(error).__name__}") from error
         except TimeoutError as error:
             raise DownloadError("timeout", f"{url}: no whole answer within {self._timeout_s:g} s") from error
 

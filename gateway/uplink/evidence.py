@@ -1,9 +1,9 @@
 """Whether fetched bytes may take the place of what is held: verified first, newer or equal, of now.
 
-1. A revocation list: read; its issuer is a CA that is known here and stands behind it (`pki.verify.crl`); it has begun;
-   it is not older than the list of the same scope that is held. One whose issuer is not known may only wait.
-2. An OCSP answer: the issuer or its delegate stands behind it (`pki.verify.ocsp`); it speaks of the certificate that was
-   asked about, by the hash that was asked with; it is fresh; the delegate is not revoked as far as is known.
+1. A revocation list: read; its issuer is a CA that is known here and stands behind it (`pki.verify.crl`); it has
+   begun; it is not older than the list of the same scope that is held. One whose issuer is not known may only wait.
+2. An OCSP answer: the issuer or its delegate stands behind it (`pki.verify.ocsp`); it speaks of the certificate that
+   was asked about, by the hash that was asked with; it is fresh; the delegate is not revoked as far as is known.
 
 Everything is an argument: no I/O, no clock.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from gateway.uplink.evidence import Asked
 from gateway.uplink.staples import ChainAsked
@@ -82,7 +83,7 @@ def _own_chain(pem: str, anchors: TrustStore, at: datetime) -> VerifiedChain:
 
 
 def _pairs(path: Sequence[Certificate]) -> Iterator[tuple[Certificate, Asked]]:
-    for below, above in zip(path, path[1:], strict=False):
+    for below, above in pairwise(path):
         yield below, Asked(above, below.serial, HashAlgorithm.SHA256)
 
 

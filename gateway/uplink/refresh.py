@@ -4,7 +4,8 @@ is held once they are verified.
 Rules
 1. A source is fetched again when half of what it brought is over, at the latest after the configured interval, with
    jitter; after a failure when a growing, jittered wait is over. One source's failure holds up no other.
-2. Nothing is replaced before it was verified, and nothing goes back (`gateway.uplink.evidence`, `gateway.store.evidence`).
+2. Nothing is replaced before it was verified (`gateway.uplink.evidence`), and nothing goes back
+   (`gateway.store.evidence`).
 3. Trust is replaced whole, in one assignment, and no socket is closed for it.
 4. While the clock is unknown nothing is fetched: no date of an answer could be judged.
 5. What a certificate or a list of roots points to is fetched only where the host is allowed.
@@ -61,8 +62,8 @@ class Keeper(Protocol):
     def site_trust(self) -> SiteTrust:
         """What is trusted now."""
 
-    async def reload(self) -> None:
-        """Load what is on disk and in the store, and put it in force."""
+    async def reload(self) -> bool:
+        """Load what is on disk and in the store, and put it in force; says whether that could be done."""
 
     def sub_cas(self) -> frozenset[Certificate]:
         """The CAs above the contracts that were verified."""

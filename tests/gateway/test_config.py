@@ -14,7 +14,8 @@ from gateway.config import GatewayConfig, Settings, load_settings, parse_listen
 from gateway.decide.contract import judge_contract
 from gateway.decide.policy import SitePolicy
 from gateway.errors import ConfigurationError
-from gateway.site import load_site_trust, uplink_tls
+from gateway.tls import uplink_tls
+from gateway.trust import load_site_trust
 from tests.parts import SetClock
 from wire.toml import parse_toml
 
@@ -250,7 +251,7 @@ def test_key_of_another_certificate_is_refused(tmp_path: Path, backend: dict[str
 
 def test_trust_comes_from_the_folders_named(tmp_path: Path, lab: Path) -> None:
     text = GOOD.replace('anchors = "trust"', f'anchors = "{lab / "trust"}"\ncrls = ["{lab / "crls"}"]')
-    trust = load_site_trust(load(tmp_path, text))
+    trust = load_site_trust(load(tmp_path, text)).trust
     now = SetClock(at=datetime.now(UTC)).now()
     for name, emaid, code in (
         ("alice", "DEABC000000001", "accepted"),
