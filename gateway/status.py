@@ -15,7 +15,6 @@ from gateway.store.evidence import read_sources
 from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
 from wire.records import Value
 
-
 _DAY = timedelta(days=1)
 
 
