@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,7 +87,6 @@ def test_request_is_what_another_library_would_write(papers: Papers) -> None:
     asked = Asked(papers.cpo1.certificate, papers.cpo2.certificate.serial, HashAlgorithm.SHA256)
     subject: x509.Certificate = papers.cpo2.certificate.parsed
     built = ocsp.OCSPRequestBuilder().add_certificate(subject, papers.cpo1.certificate.parsed, hashes.SHA256()).build()
-    from cryptography.hazmat.primitives.serialization import Encoding
 
     assert built.public_bytes(Encoding.DER) == encode_ocsp_request(asked)
 

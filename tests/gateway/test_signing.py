@@ -1,5 +1,5 @@
-"""SignCertificate to the PKI and CertificateSigned back, with a PKI and a station that have moods. Sockets to the PKI are
-real; the station's frames are looked at where they would go to its socket."""
+"""SignCertificate to the PKI and CertificateSigned back, with a PKI and a station that have moods. Sockets to the PKI
+are real; the station's frames are looked at where they would go to its socket."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.chargers.calls import Calls
 from gateway.chargers.certificates import CertificateService, StationCertificates
@@ -23,12 +25,14 @@ from gateway.enrol.enrolment import open_pki
 from gateway.enrol.identity import save_identity
 from gateway.enrol.order import CertificateUse, SigningOrder, StationNames
 from gateway.enrol.registrar import Registrar
+from gateway.uplink.evidence import Asked, accept_answer
 from gateway.uplink.staples import Staples
 from pki.certificate import Certificate, parse_certificate
 from pki.issue.answers import GOOD
 from pki.issue.keys import fresh_serial
 from pki.verify.certificate_id import HashAlgorithm, issuer_id
 from pki.verify.hash_text import CertificateName
+from pki.verify.revocation import RevocationEvidence
 from tests.gateway.rough_pki import Mood, Papers, RoughPKI, certificates, leaf, now, refused, rough_pki
 from tests.gateway.test_calls import Wire, result
 from tests.gateway.test_enrol import settings_for
@@ -82,7 +86,6 @@ class Connected:
         else:
             assert call.action == "CertificateSigned"
         found = x509.load_pem_x509_certificates(payload["certificateChain"].encode())
-        from cryptography.hazmat.primitives.serialization import Encoding
 
         return call, tuple(parse_certificate(each.public_bytes(Encoding.DER)) for each in found)
 
@@ -396,12 +399,7 @@ async def status(station: Connected, data: dict[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("ocpp", ["2.0.1", "1.6"])
 def test_status_is_the_verified_answer_or_failed(tmp_path: Path, papers: Papers, ocpp: str) -> None:
-    from gateway.uplink.evidence import Asked, accept_answer
-    from pki.verify.revocation import RevocationEvidence
-
     async def part(desk: SigningDesk) -> None:
-        from datetime import timedelta
-
         station, serial, at = await desk.connect(ocpp), fresh_serial(), now()
         assert await status(station, named(papers, serial)) == {"status": "Failed"}
         assert [name.serials for name in desk.wanted] == [frozenset({serial})], "it is asked about for the next time"
