@@ -30,7 +30,7 @@ from gateway.trust import SiteTrust
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.download import Downloader
 from gateway.uplink.evidence import MAX_CRL_BYTES, Asked, accept_answer, accept_crl, encode_ocsp_request
-from gateway.uplink.known import Known, survey
+from gateway.uplink.known import Known, OwnChains, survey
 from gateway.uplink.met import Met
 from gateway.uplink.staples import Staples
 from pki.certificate import Certificate
@@ -70,8 +70,8 @@ class Keeper(Protocol):
     def sub_cas(self) -> frozenset[Certificate]:
         """The CAs above the contracts that were verified."""
 
-    def own_chains(self) -> list[str]:
-        """The PEM chains of the site itself. Raises GatewayError when one cannot be read."""
+    def own_chains(self) -> OwnChains:
+        """The chains of the site itself."""
 
 
 @dataclass(slots=True)
@@ -186,8 +186,8 @@ class Refresh:
         if trusted.listed is not None and now - trusted.listed.next_update > self._grace:
             await self._keeper.reload()
             trusted = self._keeper.site_trust
-        pems, sub_cas = self._keeper.own_chains(), (*self._keeper.sub_cas(), *self._met.issuers())
-        known = await asyncio.to_thread(survey, trusted.trust.anchors, sub_cas, pems, now)
+        own, sub_cas = self._keeper.own_chains(), (*self._keeper.sub_cas(), *self._met.issuers())
+        known = await asyncio.to_thread(survey, trusted.trust.anchors, sub_cas, own, now)
         before, self._known = self._known, known
         for remark in known.remarks:
             if remark not in self._remarks:

@@ -1,5 +1,5 @@
-"""A foreign charger, the `ocpp` package, gets its certificates through a running gateway from the PKI service: the package
-checks every message of both directions against the official schemas."""
+"""A foreign charger, the `ocpp` package, gets its certificates through a running gateway from the PKI service: the
+package checks every message of both directions against the official schemas."""
 
 from __future__ import annotations
 
