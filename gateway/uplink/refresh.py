@@ -25,7 +25,7 @@ from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import DownloadError, GatewayError
 from gateway.log import say
-from gateway.store.evidence import EvidenceStore, KeptTrustList
+from gateway.store.evidence import EvidenceStore, KeptAnswer, KeptTrustList
 from gateway.trust import SiteTrust
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.download import Downloader
@@ -171,6 +171,8 @@ class Refresh:
     async def _clock_is_set(self) -> bool:
         now = self._clock.now()
         unknown = now.clock is ClockState.UNKNOWN
+        if self._clock_said and not unknown:
+            self._changed = True  # what was loaded with a wrong clock may count now, and the other way round
         if unknown and not self._clock_said:
             self._store.note_trouble(TRUST_LIST, now.at, "clock-unknown", "nothing is fetched before the clock is set")
             say("refresh-waits", level="error", code="clock-unknown", reason=f"the clock says {now.at}")
@@ -195,7 +197,8 @@ class Refresh:
         self._remarks = known.remarks
         self._staples.know(list(known.chains))
         if before is None or before.issuers != known.issuers:
-            await asyncio.to_thread(self._recall, known, now)
+            for answer in await asyncio.to_thread(self._recall, known, now):
+                self._staples.put(answer)
         sources = {source.name: source for source in self._wished(known, trusted)}
         gone = self._sources.keys() - sources.keys()
         for name in gone:
@@ -231,14 +234,16 @@ class Refresh:
         named = (url for url in known.responders.get(asked.key, ()) if self._downloader.allowed.allows(url))
         return tuple(dict.fromkeys((*named, *self._table.ocsp)))
 
-    def _recall(self, known: Known, now: datetime) -> None:
-        """Verify what the store holds with the issuers that are known now."""
+    def _recall(self, known: Known, now: datetime) -> list[KeptAnswer]:
+        """Verify what the store holds with the issuers that are known now: the answers that count, and lists that
+        waited."""
+        found: list[KeptAnswer] = []
         asked = {each.key: each for each in (*known.asked, *self._wanted.values())}
         revocation = self._keeper.site_trust.trust.revocation
         for answer in self._store.answers():
             if answer.key in asked and self._staples.held(answer.key) is None:
                 try:
-                    self._staples.put(accept_answer(answer.der, asked[answer.key], revocation, now))
+                    found.append(accept_answer(answer.der, asked[answer.key], revocation, now))
                 except TrustError:
                     continue  # it has run out, or its delegate is revoked by now
         for url, der in self._store.candidates():
@@ -249,6 +254,7 @@ class Refresh:
             if kept is not None:
                 self._changed |= self._store.keep_crl(kept, url)
         self._store.forget(now - self._grace)
+        return found
 
     # --- fetching
 
@@ -265,6 +271,9 @@ class Refresh:
         loop, now = asyncio.get_running_loop(), self._clock.now().at
         try:
             until = await source.fetch(self._downloader, now)
+            if until is not None and until <= now:
+                # It was taken, because it is the newest there is; but whoever makes it has stopped to.
+                raise TrustError("stale", f"what was fetched ran out {until}")
         except (GatewayError, PKIError) as error:
             source.due_s = loop.time() + source.backoff.next_s(self._chance())
             await self._failed(source, error.code, str(error), fetched=not isinstance(error, DownloadError))

@@ -309,6 +309,20 @@ def test_pointers_of_certificates_are_followed_to_allowed_hosts_only(tmp_path: P
     refreshing(papers, tmp_path, part, crls=(), prepare=prepare, unknown=Choice.ACCEPT)
 
 
+def test_list_that_ran_out_is_taken_and_is_trouble_all_the_same(tmp_path: Path, papers: Papers) -> None:
+    alice, pem = contract(papers)
+
+    def prepare(pki: RoughPKI) -> None:
+        old = crl(papers.mo2, 5, begun=timedelta(days=9), lasts=timedelta(days=8), revoked=(alice.serial,))
+        pki.crls |= {"mo2.crl": old, "mo1.crl": crl(papers.mo1, 1), "mo.crl": crl(papers.mo, 1)}
+
+    async def part(seen: Refreshed) -> None:
+        assert await until_code(seen, pem, "revoked"), "a revocation counts for ever"
+        await seen.until(lambda: seen.trouble(f"CRL http://{seen.pki.http}/crls/mo2.crl") == "stale")
+
+    refreshing(papers, tmp_path, part, crls=("mo2.crl", "mo1.crl", "mo.crl"), prepare=prepare)
+
+
 def test_unknown_clock_asks_for_nothing(tmp_path: Path, papers: Papers) -> None:
     async def part(seen: Refreshed) -> None:
         await seen.until(lambda: seen.trouble(TRUST_LIST) == "clock-unknown")

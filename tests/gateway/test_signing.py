@@ -30,6 +30,8 @@ from gateway.uplink.staples import Staples
 from pki.certificate import Certificate, parse_certificate
 from pki.issue.answers import GOOD
 from pki.issue.keys import fresh_serial
+from pki.issue.request import verify_request
+from pki.public_key import KeyKind
 from pki.verify.certificate_id import HashAlgorithm, issuer_id
 from pki.verify.hash_text import CertificateName
 from pki.verify.revocation import RevocationEvidence
@@ -268,10 +270,9 @@ def test_certificate_that_was_not_asked_for_never_reaches_the_station(tmp_path: 
             return None
         if lie == "another key":
             return certificates([leaf(papers.cpo2, EVSE, domain_component="CPO")[0]])
-        request_ = x509.load_der_x509_csr(base64.b64decode(body))
-        key = type("Held", (), {"public_key": lambda self: request_.public_key()})()
-        stranger = Papers()
-        return certificates([leaf(stranger.cpo2, EVSE, domain_component="CPO", key=key)[0]])
+        asked = verify_request(base64.b64decode(body), kinds=(KeyKind.P256,))
+        stranger = Papers().cpo2
+        return certificates([leaf(stranger, EVSE, domain_component="CPO", public_key=asked.public_key)[0]])
 
     async def part(desk: SigningDesk) -> None:
         station = await desk.connect()
