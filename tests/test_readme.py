@@ -52,7 +52,8 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def on_free_ports(script: str) -> str:
     """The page's script with the default ports of chargers, sync and API replaced, in commands and configurations."""
     chargers, sync, api = free_ports(3)
-    gateway = f"""sed -i 's/^# listen = .*/listen = "127.0.0.1:{chargers}"/; s/:8443/:{sync}/' run/site/gateway.toml"""
+    listen = f'/^.chargers/,/^$/s/^# listen = .*/listen = "127.0.0.1:{chargers}"/'
+    gateway = f"sed -i '{listen}; s/:8443/:{sync}/' run/site/gateway.toml"
     hub = f"sed -i 's/:8443/:{sync}/; s/:8444/:{api}/' run/site/hub.toml"
     script = script.replace(":8180", f":{chargers}").replace(":8444", f":{api}")
     script = re.sub(r"^(pnc-hub init .*)$", rf"\1\n{hub}", script, flags=re.MULTILINE)
