@@ -27,12 +27,14 @@ from firmware_sim.scenario import (
     ChargeStep,
     ConnectStep,
     DisconnectStep,
+    EnrolStep,
     Expectation,
     FinishStep,
+    FoundStep,
     KillStep,
-    LabStep,
     Presenting,
     Process,
+    RevokeStep,
     Scenario,
     StartStep,
     Step,
@@ -154,8 +156,12 @@ class _Stage:
 
     async def _do(self, number: int, step: Step) -> _Outcome:  # noqa: C901  # one flat line per kind of step
         match step:
-            case LabStep():
-                return await self._make_lab()
+            case FoundStep():
+                return await self._found()
+            case EnrolStep():
+                return await self._enrol()
+            case RevokeStep():
+                return await self._revoke(step)
             case StartStep():
                 return await self._start(step.process)
             case StopStep():
@@ -182,18 +188,17 @@ class _Stage:
 
     # --- the site -----------------------------------------------------------------------------------------------
 
-    async def _make_lab(self) -> _Outcome:
+    async def _found(self) -> _Outcome:
         keys = {
             charger_id: encode_public_key_oca(public_key_of(charger.meter.public_key))
             for charger_id, charger in self._chargers.items()
         }
-        await self._site.build(self._source.parent / self._scenario.lab, keys)
-        anchors = len(list((self._site.lab / "trust").glob("*/*.pem")))
+        await self._site.build(self._source.parent / self._scenario.pki, keys)
+        anchors = len(list((self._site.pki / "trust").glob("*/*.pem")))
         return _Outcome(f"{anchors} roots, {self._site.contract_count} contracts")
 
     async def _start(self, process: Process) -> _Outcome:
-        arguments = ("run", "--config", str(self._site.config(process.value)))
-        daemon = await self._daemons.start(process.value, process.value, *arguments)
+        daemon = await self._daemons.start(process.value, process.value, *self._site.command(process.value))
         self._running[process] = daemon
         return _Outcome(f"pid {daemon.pid}")
 
@@ -216,6 +221,10 @@ class _Stage:
         daemon = self._daemon(step.process)
         await daemon.kill()
         return _Outcome(f"kill -9 {daemon.pid}")
+
+    async def _enrol(self) -> _Outcome:
+        said = await self._site.enrol()
+        return _Outcome(said.strip().splitlines()[0] if said.strip() else "")
 
     async def _publish(self) -> _Outcome:
         tokens = self._site.tokens(_now())

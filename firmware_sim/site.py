@@ -1,6 +1,6 @@
-"""A site under test in one folder: lab PKI, configuration of hub and gateway, and the ways to ask both what they hold.
+"""A site under test in one folder: a PKI, configuration of hub and gateway, and the ways to ask what they hold.
 
-FOLDER/lab/        what `pnc-pki lab` made          FOLDER/hub/       hub.toml and its state
+FOLDER/pki/        the PKI, by `pnc-pki init`       FOLDER/hub/       hub.toml and its state
 FOLDER/gateway/    gateway.toml and its state       FOLDER/chargers/  meters and journals, one folder per charger
 FOLDER/logs/       what the daemons said
 """
@@ -90,8 +90,8 @@ class Site:
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
         self.scenario, self.folder = scenario, folder
-        self.lab, self.logs = folder / "lab", folder / "logs"
-        self._ports = free_ports(3)
+        self.pki, self.logs = folder / "pki", folder / "logs"
+        self._ports = free_ports(5)
         self._api_token = Secret.new()
         self.passwords = {charger.id: Secret.new() for charger in scenario.charger}
         self._contracts: dict[str, LabContract] = {}
@@ -105,18 +105,30 @@ class Site:
         """The configuration file of "hub" or "gateway"."""
         return self.folder / process / f"{process}.toml"
 
+    def command(self, process: str) -> tuple[str, ...]:
+        """What "pki", "hub" or "gateway" is started with."""
+        if process == "pki":
+            return ("serve", "--dir", str(self.pki))
+        return ("run", "--config", str(self.config(process)))
+
     def charger_folder(self, charger_id: str) -> Path:
         """Where a charger's meter and journals are."""
         return self.folder / "chargers" / charger_id
 
     async def build(self, declaration: Path, meter_keys: Mapping[str, str]) -> None:
-        """Makes the lab and writes both configurations; `meter_keys` are for the hub's registry, by charger id.
+        """Founds the PKI and writes both configurations; `meter_keys` are for the hub's registry, by charger id.
 
         Raises:
-            SiteError: `pnc-pki lab` failed, or its list of contracts cannot be read.
+            SiteError: `pnc-pki init` failed, or its list of contracts cannot be read.
         """
-        await run_command("pki", "lab", str(declaration), "--out", str(self.lab))
-        listed = self._read(self.lab / "contracts" / "contracts.json")
+        passphrase = self.folder / "pki.passphrase"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        passphrase.touch(mode=0o600, exist_ok=False)
+        passphrase.write_text(f"{secrets.token_urlsafe(24)}\n", "ascii")
+        listens = ("--https", f"127.0.0.1:{self._ports[3]}", "--http", f"127.0.0.1:{self._ports[4]}")
+        told = ("--publication", self._published, *listens, "--passphrase-file", str(passphrase))
+        await run_command("pki", "init", str(declaration), "--dir", str(self.pki), *told)
+        listed = self._read(self.pki / "contracts" / "contracts.json")
         try:
             contracts = decode(tuple[LabContract, ...], listed, "contracts.json")
         except MalformedValue as error:
@@ -125,6 +137,24 @@ class Site:
         for process, text in (("gateway", self._gateway_toml()), ("hub", self._hub_toml(meter_keys))):
             self.config(process).parent.mkdir(parents=True, exist_ok=True)
             self.config(process).write_text(text, "utf-8")
+
+    async def enrol(self) -> str:
+        """Registers the gateway at the PKI, which must run, and has it fetch its certificate; gives what it said.
+        Raises SiteError."""
+        gateway_id, code = self.scenario.gateway_id, self.folder / "gateway" / "enrolment.code"
+        registered = ("--profile", "backend-client", "--common-name", gateway_id, "--why", "a new site")
+        await run_command("pki", "register", *registered, "--code-file", str(code), "--dir", str(self.pki))
+        config = ("--config", str(self.config("gateway")))
+        return (await run_command("gateway", "enrol", *config, "--code-file", str(code))).decode("utf-8", "replace")
+
+    async def revoke(self, name: str, reason: str = "keyCompromise") -> None:
+        """Revokes a contract at the PKI. Raises SiteError."""
+        chain = str(self.pki / self.contract(name)[0].chain)
+        await run_command("pki", "revoke", chain, "--reason", reason, "--why", "told by its driver", "--dir", str(self.pki))
+
+    @property
+    def _published(self) -> str:
+        return f"http://127.0.0.1:{self._ports[4]}"
 
     @property
     def contract_count(self) -> int:
@@ -137,7 +167,7 @@ class Site:
         if contract is None:
             known = ", ".join(sorted(self._contracts)) or "none, the lab is not made yet"
             raise SiteError("lab", f"the lab has no contract {name!r}; it has: {known}")
-        return contract, self._read(self.lab / contract.chain).decode("ascii")
+        return contract, self._read(self.pki / contract.chain).decode("ascii")
 
     def tokens(self, at: datetime) -> tuple[Token, ...]:
         """The scenario's tokens as OCPI objects."""
@@ -177,16 +207,25 @@ listen = "127.0.0.1:{self._ports[0]}"
 {chargers}
 [uplink]
 hub = "https://127.0.0.1:{self._ports[1]}"
-ca = "../lab/backend/ca.pem"
-certificate = "../lab/backend/{gateway_id}.pem"
-key = "../lab/backend/{gateway_id}.key.pem"
+ca = "../pki/backend/ca.pem"
 authorize_timeout_s = 2.0
 retry_min_s = 0.2
 retry_max_s = 2.0
 
+[enrol]
+est = "https://127.0.0.1:{self._ports[3]}"
+ca = "../pki/backend/ca.pem"
+
 [trust]
-anchors = "../lab/trust"
-crls = ["../lab/crls"]
+anchors = "../pki/trust"
+
+[trust.refresh]
+hosts = ["127.0.0.1:{self._ports[3]}", "127.0.0.1:{self._ports[4]}"]
+trust_list = "https://127.0.0.1:{self._ports[3]}/v1/root/ctl"
+ocsp = ["{self._published}/ocsp"]
+interval_s = 2.0
+retry_min_s = 0.2
+retry_max_s = 2.0
 """
 
     def _hub_toml(self, meter_keys: Mapping[str, str]) -> str:
@@ -201,9 +240,9 @@ state_dir = "hub-state"
 
 [sync]
 listen = "127.0.0.1:{self._ports[1]}"
-certificate = "../lab/backend/hub.pem"
-key = "../lab/backend/hub.key.pem"
-client_ca = "../lab/backend/ca.pem"
+certificate = "../pki/backend/hub.pem"
+key = "../pki/backend/hub.key.pem"
+client_ca = "../pki/backend/ca.pem"
 gateways = ["{gateway_id}"]
 
 [api]
@@ -278,7 +317,7 @@ session_fee = "{price.session_fee}"
         return tuple(found)
 
     async def _hub(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        tls = ssl.create_default_context(cafile=str(self.lab / "backend" / "ca.pem"))
+        tls = ssl.create_default_context(cafile=str(self.pki / "backend" / "ca.pem"))
         url = f"https://127.0.0.1:{self._ports[2]}{path}"
         headers = {"Authorization": f"Bearer {self._api_token.text}"}
         try:

@@ -17,7 +17,7 @@ LAB = Path(firmware_sim.__file__).parents[1] / "certs" / "lab.toml"
 GOOD = """\
 title = "t"
 about = "a"
-lab = "lab.toml"
+pki = "lab.toml"
 [[charger]]
 id = "CP-1"
 ocpp = "2.0.1"

@@ -37,7 +37,7 @@ VERSIONS = {"CUT-201": "2.0.1", "CUT-16": "1.6"}
 SCENARIO = f"""
 title = "power cuts"
 about = "two chargers lose their power again and again"
-lab = "certs/lab.toml"
+pki = "certs/lab.toml"
 [[charger]]
 id = "CUT-201"
 ocpp = "2.0.1"
@@ -155,7 +155,7 @@ async def _play(seed: int, folder: Path) -> None:
     scenario, chance = parse_toml(Scenario, SCENARIO, "power cuts"), random.Random(seed)
     site = Site(scenario, folder)
     keys = {name: encode_public_key_oca(public_key_of(_meter(site, name).public_key)) for name in VERSIONS}
-    await site.build(ROOT / scenario.lab, keys)
+    await site.build(ROOT / scenario.pki, keys)
     async with Daemons(site.logs) as daemons:
         await daemons.start("hub", "hub", "run", "--config", str(site.config("hub")))
         gateway = await daemons.start("gateway", "gateway", "run", "--config", str(site.config("gateway")))

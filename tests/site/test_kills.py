@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent.parent
 SCENARIO = f"""
 title = "kills"
 about = "two chargers charge without a pause while their gateway and its hub are killed"
-lab = "certs/lab.toml"
+pki = "certs/lab.toml"
 [[charger]]
 id = "KILL-201"
 ocpp = "2.0.1"
@@ -124,7 +124,7 @@ async def play(seed: int, folder: Path) -> None:
     site = Site(scenario, folder)
     chargers = chargers_of(site, scenario)
     keys = {c.spec.charger_id: encode_public_key_oca(public_key_of(c.meter.public_key)) for c in chargers}
-    await site.build(ROOT / scenario.lab, keys)
+    await site.build(ROOT / scenario.pki, keys)
     async with Daemons(site.logs) as daemons:
         killer = Killer(site, daemons, random.Random(seed))
         await killer.start("hub")
