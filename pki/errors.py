@@ -8,8 +8,10 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- UnknownProfile             a profile name that the table does not have; lists the known names
  +- TrustError                 an anchor or a CRL that cannot be used as evidence
  +- IssueError                 a request that the authority refuses to sign
+ +- BundleRejected             a contract bundle that the car it is for must not install
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
  +- KeyStoreError              a key, or the passphrase of its store, that cannot be used
+ +- PoolRefused                a request to the pools that a rule of theirs refuses
  +- StateError                 the service's state folder, store or settings cannot be used
 """
 
@@ -117,6 +119,10 @@ class IssueError(PKIError):
     """Raised when the authority refuses to sign."""
 
 
+class BundleRejected(PKIError):
+    """Raised when a contract bundle must not be installed."""
+
+
 class DeclarationError(PKIError):
     """Raised when a lab declaration cannot be read or cannot be built."""
 
@@ -127,3 +133,7 @@ class StateError(PKIError):
 
 class KeyStoreError(PKIError):
     """Raised when a key cannot be made or loaded, or the passphrase of its store cannot be used."""
+
+
+class PoolRefused(PKIError):
+    """Raised when the pools refuse what a client asks."""

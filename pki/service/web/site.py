@@ -2,8 +2,8 @@
 
 Every second it looks whether the registry has changed: new authorities become trust for client certificates without a
 socket being closed, answers that are due are made anew, and lists when something was revoked; every minute responders
-and lists of which two thirds or half of their life are over. Each of these goes on when another one fails; what failed
-stands in the log.
+and lists of which two thirds or half of their life are over; every hour pools lose what has ended. Each of these goes
+on when another one fails; what failed stands in the log.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from aiohttp import web
 from pki.errors import PKIError
 from pki.service.acts.publishing import Published, refresh
 from pki.service.acts.responding import Delegated, delegate
+from pki.service.pool.delivery import Courier
+from pki.service.pool.own_pki import open_pools
+from pki.service.pool.purging import purge
+from pki.service.pool.routes import add_pool_routes
 from pki.service.registry import Actor, HeldAuthority, Registry
 from pki.service.settings import parse_listen
 from pki.service.web import openapi
@@ -39,6 +43,7 @@ _log = logging.getLogger(__name__)
 TICK_S = 1.0
 REFRESH_S = 60.0
 """Lists are looked at after this time at the latest, and with the next tick when the registry has changed."""
+PURGE_S = 3600.0
 _SLICE = 16
 """Answers that are made before others have their turn: some 2 ms."""
 _ACTOR = Actor(who="service", why="due")
@@ -54,6 +59,7 @@ class Site:
         self._desk = Desk()
         self._answers = Answers(registry, self._standing)
         self._trusted = self._standing.authorities()
+        self._pools = open_pools(registry)
         https = settings.https
         files = registry.folder / https.certificate, registry.folder / https.key
         self._tls = ServerTLS(*files, _trusted(self._trusted))
@@ -65,7 +71,7 @@ class Site:
             "https": Listener("https", self.https_application(), *address, self._tls),
             "http": Listener("http", self.http_application(), *plain),
         }
-        self._delegated_s = float("-inf")
+        self._delegated_s = self._purged_s = float("-inf")
         self._missing: dict[str, tuple[str, ...]] = {}
         self._change: int | None = None
 
@@ -75,6 +81,7 @@ class Site:
         refusals = RefusalLog(self._registry, time.monotonic)
         enrolment = Enrolment(self._registry, refusals, decode_request)
         EST(self._standing, enrolment, self._desk).add_routes(app)
+        add_pool_routes(app, self._pools)
         openapi.add_routes(app)
         return app
 
@@ -87,22 +94,23 @@ class Site:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen, tell that it is ready, do what is due until `stop` is set, end. Raises ListenError."""
-        preparing: asyncio.Task[None] | None = None
+        beside: list[asyncio.Task[None]] = []
         try:
             await self._guarded("responders", self._delegate)
             await self._guarded("lists", self._publish)
             listen = {name: await listener.start() for name, listener in self._listeners.items()}
             tell(_log, "ready", listen=listen, pid=os.getpid())
-            preparing = asyncio.create_task(self._prepare())
+            beside = [asyncio.create_task(self._prepare()), asyncio.create_task(self._deliver())]
             while not await _set_within(stop, TICK_S):
                 await self._tick()
         finally:
-            if preparing is not None:
-                preparing.cancel()
-                await asyncio.gather(preparing, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             for listener in self._listeners.values():
                 await listener.close()
             self._desk.close()
+            self._pools.close()
             self._standing.close()
         tell(_log, "stopped")
 
@@ -112,6 +120,7 @@ class Site:
         if time.monotonic() - self._delegated_s >= REFRESH_S:
             await self._guarded("responders", self._delegate)
             await self._guarded("lists", self._publish)
+            await self._guarded("pools", self._purge)
         elif self._change != self._standing.store.change():
             await self._guarded("lists", self._publish)
 
@@ -134,6 +143,19 @@ class Site:
         """Make the lists that are due, in the thread of the registry."""
         self._change = self._standing.store.change()
         self._tell("lists-published", await self._desk.run(refresh, self._registry, _ACTOR))
+
+    async def _purge(self) -> None:
+        """Once an hour, take out of the pools what has ended or was revoked."""
+        if time.monotonic() - self._purged_s >= PURGE_S:
+            self._purged_s = time.monotonic()
+            await asyncio.to_thread(purge, self._pools, _ACTOR)
+
+    async def _deliver(self) -> None:
+        """Send events for as long as the service runs."""
+        courier = Courier(self._pools)
+        while True:
+            await self._guarded("webhooks", courier.run)
+            await asyncio.sleep(REFRESH_S)
 
     async def _delegate(self) -> None:
         """Make the responders that are due, in the thread of the registry."""
