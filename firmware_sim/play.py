@@ -226,6 +226,15 @@ class _Stage:
         said = await self._site.enrol()
         return _Outcome(said.strip().splitlines()[0] if said.strip() else "")
 
+    async def _revoke(self, step: RevokeStep) -> _Outcome:
+        await self._site.revoke(step.contract)
+        revoked_at = _now()
+        try:
+            async with asyncio.timeout(step.within_s):
+                return _Outcome(f"{await self._site.await_lists(revoked_at)} revocation lists fetched since")
+        except TimeoutError:
+            raise SiteError("wait", f"no list that says so at the gateway within {step.within_s:g} s") from None
+
     async def _publish(self) -> _Outcome:
         tokens = self._site.tokens(_now())
         self._list_version = await self._site.publish(tokens)
@@ -304,6 +313,8 @@ class _Stage:
             async with asyncio.timeout(step.within_s):
                 if step.until is Until.WHITELIST:
                     return _Outcome(await self._whitelist_is_there())
+                if step.until is Until.EVIDENCE:
+                    return _Outcome(f"{await self._site.await_lists()} revocation lists at the gateway")
                 if step.until is Until.RECONNECTED:
                     return _Outcome(await self._chargers_are_back())
                 return _Outcome(await self._is_drained())

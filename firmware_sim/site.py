@@ -7,12 +7,13 @@ FOLDER/logs/       what the daemons said
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,8 @@ from wire.records import Cdr, Record, Session, Token, TokenType, Value, decode, 
 T = TypeVar("T")
 
 PAGE = 1000
+ALWAYS = datetime.min.replace(tzinfo=UTC)
+_POLL_S = 0.1
 _CLIENT_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -41,6 +44,15 @@ class LabContract(Value, frozen=True, kw_only=True):
     state: str
 
 
+class EvidenceSource(Value, frozen=True, kw_only=True):
+    """A list of roots, revocation list or answer that the gateway fetches: when it last did; `code` None: it went
+    well."""
+
+    name: str
+    good_at: datetime | None = None
+    code: str | None = None
+
+
 class GatewayStatus(Value, frozen=True, kw_only=True):
     """What `pnc-gateway status --json` says, as far as a scenario asks."""
 
@@ -50,6 +62,14 @@ class GatewayStatus(Value, frozen=True, kw_only=True):
     acked_seq: int
     backlog: int
     whitelist_version: int
+    sources: tuple[EvidenceSource, ...] = ()
+
+    def lists_since(self, at: datetime) -> int:
+        """How many revocation lists were fetched after `at`; 0 as long as some were not, or some source fails."""
+        found = [source for source in self.sources if source.name.endswith(".crl")]
+        late = [source for source in self.sources if source.good_at is None or source.code is not None]
+        late += [source for source in found if source.good_at is not None and source.good_at <= at]
+        return 0 if late else len(found)
 
 
 class _Chain(Value, frozen=True, kw_only=True):
@@ -147,10 +167,11 @@ class Site:
         config = ("--config", str(self.config("gateway")))
         return (await run_command("gateway", "enrol", *config, "--code-file", str(code))).decode("utf-8", "replace")
 
-    async def revoke(self, name: str, reason: str = "keyCompromise") -> None:
+    async def revoke(self, name: str) -> None:
         """Revokes a contract at the PKI. Raises SiteError."""
         chain = str(self.pki / self.contract(name)[0].chain)
-        await run_command("pki", "revoke", chain, "--reason", reason, "--why", "told by its driver", "--dir", str(self.pki))
+        why = ("--reason", "keyCompromise", "--why", "told by its driver")
+        await run_command("pki", "revoke", chain, *why, "--dir", str(self.pki))
 
     @property
     def _published(self) -> str:
@@ -270,6 +291,13 @@ session_fee = "{price.session_fee}"
         """What the gateway's store says, whether it runs or not. Raises SiteError."""
         output = await run_command("gateway", "status", "--config", str(self.config("gateway")), "--json")
         return _decoded(GatewayStatus, output, "gateway status")
+
+    async def await_lists(self, since: datetime = ALWAYS) -> int:
+        """How many revocation lists the gateway holds, once it has fetched all of them after `since`. Raises
+        SiteError."""
+        while not (count := (await self.gateway_status()).lists_since(since)):
+            await asyncio.sleep(_POLL_S)
+        return count
 
     async def gateway_chain(self) -> ChainBook:
         """The gateway's whole chain of evidence. Raises SiteError."""

@@ -24,7 +24,7 @@ ocpp = "2.0.1"
 power_kw = 11
 current = "AC"
 [[step]]
-do = "lab"
+do = "found"
 title = "make"
 [[step]]
 do = "charge"

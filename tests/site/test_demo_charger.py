@@ -31,7 +31,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     async def live() -> None:
         await built.build(SCENARIO.parent / scenario.pki, {})
         async with Daemons(built.logs) as daemons:
-            await daemons.start("gateway", "gateway", "run", "--config", str(built.config("gateway")))
+            await daemons.start("pki", "pki", *built.command("pki"))
+            await built.enrol()
+            await daemons.start("gateway", "gateway", *built.command("gateway"))
+            await built.await_lists()
             ready.set()
             await asyncio.to_thread(done.wait)
 

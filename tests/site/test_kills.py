@@ -48,7 +48,7 @@ uid = "{CARD}"
 [[token]]
 contract = "alice"
 [[step]]
-do = "lab"
+do = "found"
 title = "not played: the test drives the site itself"
 """
 
@@ -62,7 +62,7 @@ class Killer:
         self.kills = {"gateway": 0, "hub": 0}
 
     async def start(self, name: str) -> None:
-        self._running[name] = await self._daemons.start(name, name, "run", "--config", str(self._site.config(name)))
+        self._running[name] = await self._daemons.start(name, name, *self._site.command(name))
 
     async def kill(self, times: int) -> None:
         for _ in range(times):
@@ -127,10 +127,13 @@ async def play(seed: int, folder: Path) -> None:
     await site.build(ROOT / scenario.pki, keys)
     async with Daemons(site.logs) as daemons:
         killer = Killer(site, daemons, random.Random(seed))
+        await killer.start("pki")
+        await site.enrol()
         await killer.start("hub")
         await killer.start("gateway")
         await site.publish(site.tokens(datetime.now(UTC)))
         await asyncio.wait_for(whitelisted(site), 20)
+        await asyncio.wait_for(site.await_lists(), 20)
         contract, pem = site.contract("alice")
         cars = [Presented(Medium.RFID, CARD), Presented(Medium.CONTRACT, contract.emaid, pem)]
         for charger in chargers:
