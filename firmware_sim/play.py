@@ -156,12 +156,8 @@ class _Stage:
 
     async def _do(self, number: int, step: Step) -> _Outcome:  # noqa: C901  # one flat line per kind of step
         match step:
-            case FoundStep():
-                return await self._found()
-            case EnrolStep():
-                return await self._enrol()
-            case RevokeStep():
-                return await self._revoke(step)
+            case FoundStep() | EnrolStep() | RevokeStep():
+                return await self._at_pki(step)
             case StartStep():
                 return await self._start(step.process)
             case StopStep():
@@ -187,6 +183,11 @@ class _Stage:
                 return await self._close_books()
 
     # --- the site -----------------------------------------------------------------------------------------------
+
+    async def _at_pki(self, step: FoundStep | EnrolStep | RevokeStep) -> _Outcome:
+        if isinstance(step, FoundStep):
+            return await self._found()
+        return await (self._enrol() if isinstance(step, EnrolStep) else self._revoke(step))
 
     async def _found(self) -> _Outcome:
         keys = {

@@ -295,9 +295,11 @@ session_fee = "{price.session_fee}"
     async def await_lists(self, since: datetime = ALWAYS) -> int:
         """How many revocation lists the gateway holds, once it has fetched all of them after `since`. Raises
         SiteError."""
-        while not (count := (await self.gateway_status()).lists_since(since)):
+        while True:
+            count = (await self.gateway_status()).lists_since(since)
+            if count:
+                return count
             await asyncio.sleep(_POLL_S)
-        return count
 
     async def gateway_chain(self) -> ChainBook:
         """The gateway's whole chain of evidence. Raises SiteError."""

@@ -84,9 +84,9 @@ def test_the_day_offline_tells_its_story() -> None:
         ('id = "CP-1"', 'id = "CP:1"', r"cannot name a charger"),
         ('do = "account"', 'do = "disconnect"', r"nothing would be checked"),
         ('title = "t"', 'title = "t', r"line 1: not valid TOML"),
-        ('lab = "lab.toml"', 'lab = "lab.toml"\nprice = { energy_per_kwh = "much" }', r"'much' is no amount of money"),
-        ('lab = "lab.toml"', 'lab = "lab.toml"\ngateway_id = "a b"', r"cannot name a gateway"),
-        ('lab = "lab.toml"', 'lab = "lab.toml"\ntoken = [{ valid = true }]', r"number 1: give either uid or contract"),
+        ('pki = "lab.toml"', 'lab = "lab.toml"\nprice = { energy_per_kwh = "much" }', r"'much' is no amount of money"),
+        ('pki = "lab.toml"', 'lab = "lab.toml"\ngateway_id = "a b"', r"cannot name a gateway"),
+        ('pki = "lab.toml"', 'lab = "lab.toml"\ntoken = [{ valid = true }]', r"number 1: give either uid or contract"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, was: str, becomes: str, message: str) -> None:
