@@ -118,6 +118,11 @@ class Registry:
                 # What was read meanwhile may have been rolled back.
                 self._own_changes += 1
 
+    @property
+    def own_changes(self) -> int:
+        """A number that is another one after every commit of this process; asked without waiting for the lock."""
+        return self._own_changes
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The store for questions.
