@@ -52,7 +52,7 @@ class BackOff:
 @dataclass(slots=True)
 class LinkNotices:
     """Whom to tell: `up` after the handshake, `down` with the reason when lost or refused, `sending` just before a
-    transaction message leaves, `outcome` of a CALL. `called` answers a CALL of the gateway; None: it is not simulated."""
+    transaction message leaves, `outcome` of a CALL. `called` answers a CALL of the gateway; None: not simulated."""
 
     up: Callable[[], None]
     down: Callable[[str], None]

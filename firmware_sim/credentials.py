@@ -2,7 +2,7 @@
 
 Rules
 1. The key is made here and never leaves the folder; one key for each request.
-2. A chain is taken (Accepted) when its leaf holds the key that was asked with and each certificate is signed by the next;
+2. A chain is taken (Accepted) when its leaf holds the key that was asked with and each is signed by the next;
    then key and chain replace the ones before, in one file. Anything else is answered with Rejected.
 
 Source: OCPP 2.0.1 Part 2 A02, A03; OCA "ISO 15118 Plug & Charge with OCPP 1.6" v1.0.

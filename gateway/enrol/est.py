@@ -168,7 +168,7 @@ def _refusal(answer: _Answer, act: str) -> EnrolmentError:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         problem = _ProblemBody()
     code = problem.code if problem.code.replace("-", "").isalnum() and len(problem.code) <= 64 else f"http-{status}"
-    said = " ".join(_plain(text) for text in (problem.detail, problem.remedy) if text)
+    said = ". ".join(_plain(text).rstrip(".") for text in (problem.detail, problem.remedy) if text)
     message = f"{act} was answered with {status}" + (f": {said}" if said else "")
     if 300 <= status < 400:
         return EnrolmentError("not-a-pki", f"{message}: redirects are not followed")

@@ -53,6 +53,11 @@ class Renewal:
         self._due_at = self._drawn()
         self._trouble: str | None = None
 
+    @property
+    def due_at(self) -> datetime:
+        """When the next certificate is asked for."""
+        return self._due_at
+
     async def run(self) -> None:
         """Look, renew when it is time, wait; for ever. Raises StoreError, StoreUnavailable."""
         while True:
@@ -80,11 +85,12 @@ class Renewal:
         except EnrolmentError as error:
             await self._failed(error)
             return max(self._backoff.next_s(self._chance()), float(error.retry_after_s or 0))
-        return 0.0
+        return self._backoff.shortest_s  # A PKI that gives certificates that are old already is not asked in a loop.
 
     async def _adopt(self, found: OwnIdentity, event: str) -> None:
         self._show(found)
-        self._present, self._due_at, self._trouble = found, self._drawn(), None
+        self._present, self._trouble = found, None
+        self._due_at = self._drawn()
         self._backoff.reset()
         self._store.note_good(SOURCE, self._clock.now().at, found.leaf.not_after)
         say(event, not_after=found.leaf.not_after, serial=f"{found.leaf.serial:x}")

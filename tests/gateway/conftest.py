@@ -31,6 +31,7 @@ from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
 from pki.service.files import load_crls, load_trust
 from pki.verify.revocation import RevocationEvidence
+from tests.gateway.rough_pki import Papers
 from tests.parts import ScriptedHub, SetClock, token
 from wire.records import (
     GENESIS_HASH,
@@ -135,6 +136,12 @@ def send(station: Station, action: str, payload: object, message_id: str = "m1")
     assert reply is not None
     decoded: list[object] = json.loads(reply)
     return decoded
+
+
+@pytest.fixture(scope="session")
+def papers() -> Papers:
+    """The authorities of the rough PKI."""
+    return Papers()
 
 
 @pytest.fixture
