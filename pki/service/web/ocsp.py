@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 PATH = "/ocsp"
 REQUEST_TYPE, ANSWER_TYPE = "application/ocsp-request", "application/ocsp-response"
+MAX_TEXT = REQUEST_CAP // 3 * 4
+"""Characters of a request in base64."""
 BODY_TIMEOUT_S = 10.0
 _PLAIN_HEAD = 8
 """Octets in front of the certificate id of a plain request: four SEQUENCEs around it, each shorter than 128 octets."""
@@ -58,6 +60,8 @@ class OCSP:
     async def get(self, request: web.Request) -> web.Response:
         """The request is base64 in the path, percent-encoded where need be."""
         text = request.match_info["request"]
+        if len(text) > MAX_TEXT:
+            raise Problem(414, "too-large", f"what follows {PATH}/ has more than {MAX_TEXT} characters")
         try:
             der = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:

@@ -25,6 +25,7 @@ _TITLES = {
     408: "Request too slow",
     409: "In conflict with what is held",
     413: "Request too large",
+    414: "Path too long",
     415: "Media type not taken",
     429: "Too many requests",
     501: "Not implemented",

@@ -114,10 +114,14 @@ class Site:
             await asyncio.gather(*beside, return_exceptions=True)
             for listener in self._listeners.values():
                 await listener.close()
-            self._desk.close()
-            self._pools.close()
-            self._standing.close()
+            self.close()
         tell(_log, "stopped")
+
+    def close(self) -> None:
+        """Let go of the stores; `run` does it at its end."""
+        self._desk.close()
+        self._pools.close()
+        self._standing.close()
 
     async def _tick(self) -> None:
         await self._guarded("trust", self._exchange_trust)
