@@ -187,8 +187,8 @@ def list_vehicles(pools: Pools) -> list[tuple[str, str, int]]:
     """PCID as written, generation and number of contracts of each car, for an operator."""
     with pools.reading() as connection:
         rows = connection.execute(
-            "SELECT vehicle.written, vehicle.generation, count(contract.emaid) FROM vehicle LEFT JOIN contract USING (pcid) "
-            "GROUP BY vehicle.pcid ORDER BY vehicle.pcid"
+            "SELECT vehicle.written, vehicle.generation, count(contract.emaid) FROM vehicle "
+            "LEFT JOIN contract USING (pcid) GROUP BY vehicle.pcid ORDER BY vehicle.pcid"
         ).fetchall()
     return [(str(written), str(generation), int(count)) for written, generation, count in rows]
 
