@@ -9,7 +9,6 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,22 +18,26 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pki.certificate import Certificate, parse_certificate
-from pki.errors import IssueError, PKIError
+from pki.errors import PKIError
 from pki.issue.declaration import parse_declaration
 from pki.issue.lab import build_lab
 from pki.issue.vectors import build_vectors, parse_vectors
 from pki.pem import parse_pem
-from pki.profiles import PROFILE_NAMES, Tolerance, profile_named
+from pki.profiles import PROFILE_NAMES, Tolerance
 from pki.service.batch import Demands, run_batch
 from pki.service.chain_files import ChainFiles, chain_cap, explain_files, judge_files
+from pki.service.commands.answering import ocsp
 from pki.service.commands.certificates import find, revoke_command
 from pki.service.commands.context import fail as _fail
 from pki.service.commands.enrolment import register_command, registrar
 from pki.service.commands.founding import init
+from pki.service.commands.issuing import issue
+from pki.service.commands.pool import pool
 from pki.service.commands.publishing import crl, status
 from pki.service.commands.records import audit, backup_command, restore_command
+from pki.service.commands.renewing import approve_command, link_command, renew_command
+from pki.service.commands.serve import serve
 from pki.service.files import read_file, write_lab
-from pki.service.lab_folder import LeafRequest, issue_leaf
 from pki.service.lint_report import lint_object
 from pki.service.screen import one_line, print_explained, print_lint, print_verdict, screen
 from pki.service.show import Unreadable, chain_bars, chain_tree, crl_tree, read_shown
@@ -116,56 +119,6 @@ def lab(declaration: Path, out: Path, vectors: Path | None, at: str | None, forc
     except PKIError as error:
         _fail(error)
     click.echo(f"{len(made.files)} files in {out}; made at {made.made_at.isoformat()}")
-
-
-@main.command()
-@click.option(
-    "--lab",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=Path("certs/lab"),
-    show_default=True,
-    help="the lab's folder",
-)
-@_profile(DEFAULT_PROFILE, "what is issued")
-@click.option("--name", required=True, help="what the files are called")
-@click.option("--common-name", "--emaid", required=True, help="the leaf's common name: EMAID, EVSEID, PCID, gateway id")
-@click.option("--organization", help="the leaf's organization")
-@click.option("--country", help="the leaf's country, two letters")
-@click.option("--days", type=click.IntRange(1, 36500), help="how long it is valid (default: the profile's)")
-@click.option("--dns", "dns_names", multiple=True, help="a DNS name of a TLS server")
-@click.option("--ip", "addresses", multiple=True, help="an IP address of a TLS server")
-@click.option("--ca", "ca_name", help="which CA signs, when several could")
-@_AT
-def issue(
-    folder: Path,
-    profile_name: str,
-    name: str,
-    common_name: str,
-    organization: str | None,
-    country: str | None,
-    days: int | None,
-    dns_names: tuple[str, ...],
-    addresses: tuple[str, ...],
-    ca_name: str | None,
-    at: str | None,
-) -> None:
-    """Issue one more leaf under a CA of an existing lab."""
-    try:
-        request = LeafRequest(
-            name=name,
-            common_name=common_name,
-            at=_instant(at),
-            organization=organization,
-            country=country,
-            days=days,
-            dns_names=dns_names,
-            addresses=tuple(_address(text) for text in addresses),
-        )
-        chain_path, key_path = issue_leaf(folder, profile_named(profile_name), request, ca_name)
-    except PKIError as error:
-        _fail(error)
-    click.echo(f"{chain_path}\n{key_path}")
 
 
 @main.command()
@@ -334,16 +287,12 @@ def _instant(text: str | None) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) if text is None else parse_instant(text)
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
-    try:
-        return ip_address(text)
-    except ValueError as error:
-        raise IssueError("request", f"{text[:40]!a} is no IP address") from error
-
-
-for _command in (init, register_command, registrar, find, status, crl, audit, backup_command, restore_command):
+_COMMANDS = (
+    *(init, issue, register_command, registrar, find, revoke_command, renew_command, link_command, approve_command),
+    *(serve, status, crl, ocsp, pool, audit, backup_command, restore_command),
+)
+for _command in _COMMANDS:
     main.add_command(_command)
-main.add_command(revoke_command, "revoke")
 
 
 if __name__ == "__main__":

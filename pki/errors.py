@@ -52,7 +52,8 @@ class PKIError(Exception):
     """Raised when trust cannot be given. `code` is for machines, `str(error)` names what and where for people.
 
     `clause` is the requirement that is broken (None where no single one is), `index` the certificate's position in the
-    presented chain, 0 the leaf.
+    presented chain, 0 the leaf, one past its end the root that is held; never a position among anchors, lists or
+    answers, which only the message names.
     """
 
     def __init__(self, code: str, message: str, *, clause: str | None = None, index: int | None = None) -> None:

@@ -17,6 +17,7 @@ AUTHORITY_KEY, SUBJECT_KEY, KEY_USAGE, BASIC = "2.5.29.35", "2.5.29.14", "2.5.29
 POLICIES, CRL_POINTS, KEY_PURPOSE = "2.5.29.32", "2.5.29.31", "2.5.29.37"
 AUTHORITY_ACCESS, SUBJECT_ACCESS = "1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.11"
 SERVER_AUTHENTICATION, CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
+OCSP_SIGNING, OCSP_NO_CHECK = "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.48.1.5"
 
 
 class Generation(StrEnum):
@@ -38,13 +39,15 @@ class AnchorRole(StrEnum):
 
 
 class Place(StrEnum):
-    """Where a certificate stands on a path. LINK: a root's key certified by another root, only in ISO 15118-20."""
+    """Where a certificate stands on a path. LINK: a root's key certified by another root, only in ISO 15118-20.
+    RESPONDER stands beside the path: who signs OCSP answers for any CA on it."""
 
     LEAF = "leaf"
     SUB2 = "sub2"
     SUB1 = "sub1"
     LINK = "link"
     ROOT = "root"
+    RESPONDER = "responder"
 
 
 class CommonName(StrEnum):
@@ -127,7 +130,8 @@ class CertificateRule:
 class Profile:
     """A row of the table: one generation, one role of leaf.
 
-    `anchor_roles` may end the path; those in `direct_roles` may sign the leaf themselves, without a sub-CA.
+    `anchor_roles` may end the path; those in `direct_roles` sign the leaf themselves and stand above no sub-CA, the
+    others stand above sub-CAs only.
     `algorithms`: the leaf's key picks one, and the whole path with its anchor must use it. `max_der` is bytes for each
     certificate, `max_presented` the certificates that may arrive, `max_depth` those of a path without the root and
     without a link certificate (`link` None: the generation has none).
@@ -151,6 +155,7 @@ class Profile:
     sub1: CertificateRule
     sub2: CertificateRule
     leaf: CertificateRule
+    responder: CertificateRule
     common_name: CommonName
     domain_component: str | None
     domain_components: frozenset[str]
@@ -160,6 +165,17 @@ class Profile:
     key_identifier_octets: int
     tolerates: frozenset[Tolerance]
     clauses: Mapping[str, Clause]
+
+    def roles_above(self, length: int) -> tuple[AnchorRole, ...]:
+        """The roles whose anchors may stand above a path of `length` certificates: a private root only above a leaf
+        (V2G2-868, -927; V2G20-2336), the others only above sub-CAs (V2G2-867, V2G20-867)."""
+        return tuple([role for role in self.anchor_roles if (role in self.direct_roles) is (length == 1)])
+
+    @property
+    def unnamed_roles(self) -> tuple[AnchorRole, ...]:
+        """The roles that roots count for which somebody holds for this profile without naming a role: those above
+        sub-CAs. Never a private root's, unless nothing else ends such a path."""
+        return self.roles_above(2) or self.roles_above(1)
 
     def clause(self, code: str) -> str | None:
         """The requirement that an error code stands for; None where no single one does."""
@@ -182,6 +198,7 @@ class Profile:
             Place.SUB1: self.sub1,
             Place.LINK: self.link,
             Place.ROOT: self.root,
+            Place.RESPONDER: self.responder,
         }[place]
         if found is None:
             raise ValueError(f"{self.name} has no {place.value} certificate")

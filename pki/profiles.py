@@ -24,6 +24,8 @@ from pki.generations import BACKEND, ISO_2, ISO_20, Columns
 from pki.profile import (
     CLIENT_AUTHENTICATION,
     KEY_PURPOSE,
+    OCSP_NO_CHECK,
+    OCSP_SIGNING,
     SERVER_AUTHENTICATION,
     SUBJECT_ACCESS,
     CertificateRule,
@@ -75,6 +77,31 @@ def _ca(
         pointer_required=columns.identifiers_required and not root and not link,
         days=days,
         clause=columns.annex,
+    )
+
+
+def _responder(columns: Columns) -> CertificateRule:
+    """The row of an OCSP signer. It is issued by the CA that it answers for, lives short, and is not itself asked about
+    (RFC 6960 4.2.2.2.1), so it needs no pointers."""
+    purpose = frozenset({KEY_PURPOSE, OCSP_NO_CHECK})
+    bits = frozenset({_SIGN})
+    return CertificateRule(
+        name="OCSP signer",
+        place=Place.RESPONDER,
+        ca=False,
+        path_length=None,
+        path_lengths=frozenset({None}),
+        required=bits,
+        allowed=bits | {_REPUDIATE},
+        issued=bits,
+        processed=columns.processed | purpose,
+        extensions=None if columns.extensions is None else columns.extensions | purpose,
+        extended_key_usage=frozenset({OCSP_SIGNING}),
+        aki_required=columns.identifiers_required,
+        ski_required=columns.identifiers_required,
+        pointer_required=False,
+        days=30,
+        clause=Clause("RFC 6960 4.2.2.2", secondary=False),
     )
 
 
@@ -134,6 +161,7 @@ def _profile(
         sub1=_ca(columns, Place.SUB1, (1,), 1460),
         sub2=_ca(columns, Place.SUB2, (0,), 1460, sub2_extra),
         leaf=rule,
+        responder=_responder(columns),
         common_name=common_name,
         domain_component=dc[0] if dc else None,
         domain_components=frozenset(dc),

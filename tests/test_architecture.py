@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "hub": {"hub", "wire", "pki"},
     "firmware_sim": {"firmware_sim", "wire", "pki"},
 }
-STORES = ("gateway/store/", "hub/store/")
+STORES = ("gateway/store/", "hub/store/", "pki/service/store/", "pki/service/pool/store")
 SUPERVISOR = "gateway/supervisor.py"
 # fmt: off
 IMPURE_MODULES = frozenset({

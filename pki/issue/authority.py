@@ -1,10 +1,18 @@
-"""The certificate authority: roots, sub-CAs, leafs, link certificates and CRLs, written by the rows of `pki.profiles`.
+"""The certificate authority: roots, sub-CAs, leafs, OCSP signers and lists, written by the rows of `pki.profiles`.
 
 Rules of this file
 1. Key usage, path length and algorithms come from the profile row, never from the request.
 2. A child lives inside its issuer's life.
-3. Every certificate passes the verifier's own rules (`pki.verify.rules`) before it leaves.
+3. Every certificate passes the verifier's own rules (`pki.verify.rules`), and its signature the verifier's own check,
+   before it leaves.
 4. Instants and serial numbers are arguments; only signing draws randomness, inside the library.
+
+How a hierarchy gets new certificates without a day on which something is refused: the new one is made while the old one
+is valid, and both are, for a while. `renewed` gives a root new dates and `rolled` a new key; `recertify` gives a sub-CA
+new dates, a new key, or another CA above it.
+
+An authority need not hold the keys above it: the holder of an offline root signs sub-CAs by `certify` from their public
+keys alone, and `authority_for` joins the certificate to the key elsewhere.
 """
 
 from __future__ import annotations
@@ -16,55 +24,23 @@ from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from pki.certificate import Certificate, KeyUsageBit, parse_certificate
-from pki.errors import ChainRejected, IdentifierError, IssueError
+from pki.certificate import Certificate, parse_certificate
+from pki.errors import ChainRejected, IdentifierError, IssueError, TrustError
 from pki.identifiers import parse_emaid, parse_emaid_20
-from pki.issue.keys import PrivateKey, PublicKey, signing_hash
+from pki.issue.draft import Publication as Publication
+from pki.issue.draft import Subject as Subject
+from pki.issue.draft import Validity as Validity
+from pki.issue.draft import authority_key_identifier, draft_certificate
+from pki.issue.keys import PrivateKey, PublicKey, key_kind_of, public_key_der, signing_hash
 from pki.issue.lists import ListOrder, build_list
 from pki.issue.lists import Reason as Reason
 from pki.issue.lists import Revocation as Revocation
 from pki.profile import CertificateRule, CommonName, Generation, Profile
+from pki.public_key import signed_by
 from pki.verify.judgement import Judgement
+from pki.verify.ocsp import check_delegate
 from pki.verify.rules import check_certificate
-
-_CA_ISSUERS = AuthorityInformationAccessOID.CA_ISSUERS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A distinguished name, written in the order C, O, CN, DC; what is None is left out."""
-
-    common_name: str
-    organization: str | None = None
-    country: str | None = None
-    domain_component: str | None = None
-
-    def name(self) -> x509.Name:
-        """The X.501 name.
-
-        Raises:
-            IssueError: "subject": a value that no certificate can carry.
-        """
-        given = (
-            (NameOID.COUNTRY_NAME, self.country),
-            (NameOID.ORGANIZATION_NAME, self.organization),
-            (NameOID.COMMON_NAME, self.common_name),
-            (NameOID.DOMAIN_COMPONENT, self.domain_component),
-        )
-        try:
-            return x509.Name([x509.NameAttribute(oid, text) for oid, text in given if text is not None])
-        except ValueError as error:
-            raise IssueError("subject", f"subject {self.common_name!a}: {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """From and until when, both inclusive, aware, whole seconds."""
-
-    not_before: datetime
-    not_after: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,25 +53,6 @@ class LeafOrder:
     serial: int
     dns_names: tuple[str, ...] = ()
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
-    """Where a CA's list, its OCSP responder and its own certificate are found: URIs, written into all it signs."""
-
-    crl: str | None = None
-    responder: str | None = None
-    issuer: str | None = None
-
-    def extensions(self) -> list[x509.ExtensionType]:
-        """The CRL distribution points and the authority information access, each only when there is something in it."""
-        entries = [(AuthorityInformationAccessOID.OCSP, self.responder), (_CA_ISSUERS, self.issuer)]
-        access = [x509.AccessDescription(method, _uri(text)) for method, text in entries if text is not None]
-        found: list[x509.ExtensionType] = [x509.AuthorityInformationAccess(access)] if access else []
-        if self.crl is not None:
-            point = x509.DistributionPoint([_uri(self.crl)], None, None, None)
-            found.append(x509.CRLDistributionPoints([point]))
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +87,44 @@ class Authority:
         """A sub-CA one step down: Sub1 below a root, Sub2 below a Sub1. `publication` is the new CA's.
 
         Raises:
-            IssueError: "depth" below a Sub2; "validity" outside this CA's life; "request"; "profile" for a broken rule.
+            IssueError: "depth" below a Sub2; "validity" outside this CA's life; "subject" for a name that no
+                certificate can carry, or this CA's own; "request"; "profile" for a broken rule.
         """
-        depth = len(self.sent)
-        if depth > 1:
-            raise IssueError("depth", "a Sub2 does not sign further sub-CAs", clause=self.profile.clause("depth"))
-        rule = (self.profile.sub1, self.profile.sub2)[depth]
-        made = self._sign(self._draft(subject.name(), key.public_key(), validity, serial, rule), rule, validity)
+        made = self.certify(subject, key.public_key(), validity, serial)
         return replace(self, certificate=made, key=key, above=self.sent, publication=publication)
+
+    def certify(self, subject: Subject, public_key: PublicKey, validity: Validity, serial: int) -> Certificate:
+        """The certificate of a sub-CA one step down whose private key is elsewhere: how an offline root signs.
+
+        Raises:
+            IssueError: as `sub_authority`.
+        """
+        return self._certified(subject.name(), public_key, validity, serial, self._rule_below())
+
+    def recertify(
+        self, sub: Certificate, validity: Validity, serial: int, *, public_key: PublicKey | None = None
+    ) -> Certificate:
+        """Another certificate for a sub-CA that has one, under the same name: from the same issuer its renewal, with
+        `public_key` its next key; from another issuer a cross-certificate. Both are valid at once: the older one is not
+        revoked, and what it signed stays good. What stands below must live within it, where the generation asks for
+        that: so let it begin no later than the older one.
+
+        Raises:
+            IssueError: "depth" when it is no sub-CA of the step below this CA; "validity" outside this CA's life, or
+                when a renewal would begin after the end of the older one; "request"; "profile".
+        """
+        rule, constraints = self._rule_below(), sub.basic_constraints
+        if sub.self_issued or constraints is None or constraints.path_length != rule.path_length:
+            raise IssueError("depth", f"what is certified again is no {rule.name}", clause=self.profile.clause("depth"))
+        if sub.issuer_der == self.certificate.subject_der:
+            _check_overlap(sub, validity, rule)
+        key = public_key or sub.public_key
+        if key is None:
+            raise IssueError("profile", f"the {rule.name} has a key that no profile takes")
+        made = self._certified(sub.parsed.subject, key, validity, serial, rule)
+        if made.subject_der != sub.subject_der:
+            raise IssueError("request", f"the name of the {rule.name} cannot be written as it stands")
+        return made
 
     def issue(self, order: LeafOrder) -> Certificate:
         """A leaf of this CA's profile.
@@ -164,6 +151,29 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         return self._sign(builder, rule, order.validity)
 
+    def ocsp_signer(self, subject: Subject, public_key: PublicKey, validity: Validity, serial: int) -> Certificate:
+        """The certificate of a delegate that signs OCSP answers about what this CA issued. It has no pointers and
+        carries id-pkix-ocsp-nocheck, so its life should be short; its key is of this CA's kind.
+
+        Raises:
+            IssueError: "subject" with a domain component, which would name a role; "validity"; "request"; "profile".
+
+        Source: RFC 6960 4.2.2.2.
+        """
+        if subject.domain_component is not None:
+            raise IssueError("subject", "an OCSP signer has no domain component", clause="RFC 6960 4.2.2.2")
+        rule = self.profile.responder
+        octets = self.profile.key_identifier_octets
+        builder = draft_certificate(subject.name(), public_key, validity, serial, rule, octets, self.annex_b_critical)
+        purposes = [x509.ObjectIdentifier(oid) for oid in sorted(rule.extended_key_usage)]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        made = self._sign(builder.add_extension(x509.OCSPNoCheck(), critical=False), rule, validity)
+        try:
+            check_delegate(made, self.certificate)
+        except TrustError as error:
+            raise IssueError("profile", str(error), clause=error.clause) from error
+        return made
+
     def link(self, root: Authority, validity: Validity, serial: int) -> Certificate:
         """This root's word for another root: the other's name and key, signed here. It is sent behind Sub1, and lets a
         program that holds only this root reach what stands below the other. It is never an anchor.
@@ -186,12 +196,23 @@ class Authority:
         """The same root with new dates: its name and key stay, so it stands for the older copy and the other way round.
 
         Raises:
-            IssueError: "depth" for a sub-CA; "request"; "profile".
+            IssueError: "depth" for a sub-CA; "validity" when it would begin after the end of the older one; "request";
+                "profile".
+        """
+        return self.rolled(self.key, validity, serial)
+
+    def rolled(self, key: PrivateKey, validity: Validity, serial: int) -> Authority:
+        """The same root with its next key: the same name, so both stand in a trust store side by side. What the old key
+        signed stays below the old one. Until all hold the new one: `link`, or `recertify` of its Sub1s by the old one.
+
+        Raises:
+            IssueError: as `renewed`.
         """
         if self.sent:
-            raise IssueError("depth", "only a root renews itself; a sub-CA is issued anew")
+            raise IssueError("depth", "only a root renews itself; a sub-CA is certified again by its issuer")
+        _check_overlap(self.certificate, validity, self.profile.root)
         name = self.certificate.parsed.subject
-        return replace(self, certificate=_self_signed(name, self.key, self.profile, validity, serial))
+        return replace(self, certificate=_self_signed(name, key, self.profile, validity, serial), key=key)
 
     def crl(self, number: int, revoked: Sequence[Revocation], this_update: datetime, next_update: datetime) -> bytes:
         """The DER of this CA's complete list, with CRLNumber and authority key identifier; entries in the order given.
@@ -226,12 +247,29 @@ class Authority:
         if self.sent and constraints is not None and constraints.path_length:
             raise IssueError("depth", "leafs are signed by Sub2, not by Sub1", clause=clause)
 
+    def _certified(
+        self, name: x509.Name, public_key: PublicKey, validity: Validity, serial: int, rule: CertificateRule
+    ) -> Certificate:
+        """A sub-CA's certificate. Under its issuer's name it would be taken for a root."""
+        made = self._sign(self._draft(name, public_key, validity, serial, rule), rule, validity)
+        if made.self_issued:
+            raise IssueError("subject", f"the {rule.name} would have the name of its issuer")
+        return made
+
+    def _rule_below(self) -> CertificateRule:
+        """The row of the sub-CAs that this CA signs."""
+        depth = len(self.sent)
+        if depth > 1:
+            raise IssueError("depth", "a Sub2 does not sign further sub-CAs", clause=self.profile.clause("depth"))
+        return (self.profile.sub1, self.profile.sub2)[depth]
+
     def _draft(
         self, name: x509.Name, public_key: PublicKey, validity: Validity, serial: int, rule: CertificateRule
     ) -> x509.CertificateBuilder:
         """What this CA writes into a certificate, but for its own name and signature."""
         critical = self.annex_b_critical
-        builder = _builder(name, public_key, validity, serial, rule, self.profile.key_identifier_octets, critical)
+        octets = self.profile.key_identifier_octets
+        builder = draft_certificate(name, public_key, validity, serial, rule, octets, critical)
         for extension in self.publication.extensions() if self.publication else ():
             builder = builder.add_extension(extension, critical=critical)
         return builder
@@ -242,10 +280,13 @@ class Authority:
             raise IssueError("validity", f"the {rule.name} would be valid outside its issuer's life")
         signed = (
             builder.issuer_name(issuer.parsed.subject)
-            .add_extension(_authority_key_identifier(issuer), critical=self.annex_b_critical)
+            .add_extension(authority_key_identifier(issuer), critical=self.annex_b_critical)
             .sign(self.key, signing_hash(self.key))
         )
-        return _checked(signed.public_bytes(serialization.Encoding.DER), rule, self.profile)
+        made = _checked(signed.public_bytes(serialization.Encoding.DER), rule, self.profile, self.key)
+        if made.issuer_der != issuer.subject_der:
+            raise IssueError("request", f"the issuer's name of the {rule.name} cannot be written as it stands")
+        return made
 
 
 def create_root(
@@ -267,9 +308,17 @@ def create_root(
 
 def _self_signed(name: x509.Name, key: PrivateKey, profile: Profile, validity: Validity, serial: int) -> Certificate:
     octets = profile.key_identifier_octets
-    builder = _builder(name, key.public_key(), validity, serial, profile.root, octets, False).issuer_name(name)
+    builder = draft_certificate(name, key.public_key(), validity, serial, profile.root, octets, False).issuer_name(name)
     signed = builder.sign(key, signing_hash(key))
-    return _checked(signed.public_bytes(serialization.Encoding.DER), profile.root, profile)
+    return _checked(signed.public_bytes(serialization.Encoding.DER), profile.root, profile, key)
+
+
+def _check_overlap(older: Certificate, validity: Validity, rule: CertificateRule) -> None:
+    if validity.not_before > older.not_after:
+        message = (
+            f"the next {rule.name} would begin {validity.not_before}, after the end of the older, {older.not_after}"
+        )
+        raise IssueError("validity", message)
 
 
 def authority_for(
@@ -284,73 +333,13 @@ def authority_for(
     Raises:
         IssueError: "malformed-key": the key is not the certificate's.
     """
-    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if spki != certificate.spki_der:
+    if public_key_der(key) != certificate.spki_der:
         raise IssueError("malformed-key", "the private key does not belong to the CA's certificate")
     return Authority(certificate, key, profile, above, publication)
 
 
-def _builder(
-    name: x509.Name,
-    public_key: PublicKey,
-    validity: Validity,
-    serial: int,
-    rule: CertificateRule,
-    key_identifier_octets: int,
-    critical: bool,
-) -> x509.CertificateBuilder:
-    try:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .public_key(public_key)
-            .serial_number(serial)
-            .not_valid_before(validity.not_before)
-            .not_valid_after(validity.not_after)
-            .add_extension(x509.BasicConstraints(rule.ca, rule.path_length), critical=True)
-            .add_extension(_key_usage(rule.issued), critical=True)
-            .add_extension(_subject_key_identifier(public_key, key_identifier_octets), critical=critical)
-        )
-    except ValueError as error:
-        raise IssueError("request", f"the {rule.name} cannot be made: {error}") from error
-
-
-def _subject_key_identifier(public_key: PublicKey, octets: int) -> x509.SubjectKeyIdentifier:
-    """SHA-1 of the key; of 8 octets: its last 60 bits behind 0100 (RFC 5280 4.2.1.2, method 2; V2G20-2492)."""
-    found = x509.SubjectKeyIdentifier.from_public_key(public_key)
-    if octets == len(found.digest):
-        return found
-    short = found.digest[-octets:]
-    return x509.SubjectKeyIdentifier(bytes([0x40 | short[0] & 0x0F]) + short[1:])
-
-
-def _uri(text: str) -> x509.UniformResourceIdentifier:
-    try:
-        return x509.UniformResourceIdentifier(text)
-    except ValueError as error:
-        raise IssueError("request", f"{text[:80]!a} is no URI of a certificate: {error}") from error
-
-
-def _authority_key_identifier(issuer: Certificate) -> x509.AuthorityKeyIdentifier:
-    return x509.AuthorityKeyIdentifier(issuer.subject_key_identifier, None, None)
-
-
-def _key_usage(bits: frozenset[KeyUsageBit]) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=KeyUsageBit.DIGITAL_SIGNATURE in bits,
-        content_commitment=KeyUsageBit.NON_REPUDIATION in bits,
-        key_encipherment=KeyUsageBit.KEY_ENCIPHERMENT in bits,
-        data_encipherment=KeyUsageBit.DATA_ENCIPHERMENT in bits,
-        key_agreement=KeyUsageBit.KEY_AGREEMENT in bits,
-        key_cert_sign=KeyUsageBit.KEY_CERT_SIGN in bits,
-        crl_sign=KeyUsageBit.CRL_SIGN in bits,
-        encipher_only=KeyUsageBit.ENCIPHER_ONLY in bits,
-        decipher_only=KeyUsageBit.DECIPHER_ONLY in bits,
-    )
-
-
-def _checked(der: bytes, rule: CertificateRule, profile: Profile) -> Certificate:
-    """The certificate, once it passed what the verifier would ask of it."""
+def _checked(der: bytes, rule: CertificateRule, profile: Profile, key: PrivateKey) -> Certificate:
+    """The certificate, once it passed what the verifier would ask of it; `key` signed it."""
     if len(der) > profile.max_der:
         raise IssueError(
             "profile", f"the {rule.name} has {len(der)} bytes, at most {profile.max_der}", clause=profile.clause("size")
@@ -361,4 +350,7 @@ def _checked(der: bytes, rule: CertificateRule, profile: Profile) -> Certificate
         check_certificate(certificate, rule, judgement, 0)
     except ChainRejected as error:
         raise IssueError("profile", f"{error.code}: {error}", clause=error.clause) from error
+    kind, signature = certificate.signature_kind, certificate.signature
+    if not signed_by(key_kind_of(key), key.public_key(), kind, certificate.tbs, signature):
+        raise IssueError("profile", f"the signature of the {rule.name} does not verify: the key is not to be trusted")
     return certificate

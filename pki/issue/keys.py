@@ -76,6 +76,11 @@ def sign(key: PrivateKey, octets: bytes) -> bytes:
     return key.sign(octets, _ECDSA[key.curve.name])
 
 
+def public_key_der(key: PrivateKey) -> bytes:
+    """The SubjectPublicKeyInfo of a key's public half."""
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def fresh_serial() -> int:
     """A serial number of 159 random bits, positive, at most 20 octets (RFC 5280 4.1.2.2)."""
     return x509.random_serial_number()

@@ -38,8 +38,9 @@ class BothStores:
         self._online, self._offline = online, offline
 
     def create(self, name: str, kind: KeyKind) -> PrivateKey:
-        """A new key of the service. Raises KeyStoreError."""
-        return self._online.create(name, kind)
+        """A new key, offline when it is the next of a root whose keys are (`mo-root-2`). Raises KeyStoreError."""
+        of_root = any(name.startswith(f"{known}-") for known in self._offline.names())
+        return (self._offline if of_root else self._online).create(name, kind)
 
     def load(self, name: str) -> PrivateKey:
         """The key of that name from wherever it is. Raises KeyStoreError."""

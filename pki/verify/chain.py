@@ -53,6 +53,8 @@ from pki.verify.rules import (
 from pki.verify.subject import check_attributes, check_subject
 from pki.verify.trust import TrustStore
 
+_NO_NAME = b"\x30\x00"
+
 
 def verify(
     chain: Sequence[bytes],
@@ -72,7 +74,7 @@ def verify(
     characters. `require_revocation` asks for a good state of every certificate below the anchor; without it unknown and
     stale are reported in the result. `policy` says which departures from the profile are tolerated.
     Cost: one signature verification for each certificate of the path. Sub-CAs of one name and key identifier, or twins
-    of the anchor, add to that: at most 4 paths of 3 + (anchors of one name, at most 16).
+    of the anchor, add to that: at most 4 paths of 3 + (anchors of one name, at most 64).
 
     Raises:
         MalformedCertificate: a certificate cannot be read, or there is none.
@@ -171,10 +173,14 @@ def _judge_path(
     for link in links:
         check_content(link, judgement)
     judgement.step = 6
+    for link in links:
+        if link.certificate.issuer_der == _NO_NAME:
+            message = f"the issuer of the {link.rule.name} has no name"
+            judgement.reject("name-chain", message, index=link.index, clause="RFC 5280 4.1.2.4")
     for below, above in pairwise(links):
         _check_names(below, above.certificate, judgement)
     judgement.step = 7
-    anchors = find_anchors(links, trust, at, judgement)
+    anchors = find_anchors(links, trust, at, judgement, root_index=max(presented) + 1)
     judgement.step = 8
     anchor = _check_signatures(links, anchors, judgement)
     judgement.step = 9

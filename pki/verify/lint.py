@@ -16,14 +16,14 @@ from cryptography.x509.oid import NameOID
 from pki.certificate import Certificate
 from pki.errors import Finding, IdentifierError, Severity, UnknownProfile
 from pki.identifiers import Identifier, parse_emaid, parse_evccid, parse_evseid, parse_pcid, parse_seccid
-from pki.profile import CLIENT_AUTHENTICATION, SERVER_AUTHENTICATION, Place, Profile
+from pki.profile import CLIENT_AUTHENTICATION, OCSP_SIGNING, SERVER_AUTHENTICATION, Place, Profile
 from pki.profiles import profile_for, profile_named
 from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.rules import lint_certificate
 
 AUTO = "auto"
 LEAF_ROLES = ("contract", "secc", "oem", "vehicle", "cps")
-"""The roles of leafs; beside them, a place (`leaf`, `sub2`, `sub1`, `link`, `root`) names a row."""
+"""The roles of leafs; beside them, a place (`leaf`, `sub2`, `sub1`, `link`, `root`, `responder`) names a row."""
 ROWS = (*LEAF_ROLES, *(place.value for place in Place))
 
 _ROLE_OF_COMPONENT = {"MO": "contract", "CPO": "secc", "CSO": "secc", "CPS": "cps", "OEM": "oem"}
@@ -114,7 +114,7 @@ def _is_ca(certificate: Certificate) -> bool:
 def _guessed_place(certificate: Certificate) -> Place:
     constraints = certificate.basic_constraints
     if constraints is None or not constraints.ca:
-        return Place.LEAF
+        return Place.RESPONDER if OCSP_SIGNING in certificate.extended_key_usage else Place.LEAF
     if certificate.self_issued:
         return Place.ROOT
     return Place.SUB2 if constraints.path_length == 0 else Place.SUB1

@@ -26,6 +26,7 @@ from functools import lru_cache
 from pki import der as outline
 from pki.certificate import Certificate, KeyKind, KeyUsageBit, parse_certificate
 from pki.errors import MalformedCertificate, TrustError
+from pki.profile import OCSP_NO_CHECK, OCSP_SIGNING
 from pki.verify.certificate_id import HashAlgorithm, issuer_id
 from pki.verify.fields import OCTET_STRING, ExtensionField, SignatureCheck, content_of, pinned_signature, whole
 from pki.verify.ocsp_answer import OCSP_CAP as OCSP_CAP
@@ -37,10 +38,10 @@ OCSP_SKEW = timedelta(minutes=5)
 DELEGATES_SENT = 4
 """Certificates of one answer that are looked at."""
 
-_SIGNING, _NO_CHECK, _NONCE = "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.48.1.5", "1.3.6.1.5.5.7.48.1.2"
+_NONCE = "1.3.6.1.5.5.7.48.1.2"
 _PROCESSED = frozenset({_NONCE})
 # Key usage, basic constraints, extended key usage, key identifiers; pointers change nothing about who signed.
-_UNDERSTOOD = frozenset({f"2.5.29.{arc}" for arc in (14, 15, 19, 31, 35, 37)} | {"1.3.6.1.5.5.7.1.1", _NO_CHECK})
+_UNDERSTOOD = frozenset({f"2.5.29.{arc}" for arc in (14, 15, 19, 31, 35, 37)} | {"1.3.6.1.5.5.7.1.1", OCSP_NO_CHECK})
 _SEVERITY = (OCSPStatus.GOOD, OCSPStatus.UNKNOWN, OCSPStatus.REVOKED)
 
 
@@ -94,7 +95,7 @@ def verify_ocsp(
         answer=answer,
         entries=entries,
         delegate=delegate,
-        checked=delegate is None or any(extension.oid == _NO_CHECK for extension in delegate.extensions),
+        checked=delegate is None or any(extension.oid == OCSP_NO_CHECK for extension in delegate.extensions),
     )
 
 
@@ -152,7 +153,7 @@ def _responder(answer: OCSPAnswer, issuer: Certificate, signed_by: SignatureChec
         try:
             candidate = _read_delegate(der)
             if _is_named(answer, candidate):
-                _check_delegate(candidate, issuer, signed_by)
+                check_delegate(candidate, issuer, signed_by)
                 return candidate
         except TrustError as error:
             fault = error
@@ -175,7 +176,12 @@ def _read_delegate(der: bytes) -> Certificate:
 
 # One responder answers for many certificates, so its own certificate is judged once.
 @lru_cache(maxsize=64)
-def _check_delegate(delegate: Certificate, issuer: Certificate, signed_by: SignatureCheck) -> None:
+def check_delegate(delegate: Certificate, issuer: Certificate, signed_by: SignatureCheck = pinned_signature) -> None:
+    """Step 4: that `issuer` made `delegate` a signer of answers about what it issued.
+
+    Raises:
+        TrustError: "ocsp-responder".
+    """
     for fault in _delegate_faults(delegate, issuer):
         raise TrustError("ocsp-responder", f"the OCSP delegate {fault}", clause="RFC 6960 4.2.2.2")
     _, _, algorithm, _ = outline.read_signed(delegate.der)
@@ -190,7 +196,7 @@ def _delegate_faults(delegate: Certificate, issuer: Certificate) -> Iterator[str
     wanted = (None, issuer.subject_key_identifier)
     if named is not None and wanted[1] is not None and named.key_identifier not in wanted:
         yield "names another key of its issuer"
-    if _SIGNING not in delegate.extended_key_usage:
+    if OCSP_SIGNING not in delegate.extended_key_usage:
         yield "has no extended key usage OCSPSigning"
     if usage is not None and KeyUsageBit.DIGITAL_SIGNATURE not in usage.bits:
         yield "may not sign (key usage)"

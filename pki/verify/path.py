@@ -61,10 +61,9 @@ def anchors_above(last: Certificate, length: int, trust: TrustStore, profile: Pr
 def anchors_named(last: Certificate, length: int, trust: TrustStore, profile: Profile) -> list[Anchor]:
     """The anchors of that issuer name in the roles that may stand above a path of `length` certificates."""
     found: list[Anchor] = []
-    for role in profile.anchor_roles:
-        if length > 1 or role in profile.direct_roles:
-            for held in trust.named(role, last.issuer_der):
-                found.append(Anchor(role, held))
+    for role in profile.roles_above(length):
+        for held in trust.named(role, last.issuer_der):
+            found.append(Anchor(role, held))
     return found
 
 

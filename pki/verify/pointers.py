@@ -64,9 +64,7 @@ def points_anywhere(certificate: Certificate) -> bool:
 
 
 def pointer_fault(certificate: Certificate, oid: str) -> str | None:
-    """Why a critical pointer extension cannot be processed; None when it can, or when `oid` is no pointer extension."""
-    if oid not in POINTERS:
-        return None
+    """Why the critical extension `oid`, one of `POINTERS`, cannot be processed; None when it can."""
     found = read_pointers(certificate)
     usable = {
         AUTHORITY_ACCESS: (*found.responders, *found.issuers),

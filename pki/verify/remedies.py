@@ -56,7 +56,8 @@ _PATH = {
     "name-chain": "Send the sub-CAs that issued this leaf; these belong to another branch or another key of that CA.",
     "anchor-unknown": "Get the root of this chain from its operator over a trusted channel and, if it is to be "
     "trusted, put it into the trust folder of its role.",
-    "anchor-role": "Check the profile; if it is right, do not use this certificate: its root stands for another role.",
+    "anchor-role": "Check the profile, and for which role the root is held: a private one only by name (pe). If both "
+    "are right, do not use this certificate: its root does not stand for it.",
     "signature": "Do not use this chain: it is forged or damaged. Fetch it again, and report it if that does not help.",
     "expired": "Renew the certificate that expired; check the clock if its date has not come yet.",
     "not-yet-valid": "Check the clock; if it is right, wait until the certificate becomes valid.",

@@ -257,6 +257,15 @@ def _check_present(certificate: Certificate, rule: CertificateRule, judgement: J
             expected="the issuer's key identifier",
             found="none",
         )
+    if rule.place is Place.RESPONDER and not rule.extended_key_usage <= certificate.extended_key_usage:
+        judgement.refuse(
+            "extended-key-usage",
+            f"the {rule.name} has no extended key usage OCSPSigning",
+            index=index,
+            clause=rule.clause.text,
+            expected=", ".join(sorted(rule.extended_key_usage)),
+            found=", ".join(sorted(certificate.extended_key_usage)) or "none",
+        )
     if rule.ski_required and certificate.subject_key_identifier is None:
         judgement.depart(
             "ski-missing",

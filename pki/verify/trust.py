@@ -59,10 +59,6 @@ class TrustStore:
         """The roles that hold an anchor of that name."""
         return tuple(role for role in AnchorRole if (role, subject_der) in self._by_name)
 
-    def roles_holding(self, certificate: Certificate) -> tuple[AnchorRole, ...]:
-        """The roles that hold exactly this certificate."""
-        return tuple(role for role in AnchorRole if certificate in self.named(role, certificate.subject_der))
-
     def twins(self, certificate: Certificate) -> tuple[tuple[AnchorRole, Certificate], ...]:
         """The anchors of the same name and the same key, with their roles: renewals of one root are the same anchor."""
         return tuple(
@@ -86,4 +82,4 @@ def _parse(role: AnchorRole, at: int, der: bytes) -> Certificate:
     try:
         return parse_certificate(der)
     except MalformedCertificate as error:
-        raise TrustError("anchor-malformed", f"{role.value} anchor {at}: {error}", index=at) from error
+        raise TrustError("anchor-malformed", f"{role.value} anchor {at}: {error}") from error

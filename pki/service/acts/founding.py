@@ -18,7 +18,7 @@ from pki.certificate import KeyKind
 from pki.errors import StateError, TrustError
 from pki.issue.authority import Publication
 from pki.issue.declaration import LabDeclaration, LeafState
-from pki.issue.hierarchy import Hierarchy, MadeAuthority, MadeLeaf, build_hierarchy
+from pki.issue.hierarchy import BACKEND_FOLDER, Hierarchy, MadeAuthority, MadeLeaf, build_hierarchy
 from pki.issue.keys import PrivateKey, encode_key_pem, generate_key
 from pki.issue.lab import PRIVATE, PUBLIC, LabFile, anchor_files, leaf_files
 from pki.issue.lists import Reason
@@ -27,6 +27,7 @@ from pki.profile import Place, Profile
 from pki.profiles import profile_named
 from pki.service.acts.issuing import Wanted, issue
 from pki.service.acts.publishing import publish
+from pki.service.acts.responding import delegate
 from pki.service.files import write_file
 from pki.service.key_store import FileKeyStore, KeyStore
 from pki.service.registry import Actor, Registry
@@ -103,6 +104,7 @@ def _fill(
     with Registry(folder, foundation.settings, source, now, create=True) as registry:
         _enter(registry, hierarchy, actor)
         publish(registry, actor)
+        delegate(registry, actor)
         _certify_service(registry, folder, keys, foundation.declaration, actor)
 
 
@@ -115,7 +117,9 @@ class _Keys:
 
     def make(self, name: str, kind: KeyKind) -> PrivateKey:
         """The key of a new authority, in the store where it belongs."""
-        store = self._roots if self._roots is not None and name.endswith("-root") else self._online
+        # The root of the backend signs leafs itself, so its key stays with the service.
+        apart = name.endswith("-root") and name != f"{BACKEND_FOLDER}-root"
+        store = self._roots if self._roots is not None and apart else self._online
         self._made[name] = store.create(name, kind)
         return self._made[name]
 

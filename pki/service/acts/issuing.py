@@ -83,7 +83,7 @@ def enrol_with_code(registry: Registry, profile: Profile, request: CheckedReques
         IssueError: "identity-unknown", "enrolment-code", and as `issue`.
     """
     at, identity = registry.now(), identifier_for(profile, request.common_name)
-    held = registry.issuing_authority(profile)
+    held = registry.issuing_authority(profile, kind=request.kind)
     with registry.writing() as connection:
         known = find_identity(connection, profile.name, identity)
         if known is None:
@@ -115,7 +115,7 @@ def enrol_again(registry: Registry, request: CheckedRequest, former: Certificate
     if earlier is None or earlier.place is not Place.LEAF:
         raise IssueError("certificate-unknown", "the certificate that was shown was not issued here")
     profile = profile_named(earlier.profile)
-    held = registry.issuing_authority(profile)
+    held = registry.issuing_authority(profile, kind=request.kind)
     require(
         identifier_for(profile, request.common_name) == earlier.identity,
         "subject-changed",
@@ -134,7 +134,7 @@ def enrol_for(registry: Registry, registrar: str, profile: Profile, request: Che
         IssueError: "registrar": it may not ask for that name; "quota": not so many a day; and as `issue`.
     """
     identity = identifier_for(profile, request.common_name)
-    held = registry.issuing_authority(profile)
+    held = registry.issuing_authority(profile, kind=request.kind)
     with registry.writing() as connection:
         given = [entry for entry in list_registrars(connection, registrar) if entry.profile == profile.name]
         fitting = [entry for entry in given if identity.startswith(entry.prefix)]

@@ -12,7 +12,6 @@ import io
 import os
 import secrets
 import shutil
-import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pki.errors import StateError
+from pki.service.store.database import copy_database
 
 _MAGIC = b"pnc-pki backup 1\n"
 _SALT_OCTETS, _KEY_OCTETS, _NONCE_OCTETS = 16, 32, 12
@@ -56,7 +56,7 @@ def backup(folder: Path, target: Path, passphrase: bytes) -> int:
                 os.link(beside, target)
             finally:
                 beside.unlink()
-    except (OSError, tarfile.TarError, sqlite3.Error) as error:
+    except (OSError, tarfile.TarError) as error:
         raise StateError("backup", f"{target}: {getattr(error, 'strerror', None) or error}") from error
     return target.stat().st_size
 
@@ -93,23 +93,9 @@ def _copy(folder: Path, target: Path) -> None:
         if path.is_dir():
             into.mkdir(mode=0o700)
         elif path.suffix == _DATABASE:
-            _copy_database(path, into)
+            copy_database(path, into)
         elif not path.name.endswith(_LIVE):
             shutil.copy2(path, into)
-
-
-def _copy_database(path: Path, into: Path) -> None:
-    source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        descriptor = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.close(descriptor)
-        copy = sqlite3.connect(into)
-        try:
-            source.backup(copy)
-        finally:
-            copy.close()
-    finally:
-        source.close()
 
 
 def _key(passphrase: bytes, salt: bytes) -> AESGCM:

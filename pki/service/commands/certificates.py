@@ -1,4 +1,4 @@
-"""`pnc-pki issue`, `revoke`, `find`: certificates of the registry, one by one."""
+"""`pnc-pki revoke` and `find`: certificates of the registry, one by one."""
 
 from __future__ import annotations
 
@@ -10,47 +10,26 @@ import msgspec
 from rich.table import Table
 
 from pki.certificate import parse_certificate
-from pki.errors import IssueError, StateError
-from pki.issue.keys import encode_key_pem, generate_key
-from pki.issue.lab import PRIVATE, PUBLIC, LabFile
+from pki.errors import StateError
 from pki.issue.lists import Reason
-from pki.issue.request import REQUEST_CAP, identifier_for, verify_request
-from pki.pem import parse_pem
-from pki.profiles import profile_named
-from pki.service.acts.issuing import Issued, Wanted, issue, reissue
+from pki.profile import Place
+from pki.service.acts.approving import RevokeAuthority, submit
 from pki.service.acts.publishing import refresh
 from pki.service.acts.revoking import release, revoke
 from pki.service.commands.context import (
     actor,
     as_json_option,
     by_person,
-    chain_text,
     echo_json,
     ends_clearly,
     in_folder,
     read_certificates,
     with_reason,
 )
-from pki.service.files import read_file, write_file
 from pki.service.registry import Registry
 from pki.service.screen import screen
 from pki.service.state_folder import open_registry
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity, find_by_serial
-
-_REQUEST_LABELS = ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
-_PEM_FACTOR = 2
-
-
-class IssuedObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What `issue --json` says."""
-
-    authority: str
-    serial: str
-    sha256: str
-    not_before: datetime
-    not_after: datetime
-    chain: str
-    key: str | None = None
 
 
 class HeldObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,65 +49,7 @@ class HeldObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
-def issue_in_registry(
-    folder: Path,
-    profile_name: str,
-    common_name: str | None,
-    request: Path | None,
-    out: Path,
-    key_out: Path | None,
-    names: tuple[str, ...],
-    organization: str | None,
-    country: str | None,
-    days: int | None,
-    ca_name: str | None,
-    who: str | None,
-    why: str,
-) -> IssuedObject:
-    """Issue on an operator's word: for a CSR, or for a new key that is written to `key_out`. The certificate is in the
-    registry before its file is written; a file that is there already is refused first.
-
-    Raises:
-        PKIError: whatever refuses; nothing was issued, but for "unwritable".
-    """
-    profile = profile_named(profile_name)
-    for path in (out, key_out):
-        if path is not None and path.exists():
-            raise StateError("file-exists", f"{path} exists; it is not overwritten")
-    with open_registry(folder) as registry:
-        if request is not None:
-            checked = verify_request(_request_in(request), kinds={entry.key for entry in profile.algorithms})
-            name, key, public_key = common_name or checked.common_name, None, checked.public_key
-            if identifier_for(profile, name) != identifier_for(profile, checked.common_name):
-                raise IssueError("subject", f"the request names {checked.common_name!a}, --common-name {name!a}")
-        else:
-            if common_name is None or key_out is None:
-                raise click.UsageError("without --request, --common-name and --key-out are needed")
-            held = registry.issuing_authority(profile, ca_name)
-            name, key = common_name, generate_key(held.certificate.key_kind)
-            public_key = key.public_key()
-        if key is not None and key_out is not None:
-            write_file(key_out, LabFile(encode_key_pem(key), PRIVATE))
-        wanted = Wanted(
-            profile=profile,
-            common_name=name,
-            public_key=public_key,
-            organization=organization,
-            country=country,
-            names=names,
-            days=days,
-        )
-        try:
-            made = issue(registry, wanted, actor(who, why), ca_name)
-        except IssueError:
-            if key is not None and key_out is not None:
-                key_out.unlink()
-            raise
-    write_file(out, LabFile(chain_text(made.chain), PUBLIC))
-    return _issued_object(made, out, key_out)
-
-
-@click.command()
+@click.command("revoke")
 @click.argument("certificate", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option("--serial", metavar="HEX", help="its serial number, instead of a file")
 @click.option("--authority", "authority_name", help="who issued it, when several used that serial number")
@@ -166,6 +87,12 @@ def revoke_command(
         for held in chosen:
             if releasing:
                 release(registry, held, actor(who, why))
+            elif held.place is not Place.LEAF:
+                act = RevokeAuthority(authority=held.authority, serial=f"{held.serial:x}", reason=Reason(reason))
+                outcome = submit(registry, act, actor(who, why))
+                if outcome.waiting is not None:
+                    click.echo(f"waits for a second person: pnc-pki approve {outcome.waiting}")
+                    return
             else:
                 revoke(registry, held, Reason(reason), actor(who, why))
         published = refresh(registry, actor(who, f"after: {why}"))
@@ -202,18 +129,12 @@ def find(what: str, folder: Path, as_json: bool) -> None:
     screen().print(table)
 
 
-def renew_leaf(registry: Registry, certificate: Path, days: int | None, who: str | None, why: str) -> Issued:
-    """A certificate like the one in the file, for the same key. Raises PKIError."""
-    held = _in_file(registry, certificate)
-    return reissue(registry, held, actor(who, why), days)
-
-
 def _chosen(
     registry: Registry, certificate: Path | None, serial: str | None, authority_name: str | None, identity: str | None
 ) -> list[Held]:
     """What is to be revoked; at least one. Raises StateError "certificate-unknown"."""
     if certificate is not None:
-        return [_in_file(registry, certificate)]
+        return [held_in_file(registry, certificate)]
     if identity is not None:
         now = registry.now()
         with registry.reading() as connection:
@@ -221,7 +142,7 @@ def _chosen(
         found = [held for held in found if held.revoked_at is None]
     else:
         with registry.reading() as connection:
-            found = find_by_serial(connection, _serial(serial or ""))
+            found = find_by_serial(connection, parse_serial(serial or ""))
         found = [held for held in found if authority_name in (None, held.authority)]
         if len(found) > 1:
             names = ", ".join(held.authority for held in found)
@@ -233,7 +154,7 @@ def _chosen(
 
 def _matching(registry: Registry, what: str) -> list[Held]:
     if Path(what).is_file():
-        return [_in_file(registry, Path(what))]
+        return [held_in_file(registry, Path(what))]
     digits = what.replace(":", "").lower()
     with registry.reading() as connection:
         if len(digits) == 64 and _is_hex(digits):
@@ -243,7 +164,8 @@ def _matching(registry: Registry, what: str) -> list[Held]:
         return found or (find_by_serial(connection, int(digits, 16)) if _is_hex(digits) else [])
 
 
-def _in_file(registry: Registry, path: Path) -> Held:
+def held_in_file(registry: Registry, path: Path) -> Held:
+    """What the registry knows of the first certificate in a file. Raises StateError "certificate-unknown"."""
     leaf = parse_certificate(read_certificates(path)[0])
     with registry.reading() as connection:
         held = find_by_hash(connection, bytes.fromhex(leaf.sha256))
@@ -252,7 +174,8 @@ def _in_file(registry: Registry, path: Path) -> Held:
     return held
 
 
-def _serial(text: str) -> int:
+def parse_serial(text: str) -> int:
+    """The serial number in hexadecimal, with or without colons. Raises StateError "certificate-unknown"."""
     digits = text.replace(":", "")
     if not _is_hex(digits) or len(digits) > 40:
         raise StateError("certificate-unknown", f"{text[:80]!a} is no serial number in hexadecimal")
@@ -261,28 +184,6 @@ def _serial(text: str) -> int:
 
 def _is_hex(text: str) -> bool:
     return bool(text) and set(text.lower()) <= set("0123456789abcdef")
-
-
-def _request_in(path: Path) -> bytes:
-    """The DER of a CSR, PEM or DER."""
-    content = read_file(path, REQUEST_CAP * _PEM_FACTOR)
-    if content[:1] == b"\x30":
-        return content
-    label = next((label for label in _REQUEST_LABELS if f"BEGIN {label}".encode() in content), _REQUEST_LABELS[0])
-    return parse_pem(content, label=label, max_blocks=1, max_characters=REQUEST_CAP * _PEM_FACTOR)[0]
-
-
-def _issued_object(made: Issued, chain: Path, key: Path | None) -> IssuedObject:
-    leaf = made.certificate
-    return IssuedObject(
-        authority=made.authority,
-        serial=f"{leaf.serial:x}",
-        sha256=leaf.sha256,
-        not_before=leaf.not_before,
-        not_after=leaf.not_after,
-        chain=str(chain),
-        key=str(key) if key else None,
-    )
 
 
 def _held_object(held: Held) -> HeldObject:

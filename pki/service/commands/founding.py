@@ -155,11 +155,17 @@ def _declaration(template: str, publication: str | None) -> tuple[LabDeclaration
         raise StateError("template", f"{template!a} is neither a template ({known}) nor the file of a declaration")
     found = parse_declaration(text)
     if publication is not None:
-        # Read again as if it stood in the file, so that its form is checked.
-        found = msgspec.convert(
-            {**msgspec.structs.asdict(found), "publication": publication.rstrip("/")}, LabDeclaration
-        )
+        found = _published_at(found, publication.rstrip("/"))
     return found, built_in
+
+
+def _published_at(declaration: LabDeclaration, publication: str) -> LabDeclaration:
+    """The declaration with another place of publication, for every authority. Raises StateError "publication"."""
+    try:
+        said = {**msgspec.to_builtins(declaration), "publication": publication, "publish_all": True}
+        return msgspec.convert(said, LabDeclaration)
+    except msgspec.ValidationError as error:
+        raise StateError("publication", f"--publication {publication!a}: {error}") from error
 
 
 def _keys_table(file: Path | None, credential: str | None, pkcs11: tuple[str, str, str] | None) -> str:

@@ -26,6 +26,7 @@ from pki.service.pool.identities import profile_of
 from pki.service.pool.pools import Pools, PoolSettings, Signer
 from pki.service.pool.roots import adopt_own_roots
 from pki.service.registry import HeldAuthority, Registry
+from pki.service.settings import PoolsTable
 from pki.service.store.audit import Actor
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity
 from pki.service.store.publications import ListKind, find_list
@@ -36,16 +37,28 @@ _CPS_NAME = "Certificate Provisioning Service"
 
 def open_pools(registry: Registry, settings: PoolSettings | None = None) -> Pools:
     """The pools of a registry's state folder, made when they are missing; own roots that were never listed are.
+    `settings` None: those of its `pki.toml`.
 
     Raises:
         StateError: "state-unusable": `pools.db` cannot be used.
     """
-    pools = Pools(registry.folder, RegistryPKI(registry), registry.now, settings)
+    decided = settings or _decided(registry.settings.pools)
+    pools = Pools(registry.folder, RegistryPKI(registry), registry.now, decided)
     with ExitStack() as undo:
         undo.callback(pools.close)
         adopt_own_roots(pools, Actor(who="pools", why="a root of this service's own"))
         undo.pop_all()
     return pools
+
+
+def _decided(table: PoolsTable) -> PoolSettings:
+    return PoolSettings(
+        require_revocation=table.require_revocation,
+        two_persons=table.two_persons,
+        webhook_hosts=frozenset(table.webhook_hosts),
+        private_hosts=frozenset(table.private_hosts),
+        list_hours=table.list_hours,
+    )
 
 
 class RegistryPKI:

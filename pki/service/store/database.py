@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,23 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def copy_database(path: Path, into: Path) -> None:
+    """Copy a store, which may be in use, in one consistent state to the new file `into`.
+
+    Raises:
+        StateError: "state-unusable".
+    """
+    _create_private(into)
+    try:
+        with (
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(into)) as copy,
+        ):
+            source.backup(copy)
+    except sqlite3.Error as error:
+        raise StateError("state-unusable", f"{path}: {error}") from error
 
 
 def _create_private(path: Path) -> None:
