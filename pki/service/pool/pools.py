@@ -56,7 +56,7 @@ class OwnPKI(Protocol):
         """Where the revocation lists of the own authorities are found."""
 
     def version(self) -> object:
-        """A value that is another one after every change of roots or lists."""
+        """A value that is another one after every change of the lists."""
 
     def certify_contract(
         self, generation: Generation, emaid: str, key: PublicKey, ends: datetime, actor: Actor
@@ -141,6 +141,20 @@ class Pools:
                 yield self._connection
             except sqlite3.Error as error:
                 raise StateError("state-unusable", f"the pools could not be read: {error}") from error
+
+    @contextmanager
+    def one_state(self) -> Iterator[sqlite3.Connection]:
+        """The store for several questions that must be answered from one state, whatever another process does. Raises
+        StateError "state-unusable"."""
+        with self.reading() as connection:
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
 
     def note(self, connection: sqlite3.Connection, act: str, actor: Actor, subject: str, detail: str = "") -> None:
         """Write an audit entry, inside the transaction of the act."""
