@@ -33,6 +33,7 @@ from pki.service.pool.clients import Role
 from pki.service.pool.pools import PoolSettings
 from tests.pki.pool.calls import Answered, Caller, serving
 from tests.pki.pool.material import EMAID, NAMESPACE, PCID, Shop, provisioning_body, text, wish_body
+from tests.pki.pool.test_pool_calls import deprecated, offered
 
 _FOLDER = os.environ.get("PNC_OPCP_DESCRIPTIONS")
 EXAMPLES = int(os.environ.get("PNC_OPCP_EXAMPLES", "60"))
@@ -346,8 +347,19 @@ def test_every_described_operation_is_answered(served: Served, shop: Shop) -> No
         answer = served.call(method.upper(), url, body, by=by, headers=accept)
         assert answer.status == status, (operation, answer.raw)
         operation.check(answer)
-    signing = {"/v1/cps/contractData/signed", "/v1/cps/signedContractData", "/v1/cps/forward/signedContractData"}
-    assert {path for _, path in known} == signing, "these need an operator's own data: test_pool_calls has them"
+    car = shop.car()
+    assert served.call("PUT", "/v1/oem/provCerts", provisioning_body(car), by="maker").status == 200
+    data = offered(shop, car)
+    for path, body, status in (
+        ("/v1/cps/contractData/signed", {"contractData": data, "xsdMsgDefNamespace": NAMESPACE, "pcid": PCID}, 201),
+        ("/v1/cps/signedContractData", deprecated(data), right),
+        ("/v1/cps/forward/signedContractData", deprecated(data), 201),
+    ):
+        operation = known.pop(("put", path))
+        answer = served.call("PUT", path, body, by="operator")
+        assert answer.status == status, (operation, answer.raw)
+        operation.check(answer)
+    assert known == {}
 
 
 def known_again(method: str, path: str) -> Operation:

@@ -132,12 +132,9 @@ def test_an_operator_with_its_own_pki_has_its_data_signed_and_stored_if_it_names
     calling(shop, script)
 
 
-def test_the_deprecated_calls_sign_and_store(shop: Shop) -> None:
-    shop.maker()
-    shop.operator()
-    car = shop.car()
-    data = offered(shop, car)
-    old: dict[str, object] = {
+def deprecated(data: dict[str, object]) -> dict[str, object]:
+    """The same data as the deprecated calls take it."""
+    return {
         "contractData": {
             "contractSignatureCertChain": {
                 "contractSignatureCertChainCertificate": data["contractCertificate"],
@@ -154,6 +151,13 @@ def test_the_deprecated_calls_sign_and_store(shop: Shop) -> None:
         "pcid": PCID,
         "emaid": "DE-ABC-000000009",
     }
+
+
+def test_the_deprecated_calls_sign_and_store(shop: Shop) -> None:
+    shop.maker()
+    shop.operator()
+    car = shop.car()
+    old = deprecated(offered(shop, car))
 
     async def script(call: Caller) -> None:
         await call("PUT", "/v1/oem/provCerts", provisioning_body(car), by="maker")
