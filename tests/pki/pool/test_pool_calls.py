@@ -471,3 +471,33 @@ def test_a_wish_must_end_in_time(shop: Shop) -> None:
         answer.refused(400, "validity")
 
     calling(shop, script)
+
+
+def test_a_contract_sealed_for_another_curve_than_the_cars_is_not_signed(shop: Shop) -> None:
+    shop.maker()
+    shop.operator()
+    old, new = shop.car(), shop.car("WVWABCDEFGH1234567", Generation.ISO_20)
+    body = {"contractData": offered(shop, old), "xsdMsgDefNamespace": NAMESPACE, "pcid": new.pcid}
+
+    async def script(call: Caller) -> None:
+        await call("PUT", "/v1/oem/provCerts", provisioning_body(new), by="maker")
+        (await call("PUT", "/v1/cps/contractData/signed", body, by="operator")).refused(400, "key-kind")
+        (await call("PUT", "/v1/cps/generate/signedContractData", wish_body(new.pcid), by="operator")).refused(
+            400, "namespace"
+        )
+
+    calling(shop, script)
+
+
+def test_what_a_maker_says_of_its_car_is_told_again(shop: Shop) -> None:
+    shop.maker()
+    car = shop.car()
+    said = {"previousPcid": "WVWABCDEFGH000001", "v2gRootAuthorityKeyIdentifiers": ["45:b8:40:9e:e1:38:f8:bf"]}
+
+    async def script(call: Caller) -> None:
+        stored = await call("PUT", "/v1/oem/provCerts", provisioning_body(car, **said), by="maker")
+        found = await call("GET", f"/v1/oem/provCerts/{PCID}", by="maker")
+        for body in (stored.body, found.body["OEMMessage"]):
+            assert {key: body[key] for key in said} == said
+
+    calling(shop, script)

@@ -77,7 +77,7 @@ def test_cars_contracts_and_roots_are_shown_preferred_and_deleted(
         {"pcid": PCID, "generation": "iso15118-2", "contracts": 2}
     ]
     assert "deleted 1" in run(folder, "delete", "contract", EMAID, *WHY).output
-    assert "1 contracts" in run(folder, "delete", "vehicle", PCID, *WHY).output
+    assert "with it: 1" in run(folder, "delete", "vehicle", PCID, *WHY).output
     assert "vehicle-unknown" in run(folder, "delete", "vehicle", PCID, *WHY, code=2).output
     assert json.loads(run(folder, "purge", *WHY, "--json").output) == {"roots": 0, "vehicles": 0, "contracts": 0}
     assert "deleted 0 contracts" in run(folder, "purge", *WHY).output

@@ -446,3 +446,42 @@ def test_names_fit_when_their_check_characters_do_not_differ() -> None:
     assert vehicle_id("WVWABCDEFGH123456X").fits("WVWABCDEFGH123456")
     assert vehicle_id("WVWABCDEFGH123456").fits("WVWABCDEFGH123456X")
     assert not vehicle_id("WVWABCDEFGH123456Y").fits("WVWABCDEFGH123456X")
+
+
+# --- signers
+
+
+def test_a_provisioning_service_is_renewed_in_time_and_replaced_when_revoked(shop: Shop) -> None:
+    first = shop.pools.own.contract_signer(Generation.ISO_2, TESTER)
+    assert first is not None
+    shop.clock.move(days=59)
+    again = shop.pools.own.contract_signer(Generation.ISO_2, TESTER)
+    assert again is not None
+    assert again.chain == first.chain
+    shop.clock.move(days=2)
+    second = shop.pools.own.contract_signer(Generation.ISO_2, TESTER)
+    assert second is not None
+    assert second.key.public_key() != first.key.public_key()
+    revoke_now(shop, second.chain[0])
+    third = shop.pools.own.contract_signer(Generation.ISO_2, TESTER)
+    assert third is not None
+    assert third.chain[0] not in (first.chain[0], second.chain[0])
+
+
+def test_the_signer_of_root_lists_is_renewed_in_time(shop: Shop) -> None:
+    first = shop.pools.own.list_signer()
+    shop.clock.move(days=300)
+    second = shop.pools.own.list_signer()
+    assert second.key.public_key() != first.key.public_key()
+    assert shop.pools.own.list_signer().chain == second.chain
+
+
+def test_a_signer_whose_key_is_gone_is_replaced(state: Path) -> None:
+    shop = open_shop(state)
+    with shop.registry, shop.pools:
+        first = shop.pools.own.list_signer()
+    for key in (state / "keys").glob("trust-list-signer*"):
+        key.rename(key.with_suffix(".away"))
+    shop = open_shop(state)
+    with shop.registry, shop.pools:
+        assert shop.pools.own.list_signer().key.public_key() != first.key.public_key()
