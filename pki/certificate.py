@@ -11,6 +11,7 @@ Rules of this file
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NoReturn
@@ -29,6 +30,7 @@ from pki.der import (
     SET,
     UTC_TIME,
     MalformedDER,
+    read_row,
     read_span,
 )
 from pki.errors import MalformedCertificate
@@ -62,18 +64,31 @@ PARSER_ERRORS = (
 _VERSION_3 = bytes.fromhex("a003020102")
 _EXTENSIONS = 0xA3
 _ZULU = ord("Z")
-_ATTRIBUTES = {
-    bytes.fromhex("0603550403"): "2.5.4.3",
-    bytes.fromhex("0603550406"): "2.5.4.6",
-    bytes.fromhex("060355040a"): "2.5.4.10",
-    bytes.fromhex("060355040b"): "2.5.4.11",
-    bytes.fromhex("060a0992268993f22c640119"): "0.9.2342.19200300.100.1.25",
-}
-_SEQUENCE_OF = [bytes((SEQUENCE, size)) for size in range(0x80)]
-_TEXTS = frozenset({0x0C, 0x13, 0x16})
+_FIELDS = bytes((INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE))
+"""The signed part after its version: serial number, algorithm, issuer, validity, subject, key."""
+_TWO_UTC_TIMES = re.compile(rb"\x30\x1e\x17\x0d([0-9]{12})Z\x17\x0d([0-9]{12})Z").fullmatch
+_TEXTS = (0x0C, 0x13, 0x16)
 """UTF8String, PrintableString, IA5String."""
-_RARE_TEXTS = _TEXTS | {0x14, 0x1C, 0x1E}
+_RARE_TEXTS = frozenset({*_TEXTS, 0x14, 0x1C, 0x1E})
 """And the rest of RFC 5280's DirectoryString: TeletexString, UniversalString, BMPString."""
+
+
+def _types(types: dict[str, str]) -> dict[bytes, str]:
+    """Dotted types by what stands before the length of a text of that type."""
+    return {bytes.fromhex(octets) + bytes((tag,)): oid for octets, oid in types.items() for tag in _TEXTS}
+
+
+def _sets(octets: int) -> dict[int, bytes]:
+    """What stands before a type of so many octets, by the octets of the text; all lengths are of one octet."""
+    rest = octets + 2
+    return {size: bytes((SET, size + rest + 2, SEQUENCE, size + rest)) for size in range(1, 0x80 - rest - 2)}
+
+
+_SHORT_TYPES = _types(
+    {"0603550403": "2.5.4.3", "0603550406": "2.5.4.6", "060355040a": "2.5.4.10", "060355040b": "2.5.4.11"}
+)
+_LONG_TYPES = _types({"060a0992268993f22c640119": "0.9.2342.19200300.100.1.25"})
+_SETS_OF_SHORT_TYPE, _SETS_OF_LONG_TYPE = _sets(5), _sets(12)
 
 
 class Attribute(msgspec.Struct, frozen=True, gc=False):
@@ -187,22 +202,15 @@ def _read(der: bytes, index: int | None) -> Certificate:
     bits, at = read_span(der, at, BIT_STRING, end)
     if at != end or end != len(der) or end - bits < 2 or der[bits] != 0:
         raise MalformedDER("not one signed structure over all bytes, its signature without unused bits")
-    if der[body : body + 5] != _VERSION_3:
+    at_serial = body + 5
+    if der[body:at_serial] != _VERSION_3:
         _refuse("version", "not an X.509 version 3 certificate", "RFC 5280 4.1.2.1", index)
-    number, at_inner = read_span(der, body + 5, INTEGER, limit)
-    _, at_issuer = read_span(der, at_inner, SEQUENCE, limit)
-    _, at_validity = read_span(der, at_issuer, SEQUENCE, limit)
-    validity, at_subject = read_span(der, at_validity, SEQUENCE, limit)
-    subject, at_key = read_span(der, at_subject, SEQUENCE, limit)
-    _, at_rest = read_span(der, at_key, SEQUENCE, limit)
+    at_inner, at_issuer, at_validity, at_subject, at_key, at_rest = read_row(der, at_serial, _FIELDS, limit)
     if der[at_inner:at_issuer] != algorithm:
         message = "the algorithm inside the signed part is not the one beside the signature"
         _refuse("signature-algorithm-mismatch", message, "RFC 5280 4.1.1.2", index)
-    not_before, at = read_instant(der, validity, at_subject, index)
-    not_after, at = read_instant(der, at, at_subject, index)
-    if at != at_subject:
-        raise MalformedDER("validity does not hold two times")
-    serial = read_serial(der[number:at_inner], index)
+    not_before, not_after = read_validity(der, at_validity, at_subject, index)
+    serial = read_serial(der, at_serial, at_inner, index)
     # The outline is checked: whatever else the grammar asks for, inside names for example, is asked for here.
     parsed = x509.load_der_x509_certificate(der)
     extensions = _extensions(der, at_rest, limit, parsed, index)
@@ -222,7 +230,7 @@ def _read(der: bytes, index: int | None) -> Certificate:
         serial=serial,
         not_before=not_before,
         not_after=not_after,
-        subject=read_attributes(der, subject, at_key) or _attributes_by_library(der, subject, at_key, parsed),
+        subject=read_attributes(der, at_subject, at_key) or _attributes_by_library(der, at_subject, at_key, parsed),
         extensions=extensions.present,
         basic_constraints=constraints,
         key_usage=extensions.key_usage,
@@ -235,17 +243,32 @@ def _read(der: bytes, index: int | None) -> Certificate:
     )
 
 
-def read_serial(content: bytes, index: int | None) -> int:
-    """The serial number: positive, at most 20 octets, so at most 159 bits."""
-    value = int.from_bytes(content, "big", signed=True)
-    if not 1 <= len(content) <= 20 or value < 1:
-        what = f"{len(content)} octets" if len(content) > 20 else "not positive"
+def read_serial(der: bytes, start: int, end: int, index: int | None) -> int:
+    """The serial number in the INTEGER of `der[start:end]`: positive, at most 20 octets, so at most 159 bits."""
+    octets = end - start - 2
+    value = int.from_bytes(der[start + 2 : end], "big")
+    if not 1 <= octets <= 20 or value == 0 or der[start + 2] >= 0x80:
+        what = f"{octets} octets" if octets > 20 else "not positive"
         message = f"serial number is {what}; expected 1 to 20 octets, positive"
         _refuse("serial-number", message, "RFC 5280 4.1.2.2", index)
     return value
 
 
-def read_instant(der: bytes, start: int, limit: int, index: int | None) -> tuple[datetime, int]:
+def read_validity(der: bytes, start: int, end: int, index: int | None) -> tuple[datetime, datetime]:
+    """The two times in the validity of `der[start:end]`, each in its one DER form."""
+    usual = _TWO_UTC_TIMES(der, start, end)
+    if usual is not None:
+        first, second = usual.groups()
+        return _instant(first), _instant(second)
+    at, _ = read_span(der, start, SEQUENCE, end)
+    not_before, at = _read_instant(der, at, end, index)
+    not_after, at = _read_instant(der, at, end, index)
+    if at != end:
+        raise MalformedDER("validity does not hold two times")
+    return not_before, not_after
+
+
+def _read_instant(der: bytes, start: int, limit: int, index: int | None) -> tuple[datetime, int]:
     """A time of the validity and where it ends: UTCTime `YYMMDDhhmmssZ` up to 2049, GeneralizedTime
     `YYYYMMDDhhmmssZ` from 2050, nothing else."""
     tag, size = der[start], der[start + 1]
@@ -253,13 +276,17 @@ def read_instant(der: bytes, start: int, limit: int, index: int | None) -> tuple
     digits = der[start + 2 : end - 1]
     if end <= limit and der[end - 1] == _ZULU and digits.isdigit():
         if tag == UTC_TIME and size == 13:
-            text = digits.decode()
-            century = "20" if text < "5" else "19"
-            return datetime.fromisoformat(f"{century}{text[:6]}T{text[6:]}Z"), end
+            return _instant(digits), end
         if tag == GENERALIZED_TIME and size == 15 and digits >= b"2050":
             text = digits.decode()
             return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z"), end
     _refuse("time-encoding", "a validity time is not in its one DER form", "RFC 5280 4.1.2.5", index)
+
+
+def _instant(digits: bytes) -> datetime:
+    """The instant that `YYMMDDhhmmss` of a UTCTime is."""
+    text = digits.decode()
+    return datetime.fromisoformat(f"{'20' if text < '5' else '19'}{text[:6]}T{text[6:]}Z")
 
 
 def _extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate, index: int | None) -> Extensions:
@@ -273,36 +300,34 @@ def _extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate, in
     return read_extensions(der, content, end, parsed)
 
 
-def read_attributes(der: bytes, at: int, limit: int) -> tuple[Attribute, ...]:
-    """The attributes of a name as nearly every certificate has them: one in each set, of a usual type, a text of 1 to
-    some hundred characters. Empty at anything else, which `cryptography` reads then."""
+def read_attributes(der: bytes, start: int, limit: int) -> tuple[Attribute, ...]:
+    """The attributes of a name, `der[start:limit]`, as nearly every certificate has them: one in each set, of a usual
+    type, a text of 1 to some hundred characters. Empty at anything else, which `cryptography` reads then."""
     found = []
+    at = start + 2
     while at < limit:
-        # SET n { SEQUENCE n-2 { type, text } }, all lengths in one octet; most types take 5 octets, the domain's 12
-        size = der[at + 1]
-        end, value = at + 2 + size, at + 9
-        oid = _ATTRIBUTES.get(der[at + 4 : value])
+        # SET { SEQUENCE { type, text } }, all lengths in one octet; most types take 5 octets, the domain's 12
+        type_of, value = _SETS_OF_SHORT_TYPE, at + 10
+        oid = _SHORT_TYPES.get(der[at + 4 : value])
         if oid is None:
-            value = at + 16
-            oid = _ATTRIBUTES.get(der[at + 4 : value])
-        text = value + 2
-        if (
-            oid is None
-            or not 2 <= size < 0x80
-            or der[at] != SET
-            or der[at + 2 : at + 4] != _SEQUENCE_OF[size - 2]
-            or der[value] not in _TEXTS
-            or not 0 < der[value + 1] == end - text < 0x80
-        ):
+            type_of, value = _SETS_OF_LONG_TYPE, at + 17
+            oid = _LONG_TYPES.get(der[at + 4 : value])
+            if oid is None:
+                return ()
+        text = value + 1
+        size = der[value]
+        end = text + size
+        if end > limit or der[at : at + 4] != type_of.get(size):
             return ()
         found.append(Attribute(oid, der[text:end].decode()))
         at = end
     return tuple(found)
 
 
-def _attributes_by_library(der: bytes, at: int, limit: int, parsed: x509.Certificate) -> tuple[Attribute, ...]:
+def _attributes_by_library(der: bytes, start: int, limit: int, parsed: x509.Certificate) -> tuple[Attribute, ...]:
     """The attributes of any name. The value's type decides what is text: the library also gives that of an OCTET STRING
     or of a NumericString with letters in it."""
+    at, _ = read_span(der, start, SEQUENCE, limit)
     tags = _value_tags(der, at, limit)
     return tuple(
         Attribute(entry.oid.dotted_string, entry.value if tag in _RARE_TEXTS and isinstance(entry.value, str) else None)

@@ -78,6 +78,29 @@ def read_span(data: bytes, start: int, tag: int, limit: int) -> tuple[int, int]:
     return content, end
 
 
+def read_row(data: bytes, start: int, tags: bytes, limit: int) -> list[int]:
+    """Where each of the elements ends that stand in a row from `start`, one for each of `tags`. As strict as
+    `read_span` for each of them, in one call.
+
+    Raises:
+        MalformedDER: another tag, truncated, an indefinite or overlong length.
+    """
+    ends: list[int] = []
+    try:
+        for tag in tags:
+            size = data[start + 1]
+            if size < 0x80 and data[start] == tag:
+                start += 2 + size
+            else:
+                _, start = read_span(data, start, tag, limit)
+            ends.append(start)
+    except IndexError:
+        start = len(data) + 1
+    if start > limit:
+        raise MalformedDER(f"elements that end after byte {limit} are cut off")
+    return ends
+
+
 def read_children(data: bytes, parent: Element) -> list[Element]:
     """The elements inside a constructed element; they fill it exactly."""
     found: list[Element] = []

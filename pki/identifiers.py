@@ -21,6 +21,8 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
+import msgspec
+
 from pki.check_character import din_check_character, iso_check_character
 from pki.errors import IdentifierError
 
@@ -42,8 +44,7 @@ _EVSEID_DIN_MAX = 44
 _QUOTED = 40
 
 
-@dataclass(frozen=True, slots=True)
-class EMAID:
+class EMAID(msgspec.Struct, frozen=True, gc=False):
     """An e-mobility account identifier. `normal`: upper case, no hyphens, no check character: 14 characters, or the
     whole text of a longer one (16 to 255, ISO 15118-20 only), in which no check character can be told.
 
@@ -217,7 +218,8 @@ def parse_emaid(text: str, *, strict: bool = False) -> EMAID:
     if match is None:
         expected = "CC[-]PPP[-]IIIIIIIII[[-]C], hyphens everywhere or nowhere"
         _refuse("emaid-format", text, "an EMAID", expected, "ISO 15118-2 Annex H")
-    found = EMAID(normal=match[1] + match[3] + match[4], check=match[5])
+    country, _, provider, instance, check = match.groups()
+    found = EMAID(country + provider + instance, check)
     if strict and not found.check_valid:
         raise IdentifierError(
             "emaid-check-character",

@@ -19,9 +19,10 @@ from pki.errors import Finding, IdentifierError, NoEvidence
 from pki.identifiers import EMAID, parse_contract_id
 from pki.profile import AnchorRole
 from pki.verify.judgement import Judgement
-from pki.verify.path import Anchor, Link
+from pki.verify.path import Link
 from pki.verify.revocation import Evidence, RevocationEvidence, RevocationState, worst
 from pki.verify.statements import Source
+from pki.verify.trust import Anchor
 
 _BUILT_BY_VERIFY = object()
 _NOTHING_SAID = Evidence(RevocationState.UNKNOWN)
