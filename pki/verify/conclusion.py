@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from copy import copy
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -56,7 +55,7 @@ class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
         force_setattr(self, "token", None)
 
 
-class SoundChain(NamedTuple):
+class SoundChain(msgspec.Struct, frozen=True):
     """A path that passed steps 1 to 10, leaf first. `path`: its certificates and the anchor's. `judgement` holds what
     was tolerated so far. `alone`: no other path was possible with what was presented."""
 

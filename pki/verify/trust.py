@@ -38,7 +38,7 @@ class TrustStore:
             for certificate in certificates:
                 name = certificate.subject_der
                 self._by_name[name] = (*self._by_name.get(name, ()), Anchor(role, certificate))
-        self._self_signed: dict[str, bool] = {}
+        self._self_signed: dict[bytes, bool] = {}
 
     @classmethod
     def from_der(cls, anchors: Mapping[AnchorRole, Iterable[bytes]]) -> TrustStore:
@@ -76,10 +76,10 @@ class TrustStore:
     def self_signed(self, anchor: Certificate) -> bool:
         """Whether a held certificate is signed by its own key. A link certificate is not, even where both of its names
         are the same, and so is no anchor. Costs one signature verification for each anchor, once."""
-        known = self._self_signed.get(anchor.sha256)
+        known = self._self_signed.get(anchor.der)
         if known is None:
             known = verify_signature(anchor, anchor.signature_kind, anchor.tbs, anchor.signature)
-            self._self_signed[anchor.sha256] = known
+            self._self_signed[anchor.der] = known
         return known
 
 
