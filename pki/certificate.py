@@ -73,22 +73,25 @@ _RARE_TEXTS = frozenset({*_TEXTS, 0x14, 0x1C, 0x1E})
 """And the rest of RFC 5280's DirectoryString: TeletexString, UniversalString, BMPString."""
 
 
-def _types(types: dict[str, str]) -> dict[bytes, str]:
-    """Dotted types by what stands before the length of a text of that type."""
-    return {bytes.fromhex(octets) + bytes((tag,)): oid for octets, oid in types.items() for tag in _TEXTS}
+def _before_texts() -> Iterator[tuple[bytes, tuple[str, int]]]:
+    """What stands before an attribute's text, all lengths being of one octet: its type and the octets of the text."""
+    for oid, octets in _ATTRIBUTES.items():
+        for tag in _TEXTS:
+            for size in range(1, 0x80 - len(octets) - 4):
+                inner = len(octets) + 2 + size
+                yield bytes((SET, inner + 2, SEQUENCE, inner)) + octets + bytes((tag, size)), (oid, size)
 
 
-def _sets(octets: int) -> dict[int, bytes]:
-    """What stands before a type of so many octets, by the octets of the text; all lengths are of one octet."""
-    rest = octets + 2
-    return {size: bytes((SET, size + rest + 2, SEQUENCE, size + rest)) for size in range(1, 0x80 - rest - 2)}
-
-
-_SHORT_TYPES = _types(
-    {"0603550403": "2.5.4.3", "0603550406": "2.5.4.6", "060355040a": "2.5.4.10", "060355040b": "2.5.4.11"}
-)
-_LONG_TYPES = _types({"060a0992268993f22c640119": "0.9.2342.19200300.100.1.25"})
-_SETS_OF_SHORT_TYPE, _SETS_OF_LONG_TYPE = _sets(5), _sets(12)
+_ATTRIBUTES = {
+    "2.5.4.3": bytes.fromhex("0603550403"),
+    "2.5.4.6": bytes.fromhex("0603550406"),
+    "2.5.4.10": bytes.fromhex("060355040a"),
+    "2.5.4.11": bytes.fromhex("060355040b"),
+    "0.9.2342.19200300.100.1.25": bytes.fromhex("060a0992268993f22c640119"),
+}
+_BEFORE_TEXT = dict(_before_texts())
+_SHORT, _LONG = 11, 18
+"""Octets before a text: of most types, of the domain component."""
 
 
 class Attribute(msgspec.Struct, frozen=True, gc=False):
@@ -306,22 +309,17 @@ def read_attributes(der: bytes, start: int, limit: int) -> tuple[Attribute, ...]
     found = []
     at = start + 2
     while at < limit:
-        # SET { SEQUENCE { type, text } }, all lengths in one octet; most types take 5 octets, the domain's 12
-        type_of, value = _SETS_OF_SHORT_TYPE, at + 10
-        oid = _SHORT_TYPES.get(der[at + 4 : value])
-        if oid is None:
-            type_of, value = _SETS_OF_LONG_TYPE, at + 17
-            oid = _LONG_TYPES.get(der[at + 4 : value])
-            if oid is None:
+        text = at + _SHORT
+        known = _BEFORE_TEXT.get(der[at:text])
+        if known is None:
+            text = at + _LONG
+            known = _BEFORE_TEXT.get(der[at:text])
+            if known is None:
                 return ()
-        text = value + 1
-        size = der[value]
-        end = text + size
-        if end > limit or der[at : at + 4] != type_of.get(size):
-            return ()
-        found.append(Attribute(oid, der[text:end].decode()))
-        at = end
-    return tuple(found)
+        oid, size = known
+        at = text + size
+        found.append(Attribute(oid, der[text:at].decode()))
+    return tuple(found) if at == limit else ()
 
 
 def _attributes_by_library(der: bytes, start: int, limit: int, parsed: x509.Certificate) -> tuple[Attribute, ...]:

@@ -4,9 +4,9 @@ ISO form (ISO 15118-2 Annex H): every character's index n in `0-9A-Z` is split i
 n // 9 % 2) and a pair modulo 3 (n // 3 % 3, n % 3). Position i (from 1) multiplies the pairs, as row vectors, by the
 i-th power of two fixed matrices. The character at position 15 makes both sums zero, and exactly one character does.
 
-The 14 characters become 14 octets with all four numbers in each, and those one large number. Each sum is then a few
-operations on that number: a mask picks the numbers that a matrix has in one column; the parity of the bits is their sum
-modulo 2, and the remainder by 3 is their sum modulo 3, because every second bit counts a power of 4, which is 1 modulo 3.
+The 14 characters become 14 octets with all four numbers in each, and those one large number. A mask picks the numbers
+that count in a sum. The parity of the bits is their sum modulo 2; the remainder by 3 is their sum modulo 3, because
+every second bit counts a power of 4, which is 1 modulo 3.
 
 DIN form (DIN SPEC 91286): letters become two digits (A is 10, Z is 35), the k-th digit from the left counts 2^k, and
 the sum modulo 11 is the check digit, `X` for ten.
@@ -74,8 +74,8 @@ def _packed(value: int) -> int:
 
 
 def _mask(matrix: Matrix, modulus: int, column: int, factor: int, places: Pair) -> int:
-    """The bits of the numbers that the powers of a matrix have so many times in one column; `places` are those of a pair
-    in its octet."""
+    """The bits of the numbers that count `factor` times in the sum of one column; `places` are those of a pair in its
+    octet."""
     mask = 0
     for position in range(1, _LENGTH + 1):
         power = _power(matrix, modulus, position)

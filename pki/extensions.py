@@ -92,31 +92,37 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
     at, end = read_span(der, start, SEQUENCE, limit)
     found = Extensions()
     present: dict[str, Extension] = {}
+    count = 0
     while at < end:
         content, size = at + 2, der[at + 1]
-        if der[at] == SEQUENCE and size < 0x80 and content + size <= end:
-            at = content + size  # As read_span would have it, for nearly every extension.
-        else:
-            content, at = read_span(der, at, SEQUENCE, end)
+        if size >= 0x80:
+            return _by_library(parsed)
+        at = content + size
         whole = der[content:at]
-        extension: Extension | None
         known = _WHOLE.get(whole)
+        extension: Extension | None
         if known is None:
             extension = _read_one(whole, found)
+            if extension is None:
+                return _by_library(parsed)
         else:
             extension, constraints, usage = known
-            found.basic_constraints = constraints or found.basic_constraints
-            found.key_usage = usage or found.key_usage
-        if extension is None or extension.oid in present:
-            return _by_library(parsed)
+            if constraints is None:
+                found.key_usage = usage
+            else:
+                found.basic_constraints = constraints
         present[extension.oid] = extension
+        count += 1
+    if at != end or count != len(present):
+        return _by_library(parsed)
     found.present = tuple(present.values())
     return found
 
 
 def _read_one(whole: bytes, found: Extensions) -> Extension | None:
     """One extension by the octets of its content; None: another one, or in no usual form."""
-    octets = _IDENTIFIERS.get(len(whole))
+    size = len(whole)
+    octets = _IDENTIFIERS.get(size)
     if octets is not None:
         before = _BEFORE_IDENTIFIER.get(whole[:-octets])
         if before is not None:
@@ -126,42 +132,38 @@ def _read_one(whole: bytes, found: Extensions) -> Extension | None:
             else:
                 found.authority_key_identifier = AuthorityKeyIdentifier(whole[-octets:], None)
             return extension
-    if whole[:_ACCESS_SIZE] == _ACCESS:
+    if whole.startswith(_ACCESS):
         return _read_access(whole)
-    purpose = _PURPOSES.get(whole)
-    if purpose is not None:
-        extension, found.extended_key_usage = purpose
-        return extension
     point = _BEFORE_URI.get(whole[:_BEFORE_URI_SIZE]) or _BEFORE_URI.get(whole[: _BEFORE_URI_SIZE + len(_CRITICAL)])
     if point is not None:
-        uri = whole[-point.octets :]
-        if len(whole) == point.size and uri.isascii():
-            found.crl_uris = frozenset((uri.decode("ascii"),))
-            return point.extension
-    return None
+        extension, octets, whole_size = point
+        uri = whole[-octets:]
+        if size != whole_size or not uri.isascii():
+            return None
+        found.crl_uris = frozenset((uri.decode("ascii"),))
+        return extension
+    extension, found.extended_key_usage = _PURPOSES.get(whole, _NO_PURPOSE)
+    return extension
 
 
 def _read_access(whole: bytes) -> Extension | None:
     """Authority information access: SEQUENCE { SEQUENCE { method, URI } ... }, read for its form only."""
-    critical = whole[_ACCESS_SIZE : _ACCESS_SIZE + 3] == _CRITICAL
-    at, end = _ACCESS_SIZE + 3 * critical, len(whole)
-    octets = end - at - 4
-    if 0 <= octets < len(_NESTED) and whole[at : at + 4] == _NESTED[octets]:
-        at += 4  # As below, for nearly every certificate.
-    else:
-        for tag in (OCTET_STRING, SEQUENCE):
-            if at >= end or whole[at] != tag:
-                return None
-            at, closed = read_span(whole, at, tag, end)
-            if closed != end:
-                return None
+    at, end = _BEFORE_ACCESS_SIZE, len(whole)
+    known = _BEFORE_ACCESS.get(whole[:at])
+    if known is None:
+        at += len(_CRITICAL)
+        known = _BEFORE_ACCESS.get(whole[:at])
+        if known is None:
+            return None
+    extension, size = known
+    if size != end:
+        return None
     while at < end:
         text = at + _METHOD_SIZE
-        size = _METHODS.get(whole[at:text])
-        if size is None or text + size > end or not whole[text : text + size].isascii():
+        at = text + _METHODS.get(whole[at:text], end)
+        if not whole[text:at].isascii():
             return None
-        at = text + size
-    return _ACCESS_CRITICAL if critical else _ACCESS_PLAIN
+    return extension if at == end else None
 
 
 # --- the tables: an extension of a usual form is constant but for an identifier or a URI at its end ------------------
@@ -205,7 +207,7 @@ def _each_usage() -> Iterator[tuple[bytes, frozenset[KeyUsageBit]]]:
 
 
 _WHOLE = dict(_whole())
-_PURPOSES = {
+_PURPOSES: dict[bytes, tuple[Extension | None, frozenset[str]]] = {
     bytes.fromhex("0603551d25" + mark + "040c300a06082b0601050507030" + last): (
         Extension("2.5.29.37", bool(mark)),
         frozenset({f"1.3.6.1.5.5.7.3.{last}"}),
@@ -214,6 +216,7 @@ _PURPOSES = {
     for last in "129"
 }
 """A single extended key usage: server, client, OCSP signing."""
+_NO_PURPOSE: tuple[Extension | None, frozenset[str]] = (None, frozenset())
 
 
 def _before_identifier() -> Iterator[tuple[bytes, int, tuple[Extension, bool]]]:
@@ -253,10 +256,19 @@ def _before_uri() -> Iterator[tuple[bytes, _Point]]:
 
 _BEFORE_URI = dict(_before_uri())
 _BEFORE_URI_SIZE = 17
-_ACCESS, _ACCESS_SIZE = bytes.fromhex("06082b06010505070101"), 10
-_ACCESS_PLAIN, _ACCESS_CRITICAL = (Extension("1.3.6.1.5.5.7.1.1", critical) for critical in (False, True))
-_NESTED = [bytes((OCTET_STRING, size + 2, SEQUENCE, size)) for size in range(0x7E)]
-"""What stands before so many octets of descriptions when all lengths are of one octet."""
+_ACCESS, _BEFORE_ACCESS_SIZE = bytes.fromhex("06082b06010505070101"), 14
+
+
+def _before_access() -> Iterator[tuple[bytes, tuple[Extension, int]]]:
+    """What stands before the descriptions of an authority information access, and the size of it all."""
+    for critical in (False, True):
+        mark = _CRITICAL if critical else b""
+        for size in range(0x7E):
+            before = _ACCESS + mark + bytes((OCTET_STRING, size + 2, SEQUENCE, size))
+            yield before, (Extension("1.3.6.1.5.5.7.1.1", critical), len(before) + size)
+
+
+_BEFORE_ACCESS = dict(_before_access())
 _METHODS = {
     bytes((SEQUENCE, size + 12)) + bytes.fromhex("06082b060105050730") + method + bytes((0x86, size)): size
     for method in (b"\x01", b"\x02")

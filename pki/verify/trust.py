@@ -54,7 +54,7 @@ class TrustStore:
         return self._anchors[role]
 
     def named(self, subject_der: bytes) -> tuple[Anchor, ...]:
-        """The anchors whose subject is exactly these bytes, in the order of the roles; one held for two roles is two."""
+        """The anchors whose subject is exactly these bytes, by role; a root that is held for two roles is two."""
         return self._by_name.get(subject_der, ())
 
     def roles_naming(self, subject_der: bytes) -> tuple[AnchorRole, ...]:
