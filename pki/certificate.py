@@ -66,7 +66,7 @@ _EXTENSIONS = 0xA3
 _ZULU = ord("Z")
 _FIELDS = bytes((INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE))
 """The signed part after its version: serial number, algorithm, issuer, validity, subject, key."""
-_TWO_UTC_TIMES = re.compile(rb"\x30\x1e\x17\x0d([0-9]{12})Z\x17\x0d([0-9]{12})Z").fullmatch
+_TWO_UTC_TIMES = re.compile(rb"\x30\x1e\x17\x0d([0-9]{6})([0-9]{6})Z\x17\x0d([0-9]{6})([0-9]{6})Z").fullmatch
 _TEXTS = (0x0C, 0x13, 0x16)
 """UTF8String, PrintableString, IA5String."""
 _RARE_TEXTS = frozenset({*_TEXTS, 0x14, 0x1C, 0x1E})
@@ -101,8 +101,11 @@ class Attribute(msgspec.Struct, frozen=True, gc=False):
     text: str | None
 
 
-class Certificate(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A certificate, read once. Two are equal iff their DER is."""
+class Certificate(msgspec.Struct, frozen=True, eq=False):
+    """A certificate, read once. Two are equal iff their DER is.
+
+    It is built by position, in the order of the fields, because naming 22 arguments takes longer than half of the rest.
+    """
 
     der: bytes
     tbs: bytes
@@ -216,33 +219,35 @@ def _read(der: bytes, index: int | None) -> Certificate:
     serial = read_serial(der, at_serial, at_inner, index)
     # The outline is checked: whatever else the grammar asks for, inside names for example, is asked for here.
     parsed = x509.load_der_x509_certificate(der)
-    extensions = _extensions(der, at_rest, limit, parsed, index)
-    spki = der[at_key:at_rest]
-    constraints = extensions.basic_constraints
+    found = _extensions(der, at_rest, limit, parsed, index)
+    constraints = found.basic_constraints
     is_issuer = constraints is not None and constraints.ca
-    kind = key_kind(spki, point=not is_issuer)
+    spki_der = der[at_key:at_rest]
+    kind = key_kind(spki_der, point=not is_issuer)
+    subject = read_attributes(der, at_subject, at_key) or _attributes_by_library(der, at_subject, at_key, parsed)
     return Certificate(
-        der=der,
-        tbs=der[start:limit],
-        signature=der[bits + 1 : end],
-        signature_kind=signature_kind(algorithm),
-        issuer_der=der[at_issuer:at_validity],
-        subject_der=der[at_subject:at_key],
-        spki_der=spki,
-        key_kind=kind,
-        serial=serial,
-        not_before=not_before,
-        not_after=not_after,
-        subject=read_attributes(der, at_subject, at_key) or _attributes_by_library(der, at_subject, at_key, parsed),
-        extensions=extensions.present,
-        basic_constraints=constraints,
-        key_usage=extensions.key_usage,
-        extended_key_usage=extensions.extended_key_usage,
-        subject_key_identifier=extensions.subject_key_identifier,
-        authority_key_identifier=extensions.authority_key_identifier,
-        crl_uris=extensions.crl_uris,
-        parsed=parsed,
-        _public_key=load_key(kind, spki) if is_issuer else None,
+        der,
+        der[start:limit],
+        der[bits + 1 : end],
+        signature_kind(algorithm),
+        der[at_issuer:at_validity],
+        der[at_subject:at_key],
+        spki_der,
+        kind,
+        serial,
+        not_before,
+        not_after,
+        subject,
+        found.present,
+        constraints,
+        found.key_usage,
+        found.extended_key_usage,
+        found.subject_key_identifier,
+        found.authority_key_identifier,
+        found.crl_uris,
+        parsed,
+        None,
+        load_key(kind, spki_der) if is_issuer else None,
     )
 
 
@@ -261,8 +266,8 @@ def read_validity(der: bytes, start: int, end: int, index: int | None) -> tuple[
     """The two times in the validity of `der[start:end]`, each in its one DER form."""
     usual = _TWO_UTC_TIMES(der, start, end)
     if usual is not None:
-        first, second = usual.groups()
-        return _instant(first), _instant(second)
+        begin_day, begin_time, end_day, end_time = usual.groups()
+        return _instant(begin_day, begin_time), _instant(end_day, end_time)
     at, _ = read_span(der, start, SEQUENCE, end)
     not_before, at = _read_instant(der, at, end, index)
     not_after, at = _read_instant(der, at, end, index)
@@ -279,17 +284,16 @@ def _read_instant(der: bytes, start: int, limit: int, index: int | None) -> tupl
     digits = der[start + 2 : end - 1]
     if end <= limit and der[end - 1] == _ZULU and digits.isdigit():
         if tag == UTC_TIME and size == 13:
-            return _instant(digits), end
+            return _instant(digits[:6], digits[6:]), end
         if tag == GENERALIZED_TIME and size == 15 and digits >= b"2050":
             text = digits.decode()
             return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z"), end
     _refuse("time-encoding", "a validity time is not in its one DER form", "RFC 5280 4.1.2.5", index)
 
 
-def _instant(digits: bytes) -> datetime:
-    """The instant that `YYMMDDhhmmss` of a UTCTime is."""
-    text = digits.decode()
-    return datetime.fromisoformat(f"{'20' if text < '5' else '19'}{text[:6]}T{text[6:]}Z")
+def _instant(day: bytes, time: bytes) -> datetime:
+    """The instant of a UTCTime: `YYMMDD` and `hhmmss`."""
+    return datetime.fromisoformat(f"{'20' if day < b'5' else '19'}{day.decode()}T{time.decode()}Z")
 
 
 def _extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate, index: int | None) -> Extensions:
@@ -297,10 +301,7 @@ def _extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate, in
         return Extensions()
     if der[start] != _EXTENSIONS:
         _refuse("unique-identifier", "carries a unique identifier", "RFC 5280 4.1.2.8", index)
-    content, end = read_span(der, start, _EXTENSIONS, limit)
-    if end != limit:
-        raise MalformedDER("the signed part does not end with the extensions")
-    return read_extensions(der, content, end, parsed)
+    return read_extensions(der, start, limit, parsed)
 
 
 def read_attributes(der: bytes, start: int, limit: int) -> tuple[Attribute, ...]:

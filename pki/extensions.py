@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from cryptography import x509
 
-from pki.der import OCTET_STRING, SEQUENCE, read_span
+from pki.der import OCTET_STRING, SEQUENCE
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -82,47 +82,55 @@ class Extensions(msgspec.Struct):
 
 
 def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate) -> Extensions:
-    """What the extensions in `der[start:limit]` (the content of [3]) say; `parsed` is the same certificate. 2 to 4 us.
+    """What the extensions in `der[start:limit]`, [3] and all, say; `parsed` is the same certificate, whose grammar is
+    sound therefore: here the lengths only tell where to go on. 2 to 4 us.
 
     Raises:
         MalformedDER, x509.DuplicateExtension and what else `cryptography` raises for values that it cannot read.
 
     Source: RFC 5280 4.2.
     """
-    at, end = read_span(der, start, SEQUENCE, limit)
+    at = _content(der, _content(der, start))
     found = Extensions()
     present: dict[str, Extension] = {}
     count = 0
-    while at < end:
+    while at < limit:
         content, size = at + 2, der[at + 1]
         if size >= 0x80:
             return _by_library(parsed)
         at = content + size
         whole = der[content:at]
         known = _WHOLE.get(whole)
-        extension: Extension | None
         if known is None:
-            extension = _read_one(whole, found)
-            if extension is None:
+            other = _read_one(whole, found)
+            if other is None:
                 return _by_library(parsed)
+            extension = other
         else:
-            extension, constraints, usage = known
-            if constraints is None:
+            extension, constraints, usage, purposes = known
+            if constraints is not None:
+                found.basic_constraints = constraints
+            elif usage is not None:
                 found.key_usage = usage
             else:
-                found.basic_constraints = constraints
+                found.extended_key_usage = purposes
         present[extension.oid] = extension
         count += 1
-    if at != end or count != len(present):
+    if at != limit or count != len(present):
         return _by_library(parsed)
     found.present = tuple(present.values())
     return found
 
 
+def _content(der: bytes, start: int) -> int:
+    """Where the content of an element of sound DER begins."""
+    size = der[start + 1]
+    return start + 2 if size < 0x80 else start + 2 + (size & 0x7F)
+
+
 def _read_one(whole: bytes, found: Extensions) -> Extension | None:
     """One extension by the octets of its content; None: another one, or in no usual form."""
-    size = len(whole)
-    octets = _IDENTIFIERS.get(size)
+    octets = _IDENTIFIERS.get(len(whole))
     if octets is not None:
         before = _BEFORE_IDENTIFIER.get(whole[:-octets])
         if before is not None:
@@ -134,15 +142,19 @@ def _read_one(whole: bytes, found: Extensions) -> Extension | None:
             return extension
     if whole.startswith(_ACCESS):
         return _read_access(whole)
-    point = _BEFORE_URI.get(whole[:_BEFORE_URI_SIZE]) or _BEFORE_URI.get(whole[: _BEFORE_URI_SIZE + len(_CRITICAL)])
-    if point is not None:
-        extension, octets, whole_size = point
-        uri = whole[-octets:]
-        if size != whole_size or not uri.isascii():
-            return None
-        found.crl_uris = frozenset((uri.decode("ascii"),))
-        return extension
-    extension, found.extended_key_usage = _PURPOSES.get(whole, _NO_PURPOSE)
+    return _read_point(whole, found)
+
+
+def _read_point(whole: bytes, found: Extensions) -> Extension | None:
+    """CRL distribution points: one point, one URI."""
+    known = _BEFORE_URI.get(whole[:_BEFORE_URI_SIZE]) or _BEFORE_URI.get(whole[: _BEFORE_URI_SIZE + len(_CRITICAL)])
+    if known is None:
+        return None
+    extension, octets, size = known
+    uri = whole[-octets:]
+    if len(whole) != size or not uri.isascii():
+        return None
+    found.crl_uris = frozenset((uri.decode("ascii"),))
     return extension
 
 
@@ -177,17 +189,27 @@ def _octets(value: bytes) -> bytes:
     return bytes((OCTET_STRING, len(value))) + value
 
 
-def _whole() -> Iterator[tuple[bytes, tuple[Extension, BasicConstraints | None, KeyUsage | None]]]:
-    """Basic constraints and key usage, which have few values."""
+_Constant = tuple[Extension, BasicConstraints | None, KeyUsage | None, frozenset[str]]
+"""An extension that has few values, and its value in the place of its type."""
+
+
+def _whole() -> Iterator[tuple[bytes, _Constant]]:
+    """Basic constraints, key usage, and a single extended key usage: server, client, OCSP signing."""
     for critical in (False, True):
         mark = _CRITICAL if critical else b""
         extension = Extension("2.5.29.19", critical)
         for value, ca, length in _each_constraints():
-            said = BasicConstraints(ca, length, critical)
-            yield bytes.fromhex("0603551d13") + mark + _octets(value), (extension, said, None)
+            constraints = BasicConstraints(ca, length, critical)
+            yield bytes.fromhex("0603551d13") + mark + _octets(value), (extension, constraints, None, frozenset())
         extension = Extension("2.5.29.15", critical)
         for value, bits in _each_usage():
-            yield bytes.fromhex("0603551d0f") + mark + _octets(value), (extension, None, KeyUsage(bits, critical))
+            usage = KeyUsage(bits, critical)
+            yield bytes.fromhex("0603551d0f") + mark + _octets(value), (extension, None, usage, frozenset())
+        extension = Extension("2.5.29.37", critical)
+        for last in (1, 2, 9):
+            value = bytes.fromhex("300a06082b060105050703") + bytes((last,))
+            purposes = frozenset({f"1.3.6.1.5.5.7.3.{last}"})
+            yield bytes.fromhex("0603551d25") + mark + _octets(value), (extension, None, None, purposes)
 
 
 def _each_constraints() -> Iterator[tuple[bytes, bool, int | None]]:
@@ -207,16 +229,6 @@ def _each_usage() -> Iterator[tuple[bytes, frozenset[KeyUsageBit]]]:
 
 
 _WHOLE = dict(_whole())
-_PURPOSES: dict[bytes, tuple[Extension | None, frozenset[str]]] = {
-    bytes.fromhex("0603551d25" + mark + "040c300a06082b0601050507030" + last): (
-        Extension("2.5.29.37", bool(mark)),
-        frozenset({f"1.3.6.1.5.5.7.3.{last}"}),
-    )
-    for mark in ("", "0101ff")
-    for last in "129"
-}
-"""A single extended key usage: server, client, OCSP signing."""
-_NO_PURPOSE: tuple[Extension | None, frozenset[str]] = (None, frozenset())
 
 
 def _before_identifier() -> Iterator[tuple[bytes, int, tuple[Extension, bool]]]:
@@ -236,22 +248,15 @@ _BEFORE_IDENTIFIER = {before: said for before, _, said in _before_identifier()}
 _IDENTIFIERS = {len(before) + size: size for before, size, _ in _before_identifier()}
 
 
-class _Point(NamedTuple):
-    """A CRL distribution point extension with one URI of so many octets."""
-
-    extension: Extension
-    octets: int
-    size: int
-
-
-def _before_uri() -> Iterator[tuple[bytes, _Point]]:
-    """What stands before the only URI of one distribution point, without reasons and CRL issuer."""
+def _before_uri() -> Iterator[tuple[bytes, tuple[Extension, int, int]]]:
+    """What stands before the only URI of one distribution point, without reasons and CRL issuer; the octets of the URI
+    and the size of it all."""
     for critical in (False, True):
         mark = _CRITICAL if critical else b""
         for size in _PRINTED:
             nested = bytes((SEQUENCE, size + 8, SEQUENCE, size + 6, 0xA0, size + 4, 0xA0, size + 2, 0x86, size))
             before = bytes.fromhex("0603551d1f") + mark + bytes((OCTET_STRING, size + 10)) + nested
-            yield before, _Point(Extension("2.5.29.31", critical), size, len(before) + size)
+            yield before, (Extension("2.5.29.31", critical), size, len(before) + size)
 
 
 _BEFORE_URI = dict(_before_uri())

@@ -214,12 +214,14 @@ def parse_emaid(text: str, *, strict: bool = False) -> EMAID:
 
     Source: ISO 15118-2 Annex H; V2G2-108.
     """
-    match = _match(_EMAID, text, _EMAID_MAX)
-    if match is None:
-        expected = "CC[-]PPP[-]IIIIIIIII[[-]C], hyphens everywhere or nowhere"
-        _refuse("emaid-format", text, "an EMAID", expected, "ISO 15118-2 Annex H")
-    country, _, provider, instance, check = match.groups()
-    found = EMAID(country + provider + instance, check)
+    found = _plain_emaid(text)
+    if found is None:
+        match = _match(_EMAID, text, _EMAID_MAX)
+        if match is None:
+            expected = "CC[-]PPP[-]IIIIIIIII[[-]C], hyphens everywhere or nowhere"
+            _refuse("emaid-format", text, "an EMAID", expected, "ISO 15118-2 Annex H")
+        country, _, provider, instance, check = match.groups()
+        found = EMAID(country + provider + instance, check)
     if strict and not found.check_valid:
         raise IdentifierError(
             "emaid-check-character",
@@ -227,6 +229,14 @@ def parse_emaid(text: str, *, strict: bool = False) -> EMAID:
             clause="ISO 15118-2 Annex H",
         )
     return found
+
+
+def _plain_emaid(text: str) -> EMAID | None:
+    """The EMAID of a text without hyphens, as nearly every certificate has it."""
+    if 14 <= len(text) <= 15 and text.isascii() and text.isalnum() and text[:2].isalpha():
+        normal = text.upper()
+        return EMAID(normal[:14], normal[14:] or None)
+    return None
 
 
 def parse_emaid_20(text: str, *, strict: bool = False) -> EMAID:

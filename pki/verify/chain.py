@@ -135,7 +135,8 @@ def _first_sound(
     """The first of the possible paths that passes steps 4 to 9, and what was found on it; when none does, the refusal
     of the first. There is one path unless certificates of one name were presented."""
     if len(paths) == 1:
-        return *_judge_path(paths[0], presented, trust, at, judgement), judgement
+        links, anchor = _judge_path(paths[0], presented, trust, at, judgement)
+        return links, anchor, judgement
     refusals: list[ChainRejected] = []
     for path in paths:
         attempt = judgement.attempt()
