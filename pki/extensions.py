@@ -90,42 +90,32 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
 
     Source: RFC 5280 4.2.
     """
-    at = _content(der, _content(der, start))
+    at = start + 2 + (der[start + 1] & 0x7F if der[start + 1] > 0x7F else 0)
+    at += 2 + (der[at + 1] & 0x7F if der[at + 1] > 0x7F else 0)
     found = Extensions()
     present: dict[str, Extension] = {}
-    count = 0
     while at < limit:
-        content, size = at + 2, der[at + 1]
-        if size >= 0x80:
-            return _by_library(parsed)
-        at = content + size
-        whole = der[content:at]
-        known = _WHOLE.get(whole)
-        if known is None:
-            other = _read_one(whole, found)
-            if other is None:
-                return _by_library(parsed)
-            extension = other
+        begin = at + 2
+        at = begin + der[at + 1]  # A longer length is no octet that an extension begins with: that is found below.
+        whole = der[begin:at]
+        constant = _WHOLE.get(whole)
+        if constant is None:
+            extension = _read_one(whole, found)
         else:
-            extension, constraints, usage, purposes = known
+            extension, constraints, usage, purposes = constant
             if constraints is not None:
                 found.basic_constraints = constraints
             elif usage is not None:
                 found.key_usage = usage
             else:
                 found.extended_key_usage = purposes
-        present[extension.oid] = extension
-        count += 1
-    if at != limit or count != len(present):
+        if extension is None or extension[0] in present:
+            return _by_library(parsed)
+        present[extension[0]] = extension
+    if at != limit:
         return _by_library(parsed)
     found.present = tuple(present.values())
     return found
-
-
-def _content(der: bytes, start: int) -> int:
-    """Where the content of an element of sound DER begins."""
-    size = der[start + 1]
-    return start + 2 if size < 0x80 else start + 2 + (size & 0x7F)
 
 
 def _read_one(whole: bytes, found: Extensions) -> Extension | None:
@@ -189,7 +179,7 @@ def _octets(value: bytes) -> bytes:
     return bytes((OCTET_STRING, len(value))) + value
 
 
-_Constant = tuple[Extension, BasicConstraints | None, KeyUsage | None, frozenset[str]]
+_Constant = tuple[Extension | None, BasicConstraints | None, KeyUsage | None, frozenset[str]]
 """An extension that has few values, and its value in the place of its type."""
 
 

@@ -190,9 +190,10 @@ def _judge_path(
 
 def check_content(link: Link, judgement: Judgement) -> None:
     """Step 5 for one certificate."""
-    check_usage(link.certificate, link.rule, judgement, link.index)
-    check_extensions(link.certificate, link.rule, judgement, link.index)
-    check_attributes(link.certificate, link.rule, judgement, link.index)
+    index, certificate, rule = link.index, link.certificate, link.rule
+    check_usage(certificate, rule, judgement, index)
+    check_extensions(certificate, rule, judgement, index)
+    check_attributes(certificate, rule, judgement, index)
 
 
 def _placed(path: tuple[int, ...], presented: dict[int, Certificate], judgement: Judgement) -> list[Link]:
@@ -267,8 +268,8 @@ def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
 def _check_validity(links: list[Link], at: datetime, judgement: Judgement) -> None:
     """Step 9; both ends of a validity are inclusive."""
     for link in links:
-        end = link.certificate.not_after
-        if at > end:
+        if at > link.certificate.not_after:
+            end = link.certificate.not_after
             judgement.reject(
                 "expired",
                 f"the {link.rule.name} expired {end}, judged at {at}",
@@ -277,8 +278,8 @@ def _check_validity(links: list[Link], at: datetime, judgement: Judgement) -> No
                 found=f"until {end}",
             )
     for link in links:
-        begin = link.certificate.not_before
-        if at < begin:
+        if at < link.certificate.not_before:
+            begin = link.certificate.not_before
             judgement.reject(
                 "not-yet-valid",
                 f"the {link.rule.name} is valid from {begin}, judged at {at}",

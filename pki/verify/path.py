@@ -80,10 +80,12 @@ def identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
     named = certificate.authority_key_identifier
     if named is None:
         return True
-    wanted, given, serial = named.key_identifier, issuer.subject_key_identifier, named.serial
-    same_key = wanted == given or wanted is None or given is None
-    same_serial = serial is None or serial == issuer.serial
-    return same_key and same_serial and (named.issuer_der is None or named.issuer_der == issuer.issuer_der)
+    wanted, serial, issuer_der = named.key_identifier, named.serial, named.issuer_der
+    return (
+        (wanted is None or issuer.subject_key_identifier in (wanted, None))
+        and (serial is None or serial == issuer.serial)
+        and (issuer_der is None or issuer_der == issuer.issuer_der)
+    )
 
 
 def _climb(presented: Mapping[int, Certificate], *, by_key: bool) -> list[tuple[int, ...]]:
