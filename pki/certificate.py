@@ -31,6 +31,7 @@ from pki.der import (
     UTC_TIME,
     MalformedDER,
     read_row,
+    read_signed_spans,
     read_span,
 )
 from pki.errors import MalformedCertificate
@@ -66,7 +67,7 @@ _EXTENSIONS = 0xA3
 _ZULU = ord("Z")
 _FIELDS = bytes((INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE))
 """The signed part after its version: serial number, algorithm, issuer, validity, subject, key."""
-_TWO_UTC_TIMES = re.compile(rb"\x30\x1e\x17\x0d([0-9]{6})([0-9]{6})Z\x17\x0d([0-9]{6})([0-9]{6})Z").fullmatch
+_TWO_UTC_TIMES = re.compile("\x30\x1e\x17\x0d([0-9]{6})([0-9]{6})Z\x17\x0d([0-9]{6})([0-9]{6})Z").fullmatch
 _TEXTS = (0x0C, 0x13, 0x16)
 """UTF8String, PrintableString, IA5String."""
 _RARE_TEXTS = frozenset({*_TEXTS, 0x14, 0x1C, 0x1E})
@@ -201,8 +202,7 @@ def verify_signature(issuer: Certificate, kind: SignatureKind, signed: bytes, si
 
 
 def _read(der: bytes, index: int | None) -> Certificate:
-    start, end = read_span(der, 0, SEQUENCE, len(der))
-    body, limit = read_span(der, start, SEQUENCE, end)
+    start, end, body, limit = read_signed_spans(der)
     _, at = read_span(der, limit, SEQUENCE, end)
     algorithm = der[limit:at]
     bits, at = read_span(der, at, BIT_STRING, end)
@@ -264,7 +264,7 @@ def read_serial(der: bytes, start: int, end: int, index: int | None) -> int:
 
 def read_validity(der: bytes, start: int, end: int, index: int | None) -> tuple[datetime, datetime]:
     """The two times in the validity of `der[start:end]`, each in its one DER form."""
-    usual = _TWO_UTC_TIMES(der, start, end)
+    usual = _TWO_UTC_TIMES(der[start:end].decode("latin-1"))
     if usual is not None:
         begin_day, begin_time, end_day, end_time = usual.groups()
         return _instant(begin_day, begin_time), _instant(end_day, end_time)
@@ -284,16 +284,17 @@ def _read_instant(der: bytes, start: int, limit: int, index: int | None) -> tupl
     digits = der[start + 2 : end - 1]
     if end <= limit and der[end - 1] == _ZULU and digits.isdigit():
         if tag == UTC_TIME and size == 13:
-            return _instant(digits[:6], digits[6:]), end
+            text = digits.decode()
+            return _instant(text[:6], text[6:]), end
         if tag == GENERALIZED_TIME and size == 15 and digits >= b"2050":
             text = digits.decode()
             return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z"), end
     _refuse("time-encoding", "a validity time is not in its one DER form", "RFC 5280 4.1.2.5", index)
 
 
-def _instant(day: bytes, time: bytes) -> datetime:
+def _instant(day: str, time: str) -> datetime:
     """The instant of a UTCTime: `YYMMDD` and `hhmmss`."""
-    return datetime.fromisoformat(f"{'20' if day < b'5' else '19'}{day.decode()}T{time.decode()}Z")
+    return datetime.fromisoformat(f"{'20' if day < '5' else '19'}{day}T{time}Z")
 
 
 def _extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate, index: int | None) -> Extensions:

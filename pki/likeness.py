@@ -18,7 +18,7 @@ from pki.certificate import (
     read_serial,
     read_validity,
 )
-from pki.der import BIT_STRING, INTEGER, SEQUENCE, MalformedDER, read_row, read_span
+from pki.der import BIT_STRING, INTEGER, SEQUENCE, MalformedDER, read_row, read_signed_spans, read_span
 from pki.errors import MalformedCertificate
 from pki.public_key import key_kind
 
@@ -37,8 +37,7 @@ class Likeness:
     def __init__(self, pattern: Certificate) -> None:
         self.pattern = pattern
         der = pattern.der
-        start, _ = read_span(der, 0, SEQUENCE, len(der))
-        body, limit = read_span(der, start, SEQUENCE, len(der))
+        _, _, body, limit = read_signed_spans(der)
         _, at = read_span(der, limit, SEQUENCE, len(der))
         self._algorithm = der[limit:at]
         self._middle = self._algorithm + pattern.issuer_der
@@ -60,8 +59,7 @@ class Likeness:
 
     def _read(self, der: bytes) -> Certificate | None:
         pattern, size = self.pattern, len(der)
-        start, end = read_span(der, 0, SEQUENCE, size)
-        body, limit = read_span(der, start, SEQUENCE, end)
+        start, end, body, limit = read_signed_spans(der)
         bits, closed = read_span(der, limit + len(self._algorithm), BIT_STRING, end)
         at_serial = body + 5
         _, at_inner = read_span(der, at_serial, INTEGER, limit)
