@@ -112,10 +112,8 @@ def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate
         if extension is None or extension[0] in present:
             return _by_library(parsed)
         present[extension[0]] = extension
-    if at != limit:
-        return _by_library(parsed)
     found.present = tuple(present.values())
-    return found
+    return found if at == limit else _by_library(parsed)
 
 
 def _read_one(whole: bytes, found: Extensions) -> Extension | None:
@@ -155,17 +153,14 @@ def _read_access(whole: bytes) -> Extension | None:
     if known is None:
         at += len(_CRITICAL)
         known = _BEFORE_ACCESS.get(whole[:at])
-        if known is None:
-            return None
-    extension, size = known
-    if size != end:
+    if known is None or known[1] != end:
         return None
     while at < end:
         text = at + _METHOD_SIZE
         at = text + _METHODS.get(whole[at:text], end)
         if not whole[text:at].isascii():
             return None
-    return extension if at == end else None
+    return known[0] if at == end else None
 
 
 # --- the tables: an extension of a usual form is constant but for an identifier or a URI at its end ------------------
