@@ -125,7 +125,7 @@ _ROOT_LIST = {
     "trust-list-signature": "Fetch the list again; this one was altered or signed with another key.",
     "trust-list-old": "Ask the root pool's operator: a list older than the last one was served, perhaps from a backup.",
     "trust-list-not-yet-valid": "Check the clock; this list was issued later than now.",
-    "trust-list-expired": "Fetch the list again, and check the clock; if it stays so, the root pool has stopped signing.",
+    "trust-list-expired": "Fetch the list again, and check the clock; else the root pool has stopped signing.",
     "trust-list-root": "Ask the root pool's operator to take the entry that the message names out of the list.",
 }
 _ALL = {**_FORM, **_PROFILE, **_PATH, **_REVOCATION, **_INPUT, **_HASHES, **_ROOT_LIST}
