@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from pki.certificate import Certificate, KeyKind, parse_certificate
@@ -118,6 +119,11 @@ class Registry:
                 # What was read meanwhile may have been rolled back.
                 self._own_changes += 1
 
+    @property
+    def own_changes(self) -> int:
+        """A number that is another one after every commit of this process; asked without waiting for the lock."""
+        return self._own_changes
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The store for questions.
@@ -203,7 +209,7 @@ def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]
     """Every authority of a store by name, roots first."""
     rows = list_authorities(connection)
     former = {row.name: former_certificates(connection, row.name) for row in rows}
-    certificates = {row.name: parse_certificate(row.certificate) for row in rows}
+    certificates = {row.name: _parsed(row.certificate) for row in rows}
     by_name = {row.name: row for row in rows}
     found: dict[str, HeldAuthority] = {}
     for row in rows:
@@ -213,9 +219,15 @@ def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]
             certificate=certificates[row.name],
             above=tuple(certificates[entry.name] for entry in line[1:-1]),
             root=certificates[line[-1].name],
-            former=tuple(parse_certificate(der) for der in former[row.name]),
+            former=tuple(_parsed(der) for der in former[row.name]),
         )
     return found
+
+
+# Authorities are asked for after every commit, and seldom change.
+@lru_cache(maxsize=512)
+def _parsed(der: bytes) -> Certificate:
+    return parse_certificate(der)
 
 
 def _line(row: AuthorityRow, by_name: dict[str, AuthorityRow]) -> Iterator[AuthorityRow]:

@@ -3,7 +3,8 @@ of their life is over.
 
 Rules of this file
 1. An answer is given out only if the store has not changed since it was last compared with it. After any commit, of
-   whichever process, an answer is compared when it is next asked for: a revocation counts with the next request.
+   whichever process, an answer is compared when it is next asked for: a revocation counts with the next request, one
+   by another process 10 ms later at the latest.
 2. Of a serial number that this PKI did not issue it is said that it is unknown, never that it is good. Such an answer
    is not kept, so that nobody can fill the memory with numbers he made up.
 3. An answer that has run out is never given out, and none promises more than its signer's own life.
@@ -84,7 +85,7 @@ class Answers:
         found = self._kept.get(id_der)
         if found is None:
             return None
-        change = self._standing.store.change()
+        change = self._standing.change()
         if found.change != change:
             if self._status(found.asked) != found.status:
                 del self._kept[id_der]
@@ -99,7 +100,7 @@ class Answers:
             Unauthorized: of an issuer that is not answered for here.
             PKIError: the store cannot be read, or the answer cannot be signed.
         """
-        change, status = self._standing.store.change(), self._status(asked)
+        change, status = self._standing.change(), self._status(asked)
         der, begin, end = self._signed(asked, status, None)
         renewed_s = (begin + (end - begin) / 2).timestamp()
         made = Prepared(Dated.of(der, begin, end), asked, status, change, renewed_s)
@@ -112,7 +113,9 @@ class Answers:
 
     def signed_for(self, asked: CertificateID, nonce: bytes) -> bytes:
         """An answer that carries this nonce (1 to 32 octets), for one request only. Raises as `make`."""
-        return self._signed(asked, self._status(asked), nonce)[0]
+        kept = self._kept.get(asked.der)
+        known = kept is not None and kept.change == self._standing.change()
+        return self._signed(asked, kept.status if kept is not None and known else self._status(asked), nonce)[0]
 
     def renew(self, now_s: float, most: int) -> int:
         """Make the oldest answers anew, as far as they are due, `most` of them; how many were due. Those of expired
@@ -179,7 +182,7 @@ class Answers:
     def _signer(self, authority: HeldAuthority) -> AnswerSigner | None:
         """Who signs for an authority; None when nobody does. The row of its responder is read again after a commit, the
         key once for each responder."""
-        change, kept = self._standing.store.change(), self._signers.get(authority.name)
+        change, kept = self._standing.change(), self._signers.get(authority.name)
         if kept is not None and kept[0] == change:
             return kept[2]
         with self._standing.store.reading() as connection:

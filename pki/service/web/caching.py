@@ -11,11 +11,12 @@ from datetime import datetime
 from email.utils import format_datetime
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dated:
-    """Octets that count from one instant to another, with the parts of their headers that do not change."""
+    """Octets that count from one instant to another, with their headers, which change by the second."""
 
     body: bytes
     etag: str
@@ -23,6 +24,8 @@ class Dated:
     modified: str
     expires: str
     expires_s: float
+    _headers: CIMultiDict[str] | None = None
+    _age: int = 0
 
     @classmethod
     def of(cls, body: bytes, modified_at: datetime, expires_at: datetime) -> Dated:
@@ -36,6 +39,24 @@ class Dated:
             expires_s=expires_at.timestamp(),
         )
 
+    def headers(self, age_s: int, media_type: str) -> CIMultiDict[str]:
+        """What caches are told; to be copied, not changed. The media type is always the same."""
+        if self._headers is None or self._age != age_s:
+            control = f"max-age={age_s},public,no-transform,must-revalidate" if age_s > 0 else "no-cache"
+            self._age, self._headers = (
+                age_s,
+                CIMultiDict(
+                    {
+                        "Content-Type": media_type,
+                        "ETag": self.etag,
+                        "Last-Modified": self.modified,
+                        "Expires": self.expires,
+                        "Cache-Control": control,
+                    }
+                ),
+            )
+        return self._headers
+
 
 def dated_response(
     request: web.Request, dated: Dated, media_type: str, *, now_s: float, until_s: float
@@ -45,22 +66,18 @@ def dated_response(
 
     Source: RFC 5019 6.2; RFC 9110 13.1.
     """
-    age = int(min(until_s, dated.expires_s) - now_s)
-    headers = {
-        "ETag": dated.etag,
-        "Last-Modified": dated.modified,
-        "Expires": dated.expires,
-        "Cache-Control": f"max-age={age},public,no-transform,must-revalidate" if age > 0 else "no-cache",
-    }
-    if request.method != "POST" and _is_held(request, dated):
+    headers = dated.headers(int(min(until_s, dated.expires_s) - now_s), media_type)
+    if _is_held(request, dated):
         return web.Response(status=304, headers=headers)
-    headers["Content-Type"] = media_type
     return web.Response(body=dated.body, headers=headers)
 
 
 def _is_held(request: web.Request, dated: Dated) -> bool:
-    tags = request.headers.get("If-None-Match")
-    if tags is not None:
-        return tags.strip() == "*" or dated.etag in [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+    headers = request.headers
+    if "If-None-Match" in headers:
+        tags = [tag.strip().removeprefix("W/") for tag in headers["If-None-Match"].split(",")]
+        return tags == ["*"] or dated.etag in tags
+    if "If-Modified-Since" not in headers:
+        return False
     since = request.if_modified_since
     return since is not None and dated.modified_at.replace(microsecond=0) <= since

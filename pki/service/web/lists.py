@@ -13,7 +13,7 @@ from pki.errors import StateError
 from pki.service.registry import HeldAuthority
 from pki.service.store.publications import ListKind, find_list, list_number
 from pki.service.web.caching import Dated, dated_response
-from pki.service.web.problems import Problem, shown
+from pki.service.web.problems import Problem, shown, telling
 from pki.service.web.standing import Standing
 
 LIST_TYPE, CERTIFICATE_TYPE, CHAIN_TYPE = (
@@ -37,9 +37,9 @@ class Lists:
 
     def add_routes(self, app: web.Application) -> None:
         """The paths that stand in certificates."""
-        app.router.add_get(f"/crls/{_NAME}.crl", self.revocation_list)
-        app.router.add_get(f"/ca/{_NAME}.cer", self.certificate)
-        app.router.add_get(f"/ca/{_NAME}.pem", self.chain)
+        app.router.add_get(f"/crls/{_NAME}.crl", telling(self.revocation_list))
+        app.router.add_get(f"/ca/{_NAME}.cer", telling(self.certificate))
+        app.router.add_get(f"/ca/{_NAME}.pem", telling(self.chain))
 
     async def revocation_list(self, request: web.Request) -> web.Response:
         """The complete list of an authority, or with `-delta` behind its name what changed since."""
@@ -52,7 +52,7 @@ class Lists:
             raise Problem(503, error.code, str(error), retry_after_s=30) from error
         if dated is None:
             raise Problem(404, "no-list", f"no list {shown(name)} is published here")
-        now_s = self._standing.now().timestamp()
+        now_s = self._standing.now_s()
         return dated_response(request, dated, LIST_TYPE, now_s=now_s, until_s=now_s + LIST_AGE_S)
 
     async def certificate(self, request: web.Request) -> web.Response:
@@ -67,7 +67,7 @@ class Lists:
         return self._certificate(request, text.encode(), CHAIN_TYPE)
 
     def _certificate(self, request: web.Request, body: bytes, media_type: str) -> web.Response:
-        held, now_s = self._held(request), self._standing.now().timestamp()
+        held, now_s = self._held(request), self._standing.now_s()
         dated = Dated.of(body, held.certificate.not_before, held.certificate.not_after)
         return dated_response(request, dated, media_type, now_s=now_s, until_s=now_s + CERTIFICATE_AGE_S)
 

@@ -14,6 +14,7 @@ import binascii
 import logging
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from pki.errors import PKIError
 from pki.issue.answers import NONCE_OCTETS, Refusal, encode_refusal
@@ -21,16 +22,19 @@ from pki.service.web.answers import Answers, Prepared, Unauthorized
 from pki.service.web.caching import dated_response
 from pki.service.web.journal import tell
 from pki.service.web.ocsp_request import REQUEST_CAP, CertificateID, MalformedRequest, OCSPRequest, parse_request
-from pki.service.web.problems import Problem, read_body, require_media_type
+from pki.service.web.problems import Problem, read_body, require_media_type, telling
 from pki.service.web.standing import Standing
 
 _log = logging.getLogger(__name__)
 
 PATH = "/ocsp"
 REQUEST_TYPE, ANSWER_TYPE = "application/ocsp-request", "application/ocsp-response"
+MAX_TEXT = REQUEST_CAP // 3 * 4
+"""Characters of a request in base64."""
 BODY_TIMEOUT_S = 10.0
 _PLAIN_HEAD = 8
 """Octets in front of the certificate id of a plain request: four SEQUENCEs around it, each shorter than 128 octets."""
+_ANSWER_HEADERS = CIMultiDict({"Content-Type": ANSWER_TYPE})
 _REFUSALS = {each: encode_refusal(each) for each in Refusal}
 
 
@@ -42,9 +46,10 @@ class OCSP:
 
     def add_routes(self, app: web.Application) -> None:
         """POST /ocsp, GET /ocsp/{base64}."""
+        # In the order in which they are tried.
+        app.router.add_get(f"{PATH}/{{request:.+}}", telling(self.get))
         for path in (PATH, f"{PATH}/"):
-            app.router.add_post(path, self.post)
-        app.router.add_get(f"{PATH}/{{request:.+}}", self.get)
+            app.router.add_post(path, telling(self.post))
 
     async def post(self, request: web.Request) -> web.Response:
         """The request is the body."""
@@ -55,6 +60,8 @@ class OCSP:
     async def get(self, request: web.Request) -> web.Response:
         """The request is base64 in the path, percent-encoded where need be."""
         text = request.match_info["request"]
+        if len(text) > MAX_TEXT:
+            raise Problem(414, "too-large", f"what follows {PATH}/ has more than {MAX_TEXT} characters")
         try:
             der = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
@@ -68,7 +75,7 @@ class OCSP:
         return self._answered(request, der)
 
     def _answered(self, request: web.Request, der: bytes) -> web.Response:
-        now_s = self._standing.now().timestamp()
+        now_s = self._standing.now_s()
         try:
             found = self._answers.prepared(der[_PLAIN_HEAD:], now_s) if _is_plain(der) else None
             if found is None:
@@ -103,6 +110,9 @@ def _only(request: OCSPRequest) -> CertificateID:
 def _told(request: web.Request, found: Prepared, now_s: float) -> web.Response:
     if found.status is None:
         return _fresh(found.dated.body)
+    if request.method == "POST":
+        # No cache keeps answers to POST (RFC 9110 9.3.3), so the headers for caches are left out.
+        return web.Response(body=found.dated.body, headers=_ANSWER_HEADERS)
     return dated_response(request, found.dated, ANSWER_TYPE, now_s=now_s, until_s=found.renewed_s)
 
 

@@ -33,7 +33,7 @@ from pki.service.web.est import EST, decode_request
 from pki.service.web.journal import tell
 from pki.service.web.lists import Lists
 from pki.service.web.ocsp import OCSP
-from pki.service.web.problems import tell_problems
+from pki.service.web.problems import seal, tell_problems
 from pki.service.web.refusals import RefusalLog
 from pki.service.web.server import Listener, ServerTLS
 from pki.service.web.standing import Standing
@@ -77,7 +77,8 @@ class Site:
 
     def https_application(self) -> web.Application:
         """Enrolment, and all that is on plain HTTP too."""
-        app = self.http_application()
+        app = web.Application(middlewares=[tell_problems])
+        self._add_public_routes(app)
         refusals = RefusalLog(self._registry, time.monotonic)
         enrolment = Enrolment(self._registry, refusals, decode_request)
         EST(self._standing, enrolment, self._desk).add_routes(app)
@@ -87,10 +88,14 @@ class Site:
 
     def http_application(self) -> web.Application:
         """OCSP, lists and certificates of authorities: signed by themselves, so they need no TLS."""
-        app = web.Application(middlewares=[tell_problems])
+        app = web.Application()
+        self._add_public_routes(app)
+        seal(app)
+        return app
+
+    def _add_public_routes(self, app: web.Application) -> None:
         OCSP(self._answers, self._standing).add_routes(app)
         Lists(self._standing).add_routes(app)
-        return app
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen, tell that it is ready, do what is due until `stop` is set, end. Raises ListenError."""
@@ -109,10 +114,14 @@ class Site:
             await asyncio.gather(*beside, return_exceptions=True)
             for listener in self._listeners.values():
                 await listener.close()
-            self._desk.close()
-            self._pools.close()
-            self._standing.close()
+            self.close()
         tell(_log, "stopped")
+
+    def close(self) -> None:
+        """Let go of the stores; `run` does it at its end."""
+        self._desk.close()
+        self._pools.close()
+        self._standing.close()
 
     async def _tick(self) -> None:
         await self._guarded("trust", self._exchange_trust)
@@ -121,7 +130,7 @@ class Site:
             await self._guarded("responders", self._delegate)
             await self._guarded("lists", self._publish)
             await self._guarded("pools", self._purge)
-        elif self._change != self._standing.store.change():
+        elif self._change != self._standing.change():
             await self._guarded("lists", self._publish)
 
     async def _exchange_trust(self) -> None:
@@ -141,7 +150,7 @@ class Site:
 
     async def _publish(self) -> None:
         """Make the lists that are due, in the thread of the registry."""
-        self._change = self._standing.store.change()
+        self._change = self._standing.change()
         self._tell("lists-published", await self._desk.run(refresh, self._registry, _ACTOR))
 
     async def _purge(self) -> None:

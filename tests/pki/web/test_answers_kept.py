@@ -164,11 +164,12 @@ def test_a_stranger_is_not_answered_for(answers: Answers) -> None:
 
 
 def test_nothing_is_answered_when_the_store_cannot_be_read(
-    answers: Answers, standing: Standing, clock: SetInstant
+    answers: Answers, registry: Registry, standing: Standing, clock: SetInstant
 ) -> None:
     asked = some_id(answers)
     answers.make(asked)
     standing.close()
+    registry.note_refusal(ACTOR, "test", "nothing", StateError("test", "nothing"))
     with pytest.raises(StateError):
         answers.prepared(asked.der, clock.now().timestamp())
     with pytest.raises(StateError):
