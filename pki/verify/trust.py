@@ -61,10 +61,6 @@ class TrustStore:
         """The roles that hold an anchor of that name."""
         return tuple(dict.fromkeys(anchor.role for anchor in self.named(subject_der)))
 
-    def roles_holding(self, certificate: Certificate) -> tuple[AnchorRole, ...]:
-        """The roles that hold exactly this certificate."""
-        return tuple(role for role, held in self.named(certificate.subject_der) if held == certificate)
-
     def twins(self, certificate: Certificate) -> tuple[Anchor, ...]:
         """The anchors of the same name and the same key, with their roles: renewals of one root are the same anchor."""
         return tuple(
