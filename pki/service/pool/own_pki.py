@@ -9,6 +9,8 @@ Rules of this file
 
 from __future__ import annotations
 
+import secrets
+import threading
 from contextlib import ExitStack
 from datetime import datetime
 
@@ -66,6 +68,7 @@ class RegistryPKI:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._renewing = threading.Lock()
 
     def roots(self) -> tuple[tuple[AnchorRole, bytes], ...]:
         """The roots of the roles that the root pool lists."""
@@ -86,8 +89,10 @@ class RegistryPKI:
         return tuple(entry.row.publication.crl for entry in held if entry.row.publication.crl is not None)
 
     def version(self) -> object:
-        """Another value after every change of the registry."""
-        return self._registry.version()
+        """Another value after every change of the published lists."""
+        with self._registry.reading() as connection:
+            rows = connection.execute("SELECT authority, kind, number FROM list ORDER BY authority, kind").fetchall()
+        return tuple(tuple(row) for row in rows)
 
     def certify_contract(
         self, generation: Generation, emaid: str, key: PublicKey, ends: datetime, actor: Actor
@@ -136,13 +141,19 @@ class RegistryPKI:
         """The newest certificate of that name whose key is in the store and of which a third of the life is left; a new
         one with a new key when there is none."""
         registry = self._registry
-        with registry.reading() as connection:
-            known = find_by_identity(connection, common_name, profile_name)
-        for held in known:
-            if held.revoked_at is None and held.authority == issuer.name and not _worn(held, registry.now()):
-                key = self._key_of(parse_certificate(held.der), common_name)
-                if key is not None:
-                    return _signer_of(parse_certificate(held.der), key, issuer)
+        with self._renewing:
+            with registry.reading() as connection:
+                known = find_by_identity(connection, common_name, profile_name)
+            for held in known:
+                if held.revoked_at is None and held.authority == issuer.name and not _worn(held, registry.now()):
+                    key = self._key_of(parse_certificate(held.der), common_name)
+                    if key is not None:
+                        return _signer_of(parse_certificate(held.der), key, issuer)
+            return self._renew(profile_name, common_name, issuer, kind, actor)
+
+    def _renew(self, profile_name: str, common_name: str, issuer: HeldAuthority, kind: KeyKind, actor: Actor) -> Signer:
+        """A new key and certificate."""
+        registry = self._registry
         key = registry.keys.create(_key_name(common_name, profile_name, registry.now()), kind)
         wanted = Wanted(profile=profile_named(profile_name), common_name=common_name, public_key=key.public_key())
         made = issue(registry, wanted, Actor(who="pools", why=actor.why), issuer.name)
@@ -185,4 +196,4 @@ def _key_prefix(common_name: str) -> str:
 
 def _key_name(common_name: str, profile_name: str, now: datetime) -> str:
     """A name that no key had before: a killed process may have left one without a certificate."""
-    return f"{_key_prefix(common_name)[:32]}-{profile_name}-{now:%Y%m%dT%H%M%S}"
+    return f"{_key_prefix(common_name)[:32]}-{profile_name}-{now:%Y%m%d}-{secrets.token_hex(3)}"
