@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pki.certificate import Certificate, parse_certificate
+from pki.certificate import Certificate, KeyKind, parse_certificate
 from pki.errors import IssueError, PKIError, StateError
 from pki.issue.authority import Authority, authority_for
 from pki.issue.keys import PrivateKey
@@ -30,7 +30,7 @@ from pki.service.settings import PKISettings
 from pki.service.store.audit import Actor as Actor
 from pki.service.store.audit import append_entry
 from pki.service.store.authorities import AuthorityRow, AuthorityState, former_certificates, list_authorities
-from pki.service.store.database import open_database, transaction
+from pki.service.store.database import open_database, savepoint, transaction
 from pki.service.store.tables import REGISTRY
 
 REGISTRY_FILE = "registry.db"
@@ -101,17 +101,15 @@ class Registry:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The store for one act: all that is written inside is committed at the end, or nothing is. An act within an
-        act is part of it.
+        act is part of it; when it fails, nothing of it is left, whatever becomes of the outer one.
 
         Raises:
             StateError: "state-unusable": the commit failed.
         """
         with self._lock:
-            if self._connection.in_transaction:
-                yield self._connection
-                return
+            act = savepoint if self._connection.in_transaction else transaction
             try:
-                with transaction(self._connection):
+                with act(self._connection):
                     self._own_changes += 1
                     yield self._connection
             finally:
@@ -155,14 +153,17 @@ class Registry:
             raise StateError("authority-unknown", f"no authority {name!a}; there are: {', '.join(found)}")
         return found[name]
 
-    def issuing_authority(self, profile: Profile, name: str | None = None) -> HeldAuthority:
-        """The active authority that signs leafs of a profile, the newest; or the one of that name.
+    def issuing_authority(
+        self, profile: Profile, name: str | None = None, kind: KeyKind | None = None
+    ) -> HeldAuthority:
+        """The active authority that signs leafs of a profile, the newest; or the one of that name, or the newest whose
+        own key is of that kind: a path has one kind of key throughout, and ISO 15118-20 knows two.
 
         Raises:
             StateError: "authority-unknown": none does, or not that one.
         """
         able = [held for held in self.authorities().values() if held.active and profile.name in held.row.issues]
-        chosen = [held for held in able if name in (None, held.name)]
+        chosen = [held for held in able if name in (None, held.name) and kind in (None, held.certificate.key_kind)]
         if not chosen:
             names = ", ".join(held.name for held in able) or "none"
             raise StateError(
@@ -193,21 +194,26 @@ class Registry:
 
     def _read_authorities(self) -> dict[str, HeldAuthority]:
         with self.reading() as connection:
-            rows = list_authorities(connection)
-            former = {row.name: former_certificates(connection, row.name) for row in rows}
-        certificates = {row.name: parse_certificate(row.certificate) for row in rows}
-        by_name = {row.name: row for row in rows}
-        found: dict[str, HeldAuthority] = {}
-        for row in rows:
-            line = list(_line(row, by_name))
-            found[row.name] = HeldAuthority(
-                row=row,
-                certificate=certificates[row.name],
-                above=tuple(certificates[entry.name] for entry in line[1:-1]),
-                root=certificates[line[-1].name],
-                former=tuple(parse_certificate(der) for der in former[row.name]),
-            )
-        return found
+            return read_authorities(connection)
+
+
+def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]:
+    """Every authority of a store by name, roots first."""
+    rows = list_authorities(connection)
+    former = {row.name: former_certificates(connection, row.name) for row in rows}
+    certificates = {row.name: parse_certificate(row.certificate) for row in rows}
+    by_name = {row.name: row for row in rows}
+    found: dict[str, HeldAuthority] = {}
+    for row in rows:
+        line = list(_line(row, by_name))
+        found[row.name] = HeldAuthority(
+            row=row,
+            certificate=certificates[row.name],
+            above=tuple(certificates[entry.name] for entry in line[1:-1]),
+            root=certificates[line[-1].name],
+            former=tuple(parse_certificate(der) for der in former[row.name]),
+        )
+    return found
 
 
 def _line(row: AuthorityRow, by_name: dict[str, AuthorityRow]) -> Iterator[AuthorityRow]:

@@ -14,11 +14,11 @@ from rich.progress import Progress
 
 from pki.errors import StateError
 from pki.issue.declaration import LabDeclaration, parse_declaration
-from pki.service.acts.founding import Foundation, found
+from pki.service.acts.founding import Foundation, RootKeys, found
 from pki.service.commands.context import actor, by_person, ends_clearly, in_folder, offline_keys, offline_options
 from pki.service.files import read_file
-from pki.service.key_store import FileKeyStore, read_passphrase
-from pki.service.settings import PKISettings
+from pki.service.key_store import read_passphrase
+from pki.service.settings import PKISettings, check_settings
 from pki.service.state_folder import PASSPHRASE_FILE, describe_keys
 
 _TEMPLATES = ("lab",)
@@ -113,8 +113,9 @@ def init(
         approvals=str(two_person_roots).lower(),
     )
     attached = offline_keys(offline, offline_passphrase_file)
-    roots = FileKeyStore(attached.folder, read_passphrase(attached.passphrase_file)) if attached else None
+    roots = RootKeys(attached.folder, read_passphrase(attached.passphrase_file)) if attached else None
     settings = msgspec.toml.decode(text, type=PKISettings)
+    check_settings(settings, "the options of init")
     foundation = Foundation(
         declaration=declaration,
         settings=settings,

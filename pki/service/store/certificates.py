@@ -119,12 +119,31 @@ def other_holder(connection: sqlite3.Connection, spki_der: bytes, identity: str)
     return None if row is None else str(row[0])
 
 
-def issued_since(connection: sqlite3.Connection, client: str, since: datetime) -> int:
-    """How many certificates that client was given since then."""
+def is_compromised(connection: sqlite3.Connection, spki_der: bytes) -> bool:
+    """Whether a certificate with that key was revoked because others may have it."""
     row = connection.execute(
-        "SELECT count(*) FROM certificate WHERE issued_to = ? AND issued_at >= ?", (client, stamp(since))
+        "SELECT 1 FROM certificate WHERE spki_sha256 = ? AND reason IN ('keyCompromise', 'cACompromise') LIMIT 1",
+        (hashlib.sha256(spki_der).digest(),),
+    ).fetchone()
+    return row is not None
+
+
+def issued_since(connection: sqlite3.Connection, client: str, profile: str, since: datetime) -> int:
+    """How many certificates of that profile the client was given since then."""
+    row = connection.execute(
+        "SELECT count(*) FROM certificate WHERE issued_to = ? AND issued_at >= ? AND profile = ?",
+        (client, stamp(since), profile),
     ).fetchone()
     return int(row[0])
+
+
+def count_certificates(connection: sqlite3.Connection, authority: str) -> tuple[int, int]:
+    """How many certificates the authority has issued, and how many of them are revoked."""
+    (issued,) = connection.execute("SELECT count(*) FROM certificate WHERE authority = ?", (authority,)).fetchone()
+    (revoked,) = connection.execute(
+        "SELECT count(*) FROM certificate WHERE authority = ? AND revoked_at IS NOT NULL", (authority,)
+    ).fetchone()
+    return int(issued), int(revoked)
 
 
 def set_revoked(connection: sqlite3.Connection, authority: str, serial: int, at: datetime, reason: str) -> None:
