@@ -26,6 +26,7 @@ from pki.service.registry import REGISTRY_FILE
 from pki.service.screen import screen
 from pki.service.state_folder import open_registry
 from pki.service.store.audit import append_entry, first_broken, last_entries, read_entries
+from pki.service.store.authorities import mark_all_changed
 from pki.service.store.database import open_database, transaction
 from pki.service.store.tables import REGISTRY
 
@@ -50,8 +51,8 @@ _secret = click.option(
 def audit(after: int, everything: bool, noted: str | None, folder: Path, as_json: bool) -> None:
     """Show who did what and why, and check that nothing was altered or removed; exit code 1 when it was.
 
-    Write down number and hash of the last entry elsewhere: with --noted that shows later that none was cut off, and that
-    the log was not written anew.
+    Write down number and hash of the last entry elsewhere: with --noted that shows later that none was cut off, and
+    that the log was not written anew.
     """
     number, digest = _noted(noted) if noted is not None else (0, "")
     with open_registry(folder) as registry, registry.reading() as connection:
@@ -113,12 +114,12 @@ def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str 
     def note(made: Path) -> None:
         with closing(open_database(made / REGISTRY_FILE, REGISTRY)) as connection, transaction(connection):
             append_entry(connection, datetime.now(UTC).replace(microsecond=0), "restored", by, source.name)
+            # The world may have seen newer lists than those in the backup: all are due.
+            mark_all_changed(connection)
 
     restore(source, folder, read_passphrase(passphrase_file), note)
-    click.echo(
-        f"restored to {folder}. What was revoked or issued after the backup is not in it: revoke it again, and see"
-    )
-    click.echo(f"pnc-pki audit --dir {folder}; then make new lists: pnc-pki crl --publish --dir {folder}")
+    click.echo(f"restored to {folder}. What was issued or revoked after the backup is not in it: revoke it again,")
+    click.echo(f"then make new lists before the service runs: pnc-pki crl --publish --dir {folder}")
 
 
 def _noted(text: str) -> tuple[int, str]:

@@ -101,6 +101,11 @@ def former_certificates(connection: sqlite3.Connection, name: str) -> list[bytes
     return [row[0] for row in rows]
 
 
+def mark_all_changed(connection: sqlite3.Connection) -> None:
+    """Let the lists of every authority be due."""
+    connection.execute("UPDATE authority SET revision = revision + 1")
+
+
 def revision_of(connection: sqlite3.Connection, name: str) -> int:
     """How often something was revoked or released by this authority: a list of an older revision has not all of it."""
     row = connection.execute("SELECT revision FROM authority WHERE name = ?", (name,)).fetchone()
