@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pki.__main__ import main
 from pki.service.registry import Registry
+from tests.pki.service.desk import Desk
 from tests.pki.service.house import Clock, copy_of, found_small, opened
 
 
@@ -36,3 +40,19 @@ def registry(folder: Path, clock: Clock) -> Iterator[Registry]:
     """The registry in it, open."""
     with opened(folder, clock) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def founded_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pnc-pki init lab` makes."""
+    folder = tmp_path_factory.mktemp("lab") / "pki-state"
+    done = CliRunner().invoke(main, ["init", "lab", "--dir", str(folder)])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.fixture
+def desk(founded_lab: Path, tmp_path: Path) -> Desk:
+    """An operator's desk with such a PKI."""
+    shutil.copytree(founded_lab, tmp_path / "pki-state")
+    return Desk(tmp_path)
