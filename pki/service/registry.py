@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from pki.certificate import Certificate, KeyKind, parse_certificate
@@ -197,11 +198,15 @@ class Registry:
             return read_authorities(connection)
 
 
+# The authorities are read in every transaction, and hardly ever change.
+_parsed = lru_cache(maxsize=1024)(parse_certificate)
+
+
 def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]:
     """Every authority of a store by name, roots first."""
     rows = list_authorities(connection)
-    former = {row.name: former_certificates(connection, row.name) for row in rows}
-    certificates = {row.name: parse_certificate(row.certificate) for row in rows}
+    former = former_certificates(connection)
+    certificates = {row.name: _parsed(row.certificate) for row in rows}
     by_name = {row.name: row for row in rows}
     found: dict[str, HeldAuthority] = {}
     for row in rows:
@@ -211,7 +216,7 @@ def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]
             certificate=certificates[row.name],
             above=tuple(certificates[entry.name] for entry in line[1:-1]),
             root=certificates[line[-1].name],
-            former=tuple(parse_certificate(der) for der in former[row.name]),
+            former=tuple(map(_parsed, former.get(row.name, ()))),
         )
     return found
 

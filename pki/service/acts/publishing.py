@@ -19,11 +19,11 @@ from itertools import chain
 
 from pki.errors import KeyStoreError
 from pki.issue.authority import Authority
-from pki.issue.lists import ListOrder, Reason, Revocation
+from pki.issue.lists import ListOrder, Revocation
 from pki.service.registry import Actor, HeldAuthority, Registry
 from pki.service.store.audit import append_entry
 from pki.service.store.authorities import revision_of
-from pki.service.store.certificates import RevokedRow, count_certificates, released_since, revoked_rows
+from pki.service.store.certificates import count_certificates, released_since, revoked_rows
 from pki.service.store.publications import ListKind, PublishedList, find_list, last_number, save_list
 
 _LONG = 10_000
@@ -108,7 +108,7 @@ def _make(
     life = timedelta(days=lists.root_crl_days if held.is_root else lists.crl_days)
     revision = revision_of(connection, held.name)
 
-    def keep(kind: ListKind, entries: Iterable[RevokedRow], next_update: datetime, base: int | None) -> None:
+    def keep(kind: ListKind, entries: Iterable[Revocation], next_update: datetime, base: int | None) -> None:
         freshest = None if base is not None or held.row.publication.crl is None else _delta_uri(held)
         order = ListOrder(number=number, this_update=now, next_update=next_update, base=base, freshest=freshest)
         made = PublishedList(
@@ -119,7 +119,7 @@ def _make(
             revision=revision,
             this_update=now,
             next_update=next_update,
-            der=signer.revocation_list(order, map(_revocation, entries)),
+            der=signer.revocation_list(order, entries),
         )
         save_list(connection, made)
 
@@ -137,7 +137,3 @@ def _make(
 
 def _delta_uri(held: HeldAuthority) -> str:
     return (held.row.publication.crl or "").removesuffix(".crl") + "-delta.crl"
-
-
-def _revocation(row: RevokedRow) -> Revocation:
-    return Revocation(row.serial, row.at, Reason(row.reason))

@@ -95,10 +95,12 @@ def list_authorities(connection: sqlite3.Connection) -> list[AuthorityRow]:
     ]
 
 
-def former_certificates(connection: sqlite3.Connection, name: str) -> list[bytes]:
-    """The certificates that the authority had before, for the same key, the oldest first."""
-    rows = connection.execute("SELECT certificate FROM former_certificate WHERE authority = ? ORDER BY rowid", (name,))
-    return [row[0] for row in rows]
+def former_certificates(connection: sqlite3.Connection) -> dict[str, list[bytes]]:
+    """By the names of authorities, the certificates that they had before for the same key, the oldest first."""
+    found: dict[str, list[bytes]] = {}
+    for name, certificate in connection.execute("SELECT authority, certificate FROM former_certificate ORDER BY rowid"):
+        found.setdefault(name, []).append(certificate)
+    return found
 
 
 def mark_all_changed(connection: sqlite3.Connection) -> None:
