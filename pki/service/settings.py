@@ -79,7 +79,7 @@ class ListsTable(_Table, frozen=True, kw_only=True):
 
 
 class ApprovalsTable(_Table, frozen=True, kw_only=True):
-    """[approvals]: whether every act of a root needs a second person."""
+    """[approvals]: whether what a root certifies or revokes needs a second person; its lists do not."""
 
     roots: bool = False
 

@@ -195,3 +195,9 @@ def test_trust_is_what_verify_takes(desk: Desk) -> None:
     assert load_trust(desk.state / "trust")
     (out / "stray.txt").write_text("x")
     desk.refuses("trust-file", "trust", "--out", out)
+
+
+def test_init_shows_a_declaration_and_founds_nothing(desk: Desk) -> None:
+    assert desk.does("init", "lab", "--show", state=desk.folder / "new") == LAB.read_text()
+    desk.refuses("template", "init", "nowhere.toml", "--show", state=desk.folder / "new")
+    assert not (desk.folder / "new").exists()
