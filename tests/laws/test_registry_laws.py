@@ -28,7 +28,7 @@ from pki.service.registry import Registry
 from pki.service.store.audit import first_broken
 from pki.service.store.certificates import Held, find_certificate
 from pki.service.store.publications import ListKind, find_list
-from tests.pki.service.house import BY, Clock, contract, copy_of, found_small, judged, opened
+from tests.pki.registry.house import BY, Clock, contract, copy_of, found_small, judged, opened
 
 _FOUNDED = Path(tempfile.mkdtemp(prefix="registry-laws-")) / "state"
 _HOLD = Reason.CERTIFICATE_HOLD

@@ -84,18 +84,19 @@ def savepoint(connection: sqlite3.Connection) -> Iterator[None]:
     Raises:
         StateError: "state-unusable": it could not be written.
     """
+    done = False
     try:
         connection.execute("SAVEPOINT act")
         yield
-    except BaseException as error:
+        done = True
+    except sqlite3.Error as error:
+        raise StateError("state-unusable", f"the registry could not be written: {error}") from error
+    finally:
         # A full disk may have ended the whole transaction already.
         if connection.in_transaction:
-            connection.execute("ROLLBACK TO act")
+            if not done:
+                connection.execute("ROLLBACK TO act")
             connection.execute("RELEASE act")
-        if isinstance(error, sqlite3.Error):
-            raise StateError("state-unusable", f"the registry could not be written: {error}") from error
-        raise
-    connection.execute("RELEASE act")
 
 
 def copy_database(path: Path, into: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pki.service.desk import Desk, serial_of
+from tests.pki.registry.desk import Desk, serial_of
 
 
 def test_audit_shows_and_checks(desk: Desk) -> None:

@@ -21,7 +21,7 @@ from pki.service.registry import Actor, Registry
 from pki.service.state_folder import BothStores
 from pki.service.store.audit import read_entries
 from pki.verify import TrustStore
-from tests.pki.service.house import (
+from tests.pki.registry.house import (
     BY,
     DAY,
     HOUR,
@@ -33,9 +33,9 @@ from tests.pki.service.house import (
     opened,
     trust_of,
 )
-from tests.pki.service.test_issuing_acts import refused
-from tests.pki.service.test_registry import unaccounted
-from tests.pki.service.test_revoking_acts import named
+from tests.pki.registry.test_issuing_acts import refused
+from tests.pki.registry.test_registry import unaccounted
+from tests.pki.registry.test_revoking_acts import named
 
 BEN = Actor(who="operator:ben", why="agreed")
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from pki.__main__ import main
 from pki.service.registry import Registry
-from tests.pki.service.desk import Desk
-from tests.pki.service.house import Clock, copy_of, found_small, opened
+from tests.pki.registry.desk import Desk
+from tests.pki.registry.house import Clock, copy_of, found_small, opened
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pki.service.acts.registering import appoint_registrar, dismiss_registrar, m
 from pki.service.acts.revoking import release, revoke
 from pki.service.registry import Actor, Registry
 from pki.service.store.certificates import Held, find_by_hash
-from tests.pki.service.house import (
+from tests.pki.registry.house import (
     BY,
     CLIENT,
     CONTRACT,

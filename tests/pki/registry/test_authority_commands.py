@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pki.__main__ import main
 from pki.pem import parse_chain_pem
 from pki.service.files import load_trust
-from tests.pki.service.desk import LAB, Desk, offline, own, serial_of
+from tests.pki.registry.desk import LAB, Desk, offline, own, serial_of
 
 
 def test_init_says_what_was_made_and_what_comes_next(desk: Desk) -> None:

@@ -13,8 +13,8 @@ import pytest
 from pki.service.registry import Registry
 from pki.service.state_folder import open_registry
 from pki.service.store.audit import first_broken, read_entries
-from tests.pki.service.house import lists_of
-from tests.pki.service.test_registry import unaccounted
+from tests.pki.registry.house import lists_of
+from tests.pki.registry.test_registry import unaccounted
 
 ROOT = Path(__file__).parents[3]
 PNC_PKI = (sys.executable, "-m", "pki")
@@ -29,7 +29,7 @@ def now_founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def worker(folder: Path, first: int, count: int) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-m", "tests.pki.service.worker", str(folder), str(first), str(count)]
+    arguments = [sys.executable, "-m", "tests.pki.registry.worker", str(folder), str(first), str(count)]
     return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 

@@ -15,8 +15,8 @@ from pki.service.acts.revoking import release, revoke
 from pki.service.registry import Registry
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity
 from pki.service.store.publications import ListKind, find_list
-from tests.pki.service.house import BY, DAY, HOUR, Clock, contract, judged
-from tests.pki.service.test_issuing_acts import held, refused
+from tests.pki.registry.house import BY, DAY, HOUR, Clock, contract, judged
+from tests.pki.registry.test_issuing_acts import held, refused
 
 _MANY_REVOKED = """
 WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 10001)

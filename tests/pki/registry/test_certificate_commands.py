@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pki.__main__ import main
 from pki.pem import parse_chain_pem
-from tests.pki.service.desk import Desk, csr, serial_of
+from tests.pki.registry.desk import Desk, csr, serial_of
 
 
 def test_issue_for_a_request_and_for_a_new_key(desk: Desk) -> None:

@@ -17,7 +17,7 @@ from pki.service.acts.revoking import revoke
 from pki.service.registry import REGISTRY_FILE, Registry
 from pki.service.store.audit import first_broken, read_entries
 from pki.service.store.certificates import find_by_identity, find_certificate
-from tests.pki.service.house import BY, CLIENT, Clock, client, contract, opened, request_for
+from tests.pki.registry.house import BY, CLIENT, Clock, client, contract, opened, request_for
 
 
 def entries_of(registry: Registry) -> list[str]:
