@@ -1,5 +1,5 @@
 # make demo   the day-offline scenario with real processes on loopback
-# make test   style, types and every test
+# make test   style, types, every test, and every branch of pki/verify run by one
 # make bench  what verification costs, next to raw signatures and to other engines (bench/README.md)
 # Each sets up .venv from PyPI by itself; nothing else is needed than Python 3.11+, make and git.
 
@@ -16,8 +16,17 @@ PYTEST_ARGS ?=
 demo: $(VENV)/.run
 	$(BIN)/pnc-sim run firmware_sim/scenarios/day_offline.toml
 
+# Only the tests of the verifier are measured: a tracer would slow the others down for nothing.
+JUDGES := tests/pki tests/vectors tests/crossed
+
 test: lint
+ifeq ($(strip $(PYTEST_ARGS)),)
+	$(BIN)/python -m coverage run -m pytest $(JUDGES)
+	$(BIN)/python -m coverage report
+	$(BIN)/python -m pytest $(JUDGES:%=--ignore=%)
+else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+endif
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -41,4 +50,4 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.run
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis certs/lab build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage certs/lab build dist

@@ -20,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from firmware_sim.connection import Address, BackOff, Connection, LinkNotices
+from firmware_sim.credentials import Credentials
 from firmware_sim.dialect import Answer, Dialect, Measurement, Medium, Presented, StationIdentity, Transaction
 from firmware_sim.errors import ChargerError
 from firmware_sim.memory import Memory
@@ -119,8 +120,13 @@ class Charger:
             retry_interval_s=spec.retry_interval_s,
             max_failures=spec.max_failures,
         )
+        self.credentials = Credentials(spec.charger_id, folder, self._dialect, self._ask)
         notices = LinkNotices(
-            up=self._on_up, down=self._on_down, sending=self._memory.messages.sending, outcome=self._on_outcome
+            up=self._on_up,
+            down=self._on_down,
+            sending=self._memory.messages.sending,
+            outcome=self._on_outcome,
+            called=self.credentials.called,
         )
         self._connection = Connection(address, self._outbox, notices, back_off=back_off or BackOff())
         self._asked: dict[int, asyncio.Future[bytes]] = {}

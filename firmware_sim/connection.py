@@ -19,7 +19,7 @@ from urllib.parse import quote
 import aiohttp
 
 from firmware_sim.outbox import Outbox, Outcome, Pending
-from wire.ocpp.frames import Call, FrameError, encode_error, parse_frame
+from wire.ocpp.frames import Call, FrameError, encode_error, encode_result, parse_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,13 @@ class BackOff:
 @dataclass(slots=True)
 class LinkNotices:
     """Whom to tell: `up` after the handshake, `down` with the reason when lost or refused, `sending` just before a
-    transaction message leaves, `outcome` of a CALL."""
+    transaction message leaves, `outcome` of a CALL. `called` answers a CALL of the gateway; None: not simulated."""
 
     up: Callable[[], None]
     down: Callable[[str], None]
     sending: Callable[[Pending], None]
     outcome: Callable[[Outcome], None]
+    called: Callable[[Call], object | None]
 
 
 class Connection:
@@ -155,7 +156,12 @@ class Connection:
         except FrameError:
             return  # An answer nobody can read is no answer: the CALL runs into its time limit.
         if isinstance(frame, Call):
-            await ws.send_str(encode_error(frame.message_id, "NotImplemented", f"{frame.action} is not simulated"))
+            answer = self._notices.called(frame)
+            if answer is None:
+                answer_text = encode_error(frame.message_id, "NotImplemented", f"{frame.action} is not simulated")
+            else:
+                answer_text = encode_result(frame.message_id, answer)
+            await ws.send_str(answer_text)
             return
         outcome = self._outbox.receive(frame, _now())
         if outcome is not None:

@@ -148,6 +148,21 @@ class Dialect(Protocol):
     def note_dropped(self, tx: Transaction, action: str) -> None:
         """Notes in `tx` that a message of it was thrown away."""
 
+    def sign_certificate(self, csr_pem: str, use: str) -> tuple[str, object]:
+        """The request for a certificate of that use (OCPP 2.0.1's name of it)."""
+
+    def certificate_status(self, named: dict[str, str]) -> tuple[str, object]:
+        """The question for the OCSP answer about a certificate that is named by its hashes (OCSPRequestDataType)."""
+
+    def read_inner(self, payload: bytes) -> bytes:
+        """The answer to one of these two, out of what it is wrapped in. Raises MalformedValue."""
+
+    def read_installation(self, action: str, payload: bytes) -> str | None:
+        """The chain (PEM) that a CALL of the gateway brings; None for another CALL. Raises MalformedValue."""
+
+    def installation_answer(self, status: str) -> object:
+        """What is answered to such a CALL."""
+
 
 def signed_meter_value(reading: SignedReading, key: PublicKey) -> dict[str, str]:
     """SignedMeterValueType for OCMF: all four members, signingMethod empty because OCMF names it itself.

@@ -123,6 +123,39 @@ class OCPP16:
         if action == "StartTransaction":
             tx.wire_id = NO_TRANSACTION_ID
 
+    def sign_certificate(self, csr_pem: str, use: str) -> tuple[str, object]:
+        """A wrapped SignCertificate, with the type as in the note's example."""
+        return _transfer("SignCertificate", {"csr": csr_pem, "certificateType": use})
+
+    def certificate_status(self, named: dict[str, str]) -> tuple[str, object]:
+        """A wrapped GetCertificateStatus."""
+        return _transfer("GetCertificateStatus", {"ocspRequestData": named})
+
+    def read_inner(self, payload: bytes) -> bytes:
+        """The `data` of DataTransfer.conf."""
+        outer = decode(DataTransferAnswer, payload, "DataTransfer answer")
+        if outer.data is None:
+            raise MalformedValue("DataTransfer answer", "$.data", f"missing; the outer status is {outer.status}")
+        return outer.data.encode()
+
+    def read_installation(self, action: str, payload: bytes) -> str | None:
+        """The chain inside a DataTransfer with messageId CertificateSigned."""
+        if action != "DataTransfer":
+            return None
+        outer = decode(dict[str, str], payload, action)
+        if (outer.get("vendorId"), outer.get("messageId")) != (pnc16.VENDOR_ID, "CertificateSigned"):
+            return None
+        return decode(dict[str, str], outer.get("data", ""), "CertificateSigned").get("certificateChain", "")
+
+    def installation_answer(self, status: str) -> object:
+        """The answer, wrapped."""
+        return {"status": "Accepted", "data": json.dumps({"status": status})}
+
+
+def _transfer(message_id: str, inner: object) -> tuple[str, object]:
+    data = json.dumps(inner, separators=(",", ":"))
+    return "DataTransfer", {"vendorId": pnc16.VENDOR_ID, "messageId": message_id, "data": data}
+
 
 def _reason(tx: Transaction) -> str:
     if tx.power_lost:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from firmware_sim.dialect import (
     Answer,
     Measurement,
@@ -106,6 +108,32 @@ class OCPP201:
 
     def note_dropped(self, tx: Transaction, action: str) -> None:
         """Nothing hangs on it: the charger made the transaction id."""
+
+    def sign_certificate(self, csr_pem: str, use: str) -> tuple[str, object]:
+        """SignCertificate (A02)."""
+        return "SignCertificate", {"csr": csr_pem, "certificateType": use}
+
+    def certificate_status(self, named: dict[str, str]) -> tuple[str, object]:
+        """GetCertificateStatus (M06)."""
+        return "GetCertificateStatus", {"ocspRequestData": named}
+
+    def read_inner(self, payload: bytes) -> bytes:
+        """Nothing is wrapped here."""
+        return payload
+
+    def read_installation(self, action: str, payload: bytes) -> str | None:
+        """CertificateSigned (A02.FR.06)."""
+        return decode(_Installation, payload, action).chain if action == "CertificateSigned" else None
+
+    def installation_answer(self, status: str) -> object:
+        """CertificateSignedResponse."""
+        return {"status": status}
+
+
+class _Installation(msgspec.Struct):
+    """CertificateSignedRequest, as far as it is read."""
+
+    chain: str = msgspec.field(name="certificateChain")
 
 
 def _id_token(presented: Presented) -> dict[str, str]:

@@ -14,6 +14,7 @@ from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge
 from gateway.decide.policy import SitePolicy
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.whitelist import Whitelist
+from pki.certificate import Certificate
 from pki.verify.bindings import Bindings
 from pki.verify.hash_text import HashData
 from wire.ids import random_id
@@ -79,6 +80,10 @@ class Authorizer:
         if judged.chain is not None:
             self._bindings = self._bindings.learn(judged.chain)
         return judged.chain is not None
+
+    def issuers(self) -> frozenset[Certificate]:
+        """The sub-CAs and anchors above the contracts that were verified."""
+        return self._bindings.issuers()
 
     async def _for_judged(self, charger_id: str, emaid: str, judged: JudgedContract) -> Decision:
         token = TokenRef(uid=emaid, type=TokenType.EMAID)

@@ -6,75 +6,31 @@ Paths in the file are relative to the file's own folder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import msgspec
-
 from gateway.chargers.credentials import PasswordHash
-from gateway.decide.policy import SitePolicy
-from gateway.errors import ConfigurationError
+from gateway.enrol.identity import IDENTITY_FILE
+from gateway.errors import ConfigurationError, DownloadError
+from gateway.tables import ChargerTable, LocalTable, RefreshTable
+from gateway.tables import GatewayConfig as GatewayConfig
+from gateway.uplink.allowed import AllowedHosts
 from wire.ids import is_charger_id, is_gateway_id
-from wire.toml import Table, TOMLError, parse_toml
+from wire.toml import TOMLError, parse_toml
 
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
-
-
-class GatewayTable(Table, frozen=True, kw_only=True):
-    """[gateway]: who this is and where it keeps its databases."""
-
-    id: str
-    state_dir: str = "gateway-state"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class ChargersTable(Table, frozen=True, kw_only=True):
-    """[chargers]: where charging stations connect, at ws://LISTEN/ocpp/{charger_id}.
+class Retried(Protocol):
+    """A table that says how long to wait after failures, at least and at most."""
 
-    `allow_unencrypted_network`: OCPP security profile 1 (passwords without TLS) on an address that is not loopback.
-    """
+    @property
+    def retry_min_s(self) -> float:
+        """Seconds."""
 
-    listen: str = "127.0.0.1:8180"
-    allow_unencrypted_network: bool = False
-    heartbeat_interval_s: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 300
-
-
-class ChargerTable(Table, frozen=True, kw_only=True):
-    """[[charger]]: one charging station that may connect."""
-
-    id: str
-    password_hash: str
-
-
-class UplinkTable(Table, frozen=True, kw_only=True):
-    """[uplink]: the hub, and the certificate this gateway shows it."""
-
-    hub: str
-    ca: str
-    certificate: str
-    key: str
-    authorize_timeout_s: Seconds = 0.8
-    request_timeout_s: Seconds = 20.0
-    whitelist_interval_s: Seconds = 300.0
-    retry_min_s: Seconds = 1.0
-    retry_max_s: Seconds = 60.0
-
-
-class TrustTable(Table, frozen=True, kw_only=True):
-    """[trust]: anchors by role in sub-folders v2g/ mo/ oem/ pe/, and CRL files or folders of them."""
-
-    anchors: str
-    crls: tuple[str, ...] = ()
-
-
-class GatewayConfig(Table, frozen=True, kw_only=True):
-    """The whole file."""
-
-    gateway: GatewayTable
-    uplink: UplinkTable
-    trust: TrustTable
-    chargers: ChargersTable = ChargersTable()
-    charger: tuple[ChargerTable, ...] = ()
-    policy: SitePolicy = SitePolicy()
+    @property
+    def retry_max_s(self) -> float:
+        """Seconds."""
 
 
 class Settings:
@@ -89,16 +45,19 @@ class Settings:
                 "letter or digit"
             )
         self.listen = parse_listen(table.chargers.listen, "[chargers] listen")
-        if self.listen[0] not in ("127.0.0.1", "::1", "localhost") and not table.chargers.allow_unencrypted_network:
+        if self.listen[0] not in _LOOPBACK and not table.chargers.allow_unencrypted_network:
             raise ConfigurationError(
                 f"[chargers] listen {table.chargers.listen!r} is not loopback and chargers connect without TLS (OCPP "
                 "security profile 1); on a trusted network set allow_unencrypted_network = true"
             )
-        _check_hub(table.uplink.hub)
-        if table.uplink.retry_min_s > table.uplink.retry_max_s:
-            raise ConfigurationError(
-                f"[uplink] retry_min_s {table.uplink.retry_min_s} is longer than retry_max_s {table.uplink.retry_max_s}"
-            )
+        _check_hub(table.uplink.hub, "[uplink] hub")
+        _check_own_certificate(table)
+        if table.enrol is not None:
+            _check_hub(table.enrol.est, "[enrol] est")
+            _check_retries(table.enrol, "[enrol]")
+        self.allowed = AllowedHosts(()) if table.trust.refresh is None else _allowed(table.trust.refresh)
+        self._local = None if table.local is None else _local(table.local)
+        _check_retries(table.uplink, "[uplink]")
         named = [("[gateway] state_dir", table.gateway.state_dir), ("[trust] anchors", table.trust.anchors)]
         for key, name in (*named, *(("[trust] crls", name) for name in table.trust.crls)):
             if not name or "\0" in name:
@@ -115,6 +74,27 @@ class Settings:
     def whitelist_path(self) -> Path:
         """The whitelist's database."""
         return self.state_dir / "whitelist.db"
+
+    @property
+    def evidence_path(self) -> Path:
+        """The database of what was fetched."""
+        return self.state_dir / "evidence.db"
+
+    @property
+    def identity_path(self) -> Path:
+        """The gateway's own key and chain, once it is enrolled."""
+        return self.state_dir / IDENTITY_FILE
+
+    @property
+    def local_where(self) -> tuple[str, int] | Path | None:
+        """Where charger software on this box is served; None: nowhere."""
+        return self.folder / self._local if isinstance(self._local, str) else self._local
+
+    def refresh_table(self) -> RefreshTable:
+        """[trust.refresh]. Raises ConfigurationError when there is none."""
+        if self.table.trust.refresh is None:
+            raise ConfigurationError("there is no [trust.refresh] table")
+        return self.table.trust.refresh
 
     def file(self, name: str, key: str) -> Path:
         """The file a setting names. Raises ConfigurationError when there is none."""
@@ -161,7 +141,56 @@ def load_settings(path: Path) -> Settings:
         raise ConfigurationError(f"{path}: {error}") from error
 
 
-def _check_hub(text: str) -> None:
+def _check_own_certificate(table: GatewayConfig) -> None:
+    """The certificate for the hub is given by files, both of them, or comes by enrolment. Raises ConfigurationError."""
+    uplink = table.uplink
+    if (uplink.certificate is None) != (uplink.key is None):
+        raise ConfigurationError("[uplink] certificate and key belong together: give both, or leave both to [enrol]")
+    if uplink.certificate is None and table.enrol is None:
+        raise ConfigurationError(
+            "[uplink] has no certificate and key, and there is no [enrol] table that says where to get them"
+        )
+
+
+def _check_retries(table: Retried, name: str) -> None:
+    if table.retry_min_s > table.retry_max_s:
+        message = f"{name} retry_min_s {table.retry_min_s} is longer than retry_max_s {table.retry_max_s}"
+        raise ConfigurationError(message)
+
+
+def _allowed(table: RefreshTable) -> AllowedHosts:
+    """The hosts that may be asked; every URL of the table is at one of them. Raises ConfigurationError."""
+    _check_retries(table, "[trust.refresh]")
+    try:
+        allowed = AllowedHosts(table.hosts, table.networks)
+    except ValueError as error:
+        raise ConfigurationError(f"[trust.refresh] hosts, networks: {error}") from error
+    listed = () if table.trust_list is None else (table.trust_list,)
+    for key, urls in (("trust_list", listed), ("crls", table.crls), ("ocsp", table.ocsp)):
+        for url in urls:
+            try:
+                allowed.url(url)
+            except DownloadError as error:
+                raise ConfigurationError(f"[trust.refresh] {key} {url!r}: {error}") from error
+    return allowed
+
+
+def _local(table: LocalTable) -> tuple[str, int] | str:
+    """Host and port, or the path of the socket. Raises ConfigurationError."""
+    if (table.listen is None) == (table.socket is None):
+        raise ConfigurationError("[local] needs listen or socket, and not both")
+    if table.socket is not None:
+        if not table.socket or "\0" in table.socket:
+            raise ConfigurationError(f"[local] socket {table.socket!r}: names no file")
+        return table.socket
+    host, port = parse_listen(table.listen or "", "[local] listen")
+    if host not in _LOOPBACK:
+        message = f"[local] listen {table.listen!r}: only loopback ({', '.join(_LOOPBACK)}); it has no authentication"
+        raise ConfigurationError(message)
+    return host, port
+
+
+def _check_hub(text: str, key: str) -> None:
     """Return if `text` is an address to which the paths of the sync protocol can be appended. Raises
     ConfigurationError, which does not repeat a password that should not stand there."""
     try:
@@ -170,9 +199,9 @@ def _check_hub(text: str) -> None:
     except ValueError:
         usable = False
     if "@" in text:
-        raise ConfigurationError("[uplink] hub: holds a user or password; the gateway shows its certificate instead")
+        raise ConfigurationError(f"{key}: holds a user or password; the gateway shows its certificate instead")
     if not usable or "?" in text or "#" in text:
-        raise ConfigurationError(f"[uplink] hub {text!r}: must be https://HOST[:PORT], without query or fragment")
+        raise ConfigurationError(f"{key} {text!r}: must be https://HOST[:PORT], without query or fragment")
 
 
 def parse_listen(text: str, key: str) -> tuple[str, int]:

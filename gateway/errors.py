@@ -5,6 +5,10 @@ GatewayError                   anything below; carries a stable kebab-case `code
  +- StoreError                 the database cannot be opened or is not what it must be; the gateway does not start
  +- StoreUnavailable           a write was not made durable; nobody may be told that it was
  +- UplinkError                the hub cannot be reached, or what answers is not a hub
+ +- EnrolmentError             a certificate was not obtained, or what was obtained is not what was asked for
+ +- DownloadError              a list or an answer was not fetched: not allowed, not reachable, not in bounds
+ +- CallFailed                 a station did not do what it was asked: refused, silent, or gone
+ +- SigningRefused             a station's certificate request is not relayed; says why
 """
 
 from __future__ import annotations
@@ -44,3 +48,31 @@ class UplinkError(GatewayError):
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
+
+
+class EnrolmentError(GatewayError):
+    """Raised when no certificate was obtained; what was there before is untouched.
+
+    `refused`: the PKI has decided, so that asking the same again is of no use. `retry_after_s`: when it said to come
+    again.
+    """
+
+    def __init__(self, code: str, message: str, *, refused: bool = False, retry_after_s: int | None = None) -> None:
+        super().__init__(code, message)
+        self.refused, self.retry_after_s = refused, retry_after_s
+
+
+class DownloadError(GatewayError):
+    """Raised when something was not fetched; nothing of it was used."""
+
+
+class CallFailed(GatewayError):
+    """Raised when a CALL to a station has no CALLRESULT. `ocpp_code` is the CALLERROR's code, None without one."""
+
+    def __init__(self, code: str, message: str, *, ocpp_code: str | None = None) -> None:
+        super().__init__(code, message)
+        self.ocpp_code = ocpp_code
+
+
+class SigningRefused(GatewayError):
+    """Raised when a station's certificate request is not relayed to the PKI."""

@@ -12,57 +12,32 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
+from gateway.chargers.certificates import CertificateService
 from gateway.chargers.server import ChargerServer
 from gateway.chargers.station import Site
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
-from gateway.decide.contract import Trust
 from gateway.errors import ConfigurationError, StoreError
+from gateway.keeper import TrustKeeper
+from gateway.local.server import Health, LocalServer
 from gateway.log import say
+from gateway.paper import Paper
 from gateway.store.chains import kept_chains
+from gateway.store.evidence import open_evidence
 from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
 from gateway.store.whitelist import open_whitelist
 from gateway.store.writer import Writer
 from gateway.supervisor import supervise
+from gateway.tls import uplink_tls
+from gateway.trust import load_site_trust
 from gateway.uplink.link import Link, LinkSettings
-from pki.errors import PKIError
-from pki.service.files import load_crls, load_trust
-from pki.verify.revocation import RevocationEvidence
+from gateway.uplink.staples import Staples
 from wire.records import AuditEntry, RecordKind
 
 MEND_EVERY_S = 1.0
 REMIND_EVERY_S = 600.0
 LEARNED_AT_START = 500
 """Chains verified again at start, about a third of a millisecond each, so that their hashes are known."""
-
-
-def load_site_trust(settings: Settings) -> Trust:
-    """The anchors and revocation lists that the configuration names. Raises ConfigurationError."""
-    table = settings.table.trust
-    try:
-        anchors = load_trust(settings.folder / table.anchors)
-        crls = load_crls([settings.folder / name for name in table.crls])
-        return Trust(anchors=anchors, revocation=RevocationEvidence(crls=crls))
-    except (PKIError, OSError) as error:
-        raise ConfigurationError(f"[trust] {error}") from error
-
-
-def uplink_tls(settings: Settings) -> ssl.SSLContext:
-    """The TLS context that knows only the hub's CA and shows the gateway's certificate. Raises ConfigurationError."""
-    table = settings.table.uplink
-    ca = settings.file(table.ca, "[uplink] ca")
-    certificate = settings.file(table.certificate, "[uplink] certificate")
-    key = settings.file(table.key, "[uplink] key")
-    if key.stat().st_mode & 0o077:
-        raise ConfigurationError(f"[uplink] key {table.key!r} can be read by others; chmod 600 {key}")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_verify_locations(ca)
-        context.load_cert_chain(certificate, key)
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigurationError(f"[uplink] certificate, key or ca cannot be used: {error}") from error
-    return context
 
 
 class Gateway:
@@ -72,7 +47,8 @@ class Gateway:
         """Raises ConfigurationError or StoreError; nothing listens yet."""
         self._settings = settings
         self._clock = Clock(read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
-        trust, tls = load_site_trust(settings), uplink_tls(settings)
+        load_site_trust(settings)
+        tls = uplink_tls(settings)
         gateway_id, epoch = settings.table.gateway.id, os.urandom(8).hex()
 
         def open_connection() -> sqlite3.Connection:
@@ -85,30 +61,22 @@ class Gateway:
             # Closed before the writer, so that the writer is the last and leaves one file without a log.
             self._reader = opened.enter_context(closing(open_ledger_reader(settings.ledger_path)))
             self._owner: Identity = identity(self._reader)
-            self._whitelist, self._remark = open_whitelist(settings.whitelist_path)
+            self._whitelist, remark = open_whitelist(settings.whitelist_path)
             opened.callback(self._whitelist.close)
+            self._evidence, other_remark = open_evidence(settings.evidence_path)
+            opened.callback(self._evidence.close)
+            self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
+            self._link = Link(_link_settings(settings, tls), self._owner, self._reader, self._writer, self._whitelist)
+            loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
+            self._authorizer = Authorizer(
+                self._clock, settings.table.policy, loaded.trust, self._whitelist, self._link, self._reader
+            )
+            for pem in kept_chains(self._reader, LEARNED_AT_START):
+                self._authorizer.learn(pem)
+            self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
+            self._staples = Staples()
+            self._paper = Paper(settings, self._evidence, self._keeper, self._staples, self._clock, tls, self._audit)
             self._opened = opened.pop_all()
-        uplink = settings.table.uplink
-        self._link = Link(
-            LinkSettings(
-                hub=uplink.hub.rstrip("/"),
-                tls=tls,
-                authorize_timeout_s=uplink.authorize_timeout_s,
-                request_timeout_s=uplink.request_timeout_s,
-                whitelist_interval_s=uplink.whitelist_interval_s,
-                retry_min_s=uplink.retry_min_s,
-                retry_max_s=uplink.retry_max_s,
-            ),
-            self._owner,
-            self._reader,
-            self._writer,
-            self._whitelist,
-        )
-        self._authorizer = Authorizer(
-            self._clock, settings.table.policy, trust, self._whitelist, self._link, self._reader
-        )
-        for pem in kept_chains(self._reader, LEARNED_AT_START):
-            self._authorizer.learn(pem)
         site = Site(
             owner=self._owner,
             clock=self._clock,
@@ -117,35 +85,39 @@ class Gateway:
             authorizer=self._authorizer,
             heartbeat_interval_s=settings.table.chargers.heartbeat_interval_s,
             stored=self._link.stored,
+            certificates=CertificateService(self._staples, self._clock, self._paper.signing, self._paper.want),
         )
         self._server = ChargerServer(site, settings.passwords, *settings.listen)
+        where = settings.local_where
+        self._local = None if where is None else LocalServer(where, self._staples, self._clock, self._health)
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP reads trust and revocation lists again.
+        """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
 
         Raises:
-            ConfigurationError: the listening address cannot be taken.
+            ConfigurationError: a listening address cannot be taken.
         """
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        loop, stop, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, again.set)
         await self._audit("gateway-started", f"epoch {self._owner.epoch}")
-        if self._remark:
-            await self._audit("whitelist-begun-anew", self._remark)
-        try:
-            address = await self._server.start()
-        except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or error
-            message = f"[chargers] listen {self._settings.table.chargers.listen!r}: {why}"
-            raise ConfigurationError(message) from error
+        for event, remark in self._begun_anew:
+            if remark is not None:
+                await self._audit(event, remark)
+        listen = await self._listen()
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
+            *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
         ]
-        say("ready", listen={"chargers": address}, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
+        say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await stop.wait()
         await self._server.stop()
+        if self._local is not None:
+            await self._local.stop()
+        await self._paper.close()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -156,20 +128,44 @@ class Gateway:
         await self._writer.drain()
         self._opened.close()
 
-    async def _audit(self, event: str, message: str) -> None:
-        entry = AuditEntry(event=event, subject=self._owner.gateway_id, message=message)
+    async def _listen(self) -> dict[str, str]:
+        """What is served, and where. Raises ConfigurationError."""
+        listen = {}
+        if self._local is not None:
+            listen["local"] = await self._local.start()
+        try:
+            listen["chargers"] = await self._server.start()
+        except (OSError, UnicodeError) as error:
+            if self._local is not None:
+                await self._local.stop()
+            why = getattr(error, "strerror", None) or error
+            message = f"[chargers] listen {self._settings.table.chargers.listen!r}: {why}"
+            raise ConfigurationError(message) from error
+        return listen
+
+    def _health(self) -> Health:
+        return Health(
+            ok=self._writer.broken is None,
+            online=self._link.online,
+            clock=self._clock.now().clock.value,
+            chargers=self._server.connected,
+            certificate_not_after=self._paper.certificate_not_after,
+        )
+
+    async def _audit(self, event: str, message: str, subject: str | None = None) -> None:
+        entry = AuditEntry(event=event, subject=subject or self._owner.gateway_id, message=message)
         now = self._clock.now()
         await self._writer.run(lambda c: append(c, self._owner, RecordKind.AUDIT, entry, now))
         self._link.stored()
 
-    def _reload(self) -> None:
-        """Take new trust if all of it can be read; otherwise keep the old and say so."""
-        try:
-            self._authorizer.trust = load_site_trust(self._settings)
-        except ConfigurationError as error:
-            say("reload-refused", level="error", reason=str(error))
-        else:
-            say("reloaded")
+    async def _reload_when(self, again: asyncio.Event) -> None:
+        """Whenever it is asked for: take new trust if all of it can be read, otherwise keep the old and say so."""
+        while True:
+            await again.wait()
+            again.clear()
+            await self._paper.take_up()
+            if await self._keeper.reload():
+                say("reloaded")
 
     async def _keep_link(self) -> None:
         """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""
@@ -190,6 +186,19 @@ class Gateway:
                 say("store-unavailable", level="error", reason=str(error))
             else:
                 say("store-mended")
+
+
+def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
+    uplink = settings.table.uplink
+    return LinkSettings(
+        hub=uplink.hub.rstrip("/"),
+        tls=tls,
+        authorize_timeout_s=uplink.authorize_timeout_s,
+        request_timeout_s=uplink.request_timeout_s,
+        whitelist_interval_s=uplink.whitelist_interval_s,
+        retry_min_s=uplink.retry_min_s,
+        retry_max_s=uplink.retry_max_s,
+    )
 
 
 def _lock(state_dir: Path) -> int:

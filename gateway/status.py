@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.config import Settings
-from gateway.errors import StoreError
+from gateway.enrol.identity import load_identity
+from gateway.enrol.renewal import EARLIEST
+from gateway.errors import EnrolmentError, StoreError
 from gateway.store.database import open_reader
+from gateway.store.evidence import read_sources
 from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
 from wire.records import Value
+
+_DAY = timedelta(days=1)
 
 
 class Quarantined(Value, frozen=True, kw_only=True):
@@ -19,6 +24,29 @@ class Quarantined(Value, frozen=True, kw_only=True):
     seq: int
     charger_id: str
     reason: str
+
+
+class OwnCertificate(Value, frozen=True, kw_only=True):
+    """The certificate that was enrolled, judged at the instant of asking. `renew_from`: when the next one is due at the
+    earliest."""
+
+    serial: str
+    not_before: datetime
+    not_after: datetime
+    renew_from: datetime
+    days_left: float
+    life_days: float
+
+
+class Source(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """How the last fetch of a source went; `code` None: well. `until`: how long what it brought lasts."""
+
+    name: str
+    good_at: datetime | None
+    until: datetime | None
+    trouble_at: datetime | None
+    code: str | None
+    message: str | None
 
 
 class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -37,21 +65,68 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     whitelist_version: int
     whitelist_tokens: int
     quarantined: tuple[Quarantined, ...]
+    certificate: OwnCertificate | None
+    sources: tuple[Source, ...]
 
 
-def read_status(settings: Settings) -> Status:
-    """The status of the configured gateway's store. Raises StoreError when there is none, or it cannot be read."""
+def read_status(settings: Settings, at: datetime) -> Status:
+    """The status of the configured gateway's store at the instant `at`.
+
+    Raises:
+        StoreError: there is none, or it cannot be read.
+    """
     with (
         closing(open_ledger_reader(settings.ledger_path)) as ledger,
         closing(open_reader(settings.whitelist_path)) as whitelist,
     ):
         try:
-            return _status(ledger, whitelist)
+            return _status(ledger, whitelist, _own_certificate(settings, at), _sources(settings))
         except sqlite3.Error as error:
             raise StoreError(f"{settings.state_dir}: a database is damaged: {error}") from error
 
 
-def _status(ledger: sqlite3.Connection, whitelist: sqlite3.Connection) -> Status:
+def _own_certificate(settings: Settings, at: datetime) -> OwnCertificate | None:
+    if settings.table.enrol is None:
+        return None
+    try:
+        own = load_identity(settings.identity_path)
+    except EnrolmentError as error:
+        raise StoreError(str(error)) from error
+    leaf = own.leaf
+    return OwnCertificate(
+        serial=f"{leaf.serial:x}",
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        renew_from=own.due_at(EARLIEST),
+        days_left=(leaf.not_after - at) / _DAY,
+        life_days=(leaf.not_after - leaf.not_before) / _DAY,
+    )
+
+
+def _sources(settings: Settings) -> tuple[Source, ...]:
+    """What the evidence store notes; nothing before there is one."""
+    if not settings.evidence_path.is_file():
+        return ()
+    with closing(open_reader(settings.evidence_path)) as connection:
+        return tuple(
+            Source(
+                name=each.name,
+                good_at=each.good_at,
+                until=each.until,
+                trouble_at=each.trouble_at,
+                code=each.code,
+                message=each.message,
+            )
+            for each in read_sources(connection)
+        )
+
+
+def _status(
+    ledger: sqlite3.Connection,
+    whitelist: sqlite3.Connection,
+    certificate: OwnCertificate | None,
+    sources: tuple[Source, ...],
+) -> Status:
     owner, last, acked = identity(ledger), head(ledger), acked_seq(ledger)
     oldest = ledger.execute("SELECT at FROM records WHERE seq = ?", (acked + 1,)).fetchone()
     quarantined = ledger.execute("SELECT seq, charger_id, reason FROM quarantine ORDER BY seq").fetchall()
@@ -69,6 +144,8 @@ def _status(ledger: sqlite3.Connection, whitelist: sqlite3.Connection) -> Status
         whitelist_version=whitelist.execute("SELECT version FROM list").fetchone()[0],
         whitelist_tokens=_count(whitelist, "tokens"),
         quarantined=tuple(Quarantined(seq=seq, charger_id=who, reason=why) for seq, who, why in quarantined),
+        certificate=certificate,
+        sources=sources,
     )
 
 

@@ -33,9 +33,11 @@ from pki.service.commands.context import fail as _fail
 from pki.service.commands.enrolment import register_command, registrar
 from pki.service.commands.founding import init
 from pki.service.commands.issuing import issue
+from pki.service.commands.pool import pool
 from pki.service.commands.publishing import crl, status
 from pki.service.commands.records import audit, backup_command, restore_command
 from pki.service.commands.renewing import approve_command, link_command, renew_command
+from pki.service.commands.serve import serve
 from pki.service.files import read_file, write_lab
 from pki.service.lint_report import lint_object
 from pki.service.screen import one_line, print_explained, print_lint, print_verdict, screen
@@ -288,7 +290,7 @@ def _instant(text: str | None) -> datetime:
 
 _COMMANDS = (
     *(init, issue, register_command, registrar, find, revoke_command, renew_command, link_command, approve_command),
-    *(status, crl, ocsp, trust, audit, backup_command, restore_command),
+    *(serve, status, crl, ocsp, trust, pool, audit, backup_command, restore_command),
 )
 for _command in _COMMANDS:
     main.add_command(_command)

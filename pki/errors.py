@@ -8,8 +8,10 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- UnknownProfile             a profile name that the table does not have; lists the known names
  +- TrustError                 an anchor or a CRL that cannot be used as evidence
  +- IssueError                 a request that the authority refuses to sign
+ +- BundleRejected             a contract bundle that the car it is for must not install
  +- DeclarationError           a lab declaration with an unknown key or an impossible value
  +- KeyStoreError              a key, or the passphrase of its store, that cannot be used
+ +- PoolRefused                a request to the pools that a rule of theirs refuses
  +- StateError                 the service's state folder, store or settings cannot be used
 """
 
@@ -50,7 +52,8 @@ class PKIError(Exception):
     """Raised when trust cannot be given. `code` is for machines, `str(error)` names what and where for people.
 
     `clause` is the requirement that is broken (None where no single one is), `index` the certificate's position in the
-    presented chain, 0 the leaf.
+    presented chain, 0 the leaf, one past its end the root that is held; never a position among anchors, lists or
+    answers, which only the message names.
     """
 
     def __init__(self, code: str, message: str, *, clause: str | None = None, index: int | None = None) -> None:
@@ -116,6 +119,10 @@ class IssueError(PKIError):
     """Raised when the authority refuses to sign."""
 
 
+class BundleRejected(PKIError):
+    """Raised when a contract bundle must not be installed."""
+
+
 class DeclarationError(PKIError):
     """Raised when a lab declaration cannot be read or cannot be built."""
 
@@ -126,3 +133,7 @@ class StateError(PKIError):
 
 class KeyStoreError(PKIError):
     """Raised when a key cannot be made or loaded, or the passphrase of its store cannot be used."""
+
+
+class PoolRefused(PKIError):
+    """Raised when the pools refuse what a client asks."""

@@ -27,11 +27,19 @@ def parse_chain_pem(text: str | bytes) -> tuple[bytes, ...]:
     """The DER of each certificate of a PEM chain as a charger sends it: leaf first, 1 to 5 blocks, 10,000 characters.
 
     Raises:
-        MalformedCertificate: "size-limit" or "malformed-pem"; `index` names the block.
+        MalformedCertificate: "empty-chain" for a blank text; "size-limit" or "malformed-pem", where `index` names the
+            block.
 
     Source: OCPP 2.0.1 C07; ISO 15118-2 V2G2-009.
     """
+    if is_blank(text):
+        raise MalformedCertificate("empty-chain", "no certificate was presented")
     return parse_pem(text, max_blocks=CHAIN_BLOCKS, max_characters=CHAIN_PEM_CAP)
+
+
+def is_blank(text: str | bytes) -> bool:
+    """Whether there is nothing but the white space that may stand around PEM blocks."""
+    return not (text.strip(_PEM_SPACE) if isinstance(text, str) else text.strip(_PEM_SPACE.encode()))
 
 
 def parse_pem(

@@ -7,7 +7,7 @@ places on that path. Both are data only: `pki.verify` judges by them, `pki.issue
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -18,6 +18,17 @@ POLICIES, CRL_POINTS, KEY_PURPOSE = "2.5.29.32", "2.5.29.31", "2.5.29.37"
 AUTHORITY_ACCESS, SUBJECT_ACCESS = "1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.11"
 SERVER_AUTHENTICATION, CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
 OCSP_SIGNING, OCSP_NO_CHECK = "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.48.1.5"
+
+POINTERS = frozenset({AUTHORITY_ACCESS, SUBJECT_ACCESS, CRL_POINTS})
+"""The extensions that say where more can be learned."""
+NEVER = {
+    "2.5.29.30": "nameConstraints",
+    "2.5.29.33": "policyMappings",
+    "2.5.29.36": "policyConstraints",
+    "2.5.29.54": "inhibitAnyPolicy",
+}
+"""The extensions that no profile has, whether critical or not, by their names."""
+_COMMON = POINTERS | {AUTHORITY_KEY, SUBJECT_KEY, KEY_USAGE, BASIC, POLICIES, KEY_PURPOSE}
 
 
 class Generation(StrEnum):
@@ -106,6 +117,7 @@ class CertificateRule:
     Key usage: `required` bits must be there, `allowed` ones may, any other refuses; `issued` is what we write.
     Extensions: those in `processed` may be critical; `extensions` lists all that may be there at all (None: any that is
     not critical). `extended_key_usage` is expected when there is one. `days`: life when issued by us.
+    `plain` follows from these: extensions and their criticality to which no rule has an objection, whatever they say.
     """
 
     name: str
@@ -124,13 +136,22 @@ class CertificateRule:
     pointer_required: bool
     days: int
     clause: Clause
+    plain: frozenset[tuple[str, bool]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Critical ones that are processed, but for pointers, which are read first; others that may be there."""
+        critical = self.processed - POINTERS
+        other = _COMMON if self.extensions is None else self.extensions
+        both = {*((oid, True) for oid in critical - NEVER.keys()), *((oid, False) for oid in other - NEVER.keys())}
+        object.__setattr__(self, "plain", frozenset(both))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """A row of the table: one generation, one role of leaf.
 
-    `anchor_roles` may end the path; those in `direct_roles` may sign the leaf themselves, without a sub-CA.
+    `anchor_roles` may end the path; those in `direct_roles` sign the leaf themselves and stand above no sub-CA, the
+    others stand above sub-CAs only.
     `algorithms`: the leaf's key picks one, and the whole path with its anchor must use it. `max_der` is bytes for each
     certificate, `max_presented` the certificates that may arrive, `max_depth` those of a path without the root and
     without a link certificate (`link` None: the generation has none).
@@ -164,6 +185,17 @@ class Profile:
     key_identifier_octets: int
     tolerates: frozenset[Tolerance]
     clauses: Mapping[str, Clause]
+
+    def roles_above(self, length: int) -> tuple[AnchorRole, ...]:
+        """The roles whose anchors may stand above a path of `length` certificates: a private root only above a leaf
+        (V2G2-868, -927; V2G20-2336), the others only above sub-CAs (V2G2-867, V2G20-867)."""
+        return tuple([role for role in self.anchor_roles if (role in self.direct_roles) is (length == 1)])
+
+    @property
+    def unnamed_roles(self) -> tuple[AnchorRole, ...]:
+        """The roles that roots count for which somebody holds for this profile without naming a role: those above
+        sub-CAs. Never a private root's, unless nothing else ends such a path."""
+        return self.roles_above(2) or self.roles_above(1)
 
     def clause(self, code: str) -> str | None:
         """The requirement that an error code stands for; None where no single one does."""

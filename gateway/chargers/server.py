@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
+from gateway.chargers.calls import Calls
 from gateway.chargers.credentials import PasswordHash, check_basic
 from gateway.chargers.station import Site, Station
 from gateway.errors import StoreUnavailable
@@ -82,8 +83,11 @@ class ChargerServer:
             return socket
         await self._replace(charger_id, socket)
         say("charger-connected", charger=charger_id, ocpp=ocpp)
+        line = _Line(socket)
+        station = Station(self._site, charger_id, ocpp, Calls(charger_id, line.send))
         try:
-            await self._converse(socket, Station(self._site, charger_id, ocpp))
+            await self._attach(station)
+            await self._converse(socket, station, line)
         except (TimeoutError, ConnectionError):
             say("charger-stuck", level="warning", charger=charger_id)
             if request.transport is not None:
@@ -92,8 +96,19 @@ class ChargerServer:
             # A late end of an old connection must not unregister the one that replaced it.
             if self._live.get(charger_id.casefold()) is socket:
                 del self._live[charger_id.casefold()]
+            self._detach(station)
             say("charger-disconnected", charger=charger_id, code=socket.close_code)
         return socket
+
+    async def _attach(self, station: Station) -> None:
+        """Let those who have something for the station know that it is there."""
+        if self._site.certificates.signing is not None:
+            await self._site.certificates.signing.attached(station)
+
+    def _detach(self, station: Station) -> None:
+        station.calls.lost("the connection has ended")
+        if self._site.certificates.signing is not None:
+            self._site.certificates.signing.detached(station)
 
     async def _replace(self, charger_id: str, socket: web.WebSocketResponse) -> None:
         old = self._live.get(charger_id.casefold())
@@ -102,7 +117,7 @@ class ChargerServer:
             say("charger-replaced", level="warning", charger=charger_id)
             await old.close(code=WSCloseCode.POLICY_VIOLATION, message=b"replaced by a newer connection")
 
-    async def _converse(self, socket: web.WebSocketResponse, station: Station) -> None:
+    async def _converse(self, socket: web.WebSocketResponse, station: Station, line: _Line) -> None:
         """Answer frames in their order until the socket ends or the store fails.
 
         Raises:
@@ -118,7 +133,21 @@ class ChargerServer:
                 say("store-unavailable", level="error", charger=station.charger_id, reason=str(error))
                 await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"cannot store")
                 return
-            if reply is None:
-                continue
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await socket.send_str(reply)
+            if reply is not None:
+                await line.send(reply)
+
+
+class _Line:
+    """The sending side of a socket: answers and CALLs of our own, one frame at a time."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket, self._turn = socket, asyncio.Lock()
+
+    async def send(self, frame: str) -> None:
+        """Send one frame.
+
+        Raises:
+            TimeoutError, ConnectionError: the station does not read, or is gone.
+        """
+        async with asyncio.timeout(SEND_TIMEOUT_S), self._turn:
+            await self._socket.send_str(frame)

@@ -1,4 +1,4 @@
-"""The conversation with one charging station: a frame in, at most one frame out.
+"""The conversation with one charging station: a frame in, at most one frame out; CALLs of our own go by `calls`.
 
 Rules
 1. A transaction message is stored, and the store synced, before it is answered; it is answered with CALLRESULT whatever
@@ -19,7 +19,10 @@ from datetime import datetime
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.answers import authorize_answer, transaction_answer, wrapped_authorize_answer
+from gateway.chargers.calls import Calls
+from gateway.chargers.certificates import CertificateService, StationCertificates, wrapped
 from gateway.clock import Clock
+from gateway.enrol.order import CertificateUse
 from gateway.errors import StoreUnavailable
 from gateway.store.chains import remember_chain
 from gateway.store.chargers import is_registered, register
@@ -61,14 +64,16 @@ class Site:
     heartbeat_interval_s: int
     stored: Callable[[], None]
     """Called after each commit, so that the uplink knows there is something to send."""
+    certificates: CertificateService
 
 
 class Station:
-    """One station on one connection. `ocpp` is the negotiated version."""
+    """One station on one connection. `ocpp` is the negotiated version, `calls` what the gateway asks the station."""
 
-    def __init__(self, site: Site, charger_id: str, ocpp: str) -> None:
-        self.charger_id, self.ocpp = charger_id, ocpp
+    def __init__(self, site: Site, charger_id: str, ocpp: str, calls: Calls) -> None:
+        self.charger_id, self.ocpp, self.calls = charger_id, ocpp, calls
         self._site = site
+        self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls)
         self._registered = is_registered(site.ledger, charger_id)
         self._actions = self._actions16() if ocpp == v16.VERSION else self._actions201()
 
@@ -89,7 +94,8 @@ class Station:
         except FrameError as error:
             return await self._unreadable(text, error)
         if not isinstance(frame, Call):
-            return None  # An answer to nothing: this side has no open CALL.
+            self.calls.answered(frame)  # One to no open CALL is late, and changes nothing.
+            return None
         if is_transaction_action(self.ocpp, frame.action):
             return await self._transaction(frame, text, None)
         try:
@@ -111,7 +117,7 @@ class Station:
             call = Call(message_id=head[0], action=head[1], payload=text.encode())
             return await self._transaction(call, text, str(error))
         if is_answer(text):
-            return None  # An answer that cannot be read has nothing to answer: this side has no open CALL.
+            return None  # Answers are not answered; an open CALL runs into its time limit.
         if error.unknown_type and self.ocpp == v16.VERSION:
             return None  # OCPP-J 1.6 4.1.3: ignore message types that are not known.
         return encode_error(error.message_id, spelled(error.ocpp_code, self.ocpp), str(error))
@@ -191,7 +197,12 @@ class Station:
             "Heartbeat": self._heartbeat,
             "StatusNotification": self._status201,
             "Authorize": self._authorize201,
+            **self._certificates.actions(),
         }
+
+    async def install(self, use: CertificateUse, chain_pem: str) -> str:
+        """The status that the station answers to CertificateSigned. Raises CallFailed."""
+        return await self._certificates.install(use, chain_pem)
 
     async def _boot16(self, payload: bytes) -> object:
         request = read_request(v16.BootNotification, payload, "BootNotification")
@@ -260,9 +271,12 @@ class Station:
         request = read_request(v16.DataTransfer, payload, "DataTransfer")
         if request.vendor_id != pnc16.VENDOR_ID:
             return v16.DataTransferAnswer(status="UnknownVendorId")
+        transfer = self._certificates.transfers().get(request.message_id or "")
+        if transfer is not None:
+            return wrapped(await transfer(request))
         if request.message_id != "Authorize":
             return v16.DataTransferAnswer(status="UnknownMessageId")
-        inner = pnc16.unwrap_authorize(request)
+        inner = pnc16.unwrap(pnc16.Authorize, request)
         token = TokenRef(uid=inner.id_token.id_token, type=TokenType.EMAID)
         hashes = inner.iso15118_certificate_hash_data
         return wrapped_authorize_answer(await self._decide(token, inner.certificate, hashes))

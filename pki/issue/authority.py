@@ -87,7 +87,8 @@ class Authority:
         """A sub-CA one step down: Sub1 below a root, Sub2 below a Sub1. `publication` is the new CA's.
 
         Raises:
-            IssueError: "depth" below a Sub2; "validity" outside this CA's life; "request"; "profile" for a broken rule.
+            IssueError: "depth" below a Sub2; "validity" outside this CA's life; "subject" for a name that no
+                certificate can carry, or this CA's own; "request"; "profile" for a broken rule.
         """
         made = self.certify(subject, key.public_key(), validity, serial)
         return replace(self, certificate=made, key=key, above=self.sent, publication=publication)
@@ -98,15 +99,15 @@ class Authority:
         Raises:
             IssueError: as `sub_authority`.
         """
-        rule = self._rule_below()
-        return self._sign(self._draft(subject.name(), public_key, validity, serial, rule), rule, validity)
+        return self._certified(subject.name(), public_key, validity, serial, self._rule_below())
 
     def recertify(
         self, sub: Certificate, validity: Validity, serial: int, *, public_key: PublicKey | None = None
     ) -> Certificate:
         """Another certificate for a sub-CA that has one, under the same name: from the same issuer its renewal, with
         `public_key` its next key; from another issuer a cross-certificate. Both are valid at once: the older one is not
-        revoked, and what it signed stays good.
+        revoked, and what it signed stays good. What stands below must live within it, where the generation asks for
+        that: so let it begin no later than the older one.
 
         Raises:
             IssueError: "depth" when it is no sub-CA of the step below this CA; "validity" outside this CA's life, or
@@ -120,7 +121,7 @@ class Authority:
         key = public_key or sub.public_key
         if key is None:
             raise IssueError("profile", f"the {rule.name} has a key that no profile takes")
-        made = self._sign(self._draft(sub.parsed.subject, key, validity, serial, rule), rule, validity)
+        made = self._certified(sub.parsed.subject, key, validity, serial, rule)
         if made.subject_der != sub.subject_der:
             raise IssueError("request", f"the name of the {rule.name} cannot be written as it stands")
         return made
@@ -245,6 +246,15 @@ class Authority:
         constraints = self.certificate.basic_constraints
         if self.sent and constraints is not None and constraints.path_length:
             raise IssueError("depth", "leafs are signed by Sub2, not by Sub1", clause=clause)
+
+    def _certified(
+        self, name: x509.Name, public_key: PublicKey, validity: Validity, serial: int, rule: CertificateRule
+    ) -> Certificate:
+        """A sub-CA's certificate. Under its issuer's name it would be taken for a root."""
+        made = self._sign(self._draft(name, public_key, validity, serial, rule), rule, validity)
+        if made.self_issued:
+            raise IssueError("subject", f"the {rule.name} would have the name of its issuer")
+        return made
 
     def _rule_below(self) -> CertificateRule:
         """The row of the sub-CAs that this CA signs."""

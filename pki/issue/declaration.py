@@ -160,8 +160,8 @@ def _branch_problems(branch: BranchDeclaration, declaration: LabDeclaration) -> 
         return
     if root.key.generation is not profile.generation:
         yield f"root {branch.root!r} has a key of {root.key.value}, which {profile.name} refuses"
-    if root.role not in profile.anchor_roles:
-        yield f"root {branch.root!r} is trusted for {root.role.value}, which {profile.name} refuses"
+    if root.role not in profile.roles_above(2):
+        yield f"root {branch.root!r} is trusted for {root.role.value}, which {profile.name} refuses above sub-CAs"
     for _, problem in _repeated("leaf", [leaf.name for leaf in branch.leaf]):
         yield problem
     for leaf in branch.leaf:

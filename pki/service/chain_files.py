@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pki.errors import PKIError
+from pki.errors import PKIError, TrustError
 from pki.pem import CHAIN_PEM_CAP, parse_chain_pem
-from pki.service.files import load_crls, load_trust, read_file
+from pki.service.files import crls_by_file, load_trust, read_file
 from pki.service.paths import PATH_PEM_CAP, judge_path_files
 from pki.service.verdicts import (
     ExplainedVerdict,
@@ -80,16 +81,36 @@ def _judge_paths(files: ChainFiles) -> Verdict:
 def _question(files: ChainFiles) -> Question:
     chain = parse_chain_pem(_content(files))
     profile = profile_of(files.profile, chain)
-    trust = load_trust(files.trust, profile.anchor_roles)
-    evidence = RevocationEvidence(load_crls(files.crls), [read_file(path, OCSP_CAP) for path in files.ocsps])
+    trust = load_trust(files.trust, profile.unnamed_roles)
     return Question(
         chain=chain,
         profile=profile,
-        verifier=ChainVerifier(trust, evidence, files.policy),
+        verifier=ChainVerifier(trust, _evidence(files), files.policy),
         at=files.at,
         emaid=files.emaid,
         require_revocation=files.require_revocation,
     )
+
+
+def _evidence(files: ChainFiles) -> RevocationEvidence:
+    """The lists and the answers; one that cannot be read is named by its file."""
+    lists = list(crls_by_file(files.crls))
+    answers = [(path, read_file(path, OCSP_CAP)) for path in files.ocsps]
+    try:
+        return RevocationEvidence([der for _, der in lists], [der for _, der in answers])
+    except TrustError:
+        for path, der in lists:
+            _read_alone(path, crls=[der])
+        for path, der in answers:
+            _read_alone(path, ocsps=[der])
+        raise
+
+
+def _read_alone(path: Path, *, crls: Sequence[bytes] = (), ocsps: Sequence[bytes] = ()) -> None:
+    try:
+        RevocationEvidence(crls, ocsps)
+    except TrustError as error:
+        raise TrustError(error.code, f"{path}: {error}") from error
 
 
 def _content(files: ChainFiles) -> bytes:

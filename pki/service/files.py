@@ -24,16 +24,16 @@ _ANCHOR_FILE_CAP = 256 * 1024
 _ANCHORS_PER_FILE = 64
 
 
-def load_trust(folder: Path, direct_roles: Iterable[AnchorRole] = ()) -> TrustStore:
+def load_trust(folder: Path, unnamed_roles: Iterable[AnchorRole] = ()) -> TrustStore:
     """The anchors of a trust folder: sub-folders v2g, mo, oem, pe, backend with PEM (one or more) or DER files.
 
-    `direct_roles`: the roles of certificates that lie in `folder` itself; without any, such files are an error.
+    `unnamed_roles`: the roles of certificates that lie in `folder` itself; without any, such files are an error.
 
     Raises:
         TrustError: "trust-folder", "trust-file" or "trust-empty"; names the path. What is not a self-issued CA
             is refused: an intermediate must never become an anchor.
     """
-    roles = tuple(direct_roles)
+    roles = tuple(unnamed_roles)
     found: dict[AnchorRole, list[Certificate]] = {role: [] for role in AnchorRole}
     for entry in _listed(folder):
         if entry.is_dir():
@@ -55,7 +55,12 @@ def load_crls(paths: Iterable[Path]) -> list[bytes]:
     Raises:
         TrustError: "crl-file": unreadable or not a CRL file; names the path.
     """
-    return [der for path in paths for file in _crl_files(path) for der in _crls(file)]
+    return [der for _, der in crls_by_file(paths)]
+
+
+def crls_by_file(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    """The same, each with the file that it stands in."""
+    return ((file, der) for path in paths for file in _crl_files(path) for der in _crls(file))
 
 
 def read_file(path: Path, limit: int) -> bytes:

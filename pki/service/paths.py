@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pki.errors import MalformedCertificate, TrustError
-from pki.pem import parse_pem
+from pki.pem import is_blank, parse_pem
 from pki.service.files import load_crls, read_file
 from pki.service.verdicts import Verdict, judge_path
 from pki.verify.rfc5280.budget import ANCHORS, CERTIFICATES, LISTS
@@ -34,7 +34,8 @@ def judge_path_texts(
     """The verdict on PEM texts of one or more blocks each; the leaf is the first block of `chain`.
 
     Raises:
-        MalformedCertificate: "size-limit" or "malformed-pem"; names the field and the text.
+        MalformedCertificate: "size-limit" or "malformed-pem"; names the field and the text, `index` the certificate
+            when it is of the chain.
     """
     return judge_path(
         _blocks(chain, "chain", CERTIFICATES),
@@ -93,8 +94,11 @@ def _blocks(
         raise MalformedCertificate("size-limit", f"{what} holds {len(texts)} texts, at most {limit}")
     found: list[bytes] = []
     for index, text in enumerate(texts):
+        if what == "chain" and is_blank(text):
+            continue
         try:
             found += parse_pem(text, label=label, max_blocks=limit, max_characters=characters)
         except MalformedCertificate as error:
-            raise MalformedCertificate(error.code, f"{what} {index}: {error}", index=index) from error
+            place = None if what != "chain" or error.index is None else len(found) + error.index
+            raise MalformedCertificate(error.code, f"{what} {index}: {error}", index=place) from error
     return tuple(found)

@@ -117,6 +117,11 @@ class Registry:
                 # What was read meanwhile may have been rolled back.
                 self._own_changes += 1
 
+    @property
+    def own_changes(self) -> int:
+        """A number that is another one after every commit of this process; asked without waiting for the lock."""
+        return self._own_changes
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The store for questions.
@@ -198,10 +203,6 @@ class Registry:
             return read_authorities(connection)
 
 
-# The authorities are read in every transaction, and hardly ever change.
-_parsed = lru_cache(maxsize=1024)(parse_certificate)
-
-
 def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]:
     """Every authority of a store by name, roots first."""
     rows = list_authorities(connection)
@@ -219,6 +220,12 @@ def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]
             former=tuple(map(_parsed, former.get(row.name, ()))),
         )
     return found
+
+
+# Authorities are asked for after every commit, and seldom change.
+@lru_cache(maxsize=512)
+def _parsed(der: bytes) -> Certificate:
+    return parse_certificate(der)
 
 
 def _line(row: AuthorityRow, by_name: dict[str, AuthorityRow]) -> Iterator[AuthorityRow]:

@@ -90,6 +90,22 @@ class CodesTable(_Table, frozen=True, kw_only=True):
     hours: Hours = 72
 
 
+class PoolsTable(_Table, frozen=True, kw_only=True):
+    """[pools]: contracts, provisioning certificates and roots, as OPCP has them.
+
+    `require_revocation`: chains of cars and contracts are refused without evidence that they are not revoked.
+    `two_persons`: a root is listed once two administrators have put it. `webhook_hosts`: where events may be sent to;
+    those in `private_hosts` may have addresses that are not public. `list_hours`: how long a signed list of roots
+    counts.
+    """
+
+    require_revocation: bool = True
+    two_persons: bool = False
+    webhook_hosts: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
+    list_hours: Hours = 24
+
+
 class PKISettings(_Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -100,6 +116,7 @@ class PKISettings(_Table, frozen=True, kw_only=True):
     lists: ListsTable = ListsTable()
     approvals: ApprovalsTable = ApprovalsTable()
     codes: CodesTable = CodesTable()
+    pools: PoolsTable = PoolsTable()
 
 
 def load_settings(folder: Path) -> PKISettings:

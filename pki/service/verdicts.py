@@ -18,6 +18,7 @@ from pki.errors import (
     MalformedCertificate,
     NoEvidence,
     PKIError,
+    UnknownProfile,
 )
 from pki.profiles import Profile, profile_for, profile_named
 from pki.service.naming import subjects
@@ -25,6 +26,7 @@ from pki.verify import ChainVerifier, RevocationState, VerifiedChain
 from pki.verify.explain import StepOutcome, StepReport, explain
 from pki.verify.lint import AUTO
 from pki.verify.remedies import remedy
+from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 from pki.verify.rfc5280 import verify_path
 
 DEFAULT_PROFILE = "iso15118-2-contract"
@@ -68,13 +70,15 @@ class ExplainedVerdict(Verdict, frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked about one chain; `verifier` has the trust, the evidence and the policy, all else is as in
-    `pki.verify.verify`."""
+    `pki.verify.verify`. `max_intermediates` bounds the certificates between leaf and anchor that are not self-issued,
+    where the profile lets more stand there."""
 
     chain: tuple[bytes, ...]
     profile: Profile
     verifier: ChainVerifier
     at: datetime
     emaid: str | None = None
+    max_intermediates: int | None = None
     require_revocation: bool = False
 
 
@@ -114,7 +118,10 @@ def profile_of(name: str, chain: Sequence[bytes]) -> Profile:
         MalformedCertificate: "auto", and the leaf cannot be read.
     """
     if name != AUTO:
-        return profile_named(name)
+        try:
+            return profile_named(name)
+        except UnknownProfile as error:
+            raise UnknownProfile(error.code, f"{error}; besides: {AUTO}, {RFC5280}") from error
     if not chain:
         raise MalformedCertificate("empty-chain", "no certificate was presented")
     return profile_for(parse_certificate(chain[0], index=0))
@@ -122,7 +129,7 @@ def profile_of(name: str, chain: Sequence[bytes]) -> Profile:
 
 def _asked(question: Question) -> VerifiedChain | PKIError:
     try:
-        return question.verifier.verify(
+        found = question.verifier.verify(
             question.chain,
             profile=question.profile,
             at=question.at,
@@ -131,6 +138,10 @@ def _asked(question: Question) -> VerifiedChain | PKIError:
         )
     except PKIError as error:
         return error
+    limit, counted = question.max_intermediates, sum(not issuer.self_issued for issuer in found.path[1:-1])
+    if limit is not None and counted > limit:
+        return ChainRejected("depth", f"{counted} intermediate certificates, at most {limit} were asked for")
+    return found
 
 
 def _verdict(result: VerifiedChain | PKIError) -> Verdict:

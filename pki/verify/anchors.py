@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from pki.certificate import Certificate, KeyUsageBit
-from pki.profile import AnchorRole, Place, Tolerance
+from pki.profile import Tolerance
 from pki.verify.judgement import Judgement
-from pki.verify.path import Anchor, Link, anchors_named, identifiers_fit
+from pki.verify.path import Link, anchors_named, identifiers_fit
 from pki.verify.rules import foreign_extension
-from pki.verify.trust import TrustStore
+from pki.verify.trust import Anchor, TrustStore
 
 _ANCHORS_TRIED = 64
 
@@ -53,22 +53,22 @@ def note_unused(index: int, what: str, judgement: Judgement) -> None:
     judgement.depart("unused-certificate", Tolerance.UNUSED_CERTIFICATE, f"certificate ignored: {what}", index=index)
 
 
-def find_anchors(links: list[Link], trust: TrustStore, at: datetime, judgement: Judgement) -> list[Anchor]:
-    """Step 7: the anchors that may have signed the last link; those that outlive it first, renewals are such."""
+def find_anchors(
+    links: list[Link], trust: TrustStore, at: datetime, judgement: Judgement, *, root_index: int
+) -> list[Anchor]:
+    """Step 7: the anchors that may have signed the last link; those that outlive it first, renewals are such.
+    `root_index` is the place after all that was presented, but for roots: a refusal of the root itself carries it."""
     last, profile = links[-1], judgement.profile
     named = anchors_named(last.certificate, len(links), trust, profile)
-    if last.rule.place is Place.LINK:
-        # V2G20-2336: nobody cross-signs a private root, and it cross-signs nobody.
-        named = [anchor for anchor in named if anchor.role is not AnchorRole.PE]
     if not named:
         elsewhere = trust.roles_naming(last.certificate.issuer_der)
         if elsewhere:
             held = ", ".join(role.value for role in elsewhere)
             judgement.reject(
                 "anchor-role",
-                f"the issuer is trusted for {held} only",
+                f"the issuer is trusted for {held} only, not for the {last.rule.name} of this path",
                 index=last.index,
-                expected=" or ".join(role.value for role in profile.anchor_roles),
+                expected=" or ".join(role.value for role in profile.roles_above(len(links))),
                 found=held,
             )
         judgement.reject(
@@ -80,7 +80,7 @@ def find_anchors(links: list[Link], trust: TrustStore, at: datetime, judgement: 
     usable = [anchor for anchor in fitting if _anchor_fault(anchor.certificate, links, trust, at) is None]
     if not usable:
         fault = _anchor_fault(fitting[0].certificate, links, trust, at) or ("anchor-unknown", "no usable anchor")
-        judgement.reject(*fault, index=last.index + 1)
+        judgement.reject(*fault, index=root_index)
     if len(usable) == 1:
         return usable
     return sorted(usable, key=lambda anchor: anchor.certificate.not_after < last.certificate.not_after)[:_ANCHORS_TRIED]

@@ -143,7 +143,7 @@ class ChainVerifier:
             judgement.reject(
                 "second-opinion",
                 f"our verifier accepts the issuers of this chain, another engine refuses them: {reason}",
-                index=1,
+                index=sound.links[1].index,
                 expected="the same verdict of both engines",
                 found=reason,
             )

@@ -17,7 +17,6 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from pki.certificate import Certificate
 from pki.profile import AUTHORITY_ACCESS, CRL_POINTS, SUBJECT_ACCESS
 
-POINTERS = frozenset({AUTHORITY_ACCESS, SUBJECT_ACCESS, CRL_POINTS})
 _URI_MAX = 512
 _SCHEMES = ("http://", "https://", "ldap://", "ldaps://")
 
@@ -64,9 +63,7 @@ def points_anywhere(certificate: Certificate) -> bool:
 
 
 def pointer_fault(certificate: Certificate, oid: str) -> str | None:
-    """Why a critical pointer extension cannot be processed; None when it can, or when `oid` is no pointer extension."""
-    if oid not in POINTERS:
-        return None
+    """Why the critical extension `oid`, one of `POINTERS`, cannot be processed; None when it can."""
     found = read_pointers(certificate)
     usable = {
         AUTHORITY_ACCESS: (*found.responders, *found.issuers),

@@ -30,6 +30,10 @@ class VerifyPolicy:
         """Whether a departure under this switch does not refuse a chain of that profile."""
         return switch not in self.refused and (switch in self.tolerated or switch in profile.tolerates)
 
+    def __or__(self, other: VerifyPolicy) -> VerifyPolicy:
+        """The switches of both."""
+        return VerifyPolicy(self.tolerated | other.tolerated, self.refused | other.refused)
+
 
 STRICT = VerifyPolicy()
 """The default: what the profile's row tolerates and nothing else."""

@@ -207,7 +207,7 @@ class RevocationEvidence:
         """Read `crls` and `ocsps` (DER), without verifying them yet.
 
         Raises:
-            TrustError: "malformed-crl", "malformed-ocsp" or "size-limit"; `index` names the list or the answer.
+            TrustError: "malformed-crl", "malformed-ocsp" or "size-limit"; names the list or the answer.
         """
         self._ocsp_age, self._signed_by = ocsp_age, signed_by
         self._lists: dict[bytes, dict[str, CRL]] = {}
@@ -215,7 +215,7 @@ class RevocationEvidence:
             try:
                 crl = parse_crl(der)
             except TrustError as error:
-                raise TrustError(error.code, f"CRL {at}: {error}", index=at) from error
+                raise TrustError(error.code, f"CRL {at}: {error}") from error
             self._lists.setdefault(crl.issuer_der, {})[crl.sha256] = crl
         self._answers: dict[int, list[OCSPAnswer]] = {}
         self._declined: list[Note] = []
@@ -270,7 +270,7 @@ class RevocationEvidence:
             answer = parse_ocsp(der)
         except TrustError as error:
             if error.code != "ocsp-status":
-                raise TrustError(error.code, f"OCSP answer {at}: {error}", index=at) from error
+                raise TrustError(error.code, f"OCSP answer {at}: {error}") from error
             self._declined.append(Note(Source.OCSP, f"{error.code}: OCSP answer {at}: {error}"))
             return
         for serial in {entry.serial for entry in answer.entries}:

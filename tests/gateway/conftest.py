@@ -18,6 +18,8 @@ import pytest
 from aiohttp import web
 
 from gateway.authorizer import Authorizer
+from gateway.chargers.calls import Calls
+from gateway.chargers.certificates import CertificateService
 from gateway.chargers.station import Site, Station
 from gateway.decide.contract import Trust
 from gateway.decide.policy import SitePolicy
@@ -26,8 +28,10 @@ from gateway.store.ledger import acked_seq, all_records, append, head, identity,
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from gateway.uplink.link import Link, LinkSettings
+from gateway.uplink.staples import Staples
 from pki.service.files import load_crls, load_trust
 from pki.verify.revocation import RevocationEvidence
+from tests.gateway.rough_pki import Papers
 from tests.parts import ScriptedHub, SetClock, token
 from wire.records import (
     GENESIS_HASH,
@@ -89,6 +93,7 @@ class Bench:
             authorizer=self.authorizer,
             heartbeat_interval_s=300,
             stored=lambda: None,
+            certificates=CertificateService(Staples(), self.clock),
         )
 
     def restart(self) -> None:
@@ -107,7 +112,7 @@ class Bench:
         self.whitelist.apply(WhitelistChange(version=version + 1, since=version, full=False, tokens=tokens))
 
     def station(self, ocpp: str, charger_id: str = "CP-1") -> Station:
-        return Station(self.site, charger_id, ocpp)
+        return Station(self.site, charger_id, ocpp, Calls(charger_id, nobody_listens))
 
     def records(self) -> list[Record]:
         return list(all_records(self.reader))
@@ -120,12 +125,23 @@ class Bench:
             previous = record.hash
 
 
+async def nobody_listens(frame: str) -> None:
+    """The sending side of a station without a socket."""
+    raise ConnectionError(f"no socket for {frame}")
+
+
 def send(station: Station, action: str, payload: object, message_id: str = "m1") -> list[object]:
     """What the station hears back for a CALL, decoded."""
     reply = asyncio.run(station.receive(json.dumps([2, message_id, action, payload])))
     assert reply is not None
     decoded: list[object] = json.loads(reply)
     return decoded
+
+
+@pytest.fixture(scope="session")
+def papers() -> Papers:
+    """The authorities of the rough PKI."""
+    return Papers()
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ from gateway.config import GatewayConfig, Settings, load_settings, parse_listen
 from gateway.decide.contract import judge_contract
 from gateway.decide.policy import SitePolicy
 from gateway.errors import ConfigurationError
-from gateway.site import load_site_trust, uplink_tls
+from gateway.tables import ChargerTable, EnrolTable, LocalTable, RefreshTable
+from gateway.tls import uplink_tls
+from gateway.trust import load_site_trust
+from gateway.uplink.allowed import AllowedHosts
 from tests.parts import SetClock
 from wire.toml import parse_toml
 
@@ -250,7 +253,7 @@ def test_key_of_another_certificate_is_refused(tmp_path: Path, backend: dict[str
 
 def test_trust_comes_from_the_folders_named(tmp_path: Path, lab: Path) -> None:
     text = GOOD.replace('anchors = "trust"', f'anchors = "{lab / "trust"}"\ncrls = ["{lab / "crls"}"]')
-    trust = load_site_trust(load(tmp_path, text))
+    trust = load_site_trust(load(tmp_path, text)).trust
     now = SetClock(at=datetime.now(UTC)).now()
     for name, emaid, code in (
         ("alice", "DEABC000000001", "accepted"),
@@ -283,20 +286,28 @@ def test_trust_that_cannot_be_read_is_refused(tmp_path: Path, lab: Path, what: s
 def test_comments_of_the_sample_show_the_defaults() -> None:
     text = SAMPLE.format(id="site-1")
     plain = parse_toml(GatewayConfig, text, "sample")
-    uncommented, count = re.subn(r"(?m)^# (\[\[charger\]\]|[a-z_]+ = )", r"\1", text)
+    uncommented, count = re.subn(r"(?m)^# (\[+[a-z.]+\]|[a-z_]+ = )", r"\1", text)
     spoken = parse_toml(GatewayConfig, uncommented, "uncommented sample")
     assert count > 15
     assert spoken.gateway == plain.gateway
     assert spoken.chargers == plain.chargers
     assert spoken.uplink == plain.uplink
-    assert spoken.trust == plain.trust
+    assert (spoken.trust.anchors, spoken.trust.crls) == (plain.trust.anchors, plain.trust.crls)
     assert spoken.policy == plain.policy
     assert [charger.id for charger in spoken.charger] == ["CP-1"]
+    enrol, refresh = spoken.enrol, spoken.trust.refresh
+    assert enrol is not None
+    assert enrol == EnrolTable(est=enrol.est, ca=enrol.ca)
+    assert refresh is not None
+    assert refresh == RefreshTable(hosts=refresh.hosts, trust_list=refresh.trust_list, ca=refresh.ca)
+    assert AllowedHosts(refresh.hosts).url(refresh.trust_list or "").host == "pki.example"
+    assert spoken.local == LocalTable(listen="127.0.0.1:8182", socket="gateway.sock")
 
 
 def test_sample_shows_every_key() -> None:
     text = SAMPLE.format(id="site-1")
     config = parse_toml(GatewayConfig, text, "sample")
-    for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy):
-        for key in table.__struct_fields__:
+    optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable)
+    for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *optional):
+        for key in set(table.__struct_fields__) - {"refresh"}:
             assert re.search(rf"(?m)^(# )?{key} = ", text), key

@@ -122,6 +122,7 @@ def test_other_profiles(folder: Path) -> None:
         (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--at", "yesterday"], "malformed-instant"),
         (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--at", "2026-11-23"], "2026-11-23T00:00:00Z"),
         (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--profile", "web"], "iso15118-2-contract"),
+        (["{lab}/contracts/alice.pem", "--trust", "{lab}/trust", "--profile", "RFC5280"], "besides: auto, rfc5280"),
         (["{lab}/contracts/alice.pem"], "--trust"),
         ([], "--trust"),
         (["--batch", "--at", WHEN], "--batch"),

@@ -187,7 +187,8 @@ def test_d41_pem_of_five_blocks_and_text_between_blocks(branch: Branch) -> None:
         (blocks[0].replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "malformed-pem"),
         (blocks[0] + "\n" * 10_000, "size-limit"),
         (blocks[0].replace("M", "!", 1), "malformed-pem"),
-        ("", "malformed-pem"),
+        ("", "empty-chain"),
+        (" \r\n\t", "empty-chain"),
         (blocks[0][:-3], "malformed-pem"),
     ):
         with pytest.raises(MalformedCertificate) as caught:

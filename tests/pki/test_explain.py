@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,27 @@ def test_a_refusal_stops_at_its_step(branch: Branch, code: str, spoil: Spoil, st
     expected_name = None if index is None else names[index] if index < len(names) else "the trusted root"
     assert cause.certificate == expected_name
     assert step in steps_of_codes()[code]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (0, 3, 1, 2), (0, 1, 2, 3), (0, 1, 2, 4), (0, 3, 2, 1, 4)])
+def test_root_is_named_whatever_else_was_presented(branch20: Branch, order: tuple[int, ...]) -> None:
+    """In any order, with a certificate that is not needed (3), and with a copy of the root itself (4)."""
+    branch20.root.days = (-10, -1)
+    root = branch20.anchor()
+    spare = replace(branch20.sub2, name=name_of("Spare"), serial=7).mint(branch20.sub1)
+    sent = [*branch20.mint(), spare, root]
+    chain = [sent[place] for place in order]
+    trust = TrustStore.from_der({AnchorRole.MO: [root]})
+    with pytest.raises(ChainRejected) as caught:
+        branch20.judge(chain, trust=trust)
+    names = subjects(chain)
+    (cause,) = (
+        entry
+        for entry in explain(caught.value, names=names, claimed=False)[6].findings
+        if entry.severity is Severity.REFUSED
+    )
+    assert (cause.code, cause.index) == ("expired", order.index(4) if 4 in order else len(order))
+    assert cause.certificate == (subjects([root])[0] if 4 in order else "the trusted root")
 
 
 def test_expected_and_found_are_told(branch: Branch) -> None:

@@ -154,6 +154,7 @@ def test_every_ca_has_a_list(made_lab: Lab) -> None:
         (('"127.0.0.1"', '"127.0.0.256"'), "127.0.0.256"),
         (("[backend]", "[backend"), "line"),
         (('role = "mo"', 'role = "mo2"'), "mo2"),
+        (('role = "v2g"', 'role = "pe"'), "refuses above sub-CAs"),
     ],
 )
 def test_a_declaration_with_a_mistake_names_it(change: tuple[str, str], told: str) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pki.__main__ import main
 from pki.pem import encode_pem
-from tests.pki.evidence_mint import DAY, HOUR, answer_of, long_list
+from tests.pki.evidence_mint import DAY, HOUR, answer_of, list_of, long_list
 from tests.pki.mint import AT, Branch, new_key
 
 EXITS = {"accept": 0, "reject": 1, "malformed": 2, "no-evidence": 3}
@@ -78,7 +78,17 @@ def test_answers_decide_as_lists_do(branch: Branch, tmp_path: Path, ask: Any) ->
         assert (said["verdict"], said["revocation"]) == (verdict, "unknown")
         assert [finding["code"] for finding in said["findings"]] == ["ocsp-unusable"]
     broken = ask(branch, tmp_path, [*answers(branch), answers(branch)[0] + b"\0"])
-    assert (broken["verdict"], broken["code"], broken["index"]) == ("malformed", "malformed-ocsp", 3)
+    assert (broken["verdict"], broken["code"], broken["index"]) == ("malformed", "malformed-ocsp", None)
+    assert ("3.ocsp: " if ask is by_command else "OCSP answer 3: ") in broken["message"]
+
+
+def test_list_that_cannot_be_read_is_named_by_its_file(branch: Branch, tmp_path: Path) -> None:
+    (tmp_path / "crls").mkdir()
+    for name, der in (("a", list_of(branch.sub2)), ("b", b"\x30\x00"), ("c", list_of(branch.sub1))):
+        (tmp_path / "crls" / f"{name}.crl").write_bytes(der)
+    said = by_command(branch, tmp_path, answers(branch), "--crl", str(tmp_path / "crls"))
+    assert (said["verdict"], said["code"], said["index"]) == ("malformed", "malformed-crl", None)
+    assert f"{tmp_path}/crls/b.crl: " in said["message"]
 
 
 def test_a_long_list_is_taken_by_the_command(branch: Branch, tmp_path: Path) -> None:

@@ -89,9 +89,10 @@ def test_a_switch_that_nobody_knows_is_named() -> None:
         assert caught.value.code == "unknown-switch"
 
 
+SECCID = "DEPNCS" + "0" * 32 + "X"
 ROLES: list[tuple[str, AnchorRole, str, str | None, frozenset[str]]] = [
-    ("secc", AnchorRole.V2G, "DEPNCS" + "0" * 32 + "X", "CPO", SIGN),
-    ("secc", AnchorRole.V2G, "DEPNCS" + "0" * 32 + "X", "CSO", SIGN),
+    ("secc", AnchorRole.V2G, SECCID, "CPO", SIGN),
+    ("secc", AnchorRole.V2G, SECCID, "CSO", SIGN),
     ("oem", AnchorRole.OEM, "WVWABCDEFGH1234567", "OEM", SIGN | {"key_agreement"}),
     ("oem", AnchorRole.V2G, "WVWABCDEFGH1234567", None, SIGN | {"key_agreement"}),
     ("vehicle", AnchorRole.OEM, "WVWV" + "0" * 15 + "X", None, SIGN),
@@ -117,12 +118,38 @@ def held(branch: Branch, role: AnchorRole) -> TrustStore:
     return TrustStore.from_der({role: [branch.anchor()]})
 
 
+@pytest.mark.parametrize("generation", ["2", "20"])
+def test_private_root_signs_leafs_itself_and_stands_above_no_sub_ca(generation: str) -> None:
+    """And a V2G root the other way round (V2G2-867, -868, -927; V2G20-2336)."""
+    branch, name = (sound_branch(), "DE*PNC*E1") if generation == "2" else (sound_branch_20(), SECCID)
+    branch.leaf.name, branch.leaf.usage = name_of(name, dc="CPO"), SIGN
+    profile = profile_named(f"iso15118-{generation}-secc")
+    whole = branch.mint()
+    single = [branch.leaf.mint(branch.sub2), branch.sub2.mint(branch.root)]
+    direct = [branch.leaf.mint(branch.root)]
+    both = TrustStore.from_der({role: [branch.anchor()] for role in (AnchorRole.V2G, AnchorRole.PE)})
+    right = {AnchorRole.V2G: [whole, single], AnchorRole.PE: [direct]}
+    for role, chains in right.items():
+        for chain in chains:
+            for appended in (chain, [*chain, branch.anchor()]):
+                assert branch.judge(appended, profile=profile, trust=held(branch, role)).anchor_role is role
+                assert branch.judge(appended, profile=profile, trust=both).anchor_role is role
+    for role, other in ((AnchorRole.V2G, AnchorRole.PE), (AnchorRole.PE, AnchorRole.V2G)):
+        for chain in right[other]:
+            for appended in (chain, [*chain, branch.anchor()]):
+                with pytest.raises(ChainRejected) as caught:
+                    branch.judge(appended, profile=profile, trust=held(branch, role))
+                cause = caught.value.findings[-1]
+                assert (cause.code, cause.index) == ("anchor-role", len(chain) - 1)
+                assert (cause.expected, cause.found) == (other.value, role.value)
+
+
 @pytest.mark.parametrize(
     ("role", "name", "dc", "purpose", "code"),
     [
-        ("secc", "DEPNCS" + "0" * 32 + "X", None, None, "subject"),
-        ("secc", "DEPNCS" + "0" * 32 + "X", "MO", None, "subject"),
-        ("secc", "DEPNCS" + "0" * 32 + "X", "CPO", ExtendedKeyUsageOID.CLIENT_AUTH, "extended-key-usage"),
+        ("secc", SECCID, None, None, "subject"),
+        ("secc", SECCID, "MO", None, "subject"),
+        ("secc", SECCID, "CPO", ExtendedKeyUsageOID.CLIENT_AUTH, "extended-key-usage"),
         ("vehicle", "WVWV" + "0" * 15 + "X", "OEM", None, "subject"),
         ("vehicle", "WVWV" + "0" * 15 + "X", None, ExtendedKeyUsageOID.SERVER_AUTH, "extended-key-usage"),
         ("cps", "CPS 1", None, None, "subject"),
@@ -146,7 +173,7 @@ def test_what_a_role_refuses(
 @pytest.mark.parametrize(("role", "purpose"), [("secc", "SERVER_AUTH"), ("vehicle", "CLIENT_AUTH")])
 @pytest.mark.parametrize("critical", [True, False])
 def test_tls_leafs_may_carry_their_own_purpose(branch20: Branch, role: str, purpose: str, critical: bool) -> None:
-    name, dc = ("DEPNCS" + "0" * 32 + "X", "CPO") if role == "secc" else ("WVWV" + "0" * 15 + "X", None)
+    name, dc = (SECCID, "CPO") if role == "secc" else ("WVWV" + "0" * 15 + "X", None)
     branch20.leaf.name = name_of(name, dc=dc)
     own = x509.ExtendedKeyUsage([getattr(ExtendedKeyUsageOID, purpose)])
     branch20.leaf.extra = [POINTER, (own, critical)]

@@ -7,8 +7,9 @@ from cryptography import x509
 
 from pki.certificate import parse_certificate
 from pki.errors import ChainRejected, MalformedCertificate
-from pki.profile import AnchorRole
-from pki.verify import TrustStore
+from pki.profile import AnchorRole, Place
+from pki.profiles import profile_named
+from pki.verify import TrustStore, lint_certificate
 from tests.pki.mint import Branch, sound_branch, sound_branch_20
 from tests.pki.spoil import adding, common_names, only, set_on
 
@@ -75,3 +76,27 @@ def test_empty_pointer_is_no_pointer() -> None:
     empty = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.1"), b"\x30\x00")
     only("leaf", (empty, False))(branch)
     assert code_of(branch) in ("revocation-pointer", "malformed-certificate")
+
+
+@pytest.mark.parametrize("make", [sound_branch, sound_branch_20])
+@pytest.mark.parametrize("component", ["CPO\0", "\u200bCPO", "\uff23\uff30\uff2f", "C\tPO", "\u00a0MO", "MO\n"])
+def test_domain_component_that_hides_what_it_names_is_refused(make, component: str) -> None:  # type: ignore[no-untyped-def]
+    branch = make()
+    named = x509.NameAttribute(x509.NameOID.DOMAIN_COMPONENT, component)
+    branch.leaf.name = x509.Name([*branch.leaf.name, named])
+    assert code_of(branch) == "subject"
+
+
+def test_lint_tells_such_a_domain_component_and_goes_on() -> None:
+    branch = sound_branch()
+    branch.leaf.name = x509.Name([x509.NameAttribute(x509.NameOID.DOMAIN_COMPONENT, "CPO\0")])
+    found = lint_certificate(parse_certificate(branch.mint()[0]), profile_named(branch.profile), Place.LEAF)
+    assert [(finding.code, finding.found) for finding in found] == [("subject", r"'CPO\x00'"), ("subject", "0")]
+
+
+@pytest.mark.parametrize("make", [sound_branch, sound_branch_20])
+@pytest.mark.parametrize("place", ["root", "sub1", "sub2"])
+def test_issuer_without_a_name_is_refused(make, place: str) -> None:  # type: ignore[no-untyped-def]
+    branch = make()
+    set_on(place, name=x509.Name([]))(branch)
+    assert code_of(branch) == "name-chain"

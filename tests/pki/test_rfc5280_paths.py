@@ -54,6 +54,7 @@ def test_an_unreadable_certificate_that_is_needed_is_the_reason() -> None:
     assert (error.code, error.index) == ("malformed-certificate", 1)
     error = refusal([made.leaf.der, made.sub.der], Paper(made.root.der[:-1], made.root.subject, made.root.key))
     assert (error.code, error.index) == ("malformed-certificate", None)
+    assert str(error).startswith("anchor 0: ")
 
 
 def test_one_that_is_not_needed_is_left_out() -> None:

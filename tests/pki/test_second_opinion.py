@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -78,6 +79,20 @@ def test_the_lowest_ca_is_judged_as_a_ca_too() -> None:
         assert ask_second_opinion(*issuers(branch)) is not None
 
 
+def test_no_issuers_are_not_asked_about() -> None:
+    assert ask_second_opinion([], issuers(sound_branch())[1]) is None
+
+
+def test_without_the_engine_there_is_no_opinion_and_no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    branch = sound_branch_20()
+    verifier, chain = ChainVerifier(TrustStore.from_der({AnchorRole.MO: [branch.anchor()]})), branch.mint()
+    monkeypatch.setitem(sys.modules, "OpenSSL", None)
+    with pytest.raises(ChainRejected) as caught:
+        verifier.verify(chain, profile=profile_named(branch.profile), at=AT)
+    assert caught.value.code == "second-opinion"
+    assert "pyOpenSSL cannot be used" in str(caught.value)
+
+
 def test_the_instant_of_the_request_is_not_asked_about() -> None:
     branch = sound_branch_20()
     branch.sub2.days = (-40, -20)
@@ -126,6 +141,14 @@ def test_a_disagreement_refuses_and_gives_both_reasons() -> None:
         assert "Oracle: pathlen 7" in str(caught.value)
         assert caught.value.findings[-1].found == "Oracle: pathlen 7"
     assert engine.asked == 1
+
+
+def test_a_disagreement_names_the_issuer_of_the_leaf_wherever_it_was_sent() -> None:
+    branch = sound_branch()
+    leaf, sub2, sub1 = branch.mint()
+    with pytest.raises(ChainRejected) as caught:
+        verifier_of(branch, Engine("no")).verify([leaf, sub1, sub2], profile=profile_named(branch.profile), at=AT)
+    assert (caught.value.code, caught.value.index) == ("second-opinion", 2)
 
 
 def test_it_is_asked_once_for_all_leafs_and_instants_of_the_same_issuers() -> None:

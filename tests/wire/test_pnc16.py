@@ -9,7 +9,7 @@ import pytest
 from wire.ocpp import v16
 from wire.ocpp.frames import CallRejected, OCPPErrorCode
 from wire.ocpp.payload import read_request
-from wire.ocpp.pnc16 import VENDOR_ID, Authorize, AuthorizeAnswer, IdToken, IdTokenInfo, unwrap_authorize
+from wire.ocpp.pnc16 import VENDOR_ID, Authorize, AuthorizeAnswer, IdToken, IdTokenInfo, unwrap
 from wire.records import encode
 
 INNER = {"idToken": {"idToken": "DEABCC00000001", "type": "eMAID"}, "certificate": "-----BEGIN CERTIFICATE-----\nä"}
@@ -22,7 +22,7 @@ def request(**fields: object) -> v16.DataTransfer:
 
 @pytest.mark.parametrize("data", [json.dumps(INNER), json.dumps(INNER, indent=2, ensure_ascii=False), INNER])
 def test_text_and_object_say_the_same(data: object) -> None:
-    assert unwrap_authorize(request(data=data)) == Authorize(
+    assert unwrap(Authorize, request(data=data)) == Authorize(
         id_token=IdToken(id_token="DEABCC00000001", type="eMAID"), certificate="-----BEGIN CERTIFICATE-----\nä"
     )
 
@@ -30,7 +30,7 @@ def test_text_and_object_say_the_same(data: object) -> None:
 def test_hash_data_has_its_odd_name() -> None:
     digest = {"hashAlgorithm": "SHA256", "issuerNameHash": "aa", "issuerKeyHash": "bb", "serialNumber": "1"}
     inner = {"idToken": {"idToken": "X"}, "iso15118CertificateHashData": [digest | {"responderURL": "http://o/"}]}
-    hashes = unwrap_authorize(request(data=json.dumps(inner))).iso15118_certificate_hash_data
+    hashes = unwrap(Authorize, request(data=json.dumps(inner))).iso15118_certificate_hash_data
     assert hashes is not None
     assert (hashes[0].serial_number, hashes[0].responder_url) == ("1", "http://o/")
 
@@ -53,7 +53,7 @@ def test_hash_data_has_its_odd_name() -> None:
 )
 def test_data_that_is_no_authorize_is_refused(data: object, named: str) -> None:
     with pytest.raises(CallRejected) as caught:
-        unwrap_authorize(request(data=data))
+        unwrap(Authorize, request(data=data))
     assert caught.value.ocpp_code is OCPPErrorCode.FORMAT_VIOLATION
     assert "DataTransfer.data" in str(caught.value)
     assert named in str(caught.value)
@@ -61,7 +61,7 @@ def test_data_that_is_no_authorize_is_refused(data: object, named: str) -> None:
 
 def test_missing_data_is_named() -> None:
     with pytest.raises(CallRejected, match="data is missing") as caught:
-        unwrap_authorize(request())
+        unwrap(Authorize, request())
     assert caught.value.ocpp_code is OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION
 
 

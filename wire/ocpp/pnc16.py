@@ -5,14 +5,18 @@ Source: Open Charge Alliance, "ISO 15118 Plug & Charge with OCPP 1.6", v1.0.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from wire.errors import MalformedValue
 from wire.ocpp.frames import CallRejected, OCPPErrorCode
 from wire.ocpp.payload import Camel
-from wire.ocpp.v16 import DataTransfer
-from wire.ocpp.v201 import CertificateHash
-from wire.records import decode
+from wire.ocpp.v16 import DataTransfer, DataTransferAnswer, DataTransferCall
+from wire.ocpp.v201 import CertificateHash, String5500
+from wire.records import decode, encode
+
+T = TypeVar("T")
 
 VENDOR_ID = "org.openchargealliance.iso15118pnc"
 
@@ -47,17 +51,50 @@ class AuthorizeAnswer(Camel, frozen=True, kw_only=True):
     certificate_status: str | None = None
 
 
-def unwrap_authorize(request: DataTransfer) -> Authorize:
-    """The Authorize inside a DataTransfer with messageId Authorize; `data` as text or, as some send it, as an object.
+class SignCertificate(Camel, frozen=True, kw_only=True):
+    """The wrapped SignCertificate request. The note's text has the CSR alone, its example and some stations add the
+    type; only certificates for ISO 15118 are asked for in this way."""
+
+    csr: String5500
+    certificate_type: str | None = None
+
+
+class CertificateSigned(Camel, frozen=True, kw_only=True):
+    """The wrapped CertificateSigned request of the gateway."""
+
+    certificate_chain: str
+
+
+def unwrap(type_: type[T], request: DataTransfer) -> T:
+    """The request inside a DataTransfer; `data` as text or, as some send it, as an object.
 
     Raises:
         CallRejected: `data` is missing or is not such a request; names the field.
     """
     raw = bytes(request.data)
     if not raw:
-        raise CallRejected(OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, "DataTransfer Authorize: data is missing")
+        message = f"DataTransfer {request.message_id}: data is missing"
+        raise CallRejected(OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, message)
     try:
         inner = decode(str, raw, "DataTransfer.data").encode() if raw.startswith(b'"') else raw
-        return decode(Authorize, inner, "DataTransfer.data")
+        return decode(type_, inner, "DataTransfer.data")
     except MalformedValue as error:
         raise CallRejected(OCPPErrorCode.FORMAT_VIOLATION, str(error)) from error
+
+
+def wrap(message_id: str, inner: object) -> DataTransferCall:
+    """The DataTransfer that carries `inner` to a station."""
+    return DataTransferCall(vendor_id=VENDOR_ID, message_id=message_id, data=encode(inner).decode())
+
+
+def unwrap_answer(type_: type[T], answer: DataTransferAnswer, message_id: str) -> T | None:
+    """The answer inside DataTransfer.conf; None when the station knows no such message.
+
+    Raises:
+        MalformedValue: the outer status is Accepted, and there is no such answer inside.
+    """
+    if answer.status != "Accepted" and answer.data is None:
+        return None
+    if answer.data is None:
+        raise MalformedValue(f"DataTransfer {message_id} answer", "$.data", "missing")
+    return decode(type_, answer.data, f"DataTransfer {message_id} answer")

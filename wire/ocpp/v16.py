@@ -141,6 +141,14 @@ class DataTransfer(Camel, frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw()
 
 
+class DataTransferCall(Camel, frozen=True, kw_only=True):
+    """6.15 DataTransfer.req as it is sent to a station: `data` is text."""
+
+    vendor_id: str
+    message_id: str
+    data: str
+
+
 class DataTransferAnswer(Camel, frozen=True, kw_only=True):
     """6.16 DataTransfer.conf."""
 

@@ -23,6 +23,9 @@ String25 = Annotated[str, msgspec.Meta(max_length=25)]
 String36 = Annotated[str, msgspec.Meta(max_length=36)]
 String50 = Annotated[str, msgspec.Meta(max_length=50)]
 String255 = Annotated[str, msgspec.Meta(max_length=255)]
+String5500 = Annotated[str, msgspec.Meta(max_length=5500)]
+CERTIFICATE_CHAIN_MAX = 10_000
+"""Characters of the PEM chain in CertificateSigned."""
 
 
 class ChargingStation(Camel, frozen=True, kw_only=True):
@@ -80,6 +83,45 @@ class CertificateHash(Camel, frozen=True, kw_only=True):
     issuer_key_hash: str
     serial_number: str
     responder_url: str | None = msgspec.field(default=None, name="responderURL")
+
+
+class GetCertificateStatus(Camel, frozen=True, kw_only=True):
+    """GetCertificateStatusRequest (M06)."""
+
+    ocsp_request_data: CertificateHash
+
+
+class GetCertificateStatusAnswer(Camel, frozen=True, kw_only=True):
+    """GetCertificateStatusResponse: status is Accepted or Failed, `ocsp_result` the DER of the answer in base64."""
+
+    status: str
+    ocsp_result: str | None = None
+
+
+class SignCertificate(Camel, frozen=True, kw_only=True):
+    """SignCertificateRequest (A02, A03): `csr` is PEM. A missing type means ChargingStationCertificate (A02.FR.19)."""
+
+    csr: String5500
+    certificate_type: str | None = None
+
+
+class SignCertificateAnswer(Camel, frozen=True, kw_only=True):
+    """SignCertificateResponse: status is Accepted or Rejected; the certificate comes with CertificateSigned."""
+
+    status: str
+
+
+class CertificateSigned(Camel, frozen=True, kw_only=True):
+    """CertificateSignedRequest: the chain as PEM, leaf first, without the root."""
+
+    certificate_chain: str
+    certificate_type: str | None = None
+
+
+class CertificateSignedAnswer(Camel, frozen=True, kw_only=True):
+    """CertificateSignedResponse: status is Accepted or Rejected."""
+
+    status: str
 
 
 class Authorize(Camel, frozen=True, kw_only=True):

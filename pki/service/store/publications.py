@@ -76,6 +76,14 @@ def find_list(connection: sqlite3.Connection, authority: str, kind: ListKind) ->
     )
 
 
+def list_number(connection: sqlite3.Connection, authority: str, kind: ListKind) -> int | None:
+    """The number of the last list of that kind; None before the first."""
+    row = connection.execute(
+        "SELECT number FROM list WHERE authority = ? AND kind = ?", (authority, kind.value)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def last_number(connection: sqlite3.Connection, authority: str) -> int:
     """The highest number that a list of this authority had; both kinds count together (RFC 5280 5.2.3)."""
     row = connection.execute("SELECT max(number) FROM list WHERE authority = ?", (authority,)).fetchone()

@@ -93,20 +93,20 @@ class RevocationList:
         return point.reasons & (given.only_some_reasons or ALL_REASONS)
 
 
-def read_list(der: bytes, index: int | None = None) -> RevocationList:
-    """The list that `der` holds, unverified; `index` is its place among the lists, for the error.
+def read_list(der: bytes, place: int = 0) -> RevocationList:
+    """The list that `der` holds, unverified; `place` is its place among the lists, for the error.
 
     Raises:
         TrustError: "malformed-crl" or "size-limit"; "unsupported" for names that are not processed.
     """
     if len(der) > LIST_CAP:
-        raise TrustError("size-limit", f"CRL of {len(der)} bytes, at most {LIST_CAP}", index=index)
+        raise TrustError("size-limit", f"CRL {place} has {len(der)} bytes, at most {LIST_CAP}")
     try:
         return _read(der)
     except UNPROCESSED as error:
-        raise TrustError("unsupported", f"CRL not processed: {error}", index=index) from error
+        raise TrustError("unsupported", f"CRL {place} is not processed: {error}") from error
     except (*UNREADABLE, x509.DuplicateExtension) as error:
-        raise TrustError("malformed-crl", f"not a CRL: {error}", index=index) from error
+        raise TrustError("malformed-crl", f"CRL {place} is no CRL: {error}") from error
 
 
 def points_of(certificate: PathCertificate) -> tuple[Point, ...]:

@@ -161,9 +161,9 @@ class PathSearch:
         return self.is_signed(anchor, anchor.parsed, anchor.tbs)
 
 
-def as_rejection(error: MalformedCertificate) -> ChainRejected:
-    """An unreadable certificate as the reason why no path was found."""
-    return ChainRejected(error.code, str(error), clause=error.clause, index=error.index)
+def as_rejection(error: MalformedCertificate, what: str) -> ChainRejected:
+    """An unreadable certificate, named by `what`, as the reason why no path was found."""
+    return ChainRejected(error.code, f"{what}: {error}", clause=error.clause, index=error.index)
 
 
 def _check_key_identifier(certificate: PathCertificate, issuer: PathCertificate) -> None:

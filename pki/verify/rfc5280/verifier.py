@@ -176,8 +176,8 @@ def _readable(
         try:
             found.append(read_certificate(der, index_of(position)))
         except MalformedCertificate as error:
-            refusals.note(as_rejection(error), Weight.UNREADABLE)
             what = f"anchor {position}" if index_of(position) is None else f"certificate {position + 1}"
+            refusals.note(as_rejection(error, what), Weight.UNREADABLE)
             message = f"{what} was left out: {error.code}: {error}"
             findings.append(
                 Finding("unusable-certificate", Severity.TOLERATED, error.clause, index_of(position), message)

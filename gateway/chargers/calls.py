@@ -1,0 +1,91 @@
+"""CALLs from the gateway to one charging station on one connection.
+
+Rules
+1. One CALL is open at a time (OCPP 2.0.1 Part 4 4.1.1); the others wait in their order, at most WAITING of them.
+2. A CALL ends with its CALLRESULT, its CALLERROR, its time limit, or the connection. Whoever made it learns which.
+3. An answer that comes after the time limit, or to no CALL of ours, changes nothing.
+4. Message ids are made here and never used twice.
+
+Whoever answers the station's own CALLs must not wait for one of these: the answer comes through the same reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+from gateway.errors import CallFailed
+from wire.ids import random_id
+from wire.ocpp.frames import CallError, CallResult, encode_call
+
+WAITING = 32
+"""CALLs that may wait for their turn on one connection."""
+CALL_TIMEOUT_S = 30.0
+_SHOWN = 200
+
+
+class Calls:
+    """The CALLs of one connection. `send` puts a frame on the socket."""
+
+    def __init__(self, charger_id: str, send: Callable[[str], Awaitable[None]]) -> None:
+        self._charger_id, self._send = charger_id, send
+        self._turn = asyncio.Lock()
+        self._pending: dict[str, asyncio.Future[bytes]] = {}
+        self._waiting = 0
+        self._gone: str | None = None
+
+    async def call(self, action: str, payload: object, timeout_s: float = CALL_TIMEOUT_S) -> bytes:
+        """The payload of the CALLRESULT; `timeout_s` counts from the sending.
+
+        Raises:
+            CallFailed: "call-refused" (CALLERROR), "call-timeout", "connection-lost", "calls-waiting" (too many).
+        """
+        if self._waiting >= WAITING:
+            raise self._failed("calls-waiting", f"{action}: {WAITING} calls wait for this station already")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._exchange(action, payload, timeout_s)
+        finally:
+            self._waiting -= 1
+
+    async def _exchange(self, action: str, payload: object, timeout_s: float) -> bytes:
+        if self._gone is not None:
+            raise self._failed("connection-lost", f"{action}: {self._gone}")
+        message_id = random_id(os.urandom(16))
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._pending[message_id] = answer
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._send(encode_call(message_id, action, payload))
+                return await answer
+        except TimeoutError as error:
+            raise self._failed("call-timeout", f"{action}: no answer within {timeout_s:g} s") from error
+        except ConnectionError as error:
+            raise self._failed("connection-lost", f"{action}: {error}") from error
+        finally:
+            del self._pending[message_id]
+
+    def answered(self, frame: CallResult | CallError) -> bool:
+        """Take an answer of the station; says whether it belongs to the open CALL."""
+        answer = self._pending.get(frame.message_id)
+        if answer is None or answer.done():
+            return False
+        if isinstance(frame, CallResult):
+            answer.set_result(frame.payload)
+        else:
+            code, description = frame.code[:_SHOWN], frame.description[:_SHOWN]
+            message = f"the station answered {code!a}: {description!a}"
+            answer.set_exception(self._failed("call-refused", message, code))
+        return True
+
+    def lost(self, why: str) -> None:
+        """The connection has ended: every CALL that is open or waits fails."""
+        self._gone = why
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(self._failed("connection-lost", why))
+
+    def _failed(self, code: str, message: str, ocpp_code: str | None = None) -> CallFailed:
+        return CallFailed(code, f"{self._charger_id}: {message}", ocpp_code=ocpp_code)

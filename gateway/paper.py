@@ -1,0 +1,157 @@
+"""Builds what deals in certificates from the settings: enrolment and renewal, refresh of trust, signing for stations.
+
+Each part is there iff its table is: [enrol] brings renewal and signing, [trust.refresh] the refresh.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol
+
+from gateway.chargers.signing import Signing
+from gateway.clock import Clock
+from gateway.config import Settings
+from gateway.enrol.enrolment import PKI, Enrolment, open_pki
+from gateway.enrol.identity import OwnIdentity, load_identity
+from gateway.enrol.order import CertificateUse, SigningOrder, StationNames
+from gateway.enrol.registrar import Registrar
+from gateway.enrol.renewal import Renewal
+from gateway.errors import ConfigurationError, EnrolmentError
+from gateway.keeper import TrustKeeper
+from gateway.store.evidence import EvidenceStore
+from gateway.uplink.backoff import Backoff
+from gateway.uplink.download import Downloader
+from gateway.uplink.refresh import Refresh
+from gateway.uplink.staples import Staples
+from pki.certificate import Certificate
+from pki.verify.hash_text import CertificateName
+
+Task = tuple[str, Callable[[], Awaitable[None]]]
+
+
+class Audit(Protocol):
+    """Writes an audit entry about `subject`, the gateway itself when it is None."""
+
+    async def __call__(self, event: str, message: str, subject: str | None = None) -> None:
+        """Return once the entry is durable."""
+
+
+class Paper:
+    """The parts that are configured."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: EvidenceStore,
+        keeper: TrustKeeper,
+        staples: Staples,
+        clock: Clock,
+        uplink: ssl.SSLContext,
+        audit: Audit,
+    ) -> None:
+        """Raises ConfigurationError."""
+        self._settings, self._store, self._keeper, self._clock, self._audit = settings, store, keeper, clock, audit
+        self._pki = None if settings.table.enrol is None else open_pki(settings)
+        self._identity: OwnIdentity | None = None
+        self._renewal: Renewal | None = None
+        self.signing: Signing | None = None
+        if self._pki is not None:
+            self._begin_enrolment(self._pki, uplink)
+        self._refresh: Refresh | None = None
+        if settings.table.trust.refresh is not None:
+            downloader = Downloader(settings.allowed, self._download_tls(), settings.refresh_table().timeout_s)
+            self._refresh = Refresh(settings, downloader, keeper, store, staples, clock, audit=audit)
+
+    @property
+    def certificate_not_after(self) -> datetime | None:
+        """The end of the enrolled certificate; None when there is none."""
+        return None if self._identity is None else self._identity.leaf.not_after
+
+    def tasks(self) -> list[Task]:
+        """What runs beside the rest."""
+        found: list[Task] = []
+        if self._renewal is not None:
+            found.append(("renewal", self._renewal.run))
+        if self._refresh is not None:
+            found.append(("refresh", self._refresh.run))
+        return found
+
+    def want(self, name: CertificateName) -> None:
+        """Ask ahead about a certificate that a station has named."""
+        if self._refresh is not None:
+            self._refresh.want(name)
+
+    async def take_up(self) -> None:
+        """Take up an own certificate that was put there, and look what there is to fetch."""
+        if self._renewal is not None:
+            await self._renewal.take_up()
+        if self._refresh is not None:
+            self._refresh.look()
+
+    async def close(self) -> None:
+        """Drop what is under way for stations."""
+        if self.signing is not None:
+            await self.signing.close()
+
+    def _begin_enrolment(self, pki: PKI, uplink: ssl.SSLContext) -> None:
+        settings, table = self._settings, self._settings.table.enrol
+        try:
+            self._identity = load_identity(settings.identity_path)
+            pki.show(settings.identity_path)
+        except EnrolmentError as error:
+            raise ConfigurationError(f"[enrol] {error}") from error
+
+        def show(found: OwnIdentity) -> None:
+            self._identity = found
+            pki.show(found.path)
+            if settings.table.uplink.certificate is None:
+                uplink.load_cert_chain(found.path)
+
+        self._renewal = Renewal(
+            Enrolment(pki, settings.table.gateway.id, settings.identity_path),
+            self._identity,
+            self._clock,
+            self._store,
+            show=show,
+            audit=self._audit,
+            backoff=Backoff(table.retry_min_s, table.retry_max_s) if table is not None else Backoff(30.0, 3600.0),
+        )
+        self.signing = Signing(
+            Registrar(pki, lambda: self._keeper.site_trust.trust.anchors),
+            station_names(settings),
+            self._clock,
+            audit=lambda event, station, message: self._audit(event, message, station),
+            installed=self._installed,
+        )
+
+    async def _installed(self, order: SigningOrder, chain: tuple[Certificate, ...]) -> None:
+        """Keep the chain that a station has taken, so that OCSP answers for it are fetched ahead."""
+        if order.use is not CertificateUse.V2G:
+            return
+        pem = "".join(certificate.pem() for certificate in chain)
+        self._store.keep_chain(chain[0].sha256, order.charger_id, chain[0].not_after, pem)
+        if self._refresh is not None:
+            self._refresh.look()
+
+    def _download_tls(self) -> ssl.SSLContext | None:
+        """For https: the CA of [trust.refresh], or the PKI's context with our certificate; None: the system's."""
+        ca = self._settings.refresh_table().ca
+        if ca is None:
+            return None if self._pki is None else self._pki.tls
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_verify_locations(self._settings.file(ca, "[trust.refresh] ca"))
+        except (ssl.SSLError, OSError) as error:
+            raise ConfigurationError(f"[trust.refresh] ca {ca!r} cannot be used: {error}") from error
+        return context
+
+
+def station_names(settings: Settings) -> dict[str, StationNames]:
+    """What each station may be called in certificates, by its case-folded id."""
+    return {
+        charger.id.casefold(): StationNames(client=charger.serial_number or charger.id, evse_ids=charger.evse_ids)
+        for charger in settings.table.charger
+    }

@@ -1,0 +1,120 @@
+"""The tables of gateway.toml: which keys there are, of what type, with which defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from gateway.decide.policy import SitePolicy
+from wire.toml import Table
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+
+
+class GatewayTable(Table, frozen=True, kw_only=True):
+    """[gateway]: who this is and where it keeps its databases."""
+
+    id: str
+    state_dir: str = "gateway-state"
+
+
+class ChargersTable(Table, frozen=True, kw_only=True):
+    """[chargers]: where charging stations connect, at ws://LISTEN/ocpp/{charger_id}.
+
+    `allow_unencrypted_network`: OCPP security profile 1 (passwords without TLS) on an address that is not loopback.
+    """
+
+    listen: str = "127.0.0.1:8180"
+    allow_unencrypted_network: bool = False
+    heartbeat_interval_s: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 300
+
+
+class ChargerTable(Table, frozen=True, kw_only=True):
+    """[[charger]]: one charging station that may connect.
+
+    `serial_number`: what its TLS client certificate names (OCPP 2.0.1 A00.FR.405), its id when it is left out.
+    `evse_ids`: the EVSE and SECC ids that its ISO 15118 certificates may name; without any it gets none.
+    """
+
+    id: str
+    password_hash: str
+    serial_number: str | None = None
+    evse_ids: tuple[str, ...] = ()
+
+
+class UplinkTable(Table, frozen=True, kw_only=True):
+    """[uplink]: the hub, and the certificate this gateway shows it: without `certificate` and `key` the one that it
+    gets by [enrol]."""
+
+    hub: str
+    ca: str
+    certificate: str | None = None
+    key: str | None = None
+    authorize_timeout_s: Seconds = 0.8
+    request_timeout_s: Seconds = 20.0
+    whitelist_interval_s: Seconds = 300.0
+    retry_min_s: Seconds = 1.0
+    retry_max_s: Seconds = 60.0
+
+
+class EnrolTable(Table, frozen=True, kw_only=True):
+    """[enrol]: the PKI that gives this gateway its certificate, and its stations theirs, by EST.
+
+    `ca`: the roots of the PKI's server certificate and of the certificates it gives to gateways.
+    """
+
+    est: str
+    ca: str
+    timeout_s: Seconds = 20.0
+    retry_min_s: Seconds = 30.0
+    retry_max_s: Seconds = 3600.0
+
+
+class RefreshTable(Table, frozen=True, kw_only=True):
+    """[trust.refresh]: where lists and answers are fetched from, ahead of their end.
+
+    `hosts`: the only ones that are asked, HOST or HOST:PORT. `networks`: those that are not public and in which hosts
+    may lie, as CIDR. `chains`: PEM chains of this site whose OCSP answers are kept ready. `ca`: for https, in place of
+    [enrol] ca. `interval_s`: how long nothing new is asked for at most.
+    """
+
+    hosts: tuple[str, ...]
+    networks: tuple[str, ...] = ()
+    trust_list: str | None = None
+    crls: tuple[str, ...] = ()
+    ocsp: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
+    ca: str | None = None
+    interval_s: Seconds = 3600.0
+    timeout_s: Seconds = 20.0
+    retry_min_s: Seconds = 10.0
+    retry_max_s: Seconds = 1800.0
+
+
+class LocalTable(Table, frozen=True, kw_only=True):
+    """[local]: HTTP for charger software on this box: `listen` on loopback, or `socket`, a path in the file system."""
+
+    listen: str | None = None
+    socket: str | None = None
+
+
+class TrustTable(Table, frozen=True, kw_only=True):
+    """[trust]: anchors by role in sub-folders v2g/ mo/ oem/ pe/ backend/, and CRL files or folders of them."""
+
+    anchors: str
+    crls: tuple[str, ...] = ()
+    refresh: RefreshTable | None = None
+
+
+class GatewayConfig(Table, frozen=True, kw_only=True):
+    """The whole file."""
+
+    gateway: GatewayTable
+    uplink: UplinkTable
+    trust: TrustTable
+    chargers: ChargersTable = ChargersTable()
+    charger: tuple[ChargerTable, ...] = ()
+    policy: SitePolicy = SitePolicy()
+    enrol: EnrolTable | None = None
+    local: LocalTable | None = None

@@ -1,0 +1,35 @@
+"""The TLS context of the uplink: it knows only the hub's CA, and shows the gateway's certificate."""
+
+from __future__ import annotations
+
+import ssl
+
+from gateway.config import Settings
+from gateway.enrol.identity import load_identity
+from gateway.errors import ConfigurationError, EnrolmentError
+
+
+def uplink_tls(settings: Settings) -> ssl.SSLContext:
+    """The context, with the pair of [uplink], or without one the pair of [enrol]. Raises ConfigurationError."""
+    table = settings.table.uplink
+    ca = settings.file(table.ca, "[uplink] ca")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(ca)
+        if table.certificate is not None and table.key is not None:
+            _load_files(context, settings, table.certificate, table.key)
+        else:
+            context.load_cert_chain(load_identity(settings.identity_path).path)
+    except EnrolmentError as error:
+        raise ConfigurationError(str(error)) from error
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigurationError(f"[uplink] certificate, key or ca cannot be used: {error}") from error
+    return context
+
+
+def _load_files(context: ssl.SSLContext, settings: Settings, certificate: str, key: str) -> None:
+    chain, secret = settings.file(certificate, "[uplink] certificate"), settings.file(key, "[uplink] key")
+    if secret.stat().st_mode & 0o077:
+        raise ConfigurationError(f"[uplink] key {key!r} can be read by others; chmod 600 {secret}")
+    context.load_cert_chain(chain, secret)
