@@ -120,6 +120,7 @@ def _remove(folder: Path, keep: Path | None) -> None:
 @click.option(
     "--contract", type=click.Path(path_type=Path, dir_okay=False), help="present this contract chain (PEM, leaf first)"
 )
+@click.option("--evse-id", help="first ask for an ISO 15118 certificate of this name, and wait for it")
 @click.option("--emaid", help="claim this eMAID instead of the contract's own")
 @click.option(
     "--seconds", type=click.FloatRange(0.1, 86400), default=10.0, show_default=True, help="how long to charge"
@@ -144,6 +145,7 @@ def charger(
     rfid: str | None,
     contract: Path | None,
     emaid: str | None,
+    evse_id: str | None,
     seconds: float,
     power_kw: float,
     patience: float,
@@ -163,6 +165,7 @@ def charger(
         power_kw=power_kw,
         ca=ca,
         patience_s=patience,
+        evse_id=evse_id,
     )
     try:
         charged = asyncio.run(_until_told(_attached(visit, state)))

@@ -40,6 +40,7 @@ class Visit:
     power_kw: float
     ca: Path | None
     patience_s: float = 10.0
+    evse_id: str | None = None
 
 
 async def attach(visit: Visit, folder: Path, console: Console) -> bool:
@@ -69,6 +70,12 @@ async def _visit(visit: Visit, presented: Presented, address: Address, folder: P
         await charger.connect(visit.patience_s)
         console.print(f"the gateway accepted the boot of {escape(visit.charger_id)} (OCPP {visit.ocpp})")
         await charger.delivered(patience_s)
+        if visit.evse_id is not None:
+            chain = await charger.credentials.sign(visit.evse_id, timeout_s=patience_s)
+            until = f"{chain[0].not_valid_after_utc:%Y-%m-%d}"
+            console.print(
+                f"got a certificate for {escape(visit.evse_id)}, {len(chain)} in its chain, valid until {until}"
+            )
         answer = await charger.authorize(presented)
         console.print(f"{presented.medium.value} {escape(presented.uid)}: {answer}")
         if not answer.accepted:

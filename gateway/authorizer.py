@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.whitelist import Whitelist
 from pki.certificate import Certificate
 from pki.verify.bindings import Bindings
+from pki.verify.conclusion import VerifiedChain
 from pki.verify.hash_text import HashData
 from wire.ids import random_id
 from wire.ocpp.transaction import TransactionMessage
@@ -52,6 +53,8 @@ class Authorizer:
         self._ledger = ledger
         self._bindings = Bindings()
         self.trust = trust
+        self.met: Callable[[VerifiedChain], None] = lambda chain: None
+        """Hears of every chain whose path is sound, also when evidence of its revocation is wanting."""
 
     async def for_token(self, charger_id: str, token: TokenRef) -> Decision:
         """The decision for a token alone. An eMAID without its chain proves nothing: it is printed on invoices."""
@@ -64,8 +67,7 @@ class Authorizer:
     async def for_contract(self, charger_id: str, emaid: str, pem: str) -> Decision:
         """The decision for a Plug & Charge contract chain presented with `emaid`."""
         judged = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy)
-        if judged.chain is not None:
-            self._bindings = self._bindings.learn(judged.chain)
+        self._remember(judged)
         return await self._for_judged(charger_id, emaid, judged)
 
     async def for_hashes(self, charger_id: str, emaid: str, entries: Sequence[HashData]) -> Decision:
@@ -77,9 +79,14 @@ class Authorizer:
     def learn(self, pem: str) -> bool:
         """Learn a chain that was accepted before a restart, if it is still acceptable; says whether it is."""
         judged = judge_contract(pem, None, self.trust, self._clock.now(), self._policy)
+        self._remember(judged)
+        return judged.chain is not None
+
+    def _remember(self, judged: JudgedContract) -> None:
         if judged.chain is not None:
             self._bindings = self._bindings.learn(judged.chain)
-        return judged.chain is not None
+        if judged.sound is not None:
+            self.met(judged.sound)
 
     def issuers(self) -> frozenset[Certificate]:
         """The sub-CAs and anchors above the contracts that were verified."""

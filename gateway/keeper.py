@@ -11,10 +11,11 @@ from datetime import datetime
 from gateway.authorizer import Authorizer
 from gateway.clock import Clock
 from gateway.config import Settings
-from gateway.errors import ConfigurationError, GatewayError
+from gateway.errors import GatewayError
 from gateway.log import say
 from gateway.store.evidence import EvidenceStore
 from gateway.trust import SiteTrust, load_site_trust
+from gateway.uplink.known import OwnChains
 from pki.certificate import Certificate
 from pki.errors import PKIError
 from pki.pem import CHAIN_PEM_CAP
@@ -51,21 +52,16 @@ class TrustKeeper:
         """The CAs above the contracts that were verified, roots included."""
         return self._authorizer.issuers()
 
-    def own_chains(self) -> list[str]:
-        """The PEM chains of the site: those of [trust.refresh] chains, and those that stations were given.
-
-        Raises:
-            ConfigurationError: a file cannot be read.
-        """
+    def own_chains(self) -> OwnChains:
+        """The chains of the site: those of [trust.refresh] chains, and those that stations were given."""
         refresh = self._settings.table.trust.refresh
-        try:
-            files = [
-                read_file(self._settings.folder / name, CHAIN_PEM_CAP).decode("ascii", "replace")
-                for name in (() if refresh is None else refresh.chains)
-            ]
-        except PKIError as error:
-            raise ConfigurationError(f"[trust.refresh] chains: {error}") from error
-        return [*files, *self._store.chains()]
+        pems, remarks = self._store.chains(), []
+        for name in () if refresh is None else refresh.chains:
+            try:
+                pems.append(read_file(self._settings.folder / name, CHAIN_PEM_CAP).decode("ascii", "replace"))
+            except PKIError as error:
+                remarks.append(f"[trust.refresh] chains: {error}")
+        return OwnChains(tuple(pems), tuple(remarks))
 
     def _load(self, at: datetime) -> SiteTrust:
         """In a thread: with large lists it takes a while, and the first car after it should not."""

@@ -26,6 +26,7 @@ from gateway.uplink.download import Downloader
 from gateway.uplink.refresh import Refresh
 from gateway.uplink.staples import Staples
 from pki.certificate import Certificate
+from pki.verify.conclusion import VerifiedChain
 from pki.verify.hash_text import CertificateName
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
@@ -77,6 +78,11 @@ class Paper:
         if self._refresh is not None:
             found.append(("refresh", self._refresh.run))
         return found
+
+    def met(self, chain: VerifiedChain) -> None:
+        """Take note of a contract's chain that was verified."""
+        if self._refresh is not None:
+            self._refresh.met(chain)
 
     def want(self, name: CertificateName) -> None:
         """Ask ahead about a certificate that a station has named."""

@@ -71,11 +71,12 @@ class Gateway:
             self._authorizer = Authorizer(
                 self._clock, settings.table.policy, loaded.trust, self._whitelist, self._link, self._reader
             )
-            for pem in kept_chains(self._reader, LEARNED_AT_START):
-                self._authorizer.learn(pem)
             self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
             self._staples = Staples()
             self._paper = Paper(settings, self._evidence, self._keeper, self._staples, self._clock, tls, self._audit)
+            self._authorizer.met = self._paper.met
+            for pem in kept_chains(self._reader, LEARNED_AT_START):
+                self._authorizer.learn(pem)
             self._opened = opened.pop_all()
         site = Site(
             owner=self._owner,

@@ -52,17 +52,18 @@ def load_site_trust(settings: Settings, store: EvidenceStore | None = None, at: 
     if store is None or at is None:
         return SiteTrust(Trust(anchors=files, revocation=evidence), files)
     grace = timedelta(hours=settings.table.policy.revocation_stale_grace_h)
-    listed, remark = _listed(store.trust_list(), files, at, grace)
-    answers = [answer.der for answer in store.answers()]
+    answers, damage = [answer.der for answer in store.answers()], None
     try:
         evidence = RevocationEvidence(crls=[*crls, *store.crls()], ocsps=answers)
     except TrustError as error:
-        remark = f"what was fetched cannot be read, so it does not count: {error}"
+        damage = f"what was fetched cannot be read, so it does not count: {error}"
+    listed, remark = _listed(store.trust_list(), files, evidence, at, grace)
+    remark = remark or damage
     return SiteTrust(Trust(anchors=_joined(files, listed), revocation=evidence), files, listed, remark)
 
 
 def _listed(
-    kept: KeptTrustList | None, files: TrustStore, at: datetime, grace: timedelta
+    kept: KeptTrustList | None, files: TrustStore, revocation: RevocationEvidence, at: datetime, grace: timedelta
 ) -> tuple[VerifiedTrustList | None, str | None]:
     """The list of roots, verified as of now, or as of its end while the grace lasts; else why it does not count."""
     if kept is None:
@@ -70,9 +71,11 @@ def _listed(
     if at - kept.next_update > grace:
         return None, f"the list of roots ran out {kept.next_update}, more than {grace} ago; it counts no longer"
     try:
-        return verify_trust_list(kept.der, trust=files, at=min(at, kept.next_update), floor_version=0), None
+        then = min(at, kept.next_update)
+        found = verify_trust_list(kept.der, trust=files, at=then, floor_version=0, revocation=revocation)
     except TrustError as error:
         return None, f"the list of roots that is kept does not count: {error}"
+    return found, None
 
 
 def _joined(files: TrustStore, listed: VerifiedTrustList | None) -> TrustStore:

@@ -69,6 +69,11 @@ class Daemon:
         """kill -9."""
         self._end(signal.SIGKILL)
 
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         return self._end(signal.SIGTERM)

@@ -40,11 +40,13 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class JudgedContract:
-    """What was judged: for the decision, for the audit log, and the chain itself when it was accepted."""
+    """What was judged: for the decision, for the audit log, and the chain itself when it was accepted. `sound` is the
+    chain too when policy alone refused it, for want of evidence."""
 
     evidence: ContractEvidence
     record: ChainEvidence
     chain: VerifiedChain | None = None
+    sound: VerifiedChain | None = None
 
 
 def judge_contract(
@@ -133,7 +135,8 @@ def _concluded(chain: VerifiedChain, now: Moment, policy: SitePolicy) -> JudgedC
         findings=tuple(findings),
     )
     emaid = chain.emaid.normal if chain.emaid else None
-    return JudgedContract(ContractEvidence(code=code, emaid=emaid), record, chain if code == "accepted" else None)
+    accepted = chain if code == "accepted" else None
+    return JudgedContract(ContractEvidence(code=code, emaid=emaid), record, accepted, chain)
 
 
 def _clock_unknown(now: Moment) -> JudgedContract:

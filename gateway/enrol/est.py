@@ -79,8 +79,8 @@ class EST:
         """The certificates (DER) that the PKI answered to a certification request (DER): the new one among them.
 
         Raises:
-            EnrolmentError: "pki-unreachable", "pki-certificate", "timeout", "not-a-pki", "pending", or the code of the
-                PKI's refusal.
+            EnrolmentError: "pki-unreachable", "pki-hung-up", "pki-certificate", "timeout", "not-a-pki", "pending", or
+                the code of the PKI's refusal.
         """
         act = "simplereenroll" if again else "simpleenroll"
         headers = {"Content-Type": "application/pkcs10", "Content-Transfer-Encoding": "base64"}
@@ -115,7 +115,7 @@ class EST:
         except aiohttp.ClientConnectorCertificateError as error:
             raise _untrusted(self.base, error.certificate_error) from error
         except aiohttp.ClientError as error:
-            raise EnrolmentError("pki-unreachable", f"{self.base}: {str(error) or type(error).__name__}") from error
+            raise _unreachable(self.base, error) from error
         except TimeoutError as error:
             message = f"{self.base}: no whole answer to {act} within {self._timeout_s:g} s"
             raise EnrolmentError("timeout", message) from error
@@ -128,6 +128,15 @@ async def _read_bounded(response: aiohttp.ClientResponse, act: str) -> bytes:
         if len(body) > MAX_ANSWER:
             raise EnrolmentError("not-a-pki", f"{act} answered more than {MAX_ANSWER} bytes")
     return bytes(body)
+
+
+def _unreachable(base: str, error: aiohttp.ClientError) -> EnrolmentError:
+    """No connection; or one that the PKI ended before it answered, as it does to certificates that it does not know."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        return EnrolmentError("pki-unreachable", f"{base}: {said}")
+    hint = "if it is the PKI: does it know the certificate of this gateway, and is that still valid?"
+    return EnrolmentError("pki-hung-up", f"{base}: the connection was ended before an answer: {said}; {hint}")
 
 
 def _untrusted(base: str, error: Exception) -> EnrolmentError:

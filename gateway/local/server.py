@@ -91,8 +91,10 @@ class LocalServer:
         return f"{host}:{port}"
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening; a socket in the file system is removed."""
         await self._runner.cleanup()
+        if isinstance(self._where, Path):
+            _free_path(self._where)
 
     @web.middleware
     async def _check_host(self, request: web.Request, handler: Respond) -> web.StreamResponse:
@@ -140,7 +142,7 @@ class LocalServer:
 
 
 def _free_path(path: Path) -> Path:
-    """The path, without the socket of a gateway that was killed; the state directory's lock says there is no other."""
+    """The path, without the socket of a gateway that ended; the state directory's lock says there is no other."""
     if path.is_socket():
         path.unlink()
     return path

@@ -25,6 +25,14 @@ from pki.verify.trust import AnchorRole, TrustStore
 
 
 @dataclass(frozen=True, slots=True)
+class OwnChains:
+    """The chains (PEM) of the site, unverified; `remarks` say which could not even be read."""
+
+    pems: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is known at one instant. `crl_uris` and `responders` are what certificates name, not yet allowed: the second
     by certificate id. `remarks` say which chains of the site cannot be used."""
@@ -44,14 +52,14 @@ class Known:
         return None
 
 
-def survey(anchors: TrustStore, sub_cas: Iterable[Certificate], pems: Sequence[str], at: datetime) -> Known:
-    """What is known with these anchors, the sub-CAs of verified contracts, and the chains (PEM) of the site itself."""
+def survey(anchors: TrustStore, sub_cas: Iterable[Certificate], own: OwnChains, at: datetime) -> Known:
+    """What is known with these anchors, the sub-CAs of verified contracts, and the chains of the site itself."""
     roots = [anchor for role in AnchorRole for anchor in anchors.anchors(role)]
     issuers = {issuer.sha256: issuer for issuer in (*roots, *sub_cas)}
     chains: list[ChainAsked] = []
     pairs: dict[str, tuple[Certificate, Asked]] = {}
-    remarks: list[str] = []
-    for pem in pems:
+    remarks = list(own.remarks)
+    for pem in own.pems:
         try:
             verified = _own_chain(pem, anchors, at)
         except PKIError as error:

@@ -25,17 +25,20 @@ from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import DownloadError, GatewayError
 from gateway.log import say
-from gateway.store.evidence import EvidenceStore, KeptTrustList
+from gateway.store.evidence import EvidenceStore, KeptAnswer, KeptTrustList
 from gateway.trust import SiteTrust
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.download import Downloader
 from gateway.uplink.evidence import MAX_CRL_BYTES, Asked, accept_answer, accept_crl, encode_ocsp_request
-from gateway.uplink.known import Known, survey
+from gateway.uplink.known import Known, OwnChains, survey
+from gateway.uplink.met import Met
 from gateway.uplink.staples import Staples
 from pki.certificate import Certificate
 from pki.errors import PKIError, TrustError
+from pki.verify.conclusion import VerifiedChain
 from pki.verify.hash_text import CertificateName
 from pki.verify.ocsp_answer import OCSP_CAP
+from pki.verify.revocation import RevocationState
 from pki.verify.trust_list import TRUST_LIST_CAP, verify_trust_list
 from wire.records import ClockState
 
@@ -45,7 +48,6 @@ AT_ONCE = 4
 MAX_LISTS = 256
 MAX_WANTED = 256
 """Certificates that only stations have named; the one named longest ago is let go."""
-SHORTEST_S = 10.0
 PAUSE_S = 0.2
 """Between two looks that somebody asks for."""
 _JITTER = 0.2
@@ -68,8 +70,8 @@ class Keeper(Protocol):
     def sub_cas(self) -> frozenset[Certificate]:
         """The CAs above the contracts that were verified."""
 
-    def own_chains(self) -> list[str]:
-        """The PEM chains of the site itself. Raises GatewayError when one cannot be read."""
+    def own_chains(self) -> OwnChains:
+        """The chains of the site itself."""
 
 
 @dataclass(slots=True)
@@ -104,6 +106,7 @@ class Refresh:
         self._clock, self._audit, self._chance = clock, audit, chance
         self._grace = timedelta(hours=settings.table.policy.revocation_stale_grace_h)
         self._sources: dict[str, _Source] = {}
+        self._met = Met()
         self._wanted: OrderedDict[str, Asked] = OrderedDict()
         self._known: Known | None = None
         self._remarks: tuple[str, ...] = ()
@@ -115,20 +118,31 @@ class Refresh:
         """Look at once what there is to fetch: chains, anchors or wishes have changed."""
         self._news.set()
 
+    def met(self, chain: VerifiedChain) -> None:
+        """Take note of a contract's chain whose path is sound: of its CAs and its leaf's list; and ask ahead about the
+        leaf, for the next time, when nothing is known of its revocation."""
+        news = self._met.meet(chain)
+        if chain.revocation in (RevocationState.UNKNOWN, RevocationState.STALE):
+            news |= self._wish(Asked(chain.path[1], chain.leaf.serial))
+        if news:
+            self.look()
+
     def want(self, name: CertificateName) -> None:
         """Ask ahead about a certificate that a station has named, if its issuer is known here."""
         issuer = None if self._known is None else self._known.issuer(name.issuer)
         if issuer is None:
             return
-        before = len(self._wanted)
-        for serial in name.serials:
-            asked = Asked(issuer, serial, name.issuer.algorithm)
-            self._wanted[asked.key] = asked
-            self._wanted.move_to_end(asked.key)
+        if any([self._wish(Asked(issuer, serial, name.issuer.algorithm)) for serial in name.serials]):
+            self.look()
+
+    def _wish(self, asked: Asked) -> bool:
+        """Whether this is a new wish."""
+        new = asked.key not in self._wanted
+        self._wanted[asked.key] = asked
+        self._wanted.move_to_end(asked.key)
         while len(self._wanted) > MAX_WANTED:
             self._wanted.popitem(last=False)
-        if before != len(self._wanted) or before == MAX_WANTED:
-            self.look()
+        return new
 
     async def run(self) -> None:
         """Fetch what is due, for ever. Raises StoreError."""
@@ -157,6 +171,8 @@ class Refresh:
     async def _clock_is_set(self) -> bool:
         now = self._clock.now()
         unknown = now.clock is ClockState.UNKNOWN
+        if self._clock_said and not unknown:
+            self._changed = True  # what was loaded with a wrong clock may count now, and the other way round
         if unknown and not self._clock_said:
             self._store.note_trouble(TRUST_LIST, now.at, "clock-unknown", "nothing is fetched before the clock is set")
             say("refresh-waits", level="error", code="clock-unknown", reason=f"the clock says {now.at}")
@@ -172,8 +188,8 @@ class Refresh:
         if trusted.listed is not None and now - trusted.listed.next_update > self._grace:
             await self._keeper.reload()
             trusted = self._keeper.site_trust
-        pems, sub_cas = self._keeper.own_chains(), self._keeper.sub_cas()
-        known = await asyncio.to_thread(survey, trusted.trust.anchors, sub_cas, pems, now)
+        own, sub_cas = self._keeper.own_chains(), (*self._keeper.sub_cas(), *self._met.issuers())
+        known = await asyncio.to_thread(survey, trusted.trust.anchors, sub_cas, own, now)
         before, self._known = self._known, known
         for remark in known.remarks:
             if remark not in self._remarks:
@@ -181,7 +197,8 @@ class Refresh:
         self._remarks = known.remarks
         self._staples.know(list(known.chains))
         if before is None or before.issuers != known.issuers:
-            await asyncio.to_thread(self._recall, known, now)
+            for answer in await asyncio.to_thread(self._recall, known, now):
+                self._staples.put(answer)
         sources = {source.name: source for source in self._wished(known, trusted)}
         gone = self._sources.keys() - sources.keys()
         for name in gone:
@@ -197,7 +214,9 @@ class Refresh:
         if self._table.trust_list is not None:
             found.append(self._source(TRUST_LIST, self._fetch_trust_list))
         listed = () if trusted.listed is None else trusted.listed.crls
-        named = [url for url in (*listed, *known.crl_uris) if self._downloader.allowed.allows(url)]
+        named = [
+            url for url in (*listed, *known.crl_uris, *self._met.crl_uris()) if self._downloader.allowed.allows(url)
+        ]
         for url in list(dict.fromkeys((*self._table.crls, *named)))[:MAX_LISTS]:
             found.append(self._source(f"CRL {url}", self._crl_fetcher(url)))
         asked = {each.key: each for each in (*known.asked, *self._wanted.values())}
@@ -215,14 +234,16 @@ class Refresh:
         named = (url for url in known.responders.get(asked.key, ()) if self._downloader.allowed.allows(url))
         return tuple(dict.fromkeys((*named, *self._table.ocsp)))
 
-    def _recall(self, known: Known, now: datetime) -> None:
-        """Verify what the store holds with the issuers that are known now."""
+    def _recall(self, known: Known, now: datetime) -> list[KeptAnswer]:
+        """Verify what the store holds with the issuers that are known now: the answers that count, and lists that
+        waited."""
+        found: list[KeptAnswer] = []
         asked = {each.key: each for each in (*known.asked, *self._wanted.values())}
         revocation = self._keeper.site_trust.trust.revocation
         for answer in self._store.answers():
             if answer.key in asked and self._staples.held(answer.key) is None:
                 try:
-                    self._staples.put(accept_answer(answer.der, asked[answer.key], revocation, now))
+                    found.append(accept_answer(answer.der, asked[answer.key], revocation, now))
                 except TrustError:
                     continue  # it has run out, or its delegate is revoked by now
         for url, der in self._store.candidates():
@@ -233,6 +254,7 @@ class Refresh:
             if kept is not None:
                 self._changed |= self._store.keep_crl(kept, url)
         self._store.forget(now - self._grace)
+        return found
 
     # --- fetching
 
@@ -249,6 +271,9 @@ class Refresh:
         loop, now = asyncio.get_running_loop(), self._clock.now().at
         try:
             until = await source.fetch(self._downloader, now)
+            if until is not None and until <= now:
+                # It was taken, because it is the newest there is; but whoever makes it has stopped to.
+                raise TrustError("stale", f"what was fetched ran out {until}")
         except (GatewayError, PKIError) as error:
             source.due_s = loop.time() + source.backoff.next_s(self._chance())
             await self._failed(source, error.code, str(error), fetched=not isinstance(error, DownloadError))
@@ -271,9 +296,10 @@ class Refresh:
             await self._audit("evidence-refused", f"{source.name}: {code}: {reason}")
 
     def _wait_s(self, until: datetime | None, now: datetime) -> float:
-        """Half of what is left, at most the interval, less a random part of up to a fifth."""
+        """Half of what is left, at most the interval, less a random part of up to a fifth; no shorter than the
+        shortest wait after a failure."""
         half = float("inf") if until is None else (until - now).total_seconds() / 2
-        return max(SHORTEST_S, min(half, self._table.interval_s) * (1 - _JITTER * self._chance()))
+        return max(self._table.retry_min_s, min(half, self._table.interval_s) * (1 - _JITTER * self._chance()))
 
     async def _fetch_trust_list(self, downloader: Downloader, now: datetime) -> datetime | None:
         der = await downloader.fetch(self._table.trust_list or "", TRUST_LIST_CAP)
@@ -293,8 +319,9 @@ class Refresh:
                 message = f"the list of roots of {found.issued_at} is older than the one that is held"
                 raise TrustError("trust-list-old", message)
             self._changed = True
-            say("trust-list-taken", version=found.version, roots=len(found.roots), until=found.next_update)
-            await self._audit("trust-list-taken", f"version {found.version}, sha256 {found.sha256}")
+            if kept is None or kept.version != found.version:
+                say("trust-list-taken", version=found.version, roots=len(found.roots), until=found.next_update)
+                await self._audit("trust-list-taken", f"version {found.version}, sha256 {found.sha256}")
         return found.next_update
 
     def _crl_fetcher(self, url: str) -> Fetch:

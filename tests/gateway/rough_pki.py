@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from pki.certificate import Certificate
 from pki.issue.authority import Authority, LeafOrder, Subject, Validity, create_root
-from pki.issue.keys import PrivateKey, encode_key_pem, fresh_serial, generate_key
+from pki.issue.keys import PrivateKey, PublicKey, encode_key_pem, fresh_serial, generate_key
 from pki.issue.lists import Reason, Revocation
 from pki.issue.request import verify_request
 from pki.profile import Profile
@@ -58,16 +58,17 @@ def leaf(
     common_name: str,
     *,
     validity: Validity | None = None,
-    key: PrivateKey | None = None,
+    public_key: PublicKey | None = None,
     domain_component: str | None = None,
 ) -> tuple[Certificate, PrivateKey]:
-    key = key or generate_key()
+    """A leaf and its key; with a `public_key` of somebody else the key that is given back is of no use."""
+    key = generate_key()
     made = authority.issue(
         LeafOrder(
             subject=Subject(
                 common_name=common_name, organization="Rough", country="DE", domain_component=domain_component
             ),
-            public_key=key.public_key(),
+            public_key=public_key or key.public_key(),
             validity=validity or life(),
             serial=fresh_serial(),
         )
@@ -175,7 +176,7 @@ class RoughPKI:
 
     def enrol(self, request: web.Request, body: bytes) -> web.Response:
         checked = verify_request(base64.b64decode(body), kinds=(KeyKind.P256,))
-        shown = self._shown(request)
+        shown = self.shown_by(request)
         header = request.headers.get("Authorization")
         if header is not None:
             basic = BasicAuth.decode(header, encoding="utf-8")
@@ -184,28 +185,16 @@ class RoughPKI:
         elif shown is None:
             return refused(401, "not-authenticated", "neither a code nor a certificate was shown")
         if "/cpo/" in request.path:
-            validity, role = life(), "CPO"
-            made, _ = self._issue(self.papers.cpo2, checked.common_name, checked.public_key, validity, role)
+            issuer, role, validity = self.papers.cpo2, "CPO", life()
         else:
-            made, _ = self._issue(
-                self.papers.backend, checked.common_name, checked.public_key, self.client_life(), None
-            )
+            issuer, role, validity = self.papers.backend, None, self.client_life()
+        made, _ = leaf(
+            issuer, checked.common_name, validity=validity, public_key=checked.public_key, domain_component=role
+        )
+        self.issued.append(made)
         return certificates([made])
 
-    def _issue(
-        self, authority: Authority, common_name: str, public_key: object, validity: Validity, role: str | None
-    ) -> tuple[Certificate, None]:
-        order = LeafOrder(
-            subject=Subject(common_name=common_name, organization="Rough", country="DE", domain_component=role),
-            public_key=public_key,  # type: ignore[arg-type]  # of a request that was checked
-            validity=validity,
-            serial=fresh_serial(),
-        )
-        made = authority.issue(order)
-        self.issued.append(made)
-        return made, None
-
-    def _shown(self, request: web.Request) -> str | None:
+    def shown_by(self, request: web.Request) -> str | None:
         assert request.transport is not None
         found = request.transport.get_extra_info("peercert")
         if not found:

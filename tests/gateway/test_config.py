@@ -13,6 +13,7 @@ from gateway.chargers.credentials import PasswordHash
 from gateway.config import GatewayConfig, Settings, load_settings, parse_listen
 from gateway.decide.contract import judge_contract
 from gateway.decide.policy import SitePolicy
+from gateway.enrol.enrolment import open_pki
 from gateway.errors import ConfigurationError
 from gateway.tables import ChargerTable, EnrolTable, LocalTable, RefreshTable
 from gateway.tls import uplink_tls
@@ -278,6 +279,68 @@ def test_trust_that_cannot_be_read_is_refused(tmp_path: Path, lab: Path, what: s
     with pytest.raises(ConfigurationError) as refused:
         load_site_trust(load(tmp_path, text))
     assert "[trust]" in str(refused.value)
+
+
+# --- certificates: the PKI, refresh, the local interface
+
+ENROL = '[enrol]\nest = "https://pki.example:8445"\nca = "ca.pem"\n'
+REFRESH = '[trust.refresh]\nhosts = ["pki.example:8081"]\n'
+NO_PAIR = GOOD.replace('certificate = "site-1.pem"\nkey = "site-1.key.pem"\n', "")
+
+
+def test_certificate_comes_from_files_or_from_enrolment(tmp_path: Path, lab: Path) -> None:
+    assert load(tmp_path, NO_PAIR + ENROL).identity_path == tmp_path / "gateway-state" / "identity.pem"
+    assert load(tmp_path, GOOD + ENROL).table.uplink.certificate == "site-1.pem"
+    with pytest.raises(ConfigurationError, match=r"\[enrol\]"):
+        load(tmp_path, NO_PAIR)
+    with pytest.raises(ConfigurationError, match="belong together"):
+        load(tmp_path, GOOD.replace('key = "site-1.key.pem"\n', "") + ENROL)
+    (tmp_path / "ca.pem").write_bytes((lab / "backend" / "ca.pem").read_bytes())
+    settings = load(tmp_path, NO_PAIR + ENROL)
+    with pytest.raises(ConfigurationError, match="pnc-gateway enrol"):
+        uplink_tls(settings)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (ENROL.replace("https", "http"), "[enrol] est"),
+        (ENROL.replace("//", "//user:hunter2@"), "[enrol] est"),
+        (ENROL + "retry_min_s = 9.0\nretry_max_s = 1.0\n", "[enrol] retry_min_s"),
+        (ENROL + "timeout_s = 0\n", "timeout_s"),
+        (REFRESH + 'crls = ["http://other.example/a.crl"]\n', "[trust.refresh] crls"),
+        (REFRESH + 'ocsp = ["http://pki.example/ocsp"]\n', "[trust.refresh] ocsp"),
+        (REFRESH + 'trust_list = "ftp://pki.example:8081/"\n', "[trust.refresh] trust_list"),
+        (REFRESH + 'networks = ["10.0.0.1/8"]\n', "[trust.refresh] hosts, networks"),
+        (REFRESH + "retry_min_s = 9.0\nretry_max_s = 1.0\n", "[trust.refresh] retry_min_s"),
+        (REFRESH.replace("pki.example:8081", "http://pki.example"), "[trust.refresh] hosts"),
+        ("[trust.refresh]\n", "hosts"),
+        ("[local]\n", "[local]"),
+        ('[local]\nlisten = "127.0.0.1:1"\nsocket = "s"\n', "[local]"),
+        ('[local]\nlisten = "0.0.0.0:8080"\n', "loopback"),
+        ('[local]\nlisten = "8080"\n', "HOST:PORT"),
+        ('[local]\nsocket = ""\n', "names no file"),
+        ('[local]\nsocket = "a\\u0000"\n', "names no file"),
+    ],
+)
+def test_table_that_cannot_be_used_is_named(tmp_path: Path, more: str, named: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path, GOOD + more)
+    assert named in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_what_is_configured_is_where_it_is_looked_for(tmp_path: Path) -> None:
+    settings = load(tmp_path, GOOD + REFRESH + 'ca = "none.pem"\n[local]\nsocket = "run/local.sock"\n')
+    assert settings.local_where == tmp_path / "run" / "local.sock"
+    assert settings.refresh_table().hosts == ("pki.example:8081",)
+    assert settings.evidence_path == tmp_path / "gateway-state" / "evidence.db"
+    assert load(tmp_path, GOOD + '[local]\nlisten = "[::1]:81"\n').local_where == ("::1", 81)
+    bare = load(tmp_path, GOOD)
+    assert bare.local_where is None
+    for asked in (bare.refresh_table, lambda: open_pki(bare)):
+        with pytest.raises(ConfigurationError, match="there is no"):
+            asked()
 
 
 # --- the sample

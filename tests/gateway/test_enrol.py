@@ -133,8 +133,7 @@ def for_key(papers: Papers, body: bytes, common_name: str = "site-1", **how: obj
     """A certificate for the key that was asked with, but for one thing."""
     request = verify_request(base64.b64decode(body), kinds=(KeyKind.P256,))
     authority = how.pop("authority", papers.backend)
-    key = type("Held", (), {"public_key": lambda self: request.public_key})()
-    made, _ = leaf(authority, common_name, key=key, **how)  # type: ignore[arg-type]  # only its public half is used
+    made, _ = leaf(authority, common_name, public_key=request.public_key, **how)  # type: ignore[arg-type]  # a table
     return certificates([made])
 
 
@@ -249,6 +248,19 @@ def test_pki_that_is_not_there_or_is_another_one(tmp_path: Path, papers: Papers)
     against(papers, tmp_path, unreachable)
     against(papers, tmp_path, another, server=papers.server(papers.stranger))
     against(papers, tmp_path, clock, server=papers.server(validity=life(1, timedelta(days=20))))
+
+
+def test_certificate_that_the_pki_does_not_know_is_named_as_the_likely_cause(tmp_path: Path, papers: Papers) -> None:
+    async def part(desk: Desk) -> None:
+        certificate, key = leaf(papers.stranger, "site-1")
+        present = save_identity(desk.enrolment.path, key, (certificate,))
+        desk.enrolment.pki.show(present.path)
+        with pytest.raises(EnrolmentError) as error:
+            await desk.enrolment.next(present, desk.clock.now())
+        assert error.value.code == "pki-hung-up", str(error.value)
+        assert desk.pki.asked == []
+
+    against(papers, tmp_path, part)
 
 
 @pytest.mark.parametrize(("clock", "code"), [("unknown", "clock-unknown"), ("behind", "clock-behind")])

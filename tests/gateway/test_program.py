@@ -289,3 +289,47 @@ def test_whitelist_that_cannot_be_read_is_said_by_status(bench: Bench) -> None:
     damage.execute("DROP TABLE tokens")
     damage.close()
     assert_refused(call("status", "--config", path), str(bench.folder), "damaged")
+
+
+# --- enrolment
+
+
+ENROL = '[enrol]\nest = "https://127.0.0.1:9"\nca = "ca.pem"\n'
+
+
+def enrolling(folder: Path, lab: Path, *, table: str = ENROL) -> Path:
+    """A configuration whose PKI nobody serves."""
+    path = folder / "gateway.toml"
+    (folder / "ca.pem").write_bytes((lab / "backend" / "ca.pem").read_bytes())
+    path.write_text(
+        '[gateway]\nid = "site-1"\n[uplink]\nhub = "https://127.0.0.1:9"\nca = "ca.pem"\n'
+        f'certificate = "c"\nkey = "k"\n[trust]\nanchors = "trust"\n{table}'
+    )
+    return path
+
+
+def test_enrol_says_what_is_wrong_and_tells_no_code(tmp_path: Path, lab: Path) -> None:
+    config, code = enrolling(tmp_path, lab), tmp_path / "code"
+    code.write_text("secret-code\n")
+    gone = call("enrol", "--config", config, "--code-file", code)
+    assert_refused(gone, "https://127.0.0.1:9")
+    assert "secret-code" not in gone.stderr
+    assert_refused(call("enrol", "--config", config, "--code-file", tmp_path / "none"), "one-time code", "none")
+    for text in ("", "\n", "two\nlines", "\x1b[31m", "x" * 300):
+        code.write_text(text)
+        assert_refused(call("enrol", "--config", config, "--code-file", code), "one-time code")
+    code.write_bytes(b"\xff\xfe")
+    assert_refused(call("enrol", "--config", config, "--code-file", code), "one-time code")
+    piped = CliRunner().invoke(main, ["enrol", "--config", str(config)], input="secret-code\n")
+    assert_refused(piped, "https://127.0.0.1:9")
+    empty = CliRunner().invoke(main, ["enrol", "--config", str(config)], input="")
+    assert_refused(empty, "standard input", "pnc-pki register")
+    config = enrolling(tmp_path, lab, table="")
+    code.write_text("secret-code")
+    assert_refused(call("enrol", "--config", config, "--code-file", code), "[enrol]")
+
+
+def test_code_is_no_option() -> None:
+    shown = call("enrol", "--help").stdout
+    assert "--code-file" in shown
+    assert not re.search(r"--code[ =]", shown), "what stands on a command line is seen by everybody on the box"

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.enrol.enrolment import Enrolment
+from gateway.enrol.enrolment import Enrolment, open_pki
 from gateway.enrol.identity import OwnIdentity, load_identity, save_identity
 from gateway.enrol.renewal import SOURCE, Renewal
 from gateway.errors import EnrolmentError
@@ -22,7 +22,7 @@ from gateway.store.evidence import EvidenceStore, SourceState, read_sources
 from gateway.uplink.backoff import Backoff
 from pki.issue.authority import Validity
 from tests.gateway.rough_pki import Mood, Papers, leaf, life, now
-from tests.gateway.test_enrol import Desk, against
+from tests.gateway.test_enrol import Desk, against, settings_for
 from tests.parts import SetClock
 from wire.records import ClockState
 
@@ -115,12 +115,14 @@ def test_it_is_due_before_two_thirds_and_not_for_all_at_once(
     certificate, key = leaf(papers.backend, "site-1", validity=life(100))
     present = save_identity(tmp_path / "identity.pem", key, (certificate,))
     store = EvidenceStore(tmp_path / "evidence.db")
+    (tmp_path / "rough-ca.pem").write_text(papers.backend.certificate.pem())
+    settings = settings_for(tmp_path, "127.0.0.1:9")
 
     async def audit(event: str, message: str) -> None:
         raise AssertionError(event)
 
     renewal = Renewal(
-        Enrolment.__new__(Enrolment),
+        Enrolment(open_pki(settings), "site-1", settings.identity_path),
         present,
         SetClock(),
         store,
@@ -207,7 +209,7 @@ def test_open_sockets_outlive_a_renewal_and_new_ones_show_the_new_certificate(tm
 
         async def mood(request: web.Request, body: bytes) -> web.StreamResponse | None:
             if request.path == "/who":
-                shown = pki._shown(request)
+                shown = pki.shown_by(request)
                 return web.Response(text=str(shown))
             if request.path != "/stream":
                 return None

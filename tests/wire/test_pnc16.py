@@ -6,11 +6,24 @@ import json
 
 import pytest
 
+from wire.errors import MalformedValue
 from wire.ocpp import v16
 from wire.ocpp.frames import CallRejected, OCPPErrorCode
 from wire.ocpp.payload import read_request
-from wire.ocpp.pnc16 import VENDOR_ID, Authorize, AuthorizeAnswer, IdToken, IdTokenInfo, unwrap
-from wire.records import encode
+from wire.ocpp.pnc16 import (
+    VENDOR_ID,
+    Authorize,
+    AuthorizeAnswer,
+    CertificateSigned,
+    IdToken,
+    IdTokenInfo,
+    SignCertificate,
+    unwrap,
+    unwrap_answer,
+    wrap,
+)
+from wire.ocpp.v201 import CertificateSignedAnswer
+from wire.records import decode, encode
 
 INNER = {"idToken": {"idToken": "DEABCC00000001", "type": "eMAID"}, "certificate": "-----BEGIN CERTIFICATE-----\nä"}
 
@@ -72,3 +85,28 @@ def test_the_answer_leaves_out_what_is_unset() -> None:
         encode(AuthorizeAnswer(id_token_info=IdTokenInfo(status="Accepted")))
         == b'{"idTokenInfo":{"status":"Accepted"}}'
     )
+
+
+def test_what_is_wrapped_is_unwrapped_and_an_unknown_message_is_none() -> None:
+    call = wrap("CertificateSigned", CertificateSigned(certificate_chain="PEM"))
+    sent = decode(v16.DataTransfer, encode(call), "test")
+    assert (sent.vendor_id, sent.message_id) == (VENDOR_ID, "CertificateSigned")
+    assert unwrap(CertificateSigned, sent).certificate_chain == "PEM"
+    accepted = v16.DataTransferAnswer(status="Accepted", data='{"status":"Rejected"}')
+    found = unwrap_answer(CertificateSignedAnswer, accepted, "CertificateSigned")
+    assert found is not None
+    assert found.status == "Rejected"
+    unknown = v16.DataTransferAnswer(status="UnknownMessageId")
+    assert unwrap_answer(CertificateSignedAnswer, unknown, "CertificateSigned") is None
+    for broken in (None, "", "{}", "[]", "null"):
+        with pytest.raises(MalformedValue, match="CertificateSigned"):
+            unwrap_answer(
+                CertificateSignedAnswer, v16.DataTransferAnswer(status="Accepted", data=broken), "CertificateSigned"
+            )
+
+
+def test_request_for_a_certificate_is_read_within_its_bounds() -> None:
+    assert unwrap(SignCertificate, request(data=json.dumps({"csr": "x" * 5500}))).certificate_type is None
+    for inner in ({}, {"csr": 5}, {"csr": "x" * 5501}):
+        with pytest.raises(CallRejected):
+            unwrap(SignCertificate, request(data=json.dumps(inner)))

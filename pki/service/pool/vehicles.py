@@ -237,7 +237,7 @@ def _check_status(pools: Pools, published: VehicleChain, at: datetime) -> None:
 
 def _roots_named(trust: TrustStore, generation: Generation, name: bytes) -> tuple[Certificate, ...]:
     roles = profile_of(generation, "oem").anchor_roles
-    return tuple(anchor for role in roles for anchor in trust.named(role, name))
+    return tuple(anchor.certificate for anchor in trust.named(name) if anchor.role in roles)
 
 
 def _parse(chain: tuple[bytes, ...]) -> tuple[Certificate, ...]:
