@@ -37,9 +37,10 @@ from pki.service.state_folder import PASSPHRASE_FILE, TLS_FOLDER, open_keys
 from pki.service.store.audit import append_entry
 from pki.service.store.authorities import AuthorityRow, AuthorityState, insert_authority
 from pki.service.store.certificates import insert_certificate, set_revoked
+from pki.verify.trust_list import SIGNER_NAME
 
-SERVER_NAME, SIGNER_NAME = "pki", "trust-list-signer"
-"""The common names of the service's own certificates: its TLS server, and who signs its list of roots."""
+SERVER_NAME = "pki"
+"""The common name of the service's TLS server."""
 _PASSPHRASE_OCTETS = 24
 
 

@@ -26,7 +26,7 @@ from pki.issue.keys import PublicKey, fresh_serial, key_kind_of
 from pki.issue.request import CheckedRequest, identifier_for
 from pki.profile import Place, Profile
 from pki.profiles import profile_named
-from pki.service.acts.naming import carries_names, server_names
+from pki.service.acts.naming import carries_names, require_unreserved, server_names
 from pki.service.registry import Actor, HeldAuthority, Registry, require
 from pki.service.store.audit import append_entry
 from pki.service.store.certificates import (
@@ -87,6 +87,7 @@ def enrol_with_code(registry: Registry, profile: Profile, request: CheckedReques
         IssueError: "identity-unknown", "enrolment-code", and as `issue`.
     """
     at, identity = registry.now(), identifier_for(profile, request.common_name)
+    require_unreserved(identity)
     with registry.writing() as connection:
         held = registry.issuing_authority(profile, kind=request.kind)
         known = find_identity(connection, profile.name, identity)
@@ -124,6 +125,7 @@ def enrol_again(registry: Registry, request: CheckedRequest, former: Certificate
             "subject-changed",
             f"the request names {request.common_name!a}, the certificate that was shown {earlier.identity!a}",
         )
+        require_unreserved(earlier.identity)
         require(earlier.revoked_at is None, "revoked", "the certificate that was shown is revoked")
         held = registry.issuing_authority(profile, kind=request.kind)
         return _issue(registry, connection, held, _like(former, profile, request.public_key), actor)
@@ -137,6 +139,7 @@ def enrol_for(registry: Registry, registrar: str, profile: Profile, request: Che
         IssueError: "registrar": it may not ask for that name; "quota": not so many a day; and as `issue`.
     """
     identity = identifier_for(profile, request.common_name)
+    require_unreserved(identity)
     with registry.writing() as connection:
         held = registry.issuing_authority(profile, kind=request.kind)
         given = [entry for entry in list_registrars(connection, registrar) if entry.profile == profile.name]

@@ -10,6 +10,7 @@ from pki.errors import IssueError
 from pki.issue.request import NAMES_CAP, identifier_for
 from pki.profile import SERVER_AUTHENTICATION, CommonName, Generation, Profile
 from pki.profiles import PROFILE_NAMES, profile_named
+from pki.verify.trust_list import SIGNER_NAME
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(\*\.)?({_LABEL}\.)*{_LABEL}")
@@ -27,6 +28,13 @@ def identities_named(text: str) -> tuple[str, ...]:
         except IssueError:
             continue
     return tuple(found)
+
+
+def require_unreserved(identity: str) -> None:
+    """Return if a name may be asked for. Raises IssueError "name-reserved": who signs lists of roots is known by its name
+    alone, so only the service itself gives that name."""
+    if identity == SIGNER_NAME:
+        raise IssueError("name-reserved", f"{identity!a} is the service's own name: it signs the list of roots")
 
 
 def normal_prefix(profile: Profile, prefix: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pki.errors import IssueError
 from pki.issue.request import identifier_for
 from pki.profile import Profile
-from pki.service.acts.naming import normal_prefix, server_names
+from pki.service.acts.naming import normal_prefix, require_unreserved, server_names
 from pki.service.registry import Actor, Registry, require
 from pki.service.store import enrolment
 from pki.service.store.audit import append_entry
@@ -30,9 +30,10 @@ def register(
     are not given stay as they are.
 
     Raises:
-        IssueError: the name is not what the profile's grammar asks for; "names".
+        IssueError: the name is not what the profile's grammar asks for; "names"; "name-reserved".
     """
     now, wanted = registry.now(), identifier_for(profile, common_name)
+    require_unreserved(wanted)
     with registry.writing() as connection:
         known = enrolment.find_identity(connection, profile.name, wanted)
         identity = Identity(

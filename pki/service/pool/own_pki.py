@@ -20,7 +20,6 @@ from pki.issue.keys import PrivateKey, PublicKey
 from pki.issue.lists import Reason
 from pki.profile import AnchorRole, Generation
 from pki.profiles import profile_named
-from pki.service.acts.founding import SIGNER_NAME
 from pki.service.acts.issuing import Wanted, issue
 from pki.service.acts.publishing import refresh
 from pki.service.acts.revoking import revoke
@@ -32,7 +31,7 @@ from pki.service.settings import PoolsTable
 from pki.service.store.audit import Actor
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity
 from pki.service.store.publications import ListKind, find_list
-from pki.verify.trust_list import LISTED_ROLES
+from pki.verify.trust_list import LISTED_ROLES, SIGNER_NAME
 
 _CPS_NAME = "Certificate Provisioning Service"
 

@@ -218,6 +218,17 @@ def test_a_registrar_asks_for_its_prefix_however_spelt(registry: Registry) -> No
         dismiss_registrar(registry, "site-1", BY)
 
 
+def test_the_name_that_signs_root_lists_is_given_to_nobody(registry: Registry) -> None:
+    appoint_registrar(registry, "site-1", CLIENT, "t", BY)
+    with refused("name-reserved"):
+        enrol_for(registry, "site-1", CLIENT, request_for("trust-list-signer"), GATEWAY)
+    assert enrol_for(registry, "site-1", CLIENT, request_for("trust-list-signer-2"), GATEWAY).authority
+    with refused("name-reserved"):
+        register(registry, CLIENT, "trust-list-signer", BY)
+    with refused("name-reserved"):
+        enrol_with_code(registry, CLIENT, request_for("trust-list-signer"), "AAAAAA", BY)
+
+
 def test_a_quota_is_of_a_profile_and_of_24_hours(registry: Registry, clock: Clock) -> None:
     appoint_registrar(registry, "site-1", SECC, "DEPNCE", BY, daily=2)
     appoint_registrar(registry, "site-1", CLIENT, "cp-", BY, daily=1)
