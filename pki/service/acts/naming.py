@@ -31,8 +31,11 @@ def identities_named(text: str) -> tuple[str, ...]:
 
 
 def require_unreserved(identity: str) -> None:
-    """Return if a name may be asked for. Raises IssueError "name-reserved": who signs lists of roots is known by its name
-    alone, so only the service itself gives that name."""
+    """Return if a name may be asked for.
+
+    Raises:
+        IssueError: "name-reserved": who signs lists of roots is known by its name alone, so it is given to nobody else.
+    """
     if identity == SIGNER_NAME:
         raise IssueError("name-reserved", f"{identity!a} is the service's own name: it signs the list of roots")
 
