@@ -1,8 +1,9 @@
-"""What the service costs over HTTP: `python -m bench.service`. Prints Markdown, writes nothing, about half a minute.
+"""What the service costs over HTTP: `python -m bench.service`. Prints Markdown, writes nothing, about 20 seconds.
 
 Servers are processes of their own on loopback, ours is `pnc-pki serve` on a lab; this process asks them over sixteen
 sockets that stay open. What is compared is asked in turns, and measured in CPU seconds of the server's process, which
-the client does not share; best of five rounds. `bare` answers with the same octets from a handler of one line.
+the client does not share: the best of 25 short rounds, and the median of their ratios. `bare` answers with the same
+octets from a handler of one line.
 """
 
 from __future__ import annotations
@@ -10,35 +11,36 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import platform
+import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
 
-from bench.timing import ROUNDS, best_of, each
+from bench.timing import best_of, each
 from pki.certificate import parse_certificate
-from pki.issue.answers import GOOD
 from pki.issue.der_writer import sequence
-from pki.issue.keys import sign
+from pki.issue.keys import generate_key, sign
 from pki.pem import parse_chain_pem
-from pki.service.acts.responding import answer_signer
-from pki.service.state_folder import open_registry
+from pki.service.web.est import REQUEST_TYPE as REQUEST_PKCS10
 from pki.service.web.ocsp import ANSWER_TYPE, REQUEST_TYPE
 from pki.service.web.ocsp_request import encode_id
 from pki.verify.certificate_id import HashAlgorithm, issuer_id
+from tests.pki_service import PKIService, csr, found_pki
 
-SOCKETS, REQUESTS = 16, 8000
-GOAL = 0.8
+SOCKETS, REQUESTS, ENROLMENTS = 16, 1600, 400
+GOAL, ROUNDS = 0.8, 25
 _SIGNATURES = 2000
 
 
@@ -50,15 +52,19 @@ def main() -> None:
     print(f"# {platform.machine()}, Python {platform.python_version()}, aiohttp {aiohttp.__version__}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "pki-state"
-        command = [sys.executable, "-m", "pki", "init", "lab", "--dir", str(folder)]
-        subprocess.run([*command, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"], check=True, capture_output=True)
-        print("\n| OCSP over HTTP | CPU, us a request | a second | bare by ours | must |\n|---|---|---|---|---|")
-        with _server([sys.executable, "-m", "pki", "serve", "--dir", str(folder)]) as (pid, port):
-            for row in _answer_rows(folder, pid, port):
+        found_pki(folder)
+        service = PKIService(folder).start()
+        try:
+            service.wait_for("answers-prepared")
+            port = int(service.addresses["http"].rpartition(":")[2])
+            print("\n| OCSP over HTTP | CPU, us a request | a second | bare by ours | must |\n|---|---|---|---|---|")
+            for row in _answer_rows(folder, service.pid, port):
                 print(row, flush=True)
-        print("\n| OCSP answer, in the process | us | ratio | must |\n|---|---|---|---|")
-        for row in _signing_rows(folder):
-            print(row, flush=True)
+            print("\n| EST over TLS | CPU, us | a second | signature alone, us |\n|---|---|---|---|")
+            for row in _enrolment_rows(service, Path(name)):
+                print(row, flush=True)
+        finally:
+            service.stop()
 
 
 def _answer_rows(folder: Path, pid: int, port: int) -> Iterator[str]:
@@ -75,10 +81,12 @@ def _answer_rows(folder: Path, pid: int, port: int) -> Iterator[str]:
             "signed on demand (nonce), POST": ((pid, port), _post(with_nonce)),
         }
         rounds = [[_measured(*server, text) for server, text in wanted.values()] for _ in range(ROUNDS)]
-    best = dict(zip(wanted, (min(column) for column in zip(*rounds, strict=True)), strict=True))
-    for what, (cpu, elapsed) in best.items():
-        method = what[-4:].lstrip(" ,")
-        ratio = "" if what.startswith("bare") else f"{best[f'bare, {method}'][0] / cpu:.2f}"
+    columns = dict(zip(wanted, zip(*rounds, strict=True), strict=True))
+    for what, column in columns.items():
+        cpu, elapsed = min(column)
+        bare_column = columns[f"bare, {what[-4:].lstrip(' ,')}"]
+        ratios = [bare_spent[0] / spent[0] for bare_spent, spent in zip(bare_column, column, strict=True)]
+        ratio = "" if what.startswith("bare") else f"{median(ratios):.2f}"
         must = GOAL if what.startswith("prepared") else ""
         yield f"| {what} | {cpu * 1e6:.0f} | {1 / elapsed:,.0f} | {ratio} | {must} |"
 
@@ -195,18 +203,39 @@ def _get(request: bytes) -> bytes:
     return f"GET /ocsp/{text} HTTP/1.1\r\nHost: pki\r\n\r\n".encode()
 
 
-def _signing_rows(folder: Path) -> Iterator[str]:
-    """Signing on demand, next to the signature alone by a key of the same kind."""
-    at = datetime.now(UTC).replace(microsecond=0)
-    with open_registry(folder) as registry:
-        for name in ("mo-sub2", "mo20-sub2"):
-            signer, key = answer_signer(registry, name), registry.key(name)
-            kind = signer.delegate.key_kind.value
-            answer = partial(signer.answer, 7, GOOD, this_update=at, next_update=at + timedelta(hours=1))
-            raw = partial(sign, key, bytes(300))
-            unit, spent = best_of([each(raw, _SIGNATURES), each(partial(answer, nonce=bytes(16)), _SIGNATURES)])
-            yield f"| *the signature alone, {kind}* | {unit * 1e6:.1f} | | |"
-            yield f"| signed on demand, with nonce, {kind} | {spent * 1e6:.1f} | {spent / unit:.2f} | 1.3 |"
+def _enrolment_rows(service: PKIService, folder: Path) -> Iterator[str]:
+    """Enrolments by a registrar over TLS: checked, signed, committed to the disk, noted, one after the other."""
+    _, shown = service.client(folder, "bench")
+    service.appoint("bench", "iso15118-2-secc", "DE*PNC*E9", daily=10 * ENROLMENTS)
+    names = [f"DE*PNC*E9{number:06}" for number in range(ENROLMENTS)]
+    bodies = [base64.b64encode(csr(generate_key(), name)) for name in names]
+    context = ssl.create_default_context(cafile=str(service.folder / "trust/backend/backend.pem"))
+    context.load_cert_chain(shown)
+    before, begun = _cpu_of_all(service.pid), perf_counter()
+    asyncio.run(_enrol(service.url("/.well-known/est/cpo/simpleenroll"), context, bodies))
+    elapsed, cpu = perf_counter() - begun, _cpu_of_all(service.pid) - before
+    key = generate_key()
+    (unit,) = best_of([each(partial(sign, key, bytes(300)), _SIGNATURES)])
+    spent = cpu / ENROLMENTS
+    yield f"| enrolment by EST, P-256 | {spent * 1e6:,.0f} | {ENROLMENTS / elapsed:,.0f} | {unit * 1e6:.1f} |"
+
+
+async def _enrol(url: str, context: ssl.SSLContext, bodies: list[bytes]) -> None:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+
+        async def side(number: int) -> None:
+            for body in bodies[number::4]:
+                async with session.post(url, data=body, headers={"Content-Type": REQUEST_PKCS10}) as answer:
+                    assert answer.status == 200, await answer.text()
+                    await answer.read()
+
+        await asyncio.gather(*(side(number) for number in range(4)))
+
+
+def _cpu_of_all(pid: int) -> float:
+    """CPU seconds of a process with all its threads, in ticks of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

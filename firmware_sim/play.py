@@ -27,12 +27,14 @@ from firmware_sim.scenario import (
     ChargeStep,
     ConnectStep,
     DisconnectStep,
+    EnrolStep,
     Expectation,
     FinishStep,
+    FoundStep,
     KillStep,
-    LabStep,
     Presenting,
     Process,
+    RevokeStep,
     Scenario,
     StartStep,
     Step,
@@ -154,8 +156,8 @@ class _Stage:
 
     async def _do(self, number: int, step: Step) -> _Outcome:  # noqa: C901  # one flat line per kind of step
         match step:
-            case LabStep():
-                return await self._make_lab()
+            case FoundStep() | EnrolStep() | RevokeStep():
+                return await self._at_pki(step)
             case StartStep():
                 return await self._start(step.process)
             case StopStep():
@@ -182,18 +184,22 @@ class _Stage:
 
     # --- the site -----------------------------------------------------------------------------------------------
 
-    async def _make_lab(self) -> _Outcome:
+    async def _at_pki(self, step: FoundStep | EnrolStep | RevokeStep) -> _Outcome:
+        if isinstance(step, FoundStep):
+            return await self._found()
+        return await (self._enrol() if isinstance(step, EnrolStep) else self._revoke(step))
+
+    async def _found(self) -> _Outcome:
         keys = {
             charger_id: encode_public_key_oca(public_key_of(charger.meter.public_key))
             for charger_id, charger in self._chargers.items()
         }
-        await self._site.build(self._source.parent / self._scenario.lab, keys)
-        anchors = len(list((self._site.lab / "trust").glob("*/*.pem")))
+        await self._site.build(self._source.parent / self._scenario.pki, keys)
+        anchors = len(list((self._site.pki / "trust").glob("*/*.pem")))
         return _Outcome(f"{anchors} roots, {self._site.contract_count} contracts")
 
     async def _start(self, process: Process) -> _Outcome:
-        arguments = ("run", "--config", str(self._site.config(process.value)))
-        daemon = await self._daemons.start(process.value, process.value, *arguments)
+        daemon = await self._daemons.start(process.value, process.value, *self._site.command(process.value))
         self._running[process] = daemon
         return _Outcome(f"pid {daemon.pid}")
 
@@ -216,6 +222,19 @@ class _Stage:
         daemon = self._daemon(step.process)
         await daemon.kill()
         return _Outcome(f"kill -9 {daemon.pid}")
+
+    async def _enrol(self) -> _Outcome:
+        said = await self._site.enrol()
+        return _Outcome(said.strip().splitlines()[0] if said.strip() else "")
+
+    async def _revoke(self, step: RevokeStep) -> _Outcome:
+        await self._site.revoke(step.contract)
+        revoked_at = _now()
+        try:
+            async with asyncio.timeout(step.within_s):
+                return _Outcome(f"{await self._site.await_lists(revoked_at)} revocation lists fetched since")
+        except TimeoutError:
+            raise SiteError("wait", f"no list that says so at the gateway within {step.within_s:g} s") from None
 
     async def _publish(self) -> _Outcome:
         tokens = self._site.tokens(_now())
@@ -295,6 +314,8 @@ class _Stage:
             async with asyncio.timeout(step.within_s):
                 if step.until is Until.WHITELIST:
                     return _Outcome(await self._whitelist_is_there())
+                if step.until is Until.EVIDENCE:
+                    return _Outcome(f"{await self._site.await_lists()} revocation lists at the gateway")
                 if step.until is Until.RECONNECTED:
                     return _Outcome(await self._chargers_are_back())
                 return _Outcome(await self._is_drained())

@@ -26,6 +26,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 class Process(StrEnum):
     """The daemons a scenario runs."""
 
+    PKI = "pki"
     HUB = "hub"
     GATEWAY = "gateway"
 
@@ -34,6 +35,7 @@ class Until(StrEnum):
     """What a wait step waits for."""
 
     WHITELIST = "whitelist"
+    EVIDENCE = "evidence"
     RECONNECTED = "reconnected"
     DRAINED = "drained"
 
@@ -84,8 +86,19 @@ class _Step(Table, frozen=True, kw_only=True, tag_field="do"):
     chapter: str | None = None
 
 
-class LabStep(_Step, frozen=True, kw_only=True, tag="lab"):
-    """Makes the lab PKI and writes the configuration of hub and gateway."""
+class FoundStep(_Step, frozen=True, kw_only=True, tag="found"):
+    """Founds the PKI of the site and writes the configuration of hub and gateway."""
+
+
+class EnrolStep(_Step, frozen=True, kw_only=True, tag="enrol"):
+    """Registers the gateway at the PKI, which must run, and lets it fetch its certificate with the one-time code."""
+
+
+class RevokeStep(_Step, frozen=True, kw_only=True, tag="revoke"):
+    """Revokes a contract at the PKI, and waits until the gateway holds the list that says so."""
+
+    contract: str
+    within_s: Seconds = 20.0
 
 
 class StartStep(_Step, frozen=True, kw_only=True, tag="start"):
@@ -159,7 +172,9 @@ class AccountStep(_Step, frozen=True, kw_only=True, tag="account"):
 
 
 Step = (
-    LabStep
+    FoundStep
+    | EnrolStep
+    | RevokeStep
     | StartStep
     | StopStep
     | KillStep
@@ -187,7 +202,7 @@ class Scenario(Table, frozen=True, kw_only=True):
 
     title: str
     about: str
-    lab: str
+    pki: str
     charger: tuple[ChargerTable, ...]
     step: tuple[Step, ...]
     token: tuple[TokenTable, ...] = ()

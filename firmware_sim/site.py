@@ -1,18 +1,19 @@
-"""A site under test in one folder: lab PKI, configuration of hub and gateway, and the ways to ask both what they hold.
+"""A site under test in one folder: a PKI, configuration of hub and gateway, and the ways to ask what they hold.
 
-FOLDER/lab/        what `pnc-pki lab` made          FOLDER/hub/       hub.toml and its state
+FOLDER/pki/        the PKI, by `pnc-pki init`       FOLDER/hub/       hub.toml and its state
 FOLDER/gateway/    gateway.toml and its state       FOLDER/chargers/  meters and journals, one folder per charger
 FOLDER/logs/       what the daemons said
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,8 @@ from wire.records import Cdr, Record, Session, Token, TokenType, Value, decode, 
 T = TypeVar("T")
 
 PAGE = 1000
+ALWAYS = datetime.min.replace(tzinfo=UTC)
+_POLL_S = 0.1
 _CLIENT_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -41,6 +44,15 @@ class LabContract(Value, frozen=True, kw_only=True):
     state: str
 
 
+class EvidenceSource(Value, frozen=True, kw_only=True):
+    """A list of roots, revocation list or answer that the gateway fetches: when it last did; `code` None: it went
+    well."""
+
+    name: str
+    good_at: datetime | None = None
+    code: str | None = None
+
+
 class GatewayStatus(Value, frozen=True, kw_only=True):
     """What `pnc-gateway status --json` says, as far as a scenario asks."""
 
@@ -50,6 +62,14 @@ class GatewayStatus(Value, frozen=True, kw_only=True):
     acked_seq: int
     backlog: int
     whitelist_version: int
+    sources: tuple[EvidenceSource, ...] = ()
+
+    def lists_since(self, at: datetime) -> int:
+        """How many revocation lists were fetched after `at`; 0 as long as some were not, or some source fails."""
+        found = [source for source in self.sources if source.name.endswith(".crl")]
+        late = [source for source in self.sources if source.good_at is None or source.code is not None]
+        late += [source for source in found if source.good_at is not None and source.good_at <= at]
+        return 0 if late else len(found)
 
 
 class _Chain(Value, frozen=True, kw_only=True):
@@ -90,8 +110,8 @@ class Site:
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
         self.scenario, self.folder = scenario, folder
-        self.lab, self.logs = folder / "lab", folder / "logs"
-        self._ports = free_ports(3)
+        self.pki, self.logs = folder / "pki", folder / "logs"
+        self._ports = free_ports(5)
         self._api_token = Secret.new()
         self.passwords = {charger.id: Secret.new() for charger in scenario.charger}
         self._contracts: dict[str, LabContract] = {}
@@ -105,18 +125,30 @@ class Site:
         """The configuration file of "hub" or "gateway"."""
         return self.folder / process / f"{process}.toml"
 
+    def command(self, process: str) -> tuple[str, ...]:
+        """What "pki", "hub" or "gateway" is started with."""
+        if process == "pki":
+            return ("serve", "--dir", str(self.pki))
+        return ("run", "--config", str(self.config(process)))
+
     def charger_folder(self, charger_id: str) -> Path:
         """Where a charger's meter and journals are."""
         return self.folder / "chargers" / charger_id
 
     async def build(self, declaration: Path, meter_keys: Mapping[str, str]) -> None:
-        """Makes the lab and writes both configurations; `meter_keys` are for the hub's registry, by charger id.
+        """Founds the PKI and writes both configurations; `meter_keys` are for the hub's registry, by charger id.
 
         Raises:
-            SiteError: `pnc-pki lab` failed, or its list of contracts cannot be read.
+            SiteError: `pnc-pki init` failed, or its list of contracts cannot be read.
         """
-        await run_command("pki", "lab", str(declaration), "--out", str(self.lab))
-        listed = self._read(self.lab / "contracts" / "contracts.json")
+        passphrase = self.folder / "pki.passphrase"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        passphrase.touch(mode=0o600, exist_ok=False)
+        passphrase.write_text(f"{secrets.token_urlsafe(24)}\n", "ascii")
+        listens = ("--https", f"127.0.0.1:{self._ports[3]}", "--http", f"127.0.0.1:{self._ports[4]}")
+        told = ("--publication", self._published, *listens, "--passphrase-file", str(passphrase))
+        await run_command("pki", "init", str(declaration), "--dir", str(self.pki), *told)
+        listed = self._read(self.pki / "contracts" / "contracts.json")
         try:
             contracts = decode(tuple[LabContract, ...], listed, "contracts.json")
         except MalformedValue as error:
@@ -125,6 +157,25 @@ class Site:
         for process, text in (("gateway", self._gateway_toml()), ("hub", self._hub_toml(meter_keys))):
             self.config(process).parent.mkdir(parents=True, exist_ok=True)
             self.config(process).write_text(text, "utf-8")
+
+    async def enrol(self) -> str:
+        """Registers the gateway at the PKI, which must run, and has it fetch its certificate; gives what it said.
+        Raises SiteError."""
+        gateway_id, code = self.scenario.gateway_id, self.folder / "gateway" / "enrolment.code"
+        registered = ("--profile", "backend-client", "--common-name", gateway_id, "--why", "a new site")
+        await run_command("pki", "register", *registered, "--code-file", str(code), "--dir", str(self.pki))
+        config = ("--config", str(self.config("gateway")))
+        return (await run_command("gateway", "enrol", *config, "--code-file", str(code))).decode("utf-8", "replace")
+
+    async def revoke(self, name: str) -> None:
+        """Revokes a contract at the PKI. Raises SiteError."""
+        chain = str(self.pki / self.contract(name)[0].chain)
+        why = ("--reason", "keyCompromise", "--why", "told by its driver")
+        await run_command("pki", "revoke", chain, *why, "--dir", str(self.pki))
+
+    @property
+    def _published(self) -> str:
+        return f"http://127.0.0.1:{self._ports[4]}"
 
     @property
     def contract_count(self) -> int:
@@ -137,7 +188,7 @@ class Site:
         if contract is None:
             known = ", ".join(sorted(self._contracts)) or "none, the lab is not made yet"
             raise SiteError("lab", f"the lab has no contract {name!r}; it has: {known}")
-        return contract, self._read(self.lab / contract.chain).decode("ascii")
+        return contract, self._read(self.pki / contract.chain).decode("ascii")
 
     def tokens(self, at: datetime) -> tuple[Token, ...]:
         """The scenario's tokens as OCPI objects."""
@@ -177,16 +228,25 @@ listen = "127.0.0.1:{self._ports[0]}"
 {chargers}
 [uplink]
 hub = "https://127.0.0.1:{self._ports[1]}"
-ca = "../lab/backend/ca.pem"
-certificate = "../lab/backend/{gateway_id}.pem"
-key = "../lab/backend/{gateway_id}.key.pem"
+ca = "../pki/backend/ca.pem"
 authorize_timeout_s = 2.0
 retry_min_s = 0.2
 retry_max_s = 2.0
 
+[enrol]
+est = "https://127.0.0.1:{self._ports[3]}"
+ca = "../pki/backend/ca.pem"
+
 [trust]
-anchors = "../lab/trust"
-crls = ["../lab/crls"]
+anchors = "../pki/trust"
+
+[trust.refresh]
+hosts = ["127.0.0.1:{self._ports[3]}", "127.0.0.1:{self._ports[4]}"]
+trust_list = "https://127.0.0.1:{self._ports[3]}/v1/root/ctl"
+ocsp = ["{self._published}/ocsp"]
+interval_s = 2.0
+retry_min_s = 0.2
+retry_max_s = 2.0
 """
 
     def _hub_toml(self, meter_keys: Mapping[str, str]) -> str:
@@ -201,9 +261,9 @@ state_dir = "hub-state"
 
 [sync]
 listen = "127.0.0.1:{self._ports[1]}"
-certificate = "../lab/backend/hub.pem"
-key = "../lab/backend/hub.key.pem"
-client_ca = "../lab/backend/ca.pem"
+certificate = "../pki/backend/hub.pem"
+key = "../pki/backend/hub.key.pem"
+client_ca = "../pki/backend/ca.pem"
 gateways = ["{gateway_id}"]
 
 [api]
@@ -231,6 +291,15 @@ session_fee = "{price.session_fee}"
         """What the gateway's store says, whether it runs or not. Raises SiteError."""
         output = await run_command("gateway", "status", "--config", str(self.config("gateway")), "--json")
         return _decoded(GatewayStatus, output, "gateway status")
+
+    async def await_lists(self, since: datetime = ALWAYS) -> int:
+        """How many revocation lists the gateway holds, once it has fetched all of them after `since`. Raises
+        SiteError."""
+        while True:
+            count = (await self.gateway_status()).lists_since(since)
+            if count:
+                return count
+            await asyncio.sleep(_POLL_S)
 
     async def gateway_chain(self) -> ChainBook:
         """The gateway's whole chain of evidence. Raises SiteError."""
@@ -278,7 +347,7 @@ session_fee = "{price.session_fee}"
         return tuple(found)
 
     async def _hub(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        tls = ssl.create_default_context(cafile=str(self.lab / "backend" / "ca.pem"))
+        tls = ssl.create_default_context(cafile=str(self.pki / "backend" / "ca.pem"))
         url = f"https://127.0.0.1:{self._ports[2]}{path}"
         headers = {"Authorization": f"Bearer {self._api_token.text}"}
         try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
@@ -45,9 +47,7 @@ id = "{id}"                        # the common name of this gateway's certifica
 [uplink]
 hub = "https://127.0.0.1:8443"
 ca = "ca.pem"                      # the CA that signed the hub's certificate, and nothing else
-certificate = "{id}.pem"           # what this gateway shows the hub; leave out both when there is an [enrol] table
-key = "{id}.key.pem"               # mode 0600
-# authorize_timeout_s = 0.8        # how long a driver waits for the hub before local knowledge decides
+{own}# authorize_timeout_s = 0.8        # how long a driver waits for the hub before local knowledge decides
 # request_timeout_s = 20.0
 # whitelist_interval_s = 300.0
 # retry_min_s = 1.0
@@ -55,19 +55,19 @@ key = "{id}.key.pem"               # mode 0600
 
 [trust]
 anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/*.pem ...
-crls = ["crls"]                    # CRL files, or folders of them
+{crls}                    # CRL files, or folders of them
 
-# [enrol]                          # the PKI that gives certificates by EST: `pnc-gateway enrol`, then by itself
-# est = "https://pki.example:8445"
-# ca = "pki-ca.pem"                # the roots of the PKI's own certificate and of those it gives to gateways
+{on}[enrol]                          # the PKI that gives certificates by EST: `pnc-gateway enrol`, then by itself
+{on}est = "{pki}"
+{on}ca = "{ca}"                # the roots of the PKI's own certificate and of those it gives to gateways
 # timeout_s = 20.0
 # retry_min_s = 30.0
 # retry_max_s = 3600.0
 
-# [trust.refresh]                  # lists and OCSP answers are fetched ahead, verified, and put in force
-# hosts = ["pki.example:8445", "pki.example:8081"]   # nobody else is ever asked
+{on}[trust.refresh]                  # lists and OCSP answers are fetched ahead, verified, and put in force
+{on}hosts = [{hosts}]   # nobody else is ever asked
 # networks = []                    # networks that are not public, in which these hosts may lie: "10.1.0.0/16" ...
-# trust_list = "https://pki.example:8445/v1/root/ctl"  # the signed list of roots; its signer's root: trust/backend
+{on}trust_list = "{pki}/v1/root/ctl"  # the signed list of roots; its signer's root: trust/backend
 # crls = []                        # URLs; those in certificates are followed too, where the host is allowed
 # ocsp = []                        # responders for certificates that name none
 # chains = []                      # PEM chains of this site whose OCSP answers are kept ready
@@ -104,7 +104,9 @@ _config = click.option(
 @main.command()
 @click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("."), show_default=True)
 @click.option("--id", "gateway_id", default="site-1", show_default=True, help="the gateway's id at the hub")
-def init(folder: Path, gateway_id: str) -> None:
+@click.option("--pki", metavar="URL", help="enrol at this PKI, and fetch roots, lists and answers there")
+@click.option("--pki-http", metavar="HOST:PORT", help="where that PKI publishes lists and answers (default: port 8081)")
+def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -> None:
     """Write a commented gateway.toml; never over an existing one."""
     if not is_gateway_id(gateway_id):
         _fail(f"--id {gateway_id!r}: use 1 to 48 letters, digits, '.', '_' or '-'")
@@ -112,14 +114,51 @@ def init(folder: Path, gateway_id: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(SAMPLE.format(id=gateway_id))
+            file.write(_sample(gateway_id, pki, pki_http))
     except FileExistsError:
         _fail(f"{path} exists; it is left as it is")
     except OSError as error:
         _fail(f"{path}: {error.strerror}")
     click.echo(f"wrote {path}\nnext: put trust anchors and certificates beside it, add chargers with")
     click.echo(f"  pnc-gateway password --charger CP-1 --config {path}")
+    if pki is not None:
+        click.echo(f"get its certificate with\n  pnc-gateway enrol --config {path} --code-file CODE_FILE")
     click.echo(f"and start with\n  pnc-gateway run --config {path}")
+
+
+_OWN_FILES = """\
+certificate = "{id}.pem"           # what this gateway shows the hub; leave out both when there is an [enrol] table
+key = "{id}.key.pem"               # mode 0600
+"""
+_PORT_OF_LISTS = 8081
+_COMMENTED = re.compile(r"^((?:# )?[^#\n]*\S) {2,}(# .*)$", re.MULTILINE)
+
+
+def _sample(gateway_id: str, pki: str | None, pki_http: str | None) -> str:
+    """The configuration of a new gateway; with a PKI, the tables that name it are in force."""
+    if pki is None:
+        hosts = '"pki.example:8445", "pki.example:8081"'
+        asked = {"on": "# ", "pki": "https://pki.example:8445", "ca": "pki-ca.pem", "hosts": hosts}
+        return _aligned(
+            SAMPLE.format(id=gateway_id, own=_OWN_FILES.format(id=gateway_id), crls='crls = ["crls"]', **asked)
+        )
+    try:
+        place = urlsplit(pki)
+        usable = place.scheme == "https" and place.hostname and place.path in ("", "/") and not place.query
+        shown = f"[{place.hostname}]" if ":" in (place.hostname or "") else place.hostname
+        served = f"{shown}:{place.port or 443}"
+    except ValueError:
+        usable, shown, served = False, None, ""
+    if not usable:
+        _fail(f"--pki {pki!r}: must be https://HOST[:PORT]")
+    hosts = f'"{served}", "{pki_http or f"{shown}:{_PORT_OF_LISTS}"}"'
+    asked = {"on": "", "pki": pki.rstrip("/"), "ca": "ca.pem", "hosts": hosts}
+    return _aligned(SAMPLE.format(id=gateway_id, own="", crls="# crls = []", **asked))
+
+
+def _aligned(sample: str) -> str:
+    """The same text with the comments behind settings in one column, whatever was filled in."""
+    return _COMMENTED.sub(lambda line: f"{line[1]:<34} {line[2]}", sample)
 
 
 @main.command()

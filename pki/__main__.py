@@ -26,6 +26,7 @@ from pki.pem import parse_pem
 from pki.profiles import PROFILE_NAMES, Tolerance
 from pki.service.batch import Demands, run_batch
 from pki.service.chain_files import ChainFiles, chain_cap, explain_files, judge_files
+from pki.service.commands.anchoring import trust
 from pki.service.commands.answering import ocsp
 from pki.service.commands.certificates import find, revoke_command
 from pki.service.commands.context import fail as _fail
@@ -289,7 +290,7 @@ def _instant(text: str | None) -> datetime:
 
 _COMMANDS = (
     *(init, issue, register_command, registrar, find, revoke_command, renew_command, link_command, approve_command),
-    *(serve, status, crl, ocsp, pool, audit, backup_command, restore_command),
+    *(serve, status, crl, ocsp, trust, pool, audit, backup_command, restore_command),
 )
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -11,6 +11,7 @@ Rules of this file
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NoReturn
@@ -29,6 +30,8 @@ from pki.der import (
     SET,
     UTC_TIME,
     MalformedDER,
+    read_row,
+    read_signed_spans,
     read_span,
 )
 from pki.errors import MalformedCertificate
@@ -62,18 +65,34 @@ PARSER_ERRORS = (
 _VERSION_3 = bytes.fromhex("a003020102")
 _EXTENSIONS = 0xA3
 _ZULU = ord("Z")
-_ATTRIBUTES = {
-    bytes.fromhex("0603550403"): "2.5.4.3",
-    bytes.fromhex("0603550406"): "2.5.4.6",
-    bytes.fromhex("060355040a"): "2.5.4.10",
-    bytes.fromhex("060355040b"): "2.5.4.11",
-    bytes.fromhex("060a0992268993f22c640119"): "0.9.2342.19200300.100.1.25",
-}
-_SEQUENCE_OF = [bytes((SEQUENCE, size)) for size in range(0x80)]
-_TEXTS = frozenset({0x0C, 0x13, 0x16})
+_FIELDS = bytes((INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE))
+"""The signed part after its version: serial number, algorithm, issuer, validity, subject, key."""
+_TWO_UTC_TIMES = re.compile("\x30\x1e\x17\x0d([0-9]{6})([0-9]{6})Z\x17\x0d([0-9]{6})([0-9]{6})Z").fullmatch
+_TEXTS = (0x0C, 0x13, 0x16)
 """UTF8String, PrintableString, IA5String."""
-_RARE_TEXTS = _TEXTS | {0x14, 0x1C, 0x1E}
+_RARE_TEXTS = frozenset({*_TEXTS, 0x14, 0x1C, 0x1E})
 """And the rest of RFC 5280's DirectoryString: TeletexString, UniversalString, BMPString."""
+
+
+def _before_texts() -> Iterator[tuple[bytes, tuple[str, int]]]:
+    """What stands before an attribute's text, all lengths being of one octet: its type and the octets of the text."""
+    for oid, octets in _ATTRIBUTES.items():
+        for tag in _TEXTS:
+            for size in range(1, 0x80 - len(octets) - 4):
+                inner = len(octets) + 2 + size
+                yield bytes((SET, inner + 2, SEQUENCE, inner)) + octets + bytes((tag, size)), (oid, size)
+
+
+_ATTRIBUTES = {
+    "2.5.4.3": bytes.fromhex("0603550403"),
+    "2.5.4.6": bytes.fromhex("0603550406"),
+    "2.5.4.10": bytes.fromhex("060355040a"),
+    "2.5.4.11": bytes.fromhex("060355040b"),
+    "0.9.2342.19200300.100.1.25": bytes.fromhex("060a0992268993f22c640119"),
+}
+_BEFORE_TEXT = dict(_before_texts())
+_SHORT, _LONG = 11, 18
+"""Octets before a text: of most types, of the domain component."""
 
 
 class Attribute(msgspec.Struct, frozen=True, gc=False):
@@ -83,8 +102,11 @@ class Attribute(msgspec.Struct, frozen=True, gc=False):
     text: str | None
 
 
-class Certificate(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A certificate, read once. Two are equal iff their DER is."""
+class Certificate(msgspec.Struct, frozen=True, eq=False):
+    """A certificate, read once. Two are equal iff their DER is.
+
+    It is built by position, in the order of the fields, because naming 22 arguments takes longer than half of the rest.
+    """
 
     der: bytes
     tbs: bytes
@@ -180,72 +202,81 @@ def verify_signature(issuer: Certificate, kind: SignatureKind, signed: bytes, si
 
 
 def _read(der: bytes, index: int | None) -> Certificate:
-    start, end = read_span(der, 0, SEQUENCE, len(der))
-    body, limit = read_span(der, start, SEQUENCE, end)
+    start, end, body, limit = read_signed_spans(der)
     _, at = read_span(der, limit, SEQUENCE, end)
     algorithm = der[limit:at]
     bits, at = read_span(der, at, BIT_STRING, end)
     if at != end or end != len(der) or end - bits < 2 or der[bits] != 0:
         raise MalformedDER("not one signed structure over all bytes, its signature without unused bits")
-    if der[body : body + 5] != _VERSION_3:
+    at_serial = body + 5
+    if der[body:at_serial] != _VERSION_3:
         _refuse("version", "not an X.509 version 3 certificate", "RFC 5280 4.1.2.1", index)
-    number, at_inner = read_span(der, body + 5, INTEGER, limit)
-    _, at_issuer = read_span(der, at_inner, SEQUENCE, limit)
-    _, at_validity = read_span(der, at_issuer, SEQUENCE, limit)
-    validity, at_subject = read_span(der, at_validity, SEQUENCE, limit)
-    subject, at_key = read_span(der, at_subject, SEQUENCE, limit)
-    _, at_rest = read_span(der, at_key, SEQUENCE, limit)
+    at_inner, at_issuer, at_validity, at_subject, at_key, at_rest = read_row(der, at_serial, _FIELDS, limit)
     if der[at_inner:at_issuer] != algorithm:
         message = "the algorithm inside the signed part is not the one beside the signature"
         _refuse("signature-algorithm-mismatch", message, "RFC 5280 4.1.1.2", index)
-    not_before, at = read_instant(der, validity, at_subject, index)
-    not_after, at = read_instant(der, at, at_subject, index)
-    if at != at_subject:
-        raise MalformedDER("validity does not hold two times")
-    serial = read_serial(der[number:at_inner], index)
+    not_before, not_after = read_validity(der, at_validity, at_subject, index)
+    serial = read_serial(der, at_serial, at_inner, index)
     # The outline is checked: whatever else the grammar asks for, inside names for example, is asked for here.
     parsed = x509.load_der_x509_certificate(der)
-    extensions = _extensions(der, at_rest, limit, parsed, index)
-    spki = der[at_key:at_rest]
-    constraints = extensions.basic_constraints
+    found = _extensions(der, at_rest, limit, parsed, index)
+    constraints = found.basic_constraints
     is_issuer = constraints is not None and constraints.ca
-    kind = key_kind(spki, point=not is_issuer)
+    spki_der = der[at_key:at_rest]
+    kind = key_kind(spki_der, point=not is_issuer)
+    subject = read_attributes(der, at_subject, at_key) or _attributes_by_library(der, at_subject, at_key, parsed)
     return Certificate(
-        der=der,
-        tbs=der[start:limit],
-        signature=der[bits + 1 : end],
-        signature_kind=signature_kind(algorithm),
-        issuer_der=der[at_issuer:at_validity],
-        subject_der=der[at_subject:at_key],
-        spki_der=spki,
-        key_kind=kind,
-        serial=serial,
-        not_before=not_before,
-        not_after=not_after,
-        subject=read_attributes(der, subject, at_key) or _attributes_by_library(der, subject, at_key, parsed),
-        extensions=extensions.present,
-        basic_constraints=constraints,
-        key_usage=extensions.key_usage,
-        extended_key_usage=extensions.extended_key_usage,
-        subject_key_identifier=extensions.subject_key_identifier,
-        authority_key_identifier=extensions.authority_key_identifier,
-        crl_uris=extensions.crl_uris,
-        parsed=parsed,
-        _public_key=load_key(kind, spki) if is_issuer else None,
+        der,
+        der[start:limit],
+        der[bits + 1 : end],
+        signature_kind(algorithm),
+        der[at_issuer:at_validity],
+        der[at_subject:at_key],
+        spki_der,
+        kind,
+        serial,
+        not_before,
+        not_after,
+        subject,
+        found.present,
+        constraints,
+        found.key_usage,
+        found.extended_key_usage,
+        found.subject_key_identifier,
+        found.authority_key_identifier,
+        found.crl_uris,
+        parsed,
+        None,
+        load_key(kind, spki_der) if is_issuer else None,
     )
 
 
-def read_serial(content: bytes, index: int | None) -> int:
-    """The serial number: positive, at most 20 octets, so at most 159 bits."""
-    value = int.from_bytes(content, "big", signed=True)
-    if not 1 <= len(content) <= 20 or value < 1:
-        what = f"{len(content)} octets" if len(content) > 20 else "not positive"
+def read_serial(der: bytes, start: int, end: int, index: int | None) -> int:
+    """The serial number in the INTEGER of `der[start:end]`: positive, at most 20 octets, so at most 159 bits."""
+    octets = end - start - 2
+    value = int.from_bytes(der[start + 2 : end], "big")
+    if not 1 <= octets <= 20 or value == 0 or der[start + 2] >= 0x80:
+        what = f"{octets} octets" if octets > 20 else "not positive"
         message = f"serial number is {what}; expected 1 to 20 octets, positive"
         _refuse("serial-number", message, "RFC 5280 4.1.2.2", index)
     return value
 
 
-def read_instant(der: bytes, start: int, limit: int, index: int | None) -> tuple[datetime, int]:
+def read_validity(der: bytes, start: int, end: int, index: int | None) -> tuple[datetime, datetime]:
+    """The two times in the validity of `der[start:end]`, each in its one DER form."""
+    usual = _TWO_UTC_TIMES(der[start:end].decode("latin-1"))
+    if usual is not None:
+        begin_day, begin_time, end_day, end_time = usual.groups()
+        return _instant(begin_day, begin_time), _instant(end_day, end_time)
+    at, _ = read_span(der, start, SEQUENCE, end)
+    not_before, at = _read_instant(der, at, end, index)
+    not_after, at = _read_instant(der, at, end, index)
+    if at != end:
+        raise MalformedDER("validity does not hold two times")
+    return not_before, not_after
+
+
+def _read_instant(der: bytes, start: int, limit: int, index: int | None) -> tuple[datetime, int]:
     """A time of the validity and where it ends: UTCTime `YYMMDDhhmmssZ` up to 2049, GeneralizedTime
     `YYYYMMDDhhmmssZ` from 2050, nothing else."""
     tag, size = der[start], der[start + 1]
@@ -254,12 +285,16 @@ def read_instant(der: bytes, start: int, limit: int, index: int | None) -> tuple
     if end <= limit and der[end - 1] == _ZULU and digits.isdigit():
         if tag == UTC_TIME and size == 13:
             text = digits.decode()
-            century = "20" if text < "5" else "19"
-            return datetime.fromisoformat(f"{century}{text[:6]}T{text[6:]}Z"), end
+            return _instant(text[:6], text[6:]), end
         if tag == GENERALIZED_TIME and size == 15 and digits >= b"2050":
             text = digits.decode()
             return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z"), end
     _refuse("time-encoding", "a validity time is not in its one DER form", "RFC 5280 4.1.2.5", index)
+
+
+def _instant(day: str, time: str) -> datetime:
+    """The instant of a UTCTime: `YYMMDD` and `hhmmss`."""
+    return datetime.fromisoformat(f"{'20' if day < '5' else '19'}{day}T{time}Z")
 
 
 def _extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate, index: int | None) -> Extensions:
@@ -267,42 +302,32 @@ def _extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate, in
         return Extensions()
     if der[start] != _EXTENSIONS:
         _refuse("unique-identifier", "carries a unique identifier", "RFC 5280 4.1.2.8", index)
-    content, end = read_span(der, start, _EXTENSIONS, limit)
-    if end != limit:
-        raise MalformedDER("the signed part does not end with the extensions")
-    return read_extensions(der, content, end, parsed)
+    return read_extensions(der, start, limit, parsed)
 
 
-def read_attributes(der: bytes, at: int, limit: int) -> tuple[Attribute, ...]:
-    """The attributes of a name as nearly every certificate has them: one in each set, of a usual type, a text of 1 to
-    some hundred characters. Empty at anything else, which `cryptography` reads then."""
+def read_attributes(der: bytes, start: int, limit: int) -> tuple[Attribute, ...]:
+    """The attributes of a name, `der[start:limit]`, as nearly every certificate has them: one in each set, of a usual
+    type, a text of 1 to some hundred characters. Empty at anything else, which `cryptography` reads then."""
     found = []
+    at = start + 2
     while at < limit:
-        # SET n { SEQUENCE n-2 { type, text } }, all lengths in one octet; most types take 5 octets, the domain's 12
-        size = der[at + 1]
-        end, value = at + 2 + size, at + 9
-        oid = _ATTRIBUTES.get(der[at + 4 : value])
-        if oid is None:
-            value = at + 16
-            oid = _ATTRIBUTES.get(der[at + 4 : value])
-        text = value + 2
-        if (
-            oid is None
-            or not 2 <= size < 0x80
-            or der[at] != SET
-            or der[at + 2 : at + 4] != _SEQUENCE_OF[size - 2]
-            or der[value] not in _TEXTS
-            or not 0 < der[value + 1] == end - text < 0x80
-        ):
-            return ()
-        found.append(Attribute(oid, der[text:end].decode()))
-        at = end
-    return tuple(found)
+        text = at + _SHORT
+        known = _BEFORE_TEXT.get(der[at:text])
+        if known is None:
+            text = at + _LONG
+            known = _BEFORE_TEXT.get(der[at:text])
+            if known is None:
+                return ()
+        oid, size = known
+        at = text + size
+        found.append(Attribute(oid, der[text:at].decode()))
+    return tuple(found) if at == limit else ()
 
 
-def _attributes_by_library(der: bytes, at: int, limit: int, parsed: x509.Certificate) -> tuple[Attribute, ...]:
+def _attributes_by_library(der: bytes, start: int, limit: int, parsed: x509.Certificate) -> tuple[Attribute, ...]:
     """The attributes of any name. The value's type decides what is text: the library also gives that of an OCTET STRING
     or of a NumericString with letters in it."""
+    at, _ = read_span(der, start, SEQUENCE, limit)
     tags = _value_tags(der, at, limit)
     return tuple(
         Attribute(entry.oid.dotted_string, entry.value if tag in _RARE_TEXTS and isinstance(entry.value, str) else None)

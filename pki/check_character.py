@@ -3,7 +3,9 @@
 ISO form (ISO 15118-2 Annex H): every character's index n in `0-9A-Z` is split into a pair modulo 2 (n // 18,
 n // 9 % 2) and a pair modulo 3 (n // 3 % 3, n % 3). Position i (from 1) multiplies the pairs, as row vectors, by the
 i-th power of two fixed matrices. The character at position 15 makes both sums zero, and exactly one character does.
-The powers repeat with period 3 and 8, so they are tabulated once.
+
+Read from the last character to the first, each adds its pairs to the sum so far, and the sum is multiplied by the
+matrices. Such a sum is again two pairs, so one of 36, and what a character makes of it is looked up.
 
 DIN form (DIN SPEC 91286): letters become two digits (A is 10, Z is 35), the k-th digit from the left counts 2^k, and
 the sum modulo 11 is the check digit, `X` for ten.
@@ -26,13 +28,15 @@ def iso_check_character(characters: str) -> str:
 
     Source: ISO 15118-2 Annex H.
     """
+    if len(characters) != _LENGTH:
+        raise ValueError(f"a check character is made of {_LENGTH} characters, not of {len(characters)}")
+    state = 0
     try:
-        total = sum([weights[character] for weights, character in zip(_WEIGHTS, characters, strict=True)])
-    except KeyError as error:
-        raise ValueError(f"a check character is made of 0-9A-Z only, not {error}") from error
-    binary = -(total & 0xFF) % 2, -(total >> 8 & 0xFF) % 2
-    ternary = -(total >> 16 & 0xFF) % 3, -(total >> 24) % 3
-    return _CLOSING[binary, ternary]
+        for octet in characters.encode("ascii")[::-1]:
+            state = _NEXT[state << 7 | octet]
+        return _CLOSING[state]
+    except IndexError as error:
+        raise ValueError(f"a check character is made of 0-9A-Z only, not of {characters!a}") from error
 
 
 def din_check_character(characters: str) -> str:
@@ -50,32 +54,46 @@ def _times(row: Pair, matrix: Matrix, modulus: int) -> Pair:
     return ((row[0] * a + row[1] * c) % modulus, (row[0] * b + row[1] * d) % modulus)
 
 
-def _powers(matrix: Matrix, modulus: int, period: int) -> tuple[Matrix, ...]:
-    power: Matrix = ((1, 0), (0, 1))
-    found: list[Matrix] = []
-    for _ in range(period):
-        found.append(power)
-        power = (_times(power[0], matrix, modulus), _times(power[1], matrix, modulus))
-    return tuple(found)
+def _pairs(value: int) -> tuple[Pair, Pair]:
+    """The pair modulo 2 and the pair modulo 3 that make up a number below 36."""
+    return (value // 18, value // 9 % 2), (value // 3 % 3, value % 3)
 
 
-_BINARY_POWERS = _powers(((0, 1), (1, 1)), 2, 3)
-_TERNARY_POWERS = _powers(((0, 1), (1, 2)), 3, 8)
+def _sum(one: Pair, other: Pair, modulus: int) -> Pair:
+    return (one[0] + other[0]) % modulus, (one[1] + other[1]) % modulus
 
 
-def _weighed(value: int, position: int) -> tuple[Pair, Pair]:
-    two = _times((value // 18, value // 9 % 2), _BINARY_POWERS[position % 3], 2)
-    three = _times((value // 3 % 3, value % 3), _TERNARY_POWERS[position % 8], 3)
-    return two, three
+def _after(state: int, value: int) -> int:
+    """The sum that a character of this index makes of the sum so far."""
+    (two, three), (binary, ternary) = _pairs(state), _pairs(value)
+    a, b = _times(_sum(two, binary, 2), _BINARY, 2)
+    c, d = _times(_sum(three, ternary, 3), _TERNARY, 3)
+    return 18 * a + 9 * b + 3 * c + d
 
 
-def _packed(value: int, position: int) -> int:
-    """The four weights in an octet each: 14 of them are added without a carry, and reduced once."""
-    two, three = _weighed(value, position)
-    return two[0] | two[1] << 8 | three[0] << 16 | three[1] << 24
+def _last(value: int) -> int:
+    """The sum that a character of this index makes at position 15, when nothing stands before it."""
+    state = _after(0, value)
+    for _ in range(_LENGTH):
+        state = _after(state, 0)
+    return state
 
 
-_WEIGHTS = tuple(
-    {character: _packed(value, position) for value, character in enumerate(ALPHABET)} for position in range(1, 15)
+def _opposite(state: int) -> int:
+    """The sum that makes this one zero."""
+    (a, b), (c, d) = _pairs(state)
+    return 18 * (-a % 2) + 9 * (-b % 2) + 3 * (-c % 3) + -d % 3
+
+
+_LENGTH = 14
+_BINARY: Matrix = ((0, 1), (1, 1))
+_TERNARY: Matrix = ((0, 1), (1, 2))
+_NEXT = bytes(
+    _after(state, ALPHABET.index(chr(octet))) if chr(octet) in ALPHABET else 0xFF
+    for state in range(len(ALPHABET))
+    for octet in range(0x80)
 )
-_CLOSING = {_weighed(value, 15): character for value, character in enumerate(ALPHABET)}
+"""The sum after an ASCII character, by the sum before it and the character; 0xff, no sum, after a foreign one."""
+_BY_LAST = {_last(value): character for value, character in enumerate(ALPHABET)}
+_CLOSING = "".join(_BY_LAST[_opposite(state)] for state in range(len(ALPHABET)))
+"""The character that closes each sum over 14 characters."""

@@ -7,10 +7,15 @@ compared as bytes, and a parser that re-encodes them hides differences.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import NamedTuple
 
 INTEGER, BIT_STRING, OCTET_STRING, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x30, 0x31
 OBJECT_IDENTIFIER, UTC_TIME, GENERALIZED_TIME = 0x06, 0x17, 0x18
+
+_TWO_HEADERS = Struct(">HHHH").unpack_from
+_LONG_SEQUENCE = 0x3082
+"""A SEQUENCE whose length takes two octets more."""
 
 
 class MalformedDER(ValueError):
@@ -76,6 +81,44 @@ def read_span(data: bytes, start: int, tag: int, limit: int) -> tuple[int, int]:
     if end > limit:
         raise MalformedDER(f"element at byte {start} is cut off")
     return content, end
+
+
+def read_signed_spans(data: bytes) -> tuple[int, int, int, int]:
+    """Where the content of the SEQUENCE that `data` begins with begins and ends, and that of the SEQUENCE at its head:
+    what is signed. As strict as `read_span` for both, in one call.
+
+    Raises:
+        MalformedDER: another tag, truncated, an indefinite or overlong length.
+    """
+    if len(data) >= 8:
+        outer, size, inner, octets = _TWO_HEADERS(data)
+        if outer == inner == _LONG_SEQUENCE and 0xFF < octets <= size - 4 <= len(data) - 8:
+            return 4, 4 + size, 8, 8 + octets
+    start, end = read_span(data, 0, SEQUENCE, len(data))
+    return start, end, *read_span(data, start, SEQUENCE, end)
+
+
+def read_row(data: bytes, start: int, tags: bytes, limit: int) -> list[int]:
+    """Where each of the elements ends that stand in a row from `start`, one for each of `tags`. As strict as
+    `read_span` for each of them, in one call.
+
+    Raises:
+        MalformedDER: another tag, truncated, an indefinite or overlong length.
+    """
+    ends: list[int] = []
+    try:
+        for tag in tags:
+            size = data[start + 1]
+            if size < 0x80 and data[start] == tag:
+                start += 2 + size
+            else:
+                _, start = read_span(data, start, tag, limit)
+            ends.append(start)
+    except IndexError:
+        start = len(data) + 1
+    if start > limit:
+        raise MalformedDER(f"elements that end after byte {limit} are cut off")
+    return ends
 
 
 def read_children(data: bytes, parent: Element) -> list[Element]:

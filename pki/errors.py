@@ -13,6 +13,10 @@ PKIError                       anything below; carries a stable kebab-case `code
  +- KeyStoreError              a key, or the passphrase of its store, that cannot be used
  +- PoolRefused                a request to the pools that a rule of theirs refuses
  +- StateError                 the service's state folder, store or settings cannot be used
+ +- MalformedRequest           bytes that are no OCSP request that can be answered (pki.service.web.ocsp_request)
+ +- Unauthorized               a certificate whose issuer is not answered for here (pki.service.web.answers)
+ +- ListenError                the service cannot listen, or its certificate cannot be used (pki.service.web.server)
+ +- Problem                    a request to be answered with an RFC 9457 problem body (pki.service.web.problems)
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from cryptography import x509
 
-from pki.der import OCTET_STRING, SEQUENCE, read_span
+from pki.der import OCTET_STRING, SEQUENCE
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -82,36 +82,38 @@ class Extensions(msgspec.Struct):
 
 
 def read_extensions(der: bytes, start: int, limit: int, parsed: x509.Certificate) -> Extensions:
-    """What the extensions in `der[start:limit]` (the content of [3]) say; `parsed` is the same certificate. 2 to 4 us.
+    """What the extensions in `der[start:limit]`, [3] and all, say; `parsed` is the same certificate, whose grammar is
+    sound therefore: here the lengths only tell where to go on. 2 to 4 us.
 
     Raises:
         MalformedDER, x509.DuplicateExtension and what else `cryptography` raises for values that it cannot read.
 
     Source: RFC 5280 4.2.
     """
-    at, end = read_span(der, start, SEQUENCE, limit)
+    at = start + 2 + (der[start + 1] & 0x7F if der[start + 1] > 0x7F else 0)
+    at += 2 + (der[at + 1] & 0x7F if der[at + 1] > 0x7F else 0)
     found = Extensions()
     present: dict[str, Extension] = {}
-    while at < end:
-        content, size = at + 2, der[at + 1]
-        if der[at] == SEQUENCE and size < 0x80 and content + size <= end:
-            at = content + size  # As read_span would have it, for nearly every extension.
-        else:
-            content, at = read_span(der, at, SEQUENCE, end)
-        whole = der[content:at]
-        extension: Extension | None
-        known = _WHOLE.get(whole)
-        if known is None:
+    while at < limit:
+        begin = at + 2
+        at = begin + der[at + 1]  # A longer length is no octet that an extension begins with: that is found below.
+        whole = der[begin:at]
+        constant = _WHOLE.get(whole)
+        if constant is None:
             extension = _read_one(whole, found)
         else:
-            extension, constraints, usage = known
-            found.basic_constraints = constraints or found.basic_constraints
-            found.key_usage = usage or found.key_usage
-        if extension is None or extension.oid in present:
+            extension, constraints, usage, purposes = constant
+            if constraints is not None:
+                found.basic_constraints = constraints
+            elif usage is not None:
+                found.key_usage = usage
+            else:
+                found.extended_key_usage = purposes
+        if extension is None or extension[0] in present:
             return _by_library(parsed)
-        present[extension.oid] = extension
+        present[extension[0]] = extension
     found.present = tuple(present.values())
-    return found
+    return found if at == limit else _by_library(parsed)
 
 
 def _read_one(whole: bytes, found: Extensions) -> Extension | None:
@@ -126,42 +128,39 @@ def _read_one(whole: bytes, found: Extensions) -> Extension | None:
             else:
                 found.authority_key_identifier = AuthorityKeyIdentifier(whole[-octets:], None)
             return extension
-    if whole[:_ACCESS_SIZE] == _ACCESS:
+    if whole.startswith(_ACCESS):
         return _read_access(whole)
-    purpose = _PURPOSES.get(whole)
-    if purpose is not None:
-        extension, found.extended_key_usage = purpose
-        return extension
-    point = _BEFORE_URI.get(whole[:_BEFORE_URI_SIZE]) or _BEFORE_URI.get(whole[: _BEFORE_URI_SIZE + len(_CRITICAL)])
-    if point is not None:
-        uri = whole[-point.octets :]
-        if len(whole) == point.size and uri.isascii():
-            found.crl_uris = frozenset((uri.decode("ascii"),))
-            return point.extension
-    return None
+    return _read_point(whole, found)
+
+
+def _read_point(whole: bytes, found: Extensions) -> Extension | None:
+    """CRL distribution points: one point, one URI."""
+    known = _BEFORE_URI.get(whole[:_BEFORE_URI_SIZE]) or _BEFORE_URI.get(whole[: _BEFORE_URI_SIZE + len(_CRITICAL)])
+    if known is None:
+        return None
+    extension, octets, size = known
+    uri = whole[-octets:]
+    if len(whole) != size or not uri.isascii():
+        return None
+    found.crl_uris = frozenset((uri.decode("ascii"),))
+    return extension
 
 
 def _read_access(whole: bytes) -> Extension | None:
     """Authority information access: SEQUENCE { SEQUENCE { method, URI } ... }, read for its form only."""
-    critical = whole[_ACCESS_SIZE : _ACCESS_SIZE + 3] == _CRITICAL
-    at, end = _ACCESS_SIZE + 3 * critical, len(whole)
-    octets = end - at - 4
-    if 0 <= octets < len(_NESTED) and whole[at : at + 4] == _NESTED[octets]:
-        at += 4  # As below, for nearly every certificate.
-    else:
-        for tag in (OCTET_STRING, SEQUENCE):
-            if at >= end or whole[at] != tag:
-                return None
-            at, closed = read_span(whole, at, tag, end)
-            if closed != end:
-                return None
+    at, end = _BEFORE_ACCESS_SIZE, len(whole)
+    known = _BEFORE_ACCESS.get(whole[:at])
+    if known is None:
+        at += len(_CRITICAL)
+        known = _BEFORE_ACCESS.get(whole[:at])
+    if known is None or known[1] != end:
+        return None
     while at < end:
         text = at + _METHOD_SIZE
-        size = _METHODS.get(whole[at:text])
-        if size is None or text + size > end or not whole[text : text + size].isascii():
+        at = text + _METHODS.get(whole[at:text], end)
+        if not whole[text:at].isascii():
             return None
-        at = text + size
-    return _ACCESS_CRITICAL if critical else _ACCESS_PLAIN
+    return known[0] if at == end else None
 
 
 # --- the tables: an extension of a usual form is constant but for an identifier or a URI at its end ------------------
@@ -175,17 +174,27 @@ def _octets(value: bytes) -> bytes:
     return bytes((OCTET_STRING, len(value))) + value
 
 
-def _whole() -> Iterator[tuple[bytes, tuple[Extension, BasicConstraints | None, KeyUsage | None]]]:
-    """Basic constraints and key usage, which have few values."""
+_Constant = tuple[Extension | None, BasicConstraints | None, KeyUsage | None, frozenset[str]]
+"""An extension that has few values, and its value in the place of its type."""
+
+
+def _whole() -> Iterator[tuple[bytes, _Constant]]:
+    """Basic constraints, key usage, and a single extended key usage: server, client, OCSP signing."""
     for critical in (False, True):
         mark = _CRITICAL if critical else b""
         extension = Extension("2.5.29.19", critical)
         for value, ca, length in _each_constraints():
-            said = BasicConstraints(ca, length, critical)
-            yield bytes.fromhex("0603551d13") + mark + _octets(value), (extension, said, None)
+            constraints = BasicConstraints(ca, length, critical)
+            yield bytes.fromhex("0603551d13") + mark + _octets(value), (extension, constraints, None, frozenset())
         extension = Extension("2.5.29.15", critical)
         for value, bits in _each_usage():
-            yield bytes.fromhex("0603551d0f") + mark + _octets(value), (extension, None, KeyUsage(bits, critical))
+            usage = KeyUsage(bits, critical)
+            yield bytes.fromhex("0603551d0f") + mark + _octets(value), (extension, None, usage, frozenset())
+        extension = Extension("2.5.29.37", critical)
+        for last in (1, 2, 9):
+            value = bytes.fromhex("300a06082b060105050703") + bytes((last,))
+            purposes = frozenset({f"1.3.6.1.5.5.7.3.{last}"})
+            yield bytes.fromhex("0603551d25") + mark + _octets(value), (extension, None, None, purposes)
 
 
 def _each_constraints() -> Iterator[tuple[bytes, bool, int | None]]:
@@ -205,15 +214,6 @@ def _each_usage() -> Iterator[tuple[bytes, frozenset[KeyUsageBit]]]:
 
 
 _WHOLE = dict(_whole())
-_PURPOSES = {
-    bytes.fromhex("0603551d25" + mark + "040c300a06082b0601050507030" + last): (
-        Extension("2.5.29.37", bool(mark)),
-        frozenset({f"1.3.6.1.5.5.7.3.{last}"}),
-    )
-    for mark in ("", "0101ff")
-    for last in "129"
-}
-"""A single extended key usage: server, client, OCSP signing."""
 
 
 def _before_identifier() -> Iterator[tuple[bytes, int, tuple[Extension, bool]]]:
@@ -233,30 +233,32 @@ _BEFORE_IDENTIFIER = {before: said for before, _, said in _before_identifier()}
 _IDENTIFIERS = {len(before) + size: size for before, size, _ in _before_identifier()}
 
 
-class _Point(NamedTuple):
-    """A CRL distribution point extension with one URI of so many octets."""
-
-    extension: Extension
-    octets: int
-    size: int
-
-
-def _before_uri() -> Iterator[tuple[bytes, _Point]]:
-    """What stands before the only URI of one distribution point, without reasons and CRL issuer."""
+def _before_uri() -> Iterator[tuple[bytes, tuple[Extension, int, int]]]:
+    """What stands before the only URI of one distribution point, without reasons and CRL issuer; the octets of the URI
+    and the size of it all."""
     for critical in (False, True):
         mark = _CRITICAL if critical else b""
         for size in _PRINTED:
             nested = bytes((SEQUENCE, size + 8, SEQUENCE, size + 6, 0xA0, size + 4, 0xA0, size + 2, 0x86, size))
             before = bytes.fromhex("0603551d1f") + mark + bytes((OCTET_STRING, size + 10)) + nested
-            yield before, _Point(Extension("2.5.29.31", critical), size, len(before) + size)
+            yield before, (Extension("2.5.29.31", critical), size, len(before) + size)
 
 
 _BEFORE_URI = dict(_before_uri())
 _BEFORE_URI_SIZE = 17
-_ACCESS, _ACCESS_SIZE = bytes.fromhex("06082b06010505070101"), 10
-_ACCESS_PLAIN, _ACCESS_CRITICAL = (Extension("1.3.6.1.5.5.7.1.1", critical) for critical in (False, True))
-_NESTED = [bytes((OCTET_STRING, size + 2, SEQUENCE, size)) for size in range(0x7E)]
-"""What stands before so many octets of descriptions when all lengths are of one octet."""
+_ACCESS, _BEFORE_ACCESS_SIZE = bytes.fromhex("06082b06010505070101"), 14
+
+
+def _before_access() -> Iterator[tuple[bytes, tuple[Extension, int]]]:
+    """What stands before the descriptions of an authority information access, and the size of it all."""
+    for critical in (False, True):
+        mark = _CRITICAL if critical else b""
+        for size in range(0x7E):
+            before = _ACCESS + mark + bytes((OCTET_STRING, size + 2, SEQUENCE, size))
+            yield before, (Extension("1.3.6.1.5.5.7.1.1", critical), len(before) + size)
+
+
+_BEFORE_ACCESS = dict(_before_access())
 _METHODS = {
     bytes((SEQUENCE, size + 12)) + bytes.fromhex("06082b060105050730") + method + bytes((0x86, size)): size
     for method in (b"\x01", b"\x02")

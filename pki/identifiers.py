@@ -21,6 +21,8 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
+import msgspec
+
 from pki.check_character import din_check_character, iso_check_character
 from pki.errors import IdentifierError
 
@@ -42,8 +44,7 @@ _EVSEID_DIN_MAX = 44
 _QUOTED = 40
 
 
-@dataclass(frozen=True, slots=True)
-class EMAID:
+class EMAID(msgspec.Struct, frozen=True, gc=False):
     """An e-mobility account identifier. `normal`: upper case, no hyphens, no check character: 14 characters, or the
     whole text of a longer one (16 to 255, ISO 15118-20 only), in which no check character can be told.
 
@@ -213,11 +214,14 @@ def parse_emaid(text: str, *, strict: bool = False) -> EMAID:
 
     Source: ISO 15118-2 Annex H; V2G2-108.
     """
-    match = _match(_EMAID, text, _EMAID_MAX)
-    if match is None:
-        expected = "CC[-]PPP[-]IIIIIIIII[[-]C], hyphens everywhere or nowhere"
-        _refuse("emaid-format", text, "an EMAID", expected, "ISO 15118-2 Annex H")
-    found = EMAID(normal=match[1] + match[3] + match[4], check=match[5])
+    found = _plain_emaid(text)
+    if found is None:
+        match = _match(_EMAID, text, _EMAID_MAX)
+        if match is None:
+            expected = "CC[-]PPP[-]IIIIIIIII[[-]C], hyphens everywhere or nowhere"
+            _refuse("emaid-format", text, "an EMAID", expected, "ISO 15118-2 Annex H")
+        country, _, provider, instance, check = match.groups()
+        found = EMAID(country + provider + instance, check)
     if strict and not found.check_valid:
         raise IdentifierError(
             "emaid-check-character",
@@ -225,6 +229,14 @@ def parse_emaid(text: str, *, strict: bool = False) -> EMAID:
             clause="ISO 15118-2 Annex H",
         )
     return found
+
+
+def _plain_emaid(text: str) -> EMAID | None:
+    """The EMAID of a text without hyphens, as nearly every certificate has it."""
+    if 14 <= len(text) <= 15 and text.isascii() and text.isalnum() and text[:2].isalpha():
+        normal = text.upper()
+        return EMAID(normal[:14], normal[14:] or None)
+    return None
 
 
 def parse_emaid_20(text: str, *, strict: bool = False) -> EMAID:

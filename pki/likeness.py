@@ -15,15 +15,17 @@ from pki.certificate import (
     PARSER_ERRORS,
     Certificate,
     read_attributes,
-    read_instant,
     read_serial,
+    read_validity,
 )
-from pki.der import BIT_STRING, INTEGER, SEQUENCE, MalformedDER, read_span
+from pki.der import BIT_STRING, INTEGER, SEQUENCE, MalformedDER, read_row, read_signed_spans, read_span
 from pki.errors import MalformedCertificate
 from pki.public_key import key_kind
 
 _VERSION_3_AND_SERIAL = bytes.fromhex("a00302010202")
-_TWO_UTC_TIMES = bytes.fromhex("301e")
+_VALIDITY_SIZE = 32
+"""Octets of a validity of two UTCTimes, which begins with 30 1e."""
+_SUBJECT_AND_KEY = bytes((SEQUENCE, SEQUENCE))
 _SUBJECT_KEY = bytes.fromhex("0603551d0e")
 
 
@@ -35,11 +37,10 @@ class Likeness:
     def __init__(self, pattern: Certificate) -> None:
         self.pattern = pattern
         der = pattern.der
-        start, _ = read_span(der, 0, SEQUENCE, len(der))
-        body, limit = read_span(der, start, SEQUENCE, len(der))
+        _, _, body, limit = read_signed_spans(der)
         _, at = read_span(der, limit, SEQUENCE, len(der))
         self._algorithm = der[limit:at]
-        self._middle = self._algorithm + pattern.issuer_der + _TWO_UTC_TIMES
+        self._middle = self._algorithm + pattern.issuer_der
         _, at = read_span(der, body + 5, INTEGER, limit)
         _, at = read_span(der, at + len(self._algorithm) + len(pattern.issuer_der), SEQUENCE, limit)
         block = der[at + len(pattern.subject_der) + len(pattern.spki_der) : limit]
@@ -58,14 +59,13 @@ class Likeness:
 
     def _read(self, der: bytes) -> Certificate | None:
         pattern, size = self.pattern, len(der)
-        start, end = read_span(der, 0, SEQUENCE, size)
-        body, limit = read_span(der, start, SEQUENCE, end)
+        start, end, body, limit = read_signed_spans(der)
         bits, closed = read_span(der, limit + len(self._algorithm), BIT_STRING, end)
-        number, at_inner = read_span(der, body + 5, INTEGER, limit)
-        validity = at_inner + len(self._middle)
-        at_subject = validity + 30
-        subject, at_key = read_span(der, at_subject, SEQUENCE, limit)
-        _, at_rest = read_span(der, at_key, SEQUENCE, limit)
+        at_serial = body + 5
+        _, at_inner = read_span(der, at_serial, INTEGER, limit)
+        at_validity = at_inner + len(self._middle)
+        at_subject = at_validity + _VALIDITY_SIZE
+        at_key, at_rest = read_row(der, at_subject, _SUBJECT_AND_KEY, limit)
         at_identifier = at_rest + len(self._before)
         after_identifier = at_identifier + len(self._identifier)
         if not (
@@ -74,39 +74,38 @@ class Likeness:
             and der[bits] == 0
             and der[limit : limit + len(self._algorithm)] == self._algorithm
             and der[body : body + 6] == _VERSION_3_AND_SERIAL
-            and der[at_inner:validity] == self._middle
+            and der[at_inner:at_validity] == self._middle
             and der[at_rest:at_identifier] == self._before
             and der[after_identifier:limit] == self._after
         ):
             return None
-        not_before, at = read_instant(der, validity, at_subject, None)
-        not_after, at = read_instant(der, at, at_subject, None)
+        not_before, not_after = read_validity(der, at_validity, at_subject, None)
         spki = der[at_key:at_rest]
-        attributes = read_attributes(der, subject, at_key)
-        if at != at_subject or not attributes or key_kind(spki) is not pattern.key_kind:
+        attributes = read_attributes(der, at_subject, at_key)
+        if not attributes or key_kind(spki) is not pattern.key_kind:
             return None
-        serial = read_serial(der[number:at_inner], None)
+        serial = read_serial(der, at_serial, at_inner, None)
         return Certificate(
-            der=der,
-            tbs=der[start:limit],
-            signature=der[bits + 1 : end],
-            signature_kind=pattern.signature_kind,
-            issuer_der=pattern.issuer_der,
-            subject_der=der[at_subject:at_key],
-            spki_der=spki,
-            key_kind=pattern.key_kind,
-            serial=serial,
-            not_before=not_before,
-            not_after=not_after,
-            subject=attributes,
-            extensions=pattern.extensions,
-            basic_constraints=pattern.basic_constraints,
-            key_usage=pattern.key_usage,
-            extended_key_usage=pattern.extended_key_usage,
-            subject_key_identifier=der[at_identifier:after_identifier] or None,
-            authority_key_identifier=pattern.authority_key_identifier,
-            crl_uris=pattern.crl_uris,
-            parsed=x509.load_der_x509_certificate(der),
+            der,
+            der[start:limit],
+            der[bits + 1 : end],
+            pattern.signature_kind,
+            pattern.issuer_der,
+            der[at_subject:at_key],
+            spki,
+            pattern.key_kind,
+            serial,
+            not_before,
+            not_after,
+            attributes,
+            pattern.extensions,
+            pattern.basic_constraints,
+            pattern.key_usage,
+            pattern.extended_key_usage,
+            der[at_identifier:after_identifier] or None,
+            pattern.authority_key_identifier,
+            pattern.crl_uris,
+            x509.load_der_x509_certificate(der),
         )
 
 

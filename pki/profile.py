@@ -7,7 +7,7 @@ places on that path. Both are data only: `pki.verify` judges by them, `pki.issue
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -18,6 +18,17 @@ POLICIES, CRL_POINTS, KEY_PURPOSE = "2.5.29.32", "2.5.29.31", "2.5.29.37"
 AUTHORITY_ACCESS, SUBJECT_ACCESS = "1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.11"
 SERVER_AUTHENTICATION, CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
 OCSP_SIGNING, OCSP_NO_CHECK = "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.48.1.5"
+
+POINTERS = frozenset({AUTHORITY_ACCESS, SUBJECT_ACCESS, CRL_POINTS})
+"""The extensions that say where more can be learned."""
+NEVER = {
+    "2.5.29.30": "nameConstraints",
+    "2.5.29.33": "policyMappings",
+    "2.5.29.36": "policyConstraints",
+    "2.5.29.54": "inhibitAnyPolicy",
+}
+"""The extensions that no profile has, whether critical or not, by their names."""
+_COMMON = POINTERS | {AUTHORITY_KEY, SUBJECT_KEY, KEY_USAGE, BASIC, POLICIES, KEY_PURPOSE}
 
 
 class Generation(StrEnum):
@@ -106,6 +117,7 @@ class CertificateRule:
     Key usage: `required` bits must be there, `allowed` ones may, any other refuses; `issued` is what we write.
     Extensions: those in `processed` may be critical; `extensions` lists all that may be there at all (None: any that is
     not critical). `extended_key_usage` is expected when there is one. `days`: life when issued by us.
+    `plain` follows from these: extensions and their criticality to which no rule has an objection, whatever they say.
     """
 
     name: str
@@ -124,6 +136,14 @@ class CertificateRule:
     pointer_required: bool
     days: int
     clause: Clause
+    plain: frozenset[tuple[str, bool]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Critical ones that are processed, but for pointers, which are read first; others that may be there."""
+        critical = self.processed - POINTERS
+        other = _COMMON if self.extensions is None else self.extensions
+        both = {*((oid, True) for oid in critical - NEVER.keys()), *((oid, False) for oid in other - NEVER.keys())}
+        object.__setattr__(self, "plain", frozenset(both))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,14 +50,21 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def on_free_ports(script: str) -> str:
-    """The page's script with the default ports of chargers, sync and API replaced, in commands and configurations."""
-    chargers, sync, api = free_ports(3)
-    listen = f'/^.chargers/,/^$/s/^# listen = .*/listen = "127.0.0.1:{chargers}"/'
-    gateway = f"sed -i '{listen}; s/:8443/:{sync}/' run/site/gateway.toml"
-    hub = f"sed -i 's/:8443/:{sync}/; s/:8444/:{api}/' run/site/hub.toml"
-    script = script.replace(":8180", f":{chargers}").replace(":8444", f":{api}")
-    script = re.sub(r"^(pnc-hub init .*)$", rf"\1\n{hub}", script, flags=re.MULTILINE)
-    return re.sub(r"^(pnc-gateway init .*)$", lambda line: f"{line[1]}\n{gateway}", script, flags=re.MULTILINE)
+    """The page's script with all default ports replaced, in commands and in the configurations that they write."""
+    ports = ("8180", "8443", "8444", "8445", "8081")
+    free = dict(zip(ports, map(str, free_ports(len(ports))), strict=True))
+    chargers = f"""sed -i 's/^# listen = "127.0.0.1:8180"/listen = "127.0.0.1:{free["8180"]}"/' run/site/gateway.toml"""
+    others = "; ".join(f"s/:{port}/:{free[port]}/" for port in ports[1:])
+    for name, config in (("hub", "run/site/hub.toml"), ("gateway", "run/site/gateway.toml")):
+        also = f"\n{chargers}" if name == "gateway" else ""
+        line = rf"^(pnc-{name} init .*)$"
+        script = re.sub(line, rf"\1\nsed -i '{others}' {config}{also}", script, flags=re.MULTILINE)
+    listens = f"--https 127.0.0.1:{free['8445']} --http 127.0.0.1:{free['8081']}"
+    published = f"--publication http://127.0.0.1:{free['8081']}"
+    script = re.sub(r"^(pnc-pki init .*)$", rf"\1 {listens} {published}", script, flags=re.MULTILINE)
+    for port in ("8180", "8444"):
+        script = re.sub(rf"(://127\.0\.0\.1):{port}\b", rf"\1:{free[port]}", script)
+    return script
 
 
 def test_commands_of_the_readme(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ class Enrolment:
 
     async def _take(self, key: PrivateKey, answered: tuple[bytes, ...], now: Moment) -> OwnIdentity:
         leaf = own_leaf(answered, public_key_der(key))
-        held = self.pki.trust.is_named(leaf.issuer_der)
+        held = bool(self.pki.trust.named(leaf.issuer_der))
         above = () if held else await self.pki.est.authorities(BACKEND)
         chain = verify_answer(
             leaf,

@@ -4,6 +4,7 @@ a folder of trust with a stray file in it is a mistake that must be seen."""
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pki.certificate import Certificate, parse_certificate
 from pki.errors import MalformedCertificate, TrustError
-from pki.issue.lab import Lab, LabFile
+from pki.issue.lab import PUBLIC, Lab, LabFile
 from pki.pem import parse_pem
 from pki.profiles import AnchorRole
 from pki.verify.crl import CRL_CAP
@@ -108,6 +109,35 @@ def write_file(path: Path, file: LabFile) -> None:
         _write_new(path, file)
     except OSError as error:
         raise TrustError("unwritable", f"{path}: {error.strerror or error}") from error
+
+
+def replace_file(path: Path, content: bytes, workplace: Path) -> None:
+    """Put a file (0644) in the place of an older one, durably: who reads sees the one or the other, never a part. It is
+    written in the folder `workplace` first, which is of the same file system, and read by nobody.
+
+    Raises:
+        TrustError: "unwritable": names the path.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = workplace / f".{path.name}-{secrets.token_hex(8)}"
+        try:
+            _write_new(beside, LabFile(content, PUBLIC))
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise TrustError("unwritable", f"{path}: {error.strerror or error}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed in a folder last. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_beside(lab: Lab, folder: Path) -> None:

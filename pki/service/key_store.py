@@ -23,7 +23,7 @@ from pki.certificate import KeyKind
 from pki.errors import IssueError, KeyStoreError
 from pki.issue.keys import PrivateKey, encode_encrypted_key, generate_key, parse_encrypted_key
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SUFFIX = ".key"
 _KEY_CAP, _SECRET_CAP = 16 * 1024, 1024
 _PASSPHRASE_MIN = 12
@@ -204,7 +204,7 @@ def _secret(path: Path, forbidden: int) -> bytes:
 
 
 def is_name(text: str) -> bool:
-    """Whether a key may be called so: a letter or digit, then up to 47 letters, digits, dots, underscores, hyphens."""
+    """Whether a key may be called so: a letter or digit, then up to 63 letters, digits, dots, underscores, hyphens."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -214,7 +214,7 @@ def check_name(text: str) -> None:
         KeyStoreError: "key-name": no key may be called so.
     """
     if not is_name(text):
-        message = f"{text[:80]!a} is no name of a key: letters, digits, '.', '_', '-', at most 48, no mark in front"
+        message = f"{text[:80]!a} is no name of a key: letters, digits, '.', '_', '-', at most 64, no mark in front"
         raise KeyStoreError("key-name", message)
 
 

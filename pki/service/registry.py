@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from pki.certificate import Certificate, KeyKind, parse_certificate
@@ -30,7 +31,7 @@ from pki.service.settings import PKISettings
 from pki.service.store.audit import Actor as Actor
 from pki.service.store.audit import append_entry
 from pki.service.store.authorities import AuthorityRow, AuthorityState, former_certificates, list_authorities
-from pki.service.store.database import open_database, transaction
+from pki.service.store.database import open_database, savepoint, transaction
 from pki.service.store.tables import REGISTRY
 
 REGISTRY_FILE = "registry.db"
@@ -101,17 +102,15 @@ class Registry:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The store for one act: all that is written inside is committed at the end, or nothing is. An act within an
-        act is part of it.
+        act is part of it; when it fails, nothing of it is left, whatever becomes of the outer one.
 
         Raises:
             StateError: "state-unusable": the commit failed.
         """
         with self._lock:
-            if self._connection.in_transaction:
-                yield self._connection
-                return
+            act = savepoint if self._connection.in_transaction else transaction
             try:
-                with transaction(self._connection):
+                with act(self._connection):
                     self._own_changes += 1
                     yield self._connection
             finally:
@@ -207,8 +206,8 @@ class Registry:
 def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]:
     """Every authority of a store by name, roots first."""
     rows = list_authorities(connection)
-    former = {row.name: former_certificates(connection, row.name) for row in rows}
-    certificates = {row.name: parse_certificate(row.certificate) for row in rows}
+    former = former_certificates(connection)
+    certificates = {row.name: _parsed(row.certificate) for row in rows}
     by_name = {row.name: row for row in rows}
     found: dict[str, HeldAuthority] = {}
     for row in rows:
@@ -218,9 +217,15 @@ def read_authorities(connection: sqlite3.Connection) -> dict[str, HeldAuthority]
             certificate=certificates[row.name],
             above=tuple(certificates[entry.name] for entry in line[1:-1]),
             root=certificates[line[-1].name],
-            former=tuple(parse_certificate(der) for der in former[row.name]),
+            former=tuple(map(_parsed, former.get(row.name, ()))),
         )
     return found
+
+
+# Authorities are asked for after every commit, and seldom change.
+@lru_cache(maxsize=512)
+def _parsed(der: bytes) -> Certificate:
+    return parse_certificate(der)
 
 
 def _line(row: AuthorityRow, by_name: dict[str, AuthorityRow]) -> Iterator[AuthorityRow]:

@@ -79,7 +79,7 @@ class ListsTable(_Table, frozen=True, kw_only=True):
 
 
 class ApprovalsTable(_Table, frozen=True, kw_only=True):
-    """[approvals]: whether every act of a root needs a second person."""
+    """[approvals]: whether what a root certifies or revokes needs a second person; its lists do not."""
 
     roots: bool = False
 
@@ -135,10 +135,19 @@ def load_settings(folder: Path) -> PKISettings:
         found = msgspec.toml.decode(text, type=PKISettings)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise StateError("settings", f"{path}: {error}") from error
-    problem = _problem(found)
-    if problem is not None:
-        raise StateError("settings", f"{path}: {problem}")
+    check_settings(found, str(path))
     return found
+
+
+def check_settings(settings: PKISettings, where: str) -> None:
+    """Return when the values can be used together.
+
+    Raises:
+        StateError: "settings"; names `where` and the key.
+    """
+    problem = _problem(settings)
+    if problem is not None:
+        raise StateError("settings", f"{where}: {problem}")
 
 
 def parse_listen(text: str, key: str) -> tuple[str, int]:

@@ -39,7 +39,8 @@ class BothStores:
 
     def create(self, name: str, kind: KeyKind) -> PrivateKey:
         """A new key, offline when it is the next of a root whose keys are (`mo-root-2`). Raises KeyStoreError."""
-        of_root = any(name.startswith(f"{known}-") for known in self._offline.names())
+        # That of its responder (`mo-root-2.ocsp-2026`) is needed every day.
+        of_root = "." not in name and any(name.startswith(f"{known}-") for known in self._offline.names())
         return (self._offline if of_root else self._online).create(name, kind)
 
     def load(self, name: str) -> PrivateKey:

@@ -7,9 +7,9 @@ from datetime import datetime
 from pki.certificate import Certificate, KeyUsageBit
 from pki.profile import Tolerance
 from pki.verify.judgement import Judgement
-from pki.verify.path import Anchor, Link, anchors_named, identifiers_fit
+from pki.verify.path import Link, anchors_named, identifiers_fit
 from pki.verify.rules import foreign_extension
-from pki.verify.trust import TrustStore
+from pki.verify.trust import Anchor, TrustStore
 
 _ANCHORS_TRIED = 64
 

@@ -39,7 +39,7 @@ from pki.verify.anchors import below_roots, find_anchors, note_unused
 from pki.verify.conclusion import SoundChain, conclude
 from pki.verify.conclusion import VerifiedChain as VerifiedChain
 from pki.verify.judgement import Judgement
-from pki.verify.path import Anchor, Link, identifiers_fit, possible_paths
+from pki.verify.path import Link, identifiers_fit, in_order, possible_paths
 from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.revocation import RevocationEvidence
 from pki.verify.rules import (
@@ -51,7 +51,7 @@ from pki.verify.rules import (
     pinned_algorithm,
 )
 from pki.verify.subject import check_attributes, check_subject
-from pki.verify.trust import TrustStore
+from pki.verify.trust import Anchor, TrustStore
 
 _NO_NAME = b"\x30\x00"
 
@@ -102,8 +102,12 @@ def judge_chain(
     for index, certificate in enumerate(certificates):
         check_algorithm(certificate, algorithm, judgement, index)
     judgement.step = 4
-    presented = below_roots(certificates, trust, judgement)
-    paths = possible_paths(presented, trust, profile)
+    if in_order(certificates, trust):
+        presented = dict(enumerate(certificates))
+        paths = [tuple(presented)]
+    else:
+        presented = below_roots(certificates, trust, judgement)
+        paths = possible_paths(presented, trust, profile)
     links, anchor, judgement = _first_sound(paths, presented, trust, at, judgement)  # 4 to 9
     return sound_chain(links, anchor, judgement, alone=len(paths) == 1)  # 10
 
@@ -133,7 +137,8 @@ def _first_sound(
     """The first of the possible paths that passes steps 4 to 9, and what was found on it; when none does, the refusal
     of the first. There is one path unless certificates of one name were presented."""
     if len(paths) == 1:
-        return *_judge_path(paths[0], presented, trust, at, judgement), judgement
+        links, anchor = _judge_path(paths[0], presented, trust, at, judgement)
+        return links, anchor, judgement
     refusals: list[ChainRejected] = []
     for path in paths:
         attempt = judgement.attempt()
@@ -191,42 +196,48 @@ def _judge_path(
 
 def check_content(link: Link, judgement: Judgement) -> None:
     """Step 5 for one certificate."""
-    check_usage(link.certificate, link.rule, judgement, link.index)
-    check_extensions(link.certificate, link.rule, judgement, link.index)
-    check_attributes(link.certificate, link.rule, judgement, link.index)
+    index, certificate, rule = link.index, link.certificate, link.rule
+    check_usage(certificate, rule, judgement, index)
+    check_extensions(certificate, rule, judgement, index)
+    check_attributes(certificate, rule, judgement, index)
 
 
 def _placed(path: tuple[int, ...], presented: dict[int, Certificate], judgement: Judgement) -> list[Link]:
     """The links of a path with the rule of each place. A single sub-CA has the Sub2 profile (V2G20-911)."""
-    profile, subs = judgement.profile, len(path) - 1
+    profile, size = judgement.profile, len(path)
     rules = [profile.leaf, profile.sub2, profile.sub1]
-    if profile.link is not None and _ends_in_link(path, presented):
-        rules = [*rules[:subs], profile.link]
-    if len(path) > len(rules) or len(path) - (rules[-1] is profile.link) > profile.max_depth:
+    if size > 2 and profile.link is not None and _ends_in_link(path, presented):
+        rules = [*rules[: size - 1], profile.link]
+    if size > len(rules) or size - (rules[-1] is profile.link) > profile.max_depth:
         judgement.reject(
             "depth",
-            f"{len(path)} certificates below the root, at most {profile.max_depth}",
+            f"{size} certificates below the root, at most {profile.max_depth}",
             expected=f"at most {profile.max_depth}",
-            found=str(len(path)),
+            found=str(size),
         )
-    if not subs and not profile.direct_roles:
+    if size == 1 and not profile.direct_roles:
         judgement.reject("depth", "no sub-CA: a root of this profile does not sign leafs", index=0)
+    if path != tuple(presented):
+        _note_order(path, presented, judgement)
+    return [Link(index, presented[index], rule) for index, rule in zip(path, rules, strict=False)]
+
+
+def _note_order(path: tuple[int, ...], presented: dict[int, Certificate], judgement: Judgement) -> None:
+    """Report sub-CAs that were not presented from the leaf up, and what is not on the path."""
     if list(path) != sorted(path):
         judgement.depart(
             "chain-order", Tolerance.CHAIN_ORDER, "the sub-CAs were not presented from the leaf up", index=1
         )
-    if len(presented) > len(path):
-        for index in sorted(presented.keys() - set(path)):
-            note_unused(index, "not on the path", judgement)
-    return [Link(index, presented[index], rule) for index, rule in zip(path, rules[: len(path)], strict=True)]
+    for index in sorted(presented.keys() - set(path)):
+        note_unused(index, "not on the path", judgement)
 
 
 def _ends_in_link(path: tuple[int, ...], presented: dict[int, Certificate]) -> bool:
-    """Whether the last certificate certifies a root's key: both of its names are the same, or it stands above Sub1 and
-    states no path length, as roots do."""
+    """Whether the last of three or more certificates certifies a root's key: both of its names are the same, or it
+    stands above Sub1 and states no path length, as roots do."""
     top = presented[path[-1]]
     stated = top.basic_constraints
-    return len(path) > 2 and (top.self_issued or (len(path) > 3 and stated is not None and stated.path_length is None))
+    return top.self_issued or (len(path) > 3 and stated is not None and stated.path_length is None)
 
 
 def _check_names(below: Link, issuer: Certificate, judgement: Judgement) -> None:
@@ -263,8 +274,8 @@ def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
 def _check_validity(links: list[Link], at: datetime, judgement: Judgement) -> None:
     """Step 9; both ends of a validity are inclusive."""
     for link in links:
-        end = link.certificate.not_after
-        if at > end:
+        if at > link.certificate.not_after:
+            end = link.certificate.not_after
             judgement.reject(
                 "expired",
                 f"the {link.rule.name} expired {end}, judged at {at}",
@@ -273,8 +284,8 @@ def _check_validity(links: list[Link], at: datetime, judgement: Judgement) -> No
                 found=f"until {end}",
             )
     for link in links:
-        begin = link.certificate.not_before
-        if at < begin:
+        if at < link.certificate.not_before:
+            begin = link.certificate.not_before
             judgement.reject(
                 "not-yet-valid",
                 f"the {link.rule.name} is valid from {begin}, judged at {at}",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from copy import copy
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -19,9 +18,10 @@ from pki.errors import Finding, IdentifierError, NoEvidence
 from pki.identifiers import EMAID, parse_contract_id
 from pki.profile import AnchorRole
 from pki.verify.judgement import Judgement
-from pki.verify.path import Anchor, Link
+from pki.verify.path import Link
 from pki.verify.revocation import Evidence, RevocationEvidence, RevocationState, worst
 from pki.verify.statements import Source
+from pki.verify.trust import Anchor
 
 _BUILT_BY_VERIFY = object()
 _NOTHING_SAID = Evidence(RevocationState.UNKNOWN)
@@ -55,7 +55,7 @@ class VerifiedChain(msgspec.Struct, frozen=True, kw_only=True):
         force_setattr(self, "token", None)
 
 
-class SoundChain(NamedTuple):
+class SoundChain(msgspec.Struct, frozen=True):
     """A path that passed steps 1 to 10, leaf first. `path`: its certificates and the anchor's. `judgement` holds what
     was tolerated so far. `alone`: no other path was possible with what was presented."""
 

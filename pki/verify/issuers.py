@@ -25,11 +25,11 @@ from pki.profile import Profile
 from pki.verify.chain import check_content, check_lifetime, signed_by, sound_chain
 from pki.verify.conclusion import SoundChain
 from pki.verify.judgement import Judgement
-from pki.verify.path import Anchor, Link, anchors_above, identifiers_fit
+from pki.verify.path import Link, anchors_above, identifiers_fit
 from pki.verify.policy import VerifyPolicy
 from pki.verify.rules import check_shape, check_size
 from pki.verify.subject import check_attributes
-from pki.verify.trust import TrustStore
+from pki.verify.trust import Anchor, TrustStore
 
 _LEAST = timedelta(microseconds=1)
 
@@ -85,7 +85,7 @@ def issuers_of(sound: SoundChain, trust: TrustStore, at: datetime) -> Issuers | 
         or not sound.alone
         or len(names) != len(links)
         or any(finding.code == "unused-certificate" for finding in findings)
-        or any(trust.named(role, links[0].certificate.subject_der) for role in profile.anchor_roles)
+        or not set(trust.roles_naming(links[0].certificate.subject_der)).isdisjoint(profile.anchor_roles)
     ):
         return None
     above = tuple(finding for finding in findings if finding.index != 0)

@@ -7,14 +7,13 @@ When none does, the longest path by names is what the verifier explains its refu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from pki.certificate import Certificate
-from pki.profile import AnchorRole, CertificateRule, Profile
-from pki.verify.trust import TrustStore
+from pki.profile import CertificateRule, Profile
+from pki.verify.trust import Anchor, TrustStore
 
 PATHS_TRIED = 4
 """Paths that the verifier judges at most; each costs at most its own signatures."""
@@ -28,11 +27,17 @@ class Link(msgspec.Struct, frozen=True):
     rule: CertificateRule
 
 
-class Anchor(NamedTuple):
-    """A candidate for the end of the path and the role it is held for."""
-
-    role: AnchorRole
-    certificate: Certificate
+def in_order(certificates: Sequence[Certificate], trust: TrustStore) -> bool:
+    """Whether what arrived is one path from the leaf up and nothing else, as nearly every chain is: each certificate is
+    named as issuer by the one before it and by no other, and no anchor has the name of one in between. Then
+    `possible_paths` gives that path and no other."""
+    names = [certificate.subject_der for certificate in certificates]
+    names.append(certificates[-1].issuer_der)
+    return (
+        names[1:] == [certificate.issuer_der for certificate in certificates]
+        and len(set(names)) == len(names)
+        and not any([trust.named(name) for name in names[1:-1]])
+    )
 
 
 def possible_paths(presented: Mapping[int, Certificate], trust: TrustStore, profile: Profile) -> list[tuple[int, ...]]:
@@ -43,7 +48,7 @@ def possible_paths(presented: Mapping[int, Certificate], trust: TrustStore, prof
     ending: list[tuple[int, ...]] = []
     for path in _climb(presented, by_key=True):
         last = presented[path[-1]]
-        if trust.is_named(last.issuer_der) and anchors_above(last, len(path), trust, profile):
+        if anchors_above(last, len(path), trust, profile):
             ending.append(path)
     if ending:
         return ending[:PATHS_TRIED]
@@ -60,11 +65,8 @@ def anchors_above(last: Certificate, length: int, trust: TrustStore, profile: Pr
 
 def anchors_named(last: Certificate, length: int, trust: TrustStore, profile: Profile) -> list[Anchor]:
     """The anchors of that issuer name in the roles that may stand above a path of `length` certificates."""
-    found: list[Anchor] = []
-    for role in profile.roles_above(length):
-        for held in trust.named(role, last.issuer_der):
-            found.append(Anchor(role, held))
-    return found
+    held = trust.named(last.issuer_der)
+    return [anchor for role in profile.roles_above(length) for anchor in held if anchor.role is role]
 
 
 def identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
@@ -72,10 +74,12 @@ def identifiers_fit(certificate: Certificate, issuer: Certificate) -> bool:
     named = certificate.authority_key_identifier
     if named is None:
         return True
-    wanted, given, serial = named.key_identifier, issuer.subject_key_identifier, named.serial
-    same_key = wanted == given or wanted is None or given is None
-    same_serial = serial is None or serial == issuer.serial
-    return same_key and same_serial and (named.issuer_der is None or named.issuer_der == issuer.issuer_der)
+    wanted, serial, issuer_der = named.key_identifier, named.serial, named.issuer_der
+    return (
+        (wanted is None or issuer.subject_key_identifier in (wanted, None))
+        and (serial is None or serial == issuer.serial)
+        and (issuer_der is None or issuer_der == issuer.issuer_der)
+    )
 
 
 def _climb(presented: Mapping[int, Certificate], *, by_key: bool) -> list[tuple[int, ...]]:

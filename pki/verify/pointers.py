@@ -17,7 +17,6 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from pki.certificate import Certificate
 from pki.profile import AUTHORITY_ACCESS, CRL_POINTS, SUBJECT_ACCESS
 
-POINTERS = frozenset({AUTHORITY_ACCESS, SUBJECT_ACCESS, CRL_POINTS})
 _URI_MAX = 512
 _SCHEMES = ("http://", "https://", "ldap://", "ldaps://")
 

@@ -118,7 +118,18 @@ _HASHES = {
     "hash-data-ambiguous": "Let the charger send the certificate chain, or its serial numbers in hexadecimal with 0x.",
     "hash-data-foreign": "Let the charger send the certificate chain: these entries belong to different chains.",
 }
-REMEDIES: Mapping[str, str] = MappingProxyType({**_FORM, **_PROFILE, **_PATH, **_REVOCATION, **_INPUT, **_HASHES})
+_ROOT_LIST = {
+    "trust-list-size": "Ask the operator of the root pool; a list of this size is not one of roots.",
+    "trust-list-malformed": "Fetch the list again from its root pool; these bytes are damaged or something else.",
+    "trust-list-signer": "Check that the backend root held here is the root pool's own, and fetch the list again.",
+    "trust-list-signature": "Fetch the list again; this one was altered or signed with another key.",
+    "trust-list-old": "Ask the root pool's operator: a list older than the last one was served, perhaps from a backup.",
+    "trust-list-not-yet-valid": "Check the clock; this list was issued later than now.",
+    "trust-list-expired": "Fetch the list again, and check the clock; else the root pool has stopped signing.",
+    "trust-list-root": "Ask the root pool's operator to take the entry that the message names out of the list.",
+}
+_ALL = {**_FORM, **_PROFILE, **_PATH, **_REVOCATION, **_INPUT, **_HASHES, **_ROOT_LIST}
+REMEDIES: Mapping[str, str] = MappingProxyType(_ALL)
 """Code to sentence, for every code in certs/README.md."""
 
 _ACCEPTED = "Nothing must be done."

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from pki.certificate import Certificate, KeyKind, KeyUsageBit
 from pki.errors import Finding
-from pki.profile import AUTHORITY_ACCESS, CRL_POINTS, KEY_PURPOSE, Algorithm, CertificateRule, Place, Profile, Tolerance
+from pki.profile import (
+    AUTHORITY_ACCESS,
+    CRL_POINTS,
+    KEY_PURPOSE,
+    NEVER,
+    POINTERS,
+    Algorithm,
+    CertificateRule,
+    Place,
+    Profile,
+    Tolerance,
+)
 from pki.verify.judgement import Judgement
-from pki.verify.pointers import POINTERS, pointer_fault, points_anywhere
+from pki.verify.pointers import pointer_fault, points_anywhere
 from pki.verify.policy import STRICT, VerifyPolicy
 from pki.verify.subject import check_attributes, check_subject
 
-_NEVER = {
-    "2.5.29.30": "nameConstraints",
-    "2.5.29.33": "policyMappings",
-    "2.5.29.36": "policyConstraints",
-    "2.5.29.54": "inhibitAnyPolicy",
-}
 _OF_ANCHORS = frozenset(
     {"2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.35", CRL_POINTS, AUTHORITY_ACCESS, "1.3.6.1.5.5.7.1.11"}
 )
@@ -174,10 +179,19 @@ def check_extensions(certificate: Certificate, rule: CertificateRule, judgement:
     """Refuse critical extensions that are not processed, constraints foreign to every profile and, where the row lists
     what there may be, anything else ("extension"); then what must be there ("aki-missing", "ski-missing",
     "revocation-pointer")."""
+    if not rule.plain.issuperset(certificate.extensions):
+        _check_each(certificate, rule, judgement, index)
+    if not certificate.extended_key_usage <= rule.extended_key_usage:
+        _foreign_purpose(certificate, rule, judgement, index)
+    _check_present(certificate, rule, judgement, index)
+
+
+def _check_each(certificate: Certificate, rule: CertificateRule, judgement: Judgement, index: int) -> None:
+    """Look at the extensions one by one, where they are not all `plain`."""
     processed, listed = rule.processed, rule.extensions
     for oid, critical in certificate.extensions:
-        if oid in _NEVER:
-            judgement.refuse("extension", f"{rule.name} carries {_NEVER[oid]}", index=index, found=_NEVER[oid])
+        if oid in NEVER:
+            judgement.refuse("extension", f"{rule.name} carries {NEVER[oid]}", index=index, found=NEVER[oid])
         elif critical:
             if oid not in processed or oid in POINTERS:
                 _check_critical(certificate, oid, rule, judgement, index)
@@ -189,9 +203,6 @@ def check_extensions(certificate: Certificate, rule: CertificateRule, judgement:
                 index=index,
                 found=oid,
             )
-    if not certificate.extended_key_usage <= rule.extended_key_usage:
-        _foreign_purpose(certificate, rule, judgement, index)
-    _check_present(certificate, rule, judgement, index)
 
 
 def foreign_extension(anchor: Certificate) -> str | None:
@@ -199,8 +210,8 @@ def foreign_extension(anchor: Certificate) -> str | None:
     What a root says of the names and policies below it is not processed, critical or not (RFC 5280 6.1.1 d leaves it to
     the validator whether an anchor limits; here it refuses)."""
     for oid, critical in anchor.extensions:
-        if oid in _NEVER:
-            return _NEVER[oid]
+        if oid in NEVER:
+            return NEVER[oid]
         if critical and oid not in _OF_ANCHORS:
             return f"critical extension {oid}, which is not processed"
     return None

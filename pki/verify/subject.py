@@ -94,7 +94,7 @@ def check_subject(certificate: Certificate, profile: Profile, judgement: Judgeme
 
 
 def _check_organization(given: list[str | None], profile: Profile, judgement: Judgement, index: int) -> None:
-    if profile.organization_required and not any(text and text.strip() for text in given):
+    if profile.organization_required and not "".join(filter(None, given)).strip():
         judgement.depart(
             "subject",
             Tolerance.ORGANIZATION_MISSING,
@@ -106,6 +106,8 @@ def _check_organization(given: list[str | None], profile: Profile, judgement: Ju
 
 
 def _check_domain_component(components: list[str | None], profile: Profile, judgement: Judgement, index: int) -> None:
+    if len(components) == 1 and components[0] in profile.domain_components:
+        return  # As below, for nearly every leaf.
     given: set[str] = set()
     for text in components:
         if text is None or not (text.isascii() and text.isprintable()):

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pki.certificate import Certificate, parse_certificate, verify_signature
 from pki.errors import MalformedCertificate, TrustError
 from pki.profile import AnchorRole as AnchorRole
+
+
+class Anchor(NamedTuple):
+    """A held root and a role that it is held for: what may end a path."""
+
+    role: AnchorRole
+    certificate: Certificate
 
 
 class TrustStore:
@@ -20,19 +28,17 @@ class TrustStore:
     It remembers which anchors it has found to be signed by their own key: that depends on their bytes only.
     """
 
-    __slots__ = ("_anchors", "_by_name", "_names", "_self_signed")
+    __slots__ = ("_anchors", "_by_name", "_self_signed")
 
     def __init__(self, anchors: Mapping[AnchorRole, Iterable[Certificate]]) -> None:
         held = {role: tuple(dict.fromkeys(anchors.get(role, ()))) for role in AnchorRole}
         self._anchors: Mapping[AnchorRole, tuple[Certificate, ...]] = MappingProxyType(held)
-        by_name: dict[tuple[AnchorRole, bytes], tuple[Certificate, ...]] = {}
+        self._by_name: dict[bytes, tuple[Anchor, ...]] = {}
         for role, certificates in held.items():
             for certificate in certificates:
-                key = (role, certificate.subject_der)
-                by_name[key] = (*by_name.get(key, ()), certificate)
-        self._by_name: Mapping[tuple[AnchorRole, bytes], tuple[Certificate, ...]] = MappingProxyType(by_name)
-        self._names = frozenset(name for _, name in by_name)
-        self._self_signed: dict[str, bool] = {}
+                name = certificate.subject_der
+                self._by_name[name] = (*self._by_name.get(name, ()), Anchor(role, certificate))
+        self._self_signed: dict[bytes, bool] = {}
 
     @classmethod
     def from_der(cls, anchors: Mapping[AnchorRole, Iterable[bytes]]) -> TrustStore:
@@ -47,34 +53,29 @@ class TrustStore:
         """Every anchor of one role, in the order they were given."""
         return self._anchors[role]
 
-    def named(self, role: AnchorRole, subject_der: bytes) -> tuple[Certificate, ...]:
-        """The anchors of one role whose subject is exactly these bytes."""
-        return self._by_name.get((role, subject_der), ())
-
-    def is_named(self, subject_der: bytes) -> bool:
-        """Whether any role holds an anchor of that name."""
-        return subject_der in self._names
+    def named(self, subject_der: bytes) -> tuple[Anchor, ...]:
+        """The anchors whose subject is exactly these bytes, by role; a root that is held for two roles is two."""
+        return self._by_name.get(subject_der, ())
 
     def roles_naming(self, subject_der: bytes) -> tuple[AnchorRole, ...]:
         """The roles that hold an anchor of that name."""
-        return tuple(role for role in AnchorRole if (role, subject_der) in self._by_name)
+        return tuple(dict.fromkeys(anchor.role for anchor in self.named(subject_der)))
 
-    def twins(self, certificate: Certificate) -> tuple[tuple[AnchorRole, Certificate], ...]:
+    def twins(self, certificate: Certificate) -> tuple[Anchor, ...]:
         """The anchors of the same name and the same key, with their roles: renewals of one root are the same anchor."""
         return tuple(
-            (role, held)
-            for role in AnchorRole
-            for held in self.named(role, certificate.subject_der)
-            if held.spki_der == certificate.spki_der
+            anchor
+            for anchor in self.named(certificate.subject_der)
+            if anchor.certificate.spki_der == certificate.spki_der
         )
 
     def self_signed(self, anchor: Certificate) -> bool:
         """Whether a held certificate is signed by its own key. A link certificate is not, even where both of its names
         are the same, and so is no anchor. Costs one signature verification for each anchor, once."""
-        known = self._self_signed.get(anchor.sha256)
+        known = self._self_signed.get(anchor.der)
         if known is None:
             known = verify_signature(anchor, anchor.signature_kind, anchor.tbs, anchor.signature)
-            self._self_signed[anchor.sha256] = known
+            self._self_signed[anchor.der] = known
         return known
 
 

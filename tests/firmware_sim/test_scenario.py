@@ -17,14 +17,14 @@ LAB = Path(firmware_sim.__file__).parents[1] / "certs" / "lab.toml"
 GOOD = """\
 title = "t"
 about = "a"
-lab = "lab.toml"
+pki = "lab.toml"
 [[charger]]
 id = "CP-1"
 ocpp = "2.0.1"
 power_kw = 11
 current = "AC"
 [[step]]
-do = "lab"
+do = "found"
 title = "make"
 [[step]]
 do = "charge"
@@ -52,7 +52,7 @@ def test_shipped_scenarios_load(path: Path) -> None:
 
 def test_the_day_offline_tells_its_story() -> None:
     scenario = load_scenario(next(path for path in SHIPPED if path.stem == "day_offline"))
-    assert [step.process for step in scenario.step if isinstance(step, KillStep)] == ["hub", "gateway"]
+    assert [step.process for step in scenario.step if isinstance(step, KillStep)] == ["hub", "pki", "gateway"]
     assert any(isinstance(step, KillStep) and step.charging for step in scenario.step)
     reasons = {step.expect.reason for step in scenario.step if hasattr(step, "expect")}
     assert {"revoked", "expired", "signature", "emaid-mismatch", "token-unknown-offline"} <= reasons
@@ -84,9 +84,9 @@ def test_the_day_offline_tells_its_story() -> None:
         ('id = "CP-1"', 'id = "CP:1"', r"cannot name a charger"),
         ('do = "account"', 'do = "disconnect"', r"nothing would be checked"),
         ('title = "t"', 'title = "t', r"line 1: not valid TOML"),
-        ('lab = "lab.toml"', 'lab = "lab.toml"\nprice = { energy_per_kwh = "much" }', r"'much' is no amount of money"),
-        ('lab = "lab.toml"', 'lab = "lab.toml"\ngateway_id = "a b"', r"cannot name a gateway"),
-        ('lab = "lab.toml"', 'lab = "lab.toml"\ntoken = [{ valid = true }]', r"number 1: give either uid or contract"),
+        ('pki = "lab.toml"', 'pki = "lab.toml"\nprice = { energy_per_kwh = "much" }', r"'much' is no amount of money"),
+        ('pki = "lab.toml"', 'pki = "lab.toml"\ngateway_id = "a b"', r"cannot name a gateway"),
+        ('pki = "lab.toml"', 'pki = "lab.toml"\ntoken = [{ valid = true }]', r"number 1: give either uid or contract"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, was: str, becomes: str, message: str) -> None:

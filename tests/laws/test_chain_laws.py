@@ -10,10 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pki.certificate import parse_certificate
 from pki.errors import PKIError
 from pki.profile import AnchorRole
 from pki.profiles import profile_named
 from pki.verify import TrustStore, VerifiedChain, verify
+from pki.verify.path import in_order, possible_paths
 from tests.pki.mint import AT, Branch, Spec, name_of, sound_branch, sound_branch_20
 from tests.pki.spoil import Spoil, new_like, set_on
 
@@ -107,3 +109,23 @@ def test_a_stranger_beside_a_sound_chain_never_joins_its_path(name: str, data: s
         return
     assert [entry.der for entry in found.path] == [*SOUND[name], ANCHORS[name]]
     assert "unused-certificate" in {finding.code for finding in found.findings}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_chain_in_order_has_one_path_and_that_is_all_of_it(name: str, data: st.DataObject) -> None:
+    """What `in_order` says spares the search, so the search must say the same, whichever anchors are held."""
+    pool = [*SOUND[name], ANCHORS[name], *STRANGERS[name]]
+    sound = SOUND[name][: data.draw(st.integers(1, 3))]
+    chosen = data.draw(st.one_of(st.just(sound), st.lists(st.sampled_from(pool), min_size=1, max_size=4)))
+    held = data.draw(st.lists(st.sampled_from(pool), max_size=3))
+    trust = TrustStore.from_der({AnchorRole.MO: held, AnchorRole.V2G: held[:1]})
+    certificates = [parse_certificate(der) for der in chosen]
+    if in_order(certificates, trust):
+        presented = dict(enumerate(certificates))
+        assert possible_paths(presented, trust, profile_named(BRANCHES[name].profile)) == [tuple(presented)]
+        assert not any(certificate.self_issued for certificate in certificates)
+        assert len({certificate.der for certificate in certificates}) == len(certificates)
+    else:
+        assert chosen is not sound or held

@@ -90,7 +90,7 @@ def test_a_key_is_never_replaced(store: FileKeyStore) -> None:
     assert not (store.folder / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("name", ["", ".hidden", "../root", "a/b", "a\0b", "a" * 49, "ä", "a b"])
+@pytest.mark.parametrize("name", ["", ".hidden", "../root", "a/b", "a\0b", "a" * 65, "ä", "a b"])
 def test_names_that_are_none(store: FileKeyStore, name: str) -> None:
     assert refused(lambda: store.create(name, KeyKind.P256)).code == "key-name"
     assert refused(lambda: store.load(name)).code == "key-name"

@@ -37,7 +37,7 @@ def test_the_day_offline_holds_every_expectation(tmp_path: Path) -> None:
         assert signed["written"] == signed["acknowledged"] == signed["at_gateway"] == signed["at_hub"] > 8
     assert rows[None, "completed sessions"]["at_hub"] == rows[None, "CDRs"]["at_hub"] == 6
     assert all(decision["expected"] == decision["found"] for decision in result["decisions"])
-    assert len(result["decisions"]) == 13
+    assert len(result["decisions"]) == 14
     for daemon in ("hub", "gateway"):  # Each was killed once and started again.
         said = [json.loads(line) for line in (tmp_path / "day" / "logs" / f"{daemon}.log").read_text().splitlines()]
         assert [line["event"] for line in said].count("ready") == 2
@@ -58,13 +58,13 @@ def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path, told: sign
         for line in player.stdout:
             if started := re.search(r"Start the \w+: pid (\d+)", line):
                 pids.append(int(started[1]))
-            if "goes on" in line:  # A car is charging, both daemons run.
+            if "goes on" in line:  # A car is charging, all three daemons run.
                 break
         player.send_signal(told)
         _, errors = player.communicate(timeout=30)
     assert player.returncode == 128 + told
     assert errors == "interrupted; chargers and daemons are ended\n"
-    assert len(pids) == 2
+    assert len(pids) == 3
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
 
 

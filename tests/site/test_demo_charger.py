@@ -29,9 +29,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     built, ready, done = Site(scenario, folder), Event(), Event()
 
     async def live() -> None:
-        await built.build(SCENARIO.parent / scenario.lab, {})
+        await built.build(SCENARIO.parent / scenario.pki, {})
         async with Daemons(built.logs) as daemons:
-            await daemons.start("gateway", "gateway", "run", "--config", str(built.config("gateway")))
+            await daemons.start("pki", "pki", *built.command("pki"))
+            await built.enrol()
+            await daemons.start("gateway", "gateway", *built.command("gateway"))
+            await built.await_lists()
             ready.set()
             await asyncio.to_thread(done.wait)
 
@@ -60,7 +63,7 @@ def _charger(site: Site, charger_id: str, *arguments: str, url: str = "") -> sub
 
 @pytest.mark.parametrize(("charger_id", "ocpp"), [("CP-1", "2.0.1"), ("CP-2", "1.6")])
 def test_a_good_contract_charges_and_a_person_can_read_it(site: Site, charger_id: str, ocpp: str) -> None:
-    chain = str(site.lab / "contracts" / "alice.pem")
+    chain = str(site.pki / "contracts" / "alice.pem")
     played = _charger(site, charger_id, "--ocpp", ocpp, "--contract", chain, "--seconds", "1.2", "--power-kw", "150")
     assert (played.returncode, played.stderr) == (0, "")
     assert f"the gateway accepted the boot of {charger_id} (OCPP {ocpp})" in played.stdout
@@ -70,7 +73,7 @@ def test_a_good_contract_charges_and_a_person_can_read_it(site: Site, charger_id
 
 @pytest.mark.parametrize(("charger_id", "ocpp"), [("CP-1", "2.0.1"), ("CP-2", "1.6")])
 def test_a_revoked_contract_and_an_unknown_card_are_refused_with_exit_1(site: Site, charger_id: str, ocpp: str) -> None:
-    chain = str(site.lab / "contracts" / "revoked.pem")
+    chain = str(site.pki / "contracts" / "revoked.pem")
     contract = _charger(site, charger_id, "--ocpp", ocpp, "--contract", chain)
     assert contract.returncode == 1
     assert "Invalid / CertificateRevoked" in contract.stdout
@@ -137,7 +140,7 @@ def _interrupt(command: list[str], number: signal.Signals, environment: Mapping[
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_charger_and_leaves_no_folder(site: Site, tmp_path: Path, number: signal.Signals) -> None:
-    chain = str(site.lab / "contracts" / "alice.pem")
+    chain = str(site.pki / "contracts" / "alice.pem")
     command = _command(site, "CP-1", "--contract", chain, "--seconds", "60")
     code, errors = _interrupt(command, number, {**os.environ, "TMPDIR": str(tmp_path)})
     assert code == 128 + number
@@ -146,7 +149,7 @@ def test_a_signal_ends_a_charger_and_leaves_no_folder(site: Site, tmp_path: Path
 
 
 def test_after_a_signal_the_next_run_ends_the_charge(site: Site, tmp_path: Path) -> None:
-    chain, state = str(site.lab / "contracts" / "alice.pem"), str(tmp_path / "state")
+    chain, state = str(site.pki / "contracts" / "alice.pem"), str(tmp_path / "state")
     arguments = ("--contract", chain, "--state", state, "--seconds")
     code, errors = _interrupt(_command(site, "CP-1", *arguments, "60"), signal.SIGTERM, os.environ)
     assert (code, errors) == (143, "interrupted; if a charge was going on, the next run with this --state ends it\n")
@@ -160,7 +163,7 @@ def test_a_full_disk_is_one_clear_line_and_the_next_run_goes_on(site: Site, tmp_
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, resource.RLIM_INFINITY))
 
-    arguments = ("--contract", str(site.lab / "contracts" / "alice.pem"), "--state", str(tmp_path), "--seconds")
+    arguments = ("--contract", str(site.pki / "contracts" / "alice.pem"), "--state", str(tmp_path), "--seconds")
     full = subprocess.run(
         _command(site, "CP-1", *arguments, "60"), capture_output=True, text=True, timeout=60, preexec_fn=small_files
     )

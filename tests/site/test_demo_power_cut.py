@@ -37,7 +37,7 @@ VERSIONS = {"CUT-201": "2.0.1", "CUT-16": "1.6"}
 SCENARIO = f"""
 title = "power cuts"
 about = "two chargers lose their power again and again"
-lab = "certs/lab.toml"
+pki = "certs/lab.toml"
 [[charger]]
 id = "CUT-201"
 ocpp = "2.0.1"
@@ -51,7 +51,7 @@ current = "AC"
 [[token]]
 uid = "{CARD}"
 [[step]]
-do = "lab"
+do = "found"
 title = "not played: the test drives the site itself"
 """
 
@@ -155,16 +155,19 @@ async def _play(seed: int, folder: Path) -> None:
     scenario, chance = parse_toml(Scenario, SCENARIO, "power cuts"), random.Random(seed)
     site = Site(scenario, folder)
     keys = {name: encode_public_key_oca(public_key_of(_meter(site, name).public_key)) for name in VERSIONS}
-    await site.build(ROOT / scenario.lab, keys)
+    await site.build(ROOT / scenario.pki, keys)
     async with Daemons(site.logs) as daemons:
-        await daemons.start("hub", "hub", "run", "--config", str(site.config("hub")))
-        gateway = await daemons.start("gateway", "gateway", "run", "--config", str(site.config("gateway")))
+        await daemons.start("pki", "pki", *site.command("pki"))
+        await site.enrol()
+        await daemons.start("hub", "hub", *site.command("hub"))
+        gateway = await daemons.start("gateway", "gateway", *site.command("gateway"))
         version = await site.publish(site.tokens(datetime.now(UTC)))
         await asyncio.wait_for(_listed(site, version), 20)
+        await asyncio.wait_for(site.await_lists(), 20)
         for turn in range(ROUNDS):
             await _charge_and_cut(site, chance, turn, gateway if turn % 2 else None)
             if turn % 2:
-                gateway = await daemons.start("gateway", "gateway", "run", "--config", str(site.config("gateway")))
+                gateway = await daemons.start("gateway", "gateway", *site.command("gateway"))
         await asyncio.gather(*(_last_run(site, name) for name in VERSIONS))
         chain = await site.gateway_chain()
         await asyncio.wait_for(_drained(site, len(chain.records)), 30)

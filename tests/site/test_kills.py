@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent.parent
 SCENARIO = f"""
 title = "kills"
 about = "two chargers charge without a pause while their gateway and its hub are killed"
-lab = "certs/lab.toml"
+pki = "certs/lab.toml"
 [[charger]]
 id = "KILL-201"
 ocpp = "2.0.1"
@@ -48,7 +48,7 @@ uid = "{CARD}"
 [[token]]
 contract = "alice"
 [[step]]
-do = "lab"
+do = "found"
 title = "not played: the test drives the site itself"
 """
 
@@ -62,7 +62,7 @@ class Killer:
         self.kills = {"gateway": 0, "hub": 0}
 
     async def start(self, name: str) -> None:
-        self._running[name] = await self._daemons.start(name, name, "run", "--config", str(self._site.config(name)))
+        self._running[name] = await self._daemons.start(name, name, *self._site.command(name))
 
     async def kill(self, times: int) -> None:
         for _ in range(times):
@@ -124,13 +124,16 @@ async def play(seed: int, folder: Path) -> None:
     site = Site(scenario, folder)
     chargers = chargers_of(site, scenario)
     keys = {c.spec.charger_id: encode_public_key_oca(public_key_of(c.meter.public_key)) for c in chargers}
-    await site.build(ROOT / scenario.lab, keys)
+    await site.build(ROOT / scenario.pki, keys)
     async with Daemons(site.logs) as daemons:
         killer = Killer(site, daemons, random.Random(seed))
+        await killer.start("pki")
+        await site.enrol()
         await killer.start("hub")
         await killer.start("gateway")
         await site.publish(site.tokens(datetime.now(UTC)))
         await asyncio.wait_for(whitelisted(site), 20)
+        await asyncio.wait_for(site.await_lists(), 20)
         contract, pem = site.contract("alice")
         cars = [Presented(Medium.RFID, CARD), Presented(Medium.CONTRACT, contract.emaid, pem)]
         for charger in chargers:

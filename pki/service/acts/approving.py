@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pki.errors import IssueError, StateError
+from pki.errors import IssueError, PKIError, StateError
 from pki.issue.lists import Reason
 from pki.profile import Place
 from pki.service.acts.renewing import link, renew
@@ -51,11 +51,13 @@ RootAct = RenewAuthority | LinkRoots | RevokeAuthority
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an act: the number under which it waits for a second person, or what was made by it."""
+    """What came of an act: the number under which it waits for a second person, or what was made by it, or the serial
+    number (hex) that was revoked."""
 
     waiting: int | None = None
     authority: str | None = None
     link_pem: str | None = None
+    revoked: str | None = None
 
 
 def submit(registry: Registry, act: RootAct, actor: Actor) -> Outcome:
@@ -74,12 +76,20 @@ def submit(registry: Registry, act: RootAct, actor: Actor) -> Outcome:
 
 
 def approve(registry: Registry, number: int, actor: Actor) -> Outcome:
-    """Do an act that another person has asked for; all of it or nothing.
+    """Do an act that another person has asked for; all of it or nothing. A refusal is noted in the audit log.
 
     Raises:
         StateError: "approval-unknown": no act of that number waits.
         IssueError: "same-person"; and as the acts.
     """
+    try:
+        return _approve(registry, number, actor)
+    except PKIError as error:
+        registry.note_refusal(actor, "approval", str(number), error)
+        raise
+
+
+def _approve(registry: Registry, number: int, actor: Actor) -> Outcome:
     with registry.writing() as connection:
         waiting = _waiting(registry, number)
         require(waiting.asked_by != actor.who, "same-person", f"{actor.who} asked for it; somebody else must approve")
@@ -123,7 +133,7 @@ def _perform(registry: Registry, act: RootAct, actor: Actor) -> Outcome:
         made = link(registry, act.voucher, act.vouched, actor, act.days)
         return Outcome(authority=act.vouched, link_pem=made.pem())
     revoke(registry, _certificate(registry, act), act.reason, actor)
-    return Outcome(authority=act.authority)
+    return Outcome(authority=act.authority, revoked=act.serial)
 
 
 def _certificate(registry: Registry, act: RevokeAuthority) -> Held:

@@ -1,7 +1,8 @@
 """Founding a PKI: a declaration becomes a state folder with keys, certificates, lists, and an audit log that begins.
 
-The folder is made beside its place and renamed into it, so that there is a whole PKI or none. Leafs that the
-declaration names (a lab's contracts, good and bad) lie in the folder as in a lab, with their keys in the clear.
+The folder is made beside its place and renamed into it, so that there is a whole PKI or none; keys of roots that go
+elsewhere are made beside their place too. Leafs that the declaration names (a lab's contracts, good and bad) lie in the
+folder as in a lab, with their keys in the clear.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pki.certificate import KeyKind
-from pki.errors import StateError, TrustError
+from pki.errors import KeyStoreError, StateError, TrustError
 from pki.issue.authority import Publication
 from pki.issue.declaration import LabDeclaration, LeafState
 from pki.issue.hierarchy import BACKEND_FOLDER, Hierarchy, MadeAuthority, MadeLeaf, build_hierarchy
@@ -28,7 +29,7 @@ from pki.profiles import profile_named
 from pki.service.acts.issuing import Wanted, issue
 from pki.service.acts.publishing import publish
 from pki.service.acts.responding import delegate
-from pki.service.files import write_file
+from pki.service.files import sync_folder, write_file
 from pki.service.key_store import FileKeyStore, KeyStore
 from pki.service.registry import Actor, Registry
 from pki.service.settings import SETTINGS_FILE, PKISettings
@@ -36,9 +37,10 @@ from pki.service.state_folder import PASSPHRASE_FILE, TLS_FOLDER, open_keys
 from pki.service.store.audit import append_entry
 from pki.service.store.authorities import AuthorityRow, AuthorityState, insert_authority
 from pki.service.store.certificates import insert_certificate, set_revoked
+from pki.verify.trust_list import SIGNER_NAME
 
-SERVER_NAME, SIGNER_NAME = "pki", "trust-list-signer"
-"""The common names of the service's own certificates: its TLS server, and who signs its list of roots."""
+SERVER_NAME = "pki"
+"""The common name of the service's TLS server."""
 _PASSPHRASE_OCTETS = 24
 
 
@@ -50,7 +52,7 @@ class Foundation:
     declaration: LabDeclaration
     settings: PKISettings
     settings_text: str
-    roots: FileKeyStore | None = None
+    roots: RootKeys | None = None
     make_passphrase: bool = False
 
 
@@ -75,8 +77,13 @@ def found(
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
         try:
             _fill(made, foundation, actor, now, progress)
+            if foundation.roots is not None:
+                sync_folder(foundation.roots.settle())
             made.rename(folder)
+            sync_folder(folder.absolute().parent)
         finally:
+            if foundation.roots is not None:
+                foundation.roots.discard()
             shutil.rmtree(made, ignore_errors=True)
     except OSError as error:
         raise StateError("state-unusable", f"{folder}: {error.strerror or error}") from error
@@ -108,10 +115,43 @@ def _fill(
         _certify_service(registry, folder, keys, foundation.declaration, actor)
 
 
+class RootKeys:
+    """The keys of roots that are to lie in a folder of their own, while they are made: beside it, until `settle`."""
+
+    def __init__(self, folder: Path, passphrase: bytes) -> None:
+        self._folder, self._passphrase = folder, passphrase
+        self._beside: Path | None = None
+
+    def create(self, name: str, kind: KeyKind) -> PrivateKey:
+        """A new key. Raises KeyStoreError, "key-exists" too when the folder has one of that name; OSError."""
+        if name in FileKeyStore(self._folder, self._passphrase).names():
+            raise KeyStoreError("key-exists", f"{self._folder}: a key {name!a} exists; it is never overwritten")
+        if self._beside is None:
+            if self._folder.is_dir() and self._folder.stat().st_mode & 0o077:
+                message = f"{self._folder}: others may look into it; chmod 700 {self._folder}"
+                raise KeyStoreError("key-permissions", message)
+            self._folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+            where = self._folder.absolute().parent
+            self._beside = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=where))
+        return FileKeyStore(self._beside, self._passphrase).create(name, kind)
+
+    def settle(self) -> Path:
+        """Move them to their folder, which is the answer. Raises OSError."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        for path in sorted(self._beside.iterdir()) if self._beside else ():
+            path.rename(self._folder / path.name)
+        return self._folder
+
+    def discard(self) -> None:
+        """Remove what lies beside."""
+        if self._beside is not None:
+            shutil.rmtree(self._beside, ignore_errors=True)
+
+
 class _Keys:
     """The keys while a PKI is founded: those of the roots may go elsewhere, and are at hand this once."""
 
-    def __init__(self, online: KeyStore, roots: FileKeyStore | None) -> None:
+    def __init__(self, online: KeyStore, roots: RootKeys | None) -> None:
         self._online, self._roots = online, roots
         self._made: dict[str, PrivateKey] = {}
 
@@ -144,7 +184,8 @@ def _enter(registry: Registry, hierarchy: Hierarchy, actor: Actor) -> None:
         append_entry(connection, at, "founded", actor, str(registry.settings.pki.organization))
         for made in hierarchy.authorities:
             insert_authority(connection, _row(made), at)
-            append_entry(connection, at, "authority-made", actor, made.name)
+            told = f"{made.issuer or made.name} {made.authority.certificate.serial:x}"
+            append_entry(connection, at, "authority-made", actor, made.name, told)
         by_certificate = {made.authority.certificate.sha256: made for made in hierarchy.authorities}
         for made in by_certificate.values():
             if made.issuer is not None:
@@ -159,21 +200,25 @@ def _enter(registry: Registry, hierarchy: Hierarchy, actor: Actor) -> None:
                     issued_to=actor.who,
                 )
         for leaf in _honest(hierarchy.leafs):
-            profile = leaf.signer.profile
+            profile, identity = leaf.signer.profile, identifier_for(leaf.signer.profile, leaf.common_name)
             insert_certificate(
                 connection,
                 leaf.certificate,
                 authority=leaf.issued_by,
                 profile=profile.name,
                 place=Place.LEAF,
-                identity=identifier_for(profile, leaf.common_name),
+                identity=identity,
                 issued_at=at,
                 issued_to=actor.who,
             )
-            append_entry(connection, at, "issued", actor, f"{profile.name} {leaf.common_name}", leaf.issued_by)
+            told = f"{leaf.issued_by} {leaf.certificate.serial:x}"
+            append_entry(connection, at, "issued", actor, f"{profile.name} {identity}", told)
         for made in hierarchy.authorities:
             for entry in made.revoked:
                 set_revoked(connection, made.name, entry.serial, entry.at, Reason.UNSPECIFIED.value)
+                append_entry(
+                    connection, at, "revoked", actor, "as declared", f"{made.name} {entry.serial:x} unspecified"
+                )
 
 
 def _honest(leafs: tuple[MadeLeaf, ...]) -> Iterator[MadeLeaf]:

@@ -3,8 +3,9 @@
 Rules of this file
 1. The profile of the role picks everything but the public key, the name and, for TLS servers, the registered addresses.
 2. A name is certified only when an operator gave it, it is registered, or a registrar's prefix holds it.
-3. A key belongs to one identity: it is never certified for another.
-4. The certificate is signed, written and noted in one transaction; a code is used up in the same one.
+3. A key belongs to one identity: it is never certified for another, and never again once it was compromised.
+4. What is asked of the registry, the authority that signs included, is asked inside the transaction that issues, so
+   that nobody revokes in between. The certificate is signed, written and noted in it; a code is used up in it.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ from cryptography.x509.oid import NameOID
 from pki.certificate import Certificate, parse_certificate
 from pki.errors import IssueError
 from pki.issue.authority import LeafOrder, Subject, Validity
-from pki.issue.keys import PublicKey, fresh_serial
+from pki.issue.keys import PublicKey, fresh_serial, key_kind_of
 from pki.issue.request import CheckedRequest, identifier_for
 from pki.profile import Place, Profile
 from pki.profiles import profile_named
+from pki.service.acts.naming import carries_names, require_unreserved, server_names
 from pki.service.registry import Actor, HeldAuthority, Registry, require
 from pki.service.store.audit import append_entry
 from pki.service.store.certificates import (
     Held,
     find_by_hash,
+    find_certificate,
     insert_certificate,
+    is_compromised,
     issued_since,
     other_holder,
 )
@@ -68,11 +72,11 @@ def issue(registry: Registry, wanted: Wanted, actor: Actor, authority: str | Non
     """A certificate on an operator's word, or a program's that the operator let issue.
 
     Raises:
-        IssueError: what `Authority.issue` refuses; "key-reused".
+        IssueError: what `Authority.issue` refuses; "key-reused", "key-compromised", "names", "validity".
         StateError, KeyStoreError: no such authority, its key cannot be used, or nothing can be written.
     """
-    held = registry.issuing_authority(wanted.profile, authority)
     with registry.writing() as connection:
+        held = registry.issuing_authority(wanted.profile, authority, key_kind_of(wanted.public_key))
         return _issue(registry, connection, held, wanted, actor)
 
 
@@ -83,8 +87,9 @@ def enrol_with_code(registry: Registry, profile: Profile, request: CheckedReques
         IssueError: "identity-unknown", "enrolment-code", and as `issue`.
     """
     at, identity = registry.now(), identifier_for(profile, request.common_name)
-    held = registry.issuing_authority(profile, kind=request.kind)
+    require_unreserved(identity)
     with registry.writing() as connection:
+        held = registry.issuing_authority(profile, kind=request.kind)
         known = find_identity(connection, profile.name, identity)
         if known is None:
             raise IssueError("identity-unknown", f"{request.common_name!a} is not registered for {profile.name}")
@@ -110,32 +115,33 @@ def enrol_again(registry: Registry, request: CheckedRequest, former: Certificate
 
     Source: RFC 7030 4.2.2.
     """
-    with registry.reading() as connection:
-        earlier = find_by_hash(connection, bytes.fromhex(former.sha256))
-    if earlier is None or earlier.place is not Place.LEAF:
-        raise IssueError("certificate-unknown", "the certificate that was shown was not issued here")
-    profile = profile_named(earlier.profile)
-    held = registry.issuing_authority(profile, kind=request.kind)
-    require(
-        identifier_for(profile, request.common_name) == earlier.identity,
-        "subject-changed",
-        f"the request names {request.common_name!a}, the certificate that was shown {earlier.identity!a}",
-    )
     with registry.writing() as connection:
-        again = find_by_hash(connection, bytes.fromhex(former.sha256))
-        require(again is not None and again.revoked_at is None, "revoked", "the certificate that was shown is revoked")
+        earlier = find_by_hash(connection, bytes.fromhex(former.sha256))
+        if earlier is None or earlier.place is not Place.LEAF:
+            raise IssueError("certificate-unknown", "the certificate that was shown was not issued here")
+        profile = profile_named(earlier.profile)
+        require(
+            identifier_for(profile, request.common_name) == earlier.identity,
+            "subject-changed",
+            f"the request names {request.common_name!a}, the certificate that was shown {earlier.identity!a}",
+        )
+        require_unreserved(earlier.identity)
+        require(earlier.revoked_at is None, "revoked", "the certificate that was shown is revoked")
+        held = registry.issuing_authority(profile, kind=request.kind)
         return _issue(registry, connection, held, _like(former, profile, request.public_key), actor)
 
 
 def enrol_for(registry: Registry, registrar: str, profile: Profile, request: CheckedRequest, actor: Actor) -> Issued:
-    """A certificate that a registrar asks for on behalf of another, whose name begins with one of its prefixes.
+    """A certificate that a registrar asks for on behalf of another, whose name begins with one of its prefixes. What
+    it was given of a profile in 24 hours is counted by `actor.who`, which must be one and the same for a registrar.
 
     Raises:
         IssueError: "registrar": it may not ask for that name; "quota": not so many a day; and as `issue`.
     """
     identity = identifier_for(profile, request.common_name)
-    held = registry.issuing_authority(profile, kind=request.kind)
+    require_unreserved(identity)
     with registry.writing() as connection:
+        held = registry.issuing_authority(profile, kind=request.kind)
         given = [entry for entry in list_registrars(connection, registrar) if entry.profile == profile.name]
         fitting = [entry for entry in given if identity.startswith(entry.prefix)]
         if not fitting:
@@ -143,8 +149,8 @@ def enrol_for(registry: Registry, registrar: str, profile: Profile, request: Che
             message = f"{registrar!a} may not ask for {identity!a} of {profile.name}; it may ask for {allowed}"
             raise IssueError("registrar", message)
         daily = max(entry.daily for entry in fitting)
-        used = issued_since(connection, actor.who, registry.now() - _DAY)
-        require(used < daily, "quota", f"{registrar!a} was given {used} certificates in 24 hours, at most {daily}")
+        used = issued_since(connection, actor.who, profile.name, registry.now() - _DAY)
+        require(used < daily, "quota", f"{registrar!a} was given {used} of {profile.name} in 24 hours, at most {daily}")
         known = find_identity(connection, profile.name, identity)
         wanted = Wanted(
             profile=profile,
@@ -158,14 +164,15 @@ def enrol_for(registry: Registry, registrar: str, profile: Profile, request: Che
 
 def reissue(registry: Registry, earlier: Held, actor: Actor, days: int | None = None) -> Issued:
     """A certificate like an earlier one, for the same key, with a new life. Raises as `issue`; "revoked"."""
-    profile = profile_named(earlier.profile)
+    profile, former = profile_named(earlier.profile), parse_certificate(earlier.der)
     require(earlier.place is Place.LEAF, "place", "an authority is renewed by its name, not by its certificate")
-    require(earlier.revoked_at is None, "revoked", "a revoked certificate is not renewed")
-    held, former = registry.issuing_authority(profile), parse_certificate(earlier.der)
     key = former.public_key
     if key is None:
         raise IssueError("key-kind", "the key of that certificate is of no kind that a profile takes")
     with registry.writing() as connection:
+        now = find_certificate(connection, earlier.authority, earlier.serial)
+        require(now is not None and now.revoked_at is None, "revoked", "a revoked certificate is not renewed")
+        held = registry.issuing_authority(profile, kind=former.key_kind)
         return _issue(registry, connection, held, _like(former, profile, key, days), actor)
 
 
@@ -176,14 +183,20 @@ def _issue(
     at, profile = registry.now(), wanted.profile
     identity = identifier_for(profile, wanted.common_name)
     spki = wanted.public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    exposed = is_compromised(connection, spki)
+    require(
+        not exposed, "key-compromised", "others may have that key: a certificate with it was revoked; make a new one"
+    )
     other = other_holder(connection, spki, identity)
     require(other is None, "key-reused", f"the key was certified for {other!a}; {identity!a} needs one of its own")
-    dns_names, addresses = _split(wanted.names)
+    names = server_names(profile, wanted.names)
+    require(bool(names) or not carries_names(profile), "names", "a TLS server needs a DNS name or an address")
+    dns_names, addresses = _split(names)
     order = LeafOrder(
         subject=Subject(
             common_name=wanted.common_name,
             organization=wanted.organization or registry.settings.pki.organization,
-            country=wanted.country or registry.settings.pki.country,
+            country=(wanted.country or registry.settings.pki.country).upper(),
             domain_component=profile.domain_component,
         ),
         public_key=wanted.public_key,
@@ -208,7 +221,13 @@ def _issue(
 
 
 def _validity(at: datetime, wanted: Wanted, issuer: Certificate) -> Validity:
-    """From a little ago until the profile's end, cut to the issuer's life unless the days were asked for."""
+    """From a little ago until the profile's end, cut to the issuer's life unless the days were asked for.
+
+    Raises:
+        IssueError: "validity": the issuer is not valid now.
+    """
+    inside = issuer.not_before <= at < issuer.not_after
+    require(inside, "validity", f"the authority that would sign is valid {issuer.not_before} to {issuer.not_after}")
     begin = max(at - _BACKDATE, issuer.not_before)
     end = at + timedelta(days=wanted.days or wanted.profile.leaf.days)
     return Validity(begin, end if wanted.days else min(end, issuer.not_after))

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from pki.errors import StateError
+from pki.service.files import sync_folder
 from pki.service.store.database import copy_database
 
 _MAGIC = b"pnc-pki backup 1\n"
@@ -32,70 +33,100 @@ _TAG_OCTETS = 16
 _SCRYPT_N = 1 << 15
 _LIVE = (".db-wal", ".db-shm")
 _DATABASE = ".db"
+_WORKPLACE = ".backup-"
 
 
 def backup(folder: Path, target: Path, passphrase: bytes) -> int:
-    """Write the whole state folder, encrypted, to the new file `target` (0600); the answer is its size in bytes.
+    """Write the whole state folder, encrypted, to the new file `target` (0600); the answer is its size in bytes. What
+    lies elsewhere, a passphrase file or the keys of offline roots, is not in it.
 
     Raises:
         StateError: "backup": the target exists, or something cannot be read or written; no half file is left.
     """
-    beside = target.with_name(f".{target.name}.part")
+    if target.exists() or target.is_symlink():
+        raise StateError("backup", f"{target} exists; it is not overwritten")
+    beside = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
     try:
-        with tempfile.TemporaryDirectory(prefix=".pnc-backup-", dir=target.absolute().parent) as held:
-            copied = Path(held) / "state"
-            _copy(folder, copied)
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as out:
-                    sealed = _Sealer(out, passphrase)
-                    with tarfile.open(fileobj=sealed, mode="w|") as archive:
-                        archive.add(copied, arcname=".")
-                    sealed.finish()
-                    os.fsync(out.fileno())
-                os.link(beside, target)
-            finally:
-                beside.unlink()
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                sealed = _Sealer(out, passphrase)
+                with tarfile.open(fileobj=sealed, mode="w|") as archive:
+                    _pack(folder, archive)
+                sealed.finish()
+                out.flush()
+                os.fsync(out.fileno())
+            beside.rename(target)
+            sync_folder(target.absolute().parent)
+        finally:
+            beside.unlink(missing_ok=True)
     except (OSError, tarfile.TarError) as error:
         raise StateError("backup", f"{target}: {getattr(error, 'strerror', None) or error}") from error
     return target.stat().st_size
 
 
-def restore(source: Path, folder: Path, passphrase: bytes) -> None:
-    """Make the state folder of a backup anew, as `folder`, which must not exist; all of it or nothing.
+def restore(source: Path, folder: Path, passphrase: bytes, note: Callable[[Path], None]) -> None:
+    """Make the state folder of a backup anew, as `folder`, which must not exist; all of it or nothing. `note` is called
+    with the folder before it takes its place.
 
     Raises:
-        StateError: "backup": no such file, another passphrase, or damaged; "state-exists".
+        StateError: "backup": no such file, another passphrase, or damaged; "state-exists"; and as `note`.
     """
     if folder.exists() or folder.is_symlink():
         raise StateError("state-exists", f"{folder} exists; a backup is restored to a new folder")
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
     try:
-        with source.open("rb") as file, io.BufferedReader(_Opener(file, passphrase)) as opened:
-            with tarfile.open(fileobj=opened, mode="r|") as archive:
-                archive.extractall(made, filter="data")
-            while opened.read(_PIECE_OCTETS):
-                """To the last piece, which alone says that nothing was cut off."""
-        made.chmod(0o700)
-        made.rename(folder)
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
+        try:
+            with source.open("rb") as file, io.BufferedReader(_Opener(file, passphrase)) as opened:
+                with tarfile.open(fileobj=opened, mode="r|") as archive:
+                    _unpack(archive, made)
+                while opened.read(_PIECE_OCTETS):
+                    """To the last piece, which alone says that nothing was cut off."""
+            note(made)
+            _sync(made)
+            made.rename(folder)
+            sync_folder(folder.absolute().parent)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
     except (OSError, tarfile.TarError) as error:
         raise StateError("backup", f"{source}: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
-def _copy(folder: Path, target: Path) -> None:
-    """A copy of the folder in which every database is in one consistent state."""
-    target.mkdir(mode=0o700)
+def _pack(folder: Path, archive: tarfile.TarFile) -> None:
+    """The databases first, each in one consistent state: a key is on the disk before the registry names it, so no key
+    of theirs is missing behind them. Their copies never leave the state folder in the clear."""
+    with tempfile.TemporaryDirectory(prefix=_WORKPLACE, dir=folder) as held:
+        for path in sorted(folder.rglob(f"*{_DATABASE}")):
+            copied = Path(held) / path.name
+            copy_database(path, copied)
+            archive.add(copied, arcname=str(path.relative_to(folder)))
+            copied.unlink()
     for path in sorted(folder.rglob("*")):
-        into = target / path.relative_to(folder)
+        name = path.relative_to(folder)
+        live = path.name.endswith((_DATABASE, *_LIVE))
+        if not live and not name.parts[0].startswith(_WORKPLACE):
+            archive.add(path, arcname=str(name), recursive=False)
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """Files and folders, with the permissions they had, but never beyond the folder."""
+    folders: list[tuple[Path, int]] = []
+    for member in archive:
+        if member.isdir():
+            folders.append((folder / member.name, member.mode & 0o777))
+        archive.extract(member, folder, filter="data")
+    for path, mode in folders:
+        path.chmod(mode)
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
         if path.is_dir():
-            into.mkdir(mode=0o700)
-        elif path.suffix == _DATABASE:
-            copy_database(path, into)
-        elif not path.name.endswith(_LIVE):
-            shutil.copy2(path, into)
+            sync_folder(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _key(passphrase: bytes, salt: bytes) -> AESGCM:

@@ -3,7 +3,8 @@
 Rules of this file
 1. Numbers of lists are seconds of time and never go back, so that a registry restored from a backup cannot publish an
    older list than the world has seen (RFC 5280 5.2.3).
-2. A retired authority goes on publishing. One whose key lies offline is passed over, and named.
+2. A retired authority goes on publishing until its certificate ends; then nothing that it issued counts any more. One
+   whose key lies offline is passed over, and named.
 3. What was revoked is published at once: in a complete list and a delta of the same number, or, when the complete list
    is long, in a delta alone until the complete one is due.
 """
@@ -18,11 +19,11 @@ from itertools import chain
 
 from pki.errors import KeyStoreError
 from pki.issue.authority import Authority
-from pki.issue.lists import ListOrder, Reason, Revocation
+from pki.issue.lists import ListOrder, Revocation
 from pki.service.registry import Actor, HeldAuthority, Registry
 from pki.service.store.audit import append_entry
 from pki.service.store.authorities import revision_of
-from pki.service.store.certificates import RevokedRow, released_since, revoked_rows
+from pki.service.store.certificates import count_certificates, released_since, revoked_rows
 from pki.service.store.publications import ListKind, PublishedList, find_list, last_number, save_list
 
 _LONG = 10_000
@@ -44,7 +45,7 @@ def publish(registry: Registry, actor: Actor, names: Iterable[str] | None = None
         StateError: "authority-unknown", or nothing can be written.
         IssueError, KeyStoreError: a list cannot be signed, or the passphrase is wrong.
     """
-    wanted = registry.authorities().keys() if names is None else [registry.authority(name).name for name in names]
+    wanted = _alive(registry) if names is None else [registry.authority(name).name for name in names]
     return _publish(registry, actor, dict.fromkeys(wanted, ListKind.FULL))
 
 
@@ -52,7 +53,7 @@ def refresh(registry: Registry, actor: Actor) -> Published:
     """The lists that are due: complete ones after half of their life, and what follows from revocations since the last.
     Raises as `publish`."""
     with registry.reading() as connection:
-        due = {name: _due(registry, connection, name) for name in registry.authorities()}
+        due = {name: _due(registry, connection, name) for name in _alive(registry)}
     return _publish(registry, actor, {name: kind for name, kind in due.items() if kind is not None})
 
 
@@ -69,8 +70,8 @@ def _publish(registry: Registry, actor: Actor, wanted: dict[str, ListKind]) -> P
             without.append(name)
             continue
         with registry.writing() as connection:
-            _make(registry, connection, held, signer, kind)
-            append_entry(connection, registry.now(), "list-published", actor, name, kind.value)
+            number = _make(registry, connection, held, signer, kind)
+            append_entry(connection, registry.now(), "list-published", actor, name, f"{kind.value} {number}")
         made.append(name)
     return Published(tuple(made), tuple(without))
 
@@ -82,9 +83,15 @@ def _due(registry: Registry, connection: sqlite3.Connection, name: str) -> ListK
     delta = find_list(connection, name, ListKind.DELTA)
     newest = delta or complete
     if newest.revision != revision_of(connection, name):
-        short = len(revoked_rows(connection, name, complete.this_update)) <= _LONG
+        short = count_certificates(connection, name)[1] <= _LONG
         return ListKind.FULL if short else ListKind.DELTA
     return ListKind.DELTA if delta is not None and _half_over(delta, now) else None
+
+
+def _alive(registry: Registry) -> list[str]:
+    """The authorities whose certificates have not ended."""
+    now = registry.now()
+    return [name for name, held in registry.authorities().items() if now < held.certificate.not_after]
 
 
 def _half_over(made: PublishedList, now: datetime) -> bool:
@@ -93,15 +100,15 @@ def _half_over(made: PublishedList, now: datetime) -> bool:
 
 def _make(
     registry: Registry, connection: sqlite3.Connection, held: HeldAuthority, signer: Authority, kind: ListKind
-) -> None:
-    """Sign and keep a list: a complete one with its delta upon the one before, or a delta alone."""
+) -> int:
+    """Sign and keep a list: a complete one with its delta upon the one before, or a delta alone; their number."""
     now, lists = registry.now(), registry.settings.lists
     before = find_list(connection, held.name, ListKind.FULL)
     number = max(last_number(connection, held.name) + 1, int(now.timestamp()))
     life = timedelta(days=lists.root_crl_days if held.is_root else lists.crl_days)
     revision = revision_of(connection, held.name)
 
-    def keep(kind: ListKind, entries: Iterable[RevokedRow], next_update: datetime, base: int | None) -> None:
+    def keep(kind: ListKind, entries: Iterable[Revocation], next_update: datetime, base: int | None) -> None:
         freshest = None if base is not None or held.row.publication.crl is None else _delta_uri(held)
         order = ListOrder(number=number, this_update=now, next_update=next_update, base=base, freshest=freshest)
         made = PublishedList(
@@ -112,7 +119,7 @@ def _make(
             revision=revision,
             this_update=now,
             next_update=next_update,
-            der=signer.revocation_list(order, map(_revocation, entries)),
+            der=signer.revocation_list(order, entries),
         )
         save_list(connection, made)
 
@@ -125,11 +132,8 @@ def _make(
         since = before.this_update
         changed = chain(revoked_rows(connection, held.name, since, since), released_since(connection, held.name, since))
         keep(ListKind.DELTA, changed, min(now + timedelta(hours=lists.delta_hours), end), before.number)
+    return number
 
 
 def _delta_uri(held: HeldAuthority) -> str:
     return (held.row.publication.crl or "").removesuffix(".crl") + "-delta.crl"
-
-
-def _revocation(row: RevokedRow) -> Revocation:
-    return Revocation(row.serial, row.at, Reason(row.reason))

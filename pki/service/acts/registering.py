@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from pki.errors import IssueError
 from pki.issue.request import identifier_for
-from pki.profile import CommonName, Profile
+from pki.profile import Profile
+from pki.service.acts.naming import normal_prefix, require_unreserved, server_names
 from pki.service.registry import Actor, Registry, require
 from pki.service.store import enrolment
 from pki.service.store.audit import append_entry
@@ -25,23 +26,27 @@ def register(
     organization: str | None = None,
     names: tuple[str, ...] = (),
 ) -> Identity:
-    """Let a name be certified for one profile. Registering again changes what is written of it.
+    """Let a name be certified for one profile. Registering again changes what is given; an organization or names that
+    are not given stay as they are.
 
     Raises:
-        IssueError: the name is not what the profile's grammar asks for.
+        IssueError: the name is not what the profile's grammar asks for; "names"; "name-reserved".
     """
-    now = registry.now()
-    identity = Identity(
-        profile=profile.name,
-        identity=identifier_for(profile, common_name),
-        common_name=common_name,
-        organization=organization,
-        names=names,
-        registered_at=now,
-    )
+    now, wanted = registry.now(), identifier_for(profile, common_name)
+    require_unreserved(wanted)
     with registry.writing() as connection:
+        known = enrolment.find_identity(connection, profile.name, wanted)
+        identity = Identity(
+            profile=profile.name,
+            identity=wanted,
+            common_name=common_name,
+            organization=organization or (known.organization if known else None),
+            names=server_names(profile, names) or (known.names if known else ()),
+            registered_at=known.registered_at if known else now,
+        )
         enrolment.insert_identity(connection, identity)
-        append_entry(connection, now, "registered", actor, f"{profile.name} {identity.identity}")
+        detail = " ".join((identity.common_name, *identity.names))
+        append_entry(connection, now, "registered", actor, f"{profile.name} {identity.identity}", detail)
     return identity
 
 
@@ -70,11 +75,13 @@ def appoint_registrar(
     identities that begin with `prefix`, `daily` of them in 24 hours.
 
     Raises:
-        IssueError: "registrar": an empty name or prefix, which would let it ask for everybody.
+        IssueError: "registrar": no name that a certificate could have; "prefix": an empty one, which would let it ask
+            for everybody.
     """
-    require(0 < len(name) <= _NAME_MAX and 0 < len(prefix) <= _NAME_MAX, "registrar", "needs a name and a prefix")
-    spelt = prefix if profile.common_name is CommonName.FREE else prefix.upper()
-    found, now = Registrar(name=name, profile=profile.name, prefix=spelt, daily=daily), registry.now()
+    named = 0 < len(name) <= _NAME_MAX and name.isascii() and name.isprintable()
+    require(named, "registrar", f"{name[:_NAME_MAX]!a} is not the common name of a client certificate")
+    found = Registrar(name=name, profile=profile.name, prefix=normal_prefix(profile, prefix), daily=daily)
+    now = registry.now()
     with registry.writing() as connection:
         enrolment.insert_registrar(connection, found)
         append_entry(connection, now, "registrar-appointed", actor, name, f"{profile.name} {found.prefix} {daily}")

@@ -27,7 +27,7 @@ from pki.service.store.authorities import (
     replace_certificate,
     set_state,
 )
-from pki.service.store.certificates import insert_certificate
+from pki.service.store.certificates import find_by_hash, insert_certificate
 
 _GENERATION = re.compile(r"(.+?)-([2-9]|[1-9][0-9])")
 _BACKDATE = timedelta(minutes=5)
@@ -35,20 +35,21 @@ _BACKDATE = timedelta(minutes=5)
 
 def renew(registry: Registry, name: str, actor: Actor, *, new_key: bool = False, days: int | None = None) -> str:
     """The name of the renewed authority: the same one, or, with `new_key`, the next of that name (`mo-sub2-2`). A
-    sub-CA is certified by whichever generation of its issuer issues now.
+    sub-CA is certified by whichever generation of its issuer issues now. One that was revoked, or lost its issuer that
+    way, is begun anew: with a new key, or with its own where that was not what was revoked.
 
     Raises:
         StateError: "authority-unknown".
-        IssueError: "retired": it was succeeded or revoked; "validity": days beyond the issuer's life; as `Authority`.
+        IssueError: "retired": it was succeeded, or revoked and no new key is asked for; "validity": days beyond the
+            issuer's life; as `Authority`.
         KeyStoreError: the key of the issuer, or of a root itself, is not here.
     """
-    held = registry.authority(name)
-    require(held.active, "retired", f"{name} issues no more; what succeeded it is renewed instead")
-    return (
-        _renew_root(registry, held, actor, new_key, days)
-        if held.is_root
-        else _renew_sub(registry, held, actor, new_key, days)
-    )
+    with registry.writing() as connection:
+        held = registry.authority(name)
+        if not held.active:
+            _require_free(registry, connection, held, new_key)
+        do = _renew_root if held.is_root else _renew_sub
+        return do(registry, connection, held, actor, new_key, days)
 
 
 def link(registry: Registry, voucher: str, vouched: str, actor: Actor, days: int | None = None) -> Certificate:
@@ -61,56 +62,87 @@ def link(registry: Registry, voucher: str, vouched: str, actor: Actor, days: int
 
     Source: V2G20-1002, V2G20-1853.
     """
-    one, other = registry.authority(voucher), registry.authority(vouched)
-    profile, now = profile_named(one.row.profile), registry.now()
-    if profile.link is None:
-        raise IssueError("depth", f"{profile.generation.value} has no link certificates (V2G20-1002)")
-    latest = min(one.certificate.not_after, other.certificate.not_after)
-    wanted = now + timedelta(days=days or profile.link.days)
-    validity = Validity(now, wanted if days else min(wanted, latest))
-    made = registry.signer(one).link(registry.signer(other), validity, fresh_serial())
     with registry.writing() as connection:
+        one, other = registry.authority(voucher), registry.authority(vouched)
+        profile, now = profile_named(one.row.profile), registry.now()
+        if profile.link is None:
+            raise IssueError("depth", f"{profile.generation.value} has no link certificates (V2G20-1002)")
+        latest = min(one.certificate.not_after, other.certificate.not_after)
+        wanted = now + timedelta(days=days or profile.link.days)
+        validity = Validity(now, wanted if days else min(wanted, latest))
+        made = registry.signer(one).link(registry.signer(other), validity, fresh_serial())
         _enter(registry, connection, made, one, profile, Place.LINK, vouched, actor)
         append_entry(connection, now, "root-linked", actor, vouched, f"by {voucher} {made.serial:x}")
     return made
 
 
-def _renew_root(registry: Registry, held: HeldAuthority, actor: Actor, new_key: bool, days: int | None) -> str:
+def _require_free(registry: Registry, connection: sqlite3.Connection, held: HeldAuthority, new_key: bool) -> None:
+    """Return when a retired authority may be begun anew. Raises IssueError "retired"."""
+    names, kind = held.certificate.subject_der, held.certificate.key_kind
+    successors = [
+        other.name for other in registry.authorities().values() if other.active and _is_like(other, names, kind)
+    ]
+    require(not successors, "retired", f"{held.name} issues no more; renew what succeeded it: {', '.join(successors)}")
+    own = find_by_hash(connection, bytes.fromhex(held.certificate.sha256))
+    usable = new_key or (own is not None and own.revoked_at is None)
+    require(usable, "retired", f"{held.name} was revoked; it is begun anew with a new key (--new-key)")
+
+
+def _renew_root(
+    registry: Registry,
+    connection: sqlite3.Connection,
+    held: HeldAuthority,
+    actor: Actor,
+    new_key: bool,
+    days: int | None,
+) -> str:
     profile, now, older = profile_named(held.row.profile), registry.now(), registry.signer(held)
     validity = Validity(now - _BACKDATE, now + timedelta(days=days or profile.root.days))
     if not new_key:
-        renewed = older.renewed(validity, fresh_serial())
-        with registry.writing() as connection:
-            _replace(connection, held, renewed.certificate)
-            append_entry(connection, now, "authority-renewed", actor, held.name, f"until {validity.not_after}")
+        renewed = older.renewed(validity, fresh_serial()).certificate
+        replace_certificate(connection, held.name, held.certificate, renewed, None)
+        append_entry(connection, now, "authority-renewed", actor, held.name, _told(held.name, renewed))
         return held.name
     name = _next_name(registry, held.name)
-    rolled = older.rolled(registry.keys.create(name, held.certificate.key_kind), validity, fresh_serial())
-    with registry.writing() as connection:
-        _succeed(registry, connection, held, name, rolled.certificate, None)
-        append_entry(connection, now, "authority-succeeded", actor, held.name, f"by {name}")
+    rolled = older.rolled(registry.keys.create(name, held.certificate.key_kind), validity, fresh_serial()).certificate
+    _succeed(registry, connection, held, name, rolled, None)
+    append_entry(connection, now, "authority-succeeded", actor, held.name, f"by {name}, {_told(name, rolled)}")
     return name
 
 
-def _renew_sub(registry: Registry, held: HeldAuthority, actor: Actor, new_key: bool, days: int | None) -> str:
+def _renew_sub(
+    registry: Registry,
+    connection: sqlite3.Connection,
+    held: HeldAuthority,
+    actor: Actor,
+    new_key: bool,
+    days: int | None,
+) -> str:
     profile, now = profile_named(held.row.profile), registry.now()
     issuer = _issuing_generation(registry, held.row.issuer or "")
     signer: Authority = registry.signer(issuer, profile)
     rule = profile.sub2 if signer.sent else profile.sub1
     wanted = now + timedelta(days=days or rule.days)
-    validity = Validity(now - _BACKDATE, wanted if days else min(wanted, issuer.certificate.not_after))
+    ends = issuer.certificate.not_after
+    require(not days or wanted <= ends, "validity", f"{issuer.name}, which certifies {held.name}, ends before, {ends}")
+    validity = Validity(max(now - _BACKDATE, issuer.certificate.not_before), wanted if days else min(wanted, ends))
     name = _next_name(registry, held.name) if new_key else held.name
     key = registry.keys.create(name, held.certificate.key_kind).public_key() if new_key else None
     made = signer.recertify(held.certificate, validity, fresh_serial(), public_key=key)
-    with registry.writing() as connection:
-        _enter(registry, connection, made, issuer, profile, rule.place, name, actor)
-        if new_key:
-            _succeed(registry, connection, held, name, made, issuer.name)
-            append_entry(connection, now, "authority-succeeded", actor, held.name, f"by {name}")
-        else:
-            _replace(connection, held, made)
-            append_entry(connection, now, "authority-renewed", actor, held.name, f"until {validity.not_after}")
+    told = _told(issuer.name, made)
+    _enter(registry, connection, made, issuer, profile, rule.place, name, actor)
+    if new_key:
+        _succeed(registry, connection, held, name, made, issuer.name)
+        append_entry(connection, now, "authority-succeeded", actor, held.name, f"by {name}, {told}")
+    else:
+        replace_certificate(connection, held.name, held.certificate, made, issuer.name)
+        set_state(connection, held.name, AuthorityState.ACTIVE)
+        append_entry(connection, now, "authority-renewed", actor, held.name, told)
     return name
+
+
+def _told(issuer: str, made: Certificate) -> str:
+    return f"{issuer} {made.serial:x} until {made.not_after}"
 
 
 def _issuing_generation(registry: Registry, name: str) -> HeldAuthority:
@@ -161,10 +193,6 @@ def _succeed(
     )
     insert_authority(connection, row, registry.now())
     set_state(connection, held.name, AuthorityState.RETIRED)
-
-
-def _replace(connection: sqlite3.Connection, held: HeldAuthority, made: Certificate) -> None:
-    replace_certificate(connection, held.name, held.certificate.der, held.certificate.sha256, made.der)
 
 
 def _enter(

@@ -3,6 +3,7 @@ answers are signed without the authority's own key, which may lie offline."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,14 +39,17 @@ def delegate(registry: Registry, actor: Actor, names: Iterable[str] | None = Non
         StateError: "authority-unknown", or nothing can be written.
         IssueError, KeyStoreError: a certificate cannot be signed, or the passphrase is wrong.
     """
-    held = [registry.authority(name) for name in names] if names is not None else list(registry.authorities().values())
+    now = registry.now()
+    alive = [held.name for held in registry.authorities().values() if now < held.certificate.not_after]
+    held = [registry.authority(name) for name in (alive if names is None else names)]
     made: list[str] = []
     without: list[str] = []
     for authority in held:
         if not (anew or _is_due(registry, authority)):
             continue
         try:
-            _make(registry, authority, actor)
+            with registry.writing() as connection:
+                _make(registry, connection, authority, actor)
         except KeyStoreError as error:
             if error.code != "key-missing":
                 raise
@@ -100,7 +104,7 @@ def _is_due(registry: Registry, held: HeldAuthority) -> bool:
     return registry.now() >= found.not_before + (found.not_after - found.not_before) * 2 / 3
 
 
-def _make(registry: Registry, held: HeldAuthority, actor: Actor) -> None:
+def _make(registry: Registry, connection: sqlite3.Connection, held: HeldAuthority, actor: Actor) -> None:
     now, lists = registry.now(), registry.settings.lists
     signer = registry.signer(held)
     key_name = f"{held.name}.ocsp-{now:%Y}"  # A key for each year.
@@ -114,19 +118,19 @@ def _make(registry: Registry, held: HeldAuthority, actor: Actor) -> None:
         country=registry.settings.pki.country,
     )
     made = signer.ocsp_signer(subject, key.public_key(), validity, fresh_serial())
-    with registry.writing() as connection:
-        insert_certificate(
-            connection,
-            made,
-            authority=held.name,
-            profile=held.row.profile,
-            place=Place.RESPONDER,
-            identity=f"{held.name} OCSP",
-            issued_at=now,
-            issued_to=actor.who,
-        )
-        save_responder(connection, Responder(authority=held.name, certificate=made.der, key_name=key_name))
-        append_entry(connection, now, "responder-made", actor, held.name, f"{made.serial:x} until {made.not_after}")
+    insert_certificate(
+        connection,
+        made,
+        authority=held.name,
+        profile=held.row.profile,
+        place=Place.RESPONDER,
+        identity=f"{held.name} OCSP",
+        issued_at=now,
+        issued_to=actor.who,
+    )
+    save_responder(connection, Responder(authority=held.name, certificate=made.der, key_name=key_name))
+    told = f"{held.name} {made.serial:x} until {made.not_after}"
+    append_entry(connection, now, "responder-made", actor, held.name, told)
 
 
 def _end(wanted: datetime, held: HeldAuthority) -> datetime:

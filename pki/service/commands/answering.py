@@ -13,13 +13,16 @@ from pki.service.acts.responding import answer_signer, delegate, responder_certi
 from pki.service.commands.certificates import parse_serial
 from pki.service.commands.context import (
     actor,
+    add_row,
     as_json_option,
     by_person,
+    check_new,
     echo_json,
     ends_clearly,
     in_folder,
     offline_keys,
     offline_options,
+    tell_without_key,
 )
 from pki.service.files import write_file
 from pki.service.registry import Registry
@@ -56,12 +59,12 @@ def ocsp(
     """
     if (serial is None) != (out is None) or (serial is not None and renewing):
         raise click.UsageError("an answer needs AUTHORITY, SERIAL and --out; --renew goes without them")
+    check_new(out)
     with open_registry(folder, offline_keys(offline, offline_passphrase_file)) as registry:
         if renewing:
             names = None if authority is None else [authority]
             done = delegate(registry, actor(who, why), names, anew=authority is not None)
-            for name in done.without_key:
-                click.echo(f"the key of {name} is not here: no responder was made; --offline attaches it", err=True)
+            tell_without_key(done.without_key, "responder", authority)
         if serial is not None and authority is not None and out is not None:
             _write_answer(registry, authority, parse_serial(serial), out, as_json)
             return
@@ -73,7 +76,7 @@ def ocsp(
     table = Table("authority", "responder", "counts until (UTC)")
     for name, made in found.items():
         serial_text = "none" if made is None else f"{made.serial:x}"
-        table.add_row(name, serial_text, "" if made is None else f"{made.not_after:%Y-%m-%d %H:%M}")
+        add_row(table, name, serial_text, "" if made is None else f"{made.not_after:%Y-%m-%d %H:%M}")
     screen().print(table)
 
 

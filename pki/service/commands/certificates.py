@@ -11,22 +11,28 @@ from rich.table import Table
 
 from pki.certificate import parse_certificate
 from pki.errors import StateError
+from pki.issue.lab import PUBLIC, LabFile
 from pki.issue.lists import Reason
 from pki.profile import Place
 from pki.service.acts.approving import RevokeAuthority, submit
+from pki.service.acts.naming import identities_named
 from pki.service.acts.publishing import refresh
 from pki.service.acts.revoking import release, revoke
 from pki.service.commands.context import (
     actor,
+    add_row,
     as_json_option,
     by_person,
+    chain_text,
+    check_new,
     echo_json,
     ends_clearly,
     in_folder,
     read_certificates,
     with_reason,
 )
-from pki.service.registry import Registry
+from pki.service.files import write_file
+from pki.service.registry import Actor, Registry
 from pki.service.screen import screen
 from pki.service.state_folder import open_registry
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity, find_by_serial
@@ -79,67 +85,99 @@ def revoke_command(
     folder: Path,
     as_json: bool,
 ) -> None:
-    """Revoke a certificate: the one in CERTIFICATE, or by its serial number or name. Lists say so at once."""
+    """Revoke a certificate: the one in CERTIFICATE, or by its serial number or name. Lists say so at once.
+
+    An authority that is revoked issues no more, nor do those below it; `pnc-pki renew --new-key` begins them anew.
+    """
     if sum(given is not None for given in (certificate, serial, identity)) != 1:
         raise click.UsageError("one of CERTIFICATE, --serial and --identity")
+    if releasing and reason != Reason.UNSPECIFIED.value:
+        raise click.UsageError("--release needs no --reason")
+    by, done, waiting = actor(who, why), list[Held](), list[int]()
     with open_registry(folder) as registry:
-        chosen = _chosen(registry, certificate, serial, authority_name, identity)
-        for held in chosen:
-            if releasing:
-                release(registry, held, actor(who, why))
-            elif held.place is not Place.LEAF:
-                act = RevokeAuthority(authority=held.authority, serial=f"{held.serial:x}", reason=Reason(reason))
-                outcome = submit(registry, act, actor(who, why))
-                if outcome.waiting is not None:
-                    click.echo(f"waits for a second person: pnc-pki approve {outcome.waiting}")
-                    return
-            else:
-                revoke(registry, held, Reason(reason), actor(who, why))
-        published = refresh(registry, actor(who, f"after: {why}"))
+        # All that was named, or nothing of it.
+        with registry.writing():
+            for held in _chosen(registry, certificate, serial, authority_name, identity, on_hold=releasing):
+                number = _act(registry, held, None if releasing else Reason(reason), by)
+                if number is None:
+                    done.append(held)
+                else:
+                    waiting.append(number)
+        published = refresh(registry, Actor(who=by.who, why=f"after: {why}"))
     if as_json:
-        echo_json({"certificates": [f"{held.authority} {held.serial:x}" for held in chosen], "lists": published.made})
+        names = [f"{held.authority} {held.serial:x}" for held in done]
+        echo_json({"certificates": names, "lists": published.made, "waiting_for_approval": waiting})
         return
-    done = "released" if releasing else "revoked"
-    for held in chosen:
-        click.echo(f"{done} {held.profile} {held.identity}: {held.authority} {held.serial:x}")
+    for held in done:
+        word = "released" if releasing else "revoked"
+        click.echo(f"{word} {held.profile} {held.identity}: {held.authority} {held.serial:x}")
+    for number in waiting:
+        click.echo(f"waits for a second person: pnc-pki approve {number}")
     for name in published.without_key:
         click.echo(f"the list of {name} is due, but its key is not here: pnc-pki crl {name} --offline ...", err=True)
 
 
 @click.command()
 @click.argument("what", metavar="IDENTITY|SERIAL|SHA256|FILE")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="write the chain of the one that is found")
 @in_folder
 @as_json_option
 @ends_clearly
-def find(what: str, folder: Path, as_json: bool) -> None:
+def find(what: str, out: Path | None, folder: Path, as_json: bool) -> None:
     """List what was issued to a name, under a serial number (hex) or with a fingerprint, or the one in a file."""
+    check_new(out)
     with open_registry(folder) as registry:
-        found = _matching(registry, what)
+        found, authorities = _matching(registry, what), registry.authorities()
+    if not found and (out is not None or not as_json):
+        raise StateError("certificate-unknown", f"nothing was issued that {what[:80]!a} names")
+    if out is not None:
+        if len(found) > 1:
+            raise StateError(
+                "certificate-unknown", f"{len(found)} certificates are found; name one by its serial number"
+            )
+        chain = (parse_certificate(found[0].der), *authorities[found[0].authority].chain)
+        write_file(out, LabFile(chain_text(chain), PUBLIC))
     if as_json:
         echo_json([_held_object(held) for held in found])
         return
-    if not found:
-        raise StateError("certificate-unknown", f"nothing was issued that {what[:80]!a} names")
     table = Table("profile", "identity", "authority", "serial", "valid until (UTC)", "state")
     for held in found:
         state = f"revoked {held.revoked_at:%Y-%m-%d}: {held.reason}" if held.revoked_at else "good"
-        table.add_row(
-            held.profile, held.identity, held.authority, f"{held.serial:x}", f"{held.not_after:%Y-%m-%d %H:%M}", state
-        )
+        until = f"{held.not_after:%Y-%m-%d %H:%M}"
+        add_row(table, held.profile, held.identity, held.authority, f"{held.serial:x}", until, state)
     screen().print(table)
 
 
+def _act(registry: Registry, held: Held, reason: Reason | None, by: Actor) -> int | None:
+    """Revoke it, or release it when there is no reason. The answer is the number under which that waits for a second
+    person, None when it is done."""
+    if reason is None:
+        release(registry, held, by)
+        return None
+    if held.place is Place.LEAF:
+        revoke(registry, held, reason, by)
+        return None
+    act = RevokeAuthority(authority=held.authority, serial=f"{held.serial:x}", reason=reason)
+    return submit(registry, act, by).waiting
+
+
 def _chosen(
-    registry: Registry, certificate: Path | None, serial: str | None, authority_name: str | None, identity: str | None
+    registry: Registry,
+    certificate: Path | None,
+    serial: str | None,
+    authority_name: str | None,
+    identity: str | None,
+    *,
+    on_hold: bool,
 ) -> list[Held]:
-    """What is to be revoked; at least one. Raises StateError "certificate-unknown"."""
+    """What is to be revoked, or released when it is on hold; at least one. Raises StateError "certificate-unknown"."""
     if certificate is not None:
         return [held_in_file(registry, certificate)]
     if identity is not None:
         now = registry.now()
-        with registry.reading() as connection:
-            found = [held for held in find_by_identity(connection, identity) if held.not_after >= now]
-        found = [held for held in found if held.revoked_at is None]
+        wanted = Reason.CERTIFICATE_HOLD.value if on_hold else None
+        named = [held for held in _issued_to(registry, identity) if held.not_after >= now]
+        found = [held for held in named if held.reason == wanted]
     else:
         with registry.reading() as connection:
             found = find_by_serial(connection, parse_serial(serial or ""))
@@ -160,8 +198,14 @@ def _matching(registry: Registry, what: str) -> list[Held]:
         if len(digits) == 64 and _is_hex(digits):
             one = find_by_hash(connection, bytes.fromhex(digits))
             return [] if one is None else [one]
-        found = find_by_identity(connection, what)
-        return found or (find_by_serial(connection, int(digits, 16)) if _is_hex(digits) else [])
+        found = find_by_serial(connection, int(digits, 16)) if _is_hex(digits) else []
+    return [*_issued_to(registry, what), *found]
+
+
+def _issued_to(registry: Registry, name: str) -> list[Held]:
+    """All that was ever issued to a name, however it is spelt."""
+    with registry.reading() as connection:
+        return [held for identity in identities_named(name) for held in find_by_identity(connection, identity)]
 
 
 def held_in_file(registry: Registry, path: Path) -> Held:

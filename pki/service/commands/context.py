@@ -12,12 +12,15 @@ from typing import NoReturn, ParamSpec
 
 import click
 import msgspec
+from rich.table import Table
+from rich.text import Text
 
 from pki.certificate import Certificate
-from pki.errors import PKIError
+from pki.errors import KeyStoreError, PKIError, StateError
 from pki.pem import parse_pem
 from pki.profiles import PROFILE_NAMES
 from pki.service.files import read_file
+from pki.service.naming import printable
 from pki.service.registry import Actor
 from pki.service.screen import one_line
 from pki.service.state_folder import DEFAULT_FOLDER, OfflineKeys
@@ -27,6 +30,7 @@ P = ParamSpec("P")
 
 REFUSED = 2
 _BLOCKS_MAX = 16
+_WHO_MAX, _WHY_MAX = 64, 1000
 
 in_folder = click.option(
     "--dir",
@@ -65,8 +69,17 @@ def offline_keys(folder: Path | None, passphrase_file: Path | None) -> OfflineKe
 
 
 def actor(who: str | None, why: str) -> Actor:
-    """Who acts: the name that was given, else the account (behind sudo the one that called it)."""
-    return Actor(who=f"operator:{who or _account()}", why=why)
+    """Who acts: the account that runs this (behind sudo the one that called it), or the name that was given, with the
+    account behind it.
+
+    Raises:
+        StateError: "actor": no name, or no reason, or one that is longer than a log can use.
+    """
+    for text, what, longest in ((who, "--who", _WHO_MAX), (why, "--why", _WHY_MAX)):
+        if text is not None and not 1 <= len(text.strip()) <= longest:
+            raise StateError("actor", f"{what} needs 1 to {longest} characters")
+    account = _account()
+    return Actor(who=f"operator:{account}" if who in (None, account) else f"operator:{who} (as {account})", why=why)
 
 
 def ends_clearly(command: Callable[P, None]) -> Callable[P, None]:
@@ -86,6 +99,39 @@ def fail(error: PKIError) -> NoReturn:
     """End with exit code 2 and one line that names what and where."""
     click.echo(f"pnc-pki: {one_line(error.code, str(error), error.clause, error.index)}", err=True)
     sys.exit(REFUSED)
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """A row of texts as they are: what people have written is no markup, and cannot write to the terminal."""
+    table.add_row(*(Text("\n".join(map(printable, cell.splitlines()))) for cell in cells))
+
+
+def check_new(*paths: Path | None) -> None:
+    """Return when files can be made there, before anything is done that would be told in them.
+
+    Raises:
+        StateError: "file-exists"; "unwritable": no such folder, or one in which nothing can be made.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.exists() or path.is_symlink():
+            raise StateError("file-exists", f"{path} exists; it is not overwritten")
+        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            raise StateError("unwritable", f"{path}: no folder {path.parent} in which a file can be made")
+
+
+def tell_without_key(names: tuple[str, ...], what: str, asked: str | None) -> None:
+    """Say of which authorities nothing was made, because their keys are not here.
+
+    Raises:
+        KeyStoreError: "key-missing": it is the one that was asked for.
+    """
+    for name in names:
+        message = f"the key of {name} is not here: its {what} was not made; --offline attaches it"
+        if asked is not None:
+            raise KeyStoreError("key-missing", message)
+        click.echo(message, err=True)
 
 
 def echo_json(value: object) -> None:

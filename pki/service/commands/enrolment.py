@@ -13,8 +13,10 @@ from pki.profiles import profile_named
 from pki.service.acts.registering import DAILY, appoint_registrar, dismiss_registrar, make_code, register, strike
 from pki.service.commands.context import (
     actor,
+    add_row,
     as_json_option,
     by_person,
+    check_new,
     echo_json,
     ends_clearly,
     in_folder,
@@ -53,15 +55,25 @@ def register_command(
     folder: Path,
     as_json: bool,
 ) -> None:
-    """Let a name be certified, and make the one-time code for its first certificate. Again: a new code."""
+    """Let a name be certified, and make the one-time code for its first certificate. Again: a new code, and the code
+    before counts no longer; what is not given again stays as it is."""
     profile, by = profile_named(profile_name), actor(who, why)
+    if code_file is not None and (no_code or remove):
+        raise click.UsageError("--code-file goes with neither --no-code nor --remove")
+    check_new(code_file)
     with open_registry(folder) as registry:
         if remove:
-            strike(registry, profile, identifier_for(profile, common_name), by)
-            click.echo(f"{common_name} is off the register of {profile_name}; revoke what it has with pnc-pki revoke")
+            identity = identifier_for(profile, common_name)
+            strike(registry, profile, identity, by)
+            if as_json:
+                echo_json({"profile": profile_name, "removed": identity})
+            else:
+                click.echo(f"{identity} is off the register of {profile_name}. What it has counts until it is revoked,")
+                click.echo("and may be renewed by whoever holds its key: see pnc-pki find and revoke")
             return
-        known = register(registry, profile, common_name, by, organization=organization, names=names)
-        made = None if no_code else make_code(registry, profile, known.identity, by)
+        with registry.writing():
+            known = register(registry, profile, common_name, by, organization=organization, names=names)
+            made = None if no_code else make_code(registry, profile, known.identity, by)
     if made is not None and code_file is not None:
         write_file(code_file, LabFile(f"{made[0]}\n".encode(), PRIVATE))
     if as_json:
@@ -103,7 +115,7 @@ def registrar(
     with open_registry(folder) as registry:
         if profile_name is not None or prefix is not None or remove:
             if name is None or why is None or (not remove and (profile_name is None or prefix is None)):
-                raise click.UsageError("NAME, --why, and --profile with --prefix or --remove")
+                raise click.UsageError("needed: NAME, --why, and either --profile with --prefix, or --remove")
             if remove:
                 dismiss_registrar(registry, name, actor(who, why))
             else:
@@ -117,10 +129,10 @@ def registrar(
         return
     table = Table("registrar", "may ask for", "names that begin with", "a day")
     for entry in registrars:
-        table.add_row(entry.name, entry.profile, entry.prefix, str(entry.daily))
+        add_row(table, entry.name, entry.profile, entry.prefix, str(entry.daily))
     screen().print(table)
     if name is None:
         known = Table("registered for", "name", "since (UTC)")
         for identity in identities:
-            known.add_row(identity.profile, identity.identity, f"{identity.registered_at:%Y-%m-%d %H:%M}")
+            add_row(known, identity.profile, identity.identity, f"{identity.registered_at:%Y-%m-%d %H:%M}")
         screen().print(known)

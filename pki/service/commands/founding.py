@@ -14,11 +14,11 @@ from rich.progress import Progress
 
 from pki.errors import StateError
 from pki.issue.declaration import LabDeclaration, parse_declaration
-from pki.service.acts.founding import Foundation, found
+from pki.service.acts.founding import Foundation, RootKeys, found
 from pki.service.commands.context import actor, by_person, ends_clearly, in_folder, offline_keys, offline_options
 from pki.service.files import read_file
-from pki.service.key_store import FileKeyStore, read_passphrase
-from pki.service.settings import PKISettings
+from pki.service.key_store import read_passphrase
+from pki.service.settings import PKISettings, check_settings
 from pki.service.state_folder import PASSPHRASE_FILE, describe_keys
 
 _TEMPLATES = ("lab",)
@@ -51,7 +51,7 @@ listen = {http}
 # root_responder_days = 365
 
 [approvals]
-roots = {approvals}               # whether every act of a root waits for a second person (pnc-pki approve)
+roots = {approvals}               # whether what a root certifies or revokes waits for a second person (pnc-pki approve)
 
 [codes]
 # hours = 72                      # how long an enrolment code counts
@@ -76,7 +76,8 @@ roots = {approvals}               # whether every act of a root waits for a seco
     metavar="MODULE TOKEN PINFILE",
     help="keep the keys in hardware: the module's path, the token's label, the file with the PIN",
 )
-@click.option("--two-person-roots", is_flag=True, help="every act of a root waits for a second person")
+@click.option("--show", is_flag=True, help="print the declaration, to write one's own from, and found nothing")
+@click.option("--two-person-roots", is_flag=True, help="what a root certifies or revokes waits for a second person")
 @offline_options
 @by_person
 @ends_clearly
@@ -89,12 +90,16 @@ def init(
     passphrase_file: Path | None,
     passphrase_credential: str | None,
     pkcs11: tuple[str, str, str] | None,
+    show: bool,
     two_person_roots: bool,
     offline: Path | None,
     offline_passphrase_file: Path | None,
     who: str | None,
 ) -> None:
     """Found a PKI in a new state folder: TEMPLATE is `lab`, or the path of a declaration like certs/lab.toml."""
+    if show:
+        click.echo(_text_of(template)[0], nl=False)
+        return
     declaration, is_lab = _declaration(template, publication)
     secrets_given = [given for given in (passphrase_file, passphrase_credential, pkcs11) if given]
     if len(secrets_given) > 1:
@@ -113,8 +118,9 @@ def init(
         approvals=str(two_person_roots).lower(),
     )
     attached = offline_keys(offline, offline_passphrase_file)
-    roots = FileKeyStore(attached.folder, read_passphrase(attached.passphrase_file)) if attached else None
+    roots = RootKeys(attached.folder, read_passphrase(attached.passphrase_file)) if attached else None
     settings = msgspec.toml.decode(text, type=PKISettings)
+    check_settings(settings, "the options of init")
     foundation = Foundation(
         declaration=declaration,
         settings=settings,
@@ -145,18 +151,21 @@ def init(
 
 def _declaration(template: str, publication: str | None) -> tuple[LabDeclaration, bool]:
     """The declaration, and whether it is the built-in lab's."""
-    built_in = template in _TEMPLATES and not Path(template).is_file()
-    if built_in:
-        text = (resources.files("pki.service") / "templates" / f"{template}.toml").read_bytes()
-    elif Path(template).exists():
-        text = read_file(Path(template), _DECLARATION_CAP)
-    else:
-        known = ", ".join(_TEMPLATES)
-        raise StateError("template", f"{template!a} is neither a template ({known}) nor the file of a declaration")
+    text, built_in = _text_of(template)
     found = parse_declaration(text)
     if publication is not None:
         found = _published_at(found, publication.rstrip("/"))
     return found, built_in
+
+
+def _text_of(template: str) -> tuple[bytes, bool]:
+    """The text of a declaration, and whether it is built in."""
+    if template in _TEMPLATES and not Path(template).is_file():
+        return (resources.files("pki.service") / "templates" / f"{template}.toml").read_bytes(), True
+    if Path(template).exists():
+        return read_file(Path(template), _DECLARATION_CAP), False
+    known = ", ".join(_TEMPLATES)
+    raise StateError("template", f"{template!a} is neither a template ({known}) nor the file of a declaration")
 
 
 def _published_at(declaration: LabDeclaration, publication: str) -> LabDeclaration:

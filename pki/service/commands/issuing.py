@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from pki.errors import IssueError, PKIError, StateError
+from pki.errors import IssueError, PKIError
 from pki.issue.keys import PrivateKey, encode_key_pem, generate_key
 from pki.issue.lab import PRIVATE, PUBLIC, LabFile
 from pki.issue.request import REQUEST_CAP, identifier_for, verify_request
@@ -24,6 +24,7 @@ from pki.service.commands.context import (
     as_json_option,
     by_person,
     chain_text,
+    check_new,
     echo_json,
     ends_clearly,
     in_folder,
@@ -122,9 +123,9 @@ def issue(
         return
     if out is None or why is None or (request is None) == (key_out is None) or name or at:
         raise click.UsageError("needed: --out, --why, and --request or --key-out; --name and --at go with --lab")
-    for path in (out, key_out):
-        if path is not None and path.exists():
-            raise StateError("file-exists", f"{path} exists; it is not overwritten")
+    if out == key_out:
+        raise click.UsageError("--out and --key-out are two files")
+    check_new(out, key_out)
     with open_registry(folder) as registry:
         made = _issue_in_registry(registry, asked, request, key_out, actor(who, why))
     write_file(out, LabFile(chain_text(made.chain), PUBLIC))

@@ -159,7 +159,7 @@ def delete_root(root_id: str, why: str, who: str | None, folder: Path) -> None:
 def delete_vehicle_command(pcid: str, why: str, who: str | None, folder: Path) -> None:
     """Delete the car with this PCID and all its contracts; those issued here are revoked."""
     with _open(folder) as pools:
-        click.echo(f"deleted with {delete_vehicle(pools, pcid, actor(who, why))} contracts")
+        click.echo(f"deleted; contracts deleted with it: {delete_vehicle(pools, pcid, actor(who, why))}")
 
 
 @delete.command("contract")

@@ -8,25 +8,31 @@ from pathlib import Path
 import click
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from pki.errors import StateError
 from pki.issue.lab import PUBLIC, LabFile
 from pki.service.acts.publishing import publish
 from pki.service.commands.context import (
     actor,
+    add_row,
     as_json_option,
     by_person,
+    check_new,
     echo_json,
     ends_clearly,
     in_folder,
     offline_keys,
     offline_options,
+    tell_without_key,
 )
 from pki.service.files import write_file
+from pki.service.naming import printable
 from pki.service.registry import HeldAuthority, Registry
 from pki.service.screen import screen
 from pki.service.state_folder import open_registry
 from pki.service.store.approvals import list_waiting
+from pki.service.store.certificates import count_certificates
 from pki.service.store.publications import ListKind, PublishedList, find_list
 
 
@@ -69,14 +75,14 @@ def status(folder: Path, as_json: bool) -> None:
             "\n".join(entry.issues),
             entry.state,
             entry.key,
-            f"{entry.not_after:%Y-%m-%d}",
+            Text(f"{entry.not_after:%Y-%m-%d}", style="red" if entry.not_after <= now else ""),
             str(entry.certificates),
             str(entry.revoked),
-            f"[red]{until}[/red]" if late else until,
+            Text(until, style="red" if late else ""),
         )
     screen().print(table)
     for act in waiting:
-        click.echo(f"waits for a second person: {act.number}, asked by {act.asked_by}: {act.why}")
+        click.echo(printable(f"waits for a second person: {act.number}, asked by {act.asked_by}: {act.act}, {act.why}"))
 
 
 @click.command()
@@ -108,12 +114,12 @@ def crl(
     """
     if out is not None and authority is None:
         raise click.UsageError("--out needs the name of an AUTHORITY")
+    check_new(out)
     with open_registry(folder, offline_keys(offline, offline_passphrase_file)) as registry:
         if publishing:
             names = None if authority is None else [authority]
             done = publish(registry, actor(who, why), names)
-            for name in done.without_key:
-                click.echo(f"the key of {name} is not here: its list was not made; --offline attaches it", err=True)
+            tell_without_key(done.without_key, "list", authority)
         names = list(registry.authorities()) if authority is None else [registry.authority(authority).name]
         kind = ListKind.DELTA if delta else ListKind.FULL
         with registry.reading() as connection:
@@ -128,7 +134,7 @@ def crl(
     table = Table("authority", "kind", "number", "bytes", "made (UTC)", "counts until (UTC)")
     for made in found:
         times = (f"{made.this_update:%Y-%m-%d %H:%M:%S}", f"{made.next_update:%Y-%m-%d %H:%M:%S}")
-        table.add_row(made.authority, made.kind.value, str(made.number), str(len(made.der)), *times)
+        add_row(table, made.authority, made.kind.value, str(made.number), str(len(made.der)), *times)
     screen().print(table)
 
 
@@ -146,9 +152,7 @@ def _list_object(made: PublishedList) -> dict[str, object]:
 
 def _authority(registry: Registry, held: HeldAuthority, keys: set[str]) -> AuthorityObject:
     with registry.reading() as connection:
-        certificates, revoked = connection.execute(
-            "SELECT count(*), count(revoked_at) FROM certificate WHERE authority = ?", (held.name,)
-        ).fetchone()
+        certificates, revoked = count_certificates(connection, held.name)
         made = find_list(connection, held.name, ListKind.FULL)
     return AuthorityObject(
         name=held.name,

@@ -11,13 +11,22 @@ import click
 from rich.table import Table
 
 from pki.service.acts.keeping import backup, restore
-from pki.service.commands.context import actor, as_json_option, by_person, echo_json, ends_clearly, in_folder
+from pki.service.commands.context import (
+    actor,
+    add_row,
+    as_json_option,
+    by_person,
+    check_new,
+    echo_json,
+    ends_clearly,
+    in_folder,
+)
 from pki.service.key_store import read_passphrase
 from pki.service.registry import REGISTRY_FILE
 from pki.service.screen import screen
-from pki.service.settings import load_settings
 from pki.service.state_folder import open_registry
-from pki.service.store.audit import append_entry, first_broken, read_entries
+from pki.service.store.audit import append_entry, first_broken, last_entries, read_entries
+from pki.service.store.authorities import mark_all_changed
 from pki.service.store.database import open_database, transaction
 from pki.service.store.tables import REGISTRY
 
@@ -35,19 +44,23 @@ _secret = click.option(
 @click.command()
 @click.option("--after", type=click.IntRange(0), default=0, help="only entries behind this number")
 @click.option("--all", "everything", is_flag=True, help=f"every entry, not the last {_SHOWN}")
+@click.option("--noted", metavar="NUMBER:HASH", help="an entry as it was noted elsewhere: is it still there as it was?")
 @in_folder
 @as_json_option
 @ends_clearly
-def audit(after: int, everything: bool, folder: Path, as_json: bool) -> None:
+def audit(after: int, everything: bool, noted: str | None, folder: Path, as_json: bool) -> None:
     """Show who did what and why, and check that nothing was altered or removed; exit code 1 when it was.
 
-    Write down number and hash of the last entry elsewhere: that shows later that none was cut off.
+    Write down number and hash of the last entry elsewhere: with --noted that shows later that none was cut off, and
+    that the log was not written anew.
     """
+    number, digest = _noted(noted) if noted is not None else (0, "")
     with open_registry(folder) as registry, registry.reading() as connection:
         broken = first_broken(connection)
-        entries = list(read_entries(connection, after))
-    if not everything and not after:
-        entries = entries[-_SHOWN:]
+        entries = list(last_entries(connection, _SHOWN)) if not everything and not after else None
+        if entries is None:
+            entries = list(read_entries(connection, after))
+        found = next(read_entries(connection, number - 1, 1), None) if noted is not None else None
     if as_json:
         for entry in entries:
             echo_json(entry)
@@ -55,24 +68,36 @@ def audit(after: int, everything: bool, folder: Path, as_json: bool) -> None:
         table = Table("number", "at (UTC)", "act", "who", "subject", "detail", "why")
         for entry in entries:
             what = (entry.act, entry.who, entry.subject, entry.detail, entry.why)
-            table.add_row(str(entry.number), f"{entry.at:%Y-%m-%d %H:%M:%S}", *what)
+            add_row(table, str(entry.number), f"{entry.at:%Y-%m-%d %H:%M:%S}", *what)
         screen().print(table)
         if entries:
-            click.echo(f"last entry {entries[-1].number}, hash {entries[-1].hash}")
+            click.echo(f"last entry {entries[-1].number}:{entries[-1].hash}")
     if broken is not None:
         click.echo(f"pnc-pki: the audit log was altered: entry {broken} is not what it was, or is missing", err=True)
+    missed = noted is not None and (found is None or (found.number, found.hash) != (number, digest))
+    if missed:
+        click.echo(f"pnc-pki: the audit log is not the one of which entry {number} was noted", err=True)
+    if broken is not None or missed:
         sys.exit(EXIT_BROKEN)
 
 
 @click.command("backup")
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
 @_secret
+@click.option("--why", default="on request", show_default=True, help="the reason, for the audit log")
+@by_person
 @in_folder
 @ends_clearly
-def backup_command(target: Path, passphrase_file: Path, folder: Path) -> None:
-    """Write the whole state folder, encrypted, to the new file TARGET; the service may be running."""
-    load_settings(folder)
-    size = backup(folder, target, read_passphrase(passphrase_file))
+def backup_command(target: Path, passphrase_file: Path, why: str, who: str | None, folder: Path) -> None:
+    """Write the whole state folder, encrypted, to the new file TARGET; the service may be running.
+
+    What lies elsewhere is not in it: the file with the passphrase of the keys, and the keys of offline roots.
+    """
+    passphrase, by = read_passphrase(passphrase_file), actor(who, why)
+    check_new(target)
+    with open_registry(folder) as registry, registry.writing() as connection:
+        append_entry(connection, registry.now(), "backed-up", by, target.name)
+    size = backup(folder, target, passphrase)
     click.echo(f"{target}: {size} bytes, encrypted; restore it with pnc-pki restore {target} --dir NEW_FOLDER")
 
 
@@ -84,7 +109,21 @@ def backup_command(target: Path, passphrase_file: Path, folder: Path) -> None:
 @ends_clearly
 def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str | None) -> None:
     """Make a state folder anew from the backup SOURCE, in a folder that does not exist yet."""
-    restore(source, folder, read_passphrase(passphrase_file))
-    with closing(open_database(folder / REGISTRY_FILE, REGISTRY)) as connection, transaction(connection):
-        append_entry(connection, datetime.now(UTC), "restored", actor(who, "restored from a backup"), source.name)
-    click.echo(f"restored to {folder}. What was revoked or issued after the backup is not in it: see pnc-pki audit")
+    by = actor(who, "restored from a backup")
+
+    def note(made: Path) -> None:
+        with closing(open_database(made / REGISTRY_FILE, REGISTRY)) as connection, transaction(connection):
+            append_entry(connection, datetime.now(UTC).replace(microsecond=0), "restored", by, source.name)
+            # The world may have seen newer lists than those in the backup: all are due.
+            mark_all_changed(connection)
+
+    restore(source, folder, read_passphrase(passphrase_file), note)
+    click.echo(f"restored to {folder}. What was issued or revoked after the backup is not in it: revoke it again,")
+    click.echo(f"then make new lists before the service runs: pnc-pki crl --publish --dir {folder}")
+
+
+def _noted(text: str) -> tuple[int, str]:
+    number, colon, digest = text.partition(":")
+    if not colon or not (number.isascii() and number.isdigit()) or not int(number[:18]) > 0:
+        raise click.UsageError("--noted needs NUMBER:HASH, as the last line of `pnc-pki audit` shows it")
+    return int(number[:18]), digest.strip().lower()

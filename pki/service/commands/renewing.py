@@ -7,14 +7,17 @@ from pathlib import Path
 import click
 
 from pki.issue.lab import PUBLIC, LabFile
+from pki.service.acts.anchoring import write_anchors
 from pki.service.acts.approving import LinkRoots, Outcome, RenewAuthority, approve, decline, submit
 from pki.service.acts.issuing import reissue
 from pki.service.acts.publishing import refresh
+from pki.service.acts.responding import delegate
 from pki.service.commands.certificates import held_in_file
 from pki.service.commands.context import (
     actor,
     by_person,
     chain_text,
+    check_new,
     ends_clearly,
     in_folder,
     offline_keys,
@@ -22,7 +25,8 @@ from pki.service.commands.context import (
     with_reason,
 )
 from pki.service.files import write_file
-from pki.service.state_folder import open_registry
+from pki.service.registry import Actor, Registry
+from pki.service.state_folder import TRUST_FOLDER, open_registry
 
 _days = click.option("--days", type=click.IntRange(1, 36500), help="how long it is valid (default: the profile's)")
 _out = click.option(
@@ -56,22 +60,16 @@ def renew_command(
     """Renew an authority (a root certifies itself, a sub-CA is certified by its issuer), or a leaf for its key."""
     if (authority is None) == (certificate is None) or (certificate is not None and (out is None or new_key)):
         raise click.UsageError("AUTHORITY, or --certificate with --out (its key stays; a new one needs a request)")
+    check_new(out)
     with open_registry(folder, offline_keys(offline, offline_passphrase_file)) as registry:
         if certificate is not None and out is not None:
             made = reissue(registry, held_in_file(registry, certificate), actor(who, why), days)
             write_file(out, LabFile(chain_text(made.chain), PUBLIC))
             click.echo(f"{out}: valid until {made.certificate.not_after:%Y-%m-%d %H:%M} UTC")
             return
-        done = submit(registry, RenewAuthority(name=authority or "", new_key=new_key, days=days), actor(who, why))
-        _tell(done, out)
-        if done.authority is not None:
-            refresh(registry, actor(who, f"after: {why}"))
-            held = registry.authority(done.authority)
-            click.echo(f"{done.authority} is valid until {held.certificate.not_after:%Y-%m-%d %H:%M} UTC")
-            if out is not None:
-                write_file(out, LabFile(held.certificate.pem().encode(), PUBLIC))
-            if held.is_root:
-                click.echo("everybody who trusts this root needs the new certificate: hand it out before the old ends")
+        by = actor(who, why)
+        done = submit(registry, RenewAuthority(name=authority or "", new_key=new_key, days=days), by)
+        _end(registry, done, by, out)
 
 
 @click.command("link")
@@ -97,8 +95,10 @@ def link_command(
 ) -> None:
     """Let the root VOUCHER certify the key of the root VOUCHED: a link certificate of ISO 15118-20, to send behind
     Sub1."""
+    check_new(out)
     with open_registry(folder, offline_keys(offline, offline_passphrase_file)) as registry:
-        _tell(submit(registry, LinkRoots(voucher=voucher, vouched=vouched, days=days), actor(who, why)), out)
+        by = actor(who, why)
+        _end(registry, submit(registry, LinkRoots(voucher=voucher, vouched=vouched, days=days), by), by, out)
 
 
 @click.command("approve")
@@ -121,22 +121,48 @@ def approve_command(
     folder: Path,
 ) -> None:
     """Approve the act NUMBER that another person has asked for, and do it; `pnc-pki status` lists what waits."""
+    check_new(out)
     with open_registry(folder, offline_keys(offline, offline_passphrase_file)) as registry:
+        by = actor(who, why)
         if declining:
-            decline(registry, number, actor(who, why))
+            decline(registry, number, by)
             click.echo(f"declined {number}")
             return
-        done = approve(registry, number, actor(who, why))
-        _tell(done, out)
-        refresh(registry, actor(who, f"after: {why}"))
-        click.echo(f"approved {number} and done: {done.authority}")
+        done = approve(registry, number, by)
+        click.echo(f"approved {number}, and done", err=True)
+        _end(registry, done, by, out)
 
 
-def _tell(done: Outcome, out: Path | None) -> None:
+def _end(registry: Registry, done: Outcome, by: Actor, out: Path | None) -> None:
+    """Say what came of an act, and bring up to date what follows from it: lists, the responder of a new key while the
+    key that signs it is attached, the anchors in the state folder."""
     if done.waiting is not None:
         click.echo(f"waits for a second person: pnc-pki approve {done.waiting}")
+        return
+    after = Actor(who=by.who, why=f"after: {by.why}")
+    published = refresh(registry, after)
     if done.link_pem is not None:
+        _hand_out(done.link_pem, out)
+    elif done.authority is not None and done.revoked is None:
+        held = registry.authority(done.authority)
+        delegate(registry, after, [held.name])
         if out is not None:
-            write_file(out, LabFile(done.link_pem.encode(), PUBLIC))
-        else:
-            click.echo(done.link_pem, nl=False)
+            _hand_out(held.certificate.pem(), out)
+        click.echo(f"{held.name} is valid until {held.certificate.not_after:%Y-%m-%d %H:%M} UTC")
+        if held.is_root:
+            write_anchors(registry, registry.folder / TRUST_FOLDER)
+            click.echo("everybody who trusts this root needs its new certificate, before the old one ends:")
+            click.echo("pnc-pki trust --out FOLDER writes all that are to be trusted")
+    else:
+        click.echo(f"revoked: {done.authority} {done.revoked}")
+    for name in published.without_key:
+        click.echo(
+            f"the list of {name} is due, but its key is not here: pnc-pki crl {name} --publish --offline ...", err=True
+        )
+
+
+def _hand_out(pem: str, out: Path | None) -> None:
+    if out is not None:
+        write_file(out, LabFile(pem.encode(), PUBLIC))
+    else:
+        click.echo(pem, nl=False)

@@ -89,9 +89,9 @@ def handler_of(pools: Pools, route: Route) -> Callable[[web.Request], Awaitable[
     async def answer(request: web.Request) -> web.StreamResponse:
         client: Client | None = None
         try:
-            body = await read_bounded(request)
             client = await asyncio.to_thread(read_token, pools, bearer_of(request))
             client.require_role(route.roles)
+            body = await read_bounded(request)
             call = Call(
                 client=client,
                 path=request.match_info,
@@ -103,11 +103,19 @@ def handler_of(pools: Pools, route: Route) -> Callable[[web.Request], Awaitable[
         except PKIError as error:
             status = status_of(error, route.missing)
             if client is not None and (request.method not in _SAFE or status == 403):
-                actor = client.actor(f"{route.method} {route.path}")
-                await asyncio.to_thread(pools.note_refusal, actor, f"{route.method} {route.path}", error)
+                await asyncio.to_thread(_note, pools, client, route, error)
             return refusal(error, status)
 
     return answer
+
+
+def _note(pools: Pools, client: Client, route: Route, error: PKIError) -> None:
+    """Write a refusal into the audit log; when that fails, into the service's own."""
+    act = f"{route.method} {route.path}"
+    try:
+        pools.note_refusal(client.actor(act), act, error)
+    except StateError as fault:
+        _LOG.error("a refusal of %s to %s is not in the audit log: %s", act, client.id, fault)
 
 
 def open_handler(

@@ -163,20 +163,33 @@ def delete_contract(pools: Pools, emaid: str, actor: Actor, *, skip_revocation: 
     wanted = account(emaid).normal
     if not find_contracts(pools, emaid=wanted):
         raise PoolRefused("contract-unknown", f"no contract {wanted} is in the pool")
-    if not skip_revocation:
-        withdraw_contracts(pools, actor, emaid=wanted)
+    withdrawn = [] if skip_revocation else withdraw_contracts(pools, actor, emaid=wanted)
     with pools.writing() as connection:
-        return drop_contracts(pools, connection, actor, None, emaid=wanted)
+        dropped = drop_contracts(pools, connection, actor, None, emaid=wanted)
+    if not skip_revocation:
+        revoke_rest(pools, actor, dropped, withdrawn)
+    return len(dropped)
 
 
-def withdraw_contracts(pools: Pools, actor: Actor, *, emaid: str | None = None, pcid: str | None = None) -> None:
+def withdraw_contracts(
+    pools: Pools, actor: Actor, *, emaid: str | None = None, pcid: str | None = None
+) -> list[PoolContract]:
     """Revoke the contracts that fit and were issued here; they stay in the pool until they are dropped.
 
     Raises:
         StateError, IssueError, KeyStoreError: one cannot be revoked.
     """
-    for contract in find_contracts(pools, emaid=emaid, pcid=pcid):
-        if contract.chain:
+    found = find_contracts(pools, emaid=emaid, pcid=pcid)
+    revoke_rest(pools, actor, found, [])
+    return found
+
+
+def revoke_rest(pools: Pools, actor: Actor, dropped: list[PoolContract], withdrawn: list[PoolContract]) -> None:
+    """Revoke what was dropped and is not among those that were withdrawn before: it came in between. Raises as
+    `withdraw_contracts`."""
+    done = {contract.chain for contract in withdrawn}
+    for contract in dropped:
+        if contract.chain and contract.chain not in done:
             pools.own.revoke_contract(contract.chain[0], actor)
 
 
@@ -188,14 +201,14 @@ def drop_contracts(
     *,
     emaid: str | None = None,
     pcid: str | None = None,
-) -> int:
+) -> list[PoolContract]:
     """Delete the contracts that fit, inside the caller's transaction; `cause` is what the operator of each is told."""
     found = find_contracts(pools, emaid=emaid, pcid=pcid)
     for contract in found:
         _delete(pools, connection, contract, actor)
         if cause is not None:
             tell_of_contract(connection, cause, pools.now(), contract.about())
-    return len(found)
+    return found
 
 
 def purge_contracts(pools: Pools, actor: Actor) -> int:
@@ -246,7 +259,10 @@ def _is_revoked(pools: Pools, contract: PoolContract) -> bool:
 
 def _write(connection: sqlite3.Connection, contract: PoolContract, now: datetime) -> None:
     connection.execute(
-        f"INSERT OR REPLACE INTO contract ({_COLUMNS}, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO contract ({_COLUMNS}, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (emaid, pcid, generation) DO UPDATE SET written = excluded.written, chain = excluded.chain, "
+        "begins_at = excluded.begins_at, expires_at = excluded.expires_at, signed = excluded.signed, "
+        "cps_root = excluded.cps_root, owner = excluded.owner, stored_at = excluded.stored_at",
         (
             contract.emaid,
             contract.pcid,

@@ -20,6 +20,7 @@ Source: OPCP 1.0, webhook notification service.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import hmac
 import socket
@@ -94,7 +95,7 @@ class PublicResolver(AbstractResolver):
         if host not in self._private_hosts:
             for address, _ in addresses:
                 if not is_public(address):
-                    raise OSError(f"{host} has the address {address}, which is not public")
+                    raise OSError(errno.EACCES, f"{host} has the address {address}, which is not public")
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
             for address, kind in addresses

@@ -134,14 +134,15 @@ def _address(connection: sqlite3.Connection, envelope: _Envelope, about: About |
             continue
         if about is None or _concerns(client, envelope.kind, about):
             connection.execute(
-                "INSERT INTO delivery (event_id, event_type, endpoint, body, about, attempts, due_at, outcome, "
-                "last_said) VALUES (?, ?, ?, ?, ?, 0, ?, 'waiting', '')",
+                "INSERT INTO delivery (event_id, event_type, endpoint, body, about, made_at, attempts, due_at, "
+                "outcome, last_said) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 'waiting', '')",
                 (
                     envelope.event_id,
                     envelope.kind.value,
                     endpoint,
                     envelope.body,
                     envelope.about,
+                    stamp(envelope.at),
                     stamp(envelope.at),
                 ),
             )

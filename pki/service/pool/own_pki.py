@@ -9,6 +9,8 @@ Rules of this file
 
 from __future__ import annotations
 
+import secrets
+import threading
 from contextlib import ExitStack
 from datetime import datetime
 
@@ -18,7 +20,6 @@ from pki.issue.keys import PrivateKey, PublicKey
 from pki.issue.lists import Reason
 from pki.profile import AnchorRole, Generation
 from pki.profiles import profile_named
-from pki.service.acts.founding import SIGNER_NAME
 from pki.service.acts.issuing import Wanted, issue
 from pki.service.acts.publishing import refresh
 from pki.service.acts.revoking import revoke
@@ -30,7 +31,7 @@ from pki.service.settings import PoolsTable
 from pki.service.store.audit import Actor
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity
 from pki.service.store.publications import ListKind, find_list
-from pki.verify.trust_list import LISTED_ROLES
+from pki.verify.trust_list import LISTED_ROLES, SIGNER_NAME
 
 _CPS_NAME = "Certificate Provisioning Service"
 
@@ -66,6 +67,7 @@ class RegistryPKI:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._renewing = threading.Lock()
 
     def roots(self) -> tuple[tuple[AnchorRole, bytes], ...]:
         """The roots of the roles that the root pool lists."""
@@ -86,8 +88,10 @@ class RegistryPKI:
         return tuple(entry.row.publication.crl for entry in held if entry.row.publication.crl is not None)
 
     def version(self) -> object:
-        """Another value after every change of the registry."""
-        return self._registry.version()
+        """Another value after every change of the published lists."""
+        with self._registry.reading() as connection:
+            rows = connection.execute("SELECT authority, kind, number FROM list ORDER BY authority, kind").fetchall()
+        return tuple(tuple(row) for row in rows)
 
     def certify_contract(
         self, generation: Generation, emaid: str, key: PublicKey, ends: datetime, actor: Actor
@@ -136,13 +140,19 @@ class RegistryPKI:
         """The newest certificate of that name whose key is in the store and of which a third of the life is left; a new
         one with a new key when there is none."""
         registry = self._registry
-        with registry.reading() as connection:
-            known = find_by_identity(connection, common_name, profile_name)
-        for held in known:
-            if held.revoked_at is None and held.authority == issuer.name and not _worn(held, registry.now()):
-                key = self._key_of(parse_certificate(held.der), common_name)
-                if key is not None:
-                    return _signer_of(parse_certificate(held.der), key, issuer)
+        with self._renewing:
+            with registry.reading() as connection:
+                known = find_by_identity(connection, common_name, profile_name)
+            for held in known:
+                if held.revoked_at is None and held.authority == issuer.name and not _worn(held, registry.now()):
+                    key = self._key_of(parse_certificate(held.der), common_name)
+                    if key is not None:
+                        return _signer_of(parse_certificate(held.der), key, issuer)
+            return self._renew(profile_name, common_name, issuer, kind, actor)
+
+    def _renew(self, profile_name: str, common_name: str, issuer: HeldAuthority, kind: KeyKind, actor: Actor) -> Signer:
+        """A new key and certificate."""
+        registry = self._registry
         key = registry.keys.create(_key_name(common_name, profile_name, registry.now()), kind)
         wanted = Wanted(profile=profile_named(profile_name), common_name=common_name, public_key=key.public_key())
         made = issue(registry, wanted, Actor(who="pools", why=actor.why), issuer.name)
@@ -185,4 +195,4 @@ def _key_prefix(common_name: str) -> str:
 
 def _key_name(common_name: str, profile_name: str, now: datetime) -> str:
     """A name that no key had before: a killed process may have left one without a certificate."""
-    return f"{_key_prefix(common_name)[:32]}-{profile_name}-{now:%Y%m%dT%H%M%S}"
+    return f"{_key_prefix(common_name)[:32]}-{profile_name}-{now:%Y%m%d}-{secrets.token_hex(3)}"

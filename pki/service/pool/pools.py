@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pki.certificate import Certificate, parse_certificate
-from pki.errors import PKIError, StateError
+from pki.errors import PKIError, PoolRefused, StateError
 from pki.issue.keys import PrivateKey, PublicKey
 from pki.profile import AnchorRole, Generation
 from pki.service.pool.tables import POOLS
@@ -56,7 +56,7 @@ class OwnPKI(Protocol):
         """Where the revocation lists of the own authorities are found."""
 
     def version(self) -> object:
-        """A value that is another one after every change of roots or lists."""
+        """A value that is another one after every change of the lists."""
 
     def certify_contract(
         self, generation: Generation, emaid: str, key: PublicKey, ends: datetime, actor: Actor
@@ -142,6 +142,20 @@ class Pools:
             except sqlite3.Error as error:
                 raise StateError("state-unusable", f"the pools could not be read: {error}") from error
 
+    @contextmanager
+    def one_state(self) -> Iterator[sqlite3.Connection]:
+        """The store for several questions that must be answered from one state, whatever another process does. Raises
+        StateError "state-unusable"."""
+        with self.reading() as connection:
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+
     def note(self, connection: sqlite3.Connection, act: str, actor: Actor, subject: str, detail: str = "") -> None:
         """Write an audit entry, inside the transaction of the act."""
         append_entry(connection, self.now(), act, actor, subject, detail)
@@ -177,14 +191,18 @@ class Pools:
     def add_list(self, crl: CRL, actor: Actor) -> None:
         """Keep a foreign authority's revocation list as evidence; whether it verifies is found out when it is used.
 
-        A complete list takes the place of those of the same issuer that are not newer. Of an older one nothing is kept.
+        It takes the place of the one of the same issuer that is there.
+
+        Raises:
+            PoolRefused: "list-old": a newer one of that issuer is there.
         """
         with self.writing() as connection:
             held = connection.execute("SELECT der FROM foreign_list WHERE issuer = ?", (crl.issuer_der,)).fetchall()
             for (der,) in held:
                 found = parse_crl(der)
                 if _order(found) > _order(crl):
-                    return
+                    message = f"a newer list of that issuer is there, of {found.this_update}"
+                    raise PoolRefused("list-old", message, clause="RFC 5280 5.2.3")
                 connection.execute("DELETE FROM foreign_list WHERE sha256 = ?", (found.sha256,))
             row = (crl.sha256, crl.issuer_der, crl.der, stamp(self.now()))
             connection.execute("INSERT INTO foreign_list VALUES (?, ?, ?, ?)", row)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from aiohttp import web
 from cryptography.x509.oid import NameOID
@@ -37,7 +39,7 @@ from pki.service.pool.roots import (
     put_root,
     remove_root,
 )
-from pki.service.pool.trust_lists import signed_trust_list
+from pki.service.pool.trust_lists import TrustLists
 
 LIST_TYPE = "application/pkcs7-mime; smime-type=signed-data"
 _ADMIN = frozenset({Role.ADMIN})
@@ -72,9 +74,9 @@ def delete(pools: Pools, call: Call) -> Answer:
     return Answer()
 
 
-def get_list(pools: Pools, request: web.Request) -> Answer:
+def get_list(lists: TrustLists, pools: Pools, request: web.Request) -> Answer:
     """The signed list: CMS, or inside OPCP's JSON for who accepts only that."""
-    der = signed_trust_list(pools)
+    der = lists.current()
     if request.headers.get("Accept", "*/*").split(";")[0].strip() != "application/json":
         return Answer(der, content_type=LIST_TYPE)
     signer = pools.own.list_signer()
@@ -103,7 +105,11 @@ ROUTES = (
     Route(method="PUT", path="/v1/root/rootCerts", act=put, roles=_ADMIN),
     Route(method="DELETE", path="/v1/root/rootCerts/{rootCertificateId}", act=delete, roles=_ADMIN),
 )
-OPEN_ROUTES = (("/v1/root/ctl", get_list), ("/v1/root/changes", get_changes))
+
+
+def open_routes(pools: Pools) -> tuple[tuple[str, Callable[[Pools, web.Request], Answer]], ...]:
+    """The calls that need no client."""
+    return (("/v1/root/ctl", partial(get_list, TrustLists(pools))), ("/v1/root/changes", get_changes))
 
 
 def root_object(root: PoolRoot) -> dict[str, str]:

@@ -35,8 +35,10 @@ def add_pool_routes(app: web.Application, pools: Pools, read_request: RequestRea
         *webhook_routes.ROUTES,
     )
     for route in listed:
-        app.router.add_route(route.method, route.path, handler_of(pools, route))
-    for path, act in root_routes.OPEN_ROUTES:
+        # Any segment is a value: what it is not is said by the rule that it breaks, not by a missing page.
+        path = route.path.replace("}", ":[^/]+}")
+        app.router.add_route(route.method, path, handler_of(pools, route))
+    for path, act in root_routes.open_routes(pools):
         app.router.add_route("GET", path, open_handler(pools, act))
     app.router.add_route("POST", TOKEN_PATH, _token_handler(pools))
 

@@ -107,6 +107,7 @@ CREATE TABLE delivery (
     endpoint TEXT NOT NULL REFERENCES endpoint (id) ON DELETE CASCADE,
     body BLOB NOT NULL,
     about TEXT NOT NULL,
+    made_at INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     due_at INTEGER,
     outcome TEXT NOT NULL CHECK (outcome IN ('waiting', 'delivered', 'failed')),

@@ -1,12 +1,13 @@
 """The signed list of roots: CMS SignedData over the content that `pki.verify.trust_list` describes and verifies.
 
 Its version is the number of the newest change, its first instant the one of signing: the same version may be signed
-again, with later instants, and never with other roots.
+again, with later instants, and never with other roots. A list is signed once and handed out until something in it is
+another one, or a quarter of its life is over.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,27 +20,41 @@ from pki.service.pool.roots import last_change, list_roots
 from pki.verify.trust_list import TrustListContent, TrustListRoot, encode_trust_list
 
 
-def signed_trust_list(pools: Pools) -> bytes:
-    """The DER of the list as it stands now.
+class TrustLists:
+    """The list of some pools, signed when it must be."""
 
-    Raises:
-        StateError, KeyStoreError: the signer's certificate or key cannot be used; IssueError: "key-kind".
-    """
-    now = pools.now()
-    with pools.writing():  # The version and the roots of one state, whatever another process does.
-        version = last_change(pools)
-        roots = list_roots(pools)
-    content = TrustListContent(
-        version=max(version, 1),
-        issued_at=now,
-        next_update=now + timedelta(hours=pools.settings.list_hours),
-        roots=tuple(
-            TrustListRoot(role=root.role, sha256=root.certificate.sha256, certificate=root.certificate.der)
-            for root in roots
-        ),
-        crls=pools.own.list_uris(),
-    )
-    return sign_trust_list(content, pools.own.list_signer())
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self._last: tuple[object, datetime, bytes] | None = None
+
+    def current(self) -> bytes:
+        """The DER of the list as it stands now.
+
+        Raises:
+            StateError, KeyStoreError: the signer's certificate or key cannot be used; IssueError: "key-kind".
+        """
+        pools, now = self._pools, self._pools.now()
+        life = timedelta(hours=pools.settings.list_hours)
+        with pools.one_state():
+            version = last_change(pools)
+            roots = list_roots(pools)
+        signer, uris = pools.own.list_signer(), pools.own.list_uris()
+        subject = (version, uris, signer.chain)
+        if self._last is not None and self._last[0] == subject and self._last[1] <= now < self._last[1] + life / 4:
+            return self._last[2]
+        content = TrustListContent(
+            version=max(version, 1),
+            issued_at=now,
+            next_update=now + life,
+            roots=tuple(
+                TrustListRoot(role=root.role, sha256=root.certificate.sha256, certificate=root.certificate.der)
+                for root in roots
+            ),
+            crls=uris,
+        )
+        made = sign_trust_list(content, signer)
+        self._last = subject, now, made
+        return made
 
 
 def sign_trust_list(content: TrustListContent, signer: Signer) -> bytes:

@@ -29,7 +29,7 @@ from pki.certificate import Certificate, parse_certificate
 from pki.errors import ChainRejected, MalformedCertificate, NoEvidence, PoolRefused
 from pki.profile import Generation
 from pki.service.pool.clients import Client
-from pki.service.pool.contracts import drop_contracts, withdraw_contracts
+from pki.service.pool.contracts import PoolContract, drop_contracts, revoke_rest, withdraw_contracts
 from pki.service.pool.events import EventType
 from pki.service.pool.identities import common_name, profile_of, vehicle_id
 from pki.service.pool.pools import Pools
@@ -95,11 +95,13 @@ def put_vehicle(pools: Pools, published: VehicleChain, client: Client) -> Vehicl
     verified = _check(pools, published, pools.now())  # 2, 3, 4
     vehicle = Vehicle(pcid=pcid.written, published=published, verified=verified)
     actor = client.actor("provisioning certificate published")
+    withdrawn: list[PoolContract] = []
+    dropped: list[PoolContract] = []
     if _has_other_key(pools, pcid.normal, verified.leaf):
-        withdraw_contracts(pools, actor, pcid=pcid.normal)
+        withdrawn = withdraw_contracts(pools, actor, pcid=pcid.normal)
     with pools.writing() as connection:
         if _other_key(connection, pcid.normal, verified.leaf):
-            drop_contracts(pools, connection, actor, EventType.VEHICLE_UPDATED, pcid=pcid.normal)
+            dropped = drop_contracts(pools, connection, actor, EventType.VEHICLE_UPDATED, pcid=pcid.normal)
         connection.execute(
             "INSERT INTO vehicle VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (pcid) DO UPDATE SET "
             "written = excluded.written, generation = excluded.generation, leaf = excluded.leaf, "
@@ -122,6 +124,7 @@ def put_vehicle(pools: Pools, published: VehicleChain, client: Client) -> Vehicl
             ),
         )
         pools.note(connection, "vehicle-stored", actor, pcid.written, verified.leaf.sha256)
+    revoke_rest(pools, actor, dropped, withdrawn)
     return vehicle
 
 
@@ -157,12 +160,13 @@ def delete_vehicle(pools: Pools, text: str, actor: Actor) -> int:
     """
     written, _ = _stored(pools, text)
     pcid = vehicle_id(text).normal
-    withdraw_contracts(pools, actor, pcid=pcid)
+    withdrawn = withdraw_contracts(pools, actor, pcid=pcid)
     with pools.writing() as connection:
         dropped = drop_contracts(pools, connection, actor, EventType.VEHICLE_DELETED, pcid=pcid)
         connection.execute("DELETE FROM vehicle WHERE pcid = ?", (pcid,))
         pools.note(connection, "vehicle-deleted", actor, written)
-    return dropped
+    revoke_rest(pools, actor, dropped, withdrawn)
+    return len(dropped)
 
 
 def purge_vehicles(pools: Pools, actor: Actor) -> int:
@@ -187,8 +191,8 @@ def list_vehicles(pools: Pools) -> list[tuple[str, str, int]]:
     """PCID as written, generation and number of contracts of each car, for an operator."""
     with pools.reading() as connection:
         rows = connection.execute(
-            "SELECT written, vehicle.generation, count(contract.emaid) FROM vehicle LEFT JOIN contract USING (pcid) "
-            "GROUP BY vehicle.pcid ORDER BY vehicle.pcid"
+            "SELECT vehicle.written, vehicle.generation, count(contract.emaid) FROM vehicle "
+            "LEFT JOIN contract USING (pcid) GROUP BY vehicle.pcid ORDER BY vehicle.pcid"
         ).fetchall()
     return [(str(written), str(generation), int(count)) for written, generation, count in rows]
 
@@ -233,7 +237,7 @@ def _check_status(pools: Pools, published: VehicleChain, at: datetime) -> None:
 
 def _roots_named(trust: TrustStore, generation: Generation, name: bytes) -> tuple[Certificate, ...]:
     roles = profile_of(generation, "oem").anchor_roles
-    return tuple(anchor for role in roles for anchor in trust.named(role, name))
+    return tuple(anchor.certificate for anchor in trust.named(name) if anchor.role in roles)
 
 
 def _parse(chain: tuple[bytes, ...]) -> tuple[Certificate, ...]:

@@ -58,6 +58,12 @@ def read_entries(connection: sqlite3.Connection, after: int = 0, limit: int = -1
         )
 
 
+def last_entries(connection: sqlite3.Connection, limit: int) -> Iterator[Entry]:
+    """The last entries, `limit` of them at most, oldest first."""
+    row = connection.execute("SELECT number FROM audit ORDER BY number DESC LIMIT 1 OFFSET ?", (limit,)).fetchone()
+    return read_entries(connection, int(row[0]) if row else 0)
+
+
 def first_broken(connection: sqlite3.Connection) -> int | None:
     """The number of the first entry that was altered, or behind which one was removed; None when the log is whole."""
     before, expected = _NOTHING, 1

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from pki.certificate import Certificate
 from pki.issue.authority import Publication
 from pki.profile import AnchorRole
 from pki.service.store.tables import stamp
@@ -61,12 +62,15 @@ def set_state(connection: sqlite3.Connection, name: str, state: AuthorityState) 
     connection.execute("UPDATE authority SET state = ? WHERE name = ?", (state.value, name))
 
 
-def replace_certificate(connection: sqlite3.Connection, name: str, former: bytes, digest: str, renewed: bytes) -> None:
-    """Give an authority a renewed certificate for the same key; the former one is kept and goes on being valid."""
+def replace_certificate(
+    connection: sqlite3.Connection, name: str, former: Certificate, renewed: Certificate, issuer: str | None
+) -> None:
+    """Give an authority a renewed certificate for the same key, signed by `issuer` (None: by itself), which may be
+    another one than before; the former certificate is kept and goes on being valid."""
     connection.execute(
-        "INSERT OR IGNORE INTO former_certificate VALUES (?, ?, ?)", (bytes.fromhex(digest), name, former)
+        "INSERT OR IGNORE INTO former_certificate VALUES (?, ?, ?)", (bytes.fromhex(former.sha256), name, former.der)
     )
-    connection.execute("UPDATE authority SET certificate = ? WHERE name = ?", (renewed, name))
+    connection.execute("UPDATE authority SET certificate = ?, issuer = ? WHERE name = ?", (renewed.der, issuer, name))
 
 
 def list_authorities(connection: sqlite3.Connection) -> list[AuthorityRow]:
@@ -91,10 +95,17 @@ def list_authorities(connection: sqlite3.Connection) -> list[AuthorityRow]:
     ]
 
 
-def former_certificates(connection: sqlite3.Connection, name: str) -> list[bytes]:
-    """The certificates that the authority had before, for the same key."""
-    rows = connection.execute("SELECT certificate FROM former_certificate WHERE authority = ?", (name,))
-    return [row[0] for row in rows]
+def former_certificates(connection: sqlite3.Connection) -> dict[str, list[bytes]]:
+    """By the names of authorities, the certificates that they had before for the same key, the oldest first."""
+    found: dict[str, list[bytes]] = {}
+    for name, certificate in connection.execute("SELECT authority, certificate FROM former_certificate ORDER BY rowid"):
+        found.setdefault(name, []).append(certificate)
+    return found
+
+
+def mark_all_changed(connection: sqlite3.Connection) -> None:
+    """Let the lists of every authority be due."""
+    connection.execute("UPDATE authority SET revision = revision + 1")
 
 
 def revision_of(connection: sqlite3.Connection, name: str) -> int:

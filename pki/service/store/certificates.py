@@ -6,11 +6,13 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from pki.certificate import Certificate
+from pki.issue.lists import Reason, Revocation
 from pki.profile import Place
 from pki.service.store.tables import instant, serial_number, serial_octets, stamp
 
@@ -34,14 +36,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
-class RevokedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list says of one certificate."""
-
-    serial: int
-    at: datetime
-    reason: str
-
-
+_REASONS = {reason.value: reason for reason in Reason}
 _COLUMNS = (
     "authority, serial, sha256, profile, place, identity, not_before, not_after, der, issued_at, issued_to, "
     "revoked_at, reason"
@@ -119,12 +114,31 @@ def other_holder(connection: sqlite3.Connection, spki_der: bytes, identity: str)
     return None if row is None else str(row[0])
 
 
-def issued_since(connection: sqlite3.Connection, client: str, since: datetime) -> int:
-    """How many certificates that client was given since then."""
+def is_compromised(connection: sqlite3.Connection, spki_der: bytes) -> bool:
+    """Whether a certificate with that key was revoked because others may have it."""
     row = connection.execute(
-        "SELECT count(*) FROM certificate WHERE issued_to = ? AND issued_at >= ?", (client, stamp(since))
+        "SELECT 1 FROM certificate WHERE spki_sha256 = ? AND reason IN ('keyCompromise', 'cACompromise') LIMIT 1",
+        (hashlib.sha256(spki_der).digest(),),
+    ).fetchone()
+    return row is not None
+
+
+def issued_since(connection: sqlite3.Connection, client: str, profile: str, since: datetime) -> int:
+    """How many certificates of that profile the client was given since then."""
+    row = connection.execute(
+        "SELECT count(*) FROM certificate WHERE issued_to = ? AND issued_at >= ? AND profile = ?",
+        (client, stamp(since), profile),
     ).fetchone()
     return int(row[0])
+
+
+def count_certificates(connection: sqlite3.Connection, authority: str) -> tuple[int, int]:
+    """How many certificates the authority has issued, and how many of them are revoked."""
+    (issued,) = connection.execute("SELECT count(*) FROM certificate WHERE authority = ?", (authority,)).fetchone()
+    (revoked,) = connection.execute(
+        "SELECT count(*) FROM certificate WHERE authority = ? AND revoked_at IS NOT NULL", (authority,)
+    ).fetchone()
+    return int(issued), int(revoked)
 
 
 def set_revoked(connection: sqlite3.Connection, authority: str, serial: int, at: datetime, reason: str) -> None:
@@ -149,26 +163,31 @@ def set_released(connection: sqlite3.Connection, authority: str, serial: int, at
     _count_change(connection, authority)
 
 
-def released_since(connection: sqlite3.Connection, authority: str, since: datetime) -> list[RevokedRow]:
+def released_since(connection: sqlite3.Connection, authority: str, since: datetime) -> Iterator[Revocation]:
     """What was released from being on hold since then, for a delta list."""
     rows = connection.execute(
         "SELECT serial, at FROM released WHERE authority = ? AND at >= ? ORDER BY serial", (authority, stamp(since))
     )
-    return [RevokedRow(serial=serial_number(serial), at=instant(at), reason="removeFromCRL") for serial, at in rows]
+    for serial, at in rows:
+        yield Revocation(serial_number(serial), instant(at), Reason.REMOVE_FROM_CRL)
 
 
 def revoked_rows(
     connection: sqlite3.Connection, authority: str, ended_since: datetime, revoked_since: datetime | None = None
-) -> list[RevokedRow]:
+) -> Iterator[Revocation]:
     """What a list of the authority has to say: all that is revoked and was not expired at `ended_since`; for a delta
     list only what was revoked since that instant. An entry stays until one list after its certificate's end was made,
-    so `ended_since` is when the last list was (RFC 5280 3.3)."""
+    so `ended_since` is when the last list was (RFC 5280 3.3). Read while the list is made: there may be many."""
     rows = connection.execute(
         "SELECT serial, revoked_at, reason FROM certificate WHERE authority = ? AND revoked_at >= ? "
         "AND not_after >= ? ORDER BY revoked_at, serial",
         (authority, 0 if revoked_since is None else stamp(revoked_since), stamp(ended_since)),
     )
-    return [RevokedRow(serial=serial_number(serial), at=instant(when), reason=reason) for serial, when, reason in rows]
+    for serial, when, reason in rows:
+        yield Revocation(serial_number(serial), _instant(when), _REASONS[reason])
+
+
+_instant = lru_cache(maxsize=4096)(instant)
 
 
 def live_certificates(connection: sqlite3.Connection, authority: str, at: datetime) -> Iterator[Held]:

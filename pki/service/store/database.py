@@ -77,6 +77,28 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+@contextmanager
+def savepoint(connection: sqlite3.Connection) -> Iterator[None]:
+    """The same within a transaction: what is written inside is part of it, or gone when the block raises.
+
+    Raises:
+        StateError: "state-unusable": it could not be written.
+    """
+    done = False
+    try:
+        connection.execute("SAVEPOINT act")
+        yield
+        done = True
+    except sqlite3.Error as error:
+        raise StateError("state-unusable", f"the registry could not be written: {error}") from error
+    finally:
+        # A full disk may have ended the whole transaction already.
+        if connection.in_transaction:
+            if not done:
+                connection.execute("ROLLBACK TO act")
+            connection.execute("RELEASE act")
+
+
 def copy_database(path: Path, into: Path) -> None:
     """Copy a store, which may be in use, in one consistent state to the new file `into`.
 

@@ -16,67 +16,56 @@ from multidict import CIMultiDict
 
 @dataclass(slots=True)
 class Dated:
-    """Octets that count from one instant to another, with their headers, which change by the second."""
+    """Octets that count from one instant to another (aware), with their headers once they were asked for."""
 
     body: bytes
-    etag: str
     modified_at: datetime
-    modified: str
-    expires: str
-    expires_s: float
+    expires_at: datetime
     _headers: CIMultiDict[str] | None = None
-    _age: int = 0
-
-    @classmethod
-    def of(cls, body: bytes, modified_at: datetime, expires_at: datetime) -> Dated:
-        """The octets with their dates (aware)."""
-        return cls(
-            body=body,
-            etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"',
-            modified_at=modified_at,
-            modified=format_datetime(modified_at, usegmt=True),
-            expires=format_datetime(expires_at, usegmt=True),
-            expires_s=expires_at.timestamp(),
-        )
+    _age_s: int = 0
 
     def headers(self, age_s: int, media_type: str) -> CIMultiDict[str]:
-        """What caches are told; to be copied, not changed. The media type is always the same."""
-        if self._headers is None or self._age != age_s:
-            control = f"max-age={age_s},public,no-transform,must-revalidate" if age_s > 0 else "no-cache"
-            self._age, self._headers = (
-                age_s,
-                CIMultiDict(
-                    {
-                        "Content-Type": media_type,
-                        "ETag": self.etag,
-                        "Last-Modified": self.modified,
-                        "Expires": self.expires,
-                        "Cache-Control": control,
-                    }
-                ),
+        """What caches are told, made once a second; to be copied, not changed. The media type is always the same."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = CIMultiDict(
+                {
+                    "Content-Type": media_type,
+                    "ETag": f'"{hashlib.sha256(self.body).hexdigest()[:32]}"',
+                    "Last-Modified": format_datetime(self.modified_at, usegmt=True),
+                    "Expires": format_datetime(self.expires_at, usegmt=True),
+                    "Cache-Control": _control(age_s),
+                }
             )
-        return self._headers
+        elif self._age_s != age_s:
+            headers["Cache-Control"] = _control(age_s)
+        self._age_s = age_s
+        return headers
+
+
+def _control(age_s: int) -> str:
+    return f"max-age={age_s},public,no-transform,must-revalidate" if age_s > 0 else "no-cache"
 
 
 def dated_response(
     request: web.Request, dated: Dated, media_type: str, *, now_s: float, until_s: float
 ) -> web.Response:
-    """The octets, or 304 when the client has them. A cache may keep them until `until_s`, and not beyond their end;
-    both are seconds since 1970.
+    """The octets, or 304 when the client has them. A cache may keep them until `until_s`, which is not beyond their
+    end; both are seconds since 1970.
 
     Source: RFC 5019 6.2; RFC 9110 13.1.
     """
-    headers = dated.headers(int(min(until_s, dated.expires_s) - now_s), media_type)
-    if _is_held(request, dated):
+    headers = dated.headers(int(until_s - now_s), media_type)
+    if _is_held(request, dated, headers["ETag"]):
         return web.Response(status=304, headers=headers)
     return web.Response(body=dated.body, headers=headers)
 
 
-def _is_held(request: web.Request, dated: Dated) -> bool:
+def _is_held(request: web.Request, dated: Dated, etag: str) -> bool:
     headers = request.headers
     if "If-None-Match" in headers:
         tags = [tag.strip().removeprefix("W/") for tag in headers["If-None-Match"].split(",")]
-        return tags == ["*"] or dated.etag in tags
+        return tags == ["*"] or etag in tags
     if "If-Modified-Since" not in headers:
         return False
     since = request.if_modified_since

@@ -12,6 +12,7 @@ import sys
 from datetime import UTC, datetime
 
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
 _EVENT = re.compile(r"[a-z0-9-]+")
 
@@ -40,8 +41,14 @@ class JSONLines(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
+def is_our_concern(record: logging.LogRecord) -> bool:
+    """False for what aiohttp says, with a traceback, of every peer that speaks no HTTP: it would fill the log."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
 def start_journal() -> None:
     """Send every log line of the process to standard output as JSON."""
+    logging.getLogger("aiohttp.server").addFilter(is_our_concern)
     lines = logging.StreamHandler(sys.stdout)
     lines.setFormatter(JSONLines())
     root = logging.getLogger()

@@ -53,7 +53,8 @@ class Lists:
         if dated is None:
             raise Problem(404, "no-list", f"no list {shown(name)} is published here")
         now_s = self._standing.now_s()
-        return dated_response(request, dated, LIST_TYPE, now_s=now_s, until_s=now_s + LIST_AGE_S)
+        until_s = min(now_s + LIST_AGE_S, dated.expires_at.timestamp())
+        return dated_response(request, dated, LIST_TYPE, now_s=now_s, until_s=until_s)
 
     async def certificate(self, request: web.Request) -> web.Response:
         """The certificate of an authority."""
@@ -68,7 +69,7 @@ class Lists:
 
     def _certificate(self, request: web.Request, body: bytes, media_type: str) -> web.Response:
         held, now_s = self._held(request), self._standing.now_s()
-        dated = Dated.of(body, held.certificate.not_before, held.certificate.not_after)
+        dated = Dated(body, held.certificate.not_before, held.certificate.not_after)
         return dated_response(request, dated, media_type, now_s=now_s, until_s=now_s + CERTIFICATE_AGE_S)
 
     def _held(self, request: web.Request) -> HeldAuthority:
@@ -92,6 +93,6 @@ class Lists:
         if made is None:
             self._kept.pop((name, kind), None)
             return None
-        dated = Dated.of(made.der, made.this_update, made.next_update)
+        dated = Dated(made.der, made.this_update, made.next_update)
         self._kept[name, kind] = made.number, dated
         return dated

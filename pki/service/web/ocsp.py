@@ -9,7 +9,6 @@ malformed here, as RFC 5019 2.1.1 has it. Only what is wrong with the HTTP aroun
 
 from __future__ import annotations
 
-import base64
 import binascii
 import logging
 
@@ -22,13 +21,15 @@ from pki.service.web.answers import Answers, Prepared, Unauthorized
 from pki.service.web.caching import dated_response
 from pki.service.web.journal import tell
 from pki.service.web.ocsp_request import REQUEST_CAP, CertificateID, MalformedRequest, OCSPRequest, parse_request
-from pki.service.web.problems import Problem, read_body, require_media_type, telling
+from pki.service.web.problems import Problem, problem_response, read_arrived, read_body, require_media_type
 from pki.service.web.standing import Standing
 
 _log = logging.getLogger(__name__)
 
 PATH = "/ocsp"
 REQUEST_TYPE, ANSWER_TYPE = "application/ocsp-request", "application/ocsp-response"
+MAX_TEXT = REQUEST_CAP // 3 * 4
+"""Characters of a request in base64."""
 BODY_TIMEOUT_S = 10.0
 _PLAIN_HEAD = 8
 """Octets in front of the certificate id of a plain request: four SEQUENCEs around it, each shorter than 128 octets."""
@@ -45,30 +46,28 @@ class OCSP:
     def add_routes(self, app: web.Application) -> None:
         """POST /ocsp, GET /ocsp/{base64}."""
         # In the order in which they are tried.
-        app.router.add_get(f"{PATH}/{{request:.+}}", telling(self.get))
+        app.router.add_get(f"{PATH}/{{request:.+}}", self.get)
         for path in (PATH, f"{PATH}/"):
-            app.router.add_post(path, telling(self.post))
+            app.router.add_post(path, self.post)
 
     async def post(self, request: web.Request) -> web.Response:
         """The request is the body."""
-        if request.headers.get("Content-Type") != REQUEST_TYPE:
-            require_media_type(request, REQUEST_TYPE)
-        return self._answered(request, await read_body(request, REQUEST_CAP, BODY_TIMEOUT_S))
+        try:
+            if request.headers.get("Content-Type") != REQUEST_TYPE:
+                require_media_type(request, REQUEST_TYPE)
+            body = read_arrived(request, REQUEST_CAP)
+            if body is None:
+                body = await read_body(request, REQUEST_CAP, BODY_TIMEOUT_S)
+            return self._answered(request, body)
+        except Problem as problem:
+            return problem_response(problem)
 
     async def get(self, request: web.Request) -> web.Response:
         """The request is base64 in the path, percent-encoded where need be."""
-        text = request.match_info["request"]
         try:
-            der = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise Problem(
-                400,
-                "not-base64",
-                f"what follows {PATH}/ is not base64: {error}",
-                clause="RFC 6960 A.1",
-                remedy="Put the base64 of the DER request there, with / + and = percent-encoded.",
-            ) from error
-        return self._answered(request, der)
+            return self._answered(request, _decoded(request.match_info["request"]))
+        except Problem as problem:
+            return problem_response(problem)
 
     def _answered(self, request: web.Request, der: bytes) -> web.Response:
         now_s = self._standing.now_s()
@@ -87,6 +86,22 @@ class OCSP:
         except PKIError as error:
             return _refused(Refusal.TRY_LATER, error)
         return _told(request, found, now_s)
+
+
+def _decoded(text: str) -> bytes:
+    """The DER of a request in a path. Raises Problem (400, 414)."""
+    if len(text) > MAX_TEXT:
+        raise Problem(414, "too-large", f"what follows {PATH}/ has more than {MAX_TEXT} characters")
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise Problem(
+            400,
+            "not-base64",
+            f"what follows {PATH}/ is not base64: {error}",
+            clause="RFC 6960 A.1",
+            remedy="Put the base64 of the DER request there, with / + and = percent-encoded.",
+        ) from error
 
 
 def _is_plain(der: bytes) -> bool:

@@ -25,6 +25,7 @@ _WORDS = {
     408: "the body came too slowly",
     409: "the key was certified for another name",
     413: "the body is larger than any request",
+    414: "the path is longer than any request",
     415: "the body has another media type",
     429: "the quota of this client is used up",
     501: "not offered; the problem says what to do instead",
@@ -83,14 +84,17 @@ _PROBLEM: Schema = {
 
 def _est_paths() -> Schema:
     paths: Schema = {}
-    for prefix, parameters in ((est.WELL_KNOWN, []), (f"{est.WELL_KNOWN}/{{label}}", [_LABEL])):
+    for prefix, kind, parameters in (
+        (est.WELL_KNOWN, "", []),
+        (f"{est.WELL_KNOWN}/{{label}}", "Labelled", [_LABEL]),
+    ):
         paths |= {
-            f"{prefix}/cacerts": {"parameters": parameters, "get": _ca_certificates(prefix)},
-            f"{prefix}/csrattrs": {"parameters": parameters, "get": _attributes(prefix)},
-            f"{prefix}/simpleenroll": {"parameters": parameters, "post": _enrol(prefix, "simpleenroll")},
-            f"{prefix}/simplereenroll": {"parameters": parameters, "post": _enrol(prefix, "simplereenroll")},
-            f"{prefix}/serverkeygen": {"parameters": parameters, "post": _refused("serverkeygen", prefix)},
-            f"{prefix}/fullcmc": {"parameters": parameters, "post": _refused("fullcmc", prefix)},
+            f"{prefix}/cacerts": {"parameters": parameters, "get": _ca_certificates(f"cacerts{kind}")},
+            f"{prefix}/csrattrs": {"parameters": parameters, "get": _attributes(f"csrattrs{kind}")},
+            f"{prefix}/simpleenroll": {"parameters": parameters, "post": _enrol(f"simpleenroll{kind}")},
+            f"{prefix}/simplereenroll": {"parameters": parameters, "post": _enrol(f"simplereenroll{kind}")},
+            f"{prefix}/serverkeygen": {"parameters": parameters, "post": _refused(f"serverkeygen{kind}")},
+            f"{prefix}/fullcmc": {"parameters": parameters, "post": _refused(f"fullcmc{kind}")},
         }
     return paths
 
@@ -99,15 +103,15 @@ def _opcp_paths() -> Schema:
     parameters = [_LABEL, _VERSION]
     prefix = f"{est.WELL_KNOWN}/{{label}}"
     return {
-        f"{prefix}/csrattrs/{{version}}": {"parameters": parameters, "get": _attributes("versioned")},
-        f"{prefix}/simpleenroll/{{version}}": {"parameters": parameters, "post": _enrol("versioned", "simpleenroll")},
+        f"{prefix}/csrattrs/{{version}}": {"parameters": parameters, "get": _attributes("csrattrsVersioned")},
+        f"{prefix}/simpleenroll/{{version}}": {"parameters": parameters, "post": _enrol("simpleenrollVersioned")},
         f"{prefix}/simplereenroll/{{version}}": {
             "parameters": parameters,
-            "post": _enrol("versioned", "simplereenroll"),
+            "post": _enrol("simplereenrollVersioned"),
         },
         "/{label}/cacerts/{version}/{algorithm}/": {
             "parameters": [*parameters, _path("algorithm", {"type": "string", "enum": sorted(ALGORITHMS)})],
-            "get": _ca_certificates("opcp"),
+            "get": _ca_certificates("cacertsOfAlgorithm"),
         },
     }
 
@@ -119,11 +123,11 @@ def _ocsp_paths() -> Schema:
     }
     body = {"required": True, "content": {ocsp.REQUEST_TYPE: {"schema": _BINARY}}}
     posts = {
-        path: {"post": {"operationId": f"ocspPost{number}", "requestBody": body, "responses": answers}}
-        for number, path in enumerate((ocsp.PATH, f"{ocsp.PATH}/"))
+        path: {"post": {"operationId": name, "requestBody": body, "responses": answers}}
+        for name, path in (("ocspPost", ocsp.PATH), ("ocspPostBelow", f"{ocsp.PATH}/"))
     }
-    request = _path("request", {**_BASE64, "minLength": 1, "maxLength": 4096})
-    got = {**_answer("an OCSP answer", ocsp.ANSWER_TYPE, _BINARY), **_held(), **_problems(400, 404)}
+    request = _path("request", {**_BASE64, "minLength": 1, "maxLength": ocsp.MAX_TEXT})
+    got = {**_answer("an OCSP answer", ocsp.ANSWER_TYPE, _BINARY), **_held(), **_problems(400, 404, 414)}
     return posts | {
         f"{ocsp.PATH}/{{request}}": {"parameters": [request], "get": {"operationId": "ocspGet", "responses": got}}
     }
@@ -137,8 +141,9 @@ def _list_paths() -> Schema:
         ("/ca/{name}.cer", lists.CERTIFICATE_TYPE, "the certificate of an authority"),
         ("/ca/{name}.pem", lists.CHAIN_TYPE, "the same with those above it, the root last"),
     ):
+        name_of = {"crl": "revocationList", "cer": "authorityCertificate", "pem": "authorityChain"}
         responses = {**_answer(what, media_type, _BINARY), **_held(), **_problems(404, 503)}
-        operation = {"operationId": path.rpartition(".")[2], "summary": what, "responses": responses}
+        operation = {"operationId": name_of[path[-3:]], "summary": what, "responses": responses}
         paths[path] = {"parameters": [name], "get": operation}
     return paths
 
@@ -147,9 +152,9 @@ def _own() -> Schema:
     return {"operationId": "openapi", "responses": _answer("this", "application/json", {"type": "object"})}
 
 
-def _ca_certificates(where: str) -> Schema:
+def _ca_certificates(name: str) -> Schema:
     return {
-        "operationId": f"cacerts {where}",
+        "operationId": name,
         "summary": "the authorities that sign what the label asks for, up to their roots",
         "parameters": [_NAMESPACE],
         "responses": {
@@ -159,18 +164,18 @@ def _ca_certificates(where: str) -> Schema:
     }
 
 
-def _attributes(where: str) -> Schema:
+def _attributes(name: str) -> Schema:
     return {
-        "operationId": f"csrattrs {where}",
+        "operationId": name,
         "summary": "which keys and signatures a request may have",
         "parameters": [_NAMESPACE],
         "responses": {**_answer("CsrAttrs in base64", est.ATTRIBUTES_TYPE, _BASE64), **_problems(400, 404, 503)},
     }
 
 
-def _enrol(where: str, name: str) -> Schema:
+def _enrol(name: str) -> Schema:
     return {
-        "operationId": f"{name} {where}",
+        "operationId": name,
         "summary": "a certificate for the key and the name of a request",
         "parameters": [_NAMESPACE],
         "security": [{"code": []}, {"certificate": []}],
@@ -186,8 +191,8 @@ def _enrol(where: str, name: str) -> Schema:
     }
 
 
-def _refused(name: str, where: str) -> Schema:
-    return {"operationId": f"{name} {where}", "summary": "not offered", "responses": _problems(404, 501)}
+def _refused(name: str) -> Schema:
+    return {"operationId": name, "summary": "not offered", "responses": _problems(404, 501)}
 
 
 def _answer(what: str, media_type: str, schema: Schema) -> Schema:
@@ -199,8 +204,14 @@ def _held() -> Schema:
 
 
 def _problems(*statuses: int) -> Schema:
-    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): {"description": _WORDS[status], "content": content} for status in statuses}
+    content: Schema = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    found: Schema = {str(status): {"description": _WORDS[status], "content": content} for status in statuses}
+    # What is no HTTP within its bounds never comes to a handler; the server below says so in plain text.
+    found["400"] = {
+        "description": _WORDS[400],
+        "content": {**(content if 400 in statuses else {}), "text/plain": {"schema": {"type": "string"}}},
+    }
+    return found
 
 
 def _path(name: str, schema: Schema) -> Schema:

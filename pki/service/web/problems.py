@@ -25,6 +25,7 @@ _TITLES = {
     408: "Request too slow",
     409: "In conflict with what is held",
     413: "Request too large",
+    414: "Path too long",
     415: "Media type not taken",
     429: "Too many requests",
     501: "Not implemented",
@@ -178,25 +179,35 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
         Problem: 413 "too-large" when it has more than `max_bytes`, 408 "too-slow" when it takes longer than
             `timeout_s`.
     """
+    whole = read_arrived(request, max_bytes)
+    if whole is not None:
+        return whole
     if request.content_length is not None and request.content_length > max_bytes:
         raise _too_large(max_bytes)
-    content = request.content
-    if content.is_eof():
-        # It came whole with its head, as small ones do: nothing to wait for.
-        whole = content.read_nowait()
-        if len(whole) > max_bytes:
-            raise _too_large(max_bytes)
-        return whole
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
-            async for chunk in content.iter_any():
+            async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > max_bytes:
                     raise _too_large(max_bytes)
     except TimeoutError:
         raise Problem(408, "too-slow", f"the body took longer than {timeout_s:g} s") from None
     return bytes(body)
+
+
+def read_arrived(request: web.Request, max_bytes: int) -> bytes | None:
+    """The body when it came whole with its head, as small ones do; None when it must be waited for.
+
+    Raises:
+        Problem: 413 "too-large".
+    """
+    if not request.content.is_eof():
+        return None
+    whole = request.content.read_nowait()
+    if len(whole) > max_bytes:
+        raise _too_large(max_bytes)
+    return whole
 
 
 def _too_large(max_bytes: int) -> Problem:

@@ -1,4 +1,4 @@
-"""Refusals into the audit log, so many a minute: whoever is refused again and again must not fill the disk."""
+"""Refusals into audit log and journal, so many a minute: whoever is refused again and again must not fill the disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class RefusalLog:
 
     def note(self, actor: Actor, act: str, subject: str, error: PKIError) -> None:
         """Write that `act` was refused to `actor`. Called in the thread of the registry. Raises StateError."""
-        tell(_log, "refused", level=logging.WARNING, act=act, who=actor.who, code=error.code, reason=str(error))
         now = self._clock()
         self._tokens = min(float(BURST), self._tokens + (now - self._last) * PER_SECOND)
         self._last = now
@@ -35,4 +34,6 @@ class RefusalLog:
         self._tokens -= 1
         if self._left_out:
             subject, self._left_out = f"{subject} (and {self._left_out} refusals not noted before it)", 0
+        fields = {"act": act, "who": actor.who, "subject": subject, "code": error.code, "reason": str(error)}
+        tell(_log, "refused", level=logging.WARNING, **fields)
         self._registry.note_refusal(actor, act, subject, error)

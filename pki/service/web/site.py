@@ -1,9 +1,9 @@
 """The running service: two listeners, and what has to happen by itself.
 
 Every second it looks whether the registry has changed: new authorities become trust for client certificates without a
-socket being closed, answers that are due are made anew, and lists when something was revoked; every minute responders
-and lists of which two thirds or half of their life are over; every hour pools lose what has ended. Each of these goes
-on when another one fails; what failed stands in the log.
+socket being closed, answers that are due are made anew, and lists when something was revoked. Every minute it makes the
+responders, the lists and its own certificate anew of which two thirds or half of their life are over; every hour pools
+lose what has ended. Each of these goes on when another one fails; what failed stands in the log.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from pki.service.web.est import EST, decode_request
 from pki.service.web.journal import tell
 from pki.service.web.lists import Lists
 from pki.service.web.ocsp import OCSP
+from pki.service.web.own_certificate import renew_own_certificate
 from pki.service.web.problems import seal, tell_problems
 from pki.service.web.refusals import RefusalLog
 from pki.service.web.server import Listener, ServerTLS
@@ -101,6 +102,7 @@ class Site:
         """Listen, tell that it is ready, do what is due until `stop` is set, end. Raises ListenError."""
         beside: list[asyncio.Task[None]] = []
         try:
+            await self._guarded("own-certificate", self._renew_own)
             await self._guarded("responders", self._delegate)
             await self._guarded("lists", self._publish)
             listen = {name: await listener.start() for name, listener in self._listeners.items()}
@@ -114,15 +116,20 @@ class Site:
             await asyncio.gather(*beside, return_exceptions=True)
             for listener in self._listeners.values():
                 await listener.close()
-            self._desk.close()
-            self._pools.close()
-            self._standing.close()
+            self.close()
         tell(_log, "stopped")
+
+    def close(self) -> None:
+        """Let go of the stores; `run` does it at its end."""
+        self._desk.close()
+        self._pools.close()
+        self._standing.close()
 
     async def _tick(self) -> None:
         await self._guarded("trust", self._exchange_trust)
         await self._guarded("answers", self._renew)
         if time.monotonic() - self._delegated_s >= REFRESH_S:
+            await self._guarded("own-certificate", self._renew_own)
             await self._guarded("responders", self._delegate)
             await self._guarded("lists", self._publish)
             await self._guarded("pools", self._purge)
@@ -137,6 +144,12 @@ class Site:
         self._tls.reload(_trusted(held))
         self._trusted = held
         tell(_log, "trust-exchanged", authorities=len(held))
+
+    async def _renew_own(self) -> None:
+        """Renew the service's own certificate in time; the next tick takes it up."""
+        made = await self._desk.run(renew_own_certificate, self._registry)
+        if made is not None:
+            tell(_log, "own-certificate-renewed", not_after=made.not_after.isoformat())
 
     async def _renew(self) -> None:
         renewed = _SLICE

@@ -68,6 +68,7 @@ class Shop:
     pools: Pools
     clock: SetTime
     secrets: dict[str, str] = field(default_factory=dict)
+    pool_clients: tuple[Client, ...] = ()
 
     def car(self, pcid: str = PCID, generation: Generation = Generation.ISO_2, days: int | None = None) -> Car:
         """A car with a new key and certificate; not published."""

@@ -24,7 +24,7 @@ from pki.service.pool.purging import purge
 from pki.service.pool.roots import Change, changes_after, last_change, list_roots, put_root, remove_root
 from pki.service.pool.signing import ContractWish, generate_contract, store_signed
 from pki.service.pool.tokens import issue_token, read_token
-from pki.service.pool.trust_lists import signed_trust_list
+from pki.service.pool.trust_lists import TrustLists
 from pki.service.pool.vehicles import VehicleChain, delete_vehicle, get_vehicle, has_vehicle, put_vehicle
 from pki.service.store.audit import Actor, first_broken, read_entries
 from pki.service.store.certificates import Held, find_by_hash
@@ -231,15 +231,27 @@ def test_what_is_no_root_is_not_listed(shop: Shop) -> None:
 def test_the_signed_list_is_what_the_pool_holds(shop: Shop) -> None:
     backend = next(entry.certificate for entry in shop.registry.authorities().values() if entry.name == "backend-root")
     trust = TrustStore({AnchorRole.BACKEND: [backend]})
-    first = verify_trust_list(signed_trust_list(shop.pools), trust=trust, at=AT, floor_version=0)
+    first = verify_trust_list(TrustLists(shop.pools).current(), trust=trust, at=AT, floor_version=0)
     assert {root.certificate.sha256 for root in first.roots} == {
         root.certificate.sha256 for root in list_roots(shop.pools)
     }
     assert all(uri.endswith(".crl") for uri in first.crls)
     assert first.crls
     remove_root(shop.pools, list_roots(shop.pools)[0].id, TESTER)
-    second = verify_trust_list(signed_trust_list(shop.pools), trust=trust, at=AT, floor_version=first.version + 1)
+    second = verify_trust_list(TrustLists(shop.pools).current(), trust=trust, at=AT, floor_version=first.version + 1)
     assert len(second.roots) == len(first.roots) - 1
+
+
+def test_a_list_is_signed_again_when_something_changes_or_a_quarter_of_its_life_is_over(shop: Shop) -> None:
+    lists = TrustLists(shop.pools)
+    first = lists.current()
+    shop.clock.move(hours=5, minutes=59)
+    assert lists.current() == first
+    shop.clock.move(minutes=1)
+    second = lists.current()
+    assert second != first
+    remove_root(shop.pools, list_roots(shop.pools)[0].id, TESTER)
+    assert lists.current() != second
 
 
 # --- contracts
@@ -434,3 +446,42 @@ def test_names_fit_when_their_check_characters_do_not_differ() -> None:
     assert vehicle_id("WVWABCDEFGH123456X").fits("WVWABCDEFGH123456")
     assert vehicle_id("WVWABCDEFGH123456").fits("WVWABCDEFGH123456X")
     assert not vehicle_id("WVWABCDEFGH123456Y").fits("WVWABCDEFGH123456X")
+
+
+# --- signers
+
+
+def test_a_provisioning_service_is_renewed_in_time_and_replaced_when_revoked(shop: Shop) -> None:
+    first = shop.pools.own.contract_signer(Generation.ISO_2, TESTER)
+    assert first is not None
+    shop.clock.move(days=59)
+    again = shop.pools.own.contract_signer(Generation.ISO_2, TESTER)
+    assert again is not None
+    assert again.chain == first.chain
+    shop.clock.move(days=2)
+    second = shop.pools.own.contract_signer(Generation.ISO_2, TESTER)
+    assert second is not None
+    assert second.key.public_key() != first.key.public_key()
+    revoke_now(shop, second.chain[0])
+    third = shop.pools.own.contract_signer(Generation.ISO_2, TESTER)
+    assert third is not None
+    assert third.chain[0] not in (first.chain[0], second.chain[0])
+
+
+def test_the_signer_of_root_lists_is_renewed_in_time(shop: Shop) -> None:
+    first = shop.pools.own.list_signer()
+    shop.clock.move(days=300)
+    second = shop.pools.own.list_signer()
+    assert second.key.public_key() != first.key.public_key()
+    assert shop.pools.own.list_signer().chain == second.chain
+
+
+def test_a_signer_whose_key_is_gone_is_replaced(state: Path) -> None:
+    shop = open_shop(state)
+    with shop.registry, shop.pools:
+        first = shop.pools.own.list_signer()
+    for key in (state / "keys").glob("trust-list-signer*"):
+        key.rename(key.with_suffix(".away"))
+    shop = open_shop(state)
+    with shop.registry, shop.pools:
+        assert shop.pools.own.list_signer().key.public_key() != first.key.public_key()

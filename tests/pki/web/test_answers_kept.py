@@ -91,7 +91,7 @@ def test_an_answer_is_made_anew_at_half_of_its_life(answers: Answers, clock: Set
     assert answers.renew(clock.now().timestamp(), 16) == 1
     renewed = answers.prepared(asked.der, clock.now().timestamp())
     assert renewed is not None
-    assert renewed.dated.expires_s == made.dated.expires_s + life.total_seconds() / 2
+    assert renewed.dated.expires_at == made.dated.expires_at + life / 2
     assert answers.renew(clock.now().timestamp(), 16) == 0
 
 
@@ -101,7 +101,7 @@ def test_no_answer_promises_more_than_the_life_of_its_signer(
     asked = next(each for each in answers.living() if leaf_of(registry, each))
     clock.advance(timedelta(days=registry.settings.lists.responder_days, hours=-1))
     made = answers.make(asked)
-    assert made.dated.expires_s - clock.now().timestamp() <= 3600
+    assert made.dated.expires_at - clock.now() <= timedelta(hours=1)
     clock.advance(timedelta(hours=2))
     assert answers.prepared(asked.der, clock.now().timestamp()) is None
 

@@ -252,6 +252,22 @@ def test_a_revoked_client_is_refused_at_once(service: PKIService, tmp_path: Path
     refused(service, service.enrol("simplereenroll", csr(p256(), "gw-revoked"), *shown), 403, "client-revoked")
 
 
+def test_a_client_below_a_revoked_authority_is_refused_at_once(own_service: PKIService, tmp_path: Path) -> None:
+    code, key = own_service.code("iso15118-2-cps", "Test CPS 2"), p256()
+    answer = own_service.enrol("cps/simpleenroll", csr(key, "Test CPS 2"), "-u", f"Test CPS 2:{code}")
+    shown = own_service.shown(tmp_path, answer.certificates()[0], key)
+    assert own_service.enrol("cps/simplereenroll", csr(p256(), "Test CPS 2"), *shown).status == 200
+    with own_service.registry() as registry:
+        authority = registry.authority("cps-sub2").certificate
+        with registry.reading() as connection:
+            held = find_by_hash(connection, bytes.fromhex(authority.sha256))
+        assert held is not None
+        revoke(registry, held, Reason.CA_COMPROMISE, ACTOR)
+    answer = own_service.enrol("cps/simplereenroll", csr(p256(), "Test CPS 2"), *shown)
+    refused(own_service, answer, 403, "client-revoked")
+    assert "cps-sub2" in answer.problem["detail"]
+
+
 def test_a_certificate_gives_its_own_subject_only(service: PKIService, tmp_path: Path) -> None:
     shown = service.client(tmp_path, "gw-plain")
     refused(service, service.enrol("simplereenroll", csr(p256(), "gw-else"), *shown), 403, "registrar")
