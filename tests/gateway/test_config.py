@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from gateway.__main__ import SAMPLE
+from gateway.__main__ import main
 from gateway.chargers.credentials import PasswordHash
 from gateway.config import GatewayConfig, Settings, load_settings, parse_listen
 from gateway.decide.contract import judge_contract
@@ -346,8 +347,24 @@ def test_what_is_configured_is_where_it_is_looked_for(tmp_path: Path) -> None:
 # --- the sample
 
 
-def test_comments_of_the_sample_show_the_defaults() -> None:
-    text = SAMPLE.format(id="site-1")
+def written(folder: Path, *more: str) -> str:
+    """The configuration that `pnc-gateway init` writes."""
+    made = CliRunner().invoke(main, ["init", "--dir", str(folder), "--id", "site-1", *more])
+    assert made.exit_code == 0, made.output
+    return (folder / "gateway.toml").read_text()
+
+
+def test_sample_of_a_site_with_a_pki_is_ready_for_enrolment(tmp_path: Path) -> None:
+    config = parse_toml(GatewayConfig, written(tmp_path, "--pki", "https://pki.test:9"), "sample")
+    assert config.enrol == EnrolTable(est="https://pki.test:9", ca="ca.pem")
+    refresh = config.trust.refresh
+    assert refresh == RefreshTable(hosts=("pki.test:9", "pki.test:8081"), trust_list="https://pki.test:9/v1/root/ctl")
+    assert (config.uplink.certificate, config.uplink.key) == (None, None)
+    assert load_settings(tmp_path / "gateway.toml").allowed.allows("http://pki.test:8081/crls/x.crl")
+
+
+def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
+    text = written(tmp_path)
     plain = parse_toml(GatewayConfig, text, "sample")
     uncommented, count = re.subn(r"(?m)^# (\[+[a-z.]+\]|[a-z_]+ = )", r"\1", text)
     spoken = parse_toml(GatewayConfig, uncommented, "uncommented sample")
@@ -367,8 +384,8 @@ def test_comments_of_the_sample_show_the_defaults() -> None:
     assert spoken.local == LocalTable(listen="127.0.0.1:8182", socket="gateway.sock")
 
 
-def test_sample_shows_every_key() -> None:
-    text = SAMPLE.format(id="site-1")
+def test_sample_shows_every_key(tmp_path: Path) -> None:
+    text = written(tmp_path)
     config = parse_toml(GatewayConfig, text, "sample")
     optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable)
     for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *optional):
