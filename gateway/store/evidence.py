@@ -228,6 +228,14 @@ class EvidenceStore:
             gone = [row for row in rows if row[0].startswith(prefix) and row[0] not in present]
             connection.executemany("DELETE FROM sources WHERE name = ?", gone)
 
+    def forget_candidates(self, present: frozenset[str]) -> None:
+        """Let go of lists that wait, but for those from addresses that are still fetched from."""
+        with self._writing() as connection:
+            urls = [row[0] for row in connection.execute("SELECT url FROM candidates").fetchall()]
+            connection.executemany(
+                "DELETE FROM candidates WHERE url = ?", [(url,) for url in urls if url not in present]
+            )
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._turn:

@@ -25,7 +25,7 @@ from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import DownloadError, GatewayError
 from gateway.log import say
-from gateway.store.evidence import EvidenceStore, KeptAnswer, KeptTrustList
+from gateway.store.evidence import EvidenceStore, KeptTrustList
 from gateway.trust import SiteTrust
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.download import Downloader
@@ -50,6 +50,7 @@ MAX_WANTED = 256
 """Certificates that only stations have named; the one named longest ago is let go."""
 PAUSE_S = 0.2
 """Between two looks that somebody asks for."""
+TIDY_EVERY = timedelta(hours=1)
 _JITTER = 0.2
 TRUST_LIST = "trust list"
 
@@ -113,6 +114,7 @@ class Refresh:
         self._news = asyncio.Event()
         self._clock_said = False
         self._changed = False
+        self._tidied_at: datetime | None = None
 
     def look(self) -> None:
         """Look at once what there is to fetch: chains, anchors or wishes have changed."""
@@ -197,8 +199,9 @@ class Refresh:
         self._remarks = known.remarks
         self._staples.know(list(known.chains))
         if before is None or before.issuers != known.issuers:
-            for answer in await asyncio.to_thread(self._recall, known, now):
-                self._staples.put(answer)
+            self._recall_answers(known, now)
+            await asyncio.to_thread(self._promote, known, now)
+        self._tidy(now)
         sources = {source.name: source for source in self._wished(known, trusted)}
         gone = self._sources.keys() - sources.keys()
         for name in gone:
@@ -206,6 +209,8 @@ class Refresh:
         if before is None or gone:
             await asyncio.to_thread(self._store.forget_sources, "CRL ", frozenset(sources))
             await asyncio.to_thread(self._store.forget_sources, "OCSP ", frozenset(sources))
+            urls = frozenset(name.removeprefix("CRL ") for name in sources)
+            await asyncio.to_thread(self._store.forget_candidates, urls)
         for name, source in sources.items():
             self._sources.setdefault(name, source)
 
@@ -234,18 +239,20 @@ class Refresh:
         named = (url for url in known.responders.get(asked.key, ()) if self._downloader.allowed.allows(url))
         return tuple(dict.fromkeys((*named, *self._table.ocsp)))
 
-    def _recall(self, known: Known, now: datetime) -> list[KeptAnswer]:
-        """Verify what the store holds with the issuers that are known now: the answers that count, and lists that
-        waited."""
-        found: list[KeptAnswer] = []
+    def _recall_answers(self, known: Known, now: datetime) -> None:
+        """Verify the answers that the store holds with the issuers that are known now. Not in a thread: what is known
+        of delegates is used by the decisions too, and is not made for two users at once."""
         asked = {each.key: each for each in (*known.asked, *self._wanted.values())}
         revocation = self._keeper.site_trust.trust.revocation
         for answer in self._store.answers():
             if answer.key in asked and self._staples.held(answer.key) is None:
                 try:
-                    found.append(accept_answer(answer.der, asked[answer.key], revocation, now))
+                    self._staples.put(accept_answer(answer.der, asked[answer.key], revocation, now))
                 except TrustError:
                     continue  # it has run out, or its delegate is revoked by now
+
+    def _promote(self, known: Known, now: datetime) -> None:
+        """Take the lists that waited and whose issuers are known now."""
         for url, der in self._store.candidates():
             try:
                 kept = accept_crl(der, known.issuers, now)
@@ -253,8 +260,14 @@ class Refresh:
                 continue  # it stays a candidate, which counts for nothing
             if kept is not None:
                 self._changed |= self._store.keep_crl(kept, url)
+
+    def _tidy(self, now: datetime) -> None:
+        """Once an hour, let go of what has run out for so long that no grace covers it."""
+        if self._tidied_at is not None and abs(now - self._tidied_at) < TIDY_EVERY:
+            return
+        self._tidied_at = now
         self._store.forget(now - self._grace)
-        return found
+        self._staples.forget(now - self._grace)
 
     # --- fetching
 
@@ -305,8 +318,7 @@ class Refresh:
         der = await downloader.fetch(self._table.trust_list or "", TRUST_LIST_CAP)
         kept = self._store.trust_list()
         trusted = self._keeper.site_trust
-        found = await asyncio.to_thread(
-            verify_trust_list,
+        found = verify_trust_list(
             der,
             trust=trusted.files,
             at=now,

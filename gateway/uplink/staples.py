@@ -35,6 +35,10 @@ class Staples:
         """Take a verified answer."""
         self._answers[answer.key] = answer
 
+    def forget(self, before: datetime) -> None:
+        """Let go of answers that ran out before an instant."""
+        self._answers = {key: answer for key, answer in self._answers.items() if answer.next_update >= before}
+
     def held(self, key: str) -> KeptAnswer | None:
         """The answer for a certificate id, fresh or not."""
         return self._answers.get(key)

@@ -209,6 +209,8 @@ def test_candidate_waits_and_is_let_go_with_the_list_from_there(tmp_path: Path) 
     new = KeptCRL(issuer="a", scope="full", order=CRLOrder(1, INSTANT), next_update=INSTANT, der=b"list")
     assert store.keep_crl(new, "http://x/")
     assert sorted(store.crls()) == [b"list", b"three"]
+    store.forget_candidates(frozenset({"http://z/"}))
+    assert store.crls() == [b"list"]
     store.close()
 
 
