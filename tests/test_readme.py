@@ -61,8 +61,8 @@ def on_free_ports(script: str) -> str:
         script = re.sub(line, rf"\1\nsed -i '{others}' {config}{also}", script, flags=re.MULTILINE)
     listens = f"--https 127.0.0.1:{free['8445']} --http 127.0.0.1:{free['8081']}"
     published = f"--publication http://127.0.0.1:{free['8081']}"
-    script = re.sub(r"^(pnc-pki init .*)$", rf"\1 {listens} {published}", script, flags=re.MULTILINE)
-    for port in ("8180", "8444"):
+    script = re.sub(r"^pnc-pki init ", f"pnc-pki init {listens} {published} ", script, flags=re.MULTILINE)
+    for port in ("8180", "8444", "8445"):
         script = re.sub(rf"(://127\.0\.0\.1):{port}\b", rf"\1:{free[port]}", script)
     return script
 
