@@ -15,7 +15,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from cryptography.exceptions import InvalidTag
@@ -110,12 +110,25 @@ def _pack(folder: Path, archive: tarfile.TarFile) -> None:
 
 
 def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
-    """Files and folders, with the permissions they had, but never beyond the folder."""
+    """Files and folders, with the permissions they had, but never beyond the folder; there is nothing else in a state
+    folder. tarfile's own filters are younger than the first Python 3.11."""
     folders: list[tuple[Path, int]] = []
     for member in archive:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or not (member.isdir() or member.isreg()):
+            raise StateError("backup", f"{member.name[:80]!a} in the backup is no file or folder of a state folder")
+        path = folder / name
         if member.isdir():
-            folders.append((folder / member.name, member.mode & 0o777))
-        archive.extract(member, folder, filter="data")
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folders.append((path, member.mode & 0o777))
+            continue
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        content = archive.extractfile(member)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o777)
+        with os.fdopen(descriptor, "wb") as out:
+            if content is not None:
+                shutil.copyfileobj(content, out)
+            os.fchmod(out.fileno(), member.mode & 0o777)
     for path, mode in folders:
         path.chmod(mode)
 

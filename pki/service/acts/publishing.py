@@ -95,7 +95,8 @@ def _alive(registry: Registry) -> list[str]:
 
 
 def _half_over(made: PublishedList, now: datetime) -> bool:
-    return now - made.this_update >= (made.next_update - made.this_update) / 2
+    """Whether it is time for another list: half of its life is over, or it was made by a clock that was ahead."""
+    return now < made.this_update or now - made.this_update >= (made.next_update - made.this_update) / 2
 
 
 def _make(
@@ -104,6 +105,9 @@ def _make(
     """Sign and keep a list: a complete one with its delta upon the one before, or a delta alone; their number."""
     now, lists = registry.now(), registry.settings.lists
     before = find_list(connection, held.name, ListKind.FULL)
+    if before is not None and before.this_update > now:
+        # Made by a clock that was ahead: nobody can tell what has changed since.
+        before = None
     number = max(last_number(connection, held.name) + 1, int(now.timestamp()))
     life = timedelta(days=lists.root_crl_days if held.is_root else lists.crl_days)
     revision = revision_of(connection, held.name)

@@ -60,11 +60,12 @@ def delegate(registry: Registry, actor: Actor, names: Iterable[str] | None = Non
 
 
 def responder_certificate(registry: Registry, name: str) -> Certificate | None:
-    """The certificate of an authority's responder; None before the first, or when it is over."""
+    """The certificate of an authority's responder; None before the first, when it is over, or not valid yet because a
+    clock that was ahead made it."""
     with registry.reading() as connection:
         known = find_responder(connection, name)
     found = None if known is None else parse_certificate(known.certificate)
-    return found if found is not None and registry.now() < found.not_after else None
+    return found if found is not None and found.not_before <= registry.now() < found.not_after else None
 
 
 def answer_signer(registry: Registry, name: str) -> AnswerSigner:

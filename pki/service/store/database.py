@@ -41,7 +41,10 @@ def open_database(path: Path, schema: Schema, *, create: bool = False) -> sqlite
     if create:
         _create_private(path)
     elif not path.is_file():
-        raise StateError("state-missing", f"{path}: no such file; `pnc-pki init` makes the state folder")
+        what = "restore a backup" if path.parent.is_dir() else "`pnc-pki init` makes the state folder"
+        raise StateError("state-missing", f"{path}: no such file; {what}")
+    elif path.stat().st_size == 0:
+        raise StateError("state-unusable", f"{path}: empty; restore a backup, and keep this file")
     try:
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:

@@ -23,7 +23,8 @@ _ACTOR = Actor(who="service", why="two thirds of the life of its own TLS certifi
 
 
 def renew_own_certificate(registry: Registry) -> Certificate | None:
-    """The new certificate, in its file, when two thirds of the life of the old one were over; None otherwise.
+    """The new certificate, in its file, when two thirds of the life of the old one were over, or when it is not valid
+    yet, because a clock that was ahead made it; None otherwise.
 
     Raises:
         TrustError, MalformedCertificate: the file cannot be read.
@@ -31,7 +32,7 @@ def renew_own_certificate(registry: Registry) -> Certificate | None:
     """
     path = registry.folder / registry.settings.https.certificate
     leaf = parse_certificate(parse_chain_pem(read_file(path, CHAIN_PEM_CAP))[0])
-    if registry.now() < leaf.not_before + (leaf.not_after - leaf.not_before) * 2 / 3:
+    if leaf.not_before <= registry.now() < leaf.not_before + (leaf.not_after - leaf.not_before) * 2 / 3:
         return None
     with registry.reading() as connection:
         held = find_by_hash(connection, bytes.fromhex(leaf.sha256))

@@ -261,6 +261,27 @@ def test_a_responder_is_renewed_in_time_and_missed_when_it_is_over(registry: Reg
         answer_signer(registry, "mo-sub2")
 
 
+def test_what_a_clock_that_was_ahead_made_is_made_again(registry: Registry, clock: Clock) -> None:
+    made = contract(registry, 5)
+    clock.move(400 * DAY)
+    assert "mo-sub2" in delegate(registry, BY).made
+    ahead = publish(registry, BY, ["mo-sub2"])
+    assert ahead.made == ("mo-sub2",)
+    before = number(full(registry))
+    clock.move(-400 * DAY)
+    with refused("responder-missing"):
+        answer_signer(registry, "mo-sub2")
+    assert "mo-sub2" in delegate(registry, BY).made
+    assert answer_signer(registry, "mo-sub2").delegate.not_before <= clock()
+    revoke(registry, of(registry, made), Reason.KEY_COMPROMISE, BY)
+    assert "mo-sub2" in refresh(registry, BY).made
+    assert full(registry).last_update_utc == clock()
+    assert number(full(registry)) > before
+    assert made.certificate.serial in reasons(full(registry))
+    with registry.reading() as connection:
+        assert find_list(connection, "mo-sub2", ListKind.DELTA) is None
+
+
 def test_a_founded_lab_has_its_revoked_leafs_revoked(registry: Registry) -> None:
     with registry.reading() as connection:
         (carl,) = find_by_identity(connection, "DEABC000000003")
