@@ -1,3 +1,3 @@
-"""What the gateway keeps, in two SQLite files: the ledger (evidence and outbox, irreplaceable) and the whitelist (a
-copy that can be fetched again). Only this package imports sqlite3.
+"""What the gateway keeps, in three SQLite files: the ledger (evidence and outbox, irreplaceable), the whitelist and the
+evidence store (copies that can be fetched again). Only this package imports sqlite3.
 """
