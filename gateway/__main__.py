@@ -21,7 +21,7 @@ from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
 
 if TYPE_CHECKING:
-    from gateway.status import Status
+    from gateway.status import Source, Status
 
 EXIT_DEGRADED, EXIT_REFUSED = 1, 2
 
@@ -110,11 +110,11 @@ def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -
     """Write a commented gateway.toml; never over an existing one."""
     if not is_gateway_id(gateway_id):
         _fail(f"--id {gateway_id!r}: use 1 to 48 letters, digits, '.', '_' or '-'")
-    path = folder / "gateway.toml"
+    path, text = folder / "gateway.toml", _sample(gateway_id, pki, pki_http)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(_sample(gateway_id, pki, pki_http))
+            file.write(text)
     except FileExistsError:
         _fail(f"{path} exists; it is left as it is")
     except OSError as error:
@@ -224,7 +224,7 @@ def enrol(config: Path, code_file: Path | None, as_json: bool) -> None:
     try:
         found = enrol_now(settings, read_code(code_file))
     except GatewayError as error:
-        _fail(str(error))
+        _fail(f"{error.code}: {error}")
     if as_json:
         click.echo(encode(found))
         return
@@ -278,10 +278,14 @@ def _paper_lines(found: Status) -> list[str]:
     good = [source for source in found.sources if source.code is None]
     if found.sources:
         lines.append(f"sources      {len(good)} of {len(found.sources)} fetched and verified")
+    by_code: dict[str, list[Source]] = {}
     for source in found.sources:
         if source.code is not None:
-            since = f", last good {source.good_at:%Y-%m-%d %H:%M} UTC" if source.good_at else ""
-            lines.append(f"  TROUBLE {source.name}: {source.code}: {source.message}{since}")
+            by_code.setdefault(source.code, []).append(source)
+    for code, troubled in by_code.items():
+        first, more = troubled[0], len(troubled) - 1
+        since = f", last good {first.good_at:%Y-%m-%d %H:%M} UTC" if first.good_at else ""
+        lines.append(f"  TROUBLE {first.name}{f' and {more} more' if more else ''}{since}\n    {code}: {first.message}")
     return lines
 
 

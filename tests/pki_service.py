@@ -183,7 +183,11 @@ class PKIService:
 def found_pki(folder: Path) -> None:
     """A new lab PKI that listens on free ports."""
     command = [sys.executable, "-m", "pki", "init", "lab", "--dir", str(folder)]
-    subprocess.run([*command, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--publication", "http://127.0.0.1:8081"],
+        check=True,
+        capture_output=True,
+    )
 
 
 def copy_pki(source: Path, target: Path) -> Path:

@@ -71,7 +71,7 @@ def test_commands_of_the_readme(tmp_path: Path) -> None:
     done = run("set -e\n" + commands("README.md"), tmp_path)
     assert done.returncode == 0, done.stdout
     assert '"verdict":"accept"' in done.stdout
-    assert (tmp_path / "run/site/gateway.toml").is_file()
+    assert (tmp_path / "run/try-site/gateway.toml").is_file()
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

@@ -55,7 +55,7 @@ def open_pki(settings: Settings) -> PKI:
     """The PKI of [enrol]. Raises ConfigurationError: there is no such table, or its CA cannot be used."""
     table = settings.table.enrol
     if table is None:
-        raise ConfigurationError("there is no [enrol] table: it names the PKI that this gateway gets certificates from")
+        raise ConfigurationError("there is no [enrol] table: it names the PKI (`pnc-gateway init --pki URL` shows one)")
     ca = settings.file(table.ca, "[enrol] ca")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

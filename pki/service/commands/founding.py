@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib import resources
@@ -18,7 +19,7 @@ from pki.service.acts.founding import Foundation, RootKeys, found
 from pki.service.commands.context import actor, by_person, ends_clearly, in_folder, offline_keys, offline_options
 from pki.service.files import read_file
 from pki.service.key_store import read_passphrase
-from pki.service.settings import PKISettings, check_settings
+from pki.service.settings import PKISettings, check_settings, parse_listen
 from pki.service.state_folder import PASSPHRASE_FILE, describe_keys
 
 _TEMPLATES = ("lab",)
@@ -55,15 +56,28 @@ roots = {approvals}               # whether what a root certifies or revokes wai
 
 [codes]
 # hours = 72                      # how long an enrolment code counts
+
+[pools]                           # contracts, cars and roots, with the calls of OPCP
+two_persons = {approvals}         # whether a root is listed only once two administrators have put it
+# require_revocation = true       # chains of cars and contracts need evidence that they are not revoked
+# webhook_hosts = []              # where events may be sent to, like "oem.example"
+# private_hosts = []              # those of them that may have addresses that are not public
+# list_hours = 24                 # how long a signed list of roots counts
 """
+_HTTP = "127.0.0.1:8081"
+_ANY_HOST = ("0.0.0.0", "::", "")
 
 
 @click.command()
 @click.argument("template", default="lab")
 @in_folder
-@click.option("--publication", metavar="URL", help="where lists and answers are found; written into certificates")
+@click.option(
+    "--publication",
+    metavar="URL",
+    help="where lists and answers are found; written into certificates (default: the declaration's, or --http)",
+)
 @click.option("--https", "https_listen", default="127.0.0.1:8445", show_default=True, help="where EST and pools listen")
-@click.option("--http", "http_listen", default="127.0.0.1:8081", show_default=True, help="where OCSP and lists listen")
+@click.option("--http", "http_listen", default=_HTTP, show_default=True, help="where OCSP and lists listen")
 @click.option(
     "--passphrase-file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -77,7 +91,9 @@ roots = {approvals}               # whether what a root certifies or revokes wai
     help="keep the keys in hardware: the module's path, the token's label, the file with the PIN",
 )
 @click.option("--show", is_flag=True, help="print the declaration, to write one's own from, and found nothing")
-@click.option("--two-person-roots", is_flag=True, help="what a root certifies or revokes waits for a second person")
+@click.option(
+    "--two-person-roots", is_flag=True, help="what a root certifies or revokes waits for somebody else (--who)"
+)
 @offline_options
 @by_person
 @ends_clearly
@@ -100,7 +116,7 @@ def init(
     if show:
         click.echo(_text_of(template)[0], nl=False)
         return
-    declaration, is_lab = _declaration(template, publication)
+    declaration, is_lab = _declaration(template, publication or _published_by(http_listen, template))
     secrets_given = [given for given in (passphrase_file, passphrase_credential, pkcs11) if given]
     if len(secrets_given) > 1:
         raise click.UsageError("one of --passphrase-file, --passphrase-credential and --pkcs11")
@@ -137,16 +153,28 @@ def init(
             lambda: datetime.now(UTC),
             lambda _: progress.advance(task),
         )
-    at = "" if str(folder) == "pki-state" else f" --dir {folder}"
+    at = "" if str(folder) == "pki-state" else f" --dir {shlex.quote(str(folder))}"
     click.echo(f"founded a PKI in {folder}; keys: {describe_keys(settings.keys)}")
     if not secrets_given:
         click.echo(f"the passphrase was made up, and lies in {folder / PASSPHRASE_FILE}: good for a lab only")
+    click.echo(f"lists and answers are found below {declaration.publication}: it stands in every certificate")
     if attached:
         click.echo(f"the keys of the roots are in {attached.folder}: take them offline")
     click.echo(f"next:\n  pnc-pki serve{at}")
     click.echo(
         f"  pnc-pki register{at} --profile backend-client --common-name site-1 --why 'new site' --code-file site-1.code"
     )
+
+
+def _published_by(http_listen: str, template: str) -> str | None:
+    """Where a lab that listens elsewhere publishes; None: where it declares. Raises StateError "publication"."""
+    if http_listen == _HTTP or template not in _TEMPLATES:
+        return None
+    host, port = parse_listen(http_listen, "--http")
+    if host in _ANY_HOST or port == 0:
+        message = f"--http {http_listen} is no address that others could ask; say with --publication which one is"
+        raise StateError("publication", message)
+    return f"http://{http_listen}"
 
 
 def _declaration(template: str, publication: str | None) -> tuple[LabDeclaration, bool]:
@@ -174,7 +202,8 @@ def _published_at(declaration: LabDeclaration, publication: str) -> LabDeclarati
         said = {**msgspec.to_builtins(declaration), "publication": publication, "publish_all": True}
         return msgspec.convert(said, LabDeclaration)
     except msgspec.ValidationError as error:
-        raise StateError("publication", f"--publication {publication!a}: {error}") from error
+        message = f"{publication!a} is no place of publication: http:// or https://, a host, at most 80 characters"
+        raise StateError("publication", message) from error
 
 
 def _keys_table(file: Path | None, credential: str | None, pkcs11: tuple[str, str, str] | None) -> str:

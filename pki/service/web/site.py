@@ -102,6 +102,7 @@ class Site:
         """Listen, tell that it is ready, do what is due until `stop` is set, end. Raises ListenError."""
         beside: list[asyncio.Task[None]] = []
         try:
+            await self._desk.run(self._check_keys)
             await self._guarded("own-certificate", self._renew_own)
             await self._guarded("responders", self._delegate)
             await self._guarded("lists", self._publish)
@@ -118,6 +119,15 @@ class Site:
                 await listener.close()
             self.close()
         tell(_log, "stopped")
+
+    def _check_keys(self) -> None:
+        """Tell which authorities could not sign, before somebody waits for it. Keys of roots may lie offline."""
+        for name, held in self._registry.authorities().items():
+            try:
+                self._registry.signer(held)
+            except PKIError as error:
+                if error.code != "key-missing" or not held.is_root:
+                    tell(_log, "key-unusable", level=logging.ERROR, authority=name, code=error.code, reason=str(error))
 
     def close(self) -> None:
         """Let go of the stores; `run` does it at its end."""

@@ -50,6 +50,31 @@ def test_it_stops_when_told_and_says_so(founded: Path, tmp_path: Path) -> None:
     assert running.errors == b""
 
 
+def test_a_folder_is_served_once(own_service: PKIService) -> None:
+    done = serve(own_service.folder)
+    assert done.returncode == 2
+    assert "state-in-use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_keys_that_could_not_sign_are_told_at_the_start(founded: Path, tmp_path: Path) -> None:
+    folder = copy_pki(founded, tmp_path / "pki-state")
+    (folder / "keys" / "mo-sub2.key").write_text("nonsense")
+    (folder / "keys" / "cpo-sub2.key").unlink()
+    running = PKIService(folder).start()
+    running.stop()
+    told = {line["authority"]: line["code"] for line in running.lines if line["event"] == "key-unusable"}
+    assert told == {"mo-sub2": "key-store", "cpo-sub2": "key-missing"}
+
+
+def test_an_empty_registry_is_no_registry(founded: Path, tmp_path: Path) -> None:
+    folder = copy_pki(founded, tmp_path / "pki-state")
+    (folder / "registry.db").write_bytes(b"")
+    done = serve(folder)
+    assert done.returncode == 2
+    assert "restore a backup" in done.stderr
+
+
 def test_nothing_secret_and_nothing_a_peer_sent_is_in_the_log(own_service: PKIService) -> None:
     code = own_service.code("backend-client", "gw-log")
     for user, word in (("gw-log", code + "x"), ("INFO:root:forged", "secret-word")):
