@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.table import Table
 
 from pki.certificate import parse_certificate
 from pki.errors import StateError
@@ -33,9 +32,11 @@ from pki.service.commands.context import (
 )
 from pki.service.files import write_file
 from pki.service.registry import Actor, Registry
-from pki.service.screen import screen
+from pki.service.screen import SERIAL_WIDTH, listing, print_listing, print_short_profiles, screen, short_profile
 from pki.service.state_folder import open_registry
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity, find_by_serial
+
+_REASON_WIDTH = max(len(reason.value) for reason in Reason)
 
 
 class HeldObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -140,12 +141,14 @@ def find(what: str, out: Path | None, folder: Path, as_json: bool) -> None:
     if as_json:
         echo_json([_held_object(held) for held in found])
         return
-    table = Table("profile", "identity", "authority", "serial", "valid until (UTC)", "state")
+    table = listing("identity", "issued by, as", "serial", "state", serial=SERIAL_WIDTH, state=_REASON_WIDTH)
     for held in found:
-        state = f"revoked {held.revoked_at:%Y-%m-%d}: {held.reason}" if held.revoked_at else "good"
-        until = f"{held.not_after:%Y-%m-%d %H:%M}"
-        add_row(table, held.profile, held.identity, held.authority, f"{held.serial:x}", until, state)
-    screen().print(table)
+        until = f"until {held.not_after:%Y-%m-%d}"
+        state = f"revoked {held.revoked_at:%Y-%m-%d}: {held.reason}" if held.revoked_at else f"good {until}"
+        add_row(table, held.identity, f"{held.authority} {short_profile(held.profile)}", f"{held.serial:x}", state)
+    console = screen()
+    print_listing(console, table)
+    print_short_profiles(console, (held.profile for held in found))
 
 
 def _act(registry: Registry, held: Held, reason: Reason | None, by: Actor) -> int | None:

@@ -164,6 +164,63 @@ def test_status(desk: Desk) -> None:
     assert "huors" in desk.refuses("settings", "status")
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_status_can_be_read_on_a_narrow_screen(desk: Desk, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    folder = own(desk, "own", *offline(desk))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = desk.does("status", state=folder).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert not any("…" in line for line in lines)
+    words = {line.split()[0]: line for line in lines[3:]}
+    assert words["mo-root"].startswith("mo-root ")
+    assert words["mo-sub1"].startswith("  mo-sub1 ")
+    assert words["mo-sub2"].startswith("    mo-sub2 ")
+    assert words["mo-sub2"].split()[1:3] == ["-2-contract", "active"]
+    assert ("key" in words["mo-root"], "key" in words["mo-sub1"]) == (True, False)
+    until = desk.says("status")["authorities"][0]["not_after"][:10]
+    assert until in words["mo-root"]
+    names = [line.split()[0] for line in lines[3:]]
+    assert names.index("mo-sub2") == names.index("mo-sub1") + 1
+
+
+def test_a_pipe_without_a_width_keeps_lines_whole(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    made = desk.issued()
+    serial = serial_of(made)
+    assert [line.count(serial) for line in desk.does("find", made).splitlines()] == [0, 0, 1, 0]
+
+
+def test_nothing_to_compare_or_type_is_cut(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = desk.issued()
+    serial, sha256 = serial_of(made), desk.says("find", made)[0]["sha256"]
+    roots = desk.says("trust")
+    desk.does("revoke", made, "--reason", "cessationOfOperation", "--why", "x")
+    monkeypatch.setenv("COLUMNS", "80")
+    for command, wanted in (
+        (("find", made), [serial, "cessationOfOperation"]),
+        (("audit",), [serial]),
+        (("trust",), [root["sha256"] for root in roots]),
+        (("ocsp",), []),
+        (("crl",), []),
+    ):
+        told = desk.does(command[0], *command[1:])
+        assert max(map(len, told.splitlines()[:-1])) <= 80
+        assert "…" not in told
+        assert all(value in column(told, value) for value in wanted), told
+    assert len(sha256) == 64
+
+
+def column(told: str, value: str) -> str:
+    """The text of the column in which `value` begins, its folded lines put together."""
+    lines = told.splitlines()
+    for size in range(len(value), 0, -1):
+        begun = [line for line in lines if value[:size] in line]
+        if begun:
+            at = begun[0].index(value[:size])
+            return "".join(line[at : at + size] for line in lines[lines.index(begun[0]) :]).replace(" ", "")
+    return ""
+
+
 def test_a_loose_passphrase_or_a_missing_registry_is_told(desk: Desk) -> None:
     (desk.state / "passphrase").chmod(0o644)
     assert "chmod 600" in desk.refuses("key-permissions", "status")
