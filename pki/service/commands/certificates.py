@@ -30,6 +30,7 @@ from pki.service.commands.context import (
     read_certificates,
     with_reason,
 )
+from pki.service.commands.waiting import waiting_objects
 from pki.service.files import write_file
 from pki.service.registry import Actor, Registry
 from pki.service.screen import SERIAL_WIDTH, listing, print_listing, print_short_profiles, screen, short_profile
@@ -105,9 +106,10 @@ def revoke_command(
                 else:
                     waiting.append(number)
         published = refresh(registry, Actor(who=by.who, why=f"after: {why}"))
+        told = waiting_objects(registry, waiting)
     if as_json:
         names = [f"{held.authority} {held.serial:x}" for held in done]
-        echo_json({"certificates": names, "lists": published.made, "waiting_for_approval": waiting})
+        echo_json({"certificates": names, "lists": published.made, "waiting_for_approval": told})
         return
     for held in done:
         word = "released" if releasing else "revoked"

@@ -27,12 +27,11 @@ from pki.service.commands.context import (
     offline_options,
     tell_without_key,
 )
+from pki.service.commands.waiting import waiting_objects, waiting_sentence
 from pki.service.files import write_file
-from pki.service.naming import printable
 from pki.service.registry import HeldAuthority, Registry
 from pki.service.screen import listing, print_listing, print_short_profiles, screen, short_profile
 from pki.service.state_folder import open_registry
-from pki.service.store.approvals import list_waiting
 from pki.service.store.certificates import count_certificates
 from pki.service.store.publications import ListKind, PublishedList, find_list
 
@@ -63,16 +62,15 @@ def status(folder: Path, as_json: bool) -> None:
     with open_registry(folder) as registry:
         now, keys = registry.now(), set(registry.keys.names())
         entries = [_authority(registry, held, keys) for held in registry.authorities().values()]
-        with registry.reading() as connection:
-            waiting = list_waiting(connection)
+        waiting = waiting_objects(registry)
     if as_json:
-        echo_json({"authorities": entries, "waiting_for_approval": [entry.number for entry in waiting]})
+        echo_json({"authorities": entries, "waiting_for_approval": waiting})
         return
     console = screen()
     print_listing(console, _tree(entries, now))
     print_short_profiles(console, (name for entry in entries for name in entry.issues))
     for act in waiting:
-        click.echo(printable(f"waits for a second person: {act.number}, asked by {act.asked_by}: {act.act}, {act.why}"))
+        click.echo(waiting_sentence(act))
 
 
 @click.command()

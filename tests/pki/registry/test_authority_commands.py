@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -132,7 +133,14 @@ def test_approve_and_decline_with_the_roots_offline(desk: Desk) -> None:
     folder, keys = own(desk, "own", "--two-person-roots", *offline(desk)), offline(desk)
     told = desk.does("renew", "mo-root", "--new-key", "--why", "old", "--who", "anna", state=folder)
     assert told == "waits for a second person: pnc-pki approve 1\n"
-    assert "waits for a second person: 1, asked by operator:anna" in desk.does("status", state=folder)
+    told = desk.does("status", state=folder)
+    assert "\n1 waits for a second person: operator:anna (as " in told
+    assert " UTC to renew mo-root with a new key: old. Somebody else approves it with pnc-pki approve 1" in told
+    (waiting,) = json.loads(desk.does("status", "--json", state=folder))["waiting_for_approval"]
+    assert list(waiting) == ["number", "act", "asked_by", "asked_at", "why"]
+    assert waiting["act"] == {"act": "renew", "name": "mo-root", "new_key": True, "days": None}
+    assert (waiting["number"], waiting["why"]) == (1, "old")
+    assert waiting["asked_by"].startswith("operator:anna (as ")
     desk.refuses("same-person", "approve", "1", "--why", "x", "--who", "anna", *keys, state=folder)
     desk.refuses("key-missing", "approve", "1", "--why", "x", "--who", "ben", state=folder)
     assert "mo-root-2 is valid until" in desk.does("approve", "1", "--why", "x", "--who", "ben", *keys, state=folder)
@@ -140,6 +148,7 @@ def test_approve_and_decline_with_the_roots_offline(desk: Desk) -> None:
     assert (desk.folder / "roots" / "mo-root-2.key").is_file()
     assert not list((desk.folder / "roots").glob("*.ocsp-*"))
     desk.does("revoke", "--identity", "oem-sub1", "--reason", "superseded", "--why", "x", state=folder)
+    assert " UTC to revoke what oem-root has certified under " in desk.does("status", state=folder)
     desk.does("approve", "2", "--decline", "--why", "no", "--who", "ben", state=folder)
     desk.refuses("approval-unknown", "approve", "2", "--why", "x", "--who", "ben", state=folder)
     desk.refuses("key-missing", "crl", "mo-root", "--publish", state=folder)
