@@ -27,9 +27,9 @@ from pki.service.commands.context import (
     echo_json,
     ends_clearly,
     in_folder,
-    read_certificates,
     with_reason,
 )
+from pki.service.commands.reading import naming_file, read_certificates
 from pki.service.commands.waiting import waiting_objects
 from pki.service.files import write_file
 from pki.service.registry import Actor, Registry
@@ -215,7 +215,8 @@ def _issued_to(registry: Registry, name: str) -> list[Held]:
 
 def held_in_file(registry: Registry, path: Path) -> Held:
     """What the registry knows of the first certificate in a file. Raises StateError "certificate-unknown"."""
-    leaf = parse_certificate(read_certificates(path)[0])
+    with naming_file(path):
+        leaf = parse_certificate(read_certificates(path)[0])
     with registry.reading() as connection:
         held = find_by_hash(connection, bytes.fromhex(leaf.sha256))
     if held is None:

@@ -19,9 +19,9 @@ from pki.service.commands.context import (
     echo_json,
     ends_clearly,
     in_folder,
-    read_certificates,
     with_reason,
 )
+from pki.service.commands.reading import naming_file, read_certificates
 from pki.service.files import read_file
 from pki.service.pool.clients import Client, Role, add_client, delete_client, list_clients, renew_secret
 from pki.service.pool.contracts import PoolContract, delete_contract, find_contracts, prefer_contract
@@ -127,7 +127,8 @@ def add_crl(file: Path, why: str, who: str | None, folder: Path) -> None:
     """Add a foreign authority's revocation list (DER), as evidence for cars and contracts below it. An older list of
     the same issuer is taken out."""
     der = read_file(file, CRL_CAP)
-    parsed = parse_crl(der)
+    with naming_file(file):
+        parsed = parse_crl(der)
     with _open(folder) as pools:
         pools.add_list(parsed, actor(who, why))
     click.echo(f"list of {parsed.this_update:%Y-%m-%d %H:%M} UTC, SHA-256 {parsed.sha256}")
