@@ -22,7 +22,6 @@ from pki.errors import PKIError
 from pki.issue.declaration import parse_declaration
 from pki.issue.lab import build_lab
 from pki.issue.vectors import build_vectors, parse_vectors
-from pki.pem import parse_pem
 from pki.profiles import PROFILE_NAMES, Tolerance
 from pki.service.batch import Demands, run_batch
 from pki.service.chain_files import ChainFiles, chain_cap, explain_files, judge_files
@@ -35,6 +34,7 @@ from pki.service.commands.founding import init
 from pki.service.commands.issuing import issue
 from pki.service.commands.pool import pool
 from pki.service.commands.publishing import crl, status
+from pki.service.commands.reading import certificates_in, list_in, naming_file, read_certificates
 from pki.service.commands.records import audit, backup_command, restore_command
 from pki.service.commands.renewing import approve_command, link_command, renew_command
 from pki.service.commands.serve import serve
@@ -58,7 +58,6 @@ from pki.verify.policy import parse_policy
 from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
 
 _DECLARATION_CAP = 1024 * 1024
-_SHOWN_BLOCKS = 64
 _SWITCHES = sorted(switch.value for switch in Tolerance)
 
 _AT = click.option("--at", metavar="INSTANT", help="the instant, like 2026-11-23T00:00:00Z (default: now)")
@@ -132,12 +131,13 @@ def show(file: Path, at: str | None) -> None:
     """
     try:
         now, content = _instant(at), read_file(file, CRL_CAP)
-        crl = _crl_in(file, content)
-        if crl is not None:
-            screen().print(crl_tree(parse_crl(crl)))
-            return
-        shown = read_shown(_blocks(content))
-        tree = chain_tree(shown)
+        with naming_file(file):
+            crl = list_in(content) or (content if file.suffix.lower() == ".crl" else None)
+            if crl is not None:
+                screen().print(crl_tree(parse_crl(crl)))
+                return
+            shown = read_shown(certificates_in(content))
+            tree = chain_tree(shown)
     except PKIError as error:
         _fail(error)
     console = screen()
@@ -229,9 +229,8 @@ def lint(file: Path, profile_name: str, role: str | None, switches: tuple[str, .
     """
     try:
         policy = parse_policy(switches)
-        certificates = [
-            parse_certificate(der, index=index) for index, der in enumerate(_blocks(read_file(file, CRL_CAP)))
-        ]
+        with naming_file(file):
+            certificates = [parse_certificate(der, index=index) for index, der in enumerate(read_certificates(file))]
         reports = lint_chain(certificates, profile=profile_name, role=role, policy=policy)
     except PKIError as error:
         _fail(error)
@@ -268,20 +267,6 @@ def _write_batch(stream: BinaryIO, demands: Demands) -> None:
     for answer in run_batch(stream, demands):
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
-
-
-def _crl_in(file: Path, content: bytes) -> bytes | None:
-    """The DER of a CRL, told by its PEM label or by the name of the file; None for anything else."""
-    if content.startswith(b"-----BEGIN X509 CRL-----"):
-        return parse_pem(content, label="X509 CRL", max_blocks=1, max_characters=CRL_CAP)[0]
-    return content if file.suffix.lower() == ".crl" else None
-
-
-def _blocks(content: bytes) -> tuple[bytes, ...]:
-    """The DER of one certificate as it is, or of every PEM block."""
-    if content[:1] == b"\x30":
-        return (content,)
-    return parse_pem(content, max_blocks=_SHOWN_BLOCKS, max_characters=CRL_CAP)
 
 
 def _instant(text: str | None) -> datetime:

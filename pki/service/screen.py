@@ -4,11 +4,14 @@ no word of a certificate is taken for markup."""
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from rich import box
 from rich.cells import cell_len
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from pki.errors import Severity
@@ -18,6 +21,9 @@ from pki.verify.explain import Explained, StepOutcome, explain_finding
 from pki.verify.lint import LintReport
 
 _WHOLE_LINES = 1000
+_ISO = "iso15118"
+SERIAL_WIDTH = 20
+"""Characters of the narrowest column with a serial number: it has 40 at most, so two lines."""
 _NARROWEST = 24
 _VERDICT_STYLES = {
     Outcome.ACCEPT: "bold green",
@@ -38,11 +44,40 @@ _CITED = "Clauses of ISO 15118 are named as public sources cite them."
 
 
 def screen() -> Console:
-    """Standard output: as wide as the terminal; a pipe has no width, so its lines stay whole for grep. A character that
-    its encoding does not have is escaped."""
+    """Standard output: as wide as the terminal, or as COLUMNS says; a pipe has no width, so its lines stay whole for
+    grep. A character that its encoding does not have is escaped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(width=None if sys.stdout.isatty() else _WHOLE_LINES, highlight=False)
+    told = os.environ.get("COLUMNS", "").isdecimal()
+    return Console(width=None if told or sys.stdout.isatty() else _WHOLE_LINES, highlight=False)
+
+
+def listing(*headings: str, **least: int) -> Table:
+    """A table without rows. What is too long for its column goes on in the next line: nothing is ever cut, for people
+    compare and type what they read. `least`: by heading, how wide a column is where not all has its room."""
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold", min_width=least.get(heading))
+    return table
+
+
+def print_listing(console: Console, table: Table) -> None:
+    """The table, as wide as the screen at most unless the widths that were asked for are more."""
+    if console.measure(table, options=console.options.update(width=_WHOLE_LINES)).maximum > console.width:
+        for column in table.columns:
+            column.width = column.min_width
+    console.print(table, crop=False)
+
+
+def short_profile(name: str) -> str:
+    """A profile without what the names of nearly all begin with: `-2-secc`, `-20-secc`, `backend-client`."""
+    return name.removeprefix(_ISO)
+
+
+def print_short_profiles(console: Console, names: Iterable[str]) -> None:
+    """Say what short names stand for, when there are such."""
+    if any(name.startswith(_ISO) for name in names):
+        console.print(Text(f"-2-... and -20-... are profiles {_ISO}-2-... and {_ISO}-20-...", style="dim"))
 
 
 def one_line(code: str, message: str, clause: str | None, index: int | None) -> str:

@@ -73,7 +73,7 @@ def crl_tree(crl: CRL) -> Tree:
     """
     try:
         return _draw_crl(crl)
-    except PARSER_ERRORS as error:
+    except (*PARSER_ERRORS, x509.DuplicateExtension) as error:
         raise TrustError("malformed-crl", f"cannot be shown: {error}") from error
 
 
@@ -116,14 +116,23 @@ def _common_name(certificate: Certificate) -> str:
 
 def _draw_crl(crl: CRL) -> Tree:
     top = Tree(Text(f"CRL of {name_text(crl.parsed.issuer)}; nothing was verified", style="bold"))
+    for extension in crl.parsed.extensions:
+        if isinstance(extension.value, x509.DeltaCRLIndicator):
+            top.add(Text(f"delta upon base {extension.value.crl_number}"))
     top.add(_line("thisUpdate", str(crl.this_update)))
     top.add(_line("nextUpdate", str(crl.next_update)))
     top.add(_line("number", str(crl.number)))
     top.add(_line("signature", crl.signature_kind.value))
     entries = top.add(_line("entries", str(len(crl.parsed))))
     for entry, _ in zip(crl.parsed, range(20), strict=False):
-        entries.add(_line(f"{entry.serial_number:x}", f"revoked {entry.revocation_date_utc}"))
+        entries.add(_line(f"{entry.serial_number:x}", f"{_standing(entry)} {entry.revocation_date_utc}"))
     return top
+
+
+def _standing(entry: x509.RevokedCertificate) -> str:
+    """What a list says of an entry: revoked, or released from what an earlier list said."""
+    reasons = [each.value.reason for each in entry.extensions if isinstance(each.value, x509.CRLReason)]
+    return "released" if x509.ReasonFlags.remove_from_crl in reasons else "revoked"
 
 
 def _in_order(shown: Sequence[Certificate | Unreadable]) -> list[tuple[int, Certificate]]:

@@ -9,11 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import NameOID
 from rich.cells import cell_len
 from rich.console import Console
 
 from pki.__main__ import main
 from pki.certificate import parse_certificate
+from pki.issue.keys import generate_key, signing_hash
 from pki.issue.lab import Lab
 from pki.pem import encode_pem, parse_chain_pem
 from pki.service.bars import Life, ValidityBars
@@ -66,6 +71,58 @@ def test_chains_lists_and_other_things(folder: Path, tmp_path: Path) -> None:
         found = show(wrong)
         assert (found.exit_code, found.stdout) == (2, "")
     assert show(folder / "contracts/alice.pem", "--at", "soon").exit_code == 2
+
+
+def test_text_around_the_blocks_is_passed_over(folder: Path, tmp_path: Path) -> None:
+    plain = folder / "contracts/alice.pem"
+    blocks = [encode_pem(der) for der in parse_chain_pem(plain.read_bytes())]
+    wordy = tmp_path / "wordy.pem"
+    fake = "subject=CN = x -----BEGIN CERTIFICATE-----\n"
+    wordy.write_text("".join(f"{fake}issuer=CN = Zürich\n\n{block}\n" for block in blocks))
+    assert show(wordy, "--at", WHEN).stdout == show(plain, "--at", WHEN).stdout
+    close = tmp_path / "close.pem"
+    close.write_text("".join(block.rstrip() for block in blocks))
+    assert show(close, "--at", WHEN).stdout == show(plain, "--at", WHEN).stdout
+    linted = [CliRunner().invoke(main, ["lint", str(path)]) for path in (plain, wordy)]
+    assert linted[0].stdout == linted[1].stdout
+    verified = CliRunner().invoke(main, ["verify", str(wordy), "--trust", str(folder / "trust"), "--at", WHEN])
+    assert (verified.exit_code, "malformed-pem" in verified.stderr) == (2, True)
+
+
+def test_what_is_no_certificate_is_told_as_what_it_is(folder: Path, tmp_path: Path) -> None:
+    key = generate_key()
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, signing_hash(key))
+    answer = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
+    der, pem = serialization.Encoding.DER, serialization.Encoding.PEM
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    for content, told in (
+        (request.public_bytes(pem), "this is a certificate request; openssl req -text shows it"),
+        (request.public_bytes(der), "this is a certificate request; openssl req -text shows it"),
+        (key.private_bytes(pem, *plain), "this is a private key"),
+        (key.private_bytes(der, *plain), "this is a private key"),
+        (answer.public_bytes(der), "this is an OCSP answer"),
+        (b"hello", "no certificate in it"),
+        (b"-----BEGIN CERTIFICATE-----\nMA==\n", "a PEM block of CERTIFICATE does not end"),
+        (encode_pem(b"0").encode() * 65, "more than 64 PEM blocks"),
+    ):
+        path = tmp_path / "thing"
+        path.write_bytes(content)
+        for command in ("show", "lint"):
+            found = CliRunner().invoke(main, [command, str(path)])
+            assert (found.exit_code, found.stdout) == (2, "")
+            assert f": {path}: {told}" in found.stderr
+    path.write_bytes(b"\x30\x00")
+    assert f": {path}: " in CliRunner().invoke(main, ["lint", str(path)]).stderr
+
+
+def test_a_list_is_known_by_its_content(folder: Path, tmp_path: Path) -> None:
+    listed = folder / "crls/mo-sub2.crl"
+    path = tmp_path / "list.der"
+    path.write_bytes(listed.read_bytes())
+    assert show(path).stdout == show(listed).stdout
+    assert "delta" not in show(path).stdout
+    assert "this is a list of revoked certificates" in CliRunner().invoke(main, ["lint", str(path)]).stderr
 
 
 def test_the_bars_share_an_axis_and_mark_the_instant(folder: Path) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.table import Table
 
 from pki.service.acts.anchoring import write_anchors
 from pki.service.commands.context import add_row, as_json_option, echo_json, ends_clearly, in_folder
-from pki.service.screen import screen
+from pki.service.screen import listing, print_listing, screen
 from pki.service.state_folder import TRUST_FOLDER, open_registry
 
 
@@ -55,9 +54,9 @@ def trust(out: Path | None, folder: Path, as_json: bool) -> None:
             ]
         )
         return
-    table = Table("role", "root", "valid until (UTC)", "SHA-256")
+    table = listing("role", "root", "valid until", "SHA-256")
     for anchor in found:
         name = f"{anchor.authority} (former)" if anchor.former else anchor.authority
-        until = f"{anchor.certificate.not_after:%Y-%m-%d %H:%M}"
+        until = f"{anchor.certificate.not_after:%Y-%m-%d}"
         add_row(table, anchor.role.value, name, until, anchor.certificate.sha256)
-    screen().print(table)
+    print_listing(screen(), table)

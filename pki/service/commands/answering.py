@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from pki.issue.lab import PUBLIC, LabFile
 from pki.service.acts.responding import answer_signer, delegate, responder_certificate, standing
@@ -26,7 +25,7 @@ from pki.service.commands.context import (
 )
 from pki.service.files import write_file
 from pki.service.registry import Registry
-from pki.service.screen import screen
+from pki.service.screen import listing, print_listing, screen
 from pki.service.state_folder import open_registry
 
 
@@ -73,11 +72,11 @@ def ocsp(
     if as_json:
         echo_json({name: None if made is None else made.not_after for name, made in found.items()})
         return
-    table = Table("authority", "responder", "counts until (UTC)")
+    table = listing("authority", "responder", "counts until (UTC)", responder=40)
     for name, made in found.items():
         serial_text = "none" if made is None else f"{made.serial:x}"
         add_row(table, name, serial_text, "" if made is None else f"{made.not_after:%Y-%m-%d %H:%M}")
-    screen().print(table)
+    print_listing(screen(), table)
 
 
 def _write_answer(registry: Registry, authority: str, serial: int, out: Path, as_json: bool) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.table import Table
 
 from pki.certificate import parse_certificate
 from pki.errors import StateError
@@ -28,14 +27,17 @@ from pki.service.commands.context import (
     echo_json,
     ends_clearly,
     in_folder,
-    read_certificates,
     with_reason,
 )
+from pki.service.commands.reading import naming_file, read_certificates
+from pki.service.commands.waiting import waiting_objects
 from pki.service.files import write_file
 from pki.service.registry import Actor, Registry
-from pki.service.screen import screen
+from pki.service.screen import SERIAL_WIDTH, listing, print_listing, print_short_profiles, screen, short_profile
 from pki.service.state_folder import open_registry
 from pki.service.store.certificates import Held, find_by_hash, find_by_identity, find_by_serial
+
+_REASON_WIDTH = max(len(reason.value) for reason in Reason)
 
 
 class HeldObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -104,9 +106,10 @@ def revoke_command(
                 else:
                     waiting.append(number)
         published = refresh(registry, Actor(who=by.who, why=f"after: {why}"))
+        told = waiting_objects(registry, waiting)
     if as_json:
         names = [f"{held.authority} {held.serial:x}" for held in done]
-        echo_json({"certificates": names, "lists": published.made, "waiting_for_approval": waiting})
+        echo_json({"certificates": names, "lists": published.made, "waiting_for_approval": told})
         return
     for held in done:
         word = "released" if releasing else "revoked"
@@ -140,12 +143,14 @@ def find(what: str, out: Path | None, folder: Path, as_json: bool) -> None:
     if as_json:
         echo_json([_held_object(held) for held in found])
         return
-    table = Table("profile", "identity", "authority", "serial", "valid until (UTC)", "state")
+    table = listing("identity", "issued by, as", "serial", "state", serial=SERIAL_WIDTH, state=_REASON_WIDTH)
     for held in found:
-        state = f"revoked {held.revoked_at:%Y-%m-%d}: {held.reason}" if held.revoked_at else "good"
-        until = f"{held.not_after:%Y-%m-%d %H:%M}"
-        add_row(table, held.profile, held.identity, held.authority, f"{held.serial:x}", until, state)
-    screen().print(table)
+        until = f"until {held.not_after:%Y-%m-%d}"
+        state = f"revoked {held.revoked_at:%Y-%m-%d}: {held.reason}" if held.revoked_at else f"good {until}"
+        add_row(table, held.identity, f"{held.authority} {short_profile(held.profile)}", f"{held.serial:x}", state)
+    console = screen()
+    print_listing(console, table)
+    print_short_profiles(console, (held.profile for held in found))
 
 
 def _act(registry: Registry, held: Held, reason: Reason | None, by: Actor) -> int | None:
@@ -210,7 +215,8 @@ def _issued_to(registry: Registry, name: str) -> list[Held]:
 
 def held_in_file(registry: Registry, path: Path) -> Held:
     """What the registry knows of the first certificate in a file. Raises StateError "certificate-unknown"."""
-    leaf = parse_certificate(read_certificates(path)[0])
+    with naming_file(path):
+        leaf = parse_certificate(read_certificates(path)[0])
     with registry.reading() as connection:
         held = find_by_hash(connection, bytes.fromhex(leaf.sha256))
     if held is None:

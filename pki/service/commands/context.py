@@ -17,19 +17,15 @@ from rich.text import Text
 
 from pki.certificate import Certificate
 from pki.errors import KeyStoreError, PKIError, StateError
-from pki.pem import parse_pem
 from pki.profiles import PROFILE_NAMES
-from pki.service.files import read_file
 from pki.service.naming import printable
 from pki.service.registry import Actor
 from pki.service.screen import one_line
 from pki.service.state_folder import DEFAULT_FOLDER, OfflineKeys
-from pki.verify.crl import CRL_CAP
 
 P = ParamSpec("P")
 
 REFUSED = 2
-_BLOCKS_MAX = 16
 _WHO_MAX, _WHY_MAX = 64, 1000
 
 in_folder = click.option(
@@ -137,14 +133,6 @@ def tell_without_key(names: tuple[str, ...], what: str, asked: str | None) -> No
 def echo_json(value: object) -> None:
     """One JSON text on a line."""
     click.echo(msgspec.json.encode(value))
-
-
-def read_certificates(path: Path) -> tuple[bytes, ...]:
-    """The DER of the certificates in a file, PEM or DER. Raises TrustError, MalformedCertificate."""
-    content = read_file(path, CRL_CAP)
-    if content[:1] == b"\x30":
-        return (content,)
-    return parse_pem(content, max_blocks=_BLOCKS_MAX, max_characters=CRL_CAP)
 
 
 def chain_text(chain: tuple[Certificate, ...]) -> bytes:

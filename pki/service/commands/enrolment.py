@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from pki.issue.lab import PRIVATE, LabFile
 from pki.issue.request import identifier_for
@@ -24,7 +23,7 @@ from pki.service.commands.context import (
     with_reason,
 )
 from pki.service.files import write_file
-from pki.service.screen import screen
+from pki.service.screen import listing, print_listing, screen
 from pki.service.state_folder import open_registry
 from pki.service.store.enrolment import list_identities, list_registrars
 
@@ -127,12 +126,12 @@ def registrar(
     if as_json:
         echo_json({"registrars": registrars, "identities": identities})
         return
-    table = Table("registrar", "may ask for", "names that begin with", "a day")
+    table = listing("registrar", "may ask for", "names that begin with", "a day")
     for entry in registrars:
         add_row(table, entry.name, entry.profile, entry.prefix, str(entry.daily))
-    screen().print(table)
+    print_listing(screen(), table)
     if name is None:
-        known = Table("registered for", "name", "since (UTC)")
+        known = listing("registered for", "name", "since (UTC)")
         for identity in identities:
             add_row(known, identity.profile, identity.identity, f"{identity.registered_at:%Y-%m-%d %H:%M}")
-        screen().print(known)
+        print_listing(screen(), known)

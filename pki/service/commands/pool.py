@@ -7,21 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from pki.certificate import parse_certificate
 from pki.errors import PoolRefused
 from pki.profile import AnchorRole, Generation
 from pki.service.commands.context import (
     actor,
+    add_row,
     as_json_option,
     by_person,
     echo_json,
     ends_clearly,
     in_folder,
-    read_certificates,
     with_reason,
 )
+from pki.service.commands.reading import naming_file, read_certificates
 from pki.service.files import read_file
 from pki.service.pool.clients import Client, Role, add_client, delete_client, list_clients, renew_secret
 from pki.service.pool.contracts import PoolContract, delete_contract, find_contracts, prefer_contract
@@ -31,7 +31,7 @@ from pki.service.pool.pools import Pools
 from pki.service.pool.purging import purge
 from pki.service.pool.roots import PoolRoot, list_roots, put_root, remove_root
 from pki.service.pool.vehicles import VehicleChain, delete_vehicle, list_vehicles, put_vehicle
-from pki.service.screen import screen
+from pki.service.screen import listing, print_listing, screen
 from pki.service.state_folder import open_registry
 from pki.verify.crl import CRL_CAP, parse_crl
 
@@ -127,7 +127,8 @@ def add_crl(file: Path, why: str, who: str | None, folder: Path) -> None:
     """Add a foreign authority's revocation list (DER), as evidence for cars and contracts below it. An older list of
     the same issuer is taken out."""
     der = read_file(file, CRL_CAP)
-    parsed = parse_crl(der)
+    with naming_file(file):
+        parsed = parse_crl(der)
     with _open(folder) as pools:
         pools.add_list(parsed, actor(who, why))
     click.echo(f"list of {parsed.this_update:%Y-%m-%d %H:%M} UTC, SHA-256 {parsed.sha256}")
@@ -275,12 +276,12 @@ def list_clients_command(folder: Path, as_json: bool) -> None:
     if as_json:
         echo_json([_client_object(client) for client in found])
         return
-    table = Table("client", "roles", "providers", "WMIs", "since (UTC)")
+    table = listing("client", "roles", "providers", "WMIs", "since (UTC)")
     for client in found:
         roles = ", ".join(sorted(role.value for role in client.roles))
         since = f"{client.made_at:%Y-%m-%d %H:%M}"
-        table.add_row(client.id, roles, ", ".join(client.providers), ", ".join(client.wmis), since)
-    screen().print(table)
+        add_row(table, client.id, roles, ", ".join(client.providers), ", ".join(client.wmis), since)
+    print_listing(screen(), table)
 
 
 def _operator(name: str, pools: Pools, published: VehicleChain) -> Client:
@@ -300,33 +301,33 @@ def _show_roots(roots: list[PoolRoot], as_json: bool) -> None:
     if as_json:
         echo_json([{"id": root.id, "role": root.role, "sha256": root.certificate.sha256} for root in roots])
         return
-    table = Table("id", "type", "common name", "until", "SHA-256")
+    table = listing("id", "root", "until", "SHA-256", id=36, until=10, **{"SHA-256": 16})
     for root in roots:
         held = root.certificate
-        table.add_row(root.id, root.role.value, common_name(held), f"{held.not_after:%Y-%m-%d}", held.sha256)
-    screen().print(table)
+        add_row(table, root.id, f"{root.role.value}: {common_name(held)}", f"{held.not_after:%Y-%m-%d}", held.sha256)
+    print_listing(screen(), table)
 
 
 def _show_vehicles(vehicles: list[tuple[str, str, int]], as_json: bool) -> None:
     if as_json:
         echo_json([{"pcid": pcid, "generation": kind, "contracts": count} for pcid, kind, count in vehicles])
         return
-    table = Table("PCID", "generation", "contracts")
+    table = listing("PCID", "generation", "contracts")
     for pcid, kind, count in vehicles:
-        table.add_row(pcid, kind, str(count))
-    screen().print(table)
+        add_row(table, pcid, kind, str(count))
+    print_listing(screen(), table)
 
 
 def _show_contracts(contracts: list[PoolContract], as_json: bool) -> None:
     if as_json:
         echo_json([_contract_object(contract) for contract in contracts])
         return
-    table = Table("EMAID", "PCID", "generation", "default", "until (UTC)", "stored by")
+    table = listing("EMAID", "PCID", "generation", "default", "until (UTC)", "stored by")
     for contract in contracts:
         end = f"{contract.expires_at:%Y-%m-%d}" if contract.expires_at else "unknown"
         preferred = "yes" if contract.preferred else "-"
-        table.add_row(contract.emaid, contract.written, contract.generation.value, preferred, end, contract.owner)
-    screen().print(table)
+        add_row(table, contract.emaid, contract.written, contract.generation.value, preferred, end, contract.owner)
+    print_listing(screen(), table)
 
 
 def _contract_object(contract: PoolContract) -> dict[str, object]:

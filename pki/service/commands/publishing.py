@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -26,14 +27,15 @@ from pki.service.commands.context import (
     offline_options,
     tell_without_key,
 )
+from pki.service.commands.waiting import waiting_objects, waiting_sentence
 from pki.service.files import write_file
-from pki.service.naming import printable
 from pki.service.registry import HeldAuthority, Registry
-from pki.service.screen import screen
+from pki.service.screen import listing, print_listing, print_short_profiles, screen, short_profile
 from pki.service.state_folder import open_registry
-from pki.service.store.approvals import list_waiting
 from pki.service.store.certificates import count_certificates
 from pki.service.store.publications import ListKind, PublishedList, find_list
+
+_HERE = "here"
 
 
 class AuthorityObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,29 +62,15 @@ def status(folder: Path, as_json: bool) -> None:
     with open_registry(folder) as registry:
         now, keys = registry.now(), set(registry.keys.names())
         entries = [_authority(registry, held, keys) for held in registry.authorities().values()]
-        with registry.reading() as connection:
-            waiting = list_waiting(connection)
+        waiting = waiting_objects(registry)
     if as_json:
-        echo_json({"authorities": entries, "waiting_for_approval": [entry.number for entry in waiting]})
+        echo_json({"authorities": entries, "waiting_for_approval": waiting})
         return
-    table = Table("authority", "below", "signs", "state", "key", "valid until", "issued", "revoked", "list until (UTC)")
-    for entry in entries:
-        late = entry.list_until is None or entry.list_until <= now
-        until = "none" if entry.list_until is None else f"{entry.list_until:%Y-%m-%d %H:%M}"
-        table.add_row(
-            entry.name,
-            entry.issuer or "",
-            "\n".join(entry.issues),
-            entry.state,
-            entry.key,
-            Text(f"{entry.not_after:%Y-%m-%d}", style="red" if entry.not_after <= now else ""),
-            str(entry.certificates),
-            str(entry.revoked),
-            Text(until, style="red" if late else ""),
-        )
-    screen().print(table)
+    console = screen()
+    print_listing(console, _tree(entries, now))
+    print_short_profiles(console, (name for entry in entries for name in entry.issues))
     for act in waiting:
-        click.echo(printable(f"waits for a second person: {act.number}, asked by {act.asked_by}: {act.act}, {act.why}"))
+        click.echo(waiting_sentence(act))
 
 
 @click.command()
@@ -131,11 +119,37 @@ def crl(
     if as_json:
         echo_json([_list_object(made) for made in found])
         return
-    table = Table("authority", "kind", "number", "bytes", "made (UTC)", "counts until (UTC)")
+    table = listing("authority", "kind", "number", "bytes", "made (UTC)", "counts until (UTC)")
     for made in found:
-        times = (f"{made.this_update:%Y-%m-%d %H:%M:%S}", f"{made.next_update:%Y-%m-%d %H:%M:%S}")
+        times = (f"{made.this_update:%Y-%m-%d %H:%M}", f"{made.next_update:%Y-%m-%d %H:%M}")
         add_row(table, made.authority, made.kind.value, str(made.number), str(len(made.der)), *times)
-    screen().print(table)
+    print_listing(screen(), table)
+
+
+def _tree(entries: list[AuthorityObject], now: datetime) -> Table:
+    """Every authority, below and right of the one that certifies it; what is over in red."""
+    table = listing("authority", "signs", "state", "valid\nuntil", "issued\n(revoked)", "list\nuntil")
+    for level, entry in _by_level(entries):
+        late = entry.list_until is None or entry.list_until <= now
+        until = "none" if entry.list_until is None else f"{entry.list_until:%Y-%m-%d}"
+        table.add_row(
+            "  " * level + entry.name,
+            "\n".join(map(short_profile, entry.issues)),
+            entry.state if entry.key == _HERE else f"{entry.state}, key {entry.key}",
+            Text(f"{entry.not_after:%Y-%m-%d}", style="red" if entry.not_after <= now else ""),
+            f"{entry.certificates} ({entry.revoked})",
+            Text(until, style="red" if late else ""),
+        )
+    return table
+
+
+def _by_level(entries: list[AuthorityObject]) -> Iterator[tuple[int, AuthorityObject]]:
+    """Each authority with how many stand above it, behind the one that certifies it."""
+    waiting = [(0, entry) for entry in reversed(entries) if entry.issuer is None]
+    while waiting:
+        level, entry = waiting.pop()
+        yield level, entry
+        waiting += [(level + 1, below) for below in reversed(entries) if below.issuer == entry.name]
 
 
 def _list_object(made: PublishedList) -> dict[str, object]:
@@ -159,7 +173,7 @@ def _authority(registry: Registry, held: HeldAuthority, keys: set[str]) -> Autho
         issuer=held.row.issuer,
         issues=held.row.issues,
         state=held.row.state.value,
-        key="here" if held.row.key_name in keys else "offline",
+        key=_HERE if held.row.key_name in keys else "offline",
         not_after=held.certificate.not_after,
         certificates=certificates,
         revoked=revoked,

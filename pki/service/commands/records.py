@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from pki.service.acts.keeping import backup, restore
 from pki.service.commands.context import (
@@ -23,7 +22,7 @@ from pki.service.commands.context import (
 )
 from pki.service.key_store import read_passphrase
 from pki.service.registry import REGISTRY_FILE
-from pki.service.screen import screen
+from pki.service.screen import SERIAL_WIDTH, listing, print_listing, screen
 from pki.service.state_folder import open_registry
 from pki.service.store.audit import append_entry, first_broken, last_entries, read_entries
 from pki.service.store.authorities import mark_all_changed
@@ -65,11 +64,11 @@ def audit(after: int, everything: bool, noted: str | None, folder: Path, as_json
         for entry in entries:
             echo_json(entry)
     else:
-        table = Table("number", "at (UTC)", "act", "who", "subject", "detail", "why")
+        table = listing("number", "at (UTC)", "act", "on what", "why", **{"on what": SERIAL_WIDTH + 1})
         for entry in entries:
-            what = (entry.act, entry.who, entry.subject, entry.detail, entry.why)
+            what = (f"{entry.act} by {entry.who}", f"{entry.subject} {entry.detail}".rstrip(), entry.why)
             add_row(table, str(entry.number), f"{entry.at:%Y-%m-%d %H:%M:%S}", *what)
-        screen().print(table)
+        print_listing(screen(), table)
         if entries:
             click.echo(f"last entry {entries[-1].number}:{entries[-1].hash}")
     if broken is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -132,7 +133,14 @@ def test_approve_and_decline_with_the_roots_offline(desk: Desk) -> None:
     folder, keys = own(desk, "own", "--two-person-roots", *offline(desk)), offline(desk)
     told = desk.does("renew", "mo-root", "--new-key", "--why", "old", "--who", "anna", state=folder)
     assert told == "waits for a second person: pnc-pki approve 1\n"
-    assert "waits for a second person: 1, asked by operator:anna" in desk.does("status", state=folder)
+    told = desk.does("status", state=folder)
+    assert "\n1 waits for a second person: operator:anna (as " in told
+    assert " UTC to renew mo-root with a new key: old. Somebody else approves it with pnc-pki approve 1" in told
+    (waiting,) = json.loads(desk.does("status", "--json", state=folder))["waiting_for_approval"]
+    assert list(waiting) == ["number", "act", "asked_by", "asked_at", "why"]
+    assert waiting["act"] == {"act": "renew", "name": "mo-root", "new_key": True, "days": None}
+    assert (waiting["number"], waiting["why"]) == (1, "old")
+    assert waiting["asked_by"].startswith("operator:anna (as ")
     desk.refuses("same-person", "approve", "1", "--why", "x", "--who", "anna", *keys, state=folder)
     desk.refuses("key-missing", "approve", "1", "--why", "x", "--who", "ben", state=folder)
     assert "mo-root-2 is valid until" in desk.does("approve", "1", "--why", "x", "--who", "ben", *keys, state=folder)
@@ -140,6 +148,7 @@ def test_approve_and_decline_with_the_roots_offline(desk: Desk) -> None:
     assert (desk.folder / "roots" / "mo-root-2.key").is_file()
     assert not list((desk.folder / "roots").glob("*.ocsp-*"))
     desk.does("revoke", "--identity", "oem-sub1", "--reason", "superseded", "--why", "x", state=folder)
+    assert " UTC to revoke what oem-root has certified under " in desk.does("status", state=folder)
     desk.does("approve", "2", "--decline", "--why", "no", "--who", "ben", state=folder)
     desk.refuses("approval-unknown", "approve", "2", "--why", "x", "--who", "ben", state=folder)
     desk.refuses("key-missing", "crl", "mo-root", "--publish", state=folder)
@@ -162,6 +171,63 @@ def test_status(desk: Desk) -> None:
     settings = desk.state / "pki.toml"
     settings.write_text(settings.read_text().replace("[codes]", "[codes]\nhuors = 3"))
     assert "huors" in desk.refuses("settings", "status")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_status_can_be_read_on_a_narrow_screen(desk: Desk, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    folder = own(desk, "own", *offline(desk))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = desk.does("status", state=folder).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert not any("…" in line for line in lines)
+    words = {line.split()[0]: line for line in lines[3:]}
+    assert words["mo-root"].startswith("mo-root ")
+    assert words["mo-sub1"].startswith("  mo-sub1 ")
+    assert words["mo-sub2"].startswith("    mo-sub2 ")
+    assert words["mo-sub2"].split()[1:3] == ["-2-contract", "active"]
+    assert ("key" in words["mo-root"], "key" in words["mo-sub1"]) == (True, False)
+    until = desk.says("status")["authorities"][0]["not_after"][:10]
+    assert until in words["mo-root"]
+    names = [line.split()[0] for line in lines[3:]]
+    assert names.index("mo-sub2") == names.index("mo-sub1") + 1
+
+
+def test_a_pipe_without_a_width_keeps_lines_whole(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    made = desk.issued()
+    serial = serial_of(made)
+    assert [line.count(serial) for line in desk.does("find", made).splitlines()] == [0, 0, 1, 0]
+
+
+def test_nothing_to_compare_or_type_is_cut(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = desk.issued()
+    serial, sha256 = serial_of(made), desk.says("find", made)[0]["sha256"]
+    roots = desk.says("trust")
+    desk.does("revoke", made, "--reason", "cessationOfOperation", "--why", "x")
+    monkeypatch.setenv("COLUMNS", "80")
+    for command, wanted in (
+        (("find", made), [serial, "cessationOfOperation"]),
+        (("audit",), [serial]),
+        (("trust",), [root["sha256"] for root in roots]),
+        (("ocsp",), []),
+        (("crl",), []),
+    ):
+        told = desk.does(command[0], *command[1:])
+        assert max(map(len, told.splitlines()[:-1])) <= 80
+        assert "…" not in told
+        assert all(value in column(told, value) for value in wanted), told
+    assert len(sha256) == 64
+
+
+def column(told: str, value: str) -> str:
+    """The text of the column in which `value` begins, its folded lines put together."""
+    lines = told.splitlines()
+    for size in range(len(value), 0, -1):
+        begun = [line for line in lines if value[:size] in line]
+        if begun:
+            at = begun[0].index(value[:size])
+            return "".join(line[at : at + size] for line in lines[lines.index(begun[0]) :]).replace(" ", "")
+    return ""
 
 
 def test_a_loose_passphrase_or_a_missing_registry_is_told(desk: Desk) -> None:

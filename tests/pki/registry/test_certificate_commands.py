@@ -175,6 +175,36 @@ def test_crl(desk: Desk) -> None:
     desk.misused("crl", "--out", desk.folder / "a.crl")
 
 
+def test_a_delta_list_is_shown_as_one(desk: Desk) -> None:
+    held, lost = desk.issued("DEABC000000071"), desk.issued("DEABC000000072")
+    desk.does("revoke", held, "--reason", "certificateHold", "--why", "x")
+    desk.does("crl", "mo-sub2", "--publish")
+    out = desk.folder / "delta"
+    desk.does("revoke", held, "--release", "--why", "x")
+    desk.does("revoke", lost, "--why", "x")
+    desk.does("crl", "mo-sub2", "--delta", "--out", out)
+    parsed = x509.load_der_x509_crl(out.read_bytes())
+    base = parsed.extensions.get_extension_for_class(x509.DeltaCRLIndicator).value.crl_number
+    shown = CliRunner().invoke(main, ["show", str(out)]).stdout
+    assert f"delta upon base {base}" in shown
+    assert f"{serial_of(held)} released 20" in shown
+    assert f"{serial_of(lost)} revoked 20" in shown
+
+
+def test_files_with_other_text_in_them_are_read(desk: Desk) -> None:
+    made, wordy = desk.issued(), desk.folder / "wordy.pem"
+    wordy.write_text(f"Certificate:\n    Version: 3\n{made.read_text()}")
+    assert desk.says("find", wordy)[0]["serial"] == serial_of(made)
+    desk.does("renew", "--certificate", wordy, "--out", desk.folder / "again.pem", "--why", "x")
+    desk.does("revoke", wordy, "--why", "x")
+    request = csr(desk.folder / "a.csr", "x")
+    told = desk.refuses("malformed-pem", "find", request)
+    assert f"{request}: this is a certificate request" in told
+    broken = desk.folder / "broken.der"
+    broken.write_bytes(b"\x30\x00")
+    assert f": {broken}: " in desk.refuses("malformed-certificate", "revoke", broken, "--why", "x")
+
+
 def public_key_of(desk: Desk, name: str) -> ec.EllipticCurvePublicKey:
     desk.does("find", name, "--out", desk.folder / f"{name}.pem")
     key = x509.load_pem_x509_certificate((desk.folder / f"{name}.pem").read_bytes()).public_key()
