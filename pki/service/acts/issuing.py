@@ -32,16 +32,18 @@ from pki.service.store.audit import append_entry
 from pki.service.store.certificates import (
     Held,
     find_by_hash,
+    find_by_identity,
     find_certificate,
     insert_certificate,
     is_compromised,
     issued_since,
     other_holder,
 )
-from pki.service.store.enrolment import find_identity, list_registrars, redeem_code
+from pki.service.store.enrolment import find_identity, has_code, list_registrars, redeem_code
 
 _BACKDATE = timedelta(minutes=5)
 """A new certificate began this long ago, for clocks that are a little slow."""
+_BY = "operator:"
 _DAY = timedelta(hours=24)
 
 
@@ -148,6 +150,7 @@ def enrol_for(registry: Registry, registrar: str, profile: Profile, request: Che
             allowed = ", ".join(f"{entry.prefix}..." for entry in given) or "nobody"
             message = f"{registrar!a} may not ask for {identity!a} of {profile.name}; it may ask for {allowed}"
             raise IssueError("registrar", message)
+        _require_not_its_own(connection, profile, identity)
         daily = max(entry.daily for entry in fitting)
         used = issued_since(connection, actor.who, profile.name, registry.now() - _DAY)
         require(used < daily, "quota", f"{registrar!a} was given {used} of {profile.name} in 24 hours, at most {daily}")
@@ -160,6 +163,17 @@ def enrol_for(registry: Registry, registrar: str, profile: Profile, request: Che
             names=known.names if known else (),
         )
         return _issue(registry, connection, held, wanted, actor)
+
+
+def _require_not_its_own(connection: sqlite3.Connection, profile: Profile, identity: str) -> None:
+    """Return if a registrar may ask for that name. Raises IssueError "registrar" when its holder enrols by itself, or
+    was certified by an operator: a gateway must not become another one, whatever their prefixes are."""
+    certified = [
+        held for held in find_by_identity(connection, identity, profile.name) if held.issued_to.startswith(_BY)
+    ]
+    if certified or has_code(connection, profile.name, identity) or list_registrars(connection, identity):
+        message = f"{identity!a} of {profile.name} enrols by itself; no registrar asks for it"
+        raise IssueError("registrar", message)
 
 
 def reissue(registry: Registry, earlier: Held, actor: Actor, days: int | None = None) -> Issued:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pki.certificate import parse_certificate
 from pki.errors import IssueError
 from pki.issue.lists import Reason
 from pki.profile import Place
 from pki.service.registry import Actor, HeldAuthority, Registry, require
 from pki.service.store.audit import append_entry
 from pki.service.store.authorities import AuthorityState, set_state
-from pki.service.store.certificates import Held, find_certificate, set_released, set_revoked
+from pki.service.store.certificates import Held, find_certificate, live_with_key, set_released, set_revoked
 
 _EXPOSED = frozenset({Reason.KEY_COMPROMISE, Reason.CA_COMPROMISE})
 _DEPTH = 2
@@ -16,8 +17,9 @@ _DEPTH = 2
 
 
 def revoke(registry: Registry, held: Held, reason: Reason, actor: Actor) -> None:
-    """Revoke a certificate from now on. An authority that is revoked issues no more, nor do those below it; so does
-    one of which a former certificate is revoked because others may have its key.
+    """Revoke a certificate from now on; when others may have its key, every certificate with that key. An authority
+    that is revoked issues no more, nor do those below it; so does one of which a former certificate is revoked because
+    others may have its key.
 
     The lists and answers that say so are made by `pki.service.acts.publishing`.
 
@@ -37,11 +39,15 @@ def revoke(registry: Registry, held: Held, reason: Reason, actor: Actor) -> None
         on_hold = found.reason == Reason.CERTIFICATE_HOLD.value
         if found.revoked_at is not None and not (on_hold and lasting):
             raise IssueError("revoked", f"it is revoked since {found.revoked_at:%Y-%m-%d %H:%M:%S} UTC: {found.reason}")
-        set_revoked(connection, held.authority, held.serial, now, reason.value)
-        append_entry(connection, now, "revoked", actor, _subject(held), f"{_place(held)} {reason.value}")
-        for name in _ended(registry.authorities(), held, reason):
-            set_state(connection, name, AuthorityState.RETIRED)
-            append_entry(connection, now, "authority-retired", actor, name, _place(held))
+        key = parse_certificate(found.der).spki_der
+        exposed = live_with_key(connection, key, now) if reason in _EXPOSED else []
+        others = [each for each in exposed if each.sha256 != found.sha256]
+        for each in (found, *others):
+            set_revoked(connection, each.authority, each.serial, now, reason.value)
+            append_entry(connection, now, "revoked", actor, _subject(each), f"{_place(each)} {reason.value}")
+            for name in _ended(registry.authorities(), each, reason):
+                set_state(connection, name, AuthorityState.RETIRED)
+                append_entry(connection, now, "authority-retired", actor, name, _place(each))
 
 
 def release(registry: Registry, held: Held, actor: Actor) -> None:

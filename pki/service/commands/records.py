@@ -27,6 +27,7 @@ from pki.service.state_folder import open_registry
 from pki.service.store.audit import append_entry, first_broken, last_entries, read_entries
 from pki.service.store.authorities import mark_all_changed
 from pki.service.store.database import open_database, transaction
+from pki.service.store.enrolment import drop_unused_codes
 from pki.service.store.tables import REGISTRY
 
 EXIT_BROKEN = 1
@@ -115,10 +116,13 @@ def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str 
             append_entry(connection, datetime.now(UTC).replace(microsecond=0), "restored", by, source.name)
             # The world may have seen newer lists than those in the backup: all are due.
             mark_all_changed(connection)
+            # A code that was used after the backup would count once more.
+            drop_unused_codes(connection)
 
     restore(source, folder, read_passphrase(passphrase_file), note)
     click.echo(f"restored to {folder}. What was issued or revoked after the backup is not in it: revoke it again,")
     click.echo(f"then make new lists before the service runs: pnc-pki crl --publish --dir {folder}")
+    click.echo("Enrolment codes that were not used count no more: pnc-pki register makes new ones")
 
 
 def _noted(text: str) -> tuple[int, str]:

@@ -123,6 +123,15 @@ def is_compromised(connection: sqlite3.Connection, spki_der: bytes) -> bool:
     return row is not None
 
 
+def live_with_key(connection: sqlite3.Connection, spki_der: bytes, at: datetime) -> list[Held]:
+    """Every certificate with that key that counts at `at`, whoever issued it."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM certificate WHERE spki_sha256 = ? AND revoked_at IS NULL AND not_after >= ?",
+        (hashlib.sha256(spki_der).digest(), stamp(at)),
+    )
+    return [_held(row) for row in rows]
+
+
 def issued_since(connection: sqlite3.Connection, client: str, profile: str, since: datetime) -> int:
     """How many certificates of that profile the client was given since then."""
     row = connection.execute(

@@ -83,6 +83,17 @@ def delete_identity(connection: sqlite3.Connection, profile: str, identity: str)
     return found.rowcount > 0
 
 
+def has_code(connection: sqlite3.Connection, profile: str, identity: str) -> bool:
+    """Whether an enrolment code was ever made for that identity: then it enrols by itself."""
+    row = connection.execute("SELECT 1 FROM code WHERE profile = ? AND identity = ? LIMIT 1", (profile, identity))
+    return row.fetchone() is not None
+
+
+def drop_unused_codes(connection: sqlite3.Connection) -> int:
+    """Let no code count that was not used; how many there were."""
+    return connection.execute("DELETE FROM code WHERE used_at IS NULL").rowcount
+
+
 def insert_code(connection: sqlite3.Connection, code: str, profile: str, identity: str, expires_at: datetime) -> None:
     """Keep a new code; earlier ones of the identity that were not used count no longer."""
     connection.execute("DELETE FROM code WHERE profile = ? AND identity = ? AND used_at IS NULL", (profile, identity))

@@ -218,6 +218,20 @@ def test_a_registrar_asks_for_its_prefix_however_spelt(registry: Registry) -> No
         dismiss_registrar(registry, "site-1", BY)
 
 
+def test_a_registrar_does_not_become_another_gateway(registry: Registry) -> None:
+    appoint_registrar(registry, "gw-a", CLIENT, "gw-", BY)
+    appoint_registrar(registry, "gw-b", SECC, "DEXYZ", BY)
+    register(registry, CLIENT, "gw-c", BY)
+    make_code(registry, CLIENT, "gw-c", BY)
+    client(registry, "gw-d")
+    for name in ("gw-b", "gw-c", "gw-d"):
+        with refused("registrar"):
+            enrol_for(registry, "gw-a", CLIENT, request_for(name), GATEWAY)
+    register(registry, CLIENT, "gw-charger", BY)
+    for _again in range(2):
+        assert enrol_for(registry, "gw-a", CLIENT, request_for("gw-charger"), GATEWAY).authority == "backend-root"
+
+
 def test_the_name_that_signs_root_lists_is_given_to_nobody(registry: Registry) -> None:
     appoint_registrar(registry, "site-1", CLIENT, "t", BY)
     with refused("name-reserved"):

@@ -7,7 +7,7 @@ from cryptography import x509
 
 from pki.issue.answers import GOOD, UNKNOWN
 from pki.issue.lists import Reason
-from pki.service.acts.issuing import Issued
+from pki.service.acts.issuing import Issued, reissue
 from pki.service.acts.publishing import publish, refresh
 from pki.service.acts.renewing import renew
 from pki.service.acts.responding import answer_signer, delegate, standing
@@ -236,6 +236,26 @@ def test_an_authority_that_has_ended_does_not_stop_the_others(registry: Registry
     assert "mo-sub2" not in done.made
     assert "mo-sub2" not in delegate(registry, BY).made
     assert "mo-root" in [*delegate(registry, BY, anew=True).made]
+
+
+def test_a_key_that_others_may_have_is_revoked_wherever_it_is_certified(registry: Registry) -> None:
+    first = contract(registry, 5)
+    second = reissue(registry, of(registry, first), BY)
+    revoke(registry, of(registry, first), Reason.KEY_COMPROMISE, BY)
+    assert standing(registry, "mo-sub2", second.certificate.serial).reason is Reason.KEY_COMPROMISE
+    third = contract(registry, 6)
+    fourth = reissue(registry, of(registry, third), BY)
+    revoke(registry, of(registry, third), Reason.SUPERSEDED, BY)
+    assert standing(registry, "mo-sub2", fourth.certificate.serial) == GOOD
+
+
+def test_an_exposed_former_certificate_of_an_authority_takes_its_present_one_with_it(registry: Registry) -> None:
+    former = registry.authority("mo-sub2").certificate
+    renew(registry, "mo-sub2", BY)
+    present = registry.authority("mo-sub2").certificate
+    revoke(registry, held(registry, former.sha256), Reason.CA_COMPROMISE, BY)
+    assert standing(registry, "mo-sub1", present.serial).reason is Reason.CA_COMPROMISE
+    assert not registry.authority("mo-sub2").active
 
 
 def test_the_standing_of_a_serial_number(registry: Registry) -> None:
