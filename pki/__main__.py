@@ -41,7 +41,7 @@ from pki.service.commands.serve import serve
 from pki.service.files import read_file, write_lab
 from pki.service.lint_report import lint_object
 from pki.service.screen import one_line, print_explained, print_lint, print_verdict, screen
-from pki.service.show import Unreadable, chain_bars, chain_tree, crl_tree, read_shown
+from pki.service.show import Unreadable, chain_bars, chain_tree, crl_tree, list_object, read_shown, shown_objects
 from pki.service.vector_folder import write_vectors
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
@@ -86,6 +86,7 @@ def _profile(default: str, told: str) -> Callable[[Callable[..., None]], Callabl
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pncgate", prog_name="pnc-pki")
 def main() -> None:
     """Plug & Charge certificates: make a lab, issue, show, verify."""
 
@@ -124,7 +125,8 @@ def lab(declaration: Path, out: Path, vectors: Path | None, at: str | None, forc
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @_AT
-def show(file: Path, at: str | None) -> None:
+@_JSON
+def show(file: Path, at: str | None, as_json: bool) -> None:
     """Show the certificates or the CRL in FILE (PEM or DER), with their lives on one time axis; nothing is verified.
 
     Exit code 0, or 2 when something in FILE cannot be read.
@@ -134,17 +136,25 @@ def show(file: Path, at: str | None) -> None:
         with naming_file(file):
             crl = list_in(content) or (content if file.suffix.lower() == ".crl" else None)
             if crl is not None:
-                screen().print(crl_tree(parse_crl(crl)))
+                parsed = parse_crl(crl)
+                drawn = crl_tree(parsed)
+                if as_json:
+                    click.echo(msgspec.json.encode({"crl": list_object(parsed)}))
+                else:
+                    screen().print(drawn)
                 return
             shown = read_shown(certificates_in(content))
             tree = chain_tree(shown)
     except PKIError as error:
         _fail(error)
-    console = screen()
-    if any(isinstance(entry, Certificate) for entry in shown):
-        console.print(chain_bars(shown, now))
-        console.print()
-    console.print(tree)
+    if as_json:
+        click.echo(msgspec.json.encode({"certificates": shown_objects(shown)}))
+    else:
+        console = screen()
+        if any(isinstance(entry, Certificate) for entry in shown):
+            console.print(chain_bars(shown, now))
+            console.print()
+        console.print(tree)
     sys.exit(2 if any(isinstance(entry, Unreadable) for entry in shown) else 0)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 from rich.text import Text
@@ -77,6 +78,79 @@ def crl_tree(crl: CRL) -> Tree:
         raise TrustError("malformed-crl", f"cannot be shown: {error}") from error
 
 
+class ShownObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A certificate of `show --json`; `code` and `message` instead, when it cannot be read."""
+
+    index: int
+    subject: str | None = None
+    issuer: str | None = None
+    serial: str | None = None
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    key: str | None = None
+    signature: str | None = None
+    ca: bool | None = None
+    sha256: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class EntryObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a list: what is said of it, since when."""
+
+    serial: str
+    state: str
+    at: datetime
+
+
+class ListObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of revoked certificates of `show --json`, with all its entries; `base` None: a complete list."""
+
+    issuer: str
+    number: int | None
+    base: int | None
+    this_update: datetime
+    next_update: datetime | None
+    entries: list[EntryObject]
+
+
+def shown_objects(shown: Sequence[Certificate | Unreadable]) -> list[ShownObject]:
+    """The same as `chain_tree` in short, for programs; in the order of the file, for what that could draw."""
+    return [_shown_object(index, entry) for index, entry in enumerate(shown)]
+
+
+def list_object(crl: CRL) -> ListObject:
+    """The same as `crl_tree`, for programs, of a list that that could draw."""
+    return ListObject(
+        issuer=name_text(crl.parsed.issuer),
+        number=crl.number,
+        base=_base(crl),
+        this_update=crl.this_update,
+        next_update=crl.next_update,
+        entries=[
+            EntryObject(serial=f"{entry.serial_number:x}", state=_standing(entry), at=entry.revocation_date_utc)
+            for entry in crl.parsed
+        ],
+    )
+
+
+def _shown_object(index: int, entry: Certificate | Unreadable) -> ShownObject:
+    if isinstance(entry, Unreadable):
+        return ShownObject(index=index, code=entry.error.code, message=str(entry.error))
+    return ShownObject(
+        index=index,
+        subject=name_text(entry.parsed.subject),
+        issuer=name_text(entry.parsed.issuer),
+        serial=f"{entry.serial:x}",
+        not_before=entry.not_before,
+        not_after=entry.not_after,
+        key=entry.key_kind.value,
+        signature=entry.signature_kind.value,
+        ca=entry.basic_constraints is not None and entry.basic_constraints.ca,
+        sha256=entry.sha256,
+    )
+
+
 def _draw_chain(shown: Sequence[Certificate | Unreadable]) -> Tree:
     count = "1 certificate" if len(shown) == 1 else f"{len(shown)} certificates, as they claim to be issued"
     top = Tree(Text(f"{count}; nothing was verified"))
@@ -116,9 +190,9 @@ def _common_name(certificate: Certificate) -> str:
 
 def _draw_crl(crl: CRL) -> Tree:
     top = Tree(Text(f"CRL of {name_text(crl.parsed.issuer)}; nothing was verified", style="bold"))
-    for extension in crl.parsed.extensions:
-        if isinstance(extension.value, x509.DeltaCRLIndicator):
-            top.add(Text(f"delta upon base {extension.value.crl_number}"))
+    base = _base(crl)
+    if base is not None:
+        top.add(Text(f"delta upon base {base}"))
     top.add(_line("thisUpdate", str(crl.this_update)))
     top.add(_line("nextUpdate", str(crl.next_update)))
     top.add(_line("number", str(crl.number)))
@@ -127,6 +201,12 @@ def _draw_crl(crl: CRL) -> Tree:
     for entry, _ in zip(crl.parsed, range(20), strict=False):
         entries.add(_line(f"{entry.serial_number:x}", f"{_standing(entry)} {entry.revocation_date_utc}"))
     return top
+
+
+def _base(crl: CRL) -> int | None:
+    """The number of the list that a delta adds to; None for a complete list."""
+    indicators = (each.value for each in crl.parsed.extensions if isinstance(each.value, x509.DeltaCRLIndicator))
+    return next((indicator.crl_number for indicator in indicators), None)
 
 
 def _standing(entry: x509.RevokedCertificate) -> str:

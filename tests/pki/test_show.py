@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -71,6 +73,24 @@ def test_chains_lists_and_other_things(folder: Path, tmp_path: Path) -> None:
         found = show(wrong)
         assert (found.exit_code, found.stdout) == (2, "")
     assert show(folder / "contracts/alice.pem", "--at", "soon").exit_code == 2
+
+
+def test_certificates_as_json(folder: Path, tmp_path: Path) -> None:
+    path = folder / "contracts/alice.pem"
+    leaf, *_ = map(parse_certificate, parse_chain_pem(path.read_bytes()))
+    said = json.loads(show(path, "--json").stdout)["certificates"]
+    assert [entry["index"] for entry in said] == [0, 1, 2]
+    assert (said[0]["serial"], said[0]["sha256"], said[0]["ca"]) == (f"{leaf.serial:x}", leaf.sha256, False)
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"\x30\x00")
+    found = show(junk, "--json")
+    (entry,) = json.loads(found.stdout)["certificates"]
+    assert (found.exit_code, entry["code"]) == (2, "malformed-certificate")
+
+
+def test_the_version_is_told() -> None:
+    told = CliRunner().invoke(main, ["--version"]).stdout
+    assert told == f"pnc-pki, version {version('pncgate')}\n"
 
 
 def test_text_around_the_blocks_is_passed_over(folder: Path, tmp_path: Path) -> None:

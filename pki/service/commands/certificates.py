@@ -131,7 +131,9 @@ def find(what: str, out: Path | None, folder: Path, as_json: bool) -> None:
     check_new(out)
     with open_registry(folder) as registry:
         found, authorities = _matching(registry, what), registry.authorities()
-    if not found and (out is not None or not as_json):
+    if not found:
+        if as_json:
+            echo_json([])
         raise StateError("certificate-unknown", f"nothing was issued that {what[:80]!a} names")
     if out is not None:
         if len(found) > 1:

@@ -8,6 +8,7 @@ import click
 
 from pki.issue.lab import PRIVATE, LabFile
 from pki.issue.request import identifier_for
+from pki.profile import Profile
 from pki.profiles import profile_named
 from pki.service.acts.registering import DAILY, appoint_registrar, dismiss_registrar, make_code, register, strike
 from pki.service.commands.context import (
@@ -26,6 +27,21 @@ from pki.service.files import write_file
 from pki.service.screen import listing, print_listing, screen
 from pki.service.state_folder import open_registry
 from pki.service.store.enrolment import list_identities, list_registrars
+
+
+def enrolment_path(profile: Profile) -> str:
+    """The path of the service at which a first certificate of the profile is asked for."""
+    # The tables lie with the web server, without which all other commands start faster.
+    from pki.service.web.est import WELL_KNOWN
+    from pki.service.web.labels import ISO_VERSIONS, OWN, ROLES
+
+    own = next((label for label, name in OWN.items() if name == profile.name), None)
+    if own is not None:
+        return f"{WELL_KNOWN}/{own}/simpleenroll"
+    version = next(text for text, generation in ISO_VERSIONS.items() if generation is profile.generation)
+    role = profile.name.removeprefix(f"{profile.generation.value}-")
+    label = next(label for label, name in ROLES.items() if name == role)
+    return f"{WELL_KNOWN}/{label}/simpleenroll/{version}"
 
 
 @click.command("register")
@@ -73,17 +89,23 @@ def register_command(
         with registry.writing():
             known = register(registry, profile, common_name, by, organization=organization, names=names)
             made = None if no_code else make_code(registry, profile, known.identity, by)
+        listens = registry.settings.https.listen
     if made is not None and code_file is not None:
         write_file(code_file, LabFile(f"{made[0]}\n".encode(), PRIVATE))
     if as_json:
         shown = None if made is None or code_file is not None else made[0]
         until = None if made is None else made[1]
-        echo_json({"profile": profile_name, "identity": known.identity, "code": shown, "expires_at": until})
+        path = enrolment_path(profile)
+        echo_json(
+            {"profile": profile_name, "identity": known.identity, "code": shown, "expires_at": until, "path": path}
+        )
         return
     click.echo(f"registered {known.identity} for {profile_name}")
     if made is not None:
         where = f"written to {code_file}" if code_file is not None else f"(shown once): {made[0]}"
         click.echo(f"enrolment code, good once until {made[1]:%Y-%m-%d %H:%M} UTC, {where}")
+        where = f"https://{listens}{enrolment_path(profile)}"
+        click.echo(f"it is asked for at {where}, with {known.identity} and the code as name and password (HTTP Basic)")
 
 
 @click.command()

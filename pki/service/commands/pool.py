@@ -23,6 +23,7 @@ from pki.service.commands.context import (
 )
 from pki.service.commands.reading import naming_file, read_certificates
 from pki.service.files import read_file
+from pki.service.naming import printable
 from pki.service.pool.clients import Client, Role, add_client, delete_client, list_clients, renew_secret
 from pki.service.pool.contracts import PoolContract, delete_contract, find_contracts, prefer_contract
 from pki.service.pool.identities import account, common_name
@@ -81,17 +82,19 @@ def add() -> None:
 @with_reason
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def add_root(file: Path, root_type: str, why: str, who: str | None, folder: Path) -> None:
+def add_root(file: Path, root_type: str, why: str, who: str | None, folder: Path, as_json: bool) -> None:
     """List the root in FILE. Compare the fingerprint that is printed with its owner's, by another way."""
     with _open(folder) as pools:
-        for der in read_certificates(file):
+        found, added = read_certificates(file), list[PoolRoot]()
+        for der in found:
             stored = put_root(pools, der, AnchorRole(root_type), actor(who, why))
-            if stored is None:
-                click.echo("waits for another administrator to add the same root")
-            else:
-                click.echo(f"{stored.id}  {root_type}  {common_name(stored.certificate)}")
-                click.echo(f"SHA-256 {stored.certificate.sha256}")
+            added += [] if stored is None else [stored]
+            if not as_json:
+                _tell_root(stored)
+    if as_json:
+        echo_json({"roots": [_root_object(root) for root in added], "waiting": len(found) - len(added)})
 
 
 @add.command("vehicle")
@@ -99,8 +102,9 @@ def add_root(file: Path, root_type: str, why: str, who: str | None, folder: Path
 @click.option("--iso", type=click.Choice(["2", "20"]), default="2", show_default=True, help="the generation")
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def add_vehicle(chain: Path, iso: str, who: str | None, folder: Path) -> None:
+def add_vehicle(chain: Path, iso: str, who: str | None, folder: Path, as_json: bool) -> None:
     """Publish the provisioning certificate in CHAIN: PEM, the leaf, then its sub-CAs upwards."""
     leaf, *subs = read_certificates(chain)
     if not 1 <= len(subs) <= 2:
@@ -114,7 +118,8 @@ def add_vehicle(chain: Path, iso: str, who: str | None, folder: Path) -> None:
     with _open(folder) as pools:
         operator = _operator(actor(who, "published").who, pools, published)
         stored = put_vehicle(pools, published, operator)
-        click.echo(f"{stored.pcid} below {common_name(stored.root)}")
+    root = common_name(stored.root)
+    _say({"pcid": stored.pcid, "root": root}, f"{stored.pcid} below {root}", as_json)
 
 
 @add.command("crl")
@@ -122,8 +127,9 @@ def add_vehicle(chain: Path, iso: str, who: str | None, folder: Path) -> None:
 @with_reason
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def add_crl(file: Path, why: str, who: str | None, folder: Path) -> None:
+def add_crl(file: Path, why: str, who: str | None, folder: Path, as_json: bool) -> None:
     """Add a foreign authority's revocation list (DER), as evidence for cars and contracts below it. An older list of
     the same issuer is taken out."""
     der = read_file(file, CRL_CAP)
@@ -131,7 +137,8 @@ def add_crl(file: Path, why: str, who: str | None, folder: Path) -> None:
         parsed = parse_crl(der)
     with _open(folder) as pools:
         pools.add_list(parsed, actor(who, why))
-    click.echo(f"list of {parsed.this_update:%Y-%m-%d %H:%M} UTC, SHA-256 {parsed.sha256}")
+    told = f"list of {parsed.this_update:%Y-%m-%d %H:%M} UTC, SHA-256 {parsed.sha256}"
+    _say({"this_update": parsed.this_update, "sha256": parsed.sha256}, told, as_json)
 
 
 @pool.group("delete")
@@ -144,11 +151,13 @@ def delete() -> None:
 @with_reason
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def delete_root(root_id: str, why: str, who: str | None, folder: Path) -> None:
+def delete_root(root_id: str, why: str, who: str | None, folder: Path, as_json: bool) -> None:
     """Take the root with this ID out of the pool; cars and contracts below it stay."""
     with _open(folder) as pools:
         remove_root(pools, root_id, actor(who, why))
+    _say({"deleted": root_id}, f"deleted {root_id}", as_json)
 
 
 @delete.command("vehicle")
@@ -156,11 +165,13 @@ def delete_root(root_id: str, why: str, who: str | None, folder: Path) -> None:
 @with_reason
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def delete_vehicle_command(pcid: str, why: str, who: str | None, folder: Path) -> None:
+def delete_vehicle_command(pcid: str, why: str, who: str | None, folder: Path, as_json: bool) -> None:
     """Delete the car with this PCID and all its contracts; those issued here are revoked."""
     with _open(folder) as pools:
-        click.echo(f"deleted; contracts deleted with it: {delete_vehicle(pools, pcid, actor(who, why))}")
+        count = delete_vehicle(pools, pcid, actor(who, why))
+    _say({"deleted": pcid, "contracts": count}, f"deleted; contracts deleted with it: {count}", as_json)
 
 
 @delete.command("contract")
@@ -169,12 +180,15 @@ def delete_vehicle_command(pcid: str, why: str, who: str | None, folder: Path) -
 @with_reason
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def delete_contract_command(emaid: str, skip_revocation: bool, why: str, who: str | None, folder: Path) -> None:
+def delete_contract_command(
+    emaid: str, skip_revocation: bool, why: str, who: str | None, folder: Path, as_json: bool
+) -> None:
     """Delete the contracts of this account; those issued here are revoked."""
     with _open(folder) as pools:
         count = delete_contract(pools, emaid, actor(who, why), skip_revocation=skip_revocation)
-    click.echo(f"deleted {count}")
+    _say({"deleted": emaid, "contracts": count}, f"deleted {count}", as_json)
 
 
 @pool.command("default")
@@ -183,11 +197,13 @@ def delete_contract_command(emaid: str, skip_revocation: bool, why: str, who: st
 @with_reason
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def default_command(pcid: str, emaid: str, why: str, who: str | None, folder: Path) -> None:
+def default_command(pcid: str, emaid: str, why: str, who: str | None, folder: Path, as_json: bool) -> None:
     """Make the contract EMAID the one that the car PCID gets when it does not choose."""
     with _open(folder) as pools:
         prefer_contract(pools, pcid, emaid, actor(who, why))
+    _say({"pcid": pcid, "default": emaid}, f"{pcid} gets {emaid} when it does not choose", as_json)
 
 
 @pool.command("purge")
@@ -258,11 +274,13 @@ def secret_command(name: str, why: str, who: str | None, folder: Path, as_json: 
 @with_reason
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def delete_client_command(name: str, why: str, who: str | None, folder: Path) -> None:
+def delete_client_command(name: str, why: str, who: str | None, folder: Path, as_json: bool) -> None:
     """Delete the client NAME; its tokens count no longer."""
     with _open(folder) as pools:
         delete_client(pools, name, actor(who, why))
+    _say({"deleted": name}, f"deleted {name}", as_json)
 
 
 @clients.command("list")
@@ -297,9 +315,28 @@ def _show_secret(name: str, secret: str, as_json: bool) -> None:
         click.echo(f"client id      {name}\nclient secret  {secret}   (not shown again)")
 
 
+def _say(said: dict[str, object], told: str, as_json: bool) -> None:
+    if as_json:
+        echo_json(said)
+    else:
+        click.echo(printable(told))
+
+
+def _tell_root(stored: PoolRoot | None) -> None:
+    if stored is None:
+        click.echo("waits for another administrator to add the same root")
+    else:
+        click.echo(printable(f"{stored.id}  {stored.role.value}  {common_name(stored.certificate)}"))
+        click.echo(f"SHA-256 {stored.certificate.sha256}")
+
+
+def _root_object(root: PoolRoot) -> dict[str, object]:
+    return {"id": root.id, "role": root.role, "sha256": root.certificate.sha256}
+
+
 def _show_roots(roots: list[PoolRoot], as_json: bool) -> None:
     if as_json:
-        echo_json([{"id": root.id, "role": root.role, "sha256": root.certificate.sha256} for root in roots])
+        echo_json([_root_object(root) for root in roots])
         return
     table = listing("id", "root", "until", "SHA-256", id=36, until=10, **{"SHA-256": 16})
     for root in roots:

@@ -116,6 +116,12 @@ def crl(
         if not found:
             raise StateError("list-missing", f"{authority} has no {kind.value} list yet; --publish makes one")
         write_file(out, LabFile(found[0].der, PUBLIC))
+        if not as_json:
+            made = found[0]
+            upon = "" if made.base is None else f" upon base {made.base}"
+            told = f"{out}: {made.kind.value} list {made.number}{upon} of {made.authority}"
+            click.echo(f"{told}, counts until {made.next_update:%Y-%m-%d %H:%M} UTC")
+            return
     if as_json:
         echo_json([_list_object(made) for made in found])
         return

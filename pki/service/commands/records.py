@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
@@ -87,8 +88,9 @@ def audit(after: int, everything: bool, noted: str | None, folder: Path, as_json
 @click.option("--why", default="on request", show_default=True, help="the reason, for the audit log")
 @by_person
 @in_folder
+@as_json_option
 @ends_clearly
-def backup_command(target: Path, passphrase_file: Path, why: str, who: str | None, folder: Path) -> None:
+def backup_command(target: Path, passphrase_file: Path, why: str, who: str | None, folder: Path, as_json: bool) -> None:
     """Write the whole state folder, encrypted, to the new file TARGET; the service may be running.
 
     What lies elsewhere is not in it: the file with the passphrase of the keys, and the keys of offline roots.
@@ -98,7 +100,13 @@ def backup_command(target: Path, passphrase_file: Path, why: str, who: str | Non
     with open_registry(folder) as registry, registry.writing() as connection:
         append_entry(connection, registry.now(), "backed-up", by, target.name)
     size = backup(folder, target, passphrase)
-    click.echo(f"{target}: {size} bytes, encrypted; restore it with pnc-pki restore {target} --dir NEW_FOLDER")
+    if as_json:
+        echo_json({"out": str(target), "octets": size})
+        return
+    new = f"{folder.resolve()}-again"
+    words = ("restore", target, "--passphrase-file", passphrase_file, "--dir", new)
+    click.echo(f"{target}: {size} bytes, encrypted. It is restored to a folder that does not exist yet:")
+    click.echo(shlex.join(["pnc-pki", *map(str, words)]))
 
 
 @click.command("restore")
@@ -106,8 +114,9 @@ def backup_command(target: Path, passphrase_file: Path, why: str, who: str | Non
 @_secret
 @in_folder
 @by_person
+@as_json_option
 @ends_clearly
-def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str | None) -> None:
+def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str | None, as_json: bool) -> None:
     """Make a state folder anew from the backup SOURCE, in a folder that does not exist yet."""
     by = actor(who, "restored from a backup")
 
@@ -120,8 +129,11 @@ def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str 
             drop_unused_codes(connection)
 
     restore(source, folder, read_passphrase(passphrase_file), note)
+    if as_json:
+        echo_json({"folder": str(folder)})
+        return
     click.echo(f"restored to {folder}. What was issued or revoked after the backup is not in it: revoke it again,")
-    click.echo(f"then make new lists before the service runs: pnc-pki crl --publish --dir {folder}")
+    click.echo(f"then make new lists before the service runs: pnc-pki crl --publish --dir {shlex.quote(str(folder))}")
     click.echo("Enrolment codes that were not used count no more: pnc-pki register makes new ones")
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
+import msgspec
 
+from pki.certificate import Certificate, parse_certificate
 from pki.issue.lab import PUBLIC, LabFile
+from pki.pem import parse_chain_pem
 from pki.service.acts.anchoring import write_anchors
 from pki.service.acts.approving import LinkRoots, Outcome, RenewAuthority, approve, decline, submit
 from pki.service.acts.issuing import reissue
@@ -15,18 +19,40 @@ from pki.service.acts.responding import delegate
 from pki.service.commands.certificates import held_in_file
 from pki.service.commands.context import (
     actor,
+    as_json_option,
     by_person,
     chain_text,
     check_new,
+    echo_json,
     ends_clearly,
     in_folder,
     offline_keys,
     offline_options,
     with_reason,
 )
+from pki.service.commands.waiting import WaitingObject, waiting_objects
 from pki.service.files import write_file
 from pki.service.registry import Actor, Registry
 from pki.service.state_folder import TRUST_FOLDER, open_registry
+
+
+class DoneObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What `renew`, `link` and `approve --json` say: the certificate that was made (`authority` is whose it is, of a
+    leaf who signed it; `certificate` its PEM when it was written to no file), or what was revoked or declined, or what
+    waits for a second person."""
+
+    authority: str | None = None
+    serial: str | None = None
+    sha256: str | None = None
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    certificate: str | None = None
+    out: str | None = None
+    revoked: str | None = None
+    declined: int | None = None
+    lists: tuple[str, ...] = ()
+    waiting_for_approval: list[WaitingObject] = []
+
 
 _days = click.option("--days", type=click.IntRange(1, 36500), help="how long it is valid (default: the profile's)")
 _out = click.option(
@@ -44,6 +70,7 @@ _out = click.option(
 @by_person
 @offline_options
 @in_folder
+@as_json_option
 @ends_clearly
 def renew_command(
     authority: str | None,
@@ -56,6 +83,7 @@ def renew_command(
     offline: Path | None,
     offline_passphrase_file: Path | None,
     folder: Path,
+    as_json: bool,
 ) -> None:
     """Renew an authority (a root certifies itself, a sub-CA is certified by its issuer), or a leaf for its key."""
     if (authority is None) == (certificate is None) or (certificate is not None and (out is None or new_key)):
@@ -65,11 +93,14 @@ def renew_command(
         if certificate is not None and out is not None:
             made = reissue(registry, held_in_file(registry, certificate), actor(who, why), days)
             write_file(out, LabFile(chain_text(made.chain), PUBLIC))
-            click.echo(f"{out}: valid until {made.certificate.not_after:%Y-%m-%d %H:%M} UTC")
+            if as_json:
+                echo_json(_made(made.authority, made.certificate, out))
+            else:
+                click.echo(f"{out}: valid until {made.certificate.not_after:%Y-%m-%d %H:%M} UTC")
             return
         by = actor(who, why)
         done = submit(registry, RenewAuthority(name=authority or "", new_key=new_key, days=days), by)
-        _end(registry, done, by, out)
+        _end(registry, done, by, out, as_json)
 
 
 @click.command("link")
@@ -81,6 +112,7 @@ def renew_command(
 @by_person
 @offline_options
 @in_folder
+@as_json_option
 @ends_clearly
 def link_command(
     voucher: str,
@@ -92,13 +124,15 @@ def link_command(
     offline: Path | None,
     offline_passphrase_file: Path | None,
     folder: Path,
+    as_json: bool,
 ) -> None:
     """Let the root VOUCHER certify the key of the root VOUCHED: a link certificate of ISO 15118-20, to send behind
     Sub1."""
     check_new(out)
     with open_registry(folder, offline_keys(offline, offline_passphrase_file)) as registry:
         by = actor(who, why)
-        _end(registry, submit(registry, LinkRoots(voucher=voucher, vouched=vouched, days=days), by), by, out)
+        done = submit(registry, LinkRoots(voucher=voucher, vouched=vouched, days=days), by)
+        _end(registry, done, by, out, as_json)
 
 
 @click.command("approve")
@@ -109,6 +143,7 @@ def link_command(
 @by_person
 @offline_options
 @in_folder
+@as_json_option
 @ends_clearly
 def approve_command(
     number: int,
@@ -119,6 +154,7 @@ def approve_command(
     offline: Path | None,
     offline_passphrase_file: Path | None,
     folder: Path,
+    as_json: bool,
 ) -> None:
     """Approve the act NUMBER that another person has asked for, and do it; `pnc-pki status` lists what waits."""
     check_new(out)
@@ -126,43 +162,74 @@ def approve_command(
         by = actor(who, why)
         if declining:
             decline(registry, number, by)
-            click.echo(f"declined {number}")
+            if as_json:
+                echo_json(DoneObject(declined=number))
+            else:
+                click.echo(f"declined {number}")
             return
         done = approve(registry, number, by)
         click.echo(f"approved {number}, and done", err=True)
-        _end(registry, done, by, out)
+        _end(registry, done, by, out, as_json)
 
 
-def _end(registry: Registry, done: Outcome, by: Actor, out: Path | None) -> None:
-    """Say what came of an act, and bring up to date what follows from it: lists, the responder of a new key while the
-    key that signs it is attached, the anchors in the state folder."""
+def _end(registry: Registry, done: Outcome, by: Actor, out: Path | None, as_json: bool) -> None:
+    """Bring up to date what follows from an act: lists, the responder of a new key while the key that signs it is
+    attached, the anchors in the state folder. Then say what came of it."""
     if done.waiting is not None:
-        click.echo(f"waits for a second person: pnc-pki approve {done.waiting}")
+        if as_json:
+            echo_json(DoneObject(waiting_for_approval=waiting_objects(registry, [done.waiting])))
+        else:
+            click.echo(f"waits for a second person: pnc-pki approve {done.waiting}")
         return
     after = Actor(who=by.who, why=f"after: {by.why}")
     published = refresh(registry, after)
-    if done.link_pem is not None:
-        _hand_out(done.link_pem, out)
-    elif done.authority is not None and done.revoked is None:
+    pem = done.link_pem
+    if pem is None and done.authority is not None and done.revoked is None:
         held = registry.authority(done.authority)
         delegate(registry, after, [held.name])
-        if out is not None:
-            _hand_out(held.certificate.pem(), out)
-        click.echo(f"{held.name} is valid until {held.certificate.not_after:%Y-%m-%d %H:%M} UTC")
         if held.is_root:
             write_anchors(registry, registry.folder / TRUST_FOLDER)
-            click.echo("everybody who trusts this root needs its new certificate, before the old one ends:")
-            click.echo("pnc-pki trust --out FOLDER writes all that are to be trusted")
+        pem = held.certificate.pem()
+    if out is not None and pem is not None:
+        write_file(out, LabFile(pem.encode(), PUBLIC))
+    if as_json:
+        echo_json(_done(done, pem, out, published.made))
     else:
-        click.echo(f"revoked: {done.authority} {done.revoked}")
+        _tell(registry, done, out)
     for name in published.without_key:
         click.echo(
             f"the list of {name} is due, but its key is not here: pnc-pki crl {name} --publish --offline ...", err=True
         )
 
 
-def _hand_out(pem: str, out: Path | None) -> None:
-    if out is not None:
-        write_file(out, LabFile(pem.encode(), PUBLIC))
+def _tell(registry: Registry, done: Outcome, out: Path | None) -> None:
+    if done.link_pem is not None:
+        click.echo(done.link_pem if out is None else f"{out}: {done.authority} is vouched for\n", nl=False)
+    elif done.authority is not None and done.revoked is None:
+        held = registry.authority(done.authority)
+        click.echo(f"{held.name} is valid until {held.certificate.not_after:%Y-%m-%d %H:%M} UTC")
+        if held.is_root:
+            click.echo("everybody who trusts this root needs its new certificate, before the old one ends:")
+            click.echo("pnc-pki trust --out FOLDER writes all that are to be trusted")
     else:
-        click.echo(pem, nl=False)
+        click.echo(f"revoked: {done.authority} {done.revoked}")
+
+
+def _done(done: Outcome, pem: str | None, out: Path | None, lists: tuple[str, ...]) -> DoneObject:
+    """What came of an act that was done."""
+    if pem is None:
+        return DoneObject(revoked=f"{done.authority} {done.revoked}", lists=lists)
+    (der,) = parse_chain_pem(pem)
+    made = _made(done.authority or "", parse_certificate(der), out)
+    return msgspec.structs.replace(made, lists=lists, certificate=pem if out is None else None)
+
+
+def _made(authority: str, certificate: Certificate, out: Path | None) -> DoneObject:
+    return DoneObject(
+        authority=authority,
+        serial=f"{certificate.serial:x}",
+        sha256=certificate.sha256,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        out=None if out is None else str(out),
+    )

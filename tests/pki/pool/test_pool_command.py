@@ -51,7 +51,8 @@ def test_a_client_is_added_and_its_secret_shown_once(real: tuple[Path, Registry,
     assert secret not in renewed.output
     refused = run(folder, "clients", "add", "maker", "--role", "oem", "--wmi", "wvw", *WHY, code=2)
     assert "client-exists" in refused.output
-    run(folder, "clients", "delete", "maker", *WHY)
+    gone = run(folder, "clients", "delete", "maker", *WHY, "--json")
+    assert json.loads(gone.output) == {"deleted": "maker"}
     assert "client-unknown" in run(folder, "clients", "delete", "maker", *WHY, code=2).output
 
 
@@ -67,7 +68,8 @@ def test_cars_contracts_and_roots_are_shown_preferred_and_deleted(
     for emaid in (EMAID, "DEABC00000000A"):
         asked = wish(car, emaid, begins=registry.now(), ends=registry.now() + (wish(car).ends - wish(car).begins))
         generate_contract(pools, asked, operator)
-    run(folder, "default", PCID, "DEABC00000000A", *WHY)
+    preferred = run(folder, "default", PCID, "DEABC00000000A", *WHY, "--json")
+    assert json.loads(preferred.output) == {"pcid": PCID, "default": "DEABC00000000A"}
     contracts = json.loads(run(folder, "list", "--json").output)
     assert [(entry["emaid"], entry["default"]) for entry in contracts] == [(EMAID, False), ("DEABC00000000A", True)]
     assert json.loads(run(folder, "list", "--pcid", PCID, "--emaid", EMAID, "--json").output)[0]["emaid"] == EMAID
@@ -77,7 +79,8 @@ def test_cars_contracts_and_roots_are_shown_preferred_and_deleted(
         {"pcid": PCID, "generation": "iso15118-2", "contracts": 2}
     ]
     assert "deleted 1" in run(folder, "delete", "contract", EMAID, *WHY).output
-    assert "with it: 1" in run(folder, "delete", "vehicle", PCID, *WHY).output
+    gone = run(folder, "delete", "vehicle", PCID, *WHY, "--json")
+    assert json.loads(gone.output) == {"deleted": PCID, "contracts": 1}
     assert "vehicle-unknown" in run(folder, "delete", "vehicle", PCID, *WHY, code=2).output
     assert json.loads(run(folder, "purge", *WHY, "--json").output) == {"roots": 0, "vehicles": 0, "contracts": 0}
     assert "deleted 0 contracts" in run(folder, "purge", *WHY).output

@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 
 from pki.__main__ import main
 from pki.pem import parse_chain_pem
@@ -109,6 +111,33 @@ def test_renew_refuses(desk: Desk) -> None:
     desk.refuses("revoked", "renew", "--certificate", made, "--out", desk.folder / "a.pem", "--why", "x")
     desk.misused("renew", "mo-sub2")
     desk.misused("renew", "mo-sub2", "--certificate", made, "--why", "x")
+
+
+def test_renew_link_and_approve_say_in_json_what_was_made(desk: Desk) -> None:
+    made, again = desk.issued(), desk.folder / "again.pem"
+    said = desk.says("renew", "--certificate", made, "--out", again, "--why", "x")
+    assert (said["authority"], said["serial"], said["out"]) == ("mo-sub2", serial_of(again), str(again))
+    said = desk.says("renew", "mo-sub2", "--new-key", "--why", "x")
+    assert (said["authority"], said["lists"]) == ("mo-sub2-2", ["mo-sub2-2"])
+    assert x509.load_pem_x509_certificate(said["certificate"].encode()).serial_number == int(said["serial"], 16)
+    out = desk.folder / "link.pem"
+    said = desk.says("link", "v2g20-root", "mo20-root", "--out", out, "--why", "x")
+    assert (said["authority"], said["serial"], "certificate" in said) == ("mo20-root", serial_of(out), False)
+
+
+def test_what_waits_and_what_is_approved_is_said_in_json(desk: Desk) -> None:
+    folder = own(desk, "own", "--two-person-roots")
+
+    def says(*words: str) -> Any:
+        return json.loads(desk.does(*words, "--why", "x", "--json", state=folder))
+
+    (waiting,) = says("renew", "mo-root", "--who", "anna")["waiting_for_approval"]
+    assert (waiting["number"], waiting["act"]["act"], waiting["why"]) == (1, "renew", "x")
+    assert says("approve", "1", "--who", "ben")["authority"] == "mo-root"
+    assert says("revoke", "--identity", "oem-sub1", "--who", "anna")["waiting_for_approval"][0]["number"] == 2
+    assert says("approve", "2", "--who", "ben")["revoked"].startswith("oem-root ")
+    says("link", "v2g20-root", "mo20-root", "--who", "anna")
+    assert says("approve", "3", "--decline", "--who", "ben") == {"declined": 3}
 
 
 def first_sub(desk: Desk, chain: Path) -> Path:

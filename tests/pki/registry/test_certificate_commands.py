@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from click.testing import CliRunner
@@ -10,6 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pki.__main__ import main
 from pki.pem import parse_chain_pem
+from pki.profiles import PROFILE_NAMES, profile_named
+from pki.service.commands.enrolment import enrolment_path
+from pki.service.web.labels import profile_of
 from tests.pki.registry.desk import Desk, csr, serial_of
 
 
@@ -60,7 +64,8 @@ def test_find_by_name_serial_number_fingerprint_and_file(desk: Desk) -> None:
     assert "good" in desk.does("find", serial)
     desk.does("find", serial, "--out", desk.folder / "again.pem")
     assert (desk.folder / "again.pem").read_bytes() == made.read_bytes()
-    assert desk.says("find", "nobody") == []
+    none = desk.run("find", "nobody", "--json")
+    assert (none.exit_code, none.stdout) == (2, "[]\n")
     desk.refuses("certificate-unknown", "find", "nobody")
     desk.refuses("file-exists", "find", serial, "--out", made)
     desk.issued("DE-ABC-000000077")
@@ -117,6 +122,7 @@ def test_register_and_its_code(desk: Desk) -> None:
     assert code.stat().st_mode & 0o777 == 0o600
     assert re.fullmatch(r"([A-Z2-7]{6}-){3}[A-Z2-7]{6}\n", code.read_text())
     assert code.read_text().strip() not in told
+    assert "https://127.0.0.1:8445/.well-known/est/backend/simpleenroll, " in told
     again = desk.says("register", *site)
     assert again["code"] not in (None, code.read_text().strip())
     charger = ("--profile", "iso15118-2-secc", "--common-name", "DEPNCE1", "--why", "x")
@@ -125,12 +131,20 @@ def test_register_and_its_code(desk: Desk) -> None:
         "identity": "DE*PNC*E1",
         "code": None,
         "expires_at": None,
+        "path": "/.well-known/est/cpo/simpleenroll/ISO15118-2",
     }
     names = ("--name", "srv.test", "--name", "::1")
     desk.does("register", "--profile", "backend-server", "--common-name", "srv", *names, "--why", "x")
     listed = {one["identity"]: one["names"] for one in desk.says("registrar")["identities"]}
     assert listed == {"site-1": [], "DE*PNC*E1": [], "srv": ["srv.test", "::1"]}
     desk.does("register", "--profile", "iso15118-2-secc", "--common-name", "DE*PNC*E1", "--remove", "--why", "x")
+
+
+def test_every_profile_has_a_path_where_its_code_is_used() -> None:
+    for name in PROFILE_NAMES:
+        profile = profile_named(name)
+        _, _, label, _, *version = enrolment_path(profile).removeprefix("/.").split("/")
+        assert profile_of(label, *version) == profile
 
 
 def test_register_refuses_before_a_code_is_lost(desk: Desk) -> None:
@@ -166,7 +180,7 @@ def test_crl(desk: Desk) -> None:
     assert desk.says("crl", "mo-sub2", "--publish")[0]["number"] > before
     assert desk.says("crl", "mo-sub2", "--delta")[0]["base"] == before
     out = desk.folder / "mo-sub2.crl"
-    desk.does("crl", "mo-sub2", "--out", out)
+    assert desk.does("crl", "mo-sub2", "--out", out).startswith(f"{out}: full list ")
     assert x509.load_der_x509_crl(out.read_bytes()).is_signature_valid(public_key_of(desk, "mo-sub2"))
     assert len(desk.says("crl")) == 25
     desk.refuses("authority-unknown", "crl", "nobody")
@@ -189,6 +203,10 @@ def test_a_delta_list_is_shown_as_one(desk: Desk) -> None:
     assert f"delta upon base {base}" in shown
     assert f"{serial_of(held)} released 20" in shown
     assert f"{serial_of(lost)} revoked 20" in shown
+    said = json.loads(CliRunner().invoke(main, ["show", str(out), "--json"]).stdout)["crl"]
+    assert (said["base"], said["number"]) == (base, desk.says("crl", "mo-sub2", "--delta")[0]["number"])
+    states = {entry["serial"]: entry["state"] for entry in said["entries"]}
+    assert states == {serial_of(held): "released", serial_of(lost): "revoked"}
 
 
 def test_files_with_other_text_in_them_are_read(desk: Desk) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pki.__main__ import main
 from tests.pki.registry.desk import Desk, serial_of
 
 
@@ -69,6 +72,27 @@ def test_backup_and_restore_round_trip(desk: Desk, files_of: Callable[[Path], di
     desk.does("revoke", made, "--why", "x", state=new)  # Every list is due, not only this one.
     numbers = [entry["number"] for entry in json.loads(desk.does("crl", "--json", state=new))]
     assert min(numbers) > number
+
+
+def test_the_command_that_backup_prints_restores(desk: Desk) -> None:
+    (desk.folder / "a folder").mkdir()
+    target, secret = desk.folder / "a folder" / "it's.backup", desk.secret("backup pass")
+    command = desk.does("backup", target, "--passphrase-file", secret).splitlines()[-1]
+    program, *arguments = shlex.split(command)
+    done = CliRunner().invoke(main, arguments)
+    assert (program, done.exit_code) == ("pnc-pki", 0), done.output
+    new = Path(f"{desk.state}-again")
+    assert (new / "registry.db").is_file()
+    following = shlex.split(done.stdout.splitlines()[-1].partition(": ")[2])
+    assert following == ["pnc-pki", "crl", "--publish", "--dir", str(new)]
+
+
+def test_backup_and_restore_say_in_json_what_they_made(desk: Desk) -> None:
+    target, secret, new = desk.folder / "a.backup", desk.secret("backup.pass"), desk.folder / "new"
+    said = desk.says("backup", target, "--passphrase-file", secret)
+    assert said == {"out": str(target), "octets": target.stat().st_size}
+    restored = desk.does("restore", target, "--passphrase-file", secret, "--json", state=new)
+    assert json.loads(restored) == {"folder": str(new)}
 
 
 def test_backup_and_restore_refuse(desk: Desk) -> None:
