@@ -132,9 +132,9 @@ def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str 
     if as_json:
         echo_json({"folder": str(folder)})
         return
-    click.echo(f"restored to {folder}. What was issued or revoked after the backup is not in it: revoke it again,")
+    click.echo(f"restored to {folder}. Enrolment codes that were not used count no more: make new ones.")
+    click.echo("What was issued or revoked after the backup is not in it: revoke it again,")
     click.echo(f"then make new lists before the service runs: pnc-pki crl --publish --dir {shlex.quote(str(folder))}")
-    click.echo("Enrolment codes that were not used count no more: pnc-pki register makes new ones")
 
 
 def _noted(text: str) -> tuple[int, str]:
