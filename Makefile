@@ -18,11 +18,13 @@ demo: $(VENV)/.run
 
 # Only the tests of the verifier are measured: a tracer would slow the others down for nothing.
 JUDGES := tests/pki tests/vectors tests/crossed
+SERVICE := tests/pki/registry tests/pki/web tests/pki/pool
 
 test: lint
 ifeq ($(strip $(PYTEST_ARGS)),)
-	$(BIN)/python -m coverage run -m pytest $(JUDGES)
+	$(BIN)/python -m coverage run -m pytest $(JUDGES) $(SERVICE:%=--ignore=%)
 	$(BIN)/python -m coverage report
+	$(BIN)/python -m pytest $(SERVICE)
 	$(BIN)/python -m pytest $(JUDGES:%=--ignore=%)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
