@@ -48,8 +48,11 @@ def screen() -> Console:
     grep. A character that its encoding does not have is escaped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    told = os.environ.get("COLUMNS", "").isdecimal()
-    return Console(width=None if told or sys.stdout.isatty() else _WHOLE_LINES, highlight=False)
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdecimal():
+        width = max(_NARROWEST, min(int(told[:6]), _WHOLE_LINES))
+        return Console(width=width, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else _WHOLE_LINES, highlight=False)
 
 
 def listing(*headings: str, **least: int) -> Table:

@@ -117,7 +117,9 @@ def revoke_command(
     for number in waiting:
         click.echo(f"waits for a second person: pnc-pki approve {number}")
     for name in published.without_key:
-        click.echo(f"the list of {name} is due, but its key is not here: pnc-pki crl {name} --offline ...", err=True)
+        click.echo(
+            f"the list of {name} is due, but its key is not here: pnc-pki crl {name} --publish --offline ...", err=True
+        )
 
 
 @click.command()

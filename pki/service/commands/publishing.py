@@ -36,6 +36,7 @@ from pki.service.store.certificates import count_certificates
 from pki.service.store.publications import ListKind, PublishedList, find_list
 
 _HERE = "here"
+_AWAY = "key away"
 
 
 class AuthorityObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +71,7 @@ def status(folder: Path, as_json: bool) -> None:
     print_listing(console, _tree(entries, now))
     print_short_profiles(console, (name for entry in entries for name in entry.issues))
     for act in waiting:
-        click.echo(waiting_sentence(act))
+        console.print(Text(waiting_sentence(act)))
 
 
 @click.command()
@@ -134,14 +135,17 @@ def crl(
 
 def _tree(entries: list[AuthorityObject], now: datetime) -> Table:
     """Every authority, below and right of the one that certifies it; what is over in red."""
-    table = listing("authority", "signs", "state", "valid\nuntil", "issued\n(revoked)", "list\nuntil")
-    for level, entry in _by_level(entries):
+    rows = [("  " * level + entry.name, entry) for level, entry in _by_level(entries)]
+    longest = max((len(name) for name, _ in rows), default=0)
+    headings = ("authority", "signs", "state", "valid\nuntil", "issued\n(revoked)", "list\nuntil")
+    table = listing(*headings, authority=longest, state=len(_AWAY))
+    for name, entry in rows:
         late = entry.list_until is None or entry.list_until <= now
         until = "none" if entry.list_until is None else f"{entry.list_until:%Y-%m-%d}"
         table.add_row(
-            "  " * level + entry.name,
+            name,
             "\n".join(map(short_profile, entry.issues)),
-            entry.state if entry.key == _HERE else f"{entry.state}, key {entry.key}",
+            entry.state if entry.key == _HERE else f"{entry.state}, {_AWAY}",
             Text(f"{entry.not_after:%Y-%m-%d}", style="red" if entry.not_after <= now else ""),
             f"{entry.certificates} ({entry.revoked})",
             Text(until, style="red" if late else ""),

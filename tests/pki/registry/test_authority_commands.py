@@ -210,11 +210,15 @@ def test_status_can_be_read_on_a_narrow_screen(desk: Desk, monkeypatch: pytest.M
     assert max(map(len, lines)) <= columns
     assert not any("…" in line for line in lines)
     words = {line.split()[0]: line for line in lines[3:]}
+    assert {entry["name"] for entry in json.loads(desk.does("status", "--json", state=folder))["authorities"]} < {
+        *words
+    }
     assert words["mo-root"].startswith("mo-root ")
     assert words["mo-sub1"].startswith("  mo-sub1 ")
     assert words["mo-sub2"].startswith("    mo-sub2 ")
     assert words["mo-sub2"].split()[1:3] == ["-2-contract", "active"]
-    assert ("key" in words["mo-root"], "key" in words["mo-sub1"]) == (True, False)
+    assert ["active," in words[name] for name in ("mo-root", "mo-sub1", "backend-root")] == [True, False, False]
+    assert sum("key away" in line for line in lines) == 6
     until = desk.says("status")["authorities"][0]["not_after"][:10]
     assert until in words["mo-root"]
     names = [line.split()[0] for line in lines[3:]]
@@ -226,6 +230,16 @@ def test_a_pipe_without_a_width_keeps_lines_whole(desk: Desk, monkeypatch: pytes
     made = desk.issued()
     serial = serial_of(made)
     assert [line.count(serial) for line in desk.does("find", made).splitlines()] == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("0", 24), ("1", 24), ("999999999999", 1000), ("wide", 1000)])
+def test_an_odd_width_of_the_screen_is_no_error(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, columns: str, widest: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    told = desk.does("status")
+    assert "…" not in told
+    assert "vehicle20-sub2" in told or widest < 80
 
 
 def test_nothing_to_compare_or_type_is_cut(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
