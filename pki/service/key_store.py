@@ -112,8 +112,8 @@ class FileKeyStore:
             with self._opened() as folder:
                 content = _read_private(path, _KEY_CAP, _OTHERS, folder, file)
         except FileNotFoundError as error:
-            known = ", ".join(self.names()) or "none"
-            message = f"no key {name!r} in {self.folder}; there are: {known}. The key of a root may lie offline"
+            count = len(self.names())
+            message = f"no key {name!r} in {self.folder}, which holds {count} others; that of a root may lie --offline"
             raise KeyStoreError("key-missing", message) from error
         try:
             return parse_encrypted_key(content, self._passphrase)
