@@ -20,7 +20,7 @@ from pki.service.commands.context import actor, by_person, ends_clearly, in_fold
 from pki.service.files import read_file
 from pki.service.key_store import read_passphrase
 from pki.service.settings import PKISettings, check_settings, parse_listen
-from pki.service.state_folder import PASSPHRASE_FILE, describe_keys
+from pki.service.state_folder import PASSPHRASE_FILE, OfflineKeys, describe_keys
 
 _TEMPLATES = ("lab",)
 _DECLARATION_CAP = 1024 * 1024
@@ -153,11 +153,16 @@ def init(
             lambda: datetime.now(UTC),
             lambda _: progress.advance(task),
         )
+    _tell(folder, foundation, attached)
+
+
+def _tell(folder: Path, founded: Foundation, attached: OfflineKeys | None) -> None:
+    """What was made, where it is, and what comes next."""
     at = "" if str(folder) == "pki-state" else f" --dir {shlex.quote(str(folder))}"
-    click.echo(f"founded a PKI in {folder}; keys: {describe_keys(settings.keys)}")
-    if not secrets_given:
+    click.echo(f"founded a PKI in {folder}; keys: {describe_keys(founded.settings.keys)}")
+    if founded.make_passphrase:
         click.echo(f"the passphrase was made up, and lies in {folder / PASSPHRASE_FILE}: good for a lab only")
-    click.echo(f"lists and answers are found below {declaration.publication}: it stands in every certificate")
+    click.echo(f"lists and answers are found below {founded.declaration.publication}: it stands in every certificate")
     if attached:
         click.echo(f"the keys of the roots are in {attached.folder}: take them offline")
     click.echo(f"next:\n  pnc-pki serve{at}")
