@@ -22,6 +22,7 @@ from typing import Protocol
 from pki.certificate import Certificate, parse_certificate
 from pki.errors import PKIError, PoolRefused, StateError
 from pki.issue.keys import PrivateKey, PublicKey
+from pki.issue.lists import Reason
 from pki.profile import AnchorRole, Generation
 from pki.service.pool.tables import POOLS
 from pki.service.store.audit import Actor, append_entry
@@ -63,7 +64,7 @@ class OwnPKI(Protocol):
     ) -> tuple[bytes, ...]:
         """A contract's chain, issued here: DER, leaf, Sub2, Sub1. Raises IssueError, StateError, KeyStoreError."""
 
-    def revoke_contract(self, certificate: bytes, actor: Actor) -> bool:
+    def revoke_contract(self, certificate: bytes, actor: Actor, reason: Reason = Reason.CESSATION_OF_OPERATION) -> bool:
         """Revoke a contract certificate that was issued here, and publish it; False when it was not. One that is
         revoked already stays so. Raises IssueError, StateError, KeyStoreError."""
 

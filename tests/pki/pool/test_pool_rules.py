@@ -293,6 +293,38 @@ def test_the_first_contract_is_preferred_and_no_other_takes_its_place(shop: Shop
         prefer_contract(shop.pools, PCID, names[1], TESTER)
 
 
+def test_a_contract_that_is_replaced_is_revoked_and_one_that_is_stored_again_is_not(shop: Shop) -> None:
+    car, maker, operator = shop.car(), shop.maker(), shop.operator()
+    put_vehicle(shop.pools, car.chain, maker)
+    generate_contract(shop.pools, wish(car), operator)
+    (first,) = find_contracts(shop.pools)
+    second = generate_contract(shop.pools, wish(car), operator)
+    (stored,) = find_contracts(shop.pools)
+    assert (held(shop, first.chain[0]).reason, held(shop, stored.chain[0]).reason) == ("superseded", None)
+    service = shop.client("service", Role.CPS, providers=("DEABC",))
+    store_signed(shop.pools, second.signed, Generation.ISO_2, EMAID, PCID, None, service)
+    assert held(shop, stored.chain[0]).revoked_at is None
+    with refused("revoked"):
+        store_signed(shop.pools, first.signed, Generation.ISO_2, EMAID, PCID, None, service)
+    delete_contract(shop.pools, EMAID, TESTER)
+    assert held(shop, stored.chain[0]).reason == "cessationOfOperation"
+
+
+def test_a_contract_whose_former_one_cannot_be_revoked_does_not_replace_it(shop: Shop) -> None:
+    car, maker, operator = shop.car(), shop.maker(), shop.operator()
+    put_vehicle(shop.pools, car.chain, maker)
+    generate_contract(shop.pools, wish(car), operator)
+    before = find_contracts(shop.pools)
+    with shop.registry.writing() as connection:
+        connection.execute(
+            "CREATE TRIGGER stuck BEFORE UPDATE OF revoked_at ON certificate WHEN old.profile LIKE '%-contract' "
+            "BEGIN SELECT raise(ABORT, 'stuck'); END"
+        )
+    with refused("state-unusable"):
+        generate_contract(shop.pools, wish(car), operator)
+    assert find_contracts(shop.pools) == before
+
+
 def test_revocation_may_be_skipped_and_foreign_contracts_are_not_ours_to_revoke(shop: Shop) -> None:
     car, maker, operator = shop.car(), shop.maker(), shop.operator()
     put_vehicle(shop.pools, car.chain, maker)
