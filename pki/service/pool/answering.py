@@ -37,6 +37,7 @@ _STATUS = {
     "contract-unknown": 404,
     "endpoint-unknown": 404,
     "no-signer": 404,
+    "contract-held": 409,
 }
 _JSON = "application/json"
 

@@ -5,7 +5,8 @@ Rules of this file
    only when the car maker says so. When the preferred one is deleted, none takes its place: the maker is told.
 2. The same EMAID for the same car and generation replaces what was there, and keeps whether it is preferred. What was
    issued here and is replaced by another certificate is revoked first, as superseded.
-3. Signed data made here is read; any other is opaque and goes out as it came in.
+3. Signed data made here is read; any other is opaque and goes out as it came in. Opaque data takes the place of opaque
+   data of the same client alone: what was read can be revoked, and must not be lost to what cannot.
 4. A contract issued here is revoked in the registry before it is deleted, unless the operator skips that; when it
    cannot be revoked it stays.
 
@@ -33,6 +34,7 @@ from pki.service.store.audit import Actor
 from pki.service.store.tables import instant, stamp
 from pki.verify.revocation import RevocationState
 
+_CLAUSE = "OPCP 1.0, ccp.v1: addSignedContractData"
 _COLUMNS = "emaid, pcid, generation, written, preferred, chain, begins_at, expires_at, signed, cps_root, owner"
 
 
@@ -86,17 +88,20 @@ def put_contract(pools: Pools, new: SignedContract, actor: Actor) -> PoolContrac
     """Store a contract, or replace the one of the same EMAID, car and generation; the car maker is told.
 
     Raises:
-        PoolRefused: "vehicle-unknown": no such car, so nobody could get it; "vehicle-changed": the car has another key.
+        PoolRefused: "vehicle-unknown": no such car, so nobody could get it; "vehicle-changed": the car has another key;
+            "contract-held": opaque data would take the place of a contract that was read, or of another client's.
         StateError, IssueError, KeyStoreError: the former one cannot be revoked; it stays then.
     """
     leaf = parse_certificate(new.chain[0]) if new.chain else None
     with pools.one_state() as connection:
         _require_vehicle(connection, new)
         withdrawn = _former(connection, new)
+        _require_free(withdrawn, new)
     revoke_rest(pools, actor, _replaced(withdrawn, new), [], Reason.SUPERSEDED)
     with pools.writing() as connection:
         written = _require_vehicle(connection, new)
         former = _former(connection, new)
+        _require_free(former, new)
         others = _rows(connection, "pcid = ? AND generation = ?", (new.pcid.normal, new.generation.value))
         stored = PoolContract(
             emaid=new.emaid,
@@ -261,6 +266,18 @@ def _former(connection: sqlite3.Connection, new: SignedContract) -> list[PoolCon
     """The contract that a new one takes the place of: one or none."""
     key = (new.emaid, new.pcid.normal, new.generation.value)
     return _rows(connection, "emaid = ? AND pcid = ? AND generation = ?", key)
+
+
+def _require_free(former: list[PoolContract], new: SignedContract) -> None:
+    """Return when `new` may take the place of what is there. Raises PoolRefused "contract-held"."""
+    for contract in former:
+        if not new.chain and (contract.chain or contract.owner != new.owner):
+            what = "a contract that was verified" if contract.chain else "a contract that another client sent"
+            message = (
+                f"opaque data does not replace {what}: {contract.emaid} for car {contract.written} of "
+                f"{contract.generation.value}; its operator can delete that first"
+            )
+            raise PoolRefused("contract-held", message, clause=_CLAUSE)
 
 
 def _replaced(former: list[PoolContract], new: SignedContract) -> list[PoolContract]:

@@ -176,7 +176,7 @@ def test_the_deprecated_calls_sign_and_store(shop: Shop) -> None:
 def test_a_service_stores_signed_data_in_both_generations(shop: Shop) -> None:
     shop.maker()
     shop.operator()
-    shop.client("service", Role.CPS)
+    shop.client("service", Role.CPS, providers=("DEABC",))
     car = shop.car("WVWABCDEFGH1234567", Generation.ISO_20)
 
     async def script(call: Caller) -> None:
@@ -194,6 +194,10 @@ def test_a_service_stores_signed_data_in_both_generations(shop: Shop) -> None:
             "signedContractDataXML": provided.body["certificateInstallationRes"],
         }
         assert (await call("PUT", "/v1/ccp/signedContractData", sent, by="service")).status == 201
+        opaque = {**sent, "signedContractDataXML": text(b"opaque")}
+        (await call("PUT", "/v1/ccp/signedContractData", opaque, by="service")).refused(409, "contract-held")
+        foreign = {**opaque, "emaid": "FRXYZ000000009"}
+        (await call("PUT", "/v1/ccp/signedContractData", foreign, by="service")).refused(403, "provider")
 
     calling(shop, script)
 
@@ -351,7 +355,7 @@ def test_every_bad_body_names_its_rule(shop: Shop) -> None:
     shop.operator()
     shop.client("admin", Role.ADMIN)
     shop.client("charge", Role.CPO)
-    shop.client("service", Role.CPS)
+    shop.client("service", Role.CPS, providers=("DEABC",))
     shop.client("stranger", Role.OEM, wmis=("1HG",))
     car = shop.car()
     good, wish = provisioning_body(car), wish_body()

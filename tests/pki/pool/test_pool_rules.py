@@ -382,7 +382,7 @@ def test_a_revoked_or_expired_contract_leaves_the_pool(shop: Shop) -> None:
 
 def test_a_foreign_service_stores_what_it_signed_and_what_is_opaque(shop: Shop) -> None:
     car, maker, operator = shop.car(), shop.maker(), shop.operator()
-    service = shop.client("service", Role.CPS)
+    service = shop.client("service", Role.CPS, providers=("DEABC", "FRXYZ"))
     put_vehicle(shop.pools, car.chain, maker)
     signed = generate_contract(shop.pools, wish(car), operator).signed
     delete_contract(shop.pools, EMAID, TESTER, skip_revocation=True)
@@ -406,6 +406,38 @@ def test_a_foreign_service_stores_what_it_signed_and_what_is_opaque(shop: Shop) 
         store_signed(shop.pools, b"\x80", Generation.ISO_2, EMAID, "WVWABCDEFGH000000", None, service)
 
 
+def test_opaque_data_replaces_nothing_that_was_read_and_nothing_of_others(shop: Shop) -> None:
+    car, maker, operator = shop.car(), shop.maker(), shop.operator()
+    put_vehicle(shop.pools, car.chain, maker)
+    service = shop.client("service", Role.CPS, providers=("DEABC",))
+    other = shop.client("other", Role.CPS, providers=("DEABC",))
+    stranger = shop.client("stranger", Role.CPS, providers=("FRXYZ",))
+
+    def store(signed: bytes, client: Client, emaid: str = EMAID) -> None:
+        store_signed(shop.pools, signed, Generation.ISO_2, emaid, PCID, None, client)
+
+    signed = generate_contract(shop.pools, wish(car), operator).signed
+    (made,) = find_contracts(shop.pools)
+    for client, code in ((stranger, "provider"), (service, "contract-held")):
+        with refused(code):
+            store(b"\x80opaque", client)
+    with refused("provider"):
+        store(signed, stranger)
+    assert find_contracts(shop.pools) == [made]
+    assert held(shop, made.chain[0]).revoked_at is None
+    store(signed, service)
+    with refused("contract-held"):
+        store(b"\x80opaque", service)
+    second = "DEABC00000000A"
+    store(b"\x80first", service, second)
+    with refused("contract-held"):
+        store(b"\x80second", other, second)
+    store(b"\x80third", service, second)
+    assert find_contracts(shop.pools, emaid=second)[0].signed == b"\x80third"
+    assert delete_vehicle(shop.pools, PCID, TESTER) == 2
+    assert held(shop, made.chain[0]).revoked_at is not None
+
+
 # --- clients
 
 
@@ -415,6 +447,7 @@ def test_a_client_needs_what_its_role_needs(shop: Shop) -> None:
         ("client-roles", ("a", [], [], [])),
         ("client-provider", ("a", [Role.MO], [], [])),
         ("client-provider", ("a", [Role.MO], ["D1ABC"], [])),
+        ("client-provider", ("a", [Role.CPS], [], [])),
         ("client-wmi", ("a", [Role.OEM], [], [])),
         ("client-wmi", ("a", [Role.OEM], [], ["WVWX"])),
     ]
