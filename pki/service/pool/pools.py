@@ -84,6 +84,7 @@ class PoolSettings:
     are refused. `two_persons`: a root is listed once two administrators have put it. `webhook_hosts`: the hosts that
     events may be sent to; those in `private_hosts` may have addresses that are not public. `list_hours`: how long a
     signed list of roots counts. `public_url`: what tokens are issued for (None: whatever the client names).
+    `body_timeout_s`: seconds after which a request whose body is not whole is given up.
     """
 
     require_revocation: bool = True
@@ -92,6 +93,7 @@ class PoolSettings:
     private_hosts: frozenset[str] = frozenset()
     list_hours: int = 24
     public_url: str | None = None
+    body_timeout_s: float = 10.0
 
 
 class Pools:

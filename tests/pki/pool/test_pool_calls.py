@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from yarl import URL
 
 from pki.certificate import parse_certificate
 from pki.issue.contract import make_contract_data, open_bundle, parse_bundle
@@ -334,6 +336,36 @@ def test_the_token_endpoint_answers_as_oauth_does(shop: Shop) -> None:
             assert (await call("POST", "/oauth/token", headers=form, raw=raw)).status == 400
 
     calling(shop, script)
+
+
+async def slow(host: str, port: int, head: str) -> bytes:
+    """All that a caller is told that announces a body, sends its first octets and no more, until it is hung up on."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(f"{head}\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{{".encode())
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+def test_a_body_that_does_not_come_in_time_is_refused_and_the_connection_closed(state: Path) -> None:
+    shop = open_shop(state, PoolSettings(body_timeout_s=0.1))
+    shop.maker()
+    bearer = shop.bearer("maker")["Authorization"]
+
+    async def script(call: Caller) -> None:
+        url = URL(call.base)
+        assert url.host is not None
+        assert url.port is not None
+        token = await slow(url.host, url.port, "POST /oauth/token HTTP/1.1")
+        put = await slow(url.host, url.port, f"PUT /v1/oem/provCerts HTTP/1.1\r\nAuthorization: {bearer}")
+        for told, code in ((token, b'"invalid_request"'), (put, b'"too-slow: ')):
+            assert told.startswith(b"HTTP/1.1 408 ")
+            assert code in told
+            assert b"connection: close" in told.lower()
+
+    with shop.registry, shop.pools:
+        calling(shop, script)
 
 
 def test_a_token_is_for_this_service_if_it_knows_its_name(state: Path) -> None:
