@@ -3,6 +3,7 @@
 Rules of this file
 1. Every refusal is OPCP's error body, `{"errorMessages": [...], "traceId": ...}`; a message begins with the rule's
    code. What is wrong inside the service is told by its trace id only, and written to the log.
+   A connection whose body was not read to its end is closed: what is left must not be taken for the next request.
 2. What a known client was refused is in the audit log, if it was to change something or if it may not act at all.
 """
 
@@ -37,7 +38,10 @@ _STATUS = {
     "contract-unknown": 404,
     "endpoint-unknown": 404,
     "no-signer": 404,
+    "contract-held": 409,
+    "too-slow": 408,
 }
+_UNREAD = frozenset({"too-slow", "body-size"})
 _JSON = "application/json"
 
 
@@ -91,7 +95,7 @@ def handler_of(pools: Pools, route: Route) -> Callable[[web.Request], Awaitable[
         try:
             client = await asyncio.to_thread(read_token, pools, bearer_of(request))
             client.require_role(route.roles)
-            body = await read_bounded(request)
+            body = await read_bounded(request, pools.settings.body_timeout_s)
             call = Call(
                 client=client,
                 path=request.match_info,
@@ -132,14 +136,30 @@ def open_handler(
     return answer
 
 
-async def read_bounded(request: web.Request) -> bytes:
-    """The body. Raises PoolRefused "body-size" beyond BODY_CAP bytes, without reading the rest."""
+async def read_bounded(request: web.Request, timeout_s: float) -> bytes:
+    """The body.
+
+    Raises:
+        PoolRefused: "body-size" beyond BODY_CAP bytes, without reading the rest; "too-slow" when it is not whole after
+            `timeout_s` seconds.
+    """
     found = bytearray()
-    async for piece in request.content.iter_any():
-        found += piece
-        if len(found) > BODY_CAP:
-            raise PoolRefused("body-size", f"a body of more than {BODY_CAP} bytes")
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for piece in request.content.iter_any():
+                found += piece
+                if len(found) > BODY_CAP:
+                    raise PoolRefused("body-size", f"a body of more than {BODY_CAP} bytes")
+    except TimeoutError:
+        raise PoolRefused("too-slow", f"the body took longer than {timeout_s:g} s", clause="RFC 9110 15.5.9") from None
     return bytes(found)
+
+
+def hang_up_after(error: PKIError, response: web.Response) -> web.Response:
+    """The response to a refusal; the connection is closed behind it when the body was not read to its end."""
+    if error.code in _UNREAD:
+        response.force_close()
+    return response
 
 
 def bearer_of(request: web.Request) -> str:
@@ -169,7 +189,7 @@ def refusal(error: PKIError, status: int) -> web.Response:
         message = f"{error.code}: {error}" + (f" ({error.clause})" if error.clause else "")
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     body = msgspec.json.encode({"errorMessages": [message], "traceId": trace})
-    return web.Response(status=status, body=body, content_type=_JSON, headers=headers)
+    return hang_up_after(error, web.Response(status=status, body=body, content_type=_JSON, headers=headers))
 
 
 def written(answer: Answer) -> web.Response:

@@ -1,7 +1,8 @@
 """Who may call: clients with a secret, roles, and what they may act for.
 
-A mobility operator acts for EMAIDs that begin with one of its providers (country and provider id, five characters), a
-car maker for PCIDs that begin with one of its world manufacturer identifiers (WMI, three characters).
+A mobility operator or a provisioning service acts for EMAIDs that begin with one of its providers (country and provider
+id, five characters), a car maker for PCIDs that begin with one of its world manufacturer identifiers (WMI, three
+characters).
 
 A secret is 256 random bits, shown once and kept as its SHA-256: it cannot be guessed, so a slow hash would add nothing.
 
@@ -93,8 +94,9 @@ def add_client(
         raise PoolRefused("client-roles", f"client {name} needs a role")
     held_providers = _prefixes(providers, _PROVIDER, "client-provider", "country and provider, five characters")
     held_wmis = _prefixes(wmis, _WMI, "client-wmi", "a world manufacturer identifier, three characters")
-    if Role.MO in roles and not held_providers:
-        raise PoolRefused("client-provider", f"a mobility operator needs a provider, like DEABC; {name} has none")
+    if not held_providers and not {Role.MO, Role.CPS}.isdisjoint(roles):
+        message = f"a mobility operator or provisioning service needs a provider, like DEABC; {name} has none"
+        raise PoolRefused("client-provider", message)
     if Role.OEM in roles and not held_wmis:
         raise PoolRefused("client-wmi", f"a car maker needs a WMI, like WVW; {name} has none")
     secret = secrets.token_urlsafe(_SECRET_OCTETS)

@@ -3,8 +3,10 @@
 Rules of this file
 1. A car may have several contracts. The first of a generation is the preferred one (OPCP: default); another becomes it
    only when the car maker says so. When the preferred one is deleted, none takes its place: the maker is told.
-2. The same EMAID for the same car and generation replaces what was there, and keeps whether it is preferred.
-3. Signed data made here is read; any other is opaque and goes out as it came in.
+2. The same EMAID for the same car and generation replaces what was there, and keeps whether it is preferred. What was
+   issued here and is replaced by another certificate is revoked first, as superseded.
+3. Signed data made here is read; any other is opaque and goes out as it came in. Opaque data takes the place of opaque
+   data of the same client alone: what was read can be revoked, and must not be lost to what cannot.
 4. A contract issued here is revoked in the registry before it is deleted, unless the operator skips that; when it
    cannot be revoked it stays.
 
@@ -23,6 +25,7 @@ import msgspec
 
 from pki.certificate import parse_certificate
 from pki.errors import PoolRefused
+from pki.issue.lists import Reason
 from pki.profile import Generation
 from pki.service.pool.events import About, EventType, certificate_text, tell_of_contract
 from pki.service.pool.identities import VehicleId, account, vehicle_id
@@ -31,6 +34,7 @@ from pki.service.store.audit import Actor
 from pki.service.store.tables import instant, stamp
 from pki.verify.revocation import RevocationState
 
+_CLAUSE = "OPCP 1.0, ccp.v1: addSignedContractData"
 _COLUMNS = "emaid, pcid, generation, written, preferred, chain, begins_at, expires_at, signed, cps_root, owner"
 
 
@@ -84,23 +88,26 @@ def put_contract(pools: Pools, new: SignedContract, actor: Actor) -> PoolContrac
     """Store a contract, or replace the one of the same EMAID, car and generation; the car maker is told.
 
     Raises:
-        PoolRefused: "vehicle-unknown": no such car, so nobody could get it; "vehicle-changed": the car has another key.
+        PoolRefused: "vehicle-unknown": no such car, so nobody could get it; "vehicle-changed": the car has another key;
+            "contract-held": opaque data would take the place of a contract that was read, or of another client's.
+        StateError, IssueError, KeyStoreError: the former one cannot be revoked; it stays then.
     """
     leaf = parse_certificate(new.chain[0]) if new.chain else None
+    with pools.one_state() as connection:
+        _require_vehicle(connection, new)
+        withdrawn = _former(connection, new)
+        _require_free(withdrawn, new)
+    revoke_rest(pools, actor, _replaced(withdrawn, new), [], Reason.SUPERSEDED)
     with pools.writing() as connection:
-        row = connection.execute("SELECT written, leaf FROM vehicle WHERE pcid = ?", (new.pcid.normal,)).fetchone()
-        if row is None or not new.pcid.fits(row[0]):
-            raise PoolRefused("vehicle-unknown", f"no provisioning certificate of {new.pcid.written} is in the pool")
-        if new.key_of is not None and parse_certificate(row[1]).spki_der != parse_certificate(new.key_of).spki_der:
-            raise PoolRefused("vehicle-changed", f"the car {new.pcid.written} has another key by now; begin again")
-        key = (new.emaid, new.pcid.normal, new.generation.value)
-        former = _rows(connection, "emaid = ? AND pcid = ? AND generation = ?", key)
-        others = _rows(connection, "pcid = ? AND generation = ?", key[1:])
+        written = _require_vehicle(connection, new)
+        former = _former(connection, new)
+        _require_free(former, new)
+        others = _rows(connection, "pcid = ? AND generation = ?", (new.pcid.normal, new.generation.value))
         stored = PoolContract(
             emaid=new.emaid,
             pcid=new.pcid.normal,
             generation=new.generation,
-            written=str(row[0]),
+            written=written,
             preferred=former[0].preferred if former else not others,
             chain=new.chain,
             begins_at=leaf.not_before if leaf else None,
@@ -112,6 +119,7 @@ def put_contract(pools: Pools, new: SignedContract, actor: Actor) -> PoolContrac
         _write(connection, stored, pools.now())
         tell_of_contract(connection, EventType.UPDATED if former else EventType.CREATED, pools.now(), stored.about())
         pools.note(connection, "contract-stored", actor, new.emaid, f"{stored.written} {new.generation.value}")
+    revoke_rest(pools, actor, _replaced(former, new), withdrawn, Reason.SUPERSEDED)
     return stored
 
 
@@ -184,13 +192,19 @@ def withdraw_contracts(
     return found
 
 
-def revoke_rest(pools: Pools, actor: Actor, dropped: list[PoolContract], withdrawn: list[PoolContract]) -> None:
+def revoke_rest(
+    pools: Pools,
+    actor: Actor,
+    dropped: list[PoolContract],
+    withdrawn: list[PoolContract],
+    reason: Reason = Reason.CESSATION_OF_OPERATION,
+) -> None:
     """Revoke what was dropped and is not among those that were withdrawn before: it came in between. Raises as
     `withdraw_contracts`."""
     done = {contract.chain for contract in withdrawn}
     for contract in dropped:
         if contract.chain and contract.chain not in done:
-            pools.own.revoke_contract(contract.chain[0], actor)
+            pools.own.revoke_contract(contract.chain[0], actor, reason)
 
 
 def drop_contracts(
@@ -236,6 +250,39 @@ def choose(contracts: list[PoolContract], refuse: Callable[[], PoolRefused]) -> 
         if contract.preferred:
             return contract
     raise refuse()
+
+
+def _require_vehicle(connection: sqlite3.Connection, new: SignedContract) -> str:
+    """The PCID of the contract's car as it is written in the pool. Raises PoolRefused as `put_contract`."""
+    row = connection.execute("SELECT written, leaf FROM vehicle WHERE pcid = ?", (new.pcid.normal,)).fetchone()
+    if row is None or not new.pcid.fits(row[0]):
+        raise PoolRefused("vehicle-unknown", f"no provisioning certificate of {new.pcid.written} is in the pool")
+    if new.key_of is not None and parse_certificate(row[1]).spki_der != parse_certificate(new.key_of).spki_der:
+        raise PoolRefused("vehicle-changed", f"the car {new.pcid.written} has another key by now; begin again")
+    return str(row[0])
+
+
+def _former(connection: sqlite3.Connection, new: SignedContract) -> list[PoolContract]:
+    """The contract that a new one takes the place of: one or none."""
+    key = (new.emaid, new.pcid.normal, new.generation.value)
+    return _rows(connection, "emaid = ? AND pcid = ? AND generation = ?", key)
+
+
+def _require_free(former: list[PoolContract], new: SignedContract) -> None:
+    """Return when `new` may take the place of what is there. Raises PoolRefused "contract-held"."""
+    for contract in former:
+        if not new.chain and (contract.chain or contract.owner != new.owner):
+            what = "a contract that was verified" if contract.chain else "a contract that another client sent"
+            message = (
+                f"opaque data does not replace {what}: {contract.emaid} for car {contract.written} of "
+                f"{contract.generation.value}; its operator can delete that first"
+            )
+            raise PoolRefused("contract-held", message, clause=_CLAUSE)
+
+
+def _replaced(former: list[PoolContract], new: SignedContract) -> list[PoolContract]:
+    """Those of `former` whose certificate is another one than the new contract's."""
+    return [contract for contract in former if contract.chain[:1] != new.chain[:1]]
 
 
 def _delete(pools: Pools, connection: sqlite3.Connection, contract: PoolContract, actor: Actor) -> None:

@@ -105,14 +105,14 @@ class RegistryPKI:
         )
         return tuple(certificate.der for certificate in issue(self._registry, wanted, actor).chain)
 
-    def revoke_contract(self, certificate: bytes, actor: Actor) -> bool:
+    def revoke_contract(self, certificate: bytes, actor: Actor, reason: Reason = Reason.CESSATION_OF_OPERATION) -> bool:
         """Revoke a contract that the registry knows, and publish it."""
         with self._registry.reading() as connection:
             held = find_by_hash(connection, bytes.fromhex(parse_certificate(certificate).sha256))
         if held is None:
             return False
         if held.revoked_at is None or held.reason == Reason.CERTIFICATE_HOLD.value:
-            self._revoke(held, actor)
+            self._revoke(held, actor, reason)
         refresh(self._registry, actor)
         return True
 
@@ -171,9 +171,9 @@ class RegistryPKI:
                     return key
         return None
 
-    def _revoke(self, held: Held, actor: Actor) -> None:
+    def _revoke(self, held: Held, actor: Actor, reason: Reason) -> None:
         try:
-            revoke(self._registry, held, Reason.CESSATION_OF_OPERATION, actor)
+            revoke(self._registry, held, reason, actor)
         except IssueError as error:
             if error.code != "revoked":  # Somebody else has just done it.
                 raise

@@ -22,6 +22,7 @@ from typing import Protocol
 from pki.certificate import Certificate, parse_certificate
 from pki.errors import PKIError, PoolRefused, StateError
 from pki.issue.keys import PrivateKey, PublicKey
+from pki.issue.lists import Reason
 from pki.profile import AnchorRole, Generation
 from pki.service.pool.tables import POOLS
 from pki.service.store.audit import Actor, append_entry
@@ -63,7 +64,7 @@ class OwnPKI(Protocol):
     ) -> tuple[bytes, ...]:
         """A contract's chain, issued here: DER, leaf, Sub2, Sub1. Raises IssueError, StateError, KeyStoreError."""
 
-    def revoke_contract(self, certificate: bytes, actor: Actor) -> bool:
+    def revoke_contract(self, certificate: bytes, actor: Actor, reason: Reason = Reason.CESSATION_OF_OPERATION) -> bool:
         """Revoke a contract certificate that was issued here, and publish it; False when it was not. One that is
         revoked already stays so. Raises IssueError, StateError, KeyStoreError."""
 
@@ -83,6 +84,7 @@ class PoolSettings:
     are refused. `two_persons`: a root is listed once two administrators have put it. `webhook_hosts`: the hosts that
     events may be sent to; those in `private_hosts` may have addresses that are not public. `list_hours`: how long a
     signed list of roots counts. `public_url`: what tokens are issued for (None: whatever the client names).
+    `body_timeout_s`: seconds after which a request whose body is not whole is given up.
     """
 
     require_revocation: bool = True
@@ -91,6 +93,7 @@ class PoolSettings:
     private_hosts: frozenset[str] = frozenset()
     list_hours: int = 24
     public_url: str | None = None
+    body_timeout_s: float = 10.0
 
 
 class Pools:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from pki.errors import PKIError, PoolRefused
 from pki.service.pool import root_routes, signing_routes, vehicle_routes, webhook_routes
-from pki.service.pool.answering import handler_of, open_handler, read_bounded, refusal, status_of
+from pki.service.pool.answering import handler_of, hang_up_after, open_handler, read_bounded, refusal, status_of
 from pki.service.pool.contract_routes import RequestReader, read_plain_request
 from pki.service.pool.contract_routes import routes as contract_routes
 from pki.service.pool.messages import TokenBody, read_body
@@ -48,7 +48,8 @@ def _token_handler(pools: Pools) -> Callable[[web.Request], Awaitable[web.Respon
 
     async def answer(request: web.Request) -> web.Response:
         try:
-            asked = _read_token_body(await read_bounded(request), request.content_type)
+            octets = await read_bounded(request, pools.settings.body_timeout_s)
+            asked = _read_token_body(octets, request.content_type)
             if asked.grant_type != "client_credentials":
                 raise PoolRefused("grant-type", f"grant_type is client_credentials, not {asked.grant_type[:40]!a}")
             token = await asyncio.to_thread(issue_token, pools, asked.client_id, asked.client_secret, asked.audience)
@@ -57,7 +58,7 @@ def _token_handler(pools: Pools) -> Callable[[web.Request], Awaitable[web.Respon
             if status >= 500:
                 return refusal(error, status)
             body = {"error": _OAUTH_ERRORS.get(error.code, "invalid_request"), "error_description": str(error)}
-            return _json(body, status)
+            return hang_up_after(error, _json(body, status))
         return _json(token, 200)
 
     return answer

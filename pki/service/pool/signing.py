@@ -167,10 +167,12 @@ def store_signed(
     verified; any other is opaque.
 
     Raises:
-        PoolRefused: "emaid-format", "pcid-format", "vehicle-unknown", "emaid-mismatch", "namespace"; BundleRejected,
-        ChainRejected, NoEvidence, MalformedCertificate: data of this house that does not verify.
+        PoolRefused: "emaid-format", "provider", "pcid-format", "vehicle-unknown", "emaid-mismatch", "namespace",
+        "contract-held"; BundleRejected, ChainRejected, NoEvidence, MalformedCertificate: data of this house that does
+        not verify. StateError, IssueError, KeyStoreError: what it replaces cannot be revoked.
     """
     wanted = account(emaid).normal
+    client.require_provider(wanted)
     chain: tuple[bytes, ...] = ()
     if signed.lstrip()[:1] == b"{":
         bundle = parse_bundle(signed)

@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from pki.service.pool.routes import add_pool_routes
+from pki.service.web.server import LINGERING_TIME_S
 from tests.pki.pool.material import Shop
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ async def serving(shop: Shop) -> AsyncIterator[Caller]:
     """The pools, listening."""
     app = web.Application()
     add_pool_routes(app, shop.pools)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, lingering_time=LINGERING_TIME_S)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

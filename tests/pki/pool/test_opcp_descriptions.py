@@ -55,6 +55,7 @@ UNDESCRIBED = {
     # Operations that describe too few answers, and what they answer besides.
     ("put", "/v1/root/rootCerts"): {202, 400, 401, 403},
     ("get", "/v1/ccp/signedContractData/{pcid}"): {400, 401, 403},
+    ("put", "/v1/ccp/signedContractData"): {409},
 }
 CLIENT = {
     "rcp": "admin",
@@ -265,7 +266,7 @@ def served(shop: Shop) -> Iterator[Served]:
     shop.maker()
     shop.operator()
     shop.client("admin", Role.ADMIN)
-    shop.client("service", Role.CPS)
+    shop.client("service", Role.CPS, providers=("DEABC",))
     shop.client("charge", Role.CPO)
     with ExitStack() as stack:
         made = Served(shop)

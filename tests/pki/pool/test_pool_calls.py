@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from yarl import URL
 
 from pki.certificate import parse_certificate
 from pki.issue.contract import make_contract_data, open_bundle, parse_bundle
@@ -176,7 +178,7 @@ def test_the_deprecated_calls_sign_and_store(shop: Shop) -> None:
 def test_a_service_stores_signed_data_in_both_generations(shop: Shop) -> None:
     shop.maker()
     shop.operator()
-    shop.client("service", Role.CPS)
+    shop.client("service", Role.CPS, providers=("DEABC",))
     car = shop.car("WVWABCDEFGH1234567", Generation.ISO_20)
 
     async def script(call: Caller) -> None:
@@ -194,6 +196,10 @@ def test_a_service_stores_signed_data_in_both_generations(shop: Shop) -> None:
             "signedContractDataXML": provided.body["certificateInstallationRes"],
         }
         assert (await call("PUT", "/v1/ccp/signedContractData", sent, by="service")).status == 201
+        opaque = {**sent, "signedContractDataXML": text(b"opaque")}
+        (await call("PUT", "/v1/ccp/signedContractData", opaque, by="service")).refused(409, "contract-held")
+        foreign = {**opaque, "emaid": "FRXYZ000000009"}
+        (await call("PUT", "/v1/ccp/signedContractData", foreign, by="service")).refused(403, "provider")
 
     calling(shop, script)
 
@@ -332,6 +338,36 @@ def test_the_token_endpoint_answers_as_oauth_does(shop: Shop) -> None:
     calling(shop, script)
 
 
+async def slow(host: str, port: int, head: str) -> bytes:
+    """All that a caller is told that announces a body, sends its first octets and no more, until it is hung up on."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(f"{head}\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{{".encode())
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+def test_a_body_that_does_not_come_in_time_is_refused_and_the_connection_closed(state: Path) -> None:
+    shop = open_shop(state, PoolSettings(body_timeout_s=0.1))
+    shop.maker()
+    bearer = shop.bearer("maker")["Authorization"]
+
+    async def script(call: Caller) -> None:
+        url = URL(call.base)
+        assert url.host is not None
+        assert url.port is not None
+        token = await slow(url.host, url.port, "POST /oauth/token HTTP/1.1")
+        put = await slow(url.host, url.port, f"PUT /v1/oem/provCerts HTTP/1.1\r\nAuthorization: {bearer}")
+        for told, code in ((token, b'"invalid_request"'), (put, b'"too-slow: ')):
+            assert told.startswith(b"HTTP/1.1 408 ")
+            assert code in told
+            assert b"connection: close" in told.lower()
+
+    with shop.registry, shop.pools:
+        calling(shop, script)
+
+
 def test_a_token_is_for_this_service_if_it_knows_its_name(state: Path) -> None:
     shop = open_shop(state, PoolSettings(public_url="https://pki.example/"))
     shop.maker()
@@ -351,7 +387,7 @@ def test_every_bad_body_names_its_rule(shop: Shop) -> None:
     shop.operator()
     shop.client("admin", Role.ADMIN)
     shop.client("charge", Role.CPO)
-    shop.client("service", Role.CPS)
+    shop.client("service", Role.CPS, providers=("DEABC",))
     shop.client("stranger", Role.OEM, wmis=("1HG",))
     car = shop.car()
     good, wish = provisioning_body(car), wish_body()

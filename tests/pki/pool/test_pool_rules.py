@@ -293,6 +293,38 @@ def test_the_first_contract_is_preferred_and_no_other_takes_its_place(shop: Shop
         prefer_contract(shop.pools, PCID, names[1], TESTER)
 
 
+def test_a_contract_that_is_replaced_is_revoked_and_one_that_is_stored_again_is_not(shop: Shop) -> None:
+    car, maker, operator = shop.car(), shop.maker(), shop.operator()
+    put_vehicle(shop.pools, car.chain, maker)
+    generate_contract(shop.pools, wish(car), operator)
+    (first,) = find_contracts(shop.pools)
+    second = generate_contract(shop.pools, wish(car), operator)
+    (stored,) = find_contracts(shop.pools)
+    assert (held(shop, first.chain[0]).reason, held(shop, stored.chain[0]).reason) == ("superseded", None)
+    service = shop.client("service", Role.CPS, providers=("DEABC",))
+    store_signed(shop.pools, second.signed, Generation.ISO_2, EMAID, PCID, None, service)
+    assert held(shop, stored.chain[0]).revoked_at is None
+    with refused("revoked"):
+        store_signed(shop.pools, first.signed, Generation.ISO_2, EMAID, PCID, None, service)
+    delete_contract(shop.pools, EMAID, TESTER)
+    assert held(shop, stored.chain[0]).reason == "cessationOfOperation"
+
+
+def test_a_contract_whose_former_one_cannot_be_revoked_does_not_replace_it(shop: Shop) -> None:
+    car, maker, operator = shop.car(), shop.maker(), shop.operator()
+    put_vehicle(shop.pools, car.chain, maker)
+    generate_contract(shop.pools, wish(car), operator)
+    before = find_contracts(shop.pools)
+    with shop.registry.writing() as connection:
+        connection.execute(
+            "CREATE TRIGGER stuck BEFORE UPDATE OF revoked_at ON certificate WHEN old.profile LIKE '%-contract' "
+            "BEGIN SELECT raise(ABORT, 'stuck'); END"
+        )
+    with refused("state-unusable"):
+        generate_contract(shop.pools, wish(car), operator)
+    assert find_contracts(shop.pools) == before
+
+
 def test_revocation_may_be_skipped_and_foreign_contracts_are_not_ours_to_revoke(shop: Shop) -> None:
     car, maker, operator = shop.car(), shop.maker(), shop.operator()
     put_vehicle(shop.pools, car.chain, maker)
@@ -350,7 +382,7 @@ def test_a_revoked_or_expired_contract_leaves_the_pool(shop: Shop) -> None:
 
 def test_a_foreign_service_stores_what_it_signed_and_what_is_opaque(shop: Shop) -> None:
     car, maker, operator = shop.car(), shop.maker(), shop.operator()
-    service = shop.client("service", Role.CPS)
+    service = shop.client("service", Role.CPS, providers=("DEABC", "FRXYZ"))
     put_vehicle(shop.pools, car.chain, maker)
     signed = generate_contract(shop.pools, wish(car), operator).signed
     delete_contract(shop.pools, EMAID, TESTER, skip_revocation=True)
@@ -374,6 +406,38 @@ def test_a_foreign_service_stores_what_it_signed_and_what_is_opaque(shop: Shop) 
         store_signed(shop.pools, b"\x80", Generation.ISO_2, EMAID, "WVWABCDEFGH000000", None, service)
 
 
+def test_opaque_data_replaces_nothing_that_was_read_and_nothing_of_others(shop: Shop) -> None:
+    car, maker, operator = shop.car(), shop.maker(), shop.operator()
+    put_vehicle(shop.pools, car.chain, maker)
+    service = shop.client("service", Role.CPS, providers=("DEABC",))
+    other = shop.client("other", Role.CPS, providers=("DEABC",))
+    stranger = shop.client("stranger", Role.CPS, providers=("FRXYZ",))
+
+    def store(signed: bytes, client: Client, emaid: str = EMAID) -> None:
+        store_signed(shop.pools, signed, Generation.ISO_2, emaid, PCID, None, client)
+
+    signed = generate_contract(shop.pools, wish(car), operator).signed
+    (made,) = find_contracts(shop.pools)
+    for client, code in ((stranger, "provider"), (service, "contract-held")):
+        with refused(code):
+            store(b"\x80opaque", client)
+    with refused("provider"):
+        store(signed, stranger)
+    assert find_contracts(shop.pools) == [made]
+    assert held(shop, made.chain[0]).revoked_at is None
+    store(signed, service)
+    with refused("contract-held"):
+        store(b"\x80opaque", service)
+    second = "DEABC00000000A"
+    store(b"\x80first", service, second)
+    with refused("contract-held"):
+        store(b"\x80second", other, second)
+    store(b"\x80third", service, second)
+    assert find_contracts(shop.pools, emaid=second)[0].signed == b"\x80third"
+    assert delete_vehicle(shop.pools, PCID, TESTER) == 2
+    assert held(shop, made.chain[0]).revoked_at is not None
+
+
 # --- clients
 
 
@@ -383,6 +447,7 @@ def test_a_client_needs_what_its_role_needs(shop: Shop) -> None:
         ("client-roles", ("a", [], [], [])),
         ("client-provider", ("a", [Role.MO], [], [])),
         ("client-provider", ("a", [Role.MO], ["D1ABC"], [])),
+        ("client-provider", ("a", [Role.CPS], [], [])),
         ("client-wmi", ("a", [Role.OEM], [], [])),
         ("client-wmi", ("a", [Role.OEM], [], ["WVWX"])),
     ]
