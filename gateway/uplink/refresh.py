@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,12 +47,18 @@ AT_ONCE = 4
 """Sources that are fetched side by side."""
 MAX_LISTS = 256
 MAX_WANTED = 256
-"""Certificates that only stations have named; the one named longest ago is let go."""
+"""Certificates to ask about that are on no chain of the site; see `_wish` for which one is let go."""
+MAX_WANTED_EACH = 16
+"""Of these, those that one station has named."""
+MAX_WANTED_UNNAMED = 128
+"""Of these, those that stations have named without it being said which."""
 PAUSE_S = 0.2
 """Between two looks that somebody asks for."""
 TIDY_EVERY = timedelta(hours=1)
 _JITTER = 0.2
 TRUST_LIST = "trust list"
+_VERIFIED, _UNNAMED = "verified", "unnamed"  # who wishes; else a slash and the id of a station
+_QUOTAS = {_VERIFIED: MAX_WANTED, _UNNAMED: MAX_WANTED_UNNAMED}
 
 Audit = Callable[[str, str], Awaitable[None]]
 Fetch = Callable[[Downloader, datetime], Awaitable[datetime | None]]
@@ -108,7 +114,7 @@ class Refresh:
         self._grace = timedelta(hours=settings.table.policy.revocation_stale_grace_h)
         self._sources: dict[str, _Source] = {}
         self._met = Met()
-        self._wanted: OrderedDict[str, Asked] = OrderedDict()
+        self._wanted: OrderedDict[str, tuple[Asked, str]] = OrderedDict()
         self._known: Known | None = None
         self._remarks: tuple[str, ...] = ()
         self._news = asyncio.Event()
@@ -125,26 +131,38 @@ class Refresh:
         leaf, for the next time, when nothing is known of its revocation."""
         news = self._met.meet(chain)
         if chain.revocation in (RevocationState.UNKNOWN, RevocationState.STALE):
-            news |= self._wish(Asked(chain.path[1], chain.leaf.serial))
+            news |= self._wish(Asked(chain.path[1], chain.leaf.serial), _VERIFIED)
         if news:
             self.look()
 
-    def want(self, name: CertificateName) -> None:
-        """Ask ahead about a certificate that a station has named, if its issuer is known here."""
+    def want(self, name: CertificateName, station: str | None = None) -> None:
+        """Ask ahead about a certificate that `station` has named, if its issuer is known here. Without `station` the
+        wish counts against a quota that all such share."""
         issuer = None if self._known is None else self._known.issuer(name.issuer)
         if issuer is None:
             return
-        if any([self._wish(Asked(issuer, serial, name.issuer.algorithm)) for serial in name.serials]):
+        by = _UNNAMED if station is None else f"/{station}"
+        if any([self._wish(Asked(issuer, serial, name.issuer.algorithm), by) for serial in name.serials]):
             self.look()
 
-    def _wish(self, asked: Asked) -> bool:
-        """Whether this is a new wish."""
-        new = asked.key not in self._wanted
-        self._wanted[asked.key] = asked
-        self._wanted.move_to_end(asked.key)
-        while len(self._wanted) > MAX_WANTED:
-            self._wanted.popitem(last=False)
-        return new
+    def _wish(self, asked: Asked, by: str) -> bool:
+        """Whether this is a new wish. Beyond a quota its own oldest wish is let go, beyond the whole the oldest of
+        whoever has most, so that a station with invented serial numbers evicts nobody's wishes but its own. A wish from
+        a verified chain stays one, whoever names the certificate again."""
+        held = self._wanted.pop(asked.key, None)
+        if held is not None and by != _VERIFIED:
+            by = held[1]
+        self._wanted[asked.key] = asked, by
+        counts = Counter(each for _, each in self._wanted.values())
+        if counts[by] <= _QUOTAS.get(by, MAX_WANTED_EACH):
+            if len(self._wanted) <= MAX_WANTED:
+                return held is None
+            by = max(counts, key=lambda each: (each != _VERIFIED, counts[each]))
+        del self._wanted[next(key for key, (_, each) in self._wanted.items() if each == by)]
+        return held is None
+
+    def _asked(self, known: Known) -> dict[str, Asked]:
+        return {each.key: each for each in (*known.asked, *(wished for wished, _ in self._wanted.values()))}
 
     async def run(self) -> None:
         """Fetch what is due, for ever. Raises StoreError."""
@@ -224,7 +242,7 @@ class Refresh:
         ]
         for url in list(dict.fromkeys((*self._table.crls, *named)))[:MAX_LISTS]:
             found.append(self._source(f"CRL {url}", self._crl_fetcher(url)))
-        asked = {each.key: each for each in (*known.asked, *self._wanted.values())}
+        asked = self._asked(known)
         for each in asked.values():
             urls = self._responders(known, each)
             if urls:
@@ -242,7 +260,7 @@ class Refresh:
     def _recall_answers(self, known: Known, now: datetime) -> None:
         """Verify the answers that the store holds with the issuers that are known now. Not in a thread: what is known
         of delegates is used by the decisions too, and is not made for two users at once."""
-        asked = {each.key: each for each in (*known.asked, *self._wanted.values())}
+        asked = self._asked(known)
         revocation = self._keeper.site_trust.trust.revocation
         for answer in self._store.answers():
             if answer.key in asked and self._staples.held(answer.key) is None:

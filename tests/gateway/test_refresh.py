@@ -22,7 +22,7 @@ from gateway.store.evidence import EvidenceStore, SourceState, read_sources
 from gateway.trust import load_site_trust
 from gateway.uplink.download import Downloader
 from gateway.uplink.evidence import Asked
-from gateway.uplink.refresh import TRUST_LIST, Refresh
+from gateway.uplink.refresh import MAX_WANTED_EACH, MAX_WANTED_UNNAMED, TRUST_LIST, Refresh
 from gateway.uplink.staples import Staples
 from pki.certificate import Certificate
 from pki.issue.answers import GOOD, Standing, revoked
@@ -439,6 +439,35 @@ def test_certificate_that_a_station_names_is_asked_about_for_the_next_time(tmp_p
         assert seen.staples.named(strange, at) is None
         assert len(seen.pki.asked) == asked, "nobody is asked about a CA that is not known here"
         assert not any(f"{serial:x}" in name for name in seen.sources()), "what stations name fills no table"
+
+    refreshing(papers, tmp_path, part, crls=(), ocsp_too=True, chains=("secc.pem",))
+
+
+def test_station_with_invented_serials_evicts_no_wishes_but_its_own(tmp_path: Path, papers: Papers) -> None:
+    own_chain(papers, tmp_path)
+    asked: list[int] = []
+
+    def named(serial: int) -> CertificateName:
+        return CertificateName(issuer_id(papers.cpo2.certificate, HashAlgorithm.SHA256), frozenset({serial}))
+
+    async def part(seen: Refreshed) -> None:
+        await seen.until(lambda: seen.staples.chains() != ())
+        answer, at = seen.pki.answer_ocsp, seen.bench.clock.at
+
+        def noting(body: bytes) -> bytes:
+            asked.append(ocsp.load_der_ocsp_request(body).serial_number)
+            return answer(body)
+
+        seen.pki.answer_ocsp = noting
+        seen.refresh.want(named(7001), "CP-honest")
+        seen.refresh.want(named(7002))
+        for serial in range(1, 1001):
+            seen.refresh.want(named(serial), "CP-bad")
+        for serial in range(1001, 2001):
+            seen.refresh.want(named(serial))
+        await seen.until(lambda: all(seen.staples.named(named(each), at) is not None for each in (7001, 1000, 2000)))
+        assert sorted(each for each in asked if each <= 1000) == list(range(1001 - MAX_WANTED_EACH, 1001))
+        assert sum(1000 < each <= 2000 for each in asked) == MAX_WANTED_UNNAMED
 
     refreshing(papers, tmp_path, part, crls=(), ocsp_too=True, chains=("secc.pem",))
 
