@@ -48,17 +48,14 @@ AT_ONCE = 4
 MAX_LISTS = 256
 MAX_WANTED = 256
 """Certificates to ask about that are on no chain of the site; see `_wish` for which one is let go."""
-MAX_WANTED_EACH = 16
-"""Of these, those that one station has named."""
-MAX_WANTED_UNNAMED = 128
-"""Of these, those that stations have named without it being said which."""
+MAX_WANTED_EACH, MAX_WANTED_UNNAMED = 16, 128
+"""Of these, those that one station has named, and those of stations that are not told apart."""
 PAUSE_S = 0.2
 """Between two looks that somebody asks for."""
 TIDY_EVERY = timedelta(hours=1)
 _JITTER = 0.2
 TRUST_LIST = "trust list"
 _VERIFIED, _UNNAMED = "verified", "unnamed"  # who wishes; else a slash and the id of a station
-_QUOTAS = {_VERIFIED: MAX_WANTED, _UNNAMED: MAX_WANTED_UNNAMED}
 
 Audit = Callable[[str, str], Awaitable[None]]
 Fetch = Callable[[Downloader, datetime], Awaitable[datetime | None]]
@@ -154,15 +151,12 @@ class Refresh:
             by = held[1]
         self._wanted[asked.key] = asked, by
         counts = Counter(each for _, each in self._wanted.values())
-        if counts[by] <= _QUOTAS.get(by, MAX_WANTED_EACH):
+        if counts[by] <= {_VERIFIED: MAX_WANTED, _UNNAMED: MAX_WANTED_UNNAMED}.get(by, MAX_WANTED_EACH):
             if len(self._wanted) <= MAX_WANTED:
                 return held is None
             by = max(counts, key=lambda each: (each != _VERIFIED, counts[each]))
         del self._wanted[next(key for key, (_, each) in self._wanted.items() if each == by)]
         return held is None
-
-    def _asked(self, known: Known) -> dict[str, Asked]:
-        return {each.key: each for each in (*known.asked, *(wished for wished, _ in self._wanted.values()))}
 
     async def run(self) -> None:
         """Fetch what is due, for ever. Raises StoreError."""
@@ -242,7 +236,7 @@ class Refresh:
         ]
         for url in list(dict.fromkeys((*self._table.crls, *named)))[:MAX_LISTS]:
             found.append(self._source(f"CRL {url}", self._crl_fetcher(url)))
-        asked = self._asked(known)
+        asked = {each.key: each for each in (*known.asked, *(wished for wished, _ in self._wanted.values()))}
         for each in asked.values():
             urls = self._responders(known, each)
             if urls:
@@ -260,7 +254,7 @@ class Refresh:
     def _recall_answers(self, known: Known, now: datetime) -> None:
         """Verify the answers that the store holds with the issuers that are known now. Not in a thread: what is known
         of delegates is used by the decisions too, and is not made for two users at once."""
-        asked = self._asked(known)
+        asked = {each.key: each for each in (*known.asked, *(wished for wished, _ in self._wanted.values()))}
         revocation = self._keeper.site_trust.trust.revocation
         for answer in self._store.answers():
             if answer.key in asked and self._staples.held(answer.key) is None:

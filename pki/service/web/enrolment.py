@@ -21,7 +21,7 @@ from pki.service.registry import Actor, Registry
 from pki.service.web.clients import Client, verify_client
 from pki.service.web.labels import DEFAULT_LABEL, profile_of
 from pki.service.web.problems import Problem, shown
-from pki.service.web.refusals import RefusalLog
+from pki.service.web.refusals import RefusalLog, caller_of
 
 REGISTRAR_PROFILE = "backend-client"
 """Registrars are known by the common name of such a certificate; the same name in one of another role is nobody's."""
@@ -160,7 +160,8 @@ class Enrolment:
 
     def _note(self, who: str, asked: Asked, error: Problem | IssueError) -> None:
         subject = "unknown profile" if asked.profile is None else asked.profile.name
-        self._refusals.note(Actor(who=who, why=f"{asked.act} from {asked.peer}"), asked.act, subject, error)
+        caller = caller_of(asked.peer, asked.certificate)
+        self._refusals.note(caller, Actor(who=who, why=f"{asked.act} from {asked.peer}"), asked.act, subject, error)
 
 
 def _problem(error: IssueError, *, authenticated: bool) -> Problem:

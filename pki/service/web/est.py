@@ -20,13 +20,14 @@ from pki.errors import StateError
 from pki.issue.request import REQUEST_CAP
 from pki.profile import Profile
 from pki.public_key import KeyKind
-from pki.service.registry import HeldAuthority
+from pki.service.registry import Actor, HeldAuthority
 from pki.service.web.attributes import csr_attributes
 from pki.service.web.clients import shown_certificate
 from pki.service.web.desk import Desk
 from pki.service.web.enrolment import Asked, Enrolment
 from pki.service.web.labels import ALGORITHMS, LABEL_PATTERN, profile_of
 from pki.service.web.problems import Problem, read_body, require_media_type, shown
+from pki.service.web.refusals import RefusalLog, caller_of
 from pki.service.web.standing import Standing
 
 REQUEST_TYPE, ATTRIBUTES_TYPE = "application/pkcs10", "application/csrattrs"
@@ -44,8 +45,8 @@ _WITHOUT_SPACE = bytes.maketrans(b"", b"")
 class EST:
     """Answers EST clients. Its methods run in the event loop; enrolments wait their turn at the desk."""
 
-    def __init__(self, standing: Standing, enrolment: Enrolment, desk: Desk) -> None:
-        self._standing, self._enrolment, self._desk = standing, enrolment, desk
+    def __init__(self, standing: Standing, enrolment: Enrolment, desk: Desk, refusals: RefusalLog) -> None:
+        self._standing, self._enrolment, self._desk, self._refusals = standing, enrolment, desk, refusals
 
     def add_routes(self, app: web.Application) -> None:
         """Every path of EST, and those of OPCP."""
@@ -110,21 +111,19 @@ class EST:
         raise Problem(501, "full-cmc", "Full CMC is not implemented", clause="RFC 7030 4.3", remedy="Use simpleenroll.")
 
     async def _enrolled(self, request: web.Request, *, again: bool) -> web.Response:
-        profile = None if again and "label" not in request.match_info else _profile(request)
-        require_media_type(request, REQUEST_TYPE)
-        code = _code(request)
-        body = await read_body(request, MAX_BODY, BODY_TIMEOUT_S)
-        asked = Asked(
-            profile=profile,
-            body=body,
-            again=again,
-            certificate=shown_certificate(request),
-            user=None if code is None else code.login,
-            code=None if code is None else code.password,
-            peer=request.remote or "unknown",
-        )
+        try:
+            asked = await _asked(request, again=again)
+        except Problem as problem:
+            await self._note(request, "simplereenroll" if again else "simpleenroll", problem)
+            raise
         issued = await self._desk.run(self._enrolment.enrol, asked)
         return _certificates([issued.certificate])
+
+    async def _note(self, request: web.Request, act: str, problem: Problem) -> None:
+        """What is refused before the registry is asked stands in the audit log too."""
+        peer = request.remote or "unknown"
+        caller, actor = caller_of(peer, shown_certificate(request)), Actor(who=f"peer {peer}", why=f"{act} from {peer}")
+        await self._refusals.note_from_loop(self._desk, caller, actor, act, shown(request.path), problem)
 
     def _issuing(self, profile: Profile) -> dict[KeyKind, HeldAuthority]:
         try:
@@ -163,6 +162,23 @@ def decode_request(body: bytes) -> bytes:
         found,
         clause="RFC 8951 2",
         remedy="Send the base64 of the DER request, without the BEGIN and END lines of PEM.",
+    )
+
+
+async def _asked(request: web.Request, *, again: bool) -> Asked:
+    """The enrolment that a request asks for. Raises Problem."""
+    profile = None if again and "label" not in request.match_info else _profile(request)
+    require_media_type(request, REQUEST_TYPE)
+    code = _code(request)
+    body = await read_body(request, MAX_BODY, BODY_TIMEOUT_S)
+    return Asked(
+        profile=profile,
+        body=body,
+        again=again,
+        certificate=shown_certificate(request),
+        user=None if code is None else code.login,
+        code=None if code is None else code.password,
+        peer=request.remote or "unknown",
     )
 
 

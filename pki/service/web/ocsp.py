@@ -17,11 +17,14 @@ from multidict import CIMultiDict
 
 from pki.errors import PKIError
 from pki.issue.answers import NONCE_OCTETS, Refusal, encode_refusal
+from pki.service.registry import Actor
 from pki.service.web.answers import Answers, Prepared, Unauthorized
 from pki.service.web.caching import dated_response
+from pki.service.web.desk import Desk
 from pki.service.web.journal import tell
 from pki.service.web.ocsp_request import REQUEST_CAP, CertificateID, MalformedRequest, OCSPRequest, parse_request
 from pki.service.web.problems import Problem, problem_response, read_arrived, read_body, require_media_type
+from pki.service.web.refusals import Caller, Kind, RefusalLog
 from pki.service.web.standing import Standing
 
 _log = logging.getLogger(__name__)
@@ -40,8 +43,8 @@ _REFUSALS = {each: encode_refusal(each) for each in Refusal}
 class OCSP:
     """Answers OCSP clients. Of one event loop."""
 
-    def __init__(self, answers: Answers, standing: Standing) -> None:
-        self._answers, self._standing = answers, standing
+    def __init__(self, answers: Answers, standing: Standing, refusals: RefusalLog, desk: Desk) -> None:
+        self._answers, self._standing, self._refusals, self._desk = answers, standing, refusals, desk
 
     def add_routes(self, app: web.Application) -> None:
         """POST /ocsp, GET /ocsp/{base64}."""
@@ -59,33 +62,39 @@ class OCSP:
             if body is None:
                 body = await read_body(request, REQUEST_CAP, BODY_TIMEOUT_S)
             return self._answered(request, body)
-        except Problem as problem:
-            return problem_response(problem)
+        except PKIError as error:
+            return await self._refused(request, error)
 
     async def get(self, request: web.Request) -> web.Response:
         """The request is base64 in the path, percent-encoded where need be."""
         try:
             return self._answered(request, _decoded(request.match_info["request"]))
-        except Problem as problem:
-            return problem_response(problem)
+        except PKIError as error:
+            return await self._refused(request, error)
 
     def _answered(self, request: web.Request, der: bytes) -> web.Response:
         now_s = self._standing.now_s()
-        try:
-            found = self._answers.prepared(der[_PLAIN_HEAD:], now_s) if _is_plain(der) else None
-            if found is None:
-                parsed = parse_request(der)
-                asked = _only(parsed)
-                if parsed.nonce is not None and len(parsed.nonce) <= NONCE_OCTETS:
-                    return _fresh(self._answers.signed_for(asked, parsed.nonce))
-                found = self._answers.prepared(asked.der, now_s) or self._answers.make(asked)
-        except MalformedRequest as error:
-            return _refused(Refusal.MALFORMED_REQUEST, error)
-        except Unauthorized as error:
-            return _refused(Refusal.UNAUTHORIZED, error)
-        except PKIError as error:
-            return _refused(Refusal.TRY_LATER, error)
+        found = self._answers.prepared(der[_PLAIN_HEAD:], now_s) if _is_plain(der) else None
+        if found is None:
+            parsed = parse_request(der)
+            asked = _only(parsed)
+            if parsed.nonce is not None and len(parsed.nonce) <= NONCE_OCTETS:
+                return _fresh(self._answers.signed_for(asked, parsed.nonce))
+            found = self._answers.prepared(asked.der, now_s) or self._answers.make(asked)
         return _told(request, found, now_s)
+
+    async def _refused(self, request: web.Request, error: PKIError) -> web.Response:
+        """The answer that tells of `error`; what the client did wrong is noted, what fails here is logged."""
+        if not isinstance(error, Problem | MalformedRequest | Unauthorized):
+            tell(_log, "ocsp-unanswered", level=logging.ERROR, code=error.code, reason=str(error))
+            return _fresh(_REFUSALS[Refusal.TRY_LATER])
+        peer = request.remote or "unknown"
+        caller, actor = Caller(Kind.OCSP, peer), Actor(who=f"peer {peer}", why=f"OCSP request from {peer}")
+        await self._refusals.note_from_loop(self._desk, caller, actor, "ocsp", "OCSP request", error)
+        if isinstance(error, Problem):
+            return problem_response(error)
+        malformed = isinstance(error, MalformedRequest)
+        return _fresh(_REFUSALS[Refusal.MALFORMED_REQUEST if malformed else Refusal.UNAUTHORIZED])
 
 
 def _decoded(text: str) -> bytes:
@@ -130,9 +139,3 @@ def _told(request: web.Request, found: Prepared, now_s: float) -> web.Response:
 def _fresh(der: bytes) -> web.Response:
     """An answer that is for this one request, or may be another one soon."""
     return web.Response(body=der, headers={"Content-Type": ANSWER_TYPE, "Cache-Control": "no-store"})
-
-
-def _refused(refusal: Refusal, error: PKIError) -> web.Response:
-    if refusal is Refusal.TRY_LATER:
-        tell(_log, "ocsp-unanswered", level=logging.ERROR, code=error.code, reason=str(error))
-    return _fresh(_REFUSALS[refusal])

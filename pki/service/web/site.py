@@ -58,6 +58,7 @@ class Site:
         self._registry, settings = registry, registry.settings
         self._standing = Standing(registry)
         self._desk = Desk()
+        self._refusals = RefusalLog(registry, time.monotonic)
         self._answers = Answers(registry, self._standing)
         self._trusted = self._standing.authorities()
         self._pools = open_pools(registry)
@@ -80,9 +81,8 @@ class Site:
         """Enrolment, and all that is on plain HTTP too."""
         app = web.Application(middlewares=[tell_problems])
         self._add_public_routes(app)
-        refusals = RefusalLog(self._registry, time.monotonic)
-        enrolment = Enrolment(self._registry, refusals, decode_request)
-        EST(self._standing, enrolment, self._desk).add_routes(app)
+        enrolment = Enrolment(self._registry, self._refusals, decode_request)
+        EST(self._standing, enrolment, self._desk, self._refusals).add_routes(app)
         add_pool_routes(app, self._pools)
         openapi.add_routes(app)
         return app
@@ -95,7 +95,7 @@ class Site:
         return app
 
     def _add_public_routes(self, app: web.Application) -> None:
-        OCSP(self._answers, self._standing).add_routes(app)
+        OCSP(self._answers, self._standing, self._refusals, self._desk).add_routes(app)
         Lists(self._standing).add_routes(app)
 
     async def run(self, stop: asyncio.Event) -> None:

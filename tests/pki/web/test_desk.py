@@ -15,7 +15,7 @@ from pki.service.state_folder import open_registry
 from pki.service.store.audit import read_entries
 from pki.service.web.desk import Desk
 from pki.service.web.problems import Problem
-from pki.service.web.refusals import BURST, RefusalLog
+from pki.service.web.refusals import BURST, BURST_EACH, RefusalLog, caller_of
 from tests.pki_service import ACTOR, copy_pki
 
 
@@ -84,11 +84,22 @@ def test_refusals_are_noted_within_a_measure_and_none_is_forgotten(registry: Reg
     now_s = 0.0
     refusals = RefusalLog(registry, lambda: now_s)
     error = IssueError("proof-of-possession", "not signed")
-    for _ in range(BURST + 50):
-        refusals.note(ACTOR, "simpleenroll", "backend-client", error)
-    now_s = 1.0
-    refusals.note(ACTOR, "simpleenroll", "backend-client", error)
+
+    def note(peer: str, certificate: bytes | None = None) -> None:
+        refusals.note(caller_of(peer, certificate), ACTOR, "simpleenroll", peer, error)
+
+    for _ in range(BURST_EACH + 50):
+        note("192.0.2.1")
+    note("192.0.2.2")
+    for number in range(1000):
+        note(f"198.51.100.{number}")
+    note("192.0.2.1", b"revoked")
+    now_s = 10.0
+    note("192.0.2.1")
     with registry.reading() as connection:
         noted = [entry for entry in read_entries(connection) if entry.act == "refused-simpleenroll"]
-    assert len(noted) == BURST + 1
-    assert noted[-1].subject == "backend-client (and 50 refusals not noted before it)"
+    assert sum(entry.subject == "192.0.2.1" for entry in noted) == BURST_EACH + 1
+    assert noted[BURST_EACH].subject.startswith("192.0.2.2 (and 50 refusals")
+    assert noted[-2].subject == "192.0.2.1", "who showed a certificate is noted whatever others do"
+    assert len(noted) == BURST + 2
+    assert noted[-1].subject == f"192.0.2.1 (and {1000 - (BURST - BURST_EACH - 1)} refusals not noted before it)"

@@ -347,3 +347,32 @@ def test_what_is_not_offered_says_so(
 ) -> None:
     answer = service.curl(path, *arguments, body=body)
     assert (answer.status, answer.problem["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body", "status", "code"),
+    [
+        (("-H", "Content-Type: application/pkcs10"), b"A" * 20000, 413, "too-large"),
+        (("-H", "Content-Type: application/pkcs10", "-H", "Authorization: Bearer x"), b"AA", 401, "authorization"),
+        (("-H", "Content-Type: text/plain"), b"AA", 415, "media-type"),
+    ],
+)
+def test_what_is_refused_before_the_registry_is_asked_stands_in_the_audit_log(
+    own_service: PKIService, arguments: tuple[str, ...], body: bytes, status: int, code: str
+) -> None:
+    answer = own_service.curl("/.well-known/est/simpleenroll", *arguments, body=body)
+    assert answer.status == status
+    act, detail = last_entry(own_service)
+    assert (act, detail.split(":")[0]) == ("refused-simpleenroll", code)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"), [(b"0\x82\x01", 200, "malformed-request"), (b"0" * 9000, 413, "too-large")]
+)
+def test_a_refused_ocsp_request_stands_in_the_audit_log(
+    own_service: PKIService, body: bytes, status: int, code: str
+) -> None:
+    head = ("-H", "Content-Type: application/ocsp-request")
+    assert own_service.curl("/ocsp", *head, listener="http", body=body).status == status
+    act, detail = last_entry(own_service)
+    assert (act, detail.split(":")[0]) == ("refused-ocsp", code)
