@@ -84,10 +84,10 @@ class Paper:
         if self._refresh is not None:
             self._refresh.met(chain)
 
-    def want(self, name: CertificateName) -> None:
+    def want(self, name: CertificateName, station: str) -> None:
         """Ask ahead about a certificate that a station has named."""
         if self._refresh is not None:
-            self._refresh.want(name)
+            self._refresh.want(name, station)
 
     async def take_up(self) -> None:
         """Take up an own certificate that was put there, and look what there is to fetch."""

@@ -38,7 +38,7 @@ class CertificateService:
     staples: Staples
     clock: Clock
     signing: Signing | None = None
-    want: Callable[[CertificateName], None] = lambda name: None
+    want: Callable[[CertificateName, str], None] = lambda name, station: None
 
 
 class StationCertificates:
@@ -121,7 +121,7 @@ class StationCertificates:
             return v201.GetCertificateStatusAnswer(status="Failed")
         answer = self._service.staples.named(name, self._service.clock.now().at)
         if answer is None:
-            self._service.want(name)
+            self._service.want(name, self.charger_id)
             return v201.GetCertificateStatusAnswer(status="Failed")
         result = base64.b64encode(answer.der).decode()
         if len(result) > MAX_RESULT:

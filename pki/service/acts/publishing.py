@@ -83,7 +83,7 @@ def _due(registry: Registry, connection: sqlite3.Connection, name: str) -> ListK
     delta = find_list(connection, name, ListKind.DELTA)
     newest = delta or complete
     if newest.revision != revision_of(connection, name):
-        short = count_certificates(connection, name)[1] <= _LONG
+        short = registry.authority(name).is_root or count_certificates(connection, name)[1] <= _LONG
         return ListKind.FULL if short else ListKind.DELTA
     return ListKind.DELTA if delta is not None and _half_over(delta, now) else None
 
@@ -113,7 +113,9 @@ def _make(
     revision = revision_of(connection, held.name)
 
     def keep(kind: ListKind, entries: Iterable[Revocation], next_update: datetime, base: int | None) -> None:
-        freshest = None if base is not None or held.row.publication.crl is None else _delta_uri(held)
+        # A root has no deltas: its key may lie offline, and a delta lives for hours.
+        without = base is not None or held.is_root or held.row.publication.crl is None
+        freshest = None if without else _delta_uri(held)
         order = ListOrder(number=number, this_update=now, next_update=next_update, base=base, freshest=freshest)
         made = PublishedList(
             authority=held.name,
@@ -132,10 +134,12 @@ def _make(
     if kind is ListKind.FULL:
         since = before.this_update if before else now
         keep(ListKind.FULL, revoked_rows(connection, held.name, since), min(now + life, end), None)
-    if before is not None:
-        since = before.this_update
-        changed = chain(revoked_rows(connection, held.name, since, since), released_since(connection, held.name, since))
-        keep(ListKind.DELTA, changed, min(now + timedelta(hours=lists.delta_hours), end), before.number)
+    if held.is_root:
+        return number
+    # A complete list says where its delta is, so there always is one: upon the list before, or the first upon itself.
+    since, base = (before.this_update, before.number) if before else (now, number)
+    changed = chain(revoked_rows(connection, held.name, since, since), released_since(connection, held.name, since))
+    keep(ListKind.DELTA, changed, min(now + timedelta(hours=lists.delta_hours), end), base)
     return number
 
 

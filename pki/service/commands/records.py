@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import shlex
+import sqlite3
 import sys
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
+from heapq import merge
 from pathlib import Path
 
 import click
+import msgspec
 
+from pki.errors import StateError
 from pki.service.acts.keeping import backup, restore
 from pki.service.commands.context import (
     actor,
@@ -22,10 +29,12 @@ from pki.service.commands.context import (
     in_folder,
 )
 from pki.service.key_store import read_passphrase
+from pki.service.pool.pools import POOLS_FILE
+from pki.service.pool.tables import POOLS
 from pki.service.registry import REGISTRY_FILE
 from pki.service.screen import SERIAL_WIDTH, listing, print_listing, screen
 from pki.service.state_folder import open_registry
-from pki.service.store.audit import append_entry, first_broken, last_entries, read_entries
+from pki.service.store.audit import Entry, append_entry, first_broken, last_entries, read_entries
 from pki.service.store.authorities import mark_all_changed
 from pki.service.store.database import open_database, transaction
 from pki.service.store.enrolment import drop_unused_codes
@@ -33,6 +42,35 @@ from pki.service.store.tables import REGISTRY
 
 EXIT_BROKEN = 1
 _SHOWN = 50
+
+
+class Log(StrEnum):
+    """An audit log: each store has its own, in one transaction with the acts that it tells of."""
+
+    REGISTRY = "registry"
+    POOLS = "pools"
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """An entry as it was noted elsewhere."""
+
+    log: Log
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Account:
+    """What a log says: the entries to be shown, its last one, the first that is broken, and what was noted of it and is
+    not in it."""
+
+    log: Log
+    entries: list[Entry]
+    last: Entry | None
+    broken: int | None
+    missed: list[_Noted]
+
 
 _secret = click.option(
     "--passphrase-file",
@@ -44,42 +82,94 @@ _secret = click.option(
 
 @click.command()
 @click.option("--after", type=click.IntRange(0), default=0, help="only entries behind this number")
-@click.option("--all", "everything", is_flag=True, help=f"every entry, not the last {_SHOWN}")
-@click.option("--noted", metavar="NUMBER:HASH", help="an entry as it was noted elsewhere: is it still there as it was?")
+@click.option("--all", "everything", is_flag=True, help=f"every entry, not the last {_SHOWN} of each log")
+@click.option(
+    "--log",
+    "only",
+    type=click.Choice([log.value for log in Log]),
+    help="show one log alone; both are checked all the same",
+)
+@click.option(
+    "--noted",
+    metavar="[LOG:]NUMBER:HASH",
+    multiple=True,
+    help="an entry as it was noted elsewhere: is it still there as it was? repeatable",
+)
 @in_folder
 @as_json_option
 @ends_clearly
-def audit(after: int, everything: bool, noted: str | None, folder: Path, as_json: bool) -> None:
+def audit(after: int, everything: bool, only: str | None, noted: tuple[str, ...], folder: Path, as_json: bool) -> None:
     """Show who did what and why, and check that nothing was altered or removed; exit code 1 when it was.
 
-    Write down number and hash of the last entry elsewhere: with --noted that shows later that none was cut off, and
-    that the log was not written anew.
+    There are two logs: of the registry (what was issued and revoked) and of the pools (contracts, cars, roots).
+
+    Write down number and hash of the last entry of each elsewhere: with --noted that shows later that none was cut off,
+    and that the log was not written anew.
     """
-    number, digest = _noted(noted) if noted is not None else (0, "")
+    wanted = [_noted(text) for text in noted]
+    limit = None if everything or after else _SHOWN
     with open_registry(folder) as registry, registry.reading() as connection:
-        broken = first_broken(connection)
-        entries = list(last_entries(connection, _SHOWN)) if not everything and not after else None
-        if entries is None:
-            entries = list(read_entries(connection, after))
-        found = next(read_entries(connection, number - 1, 1), None) if noted is not None else None
-    if as_json:
-        for entry in entries:
-            echo_json(entry)
-    else:
-        table = listing("number", "at (UTC)", "act", "on what", "why", **{"on what": SERIAL_WIDTH + 1})
-        for entry in entries:
-            what = (f"{entry.act} by {entry.who}", f"{entry.subject} {entry.detail}".rstrip(), entry.why)
-            add_row(table, str(entry.number), f"{entry.at:%Y-%m-%d %H:%M:%S}", *what)
-        print_listing(screen(), table)
-        if entries:
-            click.echo(f"last entry {entries[-1].number}:{entries[-1].hash}")
-    if broken is not None:
-        click.echo(f"pnc-pki: the audit log was altered: entry {broken} is not what it was, or is missing", err=True)
-    missed = noted is not None and (found is None or (found.number, found.hash) != (number, digest))
-    if missed:
-        click.echo(f"pnc-pki: the audit log is not the one of which entry {number} was noted", err=True)
-    if broken is not None or missed:
+        accounts = {Log.REGISTRY: _read(connection, Log.REGISTRY, after, limit, wanted)}
+    if (folder / POOLS_FILE).exists():  # It is made when the pools are first used.
+        with closing(open_database(folder / POOLS_FILE, POOLS)) as connection:
+            accounts[Log.POOLS] = _read(connection, Log.POOLS, after, limit, wanted)
+    shown = [account for log, account in accounts.items() if only is None or log == only]
+    (_show_json if as_json else _show_table)(shown)
+    broken = [account for account in accounts.values() if account.broken is not None]
+    for account in broken:
+        what = f"entry {account.broken} is not what it was, or is missing"
+        click.echo(f"pnc-pki: the audit log of the {account.log} was altered: {what}", err=True)
+    missed = [entry for entry in wanted if entry.log not in accounts or entry in accounts[entry.log].missed]
+    for entry in missed:
+        what = f"is not the one of which entry {entry.number} was noted"
+        click.echo(f"pnc-pki: the audit log of the {entry.log} {what}", err=True)
+    if broken or missed:
         sys.exit(EXIT_BROKEN)
+
+
+def _read(connection: sqlite3.Connection, log: Log, after: int, limit: int | None, noted: list[_Noted]) -> _Account:
+    """What there is to say of a log. `limit` None: all behind `after`. Raises StateError "state-unusable"."""
+    try:
+        entries = read_entries(connection, after) if limit is None else last_entries(connection, limit)
+        missed = []
+        for wanted in noted:
+            found = next(read_entries(connection, wanted.number - 1, 1), None)
+            if wanted.log is log and (found is None or (found.number, found.hash) != (wanted.number, wanted.hash)):
+                missed.append(wanted)
+        return _Account(
+            log=log,
+            entries=list(entries),
+            last=next(last_entries(connection, 1), None),
+            broken=first_broken(connection),
+            missed=missed,
+        )
+    except sqlite3.Error as error:
+        raise StateError("state-unusable", f"the audit log of the {log} could not be read: {error}") from error
+
+
+def _merged(accounts: list[_Account]) -> Iterator[tuple[Log, Entry]]:
+    """The entries of several logs by time, those of each log in its own order."""
+    listed = [[(account.log, entry) for entry in account.entries] for account in accounts]
+    return merge(*listed, key=lambda pair: pair[1].at)
+
+
+def _show_json(accounts: list[_Account]) -> None:
+    for log, entry in _merged(accounts):
+        echo_json({"log": log, **msgspec.structs.asdict(entry)})
+
+
+def _show_table(accounts: list[_Account]) -> None:
+    """The entries, and what to note of each log; that of the registry stands last."""
+    table = listing("log", "number", "at (UTC)", "act", "on what", "why", **{"on what": SERIAL_WIDTH + 1})
+    for log, entry in _merged(accounts):
+        what = (f"{entry.act} by {entry.who}", f"{entry.subject} {entry.detail}".rstrip(), entry.why)
+        add_row(table, log, str(entry.number), f"{entry.at:%Y-%m-%d %H:%M:%S}", *what)
+    print_listing(screen(), table)
+    for account in reversed(accounts):
+        if account.last is not None:
+            noted = f"{account.last.number}:{account.last.hash}"
+            pools = account.log is Log.POOLS
+            click.echo(f"last pools entry {account.log}:{noted}" if pools else f"last entry {noted}")
 
 
 @click.command("backup")
@@ -137,8 +227,13 @@ def restore_command(source: Path, passphrase_file: Path, folder: Path, who: str 
     click.echo(f"then make new lists before the service runs: pnc-pki crl --publish --dir {shlex.quote(str(folder))}")
 
 
-def _noted(text: str) -> tuple[int, str]:
-    number, colon, digest = text.partition(":")
+def _noted(text: str) -> _Noted:
+    log, rest = Log.REGISTRY, text
+    for named in Log:
+        if text.startswith(f"{named}:"):
+            log, rest = named, text.removeprefix(f"{named}:")
+    number, colon, digest = rest.partition(":")
     if not colon or not (number.isascii() and number.isdigit()) or not int(number[:18]) > 0:
-        raise click.UsageError("--noted needs NUMBER:HASH, as the last line of `pnc-pki audit` shows it")
-    return int(number[:18]), digest.strip().lower()
+        message = "--noted needs NUMBER:HASH or pools:NUMBER:HASH, as the last lines of `pnc-pki audit` show them"
+        raise click.UsageError(message)
+    return _Noted(log, int(number[:18]), digest.strip().lower())

@@ -2,9 +2,9 @@
 must not hide the refusals of others.
 
 Rules
-1. Callers who prove something (a client certificate that stood the handshake, a one-time code that was good), callers
-   who prove nothing, and OCSP clients have a measure each; none can use up that of another.
-2. Within it every caller has a small measure of its own: a certificate, the name behind a good code, an address.
+1. Callers with a client certificate that stood the handshake, callers without one, and OCSP clients have a measure
+   each; none can use up that of another.
+2. Within it every caller has a small measure of its own: a certificate, or an address.
 3. What is beyond is counted, and the count is written with the next one of its kind.
 """
 

@@ -38,8 +38,50 @@ def test_audit_tells_what_was_altered(desk: Desk) -> None:
         connection.execute("UPDATE audit SET who = 'operator:somebody' WHERE number = 7")
         connection.commit()
     done = desk.run("audit")
-    assert done.exit_code == 1
+    assert done.exit_code == 1, done.output
     assert "entry 7 is not what it was" in done.stderr
+
+
+@pytest.fixture
+def pooled(desk: Desk) -> Desk:
+    """A desk whose pools have been used."""
+    added = ("pool", "clients", "add", "charge", "--role", "cpo", "--why", "x")
+    done = CliRunner().invoke(main, [*added, "--dir", str(desk.state)])
+    assert done.exit_code == 0, done.output
+    return desk
+
+
+def test_audit_shows_the_pools_too(pooled: Desk) -> None:
+    entries = [json.loads(line) for line in pooled.does("audit", "--all", "--json").splitlines()]
+    logs = {log: [entry for entry in entries if entry["log"] == log] for log in ("registry", "pools")}
+    assert sorted(logs["registry"] + logs["pools"], key=lambda entry: entry["at"]) == entries
+    assert logs["pools"][-1]["act"] == "client-added"
+    assert [entry["number"] for entry in logs["pools"]] == list(range(1, len(logs["pools"]) + 1))
+    told = pooled.does("audit")
+    noted = {log: f"{found[-1]['number']}:{found[-1]['hash']}" for log, found in logs.items()}
+    assert told.endswith(f"last pools entry pools:{noted['pools']}\nlast entry {noted['registry']}\n")
+    assert "client-added" in told
+    shown = pooled.says("audit", "--log", "pools", "--after", str(len(logs["pools"]) - 1))
+    assert shown == logs["pools"][-1]
+    both = ("--noted", noted["registry"], "--noted", f"pools:{noted['pools']}")
+    pooled.does("audit", *both)
+    crossed = pooled.run("audit", "--noted", f"pools:{noted['registry']}")
+    assert (crossed.exit_code, "audit log of the pools is not the one" in crossed.stderr) == (1, True)
+    pooled.misused("audit", "--noted", "pools:x")
+    for file in pooled.state.glob("pools.db*"):
+        file.unlink()
+    assert pooled.run("audit", *both).exit_code == 1
+    pooled.does("audit", "--noted", noted["registry"])
+
+
+def test_audit_tells_what_was_altered_in_the_pools(pooled: Desk) -> None:
+    with closing(sqlite3.connect(pooled.state / "pools.db")) as connection:
+        connection.execute("UPDATE audit SET who = 'operator:somebody' WHERE act = 'client-added'")
+        connection.commit()
+    for shown in ((), ("--json",), ("--log", "registry")):
+        done = pooled.run("audit", *shown)
+        assert done.exit_code == 1, done.output
+        assert "the audit log of the pools was altered: entry" in done.stderr
 
 
 @pytest.fixture

@@ -298,8 +298,18 @@ def test_what_a_clock_that_was_ahead_made_is_made_again(registry: Registry, cloc
     assert full(registry).last_update_utc == clock()
     assert number(full(registry)) > before
     assert made.certificate.serial in reasons(full(registry))
-    with registry.reading() as connection:
-        assert find_list(connection, "mo-sub2", ListKind.DELTA) is None
+    assert base(delta(registry)) == number(full(registry))
+
+
+def test_every_list_says_where_its_delta_is_and_there_is_one(registry: Registry) -> None:
+    for name, authority in registry.authorities().items():
+        made = full(registry, name)
+        if authority.is_root:
+            assert not any(isinstance(entry.value, x509.FreshestCRL) for entry in made.extensions)
+            continue
+        assert made.extensions.get_extension_for_class(x509.FreshestCRL)
+        assert base(delta(registry, name)) == number(delta(registry, name)) == number(made)
+        assert reasons(delta(registry, name)).items() <= reasons(made).items()
 
 
 def test_a_founded_lab_has_its_revoked_leafs_revoked(registry: Registry) -> None:
