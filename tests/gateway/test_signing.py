@@ -161,7 +161,7 @@ def at_desk(
                 patience=patience,
             )
             wanted: list[CertificateName] = []
-            service = CertificateService(Staples(), clock, signing, wanted.append)
+            service = CertificateService(Staples(), clock, signing, lambda name, _station: wanted.append(name))
             seen = SigningDesk(pki, signing, service, wanted)
             try:
                 await part(seen)

@@ -181,8 +181,11 @@ def test_an_entry_stays_until_one_list_after_the_end_of_its_certificate(registry
 
 def test_lists_are_made_anew_after_half_of_their_life(registry: Registry, clock: Clock) -> None:
     before = number(full(registry))
-    clock.move(3 * DAY)
+    clock.move(11 * HOUR)
     assert refresh(registry, BY).made == ()
+    clock.move(3 * DAY - 11 * HOUR)
+    assert "mo-sub2" in refresh(registry, BY).made
+    assert number(full(registry)) == before == base(delta(registry)) < number(delta(registry))
     clock.move(12 * HOUR)
     assert "mo-sub2" in refresh(registry, BY).made
     assert "mo-root" not in refresh(registry, BY).made

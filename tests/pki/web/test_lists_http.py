@@ -60,7 +60,7 @@ def test_openssl_refuses_by_the_list_what_was_revoked_and_a_delta_follows(
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     assert judge().returncode == 0
-    assert get(own_service, "/crls/mo-sub2-delta.crl").problem["code"] == "no-list"
+    assert get(own_service, "/crls/mo-root-delta.crl").problem["code"] == "no-list"
     before = get(own_service, "/crls/mo-sub2.crl").headers
     with own_service.registry() as registry:
         with registry.reading() as connection:
