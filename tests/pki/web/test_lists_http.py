@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
+from asn1crypto import crl as asn1_crl
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import RevokedError
 
 from pki.certificate import Certificate, parse_certificate
 from pki.issue.lists import Reason
@@ -103,3 +108,28 @@ def test_caches_are_told_how_long(service: PKIService) -> None:
 def test_nothing_else_is_given_out(service: PKIService, path: str, code: str) -> None:
     answer = get(service, path)
     assert (answer.status, answer.problem["code"]) == (404, code)
+
+
+def test_pyhanko_judges_by_the_lists_as_they_are_fetched(own_service: PKIService) -> None:
+    chain = alice(own_service)
+    root = x509.load_pem_x509_certificate((own_service.folder / "trust/mo/mo.pem").read_bytes())
+    anchor = asn1_x509.Certificate.load(root.public_bytes(serialization.Encoding.DER))
+    leaf, *above = [asn1_x509.Certificate.load(each.der) for each in chain]
+
+    def judge() -> None:
+        # A list that names its delta is taken with it only.
+        names = ("mo-sub2", "mo-sub2-delta", "mo-sub1", "mo-sub1-delta", "mo-root")
+        bodies = [get(own_service, f"/crls/{name}.crl").body for name in names]
+        lists = [asn1_crl.CertificateList.load(body) for body in bodies]
+        context = ValidationContext(trust_roots=[anchor], crls=lists, revocation_mode="require", allow_fetching=False)
+        asyncio.run(CertificateValidator(leaf, above, context).async_validate_path())
+
+    judge()
+    with own_service.registry() as registry:
+        with registry.reading() as connection:
+            held = find_by_hash(connection, bytes.fromhex(chain[0].sha256))
+        assert held is not None
+        revoke(registry, held, Reason.KEY_COMPROMISE, ACTOR)
+    own_service.wait_for("lists-published")
+    with pytest.raises(RevokedError):
+        judge()
