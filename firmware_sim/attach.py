@@ -13,8 +13,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeRemainingColumn
 
 from firmware_sim.charger import DIALECTS, Charge, Charger, ChargerSpec, Progress
 from firmware_sim.connection import Address

@@ -32,7 +32,7 @@ from firmware_sim.resume import closing_drafts, measured
 from wire.errors import MalformedValue
 from wire.meter.keys import public_key_of
 from wire.meter.record import CurrentType, ReadingReason
-from wire.ocpp.v201 import BootAnswer
+from wire.ocpp.v201 import BootNotificationAnswer
 from wire.records import decode
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {"1.6": OCPP16, "2.0.1": OCPP201}
@@ -205,7 +205,9 @@ class Charger:
                     await self._ask("Heartbeat", {})
                 else:
                     answer = decode(
-                        BootAnswer, await self._ask(*self._dialect.boot(identity)), "BootNotification answer"
+                        BootNotificationAnswer,
+                        await self._ask(*self._dialect.boot(identity)),
+                        "BootNotification answer",
                     )
                     interval = max(1.0, float(answer.interval))
                     self._why_down = f"the boot was answered with {answer.status}"

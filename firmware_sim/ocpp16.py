@@ -23,7 +23,7 @@ from firmware_sim.outbox import Draft
 from wire.errors import MalformedValue
 from wire.meter.keys import PublicKey
 from wire.ocpp import pnc16
-from wire.ocpp.v16 import AuthorizeAnswer, DataTransferAnswer, StartAnswer
+from wire.ocpp.v16 import AuthorizeAnswer, DataTransferAnswer, StartTransactionAnswer
 from wire.records import decode, encode
 
 
@@ -113,7 +113,7 @@ class OCPP16:
         """StartTransaction.conf: the transaction id, and perhaps a token that is not accepted after all (4.8)."""
         if action != "StartTransaction":
             return
-        answer = decode(StartAnswer, payload, "StartTransaction answer")
+        answer = decode(StartTransactionAnswer, payload, "StartTransaction answer")
         tx.wire_id = str(answer.transaction_id)
         if answer.id_tag_info.status != "Accepted":
             tx.stop_asked = Answer(answer.id_tag_info.status)

@@ -19,7 +19,7 @@ from firmware_sim.dialect import (
 )
 from firmware_sim.outbox import Draft
 from wire.meter.keys import PublicKey
-from wire.ocpp.v201 import AuthorizeAnswer, TransactionAnswer
+from wire.ocpp.v201 import AuthorizeAnswer, TransactionEventAnswer
 from wire.records import decode, encode
 
 _TOKEN_TYPES = {Medium.RFID: "ISO14443", Medium.CONTRACT: "eMAID"}
@@ -102,7 +102,7 @@ class OCPP201:
 
     def read_delivery(self, tx: Transaction, action: str, payload: bytes) -> None:
         """TransactionEventResponse: a token that is not accepted after all stops the charge (E05)."""
-        info = decode(TransactionAnswer, payload, "TransactionEvent answer").id_token_info
+        info = decode(TransactionEventAnswer, payload, "TransactionEvent answer").id_token_info
         if info is not None and info.status != "Accepted":
             tx.stop_asked = Answer(info.status)
 

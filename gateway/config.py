@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from gateway.chargers.credentials import PasswordHash
 from gateway.enrol.identity import IDENTITY_FILE
 from gateway.errors import ConfigurationError, DownloadError
-from gateway.tables import ChargerTable, LocalTable, RefreshTable
-from gateway.tables import GatewayConfig as GatewayConfig
+from gateway.tables import ChargerTable, GatewayConfig as GatewayConfig, LocalTable, RefreshTable
 from gateway.uplink.allowed import AllowedHosts
 from wire.ids import is_charger_id, is_gateway_id
 from wire.toml import TOMLError, parse_toml

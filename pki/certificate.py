@@ -35,19 +35,25 @@ from pki.der import (
     read_span,
 )
 from pki.errors import MalformedCertificate
-from pki.extensions import AuthorityKeyIdentifier as AuthorityKeyIdentifier
-from pki.extensions import BasicConstraints as BasicConstraints
-from pki.extensions import Extension as Extension
-from pki.extensions import Extensions, read_extensions
-from pki.extensions import KeyUsage as KeyUsage
-from pki.extensions import KeyUsageBit as KeyUsageBit
-from pki.pem import encode_pem
-from pki.pem import parse_chain_pem as parse_chain_pem
-from pki.public_key import KeyKind as KeyKind
-from pki.public_key import PublicKey as PublicKey
-from pki.public_key import SignatureKind as SignatureKind
-from pki.public_key import key_kind, load_key, signed_by
-from pki.public_key import signature_kind as signature_kind
+from pki.extensions import (
+    AuthorityKeyIdentifier as AuthorityKeyIdentifier,
+    BasicConstraints as BasicConstraints,
+    Extension as Extension,
+    Extensions,
+    KeyUsage as KeyUsage,
+    KeyUsageBit as KeyUsageBit,
+    read_extensions,
+)
+from pki.pem import encode_pem, parse_chain_pem as parse_chain_pem
+from pki.public_key import (
+    KeyKind as KeyKind,
+    PublicKey as PublicKey,
+    SignatureKind as SignatureKind,
+    key_kind,
+    load_key,
+    signature_kind as signature_kind,
+    signed_by,
+)
 
 CERTIFICATE_CAP = 4096
 """Bytes of DER beyond which nothing is parsed; profiles are stricter (ISO 15118-2: 800, V2G2-010)."""

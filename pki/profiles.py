@@ -28,15 +28,15 @@ from pki.profile import (
     OCSP_SIGNING,
     SERVER_AUTHENTICATION,
     SUBJECT_ACCESS,
+    AnchorRole as AnchorRole,
     CertificateRule,
     Clause,
+    CommonName as CommonName,
     Generation,
     Place,
+    Profile as Profile,
+    Tolerance as Tolerance,
 )
-from pki.profile import AnchorRole as AnchorRole
-from pki.profile import CommonName as CommonName
-from pki.profile import Profile as Profile
-from pki.profile import Tolerance as Tolerance
 
 DOMAIN_COMPONENTS = frozenset({"V2G", "CPO", "CSO", "CPS", "OEM", "MO", "PE"})
 """The roles that a domain component may name; other values (a company's domain) name no role."""

@@ -8,6 +8,18 @@ from wire.ocpp import pnc16, v16, v201
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import Decision, Verdict, encode
 
+_STATUS_IN_16: dict[Verdict, v16.AuthorizationStatus] = {
+    Verdict.ACCEPTED: "Accepted",
+    Verdict.BLOCKED: "Blocked",
+    Verdict.EXPIRED: "Expired",
+    Verdict.CONCURRENT_TX: "ConcurrentTx",
+}
+
+
+def status_of(verdict: Verdict) -> v16.AuthorizationStatus:
+    """The 1.6 AuthorizationStatus for a verdict; what 1.6 has no word for is Invalid."""
+    return _STATUS_IN_16.get(verdict, "Invalid")
+
 
 def authorize_answer(ocpp: str, decision: Decision) -> object:
     """The answer to Authorize: certificateStatus and idTokenInfo.status as the pair OCPP 2.0.1 C07.FR.13-17 gives."""
@@ -23,7 +35,7 @@ def wrapped_authorize_answer(decision: Decision) -> v16.DataTransferAnswer:
     """The answer to a wrapped Plug & Charge Authorize over 1.6: outer Accepted always, the verdict inside as text."""
     status = decision.certificate_status
     inner = pnc16.AuthorizeAnswer(
-        id_token_info=pnc16.IdTokenInfo(status=v16.status_of(decision.verdict)),
+        id_token_info=pnc16.IdTokenInfo(status=status_of(decision.verdict)),
         certificate_status=status.value if status else None,
     )
     return v16.DataTransferAnswer(status="Accepted", data=encode(inner).decode())
@@ -43,12 +55,12 @@ def transaction_answer(
     """
     if action == "StartTransaction":
         number = int(transaction_id) if transaction_id and transaction_id.isdigit() else 0
-        return encode(v16.StartAnswer(transaction_id=number, id_tag_info=_id_tag_info(decision)))
+        return encode(v16.StartTransactionAnswer(transaction_id=number, id_tag_info=_id_tag_info(decision)))
     if action == "StopTransaction":
         named = message is not None and message.token is not None
-        return encode(v16.StopAnswer(id_tag_info=_id_tag_info(decision) if named else None))
+        return encode(v16.StopTransactionAnswer(id_tag_info=_id_tag_info(decision) if named else None))
     if action == "TransactionEvent" and _names_token(payload):
-        return encode(v201.TransactionAnswer(id_token_info=_token_info_owed(message, decision)))
+        return encode(v201.TransactionEventAnswer(id_token_info=_token_info_owed(message, decision)))
     return b"{}"
 
 
@@ -72,11 +84,11 @@ def _id_tag_info(decision: Decision | None) -> v16.IdTagInfo:
     if decision is None:
         return v16.IdTagInfo(status="Invalid")
     group = decision.group_id if decision.group_id and len(decision.group_id) <= 20 else None
-    return v16.IdTagInfo(status=v16.status_of(decision.verdict), parent_id_tag=group)
+    return v16.IdTagInfo(status=status_of(decision.verdict), parent_id_tag=group)
 
 
 def _id_token_info(decision: Decision | None) -> v201.IdTokenInfo:
     if decision is None:
         return v201.IdTokenInfo(status=Verdict.INVALID.value)
-    group = v201.GroupToken(id_token=decision.group_id, type="Central") if decision.group_id else None
+    group = v201.IdToken(id_token=decision.group_id, type="Central") if decision.group_id else None
     return v201.IdTokenInfo(status=decision.verdict.value, group_id_token=group)

@@ -23,7 +23,7 @@ from gateway.uplink.staples import Staples
 from pki.errors import MalformedCertificate
 from pki.verify.hash_text import CertificateName, HashData, read_hash_data
 from wire.errors import MalformedValue
-from wire.ocpp import pnc16, v16, v201
+from wire.ocpp import pnc16, tolerant, v16, v201
 from wire.ocpp.payload import read_request
 from wire.records import decode, encode
 
@@ -52,7 +52,7 @@ class StationCertificates:
         """What 2.0.1 adds to the table of a station."""
         return {"SignCertificate": self._sign201, "GetCertificateStatus": self._status201}
 
-    def transfers(self) -> dict[str, Callable[[v16.DataTransfer], Awaitable[object]]]:
+    def transfers(self) -> dict[str, Callable[[tolerant.DataTransfer], Awaitable[object]]]:
         """What is wrapped over 1.6: by messageId, the inner answer."""
         return {"SignCertificate": self._sign16, "GetCertificateStatus": self._status16}
 
@@ -81,7 +81,7 @@ class StationCertificates:
         request = read_request(v201.SignCertificate, payload, "SignCertificate")
         return self._signed(request.csr, request.certificate_type)
 
-    async def _sign16(self, request: v16.DataTransfer) -> object:
+    async def _sign16(self, request: tolerant.DataTransfer) -> object:
         inner = pnc16.unwrap(pnc16.SignCertificate, request)
         if inner.certificate_type not in (None, CertificateUse.V2G.value):
             reason = f"{inner.certificate_type[:40]!a} is not asked for over DataTransfer"
@@ -105,10 +105,10 @@ class StationCertificates:
         request = read_request(v201.GetCertificateStatus, payload, "GetCertificateStatus")
         return self._status(request.ocsp_request_data)
 
-    async def _status16(self, request: v16.DataTransfer) -> object:
+    async def _status16(self, request: tolerant.DataTransfer) -> object:
         return self._status(pnc16.unwrap(v201.GetCertificateStatus, request).ocsp_request_data)
 
-    def _status(self, named: v201.CertificateHash) -> v201.GetCertificateStatusAnswer:
+    def _status(self, named: v201.OCSPRequestData) -> v201.GetCertificateStatusAnswer:
         entry = HashData(
             hash_algorithm=named.hash_algorithm,
             issuer_name_hash=named.issuer_name_hash,

@@ -25,8 +25,9 @@ from gateway.errors import CallFailed, EnrolmentError, SigningRefused
 from gateway.log import say
 from gateway.uplink.backoff import Backoff
 from pki.certificate import Certificate
-from wire.ocpp.v201 import CERTIFICATE_CHAIN_MAX
 
+CERTIFICATE_CHAIN_MAX = 10_000
+"""Characters of the PEM chain in CertificateSigned."""
 Audit = Callable[[str, str, str], Awaitable[None]]
 """Event, station, message."""
 Installed = Callable[[SigningOrder, tuple[Certificate, ...]], Awaitable[None]]

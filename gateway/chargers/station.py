@@ -31,7 +31,7 @@ from gateway.store.transactions import Arrival, first_reply, remember_decision, 
 from gateway.store.writer import Writer
 from pki.verify.hash_text import HashData
 from wire.errors import MalformedValue
-from wire.ocpp import pnc16, v16, v201
+from wire.ocpp import pnc16, tolerant, v16, v201
 from wire.ocpp.frames import (
     Call,
     CallRejected,
@@ -208,13 +208,13 @@ class Station:
         request = read_request(v16.BootNotification, payload, "BootNotification")
         await self._register(request.charge_point_vendor, request.charge_point_model)
         interval = self._site.heartbeat_interval_s
-        return v16.BootAnswer(current_time=self._current_time(), interval=interval, status="Accepted")
+        return v16.BootNotificationAnswer(current_time=self._current_time(), interval=interval, status="Accepted")
 
     async def _boot201(self, payload: bytes) -> object:
         request = read_request(v201.BootNotification, payload, "BootNotification")
         await self._register(request.charging_station.vendor_name, request.charging_station.model)
         interval = self._site.heartbeat_interval_s
-        return v201.BootAnswer(current_time=self._current_time(), interval=interval, status="Accepted")
+        return v201.BootNotificationAnswer(current_time=self._current_time(), interval=interval, status="Accepted")
 
     async def _register(self, vendor: str, model: str) -> None:
         at = self._site.clock.now().at
@@ -248,7 +248,7 @@ class Station:
         return authorize_answer(self.ocpp, decision)
 
     async def _decide(
-        self, token: TokenRef, pem: str | None, hashes: tuple[v201.CertificateHash, ...] | None
+        self, token: TokenRef, pem: str | None, hashes: tuple[v201.OCSPRequestData, ...] | None
     ) -> Decision:
         """The logged decision for what was presented; where chain and hashes came together, the chain speaks."""
         authorizer = self._site.authorizer
@@ -268,7 +268,7 @@ class Station:
         return await self._logged(await authorizer.for_token(self.charger_id, token))
 
     async def _data_transfer16(self, payload: bytes) -> object:
-        request = read_request(v16.DataTransfer, payload, "DataTransfer")
+        request = read_request(tolerant.DataTransfer, payload, "DataTransfer")
         if request.vendor_id != pnc16.VENDOR_ID:
             return v16.DataTransferAnswer(status="UnknownVendorId")
         transfer = self._certificates.transfers().get(request.message_id or "")

@@ -28,14 +28,15 @@ from cryptography.hazmat.primitives import serialization
 from pki.certificate import Certificate, parse_certificate
 from pki.errors import ChainRejected, IdentifierError, IssueError, TrustError
 from pki.identifiers import parse_emaid, parse_emaid_20
-from pki.issue.draft import Publication as Publication
-from pki.issue.draft import Subject as Subject
-from pki.issue.draft import Validity as Validity
-from pki.issue.draft import authority_key_identifier, draft_certificate
+from pki.issue.draft import (
+    Publication as Publication,
+    Subject as Subject,
+    Validity as Validity,
+    authority_key_identifier,
+    draft_certificate,
+)
 from pki.issue.keys import PrivateKey, PublicKey, key_kind_of, public_key_der, signing_hash
-from pki.issue.lists import ListOrder, build_list
-from pki.issue.lists import Reason as Reason
-from pki.issue.lists import Revocation as Revocation
+from pki.issue.lists import ListOrder, Reason as Reason, Revocation as Revocation, build_list
 from pki.profile import CertificateRule, CommonName, Generation, Profile
 from pki.public_key import signed_by
 from pki.verify.judgement import Judgement

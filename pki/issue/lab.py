@@ -22,8 +22,7 @@ import msgspec
 from pki.certificate import Certificate
 from pki.identifiers import parse_emaid_20
 from pki.issue.authority import Authority, Publication
-from pki.issue.declaration import LabDeclaration, LeafState
-from pki.issue.declaration import parse_declaration as parse_declaration
+from pki.issue.declaration import LabDeclaration, LeafState, parse_declaration as parse_declaration
 from pki.issue.hierarchy import BACKEND_FOLDER, Hierarchy, MadeAuthority, MadeLeaf, build_hierarchy
 from pki.issue.keys import encode_key_pem
 from pki.profile import CommonName

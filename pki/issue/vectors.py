@@ -21,8 +21,8 @@ from pki.issue.vectors_declaration import (
     VectorDeclaration,
     anchor_role,
     certificate_order,
+    parse_vectors as parse_vectors,
 )
-from pki.issue.vectors_declaration import parse_vectors as parse_vectors
 from pki.issue.vectors_evidence import write_answer, write_list
 from pki.issue.vectors_keys import VectorKey, derive_key, stream
 from pki.issue.vectors_paper import Draft, Paper, write_certificate

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from pki.issue.der_writer import (
     NULL,
+    bit_string as bits,
     enumerated,
     explicit,
     implicit,
@@ -20,7 +21,6 @@ from pki.issue.der_writer import (
     sequence,
     tlv,
 )
-from pki.issue.der_writer import bit_string as bits
 from pki.issue.vectors_declaration import AnswerOrder, ListOrder, Status
 from pki.issue.vectors_keys import HashName, VectorKey, algorithm_of, sign
 from pki.issue.vectors_paper import Paper, authority_key_identifier, extension, key_bits

@@ -28,8 +28,7 @@ from pki.profile import Profile
 from pki.profiles import profile_named
 from pki.service.key_store import KeyStore
 from pki.service.settings import PKISettings
-from pki.service.store.audit import Actor as Actor
-from pki.service.store.audit import append_entry
+from pki.service.store.audit import Actor as Actor, append_entry
 from pki.service.store.authorities import AuthorityRow, AuthorityState, former_certificates, list_authorities
 from pki.service.store.database import open_database, savepoint, transaction
 from pki.service.store.tables import REGISTRY

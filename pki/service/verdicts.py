@@ -26,8 +26,7 @@ from pki.verify import ChainVerifier, RevocationState, VerifiedChain
 from pki.verify.explain import StepOutcome, StepReport, explain
 from pki.verify.lint import AUTO
 from pki.verify.remedies import remedy
-from pki.verify.rfc5280 import PROFILE_NAME as RFC5280
-from pki.verify.rfc5280 import verify_path
+from pki.verify.rfc5280 import PROFILE_NAME as RFC5280, verify_path
 
 DEFAULT_PROFILE = "iso15118-2-contract"
 

@@ -36,8 +36,7 @@ from pki.errors import ChainRejected, MalformedCertificate
 from pki.identifiers import EMAID
 from pki.profile import Place, Profile, Tolerance
 from pki.verify.anchors import below_roots, find_anchors, note_unused
-from pki.verify.conclusion import SoundChain, conclude
-from pki.verify.conclusion import VerifiedChain as VerifiedChain
+from pki.verify.conclusion import SoundChain, VerifiedChain as VerifiedChain, conclude
 from pki.verify.judgement import Judgement
 from pki.verify.path import Link, identifiers_fit, in_order, possible_paths
 from pki.verify.policy import STRICT, VerifyPolicy

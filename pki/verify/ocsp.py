@@ -29,9 +29,7 @@ from pki.errors import MalformedCertificate, TrustError
 from pki.profile import OCSP_NO_CHECK, OCSP_SIGNING
 from pki.verify.certificate_id import HashAlgorithm, issuer_id
 from pki.verify.fields import OCTET_STRING, ExtensionField, SignatureCheck, content_of, pinned_signature, whole
-from pki.verify.ocsp_answer import OCSP_CAP as OCSP_CAP
-from pki.verify.ocsp_answer import OCSPAnswer, OCSPEntry, OCSPStatus
-from pki.verify.ocsp_answer import parse_ocsp as parse_ocsp
+from pki.verify.ocsp_answer import OCSP_CAP as OCSP_CAP, OCSPAnswer, OCSPEntry, OCSPStatus, parse_ocsp as parse_ocsp
 
 OCSP_SKEW = timedelta(minutes=5)
 """How far the responder's clock may be ahead of ours, or producedAt before thisUpdate."""

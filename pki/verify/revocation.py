@@ -26,10 +26,19 @@ from pki.verify.crl import CRL, VerifiedCRL, check_head, not_signed, parse_crl, 
 from pki.verify.fields import SignatureCheck, pinned_signature
 from pki.verify.ocsp import OCSP_SKEW, VerifiedOCSP, parse_ocsp, verify_ocsp
 from pki.verify.ocsp_answer import OCSPAnswer, OCSPStatus
-from pki.verify.statements import BEGINNING_OF_TIME, END_OF_TIME, Guard, History, Line, Note, Source, Statement
-from pki.verify.statements import Evidence as Evidence
-from pki.verify.statements import RevocationState as RevocationState
-from pki.verify.statements import worst as worst
+from pki.verify.statements import (
+    BEGINNING_OF_TIME,
+    END_OF_TIME,
+    Evidence as Evidence,
+    Guard,
+    History,
+    Line,
+    Note,
+    RevocationState as RevocationState,
+    Source,
+    Statement,
+    worst as worst,
+)
 
 OCSP_AGE = timedelta(days=7)
 """How long after its thisUpdate an OCSP answer counts at most, whether it names a nextUpdate or not (V2G20-1021)."""

@@ -29,12 +29,8 @@ from tests.crossed.oracles import ACCEPT, ORACLES
 from tests.pki.mint import AT, Branch, Spec, sound_branch, sound_branch_20
 from tests.pki.papers import KEYS, Paper, paper, revocation_list
 from tests.pki.spoil import Spoil
-from tests.pki.test_defects import MALFORMED as MALFORMED_2
-from tests.pki.test_defects import REJECTED as REJECTED_2
-from tests.pki.test_defects import TOLERATED as ACCEPTED_2
-from tests.pki.test_defects_20 import ACCEPTED as ACCEPTED_20
-from tests.pki.test_defects_20 import MALFORMED as MALFORMED_20
-from tests.pki.test_defects_20 import REJECTED as REJECTED_20
+from tests.pki.test_defects import MALFORMED as MALFORMED_2, REJECTED as REJECTED_2, TOLERATED as ACCEPTED_2
+from tests.pki.test_defects_20 import ACCEPTED as ACCEPTED_20, MALFORMED as MALFORMED_20, REJECTED as REJECTED_20
 
 V2G, GENERIC = "v2g", "rfc5280"
 EVERYONE = frozenset(ORACLES)

@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from asn1crypto import crl as asn1_crl
-from asn1crypto import ocsp as asn1_ocsp
+from asn1crypto import crl as asn1_crl, ocsp as asn1_ocsp
 from cryptography import x509
 from cryptography.x509 import ocsp
 

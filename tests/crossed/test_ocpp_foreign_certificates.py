@@ -19,10 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import ocsp as ocsp_answers
 from ocpp.routing import on
-from ocpp.v16 import call as call16
-from ocpp.v16 import call_result as result16
-from ocpp.v201 import call as call201
-from ocpp.v201 import call_result as result201
+from ocpp.v16 import call as call16, call_result as result16
+from ocpp.v201 import call as call201, call_result as result201
 
 from tests.crossed.test_ocpp_foreign_charger import Socket, basic
 from tests.enrolled_site import EVSE, Enrolled, configured_site

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from ocpp.messages import Call as ForeignCall
-from ocpp.messages import validate_payload
+from ocpp.messages import Call as ForeignCall, validate_payload
 
 from firmware_sim.charger import Charge, Charger, ChargerSpec, Progress
 from firmware_sim.connection import Address, BackOff

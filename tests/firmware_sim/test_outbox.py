@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from itertools import count
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from firmware_sim.outbox import Answered, Delivered, Draft, Dropped, Outbox, Pending, Retrying, Unanswered
 from wire.ocpp.frames import Call, CallError, CallResult, parse_frame

@@ -11,8 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from gateway.errors import StoreError
 from gateway.store.evidence import CRLOrder, EvidenceStore, KeptAnswer, KeptCRL, KeptTrustList, open_evidence

@@ -15,8 +15,7 @@ from functools import partial
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pki.errors import ChainRejected, NoEvidence, PKIError
 from pki.profile import AnchorRole, Tolerance

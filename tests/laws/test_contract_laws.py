@@ -7,8 +7,7 @@ from datetime import timedelta
 from functools import cache, partial
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pki.certificate import KeyKind
 from pki.errors import BundleRejected, ChainRejected, MalformedCertificate, TrustError

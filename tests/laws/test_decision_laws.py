@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gateway.decide.authorize import ContractEvidence, Outcome, Question, decide_authorize, wants_hub
 from gateway.decide.policy import Choice, SitePolicy

@@ -11,8 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from hub.ingest import Arrival, ingest
 from hub.store.ledger import Books, Chain, append, position_of

@@ -11,8 +11,7 @@ from pathlib import Path
 from random import Random
 
 import msgspec
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gateway.store.whitelist import Whitelist
 from hub.store.schema import MIGRATIONS

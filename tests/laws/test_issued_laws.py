@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pki.errors import TrustError
 from pki.issue.answers import ANSWER_LIFE, GOOD, UNKNOWN, AnswerSigner, Standing, revoked

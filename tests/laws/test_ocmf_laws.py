@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from wire.meter.carrier import EncodingMethod, unwrap
 from wire.meter.judge import SignatureVerdict, judge_record, judge_session, session_energy_wh

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pki.certificate import parse_certificate
 from pki.errors import IdentifierError, MalformedCertificate, PKIError, TrustError

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pki.errors import IssueError

@@ -9,8 +9,7 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from wire.errors import MalformedValue
 from wire.ocpp.transaction import MAX_DIGITS, content_key, read_transaction

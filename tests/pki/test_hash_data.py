@@ -9,8 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pki.certificate import Certificate, parse_certificate
 from pki.errors import ChainRejected, MalformedCertificate

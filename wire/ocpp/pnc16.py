@@ -10,10 +10,11 @@ from typing import TypeVar
 import msgspec
 
 from wire.errors import MalformedValue
+from wire.ocpp import tolerant
 from wire.ocpp.frames import CallRejected, OCPPErrorCode
-from wire.ocpp.payload import Camel
-from wire.ocpp.v16 import DataTransfer, DataTransferAnswer, DataTransferCall
-from wire.ocpp.v201 import CertificateHash, String5500
+from wire.ocpp.payload import Camel, String5500
+from wire.ocpp.v16 import DataTransfer, DataTransferAnswer
+from wire.ocpp.v201 import OCSPRequestData
 from wire.records import decode, encode
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ class Authorize(Camel, frozen=True, kw_only=True):
 
     id_token: IdToken
     certificate: str | None = None
-    iso15118_certificate_hash_data: tuple[CertificateHash, ...] | None = msgspec.field(
+    iso15118_certificate_hash_data: tuple[OCSPRequestData, ...] | None = msgspec.field(
         default=None, name="iso15118CertificateHashData"
     )
 
@@ -65,7 +66,7 @@ class CertificateSigned(Camel, frozen=True, kw_only=True):
     certificate_chain: str
 
 
-def unwrap(type_: type[T], request: DataTransfer) -> T:
+def unwrap(type_: type[T], request: tolerant.DataTransfer) -> T:
     """The request inside a DataTransfer; `data` as text or, as some send it, as an object.
 
     Raises:
@@ -82,9 +83,9 @@ def unwrap(type_: type[T], request: DataTransfer) -> T:
         raise CallRejected(OCPPErrorCode.FORMAT_VIOLATION, str(error)) from error
 
 
-def wrap(message_id: str, inner: object) -> DataTransferCall:
+def wrap(message_id: str, inner: object) -> DataTransfer:
     """The DataTransfer that carries `inner` to a station."""
-    return DataTransferCall(vendor_id=VENDOR_ID, message_id=message_id, data=encode(inner).decode())
+    return DataTransfer(vendor_id=VENDOR_ID, message_id=message_id, data=encode(inner).decode())
 
 
 def unwrap_answer(type_: type[T], answer: DataTransferAnswer, message_id: str) -> T | None:

@@ -21,7 +21,7 @@ from typing import TypeVar
 import msgspec
 
 from wire.errors import MalformedValue
-from wire.ocpp import v16, v201
+from wire.ocpp import tolerant, v16, v201
 from wire.records import TokenRef, TokenType, TransactionEvent, Value, decode
 
 T = TypeVar("T")
@@ -94,13 +94,13 @@ def read_transaction(ocpp: str, action: str, payload: bytes) -> TransactionMessa
     """
     if ocpp == v16.VERSION:
         if action == "StartTransaction":
-            return _start16(_read(v16.StartTransaction, payload, action))
+            return _start16(_read(tolerant.StartTransaction, payload, action))
         if action == "StopTransaction":
-            return _stop16(_read(v16.StopTransaction, payload, action))
-        return _values16(_read(v16.MeterValues, payload, action))
+            return _stop16(_read(tolerant.StopTransaction, payload, action))
+        return _values16(_read(tolerant.MeterValues16, payload, action))
     if action == "TransactionEvent":
-        return _event201(_read(v201.TransactionEvent, payload, action))
-    return _values201(_read(v201.MeterValues, payload, action))
+        return _event201(_read(tolerant.TransactionEvent, payload, action))
+    return _values201(_read(tolerant.MeterValues, payload, action))
 
 
 def content_key(action: str, payload: bytes) -> bytes:
@@ -155,7 +155,7 @@ def _without_nulls(value: object) -> object:
     return [_without_nulls(held) for held in value] if isinstance(value, list) else value
 
 
-def _start16(request: v16.StartTransaction) -> TransactionMessage:
+def _start16(request: tolerant.StartTransaction) -> TransactionMessage:
     return TransactionMessage(
         event=TransactionEvent.STARTED,
         at=_utc(request.timestamp),
@@ -166,7 +166,7 @@ def _start16(request: v16.StartTransaction) -> TransactionMessage:
     )
 
 
-def _stop16(request: v16.StopTransaction) -> TransactionMessage:
+def _stop16(request: tolerant.StopTransaction) -> TransactionMessage:
     return TransactionMessage(
         event=TransactionEvent.ENDED,
         at=_utc(request.timestamp),
@@ -179,7 +179,7 @@ def _stop16(request: v16.StopTransaction) -> TransactionMessage:
     )
 
 
-def _values16(request: v16.MeterValues) -> TransactionMessage:
+def _values16(request: tolerant.MeterValues16) -> TransactionMessage:
     samples = _samples16(request.meter_value)
     if not samples:
         raise MalformedValue("MeterValues", "$.meterValue", "holds no sampled value")
@@ -193,11 +193,11 @@ def _values16(request: v16.MeterValues) -> TransactionMessage:
     )
 
 
-def _samples16(values: tuple[v16.MeterValue, ...]) -> tuple[Sampled, ...]:
+def _samples16(values: tuple[tolerant.MeterValue16, ...]) -> tuple[Sampled, ...]:
     return tuple(_sample16(_utc(value.timestamp), sample) for value in values for sample in value.sampled_value)
 
 
-def _sample16(at: datetime, sample: v16.SampledValue) -> Sampled:
+def _sample16(at: datetime, sample: tolerant.SampledValue16) -> Sampled:
     signed = SignedSample(raw=sample.value) if sample.format == "SignedData" else None
     measurand = sample.measurand or "Energy.Active.Import.Register"
     value = None if signed else _decimal(sample.value)
@@ -230,7 +230,7 @@ def token_of(id_token: str, type_: str) -> TokenRef:
     return TokenRef(uid=id_token, type=_TOKEN_TYPES.get(type_.casefold(), TokenType.OTHER))
 
 
-def _event201(request: v201.TransactionEvent) -> TransactionMessage:
+def _event201(request: tolerant.TransactionEvent) -> TransactionMessage:
     if request.event_type not in _EVENTS:
         raise MalformedValue("TransactionEvent", "$.eventType", f"is {request.event_type!r}, not one of {[*_EVENTS]}")
     token = request.id_token
@@ -250,7 +250,7 @@ def _event201(request: v201.TransactionEvent) -> TransactionMessage:
     )
 
 
-def _values201(request: v201.MeterValues) -> TransactionMessage:
+def _values201(request: tolerant.MeterValues) -> TransactionMessage:
     samples = _samples201(request.meter_value)
     if not samples:
         raise MalformedValue("MeterValues", "$.meterValue", "holds no sampled value")
@@ -259,13 +259,13 @@ def _values201(request: v201.MeterValues) -> TransactionMessage:
     )
 
 
-def _samples201(values: tuple[v201.MeterValue, ...]) -> tuple[Sampled, ...]:
+def _samples201(values: tuple[tolerant.MeterValue, ...]) -> tuple[Sampled, ...]:
     return tuple(_sample201(_utc(value.timestamp), sample) for value in values for sample in value.sampled_value)
 
 
-def _sample201(at: datetime, sample: v201.SampledValue) -> Sampled:
+def _sample201(at: datetime, sample: tolerant.SampledValue) -> Sampled:
     signed = sample.signed_meter_value
-    unit = sample.unit_of_measure or v201.UnitOfMeasure()
+    unit = sample.unit_of_measure or tolerant.UnitOfMeasure()
     value = _bounded(sample.value)
     return Sampled(
         at=at,

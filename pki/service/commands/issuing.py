@@ -17,8 +17,7 @@ from pki.issue.request import REQUEST_CAP, identifier_for, verify_request
 from pki.pem import parse_pem
 from pki.profile import Profile
 from pki.profiles import profile_named
-from pki.service.acts.issuing import Issued, Wanted
-from pki.service.acts.issuing import issue as issue_leaf_of_registry
+from pki.service.acts.issuing import Issued, Wanted, issue as issue_leaf_of_registry
 from pki.service.commands.context import (
     actor,
     as_json_option,

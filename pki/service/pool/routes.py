@@ -12,8 +12,7 @@ from aiohttp import web
 from pki.errors import PKIError, PoolRefused
 from pki.service.pool import root_routes, signing_routes, vehicle_routes, webhook_routes
 from pki.service.pool.answering import handler_of, hang_up_after, open_handler, read_bounded, refusal, status_of
-from pki.service.pool.contract_routes import RequestReader, read_plain_request
-from pki.service.pool.contract_routes import routes as contract_routes
+from pki.service.pool.contract_routes import RequestReader, read_plain_request, routes as contract_routes
 from pki.service.pool.messages import TokenBody, read_body
 from pki.service.pool.pools import Pools
 from pki.service.pool.tokens import issue_token

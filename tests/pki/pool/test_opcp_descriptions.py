@@ -21,11 +21,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from jsonschema import Draft7Validator, FormatChecker
-from referencing import Registry as Schemas
-from referencing import Resource
+from referencing import Registry as Schemas, Resource
 from referencing.jsonschema import DRAFT7
 
 from pki.profile import Generation

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pki.issue.der_writer import explicit, integer, object_identifier, octet_string, sequence
 from pki.service.web.ocsp_request import MAX_ENTRIES, REQUEST_CAP, MalformedRequest, parse_request

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import schemathesis
 from aiohttp import web
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error, positive_data_acceptance

@@ -1,0 +1,24 @@
+"""OCPP 2.0.1, block J. Meter values."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from wire.ocpp.payload import ABSENT, Message
+from wire.ocpp.v201.types import MeterValue
+
+
+class MeterValues(Message, frozen=True, kw_only=True):
+    """MeterValuesRequest."""
+
+    evse_id: int
+    meter_value: Annotated[tuple[MeterValue, ...], msgspec.Meta(min_length=1)]
+    custom_data: msgspec.Raw = ABSENT
+
+
+class MeterValuesAnswer(Message, frozen=True, kw_only=True):
+    """MeterValuesResponse."""
+
+    custom_data: msgspec.Raw = ABSENT
