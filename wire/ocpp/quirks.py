@@ -32,6 +32,9 @@ class Quirk(StrEnum):
     SPELLING = "spelling"
     UNKNOWN_VALUE = "unknown-value"
     DATA_AS_OBJECT = "data-as-object"
+    NULL_PAYLOAD = "null-payload"
+    UNEVEN_ERROR = "uneven-error"
+    LONG_MESSAGE_ID = "long-message-id"
 
 
 class Kind(StrEnum):
@@ -164,5 +167,26 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         seen="reported by back ends, not seen by us",
         treated="read as the text of that JSON",
         fields={"DataTransfer.data": "", "DataTransferAnswer.data": ""},
+    ),
+    Quirk.NULL_PAYLOAD: Tolerance(
+        kind=Kind.FRAME,
+        versions=ALL_VERSIONS,
+        accepted="null where an empty payload is due",
+        seen="stations whose message has no fields; 2.0.1 Part 4 4.1.5 wants {}",
+        treated="read as {}",
+    ),
+    Quirk.UNEVEN_ERROR: Tolerance(
+        kind=Kind.FRAME,
+        versions=ALL_VERSIONS,
+        accepted="a CALLERROR without description or details, or with more elements",
+        seen="1.6 stations",
+        treated="read as far as it goes: it ends the CALL that it refuses",
+    ),
+    Quirk.LONG_MESSAGE_ID: Tolerance(
+        kind=Kind.FRAME,
+        versions=ALL_VERSIONS,
+        accepted="a message id of more than 36 characters, up to 255",
+        seen="stations that make an id of a UUID and something else",
+        treated="answered under it",
     ),
 }
