@@ -18,7 +18,7 @@ from pki.profiles import profile_for
 from pki.verify.bindings import Bindings
 from pki.verify.cache import ChainVerifier
 from pki.verify.conclusion import VerifiedChain
-from pki.verify.hash_data import judge_hash_data
+from pki.verify.hash_data import check_names_path, judge_hash_data
 from pki.verify.hash_text import HashData
 from pki.verify.revocation import Evidence, Grace, RevocationEvidence, RevocationState
 from pki.verify.trust import TrustStore
@@ -50,18 +50,27 @@ class JudgedContract:
 
 
 def judge_contract(
-    pem: str, claimed_emaid: str | None, trust: Trust, now: Moment, policy: SitePolicy
+    pem: str,
+    claimed_emaid: str | None,
+    trust: Trust,
+    now: Moment,
+    policy: SitePolicy,
+    entries: Sequence[HashData] = (),
 ) -> JudgedContract:
     """What the chain in `pem` proves about `claimed_emaid` (None: nothing is claimed). The leaf's key tells the
     generation. Never raises.
 
-    While the clock is unknown no chain is accepted: its dates mean nothing then.
+    `entries` are hashes that came beside the chain. They prove nothing that the chain does not, so it speaks alone; but
+    where they name another contract or cannot be read the two contradict each other, and neither is believed
+    (OCPP 2.0.1 C07.FR.02, FR.06, FR.17). While the clock is unknown no chain is accepted: its dates mean nothing then.
     """
     if now.clock is ClockState.UNKNOWN:
         return _clock_unknown(now)
     try:
         ders = parse_chain_pem(pem)
         chain = trust.verifier.verify(ders, profile=_profile_of(ders[0]), at=now.at, emaid=claimed_emaid)
+        if entries:
+            check_names_path(entries, chain.path)
     except ChainRejected as error:
         return _refused(error.code, str(error), error.clause, error.emaid)
     except PKIError as error:
