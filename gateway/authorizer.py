@@ -73,9 +73,7 @@ class Authorizer:
             return await self._decide(charger_id, Question(token=token, contract=refused[0]), refused[1])
         return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
 
-    async def for_contract(
-        self, charger_id: str, emaid: str, pem: str, entries: Sequence[HashData] = ()
-    ) -> Decision:
+    async def for_contract(self, charger_id: str, emaid: str, pem: str, entries: Sequence[HashData] = ()) -> Decision:
         """The decision for a Plug & Charge contract chain presented with `emaid`, and perhaps hashes beside it."""
         judged = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy, entries)
         self._remember(judged)

@@ -17,6 +17,7 @@ from gateway.chargers.connected import Site
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
+from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
 from gateway.keeper import TrustKeeper
 from gateway.local.server import Health, LocalServer
@@ -69,7 +70,16 @@ class Gateway:
             self._link = Link(_link_settings(settings, tls), self._owner, self._reader, self._writer, self._whitelist)
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
-                self._clock, settings.table.policy, loaded.trust, self._whitelist, self._link, self._reader
+                self._clock,
+                settings.table.policy,
+                loaded.trust,
+                self._whitelist,
+                self._link,
+                self._reader,
+                {
+                    charger.id.casefold(): frozenset(map(evse_key, charger.evse_ids))
+                    for charger in settings.table.charger
+                },
             )
             self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
             self._staples = Staples()
