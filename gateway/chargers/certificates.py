@@ -4,8 +4,8 @@ GetCertificateStatus, GetCertificateChainStatus; in 1.6 wrapped for those of ISO
 Whatever URL a station names with a certificate is not followed: answers come from what was fetched ahead, and of what
 is not there the station hears Failed, while it is asked about for the next time.
 
-Source: OCPP 2.0.1 and 2.1 Part 2 A02, A03, M06, M07; OCA "Improved security for OCPP 1.6-J" ed. 3; OCA "ISO 15118 Plug &
-Charge with OCPP 1.6" v1.0.
+Source: OCPP 2.0.1 and 2.1 Part 2 A02, A03, M06, M07; OCA "Improved security for OCPP 1.6-J" ed. 3; OCA "ISO 15118 Plug
+& Charge with OCPP 1.6" v1.0.
 """
 
 from __future__ import annotations

@@ -15,8 +15,10 @@ Order: what the contract chain proves, then the list entry, then the hub's answe
 | none             | -     | yes          | as it says   | other token: policy unknown_token_offline  |
 
 "As it says": ALLOWED is Accepted, but NotAllowedTypeEVSE where the hub names EVSEs and none of them is this station's;
-BLOCKED, EXPIRED and NO_CREDIT are Blocked, Expired and NoCredit; NOT_ALLOWED is NotAtThisLocation, and Unknown without a
-token. A contract chain that was presented and rejected ends the matter before the table. A decision made for the same token at
+BLOCKED, EXPIRED and NO_CREDIT are Blocked, Expired and NoCredit; NOT_ALLOWED is NotAtThisLocation, and Unknown without
+a token.
+
+A contract chain that was presented and rejected ends the matter before the table. A decision made for the same token at
 the same charger a moment ago carries over to its transaction: the chain is presented only once.
 
 Source: OCPI 2.3.0 mod_tokens WhitelistType; OCPP 2.0.1 Part 2 C07.FR.13-17, C12.FR.03.

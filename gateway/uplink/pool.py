@@ -49,7 +49,7 @@ class PoolAccess:
 
 @dataclass(frozen=True, slots=True)
 class SealedContract:
-    """A contract as the pool gave it: the EXI of an installation response in base64, and the EMAID it is of, if told."""
+    """A contract as the pool gave it: the EXI of an installation response in base64, and its EMAID, if told."""
 
     exi: str
     emaid: str | None

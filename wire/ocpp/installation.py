@@ -1,8 +1,8 @@
-"""A car's request for contract certificates, read more widely than the schemas: its EXI is opaque, and one that is longer
-than a schema allows is still a car's.
+"""A car's request for contract certificates, read more widely than the schemas: its EXI is opaque, and one that is
+longer than a schema allows is still a car's.
 
-The EXI of an ISO 15118-2 response with certificates of 800 bytes has 7200 characters, and 1.6 has room for 5600; so what
-is too long is counted, and relayed all the same.
+The EXI of an ISO 15118-2 response with certificates of 800 bytes has 7200 characters, and 1.6 has room for 5600; so
+what is too long is counted, and relayed all the same.
 
 Source: OCPP 2.0.1 and 2.1 Part 2 M01, M02; OCA "ISO 15118 Plug & Charge with OCPP 1.6" v1.0.
 """
