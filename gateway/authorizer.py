@@ -12,6 +12,7 @@ from typing import Protocol
 from gateway.clock import Clock
 from gateway.decide.authorize import ContractEvidence, Question, decide_authorize, wants_hub
 from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
+from gateway.decide.offered import OfferedAnswer
 from gateway.decide.policy import SitePolicy
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.whitelist import Whitelist
@@ -73,9 +74,17 @@ class Authorizer:
             return await self._decide(charger_id, Question(token=token, contract=refused[0]), refused[1])
         return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
 
-    async def for_contract(self, charger_id: str, emaid: str, pem: str, entries: Sequence[HashData] = ()) -> Decision:
-        """The decision for a Plug & Charge contract chain presented with `emaid`, and perhaps hashes beside it."""
-        judged = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy, entries)
+    async def for_contract(
+        self,
+        charger_id: str,
+        emaid: str,
+        pem: str,
+        entries: Sequence[HashData] = (),
+        offered: Sequence[OfferedAnswer] = (),
+    ) -> Decision:
+        """The decision for a Plug & Charge contract chain presented with `emaid`, and perhaps hashes and OCSP answers
+        beside it."""
+        judged = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy, entries, offered)
         self._remember(judged)
         return await self._for_judged(charger_id, emaid, judged)
 

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from gateway.authorizer import Authorizer
 from gateway.clock import Clock
+from gateway.decide.offered import OfferedAnswer
 from gateway.store.chains import remember_chain
 from gateway.store.ledger import Identity, append
 from gateway.store.transactions import remember_decision
@@ -26,11 +27,13 @@ from wire.records import Decision, RecordKind, TokenRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
-    """A token, and the contract's chain (PEM) or the hashes of its certificates that came with it."""
+    """A token, and the contract's chain (PEM) or the hashes of its certificates that came with it, and OCSP answers
+    about the chain."""
 
     token: TokenRef
     pem: str | None = None
     entries: tuple[HashData, ...] = ()
+    offered: tuple[OfferedAnswer, ...] = ()
 
 
 class Deciding(Protocol):
@@ -65,7 +68,7 @@ async def decide_presented(site: Deciding, charger_id: str, presented: Presented
     """
     authorizer, token, pem = site.authorizer, presented.token, presented.pem
     if pem is not None:
-        decision = await authorizer.for_contract(charger_id, token.uid, pem, presented.entries)
+        decision = await authorizer.for_contract(charger_id, token.uid, pem, presented.entries, presented.offered)
     elif presented.entries:
         decision = await authorizer.for_hashes(charger_id, token.uid, presented.entries)
     else:
