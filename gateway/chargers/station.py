@@ -19,6 +19,7 @@ from gateway.chargers.authorizing import Authorizing
 from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
 from gateway.chargers.certificates import StationCertificates
 from gateway.chargers.connected import Connected, Site
+from gateway.chargers.contracts import StationContracts
 from gateway.chargers.notifications import Notifications
 from gateway.chargers.provisioning import Provisioning
 from gateway.chargers.transactions import Transactions
@@ -60,11 +61,17 @@ class Station:
         self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls)
         self._transactions = Transactions(self._connected)
         authorizing = Authorizing(self._connected)
-        transfers: Actions = {**authorizing.transfers(), **self._certificates.transfers()}
+        contracts = StationContracts(charger_id, ocpp, site.certificates.pool)
+        transfers: Actions = {
+            **authorizing.transfers(),
+            **self._certificates.transfers(),
+            **contracts.transfers(),
+        }
         self._actions: dict[str, Action] = {
             **Provisioning(self._connected).actions(),
             **authorizing.actions(),
             **self._certificates.actions(),
+            **contracts.actions(),
             **Notifications(self._connected, lambda request: tell(self, request)).actions(),
             **Transfer(ocpp, transfers).actions(),
         }
@@ -77,9 +84,9 @@ class Station:
         """The station's answer to a request of its version. Raises CallFailed; see `Connected.ask`."""
         return await self._connected.ask(request, timeout_s)
 
-    async def install(self, use: CertificateUse, chain_pem: str) -> str:
+    async def install(self, use: CertificateUse, chain_pem: str, request_id: int | None = None) -> str:
         """The status that the station answers to CertificateSigned. Raises CallFailed."""
-        return await self._certificates.install(use, chain_pem)
+        return await self._certificates.install(use, chain_pem, request_id)
 
     async def receive(self, text: str) -> str | None:
         """The frame to send back for the frame `text`; None when nothing is owed.
