@@ -13,8 +13,8 @@ from pathlib import Path
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.certificates import CertificateService
+from gateway.chargers.connected import Site
 from gateway.chargers.server import ChargerServer
-from gateway.chargers.station import Site
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
 from gateway.errors import ConfigurationError, StoreError
@@ -89,6 +89,8 @@ class Gateway:
             certificates=CertificateService(self._staples, self._clock, self._paper.signing, self._paper.want),
         )
         self._server = ChargerServer(site, settings.passwords, *settings.listen)
+        if self._paper.signing is not None:
+            self._server.roster.accompany(self._paper.signing)
         where = settings.local_where
         self._local = None if where is None else LocalServer(where, self._staples, self._clock, self._health)
 

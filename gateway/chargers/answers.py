@@ -31,14 +31,13 @@ def authorize_answer(ocpp: str, decision: Decision) -> object:
     )
 
 
-def wrapped_authorize_answer(decision: Decision) -> v16.DataTransferAnswer:
-    """The answer to a wrapped Plug & Charge Authorize over 1.6: outer Accepted always, the verdict inside as text."""
+def wrapped_authorize_answer(decision: Decision) -> pnc16.AuthorizeAnswer:
+    """The inner answer to a wrapped Plug & Charge Authorize over 1.6."""
     status = decision.certificate_status
-    inner = pnc16.AuthorizeAnswer(
+    return pnc16.AuthorizeAnswer(
         id_token_info=pnc16.IdTokenInfo(status=status_of(decision.verdict)),
         certificate_status=status.value if status else None,
     )
-    return v16.DataTransferAnswer(status="Accepted", data=encode(inner).decode())
 
 
 def transaction_answer(

@@ -10,10 +10,12 @@ Source: OCPP 2.0.1 Part 2 A02, A03, M06; OCA "ISO 15118 Plug & Charge with OCPP 
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.chargers.actions import Actions, action
 from gateway.chargers.calls import Calls
+from gateway.chargers.connected import MODULES
 from gateway.chargers.signing import Signing
 from gateway.clock import Clock
 from gateway.enrol.order import CertificateUse
@@ -23,9 +25,8 @@ from gateway.uplink.staples import Staples
 from pki.errors import MalformedCertificate
 from pki.verify.hash_text import CertificateName, HashData, read_hash_data
 from wire.errors import MalformedValue
-from wire.ocpp import pnc16, tolerant, v16, v201
-from wire.ocpp.payload import read_request
-from wire.records import decode, encode
+from wire.ocpp import pnc16, v16, v21, v201
+from wire.records import decode
 
 MAX_RESULT = 5500
 """Characters of ocspResult."""
@@ -48,13 +49,22 @@ class StationCertificates:
         self.charger_id, self._ocpp = charger_id, ocpp
         self._service, self._calls = service, calls
 
-    def actions(self) -> dict[str, Callable[[bytes], Awaitable[object]]]:
-        """What 2.0.1 adds to the table of a station."""
-        return {"SignCertificate": self._sign201, "GetCertificateStatus": self._status201}
+    def actions(self) -> Actions:
+        """What 2.0.1 and 2.1 add to the table of a station."""
+        if self._ocpp == v16.VERSION:
+            return {}
+        messages = MODULES[self._ocpp]
+        return {
+            "SignCertificate": action("SignCertificate", messages.SignCertificate, self._sign2),
+            "GetCertificateStatus": action("GetCertificateStatus", messages.GetCertificateStatus, self._status),
+        }
 
-    def transfers(self) -> dict[str, Callable[[tolerant.DataTransfer], Awaitable[object]]]:
-        """What is wrapped over 1.6: by messageId, the inner answer."""
-        return {"SignCertificate": self._sign16, "GetCertificateStatus": self._status16}
+    def transfers(self) -> Actions:
+        """What is wrapped over 1.6."""
+        return {
+            "SignCertificate": action("DataTransfer.data", pnc16.SignCertificate, self._sign16),
+            "GetCertificateStatus": action("DataTransfer.data", v201.GetCertificateStatus, self._status),
+        }
 
     async def install(self, use: CertificateUse, chain_pem: str) -> str:
         """The status that the station answers to CertificateSigned.
@@ -77,12 +87,10 @@ class StationCertificates:
         inner = pnc16.unwrap_answer(v201.CertificateSignedAnswer, outer, "CertificateSigned")
         return outer.status if inner is None else inner.status
 
-    async def _sign201(self, payload: bytes) -> object:
-        request = read_request(v201.SignCertificate, payload, "SignCertificate")
+    async def _sign2(self, request: v201.SignCertificate | v21.SignCertificate) -> object:
         return self._signed(request.csr, request.certificate_type)
 
-    async def _sign16(self, request: tolerant.DataTransfer) -> object:
-        inner = pnc16.unwrap(pnc16.SignCertificate, request)
+    async def _sign16(self, inner: pnc16.SignCertificate) -> object:
         if inner.certificate_type not in (None, CertificateUse.V2G.value):
             reason = f"{inner.certificate_type[:40]!a} is not asked for over DataTransfer"
             return self._rejected("certificate-type", reason)
@@ -101,14 +109,8 @@ class StationCertificates:
         say("signing-refused", level="warning", charger=self.charger_id, code=code, reason=reason)
         return v201.SignCertificateAnswer(status="Rejected")
 
-    async def _status201(self, payload: bytes) -> object:
-        request = read_request(v201.GetCertificateStatus, payload, "GetCertificateStatus")
-        return self._status(request.ocsp_request_data)
-
-    async def _status16(self, request: tolerant.DataTransfer) -> object:
-        return self._status(pnc16.unwrap(v201.GetCertificateStatus, request).ocsp_request_data)
-
-    def _status(self, named: v201.OCSPRequestData) -> v201.GetCertificateStatusAnswer:
+    async def _status(self, request: v201.GetCertificateStatus | v21.GetCertificateStatus) -> object:
+        named = request.ocsp_request_data
         entry = HashData(
             hash_algorithm=named.hash_algorithm,
             issuer_name_hash=named.issuer_name_hash,
@@ -127,8 +129,3 @@ class StationCertificates:
         if len(result) > MAX_RESULT:
             return v201.GetCertificateStatusAnswer(status="Failed")
         return v201.GetCertificateStatusAnswer(status="Accepted", ocsp_result=result)
-
-
-def wrapped(inner: object) -> v16.DataTransferAnswer:
-    """DataTransfer.conf around an inner answer; its status says only that the message is known."""
-    return v16.DataTransferAnswer(status="Accepted", data=encode(inner).decode())

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.chargers.roster import Companion
 from gateway.clock import Clock
 from gateway.enrol.order import CertificateUse, SigningOrder, StationNames, check_order
 from gateway.enrol.registrar import Registrar
@@ -54,7 +55,7 @@ class Patience:
     orders_an_hour: int = 20
 
 
-class Signing:
+class Signing(Companion):
     """Relays the requests of the stations in `names` (by case-folded id). Belongs to the event loop."""
 
     def __init__(

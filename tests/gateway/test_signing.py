@@ -42,8 +42,8 @@ from tests.gateway.test_evidence import signer
 from tests.gateway.test_order import pem
 from tests.parts import SetClock
 from wire.ocpp.frames import Call, CallError
-from wire.ocpp.pnc16 import VENDOR_ID
-from wire.ocpp.v16 import DataTransfer
+from wire.ocpp.pnc16 import VENDOR_ID, inner
+from wire.ocpp.tolerant import DataTransfer
 from wire.records import decode, encode
 
 EVSE = "DE*PNC*E000001"
@@ -68,12 +68,12 @@ class Connected:
         """The status that the gateway answers."""
         if self.ocpp == "2.0.1":
             request = {"csr": csr} | ({} if use is None else {"certificateType": use})
-            answer = await self.certificates.actions()["SignCertificate"](json.dumps(request).encode())
+            answer = await self.certificates.actions()["SignCertificate"].perform(json.dumps(request).encode())
         else:
             data = json.dumps({"csr": csr} | ({} if use is None else {"certificateType": use}))
             transfer = json.dumps({"vendorId": VENDOR_ID, "messageId": "SignCertificate", "data": data})
             request_ = decode(DataTransfer, transfer, "test")
-            answer = await self.certificates.transfers()["SignCertificate"](request_)
+            answer = await self.certificates.transfers()["SignCertificate"].perform(inner(request_))
         found: dict[str, str] = json.loads(encode(answer))
         return found["status"]
 
@@ -389,11 +389,11 @@ def named(papers: Papers, serial: int, algorithm: HashAlgorithm = HashAlgorithm.
 async def status(station: Connected, data: dict[str, str]) -> dict[str, str]:
     inner = {"ocspRequestData": data}
     if station.ocpp == "2.0.1":
-        answer = await station.certificates.actions()["GetCertificateStatus"](json.dumps(inner).encode())
+        answer = await station.certificates.actions()["GetCertificateStatus"].perform(json.dumps(inner).encode())
     else:
         transfer = {"vendorId": VENDOR_ID, "messageId": "GetCertificateStatus", "data": json.dumps(inner)}
         request = decode(DataTransfer, json.dumps(transfer), "test")
-        answer = await station.certificates.transfers()["GetCertificateStatus"](request)
+        answer = await station.certificates.transfers()["GetCertificateStatus"].perform(inner(request))
     found: dict[str, str] = json.loads(encode(answer))
     return found
 
