@@ -27,6 +27,7 @@ from gateway.enrol.order import CertificateUse
 from gateway.errors import StoreUnavailable
 from gateway.store.chargers import is_registered
 from wire.ocpp import v16
+from wire.ocpp.catalogue import Sender, entries
 from wire.ocpp.frames import (
     Call,
     CallRejected,
@@ -108,10 +109,19 @@ class Station:
     async def _answer(self, call: Call) -> object:
         action = self._actions.get(call.action)
         if action is None:
-            raise CallRejected(OCPPErrorCode.NOT_IMPLEMENTED, f"{call.action} is not known to this gateway")
+            raise self._unknown(call.action)
         if not self._connected.registered and call.action != "BootNotification":
             raise CallRejected(OCPPErrorCode.SECURITY_ERROR, "send BootNotification first")
         return await action.perform(call.payload)
+
+    def _unknown(self, action: str) -> CallRejected:
+        """The refusal of an action that is none of OCPP's, or not for us (2.0.1 Part 4 4.3)."""
+        for sender in (Sender.STATION, Sender.GATEWAY):
+            if action in entries(self.ocpp, sender):
+                message = f"{action} is not taken by this gateway, see docs/ocpp.md"
+                return CallRejected(OCPPErrorCode.NOT_SUPPORTED, message)
+        message = f"{action[:50]!a} is no action of OCPP {self.ocpp} that is known here"
+        return CallRejected(OCPPErrorCode.NOT_IMPLEMENTED, message)
 
     async def _unreadable(self, text: str, error: FrameError) -> str | None:
         head = salvage_call(text)
