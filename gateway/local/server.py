@@ -78,7 +78,7 @@ class LocalServer:
         app.router.add_get("/v1/chains", self._tell_chains)
         app.router.add_get(f"/v1/chains/{_SHA256}/ocsp", self._tell_chain)
         app.router.add_get(f"/v1/ocsp/{_SHA256}", self._tell_answer)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=2)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=2, lingering_time=1.0)
         self._hosts: frozenset[str] = frozenset()
 
     async def start(self) -> str:
