@@ -10,9 +10,12 @@ GatewayError                   anything below; carries a stable kebab-case `code
  +- PoolFailed                 a contract pool gave no contract: not reachable, not in time, refused, or not to be read
  +- CallFailed                 a station did not do what it was asked: refused, silent, or gone
  +- SigningRefused             a station's certificate request is not relayed; says why
+ +- CommandRefused             a command is not sent to a station; carries the result to report
 """
 
 from __future__ import annotations
+
+from wire.commands import ResultCode
 
 
 class GatewayError(Exception):
@@ -81,3 +84,11 @@ class CallFailed(GatewayError):
 
 class SigningRefused(GatewayError):
     """Raised when a station's certificate request is not relayed to the PKI."""
+
+
+class CommandRefused(GatewayError):
+    """Raised when a command is not sent; `result` is what its sender is told."""
+
+    def __init__(self, result: ResultCode, message: str) -> None:
+        super().__init__(result.value.lower().replace("_", "-"), message)
+        self.result = result

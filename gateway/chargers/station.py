@@ -27,16 +27,17 @@ from gateway.chargers.transfer import Transfer
 from gateway.enrol.order import CertificateUse
 from gateway.errors import StoreUnavailable
 from gateway.store.chargers import is_registered
-from wire.ocpp import v16
 from wire.ocpp.catalogue import Sender, entries
 from wire.ocpp.frames import (
     Call,
+    CallError,
     CallRejected,
+    CallResult,
     FrameError,
     OCPPErrorCode,
     encode_error,
     encode_result,
-    is_answer,
+    owed_error,
     parse_frame,
     salvage_call,
     spelled,
@@ -100,11 +101,13 @@ class Station:
 
     async def _received(self, text: str) -> str | None:
         try:
-            frame = parse_frame(text)
+            frame = parse_frame(text, self.ocpp)
         except FrameError as error:
             return await self._unreadable(text, error)
-        if not isinstance(frame, Call):
+        if isinstance(frame, CallResult | CallError):
             self.calls.answered(frame)  # One to no open CALL is late, and changes nothing.
+            return None
+        if not isinstance(frame, Call):
             return None
         if is_transaction_action(self.ocpp, frame.action):
             return await self._transactions.take(frame, text, None)
@@ -135,8 +138,4 @@ class Station:
         if head is not None and is_transaction_action(self.ocpp, head[1]):
             call = Call(message_id=head[0], action=head[1], payload=text.encode())
             return await self._transactions.take(call, text, str(error))
-        if is_answer(text):
-            return None  # Answers are not answered; an open CALL runs into its time limit.
-        if error.unknown_type and self.ocpp == v16.VERSION:
-            return None  # OCPP-J 1.6 4.1.3: ignore message types that are not known.
-        return encode_error(error.message_id, spelled(error.ocpp_code, self.ocpp), str(error))
+        return owed_error(text, error, self.ocpp)
