@@ -72,6 +72,7 @@ class LocalServer:
     ) -> None:
         self._where, self._staples, self._clock, self._health = where, staples, clock, health
         app = web.Application(middlewares=[tell_problems, self._check_host], client_max_size=MAX_BODY)
+        self.application = app
         app.router.add_post(AUTHORIZE_PATH, authorize.answer)
         app.router.add_get(OPENAPI_PATH, self._tell_description)
         app.router.add_get("/v1/health", self._tell_health)
