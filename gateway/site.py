@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
-from gateway.chargers.certificates import CertificateService
 from gateway.chargers.connected import Site
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
@@ -97,7 +96,7 @@ class Gateway:
             authorizer=self._authorizer,
             heartbeat_interval_s=settings.table.chargers.heartbeat_interval_s,
             stored=self._link.stored,
-            certificates=CertificateService(self._staples, self._clock, self._paper.signing, self._paper.want),
+            certificates=self._paper.service(),
         )
         self._server = ChargerServer(site, settings.passwords, *settings.listen)
         if self._paper.signing is not None:
