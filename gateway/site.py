@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
+from gateway.chargers.quirk_tally import QuirkTally
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
@@ -88,6 +89,7 @@ class Gateway:
             for pem in kept_chains(self._reader, LEARNED_AT_START):
                 self._authorizer.learn(pem)
             self._opened = opened.pop_all()
+        self._quirks = QuirkTally(self._clock)
         site = Site(
             owner=self._owner,
             clock=self._clock,
@@ -97,6 +99,7 @@ class Gateway:
             heartbeat_interval_s=settings.table.chargers.heartbeat_interval_s,
             stored=self._link.stored,
             certificates=self._paper.service(),
+            quirks=self._quirks,
         )
         self._server = ChargerServer(site, settings.passwords, *settings.listen)
         if self._paper.signing is not None:
@@ -128,6 +131,7 @@ class Gateway:
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
             *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
         ]
@@ -137,6 +141,8 @@ class Gateway:
         if self._local is not None:
             await self._local.stop()
         await self._paper.close()
+        if self._writer.broken is None:
+            await self._quirks.flush(self._writer)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)

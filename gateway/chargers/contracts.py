@@ -25,7 +25,8 @@ from pki.errors import IdentifierError
 from pki.identifiers import parse_contract_id
 from wire.ocpp import v16, v21, v201
 from wire.ocpp.installation import EXI_MAX, Get15118EVCertificate
-from wire.ocpp.payload import read_request
+from wire.ocpp.payload import read_message
+from wire.ocpp.quirks import Noticed
 
 REMEMBERED_S = 120.0
 """How long after its last request a car is still the same one."""
@@ -78,8 +79,8 @@ class StationContracts:
         """The request wrapped over 1.6."""
         return {"Get15118EVCertificate": Action(v201.Get15118EVCertificate, self._perform)}
 
-    async def _perform(self, payload: bytes) -> object:
-        request = read_request(Get15118EVCertificate, payload, "Get15118EVCertificate")
+    async def _perform(self, payload: bytes, noticed: Noticed) -> object:
+        request = read_message(Get15118EVCertificate, payload, "Get15118EVCertificate", noticed)
         longest_request, longest_response = EXI_MAX[self._ocpp]
         if len(request.exi_request) > longest_request:
             self._exceeds("exiRequest", len(request.exi_request))

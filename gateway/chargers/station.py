@@ -73,7 +73,7 @@ class Station:
             **self._certificates.actions(),
             **contracts.actions(),
             **Notifications(self._connected, lambda request: tell(self, request)).actions(),
-            **Transfer(ocpp, transfers).actions(),
+            **Transfer(self._connected, transfers).actions(),
         }
 
     def known_actions(self) -> frozenset[str]:
@@ -101,7 +101,7 @@ class Station:
 
     async def _received(self, text: str) -> str | None:
         try:
-            frame = parse_frame(text, self.ocpp)
+            frame = parse_frame(text, self.ocpp, self._connected.noticed)
         except FrameError as error:
             return await self._unreadable(text, error)
         if isinstance(frame, CallResult | CallError):
@@ -122,7 +122,7 @@ class Station:
             raise self._unknown(call.action)
         if not self._connected.registered and call.action != "BootNotification":
             raise CallRejected(OCPPErrorCode.SECURITY_ERROR, "send BootNotification first")
-        return await action.perform(call.payload)
+        return await action.perform(call.payload, self._connected.noticed)
 
     def _unknown(self, action: str) -> CallRejected:
         """The refusal of an action that is none of OCPP's, or not for us (2.0.1 Part 4 4.3)."""

@@ -178,7 +178,7 @@ class _Reading:
         instead = QUIRKS[Quirk.UNKNOWN_VALUE].of(shape.of, shape.name)
         if instead in shape.choices:
             return self._noted(Quirk.UNKNOWN_VALUE, path, instead)
-        if not shape.required:
+        if not shape.required and shape.name not in QUIRKS[Quirk.UNKNOWN_VALUE].never:
             return self._noted(Quirk.UNKNOWN_VALUE, path, _LEFT_OUT)
         raise self._refused(refusal_code(problem), problem, path)
 

@@ -5,54 +5,54 @@ Source: Open Charge Alliance, "ISO 15118 Plug & Charge with OCPP 1.6", v1.0.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from wire.errors import MalformedValue
-from wire.ocpp import tolerant
 from wire.ocpp.frames import CallRejected, OCPPErrorCode
-from wire.ocpp.payload import Camel, String5500
+from wire.ocpp.payload import Message, String20, String5500, String10000, read_message
+from wire.ocpp.quirks import Noticed, to_nobody
 from wire.ocpp.v16 import DataTransfer, DataTransferAnswer
 from wire.ocpp.v201 import OCSPRequestData
-from wire.records import decode, encode
+from wire.records import encode
 
 T = TypeVar("T")
 
 VENDOR_ID = "org.openchargealliance.iso15118pnc"
 
 
-class IdToken(Camel, frozen=True, kw_only=True):
+class IdToken(Message, frozen=True, kw_only=True):
     """The wrapped idToken: the eMAID; some stations add the 2.x `type`, which says nothing more."""
 
-    id_token: str
+    id_token: String20
     type: str | None = None
 
 
-class Authorize(Camel, frozen=True, kw_only=True):
+class Authorize(Message, frozen=True, kw_only=True):
     """The wrapped Authorize request: contract chain as PEM, or hash data, or both."""
 
     id_token: IdToken
-    certificate: str | None = None
-    iso15118_certificate_hash_data: tuple[OCSPRequestData, ...] | None = msgspec.field(
-        default=None, name="iso15118CertificateHashData"
+    certificate: String5500 | None = None
+    iso15118_certificate_hash_data: Annotated[tuple[OCSPRequestData, ...], msgspec.Meta(min_length=1, max_length=4)] = (
+        msgspec.field(default=(), name="iso15118CertificateHashData")
     )
 
 
-class IdTokenInfo(Camel, frozen=True, kw_only=True):
+class IdTokenInfo(Message, frozen=True, kw_only=True):
     """The wrapped idTokenInfo; status is of the 1.6 set."""
 
     status: str
 
 
-class AuthorizeAnswer(Camel, frozen=True, kw_only=True):
+class AuthorizeAnswer(Message, frozen=True, kw_only=True):
     """The wrapped Authorize answer."""
 
     id_token_info: IdTokenInfo
     certificate_status: str | None = None
 
 
-class SignCertificate(Camel, frozen=True, kw_only=True):
+class SignCertificate(Message, frozen=True, kw_only=True):
     """The wrapped SignCertificate request. The note's text has the CSR alone, its example and some stations add the
     type; only certificates for ISO 15118 are asked for in this way."""
 
@@ -60,40 +60,22 @@ class SignCertificate(Camel, frozen=True, kw_only=True):
     certificate_type: str | None = None
 
 
-class CertificateSigned(Camel, frozen=True, kw_only=True):
+class CertificateSigned(Message, frozen=True, kw_only=True):
     """The wrapped CertificateSigned request of the gateway."""
 
-    certificate_chain: str
+    certificate_chain: String10000
 
 
-def unwrap(type_: type[T], request: tolerant.DataTransfer) -> T:
-    """The request inside a DataTransfer; `data` as text or, as some send it, as an object.
-
-    Raises:
-        CallRejected: `data` is missing or is not such a request; names the field.
-    """
-    try:
-        return decode(type_, inner(request), "DataTransfer.data")
-    except MalformedValue as error:
-        raise CallRejected(OCPPErrorCode.FORMAT_VIOLATION, str(error)) from error
-
-
-def inner(request: tolerant.DataTransfer) -> bytes:
-    """The JSON inside a DataTransfer; `data` as text or, as some send it, as an object.
+def inner(request: DataTransfer) -> bytes:
+    """The JSON inside a DataTransfer.
 
     Raises:
-        CallRejected: `data` is missing or not even text.
+        CallRejected: `data` is missing.
     """
-    raw = bytes(request.data)
-    if not raw:
+    if request.data is None:
         message = f"DataTransfer {request.message_id}: data is missing"
         raise CallRejected(OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, message)
-    if not raw.startswith(b'"'):
-        return raw
-    try:
-        return decode(str, raw, "DataTransfer.data").encode()
-    except (MalformedValue, UnicodeError) as error:
-        raise CallRejected(OCPPErrorCode.FORMAT_VIOLATION, str(error)) from error
+    return request.data.encode()
 
 
 def wrap(message_id: str, inner: object) -> DataTransfer:
@@ -101,7 +83,9 @@ def wrap(message_id: str, inner: object) -> DataTransfer:
     return DataTransfer(vendor_id=VENDOR_ID, message_id=message_id, data=encode(inner).decode())
 
 
-def unwrap_answer(type_: type[T], answer: DataTransferAnswer, message_id: str) -> T | None:
+def unwrap_answer(
+    type_: type[T], answer: DataTransferAnswer, message_id: str, noticed: Noticed = to_nobody
+) -> T | None:
     """The answer inside DataTransfer.conf; None when the station knows no such message.
 
     Raises:
@@ -111,4 +95,7 @@ def unwrap_answer(type_: type[T], answer: DataTransferAnswer, message_id: str) -
         return None
     if answer.data is None:
         raise MalformedValue(f"DataTransfer {message_id} answer", "$.data", "missing")
-    return decode(type_, answer.data, f"DataTransfer {message_id} answer")
+    try:
+        return read_message(type_, answer.data.encode(), f"DataTransfer {message_id} answer", noticed)
+    except CallRejected as error:
+        raise MalformedValue("DataTransfer answer", "$.data", str(error)) from error

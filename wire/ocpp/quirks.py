@@ -49,6 +49,10 @@ Noticed = Callable[[Quirk, str], None]
 """Told of each quirk that was met, and where: the action and the JSON path."""
 
 
+def to_nobody(quirk: Quirk, where: str) -> None:
+    """For who reads again what was counted before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tolerance:
     """One row of the table."""
@@ -59,13 +63,17 @@ class Tolerance:
     seen: str
     treated: str
     fields: Mapping[str, str] = field(default_factory=dict)
+    never: frozenset[str] = frozenset()
+    """Fields, by name alone, that the row does not speak of."""
 
     def of(self, type_name: str, field_name: str) -> str | None:
-        """What the row says of a field; None when it does not speak of it."""
+        """What the row says of a field by its name; None when it does not name it."""
         if not self.fields:
             return ""
-        named = self.fields.get(f"{type_name}.{field_name}")
-        return self.fields.get(f"*.{field_name}") if named is None else named
+        for name in (f"{type_name}.{field_name}", f"*.{field_name}"):
+            if name in self.fields:
+                return self.fields[name]
+        return None
 
 
 LONG_TEXT_FACTOR = 4
@@ -151,7 +159,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
     Quirk.UNKNOWN_VALUE: Tolerance(
         kind=Kind.SHAPE,
         versions=ALL_VERSIONS,
-        accepted="a value outside the enumeration: of an optional field, or of a required one listed here",
+        accepted="a value outside the enumeration: of an optional field, or of a required one listed here; never of"
+        " certificateType, whose absence means something else",
         seen="units such as Hz (1.6 errata 3.86), vendor error codes, token types of 2.1 in 2.0.1",
         treated="an optional field is taken as left out; a required one as the value given here",
         fields={
@@ -159,6 +168,7 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
             "BootNotification.reason": "Unknown",
             "IdToken.type": "Local",
         },
+        never=frozenset({"certificateType"}),
     ),
     Quirk.DATA_AS_OBJECT: Tolerance(
         kind=Kind.SHAPE,
