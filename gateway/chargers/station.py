@@ -58,10 +58,10 @@ class Station:
     ) -> None:
         self.charger_id, self.ocpp, self.calls = charger_id, ocpp, calls
         self._connected = Connected(site, charger_id, ocpp, calls, is_registered(site.ledger, charger_id))
-        self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls)
+        self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls, self._connected.noticed)
         self._transactions = Transactions(self._connected)
         authorizing = Authorizing(self._connected)
-        contracts = StationContracts(charger_id, ocpp, site.certificates.pool)
+        contracts = StationContracts(self._connected, site.certificates.pool)
         transfers: Actions = {
             **authorizing.transfers(),
             **self._certificates.transfers(),
