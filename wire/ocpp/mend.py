@@ -141,7 +141,7 @@ class _Reading:
 
     def _elements(self, item: _Shape, raw: bytes, path: str, problem: str) -> object:
         parts = self._split(list[msgspec.Raw], raw, path)
-        if "of length" in problem:
+        if problem.startswith("Expected `array` of length"):
             raise self._refused(refusal_code(problem), problem, path)
         return tuple(self.read(item, bytes(part), f"{path}[{index}]") for index, part in enumerate(parts))
 
