@@ -47,7 +47,7 @@ class HostileServer:
             self.refuse -= 1
             return web.Response(status=503)
         self.authorizations.append(request.headers["Authorization"])
-        ws = web.WebSocketResponse(protocols=("ocpp1.6", "ocpp2.0.1"))
+        ws = web.WebSocketResponse(protocols=("ocpp1.6", "ocpp2.0.1", "ocpp2.1"))
         await ws.prepare(request)
         self.connections += 1
         self.sockets.add(ws)
@@ -83,7 +83,7 @@ class HostileServer:
 
 
 def friendly(call: Call) -> object:
-    """What a gateway in a good mood answers, for both versions."""
+    """What a gateway in a good mood answers, for all versions."""
     if call.action == "BootNotification":
         return {"currentTime": NOW, "interval": 300, "status": "Accepted"}
     if call.action == "StartTransaction":
@@ -92,7 +92,9 @@ def friendly(call: Call) -> object:
         return {"status": "Accepted", "data": '{"idTokenInfo":{"status":"Accepted"},"certificateStatus":"Accepted"}'}
     if call.action == "Authorize":
         accepted = {"status": "Accepted"}
-        return {"idTagInfo": accepted, "idTokenInfo": accepted}
+        return {"idTagInfo" if b'"idTag"' in call.payload else "idTokenInfo": accepted}
+    if call.action == "Heartbeat":
+        return {"currentTime": NOW}
     if call.action == "TransactionEvent" and b'"idToken"' in call.payload:
         return {"idTokenInfo": {"status": "Accepted"}}
     return {}
