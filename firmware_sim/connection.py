@@ -22,7 +22,9 @@ from firmware_sim.misdeeds import Misdeed, cut
 from firmware_sim.outbox import Outbox, Outcome, Pending
 from wire.ocpp.frames import (
     Call,
+    CallError,
     CallRejected,
+    CallResult,
     FrameError,
     encode_call,
     encode_error,
@@ -187,6 +189,8 @@ class Connection:
             return  # An answer nobody can read is no answer: the CALL runs into its time limit.
         if isinstance(frame, Call):
             await self._answer(ws, frame)
+            return
+        if not isinstance(frame, CallResult | CallError):
             return
         outcome = self._outbox.receive(frame, _now())
         if outcome is not None:
