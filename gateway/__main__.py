@@ -169,7 +169,7 @@ def password(charger_id: str, config: Path | None, password_file: Path | None) -
     """Make a password for a charging station: it is shown once, the configuration keeps only its hash."""
     if not is_charger_id(charger_id):
         _fail(f"--charger {charger_id!r}: at most 48 of A-Z a-z 0-9 * _ = + | @ . - and space")
-    if config is not None and charger_id.casefold() in _settings(config).passwords:
+    if config is not None and charger_id.casefold() in _settings(config).entrance.accounts:
         _fail(f"{config} has the station {charger_id!r} already; remove its table to give it a new password")
     text = secrets.token_hex(20)
     hashed = PasswordHash.of(text.encode(), secrets.token_bytes(16))
