@@ -72,9 +72,8 @@ def _port(number: int, table: PortTable, file: FileNamed) -> Port:
     if not table.certificates:
         raise ConfigurationError(f"{key}: profile {profile} needs certificates and keys, for example one pair of EC")
     if len(table.certificates) != len(table.keys) or len(table.certificates) > 2:
-        raise ConfigurationError(
-            f"{key}: {len(table.certificates)} certificates and {len(table.keys)} keys; give one or two pairs in one order"
-        )
+        given = f"{len(table.certificates)} certificates and {len(table.keys)} keys"
+        raise ConfigurationError(f"{key}: {given}; give one or two pairs, in one order")
     pairs = [
         KeyPair(file(certificate, f"{key} certificates"), file(secret, f"{key} keys"))
         for certificate, secret in zip(table.certificates, table.keys, strict=True)
@@ -85,8 +84,8 @@ def _port(number: int, table: PortTable, file: FileNamed) -> Port:
 def _require_trusted_network(key: str, listen: str, host: str, profile: SecurityProfile, allowed: bool) -> None:
     if host not in LOOPBACK and not allowed:
         raise ConfigurationError(
-            f"{key} listen {listen!r} is not loopback and chargers connect without TLS (OCPP security profile {profile}); "
-            "on a trusted network set allow_unencrypted_network = true, else take profile 2 or 3"
+            f"{key} listen {listen!r} is not loopback and chargers connect without TLS (OCPP security profile "
+            f"{profile}); on a trusted network set allow_unencrypted_network = true, else take profile 2 or 3"
         )
 
 

@@ -3,8 +3,8 @@
 1. one identity in the URL, of the right syntax                                           404 bad-identity
 2. at most one Authorization header                                                       400 bad-request
 3. the identity is configured; strangers cost as much time as wrong passwords             404 unknown-station
-4. the port's proof: a password (profiles 1, 2) or a certificate (3)                      401 credentials, or 403 and
-                                                                                          the code of `station_certificate`
+4. the port's proof: a password (profiles 1, 2)                                           401 credentials
+   or a certificate (3)                                                                   403, `station_certificate`
 5. not below the profile on which the station came before                                 403 profile-downgrade
 
 Nothing of a request is used before it is known to end in an identity, so nothing a stranger sends gets into a log or a

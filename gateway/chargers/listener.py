@@ -4,7 +4,8 @@ aiohttp's own site has no deadline for a handshake, no bound, and is silent abou
 
 Rules
 1. A connection is arriving until its station has proven itself, and has one deadline for all of that: waiting for a
-   place (`crowd`), TLS, HTTP, a refusal. A header that comes a byte at a time ends there like a socket that says nothing.
+   place (`crowd`), TLS, HTTP, a refusal. A header that comes a byte at a time ends there like a socket that says
+   nothing.
 2. A peer that does not take what is sent is cut off at a deadline, whatever was being sent: an answer, a pong, a
    goodbye.
 """

@@ -50,7 +50,7 @@ def test_init_writes_what_the_gateway_reads_and_never_over_it(tmp_path: Path) ->
     settings = load_settings(path)
     assert settings.table.gateway.id == "site-9"
     assert settings.table.uplink.certificate == "site-9.pem"
-    assert settings.passwords == {}
+    assert settings.entrance.accounts == {}
     path.write_text("mine")
     assert_refused(call("init", "--dir", folder), str(path), "left as it is")
     assert path.read_text() == "mine"
