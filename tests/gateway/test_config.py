@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from gateway.__main__ import main
 from gateway.chargers.credentials import PasswordHash
@@ -17,7 +18,7 @@ from gateway.decide.policy import SitePolicy
 from gateway.enrol.enrolment import open_pki
 from gateway.entrance import parse_listen
 from gateway.errors import ConfigurationError
-from gateway.tables import ChargerTable, EnrolTable, LocalTable, RefreshTable
+from gateway.tables import ChargerTable, EnrolTable, LimitsTable, LocalTable, PortTable, RefreshTable
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.allowed import AllowedHosts
@@ -373,7 +374,10 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
     spoken = parse_toml(GatewayConfig, uncommented, "uncommented sample")
     assert count > 15
     assert spoken.gateway == plain.gateway
-    assert spoken.chargers == plain.chargers
+    (port,) = spoken.chargers.port
+    assert spoken.chargers.listen == "127.0.0.1:8180"
+    assert structs.replace(spoken.chargers, listen=None, organization=None, port=()) == plain.chargers
+    assert port == PortTable(listen=port.listen, profile=3, certificates=port.certificates, keys=port.keys)
     assert spoken.uplink == plain.uplink
     assert (spoken.trust.anchors, spoken.trust.crls) == (plain.trust.anchors, plain.trust.crls)
     assert spoken.policy == plain.policy
@@ -390,7 +394,7 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
 def test_sample_shows_every_key(tmp_path: Path) -> None:
     text = written(tmp_path)
     config = parse_toml(GatewayConfig, text, "sample")
-    optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable)
+    optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable, PortTable, LimitsTable)
     for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *optional):
-        for key in set(table.__struct_fields__) - {"refresh"}:
+        for key in set(table.__struct_fields__) - {"refresh", "port", "limits"}:
             assert re.search(rf"(?m)^(# )?{key} = ", text), key
