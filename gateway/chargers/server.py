@@ -187,7 +187,8 @@ class ChargerServer:
         account, bounds, line = admitted.account, self._entrance.bounds, Line(socket)
         charger_id, key = account.charger_id, account.charger_id.casefold()
         calls = Calls(charger_id, line.send)
-        station = Station(self._site, charger_id, ocpp, calls, self.roster.tell)
+        serial_number = None if admitted.certificate is None else account.serial_number
+        station = Station(self._site, charger_id, ocpp, calls, self.roster.tell, serial_number)
         pace = Pace(bounds, self._pace_of_all, self._now_s())
         visit = Visit(socket, guard, line, admitted, station, pace, bounds)
         before = self._live.get(key)
