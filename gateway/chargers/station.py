@@ -68,6 +68,11 @@ class Station:
             **Transfer(ocpp, transfers).actions(),
         }
 
+    @property
+    def registered(self) -> bool:
+        """Whether its BootNotification was accepted, ever; until then it is Pending."""
+        return self._connected.registered
+
     def known_actions(self) -> frozenset[str]:
         """What the station may ask besides transaction messages."""
         return frozenset(self._actions)
