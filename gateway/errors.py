@@ -7,6 +7,7 @@ GatewayError                   anything below; carries a stable kebab-case `code
  +- UplinkError                the hub cannot be reached, or what answers is not a hub
  +- EnrolmentError             a certificate was not obtained, or what was obtained is not what was asked for
  +- DownloadError              a list or an answer was not fetched: not allowed, not reachable, not in bounds
+ +- PoolFailed                 a contract pool gave no contract: not reachable, not in time, refused, or not to be read
  +- CallFailed                 a station did not do what it was asked: refused, silent, or gone
  +- SigningRefused             a station's certificate request is not relayed; says why
  +- CommandRefused             a command is not sent to a station; carries the result to report
@@ -67,6 +68,10 @@ class EnrolmentError(GatewayError):
 
 class DownloadError(GatewayError):
     """Raised when something was not fetched; nothing of it was used."""
+
+
+class PoolFailed(GatewayError):
+    """Raised when the contract pool gave nothing that can be handed to a car."""
 
 
 class CallFailed(GatewayError):
