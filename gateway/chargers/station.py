@@ -11,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 
@@ -57,6 +58,8 @@ class Station:
         self, site: Site, charger_id: str, ocpp: str, calls: Calls, tell: Callable[[Station, Message], None] = _nobody
     ) -> None:
         self.charger_id, self.ocpp, self.calls = charger_id, ocpp, calls
+        self.heard_s = 0.0
+        """When its last frame came, by the event loop's clock."""
         self._connected = Connected(site, charger_id, ocpp, calls, is_registered(site.ledger, charger_id))
         self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls)
         self._transactions = Transactions(self._connected)
@@ -99,6 +102,7 @@ class Station:
         Raises:
             StoreUnavailable: nothing may be answered; close the connection.
         """
+        self.heard_s = asyncio.get_running_loop().time()
         try:
             return await self._received(text)
         except sqlite3.Error as error:
