@@ -18,9 +18,9 @@ from gateway.chargers.connected import Site
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
-from gateway.decide.authorize import evse_key
 from gateway.control.server import ControlServer
 from gateway.control.view import Presence, Views
+from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
 from gateway.keeper import TrustKeeper
 from gateway.local.authorize import AuthorizeDesk

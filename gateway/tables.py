@@ -145,6 +145,7 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
     chargers: ChargersTable = ChargersTable()
     charger: tuple[ChargerTable, ...] = ()
     policy: SitePolicy = SitePolicy()
+    commands: CommandsTable = CommandsTable()
     enrol: EnrolTable | None = None
     pool: PoolTable | None = None
     local: LocalTable | None = None
