@@ -16,6 +16,8 @@ import click
 from gateway.chargers.credentials import PasswordHash
 from gateway.clock import Clock
 from gateway.config import Settings, load_settings
+from gateway.control.stations import charger, chargers
+from gateway.control.upkeep import command
 from gateway.errors import GatewayError, StoreError
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
@@ -373,6 +375,10 @@ def _fail(message: str) -> NoReturn:
     click.echo(f"pnc-gateway: {message}", err=True)
     sys.exit(EXIT_REFUSED)
 
+
+main.add_command(chargers)
+main.add_command(charger)
+main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 
@@ -64,6 +65,8 @@ class Station:
         serial_number: str | None = None,
     ) -> None:
         self.charger_id, self.ocpp, self.calls = charger_id, ocpp, calls
+        self.heard_s = 0.0
+        """When its last frame came, by the event loop's clock."""
         registered = is_registered(site.ledger, charger_id)
         self._connected = Connected(site, charger_id, ocpp, calls, registered, serial_number)
         self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls, self._connected.noticed)
@@ -84,6 +87,11 @@ class Station:
             **Transfer(self._connected, transfers).actions(),
         }
 
+    @property
+    def registered(self) -> bool:
+        """Whether its BootNotification was accepted, ever; until then it is Pending."""
+        return self._connected.registered
+
     def known_actions(self) -> frozenset[str]:
         """What the station may ask besides transaction messages."""
         return frozenset(self._actions)
@@ -103,6 +111,7 @@ class Station:
             StoreUnavailable: nothing may be answered; close the connection.
             AdmissionRefused: the station is not who it has proven to be; close the connection.
         """
+        self.heard_s = asyncio.get_running_loop().time()
         try:
             return await self._received(text)
         except sqlite3.Error as error:
