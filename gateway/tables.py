@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.decide.policy import SitePolicy
+from gateway.decide.policy import OfflinePolicy, SitePolicy
 from wire.toml import Table
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
@@ -116,5 +116,6 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
     chargers: ChargersTable = ChargersTable()
     charger: tuple[ChargerTable, ...] = ()
     policy: SitePolicy = SitePolicy()
+    offline: OfflinePolicy = OfflinePolicy()
     enrol: EnrolTable | None = None
     local: LocalTable | None = None
