@@ -34,6 +34,10 @@ TABLES = """
     """
 
 
+NOBODY_KNOWS = -1
+"""The version of a list after a refusal: no station reports it."""
+
+
 class ListState(StrEnum):
     """How a station's list stands."""
 
@@ -138,12 +142,14 @@ def offer_piece(connection: sqlite3.Connection, charger_id: str, piece: Piece, a
     )
 
 
-def accept_piece(connection: sqlite3.Connection, charger_id: str) -> None:
-    """The station holds what it was offered."""
+def accept_piece(connection: sqlite3.Connection, charger_id: str, version: int) -> None:
+    """The station holds what it was offered as `version`; nothing happens if another piece was offered meanwhile."""
     row = connection.execute("SELECT offer FROM local_lists WHERE charger_id = ?", (charger_id,)).fetchone()
     if row is None or row[0] is None:
         return
     piece = decode(Piece, row[0], "offered piece of a list")
+    if piece.version != version:
+        return
     if piece.full:
         connection.execute("DELETE FROM local_list_entries WHERE charger_id = ?", (charger_id,))
     gone = [(charger_id, entry.key) for entry in piece.drop]
