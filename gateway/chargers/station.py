@@ -19,6 +19,7 @@ from gateway.chargers.authorizing import Authorizing
 from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
 from gateway.chargers.certificates import StationCertificates
 from gateway.chargers.connected import Connected, Site
+from gateway.chargers.contracts import StationContracts
 from gateway.chargers.notifications import Notifications
 from gateway.chargers.provisioning import Provisioning
 from gateway.chargers.transactions import Transactions
@@ -26,16 +27,17 @@ from gateway.chargers.transfer import Transfer
 from gateway.enrol.order import CertificateUse
 from gateway.errors import StoreUnavailable
 from gateway.store.chargers import is_registered
-from wire.ocpp import v16
 from wire.ocpp.catalogue import Sender, entries
 from wire.ocpp.frames import (
     Call,
+    CallError,
     CallRejected,
+    CallResult,
     FrameError,
     OCPPErrorCode,
     encode_error,
     encode_result,
-    is_answer,
+    owed_error,
     parse_frame,
     salvage_call,
     spelled,
@@ -59,11 +61,17 @@ class Station:
         self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls)
         self._transactions = Transactions(self._connected)
         authorizing = Authorizing(self._connected)
-        transfers: Actions = {**authorizing.transfers(), **self._certificates.transfers()}
+        contracts = StationContracts(charger_id, ocpp, site.certificates.pool)
+        transfers: Actions = {
+            **authorizing.transfers(),
+            **self._certificates.transfers(),
+            **contracts.transfers(),
+        }
         self._actions: dict[str, Action] = {
             **Provisioning(self._connected).actions(),
             **authorizing.actions(),
             **self._certificates.actions(),
+            **contracts.actions(),
             **Notifications(self._connected, lambda request: tell(self, request)).actions(),
             **Transfer(ocpp, transfers).actions(),
         }
@@ -76,9 +84,9 @@ class Station:
         """The station's answer to a request of its version. Raises CallFailed; see `Connected.ask`."""
         return await self._connected.ask(request, timeout_s)
 
-    async def install(self, use: CertificateUse, chain_pem: str) -> str:
+    async def install(self, use: CertificateUse, chain_pem: str, request_id: int | None = None) -> str:
         """The status that the station answers to CertificateSigned. Raises CallFailed."""
-        return await self._certificates.install(use, chain_pem)
+        return await self._certificates.install(use, chain_pem, request_id)
 
     async def receive(self, text: str) -> str | None:
         """The frame to send back for the frame `text`; None when nothing is owed.
@@ -93,11 +101,13 @@ class Station:
 
     async def _received(self, text: str) -> str | None:
         try:
-            frame = parse_frame(text)
+            frame = parse_frame(text, self.ocpp)
         except FrameError as error:
             return await self._unreadable(text, error)
-        if not isinstance(frame, Call):
+        if isinstance(frame, CallResult | CallError):
             self.calls.answered(frame)  # One to no open CALL is late, and changes nothing.
+            return None
+        if not isinstance(frame, Call):
             return None
         if is_transaction_action(self.ocpp, frame.action):
             return await self._transactions.take(frame, text, None)
@@ -128,8 +138,4 @@ class Station:
         if head is not None and is_transaction_action(self.ocpp, head[1]):
             call = Call(message_id=head[0], action=head[1], payload=text.encode())
             return await self._transactions.take(call, text, str(error))
-        if is_answer(text):
-            return None  # Answers are not answered; an open CALL runs into its time limit.
-        if error.unknown_type and self.ocpp == v16.VERSION:
-            return None  # OCPP-J 1.6 4.1.3: ignore message types that are not known.
-        return encode_error(error.message_id, spelled(error.ocpp_code, self.ocpp), str(error))
+        return owed_error(text, error, self.ocpp)
