@@ -122,6 +122,22 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
 # revocation_stale_grace_h = 168     # how long it counts after its own end
 # earlier_decision_s = 3600          # how long a decision carries over to its transaction
+
+[offline]                          # what stations do alone, while they cannot reach this gateway
+# manage = true                    # give stations lists and settings at all
+# authorize_listed = true          # let in whom the station's list or cache knows as good
+# unknown_tokens = "refuse"        # whom neither knows: accept | refuse; left out: as unknown_token_offline above
+# contracts = "accept"             # whose chain the station finds good; left out: as contract_offline above
+# start_before_answer = false      # start without waiting, also while this gateway can be asked
+# cache = true                     # let stations remember answers
+# cache_lifetime_s = 604800        # and for how long; left out: as the station likes
+# stop_when_refused = true         # end a transaction whose token is refused later, and not only its energy
+# max_energy_refused_wh = 1000     # what may still be given then; left out: as the station has it
+# message_attempts = 10            # how often a transaction message is sent before it is given up
+# message_retry_interval_s = 30
+# list_entries = 1000              # the most tokens a station is given
+# list_interval_s = 900            # how long it is left alone in between, unless a token was blocked
+# clear_cache = true               # when a token it may remember was blocked and its list cannot say so
 """
 
 

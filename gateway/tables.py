@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.decide.policy import Choice, SitePolicy
+from gateway.decide.policy import Choice, OfflinePolicy, SitePolicy
 from wire.toml import Table
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
@@ -194,6 +194,7 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
     charger: tuple[ChargerTable, ...] = ()
     policy: SitePolicy = SitePolicy()
     commands: CommandsTable = CommandsTable()
+    offline: OfflinePolicy = OfflinePolicy()
     enrol: EnrolTable | None = None
     pool: PoolTable | None = None
     local: LocalTable | None = None
