@@ -19,7 +19,7 @@ from urllib.parse import quote
 import aiohttp
 
 from firmware_sim.outbox import Outbox, Outcome, Pending
-from wire.ocpp.frames import Call, FrameError, encode_error, encode_result, parse_frame
+from wire.ocpp.frames import Call, CallError, CallResult, FrameError, encode_error, encode_result, parse_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,8 @@ class Connection:
             else:
                 answer_text = encode_result(frame.message_id, answer)
             await ws.send_str(answer_text)
+            return
+        if not isinstance(frame, CallResult | CallError):
             return
         outcome = self._outbox.receive(frame, _now())
         if outcome is not None:

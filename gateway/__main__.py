@@ -261,10 +261,21 @@ def _status_lines(found: Status) -> list[str]:
         f"quarantine   {len(found.quarantined)}",
     ]
     lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
+    lines += _quirk_lines(found)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
     return lines
+
+
+def _quirk_lines(found: Status) -> list[str]:
+    """What chargers do beyond their schemas: nothing to repair here, but something to tell their makers."""
+    if not found.quirks:
+        return []
+    lines = [f"quirks       {sum(each.count for each in found.quirks)} tolerated (docs/quirks.md)"]
+    return lines + [
+        f"  {each.charger_id!r}: {each.quirk} {each.count} times, last at {each.example}" for each in found.quirks
+    ]
 
 
 def _paper_lines(found: Status) -> list[str]:

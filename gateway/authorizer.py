@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.decide.authorize import ContractEvidence, Question, decide_authorize, wants_hub
 from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
+from gateway.decide.offered import OfferedAnswer
 from gateway.decide.policy import SitePolicy
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.whitelist import Whitelist
@@ -47,10 +49,18 @@ class Authorizer:
     """Makes decisions; stores none of them. `trust` may be replaced at any time."""
 
     def __init__(
-        self, clock: Clock, policy: SitePolicy, trust: Trust, whitelist: Whitelist, hub: Hub, ledger: sqlite3.Connection
+        self,
+        clock: Clock,
+        policy: SitePolicy,
+        trust: Trust,
+        whitelist: Whitelist,
+        hub: Hub,
+        ledger: sqlite3.Connection,
+        evses: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
+        """`evses`: the EVSE ids of each station (by its case-folded id), as `evse_key` writes them."""
         self._clock, self._policy, self._whitelist, self._hub = clock, policy, whitelist, hub
-        self._ledger = ledger
+        self._ledger, self._evses = ledger, evses or {}
         self._bindings = Bindings()
         self.trust = trust
         self.met: Callable[[VerifiedChain], None] = lambda chain: None
@@ -64,9 +74,17 @@ class Authorizer:
             return await self._decide(charger_id, Question(token=token, contract=refused[0]), refused[1])
         return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
 
-    async def for_contract(self, charger_id: str, emaid: str, pem: str) -> Decision:
-        """The decision for a Plug & Charge contract chain presented with `emaid`."""
-        judged = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy)
+    async def for_contract(
+        self,
+        charger_id: str,
+        emaid: str,
+        pem: str,
+        entries: Sequence[HashData] = (),
+        offered: Sequence[OfferedAnswer] = (),
+    ) -> Decision:
+        """The decision for a Plug & Charge contract chain presented with `emaid`, and perhaps hashes and OCSP answers
+        beside it."""
+        judged = judge_contract(pem, emaid, self.trust, self._clock.now(), self._policy, entries, offered)
         self._remember(judged)
         return await self._for_judged(charger_id, emaid, judged)
 
@@ -124,7 +142,8 @@ class Authorizer:
         if online and wants_hub(question):
             answer = _for_token(question.token, await self._hub.authorize(question.token))
             online = answer is not None
-            question = Question(token=question.token, contract=question.contract, listed=question.listed, answer=answer)
+            evses = self._evses.get(charger_id.casefold(), frozenset())
+            question = replace(question, answer=answer, evses=evses)
         outcome = decide_authorize(question, self._policy)
         now = self._clock.now()
         return Decision(

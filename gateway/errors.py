@@ -7,11 +7,15 @@ GatewayError                   anything below; carries a stable kebab-case `code
  +- UplinkError                the hub cannot be reached, or what answers is not a hub
  +- EnrolmentError             a certificate was not obtained, or what was obtained is not what was asked for
  +- DownloadError              a list or an answer was not fetched: not allowed, not reachable, not in bounds
+ +- PoolFailed                 a contract pool gave no contract: not reachable, not in time, refused, or not to be read
  +- CallFailed                 a station did not do what it was asked: refused, silent, or gone
  +- SigningRefused             a station's certificate request is not relayed; says why
+ +- CommandRefused             a command is not sent to a station; carries the result to report
 """
 
 from __future__ import annotations
+
+from wire.commands import ResultCode
 
 
 class GatewayError(Exception):
@@ -66,6 +70,10 @@ class DownloadError(GatewayError):
     """Raised when something was not fetched; nothing of it was used."""
 
 
+class PoolFailed(GatewayError):
+    """Raised when the contract pool gave nothing that can be handed to a car."""
+
+
 class CallFailed(GatewayError):
     """Raised when a CALL to a station has no CALLRESULT. `ocpp_code` is the CALLERROR's code, None without one."""
 
@@ -76,3 +84,11 @@ class CallFailed(GatewayError):
 
 class SigningRefused(GatewayError):
     """Raised when a station's certificate request is not relayed to the PKI."""
+
+
+class CommandRefused(GatewayError):
+    """Raised when a command is not sent; `result` is what its sender is told."""
+
+    def __init__(self, result: ResultCode, message: str) -> None:
+        super().__init__(result.value.lower().replace("_", "-"), message)
+        self.result = result

@@ -134,7 +134,7 @@ class Paper:
 
     async def _installed(self, order: SigningOrder, chain: tuple[Certificate, ...]) -> None:
         """Keep the chain that a station has taken, so that OCSP answers for it are fetched ahead."""
-        if order.use is not CertificateUse.V2G:
+        if order.use is CertificateUse.CHARGING_STATION:
             return
         pem = "".join(certificate.pem() for certificate in chain)
         self._store.keep_chain(chain[0].sha256, order.charger_id, chain[0].not_after, pem)

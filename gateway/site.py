@@ -13,12 +13,14 @@ from pathlib import Path
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.certificates import CertificateService
+from gateway.chargers.connected import Site
 from gateway.chargers.server import ChargerServer
-from gateway.chargers.station import Site
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
+from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
 from gateway.keeper import TrustKeeper
+from gateway.local.authorize import AuthorizeDesk
 from gateway.local.server import Health, LocalServer
 from gateway.log import say
 from gateway.paper import Paper
@@ -69,7 +71,16 @@ class Gateway:
             self._link = Link(_link_settings(settings, tls), self._owner, self._reader, self._writer, self._whitelist)
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
-                self._clock, settings.table.policy, loaded.trust, self._whitelist, self._link, self._reader
+                self._clock,
+                settings.table.policy,
+                loaded.trust,
+                self._whitelist,
+                self._link,
+                self._reader,
+                {
+                    charger.id.casefold(): frozenset(map(evse_key, charger.evse_ids))
+                    for charger in settings.table.charger
+                },
             )
             self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
             self._staples = Staples()
@@ -89,8 +100,16 @@ class Gateway:
             certificates=CertificateService(self._staples, self._clock, self._paper.signing, self._paper.want),
         )
         self._server = ChargerServer(site, settings.passwords, *settings.listen)
+        if self._paper.signing is not None:
+            self._server.roster.accompany(self._paper.signing)
         where = settings.local_where
-        self._local = None if where is None else LocalServer(where, self._staples, self._clock, self._health)
+        self._local = (
+            None
+            if where is None
+            else LocalServer(
+                where, self._staples, self._clock, self._health, AuthorizeDesk(site, _station_of_evse(settings))
+            )
+        )
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
@@ -187,6 +206,11 @@ class Gateway:
                 say("store-unavailable", level="error", reason=str(error))
             else:
                 say("store-mended")
+
+
+def _station_of_evse(settings: Settings) -> dict[str, str]:
+    """The station of each EVSE that is configured."""
+    return {evse_key(evse_id): charger.id for charger in settings.table.charger for evse_id in charger.evse_ids}
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:

@@ -13,6 +13,7 @@ from gateway.errors import EnrolmentError, StoreError
 from gateway.store.database import open_reader
 from gateway.store.evidence import read_sources
 from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
+from gateway.store.quirks import quirk_counts
 from wire.records import Value
 
 _DAY = timedelta(days=1)
@@ -24,6 +25,16 @@ class Quarantined(Value, frozen=True, kw_only=True):
     seq: int
     charger_id: str
     reason: str
+
+
+class Tolerated(Value, frozen=True, kw_only=True):
+    """How often a charger did what is beyond its schema and was accepted; docs/quirks.md says what each quirk is."""
+
+    charger_id: str
+    quirk: str
+    count: int
+    last_at: datetime
+    example: str
 
 
 class OwnCertificate(Value, frozen=True, kw_only=True):
@@ -65,6 +76,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     whitelist_version: int
     whitelist_tokens: int
     quarantined: tuple[Quarantined, ...]
+    quirks: tuple[Tolerated, ...]
     certificate: OwnCertificate | None
     sources: tuple[Source, ...]
 
@@ -144,6 +156,16 @@ def _status(
         whitelist_version=whitelist.execute("SELECT version FROM list").fetchone()[0],
         whitelist_tokens=_count(whitelist, "tokens"),
         quarantined=tuple(Quarantined(seq=seq, charger_id=who, reason=why) for seq, who, why in quarantined),
+        quirks=tuple(
+            Tolerated(
+                charger_id=each.charger_id,
+                quirk=each.quirk,
+                count=each.count,
+                last_at=each.last_at,
+                example=each.example,
+            )
+            for each in quirk_counts(ledger)
+        ),
         certificate=certificate,
         sources=sources,
     )

@@ -92,6 +92,23 @@ class RefreshTable(Table, frozen=True, kw_only=True):
     retry_max_s: Seconds = 1800.0
 
 
+class PoolTable(Table, frozen=True, kw_only=True):
+    """[pool]: the contract pool (OPCP) that cars' requests for contract certificates are relayed to.
+
+    `secret_file`: the secret of `client_id`, mode 0600. `ca`: roots of the pool's server certificate, the system's
+    without it. `token_url`: where tokens are given, /oauth/token at the pool without it; `audience`: what for, `url`
+    without it. `timeout_s`: for all of it; a car waits 5 s at most (ISO 15118-2 Table 109).
+    """
+
+    url: str
+    client_id: str
+    secret_file: str
+    ca: str | None = None
+    token_url: str | None = None
+    audience: str | None = None
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=4.5)] = 4.0
+
+
 class LocalTable(Table, frozen=True, kw_only=True):
     """[local]: HTTP for charger software on this box: `listen` on loopback, or `socket`, a path in the file system."""
 
@@ -117,4 +134,5 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
     charger: tuple[ChargerTable, ...] = ()
     policy: SitePolicy = SitePolicy()
     enrol: EnrolTable | None = None
+    pool: PoolTable | None = None
     local: LocalTable | None = None

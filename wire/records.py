@@ -107,11 +107,20 @@ class TokenRef(Value, frozen=True, kw_only=True):
     type: TokenType
 
 
+class LocationReferences(Value, frozen=True, kw_only=True):
+    """Where a driver may charge (OCPI LocationReferences): only at these EVSEs of the location, at all without any.
+    `evse_uids` are EVSE ids as the site's configuration has them."""
+
+    location_id: str
+    evse_uids: tuple[str, ...] = ()
+
+
 class AuthorizationInfo(Value, frozen=True, kw_only=True):
     """The hub's answer to a real-time authorization (OCPI AuthorizationInfo); `token` is None for an unknown token."""
 
     allowed: AllowedType
     token: Token | None = None
+    location: LocationReferences | None = None
     authorization_reference: str | None = None
 
 
@@ -145,7 +154,9 @@ class Verdict(StrEnum):
     EXPIRED = "Expired"
     INVALID = "Invalid"
     NO_CREDIT = "NoCredit"
+    NOT_ALLOWED_TYPE_EVSE = "NotAllowedTypeEVSE"
     NOT_AT_THIS_LOCATION = "NotAtThisLocation"
+    NOT_AT_THIS_TIME = "NotAtThisTime"
     UNKNOWN = "Unknown"
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from wire.ocpp import pnc16, v16, v201
 from wire.ocpp.transaction import TransactionMessage
-from wire.records import Decision, Verdict, encode
+from wire.records import CertificateStatus, Decision, Verdict, encode
 
 _STATUS_IN_16: dict[Verdict, v16.AuthorizationStatus] = {
     Verdict.ACCEPTED: "Accepted",
@@ -31,14 +31,23 @@ def authorize_answer(ocpp: str, decision: Decision) -> object:
     )
 
 
-def wrapped_authorize_answer(decision: Decision) -> v16.DataTransferAnswer:
-    """The answer to a wrapped Plug & Charge Authorize over 1.6: outer Accepted always, the verdict inside as text."""
+def certificate_status_in_16(decision: Decision) -> CertificateStatus | None:
+    """The certificateStatus beside the status that 1.6 has a word for: of a sound contract it is Accepted only with
+    Accepted and ConcurrentTx, since what 1.6 has no word for becomes Invalid, and that goes with ContractCancelled."""
     status = decision.certificate_status
-    inner = pnc16.AuthorizeAnswer(
+    if status not in (CertificateStatus.ACCEPTED, CertificateStatus.CONTRACT_CANCELLED):
+        return status
+    stands = status_of(decision.verdict) in ("Accepted", "ConcurrentTx")
+    return CertificateStatus.ACCEPTED if stands else CertificateStatus.CONTRACT_CANCELLED
+
+
+def wrapped_authorize_answer(decision: Decision) -> pnc16.AuthorizeAnswer:
+    """The inner answer to a wrapped Plug & Charge Authorize over 1.6."""
+    status = certificate_status_in_16(decision)
+    return pnc16.AuthorizeAnswer(
         id_token_info=pnc16.IdTokenInfo(status=status_of(decision.verdict)),
         certificate_status=status.value if status else None,
     )
-    return v16.DataTransferAnswer(status="Accepted", data=encode(inner).decode())
 
 
 def transaction_answer(

@@ -1,44 +1,57 @@
 """What a station and the gateway say to each other about certificates: SignCertificate, CertificateSigned,
-GetCertificateStatus, in 2.0.1 and wrapped over 1.6.
+GetCertificateStatus, GetCertificateChainStatus; in 1.6 wrapped for those of ISO 15118, plain for the station's own.
 
 Whatever URL a station names with a certificate is not followed: answers come from what was fetched ahead, and of what
 is not there the station hears Failed, while it is asked about for the next time.
 
-Source: OCPP 2.0.1 Part 2 A02, A03, M06; OCA "ISO 15118 Plug & Charge with OCPP 1.6" v1.0.
+Source: OCPP 2.0.1 and 2.1 Part 2 A02, A03, M06, M07; OCA "Improved security for OCPP 1.6-J" ed. 3; OCA "ISO 15118 Plug
+& Charge with OCPP 1.6" v1.0.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.chargers.actions import Actions, action
 from gateway.chargers.calls import Calls
+from gateway.chargers.connected import MODULES
 from gateway.chargers.signing import Signing
 from gateway.clock import Clock
-from gateway.enrol.order import CertificateUse
+from gateway.decide.chain_status import NamedStatus, certificate_status
+from gateway.enrol.order import Asking, CertificateUse
 from gateway.errors import CallFailed, SigningRefused
 from gateway.log import say
+from gateway.uplink.pool import ContractPool
 from gateway.uplink.staples import Staples
+from pki.certificate import Certificate
 from pki.errors import MalformedCertificate
+from pki.verify.certificate_id import IssuerID
 from pki.verify.hash_text import CertificateName, HashData, read_hash_data
+from pki.verify.revocation import RevocationEvidence
+from pki.verify.statements import Source
 from wire.errors import MalformedValue
-from wire.ocpp import pnc16, tolerant, v16, v201
-from wire.ocpp.payload import read_request
-from wire.records import decode, encode
+from wire.ocpp import pnc16, v16, v21, v201
+from wire.ocpp.payload import Message
+from wire.records import decode
 
-MAX_RESULT = 5500
+MAX_RESULT = {v16.VERSION: 5500, v201.VERSION: 5500, v21.VERSION: 18_000}
 """Characters of ocspResult."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateService:
-    """What all stations share. `signing` None: nothing is relayed. `want` asks ahead about a certificate."""
+    """What all stations share. `signing` None: nothing is relayed. `want` asks ahead about a certificate. `issuers`
+    gives the verified CAs of a name, `revocation` the evidence that is in force. `pool` None: no contract pool."""
 
     staples: Staples
     clock: Clock
     signing: Signing | None = None
     want: Callable[[CertificateName, str], None] = lambda name, station: None
+    issuers: Callable[[IssuerID], Sequence[Certificate]] = lambda name: ()
+    revocation: Callable[[], RevocationEvidence] = RevocationEvidence
+    pool: ContractPool | None = None
 
 
 class StationCertificates:
@@ -48,51 +61,73 @@ class StationCertificates:
         self.charger_id, self._ocpp = charger_id, ocpp
         self._service, self._calls = service, calls
 
-    def actions(self) -> dict[str, Callable[[bytes], Awaitable[object]]]:
-        """What 2.0.1 adds to the table of a station."""
-        return {"SignCertificate": self._sign201, "GetCertificateStatus": self._status201}
+    def actions(self) -> Actions:
+        """What this block adds to the table of a station."""
+        if self._ocpp == v16.VERSION:
+            return {"SignCertificate": action("SignCertificate", v16.SignCertificate, self._sign16)}
+        messages = MODULES[self._ocpp]
+        found = {
+            "SignCertificate": action("SignCertificate", messages.SignCertificate, self._sign2),
+            "GetCertificateStatus": action("GetCertificateStatus", messages.GetCertificateStatus, self._status),
+        }
+        if self._ocpp == v21.VERSION:
+            name = "GetCertificateChainStatus"
+            found[name] = action(name, v21.GetCertificateChainStatus, self._chain_status)
+        return found
 
-    def transfers(self) -> dict[str, Callable[[tolerant.DataTransfer], Awaitable[object]]]:
-        """What is wrapped over 1.6: by messageId, the inner answer."""
-        return {"SignCertificate": self._sign16, "GetCertificateStatus": self._status16}
+    def transfers(self) -> Actions:
+        """What is wrapped over 1.6."""
+        return {
+            "SignCertificate": action("DataTransfer.data", pnc16.SignCertificate, self._sign_wrapped),
+            "GetCertificateStatus": action("DataTransfer.data", v201.GetCertificateStatus, self._status),
+        }
 
-    async def install(self, use: CertificateUse, chain_pem: str) -> str:
+    async def install(self, use: CertificateUse, chain_pem: str, request_id: int | None = None) -> str:
         """The status that the station answers to CertificateSigned.
 
         Raises:
             CallFailed: no answer, a CALLERROR, or an answer that cannot be read ("unreadable-answer").
         """
         try:
-            if self._ocpp == v16.VERSION:
-                return await self._install16(chain_pem)
-            request = v201.CertificateSigned(certificate_chain=chain_pem, certificate_type=use.value)
+            if self._ocpp == v16.VERSION and use is not CertificateUse.CHARGING_STATION:
+                return await self._install_wrapped(chain_pem)
+            request = _certificate_signed(self._ocpp, use, chain_pem, request_id)
             payload = await self._calls.call("CertificateSigned", request)
             return decode(v201.CertificateSignedAnswer, payload, "CertificateSigned answer").status
         except MalformedValue as error:
             raise CallFailed("unreadable-answer", f"{self.charger_id}: {error}") from error
 
-    async def _install16(self, chain_pem: str) -> str:
+    async def _install_wrapped(self, chain_pem: str) -> str:
         call = pnc16.wrap("CertificateSigned", pnc16.CertificateSigned(certificate_chain=chain_pem))
         outer = decode(v16.DataTransferAnswer, await self._calls.call("DataTransfer", call), "DataTransfer answer")
         inner = pnc16.unwrap_answer(v201.CertificateSignedAnswer, outer, "CertificateSigned")
         return outer.status if inner is None else inner.status
 
-    async def _sign201(self, payload: bytes) -> object:
-        request = read_request(v201.SignCertificate, payload, "SignCertificate")
-        return self._signed(request.csr, request.certificate_type)
+    async def _sign16(self, request: v16.SignCertificate) -> object:
+        return self._signed(Asking(csr=request.csr, use=CertificateUse.CHARGING_STATION.value))
 
-    async def _sign16(self, request: tolerant.DataTransfer) -> object:
-        inner = pnc16.unwrap(pnc16.SignCertificate, request)
+    async def _sign2(self, request: v201.SignCertificate | v21.SignCertificate) -> object:
+        asking = Asking(csr=request.csr, use=request.certificate_type)
+        if isinstance(request, v21.SignCertificate):
+            named = request.hash_root_certificate
+            try:
+                root = None if named is None else read_hash_data(_entry(named), 0)
+            except MalformedCertificate as error:
+                return self._rejected(error.code, str(error))
+            asking = Asking(csr=request.csr, use=request.certificate_type, request_id=request.request_id, root=root)
+        return self._signed(asking)
+
+    async def _sign_wrapped(self, inner: pnc16.SignCertificate) -> object:
         if inner.certificate_type not in (None, CertificateUse.V2G.value):
             reason = f"{inner.certificate_type[:40]!a} is not asked for over DataTransfer"
             return self._rejected("certificate-type", reason)
-        return self._signed(inner.csr, CertificateUse.V2G.value)
+        return self._signed(Asking(csr=inner.csr, use=CertificateUse.V2G.value))
 
-    def _signed(self, csr: str, use: str | None) -> v201.SignCertificateAnswer:
+    def _signed(self, asking: Asking) -> v201.SignCertificateAnswer:
         if self._service.signing is None:
             return self._rejected("no-pki", "there is no [enrol] table, so nobody to ask")
         try:
-            self._service.signing.take(self.charger_id, csr, use)
+            self._service.signing.take(self.charger_id, asking)
         except SigningRefused as error:
             return self._rejected(error.code, str(error))
         return v201.SignCertificateAnswer(status="Accepted")
@@ -101,34 +136,62 @@ class StationCertificates:
         say("signing-refused", level="warning", charger=self.charger_id, code=code, reason=reason)
         return v201.SignCertificateAnswer(status="Rejected")
 
-    async def _status201(self, payload: bytes) -> object:
-        request = read_request(v201.GetCertificateStatus, payload, "GetCertificateStatus")
-        return self._status(request.ocsp_request_data)
-
-    async def _status16(self, request: tolerant.DataTransfer) -> object:
-        return self._status(pnc16.unwrap(v201.GetCertificateStatus, request).ocsp_request_data)
-
-    def _status(self, named: v201.OCSPRequestData) -> v201.GetCertificateStatusAnswer:
-        entry = HashData(
-            hash_algorithm=named.hash_algorithm,
-            issuer_name_hash=named.issuer_name_hash,
-            issuer_key_hash=named.issuer_key_hash,
-            serial_number=named.serial_number,
-        )
+    async def _status(self, request: v201.GetCertificateStatus | v21.GetCertificateStatus) -> object:
         try:
-            name = read_hash_data(entry, 0)
-        except MalformedCertificate:
+            name = read_hash_data(_entry(request.ocsp_request_data), 0)
+        except MalformedCertificate as error:
+            say("hash-data-unreadable", level="warning", charger=self.charger_id, code=error.code, reason=str(error))
             return v201.GetCertificateStatusAnswer(status="Failed")
         answer = self._service.staples.named(name, self._service.clock.now().at)
         if answer is None:
             self._service.want(name, self.charger_id)
             return v201.GetCertificateStatusAnswer(status="Failed")
         result = base64.b64encode(answer.der).decode()
-        if len(result) > MAX_RESULT:
+        if len(result) > MAX_RESULT[self._ocpp]:
+            reason = f"{len(result)} characters of OCSP answer, {MAX_RESULT[self._ocpp]} fit into OCPP {self._ocpp}"
+            say("ocsp-answer-too-long", level="warning", charger=self.charger_id, reason=reason)
             return v201.GetCertificateStatusAnswer(status="Failed")
         return v201.GetCertificateStatusAnswer(status="Accepted", ocsp_result=result)
 
+    async def _chain_status(self, request: v21.GetCertificateChainStatus) -> object:
+        return v21.GetCertificateChainStatusAnswer(
+            certificate_status=tuple(self._one_status(asked) for asked in request.certificate_status_requests)
+        )
 
-def wrapped(inner: object) -> v16.DataTransferAnswer:
-    """DataTransfer.conf around an inner answer; its status says only that the message is known."""
-    return v16.DataTransferAnswer(status="Accepted", data=encode(inner).decode())
+    def _one_status(self, asked: v21.CertificateStatusRequestInfo) -> v21.CertificateStatus:
+        service, at = self._service, self._service.clock.now().at
+        source = Source.CRL if asked.source == "CRL" else Source.OCSP
+        try:
+            name = read_hash_data(_entry(asked.certificate_hash_data), 0)
+        except MalformedCertificate as error:
+            say("hash-data-unreadable", level="warning", charger=self.charger_id, code=error.code, reason=str(error))
+            found = NamedStatus("Failed", at)
+        else:
+            found = certificate_status(name, source, service.issuers(name.issuer), service.revocation(), at)
+            if found.status == "Failed" and source is Source.OCSP:
+                service.want(name, self.charger_id)
+        return v21.CertificateStatus(
+            certificate_hash_data=asked.certificate_hash_data,
+            source=asked.source,
+            status=found.status,
+            next_update=found.next_update.replace(microsecond=0),
+        )
+
+
+def _certificate_signed(ocpp: str, use: CertificateUse, chain_pem: str, request_id: int | None) -> Message:
+    if ocpp == v16.VERSION:
+        return v16.CertificateSigned(certificate_chain=chain_pem)
+    if ocpp == v21.VERSION:
+        return v21.CertificateSigned(certificate_chain=chain_pem, certificate_type=use.value, request_id=request_id)
+    own = use is CertificateUse.CHARGING_STATION
+    kind: v201.CertificateSigningUseEnum = "ChargingStationCertificate" if own else "V2GCertificate"
+    return v201.CertificateSigned(certificate_chain=chain_pem, certificate_type=kind)
+
+
+def _entry(named: v201.OCSPRequestData | v21.OCSPRequestData | v201.CertificateHashData) -> HashData:
+    return HashData(
+        hash_algorithm=named.hash_algorithm,
+        issuer_name_hash=named.issuer_name_hash,
+        issuer_key_hash=named.issuer_key_hash,
+        serial_number=named.serial_number,
+    )

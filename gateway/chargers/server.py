@@ -11,19 +11,21 @@ from collections.abc import Mapping
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from gateway.chargers.calls import Calls
+from gateway.chargers.connected import Site
 from gateway.chargers.credentials import PasswordHash, check_basic
-from gateway.chargers.station import Site, Station
+from gateway.chargers.roster import Roster
+from gateway.chargers.station import Station
 from gateway.errors import StoreUnavailable
 from gateway.log import log_server_errors, say
 from wire.ids import is_charger_id
-from wire.ocpp import v16, v201
+from wire.ocpp import v16, v21, v201
 
 MAX_FRAME_BYTES = 256 * 1024
 PING_INTERVAL_S = 30.0
 SILENCE_TIMEOUT_S = 3 * PING_INTERVAL_S
 """A station that drips an unfinished frame answers no ping, and defeats the heartbeat alone."""
 SEND_TIMEOUT_S = 10.0
-_VERSIONS = {v201.SUBPROTOCOL: v201.VERSION, v16.SUBPROTOCOL: v16.VERSION}
+_VERSIONS = {module.SUBPROTOCOL: module.VERSION for module in (v21, v201, v16)}
 
 
 class ChargerServer:
@@ -34,6 +36,7 @@ class ChargerServer:
         self._site, self._passwords = site, dict(passwords)
         self._host, self._port = host, port
         self._live: dict[str, web.WebSocketResponse] = {}
+        self.roster = Roster()
         app = web.Application()
         app.router.add_get("/ocpp/{charger_id}", self._connect)
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=5)
@@ -41,7 +44,7 @@ class ChargerServer:
     @property
     def connected(self) -> int:
         """How many stations are connected now."""
-        return len(self._live)
+        return len(self.roster)
 
     async def start(self) -> str:
         """Listen; the address that is served. Raises OSError when it is taken."""
@@ -79,14 +82,14 @@ class ChargerServer:
             # No common version: finish the handshake without one, then close (OCPP 2.0.1 Part 4 3.2).
             offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "none")
             say("charger-refused", level="warning", charger=charger_id, reason=f"no common OCPP version in {offered}")
-            await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=b"offer ocpp2.0.1 or ocpp1.6")
+            await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=b"offer ocpp2.1, ocpp2.0.1 or ocpp1.6")
             return socket
         await self._replace(charger_id, socket)
         say("charger-connected", charger=charger_id, ocpp=ocpp)
         line = _Line(socket)
-        station = Station(self._site, charger_id, ocpp, Calls(charger_id, line.send))
+        station = Station(self._site, charger_id, ocpp, Calls(charger_id, line.send), self.roster.tell)
         try:
-            await self._attach(station)
+            await self.roster.join(station)
             await self._converse(socket, station, line)
         except (TimeoutError, ConnectionError):
             say("charger-stuck", level="warning", charger=charger_id)
@@ -96,19 +99,9 @@ class ChargerServer:
             # A late end of an old connection must not unregister the one that replaced it.
             if self._live.get(charger_id.casefold()) is socket:
                 del self._live[charger_id.casefold()]
-            self._detach(station)
+            self.roster.leave(station)
             say("charger-disconnected", charger=charger_id, code=socket.close_code)
         return socket
-
-    async def _attach(self, station: Station) -> None:
-        """Let those who have something for the station know that it is there."""
-        if self._site.certificates.signing is not None:
-            await self._site.certificates.signing.attached(station)
-
-    def _detach(self, station: Station) -> None:
-        station.calls.lost("the connection has ended")
-        if self._site.certificates.signing is not None:
-            self._site.certificates.signing.detached(station)
 
     async def _replace(self, charger_id: str, socket: web.WebSocketResponse) -> None:
         old = self._live.get(charger_id.casefold())

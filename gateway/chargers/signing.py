@@ -18,13 +18,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.chargers.roster import Companion
 from gateway.clock import Clock
-from gateway.enrol.order import CertificateUse, SigningOrder, StationNames, check_order
+from gateway.enrol.order import Asking, CertificateUse, SigningOrder, StationNames, check_order
 from gateway.enrol.registrar import Registrar
 from gateway.errors import CallFailed, EnrolmentError, SigningRefused
 from gateway.log import say
 from gateway.uplink.backoff import Backoff
 from pki.certificate import Certificate
+from pki.verify.trust import AnchorRole
 
 CERTIFICATE_CHAIN_MAX = 10_000
 """Characters of the PEM chain in CertificateSigned."""
@@ -38,7 +40,7 @@ class Receiver(Protocol):
 
     charger_id: str
 
-    async def install(self, use: CertificateUse, chain_pem: str) -> str:
+    async def install(self, use: CertificateUse, chain_pem: str, request_id: int | None = None) -> str:
         """The status that the station answers to CertificateSigned. Raises CallFailed."""
 
 
@@ -54,7 +56,7 @@ class Patience:
     orders_an_hour: int = 20
 
 
-class Signing:
+class Signing(Companion):
     """Relays the requests of the stations in `names` (by case-folded id). Belongs to the event loop."""
 
     def __init__(
@@ -71,31 +73,33 @@ class Signing:
         self._registrar, self._names, self._clock = registrar, names, clock
         self._audit, self._installed, self._chance = audit, installed, chance
         self._patience = patience or Patience()
-        self._orders: dict[tuple[str, CertificateUse], tuple[str, asyncio.Task[None]]] = {}
+        self._orders: dict[tuple[str, CertificateUse], tuple[tuple[str, int | None], asyncio.Task[None]]] = {}
         self._taken_s: dict[str, list[float]] = {}
         self._live: dict[str, Receiver] = {}
         self._arrivals = asyncio.Condition()
 
-    def take(self, charger_id: str, csr: str, use: str | None) -> None:
+    def take(self, charger_id: str, asking: Asking) -> None:
         """Take an order and pursue it.
 
         Raises:
-            SigningRefused: what `check_order` raises; "station-unknown", "too-many-orders".
+            SigningRefused: what `check_order` raises; "station-unknown", "root-unknown", "too-many-orders".
         """
         station = charger_id.casefold()
         names = self._names.get(station)
         if names is None:
             raise SigningRefused("station-unknown", f"{charger_id} is not configured")
-        order = check_order(charger_id, csr, use, names)
-        key = station, order.use
+        order = check_order(charger_id, asking, names)
+        if order.root is not None and not any(self._registrar.trust_for(order).anchors(role) for role in AnchorRole):
+            raise SigningRefused("root-unknown", "the root that the station names is none that this site trusts for it")
+        key, content = (station, order.use), (order.request.sha256, order.request_id)
         under_way = self._orders.get(key)
-        if under_way is not None and under_way[0] == order.request.sha256:
+        if under_way is not None and under_way[0] == content:
             return
         self._count(station)
         if under_way is not None:
             under_way[1].cancel()
         task = asyncio.create_task(self._pursue(order), name=f"signing {charger_id}")
-        self._orders[key] = order.request.sha256, task
+        self._orders[key] = content, task
         task.add_done_callback(lambda done: self._done(key, done))
 
     async def attached(self, station: Receiver) -> None:
@@ -180,7 +184,7 @@ class Signing:
         while True:
             station = await self._station(order.charger_id.casefold())
             try:
-                return await station.install(order.use, pem)
+                return await station.install(order.use, pem, order.request_id)
             except CallFailed as error:
                 if error.code == "connection-lost":
                     self.detached(station)

@@ -1,81 +1,92 @@
 """The conversation with one charging station: a frame in, at most one frame out; CALLs of our own go by `calls`.
 
 Rules
-1. A transaction message is stored, and the store synced, before it is answered; it is answered with CALLRESULT whatever
-   it holds. A payload that cannot be read is stored all the same, shown, and acknowledged (quarantine).
-2. A message that came before gets the answer it got then.
-3. When the store cannot be written nothing is answered: StoreUnavailable goes up, the socket is closed, and the station
+1. Transaction messages go to `transactions`, which never refuses one. Everything else is looked up in the table of
+   actions that the blocks give; what no block knows is NotImplemented.
+2. When the store cannot be written nothing is answered: StoreUnavailable goes up, the socket is closed, and the station
    keeps its queue without counting an attempt (OCPP 2.0.1 E13).
-4. Until the station was accepted once, ever, everything but BootNotification and transaction messages is refused with
-   SecurityError; acceptance survives restarts, because stations do not boot again on a reconnect.
+3. Until the station was accepted once, ever, everything but BootNotification and transaction messages is refused with
+   SecurityError.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable
 
-from gateway.authorizer import Authorizer
-from gateway.chargers.answers import authorize_answer, transaction_answer, wrapped_authorize_answer
-from gateway.chargers.calls import Calls
-from gateway.chargers.certificates import CertificateService, StationCertificates, wrapped
-from gateway.clock import Clock
+from gateway.chargers.actions import Action, Actions
+from gateway.chargers.authorizing import Authorizing
+from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
+from gateway.chargers.certificates import StationCertificates
+from gateway.chargers.connected import Connected, Site
+from gateway.chargers.contracts import StationContracts
+from gateway.chargers.notifications import Notifications
+from gateway.chargers.provisioning import Provisioning
+from gateway.chargers.transactions import Transactions
+from gateway.chargers.transfer import Transfer
 from gateway.enrol.order import CertificateUse
 from gateway.errors import StoreUnavailable
-from gateway.store.chains import remember_chain
-from gateway.store.chargers import is_registered, register
-from gateway.store.ledger import Identity, append
-from gateway.store.transactions import Arrival, first_reply, remember_decision, store_message
-from gateway.store.writer import Writer
-from pki.verify.hash_text import HashData
-from wire.errors import MalformedValue
-from wire.ocpp import pnc16, tolerant, v16, v201
+from gateway.store.chargers import is_registered
+from wire.ocpp.catalogue import Sender, entries
 from wire.ocpp.frames import (
     Call,
+    CallError,
     CallRejected,
+    CallResult,
     FrameError,
     OCPPErrorCode,
     encode_error,
     encode_result,
-    is_answer,
+    owed_error,
     parse_frame,
     salvage_call,
     spelled,
 )
-from wire.ocpp.payload import read_request
-from wire.ocpp.transaction import TransactionMessage, is_transaction_action, read_transaction, token_of
-from wire.records import Decision, RecordKind, TokenRef, TokenType, TransactionEvent
-
-_LARGEST = 2**63 - 1
-"""OCPP integers have 32 bits (2.0.1 Part 2 2.1.3); what no database holds is not read as a number at all."""
+from wire.ocpp.payload import Message
+from wire.ocpp.transaction import is_transaction_action
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What every station of the site shares."""
-
-    owner: Identity
-    clock: Clock
-    writer: Writer
-    ledger: sqlite3.Connection
-    authorizer: Authorizer
-    heartbeat_interval_s: int
-    stored: Callable[[], None]
-    """Called after each commit, so that the uplink knows there is something to send."""
-    certificates: CertificateService
+def _nobody(_station: Station, _request: Message) -> None:
+    """Nobody listens."""
 
 
 class Station:
-    """One station on one connection. `ocpp` is the negotiated version, `calls` what the gateway asks the station."""
+    """One station on one connection. `ocpp` is the negotiated version; `tell` hears what it tells."""
 
-    def __init__(self, site: Site, charger_id: str, ocpp: str, calls: Calls) -> None:
+    def __init__(
+        self, site: Site, charger_id: str, ocpp: str, calls: Calls, tell: Callable[[Station, Message], None] = _nobody
+    ) -> None:
         self.charger_id, self.ocpp, self.calls = charger_id, ocpp, calls
-        self._site = site
+        self._connected = Connected(site, charger_id, ocpp, calls, is_registered(site.ledger, charger_id))
         self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls)
-        self._registered = is_registered(site.ledger, charger_id)
-        self._actions = self._actions16() if ocpp == v16.VERSION else self._actions201()
+        self._transactions = Transactions(self._connected)
+        authorizing = Authorizing(self._connected)
+        contracts = StationContracts(charger_id, ocpp, site.certificates.pool)
+        transfers: Actions = {
+            **authorizing.transfers(),
+            **self._certificates.transfers(),
+            **contracts.transfers(),
+        }
+        self._actions: dict[str, Action] = {
+            **Provisioning(self._connected).actions(),
+            **authorizing.actions(),
+            **self._certificates.actions(),
+            **contracts.actions(),
+            **Notifications(self._connected, lambda request: tell(self, request)).actions(),
+            **Transfer(ocpp, transfers).actions(),
+        }
+
+    def known_actions(self) -> frozenset[str]:
+        """What the station may ask besides transaction messages."""
+        return frozenset(self._actions)
+
+    async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S) -> Message:
+        """The station's answer to a request of its version. Raises CallFailed; see `Connected.ask`."""
+        return await self._connected.ask(request, timeout_s)
+
+    async def install(self, use: CertificateUse, chain_pem: str, request_id: int | None = None) -> str:
+        """The status that the station answers to CertificateSigned. Raises CallFailed."""
+        return await self._certificates.install(use, chain_pem, request_id)
 
     async def receive(self, text: str) -> str | None:
         """The frame to send back for the frame `text`; None when nothing is owed.
@@ -90,14 +101,16 @@ class Station:
 
     async def _received(self, text: str) -> str | None:
         try:
-            frame = parse_frame(text)
+            frame = parse_frame(text, self.ocpp)
         except FrameError as error:
             return await self._unreadable(text, error)
-        if not isinstance(frame, Call):
+        if isinstance(frame, CallResult | CallError):
             self.calls.answered(frame)  # One to no open CALL is late, and changes nothing.
             return None
+        if not isinstance(frame, Call):
+            return None
         if is_transaction_action(self.ocpp, frame.action):
-            return await self._transaction(frame, text, None)
+            return await self._transactions.take(frame, text, None)
         try:
             return encode_result(frame.message_id, await self._answer(frame))
         except CallRejected as error:
@@ -106,186 +119,23 @@ class Station:
     async def _answer(self, call: Call) -> object:
         action = self._actions.get(call.action)
         if action is None:
-            raise CallRejected(OCPPErrorCode.NOT_IMPLEMENTED, f"{call.action} is not known to this gateway")
-        if not self._registered and call.action != "BootNotification":
+            raise self._unknown(call.action)
+        if not self._connected.registered and call.action != "BootNotification":
             raise CallRejected(OCPPErrorCode.SECURITY_ERROR, "send BootNotification first")
-        return await action(call.payload)
+        return await action.perform(call.payload)
+
+    def _unknown(self, action: str) -> CallRejected:
+        """The refusal of an action that is none of OCPP's, or not for us (2.0.1 Part 4 4.3)."""
+        for sender in (Sender.STATION, Sender.GATEWAY):
+            if action in entries(self.ocpp, sender):
+                message = f"{action} is not taken by this gateway, see docs/ocpp.md"
+                return CallRejected(OCPPErrorCode.NOT_SUPPORTED, message)
+        message = f"{action[:50]!a} is no action of OCPP {self.ocpp} that is known here"
+        return CallRejected(OCPPErrorCode.NOT_IMPLEMENTED, message)
 
     async def _unreadable(self, text: str, error: FrameError) -> str | None:
         head = salvage_call(text)
         if head is not None and is_transaction_action(self.ocpp, head[1]):
             call = Call(message_id=head[0], action=head[1], payload=text.encode())
-            return await self._transaction(call, text, str(error))
-        if is_answer(text):
-            return None  # Answers are not answered; an open CALL runs into its time limit.
-        if error.unknown_type and self.ocpp == v16.VERSION:
-            return None  # OCPP-J 1.6 4.1.3: ignore message types that are not known.
-        return encode_error(error.message_id, spelled(error.ocpp_code, self.ocpp), str(error))
-
-    # --- transaction messages
-
-    async def _transaction(self, call: Call, text: str, unreadable: str | None) -> str:
-        arrival = Arrival(
-            charger_id=self.charger_id,
-            ocpp=self.ocpp,
-            action=call.action,
-            message_id=call.message_id,
-            payload=call.payload,
-            frame=text,
-            now=self._site.clock.now(),
-            quarantine=unreadable,
-        )
-        if unreadable is None:
-            try:
-                arrival = replace(arrival, message=_read(self.ocpp, call))
-            except MalformedValue as error:
-                arrival = replace(arrival, quarantine=str(error))
-        first = first_reply(self._site.ledger, arrival)
-        if first is not None and first.whole:
-            return encode_result(call.message_id, first.text.encode())
-        decision = None
-        if first is None:
-            arrival, decision = await self._decided(arrival)
-
-        def reply_for(transaction_id: str | None) -> bytes:
-            return transaction_answer(call.action, call.payload, arrival.message, decision, transaction_id)
-
-        reply = await self._site.writer.run(lambda c: store_message(c, self._site.owner, arrival, reply_for))
-        self._site.stored()
-        return encode_result(call.message_id, reply.encode())
-
-    async def _decided(self, arrival: Arrival) -> tuple[Arrival, Decision | None]:
-        """The arrival with the decision that belongs to it, and the decision to answer with.
-
-        An end is never refused and starts nothing, so its decision is answered, not recorded as the session's.
-        """
-        message = arrival.message
-        if message is None or message.token is None:
-            return arrival, None
-        decision = await self._site.authorizer.for_transaction(self.charger_id, message.token, message)
-        if message.event is TransactionEvent.ENDED:
-            return arrival, decision
-        return replace(arrival, decision=decision), decision
-
-    async def _logged(self, decision: Decision, pem: str | None = None) -> Decision:
-        """The decision, once it is durable in the audit log; with it the chain that was accepted, for later hashes."""
-
-        def log(connection: sqlite3.Connection) -> None:
-            append(connection, self._site.owner, RecordKind.DECISION, decision, self._site.clock.now())
-            remember_decision(connection, decision)
-            if pem is not None and decision.chain is not None and decision.chain.leaf_sha256 is not None:
-                remember_chain(connection, decision.chain.leaf_sha256, pem, decision.at)
-
-        await self._site.writer.run(log)
-        self._site.stored()
-        return decision
-
-    # --- the other messages
-
-    def _actions16(self) -> dict[str, Callable[[bytes], Awaitable[object]]]:
-        return {
-            "BootNotification": self._boot16,
-            "Heartbeat": self._heartbeat,
-            "StatusNotification": self._status16,
-            "Authorize": self._authorize16,
-            "DataTransfer": self._data_transfer16,
-        }
-
-    def _actions201(self) -> dict[str, Callable[[bytes], Awaitable[object]]]:
-        return {
-            "BootNotification": self._boot201,
-            "Heartbeat": self._heartbeat,
-            "StatusNotification": self._status201,
-            "Authorize": self._authorize201,
-            **self._certificates.actions(),
-        }
-
-    async def install(self, use: CertificateUse, chain_pem: str) -> str:
-        """The status that the station answers to CertificateSigned. Raises CallFailed."""
-        return await self._certificates.install(use, chain_pem)
-
-    async def _boot16(self, payload: bytes) -> object:
-        request = read_request(v16.BootNotification, payload, "BootNotification")
-        await self._register(request.charge_point_vendor, request.charge_point_model)
-        interval = self._site.heartbeat_interval_s
-        return v16.BootNotificationAnswer(current_time=self._current_time(), interval=interval, status="Accepted")
-
-    async def _boot201(self, payload: bytes) -> object:
-        request = read_request(v201.BootNotification, payload, "BootNotification")
-        await self._register(request.charging_station.vendor_name, request.charging_station.model)
-        interval = self._site.heartbeat_interval_s
-        return v201.BootNotificationAnswer(current_time=self._current_time(), interval=interval, status="Accepted")
-
-    async def _register(self, vendor: str, model: str) -> None:
-        at = self._site.clock.now().at
-        await self._site.writer.run(lambda c: register(c, self.charger_id, self.ocpp, vendor, model, at))
-        self._registered = True
-
-    async def _heartbeat(self, payload: bytes) -> object:
-        return {"currentTime": self._current_time()}
-
-    def _current_time(self) -> datetime:
-        """Now in whole seconds: OCPP allows at most three decimal places (2.0.1 Part 2 2.1.4)."""
-        return self._site.clock.now().at.replace(microsecond=0)
-
-    async def _status16(self, payload: bytes) -> object:
-        read_request(v16.StatusNotification, payload, "StatusNotification")
-        return {}
-
-    async def _status201(self, payload: bytes) -> object:
-        read_request(v201.StatusNotification, payload, "StatusNotification")
-        return {}
-
-    async def _authorize16(self, payload: bytes) -> object:
-        request = read_request(v16.Authorize, payload, "Authorize")
-        token = TokenRef(uid=request.id_tag, type=TokenType.RFID)
-        return authorize_answer(self.ocpp, await self._decide(token, None, None))
-
-    async def _authorize201(self, payload: bytes) -> object:
-        request = read_request(v201.Authorize, payload, "Authorize")
-        token = token_of(request.id_token.id_token, request.id_token.type)
-        decision = await self._decide(token, request.certificate, request.iso15118_certificate_hash_data)
-        return authorize_answer(self.ocpp, decision)
-
-    async def _decide(
-        self, token: TokenRef, pem: str | None, hashes: tuple[v201.OCSPRequestData, ...] | None
-    ) -> Decision:
-        """The logged decision for what was presented; where chain and hashes came together, the chain speaks."""
-        authorizer = self._site.authorizer
-        if pem is not None:
-            return await self._logged(await authorizer.for_contract(self.charger_id, token.uid, pem), pem)
-        if hashes is not None:
-            entries = [
-                HashData(
-                    hash_algorithm=named.hash_algorithm,
-                    issuer_name_hash=named.issuer_name_hash,
-                    issuer_key_hash=named.issuer_key_hash,
-                    serial_number=named.serial_number,
-                )
-                for named in hashes
-            ]
-            return await self._logged(await authorizer.for_hashes(self.charger_id, token.uid, entries))
-        return await self._logged(await authorizer.for_token(self.charger_id, token))
-
-    async def _data_transfer16(self, payload: bytes) -> object:
-        request = read_request(tolerant.DataTransfer, payload, "DataTransfer")
-        if request.vendor_id != pnc16.VENDOR_ID:
-            return v16.DataTransferAnswer(status="UnknownVendorId")
-        transfer = self._certificates.transfers().get(request.message_id or "")
-        if transfer is not None:
-            return wrapped(await transfer(request))
-        if request.message_id != "Authorize":
-            return v16.DataTransferAnswer(status="UnknownMessageId")
-        inner = pnc16.unwrap(pnc16.Authorize, request)
-        token = TokenRef(uid=inner.id_token.id_token, type=TokenType.EMAID)
-        hashes = inner.iso15118_certificate_hash_data
-        return wrapped_authorize_answer(await self._decide(token, inner.certificate, hashes))
-
-
-def _read(ocpp: str, call: Call) -> TransactionMessage:
-    """What the transaction message says. Raises MalformedValue, also for a number that no database holds."""
-    message = read_transaction(ocpp, call.action, call.payload)
-    for name, number in (("evse", message.evse_id), ("connector", message.connector_id), ("seqNo", message.seq_no)):
-        if number is not None and abs(number) > _LARGEST:
-            raise MalformedValue(call.action, "$", f"{name} is out of range")
-    return message
+            return await self._transactions.take(call, text, str(error))
+        return owed_error(text, error, self.ocpp)

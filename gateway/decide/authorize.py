@@ -14,6 +14,10 @@ Order: what the contract chain proves, then the list entry, then the hub's answe
 | none             | -     | yes          | as it says   | verified contract: policy contract_offline |
 | none             | -     | yes          | as it says   | other token: policy unknown_token_offline  |
 
+"As it says": ALLOWED is Accepted, but NotAllowedTypeEVSE where the hub names EVSEs and none of them is this station's;
+BLOCKED, EXPIRED and NO_CREDIT are Blocked, Expired and NoCredit; NOT_ALLOWED is NotAtThisLocation, and Unknown without
+a token.
+
 A contract chain that was presented and rejected ends the matter before the table. A decision made for the same token at
 the same charger a moment ago carries over to its transaction: the chain is presented only once.
 
@@ -56,13 +60,15 @@ class ContractEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Everything a decision may rest on. `answer` is None when the hub was not asked or did not answer in time."""
+    """Everything a decision may rest on. `answer` is None when the hub was not asked or did not answer in time. `evses`
+    are the EVSE ids of the station that asks, as `evse_key` writes them."""
 
     token: TokenRef
     contract: ContractEvidence | None = None
     listed: Token | None = None
     answer: AuthorizationInfo | None = None
     earlier: Decision | None = None
+    evses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,24 @@ _HUB_VERDICTS = {
     AllowedType.BLOCKED: Verdict.BLOCKED,
     AllowedType.EXPIRED: Verdict.EXPIRED,
     AllowedType.NO_CREDIT: Verdict.NO_CREDIT,
-    AllowedType.NOT_ALLOWED: Verdict.INVALID,
+    AllowedType.NOT_ALLOWED: Verdict.NOT_AT_THIS_LOCATION,
 }
-_CONTRACT_STANDS = frozenset({Verdict.ACCEPTED, Verdict.CONCURRENT_TX, Verdict.NO_CREDIT, Verdict.NOT_AT_THIS_LOCATION})
+CONTRACT_STANDS = frozenset(
+    {
+        Verdict.ACCEPTED,
+        Verdict.CONCURRENT_TX,
+        Verdict.NO_CREDIT,
+        Verdict.NOT_ALLOWED_TYPE_EVSE,
+        Verdict.NOT_AT_THIS_LOCATION,
+        Verdict.NOT_AT_THIS_TIME,
+    }
+)
+"""The verdicts that leave the contract itself whole: certificateStatus Accepted (C07.FR.14), ContractCancelled else."""
+
+
+def evse_key(evse_id: str) -> str:
+    """An EVSE id as two of them are compared: in capitals, without separators."""
+    return evse_id.replace("*", "").replace("-", "").upper()
 
 
 def wants_hub(question: Question) -> bool:
@@ -115,7 +136,7 @@ def decide_authorize(question: Question, policy: SitePolicy) -> Outcome:
     verdict, reason, basis, method = _token_verdict(question, policy)
     status: CertificateStatus | None = None
     if contract is not None:
-        stands = verdict in _CONTRACT_STANDS
+        stands = verdict in CONTRACT_STANDS
         status = CertificateStatus.ACCEPTED if stands else CertificateStatus.CONTRACT_CANCELLED
     token = question.listed or (question.answer.token if question.answer else None)
     return Outcome(
@@ -157,7 +178,7 @@ def _carried_over(earlier: Decision) -> Outcome:
 def _token_verdict(question: Question, policy: SitePolicy) -> tuple[Verdict, str, Basis, AuthMethod]:
     listed, answer = question.listed, question.answer
     if answer is not None and wants_hub(question):
-        return _hub_verdict(answer)
+        return _hub_verdict(answer, question.evses)
     if listed is None:
         return _unlisted_verdict(question, policy)
     if listed.whitelist is WhitelistType.NEVER:
@@ -170,9 +191,13 @@ def _token_verdict(question: Question, policy: SitePolicy) -> tuple[Verdict, str
     return Verdict.ACCEPTED, reason, Basis.WHITELIST, AuthMethod.WHITELIST
 
 
-def _hub_verdict(answer: AuthorizationInfo) -> tuple[Verdict, str, Basis, AuthMethod]:
+def _hub_verdict(answer: AuthorizationInfo, evses: frozenset[str]) -> tuple[Verdict, str, Basis, AuthMethod]:
+    """What the hub's answer means here. NOT_ALLOWED speaks of the location, not of the token (OCPI AllowedType)."""
     if answer.token is None and answer.allowed is not AllowedType.ALLOWED:
         return Verdict.UNKNOWN, "token-unknown", Basis.HUB, AuthMethod.AUTH_REQUEST
+    allowed = () if answer.location is None else answer.location.evse_uids
+    if answer.allowed is AllowedType.ALLOWED and allowed and evses.isdisjoint(map(evse_key, allowed)):
+        return Verdict.NOT_ALLOWED_TYPE_EVSE, "hub-other-evse", Basis.HUB, AuthMethod.AUTH_REQUEST
     verdict = _HUB_VERDICTS[answer.allowed]
     reason = "hub-" + answer.allowed.value.lower().replace("_", "-")
     return verdict, reason, Basis.HUB, AuthMethod.AUTH_REQUEST

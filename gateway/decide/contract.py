@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from gateway.clock import Moment
 from gateway.decide.authorize import ContractEvidence
+from gateway.decide.offered import OfferedAnswer, weigh_offered
 from gateway.decide.policy import Choice, SitePolicy
 from pki.certificate import parse_certificate
 from pki.errors import ChainRejected, PKIError
@@ -18,7 +19,7 @@ from pki.profiles import profile_for
 from pki.verify.bindings import Bindings
 from pki.verify.cache import ChainVerifier
 from pki.verify.conclusion import VerifiedChain
-from pki.verify.hash_data import judge_hash_data
+from pki.verify.hash_data import check_names_path, judge_hash_data
 from pki.verify.hash_text import HashData
 from pki.verify.revocation import Evidence, Grace, RevocationEvidence, RevocationState
 from pki.verify.trust import TrustStore
@@ -50,23 +51,40 @@ class JudgedContract:
 
 
 def judge_contract(
-    pem: str, claimed_emaid: str | None, trust: Trust, now: Moment, policy: SitePolicy
+    pem: str,
+    claimed_emaid: str | None,
+    trust: Trust,
+    now: Moment,
+    policy: SitePolicy,
+    entries: Sequence[HashData] = (),
+    offered: Sequence[OfferedAnswer] = (),
 ) -> JudgedContract:
     """What the chain in `pem` proves about `claimed_emaid` (None: nothing is claimed). The leaf's key tells the
     generation. Never raises.
 
-    While the clock is unknown no chain is accepted: its dates mean nothing then.
+    `entries` are hashes that came beside the chain. They prove nothing that the chain does not, so it speaks alone; but
+    where they name another contract or cannot be read the two contradict each other, and neither is believed
+    (OCPP 2.0.1 C07.FR.02, FR.06, FR.17). `offered` are OCSP answers that came with the chain. While the clock is
+    unknown no chain is accepted: its dates mean nothing then.
     """
     if now.clock is ClockState.UNKNOWN:
         return _clock_unknown(now)
     try:
         ders = parse_chain_pem(pem)
         chain = trust.verifier.verify(ders, profile=_profile_of(ders[0]), at=now.at, emaid=claimed_emaid)
+        if entries:
+            check_names_path(entries, chain.path)
     except ChainRejected as error:
         return _refused(error.code, str(error), error.clause, error.emaid)
     except PKIError as error:
         return _refused(error.code, str(error), error.clause)
-    return _concluded(chain, now, policy)
+    if not offered:
+        return _concluded(chain, _own_evidence(chain), [], now, policy)
+    found, findings = weigh_offered(chain.path, offered, trust.revocation, now.at)
+    if found.state is RevocationState.REVOKED:
+        emaid = chain.emaid.normal if chain.emaid else None
+        return _refused("revoked", "an OCSP answer that came with the chain says revoked", "RFC 6960 2.2", emaid)
+    return _concluded(chain, found, findings, now, policy)
 
 
 @lru_cache(maxsize=2048)
@@ -111,19 +129,25 @@ def _grace(policy: SitePolicy) -> Grace:
     return Grace(timedelta(hours=policy.revocation_stale_grace_h))
 
 
-def _concluded(chain: VerifiedChain, now: Moment, policy: SitePolicy) -> JudgedContract:
+def _own_evidence(chain: VerifiedChain) -> Evidence:
+    """What the verifier found with the evidence that is held here."""
+    return Evidence(chain.revocation, chain.revocation_at, stale_since=chain.stale_since)
+
+
+def _concluded(
+    chain: VerifiedChain, evidence: Evidence, noted: Sequence[str], now: Moment, policy: SitePolicy
+) -> JudgedContract:
     """Policy on what verification leaves open: evidence that is missing, or has run out."""
     code, message = "accepted", "chain verified"
-    findings = [finding.code for finding in chain.findings]
-    if chain.revocation is RevocationState.UNKNOWN and policy.revocation_unknown is Choice.REFUSE:
+    findings = [*(finding.code for finding in chain.findings), *noted]
+    if evidence.state is RevocationState.UNKNOWN and policy.revocation_unknown is Choice.REFUSE:
         code, message = "revocation-unknown", "no revocation evidence for every certificate of the chain"
-    elif chain.revocation is RevocationState.STALE:
-        stale = Evidence(chain.revocation, chain.revocation_at, stale_since=chain.stale_since)
-        leave = _grace(policy).finding(stale, now.at)
+    elif evidence.state is RevocationState.STALE:
+        leave = _grace(policy).finding(evidence, now.at)
         if leave is None:
             code = "revocation-stale"
             message = (
-                f"revocation evidence ran out {chain.stale_since}, more than {policy.revocation_stale_grace_h} h ago"
+                f"revocation evidence ran out {evidence.stale_since}, more than {policy.revocation_stale_grace_h} h ago"
             )
         else:
             findings.append(leave.code)
@@ -131,7 +155,7 @@ def _concluded(chain: VerifiedChain, now: Moment, policy: SitePolicy) -> JudgedC
         code=code,
         message=message,
         leaf_sha256=chain.leaf.sha256,
-        revocation=chain.revocation.value,
+        revocation=evidence.state.value,
         findings=tuple(findings),
     )
     emaid = chain.emaid.normal if chain.emaid else None

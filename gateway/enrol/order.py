@@ -22,6 +22,7 @@ from pki.issue.request import REQUEST_CAP, CheckedRequest, identifier_for, verif
 from pki.pem import parse_pem
 from pki.profile import Profile
 from pki.profiles import profile_named
+from pki.verify.hash_text import CertificateName
 
 _NAMESPACE_20 = "urn:iso:std:iso:15118:-20:CommonMessages"
 _REQUEST_LABEL = "CERTIFICATE REQUEST"
@@ -32,6 +33,7 @@ class CertificateUse(StrEnum):
 
     CHARGING_STATION = "ChargingStationCertificate"
     V2G = "V2GCertificate"
+    V2G_20 = "V2G20Certificate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +45,28 @@ class StationNames:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What a station asks, as it came: a certification request (PEM) and the kind of certificate; in 2.1 a number that
+    its answer is to carry, and the root that it is to stand under."""
+
+    csr: str
+    use: str | None = None
+    request_id: int | None = None
+    root: CertificateName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SigningOrder:
-    """A request that may be relayed. `der` is what the station signed."""
+    """A request that may be relayed. `der` is what the station signed; `root` is where the chain must end, if anywhere
+    in particular."""
 
     charger_id: str
     use: CertificateUse
     profile: Profile
     request: CheckedRequest
     der: bytes
+    request_id: int | None = None
+    root: CertificateName | None = None
 
 
 _PROFILES: Mapping[CertificateUse, Mapping[KeyKind, str]] = {
@@ -60,6 +76,7 @@ _PROFILES: Mapping[CertificateUse, Mapping[KeyKind, str]] = {
         KeyKind.P521: "iso15118-20-secc",
         KeyKind.ED448: "iso15118-20-secc",
     },
+    CertificateUse.V2G_20: {KeyKind.P521: "iso15118-20-secc", KeyKind.ED448: "iso15118-20-secc"},
 }
 _LABELS = {
     "backend-client": Label("backend"),
@@ -73,19 +90,20 @@ def label_of(profile: Profile) -> Label:
     return _LABELS[profile.name]
 
 
-def check_order(charger_id: str, csr: str, use: str | None, names: StationNames) -> SigningOrder:
+def check_order(charger_id: str, asking: Asking, names: StationNames) -> SigningOrder:
     """The order, once every step above is passed. Cost: one signature verification.
 
     Raises:
         SigningRefused: "certificate-type", "foreign-subject", or the code of the request's own fault.
     """
+    use = asking.use
     try:
         wanted = CertificateUse(use or CertificateUse.CHARGING_STATION)  # 1
     except ValueError as error:
         raise SigningRefused("certificate-type", f"{(use or '')[:40]!a} is not relayed") from error
     profiles = _PROFILES[wanted]
     try:
-        (der,) = parse_pem(csr, label=_REQUEST_LABEL, max_blocks=1, max_characters=2 * REQUEST_CAP)  # 2
+        (der,) = parse_pem(asking.csr, label=_REQUEST_LABEL, max_blocks=1, max_characters=2 * REQUEST_CAP)  # 2
         request = verify_request(der, kinds=profiles.keys())  # 2, 3
         profile = profile_named(profiles[request.kind])
         named = identifier_for(profile, request.common_name)
@@ -95,7 +113,15 @@ def check_order(charger_id: str, csr: str, use: str | None, names: StationNames)
         key = "serial_number or id" if wanted is CertificateUse.CHARGING_STATION else "evse_ids"
         message = f"{request.common_name!a} is no name of this station; [[charger]] {key} of {charger_id} gives them"
         raise SigningRefused("foreign-subject", message)
-    return SigningOrder(charger_id=charger_id, use=wanted, profile=profile, request=request, der=der)
+    return SigningOrder(
+        charger_id=charger_id,
+        use=wanted,
+        profile=profile,
+        request=request,
+        der=der,
+        request_id=asking.request_id,
+        root=asking.root,
+    )
 
 
 def _allowed(profile: Profile, use: CertificateUse, names: StationNames) -> set[str]:

@@ -14,7 +14,9 @@ from gateway.enrol.answer import own_leaf, verify_answer
 from gateway.enrol.enrolment import PKI, require_clock
 from gateway.enrol.order import CertificateUse, SigningOrder, label_of
 from pki.certificate import Certificate
-from pki.verify.trust import TrustStore
+from pki.verify.certificate_id import issuer_id
+from pki.verify.hash_text import CertificateName
+from pki.verify.trust import AnchorRole, TrustStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,16 @@ class Registrar:
 
     pki: PKI
     anchors: Callable[[], TrustStore]
+
+    def trust_for(self, order: SigningOrder) -> TrustStore:
+        """The anchors that the chain may end at: those of its use, and only the root that was named, if one was."""
+        trust = self.pki.trust if order.use is CertificateUse.CHARGING_STATION else self.anchors()
+        root = order.root
+        if root is None:
+            return trust
+        return TrustStore(
+            {role: [each for each in trust.anchors(role) if _is_named(root, each)] for role in AnchorRole}
+        )
 
     async def certify(self, order: SigningOrder, now: Moment) -> tuple[Certificate, ...]:
         """The chain for the station, the leaf first, without the root.
@@ -40,6 +52,11 @@ class Registrar:
             (*answered, *above),
             profile=order.profile,
             common_name=order.request.common_name,
-            trust=self.pki.trust if order.use is CertificateUse.CHARGING_STATION else self.anchors(),
+            trust=self.trust_for(order),
             at=now.at,
         )
+
+
+def _is_named(name: CertificateName, root: Certificate) -> bool:
+    """A root is its own issuer."""
+    return root.serial in name.serials and name.issuer == issuer_id(root, name.issuer.algorithm)

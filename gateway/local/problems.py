@@ -13,19 +13,23 @@ _SHOWN = 100
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
-    """RFC 9457, with a kebab-case code for machines."""
+class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457, with a kebab-case code for machines, and the JSON path of what is wrong in a body."""
 
     type: str
     title: str
     status: int
     detail: str
     code: str
+    where: str | None = None
 
 
-def problem(status: int, code: str, title: str, detail: str, *, retry_after_s: int | None = None) -> web.Response:
+def problem(
+    status: int, code: str, title: str, detail: str, *, where: str | None = None, retry_after_s: int | None = None
+) -> web.Response:
     """The answer with that status; `detail` names what and where."""
-    body = ProblemBody(type=f"urn:pncgate:problem:{code}", title=title, status=status, detail=detail, code=code)
+    kind = f"urn:pncgate:problem:{code}"
+    body = ProblemBody(type=kind, title=title, status=status, detail=detail, code=code, where=where)
     headers = {hdrs.CACHE_CONTROL: "no-store"}
     if retry_after_s is not None:
         headers[hdrs.RETRY_AFTER] = str(retry_after_s)

@@ -1,5 +1,7 @@
-"""The local interface: GET only, on loopback or a socket in the file system, without side effects.
+"""The local interface, on loopback or a socket in the file system. All but one question is GET, without side effects.
 
+    POST /v1/authorize                may a contract or a token charge (`gateway.local.authorize`)
+    GET /v1/openapi.json              this interface, described
     GET /v1/health                    whether the gateway is well
     GET /v1/chains                    the site's own chains, by the SHA-256 (hex) of their leafs
     GET /v1/chains/{leaf}/ocsp        the answers for a whole chain, leaf first, in JSON (base64)
@@ -25,6 +27,8 @@ from aiohttp import hdrs, web
 
 from gateway.clock import Clock
 from gateway.errors import ConfigurationError
+from gateway.local.authorize import MAX_BODY, PATH as AUTHORIZE_PATH, AuthorizeDesk
+from gateway.local.openapi import PATH as OPENAPI_PATH, description
 from gateway.local.problems import Respond, problem, tell_problems
 from gateway.log import log_server_errors
 from gateway.store.evidence import KeptAnswer
@@ -59,10 +63,17 @@ class LocalServer:
     """Serves `staples` and `health` at `where`: host and port, or the path of a socket."""
 
     def __init__(
-        self, where: tuple[str, int] | Path, staples: Staples, clock: Clock, health: Callable[[], Health]
+        self,
+        where: tuple[str, int] | Path,
+        staples: Staples,
+        clock: Clock,
+        health: Callable[[], Health],
+        authorize: AuthorizeDesk,
     ) -> None:
         self._where, self._staples, self._clock, self._health = where, staples, clock, health
-        app = web.Application(middlewares=[tell_problems, self._check_host], client_max_size=1024)
+        app = web.Application(middlewares=[tell_problems, self._check_host], client_max_size=MAX_BODY)
+        app.router.add_post(AUTHORIZE_PATH, authorize.answer)
+        app.router.add_get(OPENAPI_PATH, self._tell_description)
         app.router.add_get("/v1/health", self._tell_health)
         app.router.add_get("/v1/chains", self._tell_chains)
         app.router.add_get(f"/v1/chains/{_SHA256}/ocsp", self._tell_chain)
@@ -106,6 +117,9 @@ class LocalServer:
         answer = await handler(request)
         answer.headers["X-Content-Type-Options"] = "nosniff"
         return answer
+
+    async def _tell_description(self, _request: web.Request) -> web.Response:
+        return _json(description())
 
     async def _tell_health(self, _request: web.Request) -> web.Response:
         health = self._health()

@@ -124,6 +124,25 @@ def judge_hash_data(
     )
 
 
+def check_names_path(entries: Sequence[HashData], path: Sequence[Certificate]) -> None:
+    """Return if hash data that came beside a chain speaks of that chain: each entry names a certificate of its verified
+    `path` (leaf first, the anchor at its end), and one of them the leaf. What the entries add is only doubt: a message
+    that names two contracts is believed about neither.
+
+    Raises:
+        MalformedCertificate: "malformed-hash-data".
+        ChainRejected: "hash-data-count", "hash-data-foreign"; `index` is the entry's.
+    """
+    if not 1 <= len(entries) <= ENTRIES:
+        _reject("hash-data-count", f"{len(entries)} entries of certificate hash data, expected 1 to {ENTRIES}")
+    names = [read_hash_data(entry, index) for index, entry in enumerate(entries)]
+    for index, name in enumerate(names):
+        if not any(_names(name, certificate, issuer) for certificate, issuer in pairwise((*path, path[-1]))):
+            _reject("hash-data-foreign", f"entry {index} names no certificate of the chain beside it", index)
+    if not any(_names(name, path[0], path[1]) for name in names):
+        _reject("hash-data-foreign", "no entry names the leaf of the chain beside it", 0)
+
+
 def _named_leaf(names: Sequence[CertificateName], bindings: Bindings) -> Binding | None:
     """Step 2: the one leaf among those that were seen which the entries name."""
     found = {

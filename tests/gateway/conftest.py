@@ -20,7 +20,8 @@ from aiohttp import web
 from gateway.authorizer import Authorizer
 from gateway.chargers.calls import Calls
 from gateway.chargers.certificates import CertificateService
-from gateway.chargers.station import Site, Station
+from gateway.chargers.connected import Site
+from gateway.chargers.station import Station
 from gateway.decide.contract import Trust
 from gateway.decide.policy import SitePolicy
 from gateway.store.chains import kept_chains

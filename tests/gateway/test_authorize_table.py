@@ -108,7 +108,7 @@ def test_rejected_chain_ends_the_matter(code: str, verdict: Verdict, status: Cer
         (AllowedType.NO_CREDIT, CertificateStatus.ACCEPTED),
         (AllowedType.BLOCKED, CertificateStatus.CONTRACT_CANCELLED),
         (AllowedType.EXPIRED, CertificateStatus.CONTRACT_CANCELLED),
-        (AllowedType.NOT_ALLOWED, CertificateStatus.CONTRACT_CANCELLED),
+        (AllowedType.NOT_ALLOWED, CertificateStatus.ACCEPTED),
     ],
 )
 def test_pairs_of_c07(allowed: AllowedType, status: CertificateStatus) -> None:

@@ -7,6 +7,7 @@ import base64
 import json
 import socket
 import stat
+import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,16 +16,21 @@ import aiohttp
 import pytest
 from cryptography.x509 import ocsp
 
+from gateway.decide.contract import Trust
+from gateway.decide.policy import SitePolicy
 from gateway.errors import ConfigurationError
+from gateway.local.authorize import AuthorizeDesk
 from gateway.local.server import Health, LocalServer
 from gateway.store.evidence import KeptAnswer
 from gateway.uplink.evidence import Asked
 from gateway.uplink.staples import ChainAsked, Staples
 from pki.issue.answers import GOOD
 from pki.verify.certificate_id import HashAlgorithm
+from pki.verify.revocation import RevocationEvidence
+from tests.gateway.conftest import Bench
 from tests.gateway.rough_pki import Papers, now
 from tests.gateway.test_evidence import signer
-from tests.parts import SetClock
+from tests.parts import ScriptedHub, SetClock
 
 Ask = Callable[..., Awaitable[tuple[int, dict[str, str], bytes]]]
 LEAF, SUB2, NOBODY = "a" * 64, "b" * 64, "f" * 64
@@ -56,9 +62,13 @@ def serving(
     where: tuple[str, int] | Path = ("127.0.0.1", 0),
     ok: bool = True,
 ) -> None:
-    async def run() -> None:
+    async def run(bench: Bench) -> None:
         staples, _, clock = filled(papers)
-        server = LocalServer(where, staples, clock, lambda: Health(ok=ok, online=False, clock="trusted", chargers=3))
+
+        def health() -> Health:
+            return Health(ok=ok, online=False, clock="trusted", chargers=3)
+
+        server = LocalServer(where, staples, clock, health, AuthorizeDesk(bench.site, {}))
         address = await server.start()
         connector = aiohttp.UnixConnector(path=str(where)) if isinstance(where, Path) else aiohttp.TCPConnector()
         base = "http://localhost" if isinstance(where, Path) else f"http://{address}"
@@ -73,7 +83,13 @@ def serving(
         finally:
             await server.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    with tempfile.TemporaryDirectory() as folder:
+        trust = Trust(anchors=papers.trust(), revocation=RevocationEvidence())
+        bench = Bench(Path(folder), trust, SitePolicy(), SetClock(at=now()), ScriptedHub())
+        try:
+            asyncio.run(asyncio.wait_for(run(bench), 20))
+        finally:
+            bench.close()
 
 
 def problem(found: tuple[int, dict[str, str], bytes], status: int, code: str) -> str:

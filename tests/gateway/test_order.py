@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from gateway.enrol.order import CertificateUse, StationNames, check_order, label_of
+from gateway.enrol.order import Asking, CertificateUse, StationNames, check_order, label_of
 from gateway.errors import SigningRefused
 from pki.pem import encode_pem
 
@@ -45,7 +45,7 @@ def pem(common_name: str, key: CertificateIssuerPrivateKeyTypes | None = None) -
     ],
 )
 def test_name_of_its_own_is_relayed(common_name: str, use: str | None, key: None, profile: str, label: str) -> None:
-    order = check_order("CP-1", pem(common_name, key), use, NAMES)
+    order = check_order("CP-1", Asking(csr=pem(common_name, key), use=use), NAMES)
     assert order.profile.name == profile
     assert label_of(order.profile).name == label
     assert order.request.common_name == common_name
@@ -54,7 +54,7 @@ def test_name_of_its_own_is_relayed(common_name: str, use: str | None, key: None
 def test_key_tells_the_generation() -> None:
     names = StationNames(client="SN-1", evse_ids=(SECC,))
     for key in (ec.generate_private_key(ec.SECP521R1()), ed448.Ed448PrivateKey.generate()):
-        order = check_order("CP-1", pem(SECC, key), V2G, names)
+        order = check_order("CP-1", Asking(csr=pem(SECC, key), use=V2G), names)
         assert order.profile.name == "iso15118-20-secc"
         assert label_of(order.profile).query() != {}
 
@@ -67,7 +67,7 @@ def test_key_tells_the_generation() -> None:
         (pem("SN-1"), V2G, "evseid-format"),
         (pem("DE*PNC*E000002"), V2G, "foreign-subject"),
         (pem("DE*PNC*E000001"), STATION, "foreign-subject"),
-        (pem("SN-1"), "V2G20Certificate", "certificate-type"),
+        (pem("SN-1"), "V2G30Certificate", "certificate-type"),
         (pem("SN-1"), "x" * 500, "certificate-type"),
         (pem("SN-1", ec.generate_private_key(ec.SECP384R1())), STATION, "key-kind"),
         (pem("SN-1", ec.generate_private_key(ec.SECP521R1())), STATION, "key-kind"),
@@ -82,7 +82,7 @@ def test_key_tells_the_generation() -> None:
 )
 def test_everything_else_is_refused(text: str, use: str, code: str) -> None:
     with pytest.raises(SigningRefused) as refused:
-        check_order("CP-1", text, use, NAMES)
+        check_order("CP-1", Asking(csr=text, use=use), NAMES)
     assert refused.value.code == code
     assert len(str(refused.value)) < 400
 
@@ -93,11 +93,13 @@ def test_request_that_somebody_else_signed_is_refused() -> None:
     signature = other[-70:]
     der[-70:] = signature
     with pytest.raises(SigningRefused) as refused:
-        check_order("CP-1", encode_pem(bytes(der), "CERTIFICATE REQUEST"), STATION, NAMES)
+        check_order("CP-1", Asking(csr=encode_pem(bytes(der), "CERTIFICATE REQUEST"), use=STATION), NAMES)
     assert refused.value.code in ("proof-of-possession", "malformed-request")
 
 
 def test_station_without_names_gets_no_v2g_certificate() -> None:
     with pytest.raises(SigningRefused, match="evse_ids") as refused:
-        check_order("CP-1", pem("DE*PNC*E000001"), V2G, StationNames(client="CP-1", evse_ids=("not an id",)))
+        check_order(
+            "CP-1", Asking(csr=pem("DE*PNC*E000001"), use=V2G), StationNames(client="CP-1", evse_ids=("not an id",))
+        )
     assert refused.value.code == "foreign-subject"

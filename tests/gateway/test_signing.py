@@ -41,9 +41,9 @@ from tests.gateway.test_enrol import settings_for
 from tests.gateway.test_evidence import signer
 from tests.gateway.test_order import pem
 from tests.parts import SetClock
-from wire.ocpp.frames import Call, CallError
-from wire.ocpp.pnc16 import VENDOR_ID
-from wire.ocpp.v16 import DataTransfer
+from wire.ocpp.frames import Call, CallError, CallRejected
+from wire.ocpp.pnc16 import VENDOR_ID, inner
+from wire.ocpp.tolerant import DataTransfer
 from wire.records import decode, encode
 
 EVSE = "DE*PNC*E000001"
@@ -61,19 +61,19 @@ class Connected:
     calls: Calls
     certificates: StationCertificates
 
-    async def install(self, use: CertificateUse, chain_pem: str) -> str:
-        return await self.certificates.install(use, chain_pem)
+    async def install(self, use: CertificateUse, chain_pem: str, request_id: int | None = None) -> str:
+        return await self.certificates.install(use, chain_pem, request_id)
 
     async def sign(self, csr: str, use: str | None = V2G) -> str:
         """The status that the gateway answers."""
-        if self.ocpp == "2.0.1":
+        if self.ocpp != "1.6":
             request = {"csr": csr} | ({} if use is None else {"certificateType": use})
-            answer = await self.certificates.actions()["SignCertificate"](json.dumps(request).encode())
+            answer = await self.certificates.actions()["SignCertificate"].perform(json.dumps(request).encode())
         else:
             data = json.dumps({"csr": csr} | ({} if use is None else {"certificateType": use}))
             transfer = json.dumps({"vendorId": VENDOR_ID, "messageId": "SignCertificate", "data": data})
             request_ = decode(DataTransfer, transfer, "test")
-            answer = await self.certificates.transfers()["SignCertificate"](request_)
+            answer = await self.certificates.transfers()["SignCertificate"].perform(inner(request_))
         found: dict[str, str] = json.loads(encode(answer))
         return found["status"]
 
@@ -93,7 +93,7 @@ class Connected:
 
     def reply(self, call: Call, status: str) -> None:
         inner = {"status": status}
-        answer = inner if self.ocpp == "2.0.1" else {"status": "Accepted", "data": json.dumps(inner)}
+        answer = inner if call.action != "DataTransfer" else {"status": "Accepted", "data": json.dumps(inner)}
         assert self.calls.answered(result(call, answer))
 
 
@@ -208,7 +208,7 @@ def test_tls_client_certificate_of_a_station_comes_from_the_backend(tmp_path: Pa
     [
         ("2.0.1", pem("DE*PNC*E000002"), V2G),
         ("2.0.1", pem(EVSE), STATION),
-        ("2.0.1", pem(EVSE), "V2G20Certificate"),
+        ("2.1", pem(EVSE), "V2G20Certificate"),
         ("2.0.1", "no request", V2G),
         ("2.0.1", pem(EVSE, ec.generate_private_key(ec.SECP384R1())), V2G),
         ("1.6", pem("CP-1"), STATION),
@@ -387,18 +387,18 @@ def named(papers: Papers, serial: int, algorithm: HashAlgorithm = HashAlgorithm.
 
 
 async def status(station: Connected, data: dict[str, str]) -> dict[str, str]:
-    inner = {"ocspRequestData": data}
-    if station.ocpp == "2.0.1":
-        answer = await station.certificates.actions()["GetCertificateStatus"](json.dumps(inner).encode())
+    asked = json.dumps({"ocspRequestData": data})
+    if station.ocpp != "1.6":
+        answer = await station.certificates.actions()["GetCertificateStatus"].perform(asked.encode())
     else:
-        transfer = {"vendorId": VENDOR_ID, "messageId": "GetCertificateStatus", "data": json.dumps(inner)}
+        transfer = {"vendorId": VENDOR_ID, "messageId": "GetCertificateStatus", "data": asked}
         request = decode(DataTransfer, json.dumps(transfer), "test")
-        answer = await station.certificates.transfers()["GetCertificateStatus"](request)
+        answer = await station.certificates.transfers()["GetCertificateStatus"].perform(inner(request))
     found: dict[str, str] = json.loads(encode(answer))
     return found
 
 
-@pytest.mark.parametrize("ocpp", ["2.0.1", "1.6"])
+@pytest.mark.parametrize("ocpp", ["2.1", "2.0.1", "1.6"])
 def test_status_is_the_verified_answer_or_failed(tmp_path: Path, papers: Papers, ocpp: str) -> None:
     async def part(desk: SigningDesk) -> None:
         station, serial, at = await desk.connect(ocpp), fresh_serial(), now()
@@ -413,8 +413,10 @@ def test_status_is_the_verified_answer_or_failed(tmp_path: Path, papers: Papers,
         assert found["status"] == "Accepted"
         assert base64.b64decode(found["ocspResult"]) == der
         assert await status(station, named(papers, serial, HashAlgorithm.SHA384)) == {"status": "Failed"}
-        odd = named(papers, serial) | {"hashAlgorithm": "MD5"}
+        odd = named(papers, serial) | {"issuerNameHash": "00"}
         assert await status(station, odd) == {"status": "Failed"}
+        with pytest.raises(CallRejected):
+            await status(station, odd | {"hashAlgorithm": "MD5"})
         assert len(desk.wanted) == 2
         desk.service.clock.at += timedelta(hours=2)  # type: ignore[attr-defined]  # a clock that is set
         assert await status(station, named(papers, serial)) == {"status": "Failed"}, "it has run out"

@@ -11,10 +11,15 @@ from wire.ocpp.frames import (
     Call,
     CallError,
     CallResult,
+    CallResultError,
     FrameError,
+    Send,
     encode_call,
     encode_error,
     encode_result,
+    encode_result_error,
+    encode_send,
+    owed_error,
     parse_frame,
     salvage_call,
 )
@@ -59,6 +64,29 @@ def test_an_error_is_read_back_with_its_description_cut(message_id: str, code: s
     assert frame == CallError(message_id=message_id, code=code, description=description[:255], details=b"{}")
 
 
+@given(ids, scalar_text, payloads)
+@settings(max_examples=100, deadline=None)
+def test_a_send_of_21_is_read_back_and_elsewhere_unknown(
+    message_id: str, action: str, payload: dict[str, object]
+) -> None:
+    text = encode_send(message_id, action, payload)
+    frame = parse_frame(text, "2.1")
+    assert isinstance(frame, Send)
+    assert (frame.message_id, frame.action, json.loads(frame.payload)) == (message_id, action, payload)
+    assert encode_send(frame.message_id, frame.action, frame.payload) == text
+    for ocpp in ("1.6", "2.0.1"):
+        with pytest.raises(FrameError) as caught:
+            parse_frame(text, ocpp)
+        assert caught.value.unknown_type
+
+
+@given(ids, scalar_text, st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
+@settings(max_examples=50, deadline=None)
+def test_the_refusal_of_an_answer_is_read_back_in_21(message_id: str, code: str, description: str) -> None:
+    frame = parse_frame(encode_result_error(message_id, code, description), "2.1")
+    assert frame == CallResultError(message_id=message_id, code=code, description=description[:255], details=b"{}")
+
+
 def test_foreign_json_writers_are_read() -> None:
     """The escapes and the white space of another writer name the same frame."""
     for text in (
@@ -84,6 +112,8 @@ pieces = st.sampled_from(
         "2",
         "3",
         "4",
+        "5",
+        "6",
         "-1",
         "1e999",
         "NaN",
@@ -99,6 +129,7 @@ pieces = st.sampled_from(
         "\n",
         '[2,"a","TransactionEvent",',
         '[2,"a",',
+        '[6,"a","X",',
         "9" * 5000,
         "é",
         "'",
@@ -106,14 +137,18 @@ pieces = st.sampled_from(
 )
 
 
-@given(st.lists(pieces, max_size=25).map("".join) | any_text)
-@example('[2,"a","X",{"v":NaN}]')
+@given(st.lists(pieces, max_size=25).map("".join) | any_text, st.sampled_from(["1.6", "2.0.1", "2.1"]))
+@example('[2,"a","X",{"v":NaN}]', "1.6")
+@example('[6,"a","X",{"v":NaN}]', "2.1")
 @settings(max_examples=200, deadline=None)
-def test_no_text_raises_anything_but_a_frame_error(text: str) -> None:
+def test_no_text_raises_anything_but_a_frame_error(text: str, ocpp: str) -> None:
     head = salvage_call(text)
     try:
-        frame = parse_frame(text)
+        frame = parse_frame(text, ocpp)
     except FrameError as error:
+        owed = owed_error(text, error, ocpp)
+        if owed is not None:
+            assert isinstance(parse_frame(owed, ocpp), CallError)
         frame, head = parse_frame(encode_error(error.message_id, error.ocpp_code, str(error))), None
     assert 1 <= len(frame.message_id) <= 255
     assert head is None or (isinstance(frame, Call) and head == (frame.message_id, frame.action))
@@ -129,7 +164,7 @@ def test_whatever_follows_the_head_of_a_call_the_head_is_salvaged(message_id: st
     assert salvage_call(f'[2,"{message_id}","{action}",{rest}') == (message_id, action)
 
 
-@given(st.integers(min_value=-(10**30), max_value=10**30).filter(lambda kind: kind not in (2, 3, 4)), ids)
+@given(st.integers(min_value=-(10**30), max_value=10**30).filter(lambda kind: not 2 <= kind <= 6), ids)
 @settings(max_examples=50, deadline=None)
 def test_every_other_message_type_is_named_as_unknown(kind: int, message_id: str) -> None:
     with pytest.raises(FrameError) as caught:

@@ -12,15 +12,21 @@ from wire.ocpp.frames import (
     Call,
     CallError,
     CallResult,
+    CallResultError,
     FrameError,
     OCPPErrorCode,
+    Send,
     encode_call,
     encode_error,
     encode_result,
+    encode_result_error,
+    encode_send,
+    owed_error,
     parse_frame,
     salvage_call,
     spelled,
 )
+from wire.ocpp.quirks import Quirk
 
 RPC, UNKNOWN_TYPE = OCPPErrorCode.RPC_FRAMEWORK_ERROR, OCPPErrorCode.MESSAGE_TYPE_NOT_SUPPORTED
 
@@ -55,6 +61,68 @@ def test_a_payload_of_any_json_type_is_passed_on(payload: str) -> None:
 def test_an_error_answer_is_read_whatever_its_length(tail: str, description: str, details: bytes) -> None:
     frame = parse_frame(f'[4,"a","InternalError"{tail}]')
     assert frame == CallError(message_id="a", code="InternalError", description=description, details=details)
+
+
+def test_send_and_callresulterror_are_of_21_alone() -> None:
+    stream = encode_send("a", "NotifyPeriodicEventStream", {"id": 1})
+    refusal = encode_result_error("a", "TypeConstraintViolation", "why" * 100)
+    assert stream == '[6,"a","NotifyPeriodicEventStream",{"id":1}]'
+    assert parse_frame(stream, "2.1") == Send(message_id="a", action="NotifyPeriodicEventStream", payload=b'{"id":1}')
+    assert parse_frame(refusal, "2.1") == CallResultError(
+        message_id="a", code="TypeConstraintViolation", description=("why" * 100)[:MAX_DESCRIPTION], details=b"{}"
+    )
+    for ocpp in ("1.6", "2.0.1"):
+        for text in (stream, refusal):
+            with pytest.raises(FrameError, match=f"not known in OCPP {ocpp}") as caught:
+                parse_frame(text, ocpp)
+            assert caught.value.unknown_type
+
+
+CALLRESULTERROR, SEND = '[5,"a","InternalError","",{}]', '[6,"a","X",{}]'
+OWED = [
+    # text, and in which versions it is owed a CALLERROR with which code
+    ("nonsense", {"1.6": "FormationViolation", "2.0.1": "RpcFrameworkError", "2.1": "RpcFrameworkError"}),
+    ('[2,"a","X"]', {"1.6": "FormationViolation", "2.0.1": "RpcFrameworkError", "2.1": "RpcFrameworkError"}),
+    ('[3,"a",{},{}]', {}),
+    (' [ 4 ,"a",5]', {}),
+    (CALLRESULTERROR[:-2], {}),
+    (SEND[:-2], {"1.6": "FormationViolation", "2.0.1": "RpcFrameworkError"}),
+    ('[7,"a",{}]', {"2.0.1": "MessageTypeNotSupported"}),
+    ('[1,"a",{}]', {"2.0.1": "MessageTypeNotSupported"}),
+    (CALLRESULTERROR, {}),
+    (SEND, {"2.0.1": "MessageTypeNotSupported"}),
+]
+
+
+@pytest.mark.parametrize(("text", "owed"), OWED)
+def test_only_what_may_be_answered_is_owed_an_error(text: str, owed: dict[str, str]) -> None:
+    found = {}
+    for ocpp in ("1.6", "2.0.1", "2.1"):
+        try:
+            parse_frame(text, ocpp)
+        except FrameError as error:
+            answer = owed_error(text, error, ocpp)
+            if answer is not None:
+                found[ocpp] = json.loads(answer)[2]
+    assert found == owed
+
+
+def test_quirks_of_frames_are_noted() -> None:
+    notes: list[tuple[Quirk, str]] = []
+    for text in (
+        '[2,"a","Heartbeat",null]',
+        '[3,"a",null]',
+        '[4,"a","InternalError"]',
+        '[2,"' + "x" * 37 + '","Heartbeat",{}]',
+        '[2,"' + "x" * 36 + '","Heartbeat",{}]',
+    ):
+        parse_frame(text, "1.6", lambda quirk, where: notes.append((quirk, where)))
+    assert notes == [
+        (Quirk.NULL_PAYLOAD, "Heartbeat"),
+        (Quirk.NULL_PAYLOAD, "CALLRESULT"),
+        (Quirk.UNEVEN_ERROR, "3 elements"),
+        (Quirk.LONG_MESSAGE_ID, "37 characters"),
+    ]
 
 
 LONG_ID = "x" * MAX_MESSAGE_ID
@@ -103,8 +171,11 @@ MALFORMED = [
     ("[" + "9" * 400 + ',"a","X",{}]', UNKNOWN_TYPE, "a"),
     ('[-2,"a","X",{}]', UNKNOWN_TYPE, "a"),
     ('[1,"a","X",{}]', UNKNOWN_TYPE, "a"),
-    ('[5,"a","X","",{}]', UNKNOWN_TYPE, "a"),
-    ('[6,"a","NotifyPeriodicEventStream",{}]', UNKNOWN_TYPE, "a"),
+    ('[7,"a","X",{}]', UNKNOWN_TYPE, "a"),
+    ('[6,"a","X"]', RPC, "a"),
+    ('[6,"a",5,{}]', RPC, "a"),
+    ('[5,"a"]', RPC, "a"),
+    ('[5,"a",5,"why",{}]', RPC, "a"),
     # the texts
     ('[2,"a",5,{}]', RPC, "a"),
     ('[2,"a",null,{}]', RPC, "a"),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from wire.errors import MalformedValue
-from wire.ocpp import v16
+from wire.ocpp import tolerant, v16
 from wire.ocpp.frames import CallRejected, OCPPErrorCode
 from wire.ocpp.payload import read_request
 from wire.ocpp.pnc16 import (
@@ -28,9 +28,9 @@ from wire.records import decode, encode
 INNER = {"idToken": {"idToken": "DEABCC00000001", "type": "eMAID"}, "certificate": "-----BEGIN CERTIFICATE-----\nä"}
 
 
-def request(**fields: object) -> v16.DataTransfer:
+def request(**fields: object) -> tolerant.DataTransfer:
     payload = {"vendorId": VENDOR_ID, "messageId": "Authorize"} | fields
-    return read_request(v16.DataTransfer, json.dumps(payload).encode(), "DataTransfer")
+    return read_request(tolerant.DataTransfer, json.dumps(payload).encode(), "DataTransfer")
 
 
 @pytest.mark.parametrize("data", [json.dumps(INNER), json.dumps(INNER, indent=2, ensure_ascii=False), INNER])
@@ -89,7 +89,7 @@ def test_the_answer_leaves_out_what_is_unset() -> None:
 
 def test_what_is_wrapped_is_unwrapped_and_an_unknown_message_is_none() -> None:
     call = wrap("CertificateSigned", CertificateSigned(certificate_chain="PEM"))
-    sent = decode(v16.DataTransfer, encode(call), "test")
+    sent = decode(tolerant.DataTransfer, encode(call), "test")
     assert (sent.vendor_id, sent.message_id) == (VENDOR_ID, "CertificateSigned")
     assert unwrap(CertificateSigned, sent).certificate_chain == "PEM"
     accepted = v16.DataTransferAnswer(status="Accepted", data='{"status":"Rejected"}')

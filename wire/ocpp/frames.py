@@ -1,4 +1,4 @@
-"""OCPP-J frames: CALL, CALLRESULT and CALLERROR, blind to the version and to what the payload means.
+"""OCPP-J frames: CALL, CALLRESULT and CALLERROR, and 2.1's CALLRESULTERROR and SEND; blind to what a payload means.
 
 Rules
 1. A payload stays the exact bytes that came, until somebody asks for its type: what is stored is what was sent.
@@ -7,8 +7,9 @@ Rules
 3. Error codes are kept under their OCPP 2.x names; `spelled` gives a version's own (1.6 froze two misspellings).
 4. The payload of a CALL may be any JSON value here: a transaction message with a wrong payload must still be answered
    with CALLRESULT, so its type is judged later, by who knows the action.
+5. Only a CALL is ever answered: an answer is not, a SEND is not. `owed_error` says what unreadable text is owed.
 
-Source: OCPP 2.0.1 Part 4 4.1-4.3; OCPP-J 1.6 4.2 and its errata 5.
+Source: OCPP 2.0.1 Part 4 4.1-4.3; OCPP 2.1 Part 4 4.2.3-4.2.4; OCPP-J 1.6 4.2 and its errata 5.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from enum import StrEnum
 import msgspec
 
 from wire.errors import WireError
+from wire.ocpp.quirks import Noticed, Quirk
 from wire.records import Value, encode
 
+STANDARD_MESSAGE_ID = 36
 MAX_MESSAGE_ID = 255
-"""Longer than the 36 of the standard: a station that breaks the rule still gets its answer under its own id."""
+"""Longer than the standard has it: a station that breaks the rule still gets its answer under its own id."""
 MAX_DESCRIPTION = 255
 
 
@@ -57,8 +60,8 @@ def spelled(code: OCPPErrorCode, ocpp: str) -> str:
 
 
 class FrameError(WireError):
-    """Raised for text that is no OCPP-J frame. Answer with CALLERROR under `message_id`; `unknown_type` marks a message
-    type that 1.6 wants ignored."""
+    """Raised for text that is no OCPP-J frame. `message_id` is what an answer goes under; `unknown_type` marks a
+    message type that the version does not have."""
 
     def __init__(
         self, code: OCPPErrorCode, message: str, message_id: str = "-1", *, unknown_type: bool = False
@@ -99,15 +102,36 @@ class CallError(Value, frozen=True, kw_only=True):
     details: bytes
 
 
-Frame = Call | CallResult | CallError
+class CallResultError(Value, frozen=True, kw_only=True):
+    """2.1: the refusal of a CALLRESULT: [5, message_id, code, description, details]."""
+
+    message_id: str
+    code: str
+    description: str
+    details: bytes
+
+
+class Send(Value, frozen=True, kw_only=True):
+    """2.1: a message that is never answered: [6, message_id, action, payload]."""
+
+    message_id: str
+    action: str
+    payload: bytes
+
+
+Frame = Call | CallResult | CallError | CallResultError | Send
 
 _elements = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 _integer = msgspec.json.Decoder(int)
 _string = msgspec.json.Decoder(str)
 
 
-def parse_frame(text: str) -> Frame:
-    """The frame that `text` holds.
+def _to_nobody(quirk: Quirk, where: str) -> None:
+    """Nobody counts."""
+
+
+def parse_frame(text: str, ocpp: str = "2.1", noticed: Noticed = _to_nobody) -> Frame:
+    """The frame that `text` holds, by the rules of version `ocpp`; quirks of frames are told to `noticed`.
 
     Raises:
         FrameError: not a JSON array, an unusable id, a wrong number of elements, or an unknown message type.
@@ -122,38 +146,59 @@ def parse_frame(text: str) -> Frame:
     if len(elements) < 3:
         message = f"a frame has at least 3 elements, not {len(elements)}"
         raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, message, message_id)
+    if len(message_id) > STANDARD_MESSAGE_ID:
+        noticed(Quirk.LONG_MESSAGE_ID, f"{len(message_id)} characters")
     try:
         kind = _integer.decode(elements[0])
     except msgspec.MsgspecError:
         message = "the first element of a frame is its message type, an integer"
         raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, message, message_id) from None
-    if kind == 2:
-        _expect(elements, 4, "CALL", message_id)
+    if kind == 2 or (kind == 6 and ocpp == "2.1"):
+        _expect(elements, 4, "CALL" if kind == 2 else "SEND", message_id)
         action = _text(elements[2], "action", message_id)
-        return Call(message_id=message_id, action=action, payload=_payload(elements[3]))
+        frame = Call if kind == 2 else Send
+        return frame(message_id=message_id, action=action, payload=_payload(elements[3], action, noticed))
     if kind == 3:
         _expect(elements, 3, "CALLRESULT", message_id)
-        return CallResult(message_id=message_id, payload=_payload(elements[2]))
-    if kind == 4:
-        # Stations leave out description or details; an error answer is read whatever its length.
-        description = _text(elements[3], "description", message_id) if len(elements) > 3 else ""
-        details = bytes(elements[4]) if len(elements) > 4 else b"{}"
-        return CallError(
-            message_id=message_id,
-            code=_text(elements[2], "error code", message_id),
-            description=description,
-            details=details,
-        )
-    message = f"message type {kind} is not 2 (CALL), 3 (CALLRESULT) or 4 (CALLERROR)"
+        return CallResult(message_id=message_id, payload=_payload(elements[2], "CALLRESULT", noticed))
+    if kind == 4 or (kind == 5 and ocpp == "2.1"):
+        return _refusal(CallError if kind == 4 else CallResultError, elements, message_id, noticed)
+    message = f"message type {kind} is not known in OCPP {ocpp}"
     raise FrameError(OCPPErrorCode.MESSAGE_TYPE_NOT_SUPPORTED, message, message_id, unknown_type=True)
 
 
-_ANSWER_HEAD = re.compile(r"\s*\[\s*[345]\s*,")
+def _refusal(
+    type_: type[CallError] | type[CallResultError],
+    elements: tuple[msgspec.Raw, ...],
+    message_id: str,
+    noticed: Noticed,
+) -> CallError | CallResultError:
+    """Stations leave out description or details; an error answer is read whatever its length."""
+    if len(elements) != 5:
+        noticed(Quirk.UNEVEN_ERROR, f"{len(elements)} elements")
+    return type_(
+        message_id=message_id,
+        code=_text(elements[2], "error code", message_id),
+        description=_text(elements[3], "description", message_id) if len(elements) > 3 else "",
+        details=bytes(elements[4]) if len(elements) > 4 else b"{}",
+    )
 
 
-def is_answer(text: str) -> bool:
-    """Whether unreadable text begins like an answer: it must not be answered in turn (only CALLs get CALLERROR)."""
-    return _ANSWER_HEAD.match(text) is not None
+_UNANSWERED_HEAD = re.compile(r"\s*\[\s*([3-6])\s*,")
+
+
+def owed_error(text: str, error: FrameError, ocpp: str) -> str | None:
+    """The CALLERROR that is owed for the unreadable `text`; None when it must not be answered.
+
+    Answers are not answered, nor is a SEND of 2.1. A message type that is not known is ignored in 1.6 (4.1.3) and 2.1
+    (Part 4 4.1.3), and answered with MessageTypeNotSupported in 2.0.1 (Part 4 4.4).
+    """
+    head = _UNANSWERED_HEAD.match(text)
+    if head is not None and (head[1] != "6" or ocpp == "2.1"):
+        return None
+    if error.unknown_type and ocpp != "2.0.1":
+        return None
+    return encode_error(error.message_id, spelled(error.ocpp_code, ocpp), str(error))
 
 
 _CALL_HEAD = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\ud800-\udfff]{1,255})"\s*,\s*"([A-Za-z0-9]{1,50})"\s*,')
@@ -183,6 +228,16 @@ def encode_error(message_id: str, code: str, description: str) -> str:
     return f"[4,{_json(message_id)},{_json(code)},{_json(description[:MAX_DESCRIPTION])},{{}}]"
 
 
+def encode_result_error(message_id: str, code: str, description: str) -> str:
+    """The text of a CALLRESULTERROR, for a CALLRESULT of a 2.1 peer that cannot be read."""
+    return f"[5,{_json(message_id)},{_json(code)},{_json(description[:MAX_DESCRIPTION])},{{}}]"
+
+
+def encode_send(message_id: str, action: str, payload: object) -> str:
+    """The text of a SEND of 2.1; `payload` as in `encode_call`."""
+    return f"[6,{_json(message_id)},{_json(action)},{_embedded(payload)}]"
+
+
 def _json(text: str) -> str:
     return encode(text).decode()
 
@@ -209,10 +264,11 @@ def _text(raw: msgspec.Raw, what: str, message_id: str) -> str:
         raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, f"the {what} is not a string", message_id) from None
 
 
-def _payload(raw: msgspec.Raw) -> bytes:
+def _payload(raw: msgspec.Raw, what: str, noticed: Noticed) -> bytes:
     payload = bytes(raw)
     if payload == b"null":
-        return b"{}"  # Part 4 4.1.5: an empty payload is {}, and stations send null.
+        noticed(Quirk.NULL_PAYLOAD, what[:50])
+        return b"{}"
     return payload
 
 

@@ -72,14 +72,27 @@ def unwrap(type_: type[T], request: tolerant.DataTransfer) -> T:
     Raises:
         CallRejected: `data` is missing or is not such a request; names the field.
     """
+    try:
+        return decode(type_, inner(request), "DataTransfer.data")
+    except MalformedValue as error:
+        raise CallRejected(OCPPErrorCode.FORMAT_VIOLATION, str(error)) from error
+
+
+def inner(request: tolerant.DataTransfer) -> bytes:
+    """The JSON inside a DataTransfer; `data` as text or, as some send it, as an object.
+
+    Raises:
+        CallRejected: `data` is missing or not even text.
+    """
     raw = bytes(request.data)
     if not raw:
         message = f"DataTransfer {request.message_id}: data is missing"
         raise CallRejected(OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, message)
+    if not raw.startswith(b'"'):
+        return raw
     try:
-        inner = decode(str, raw, "DataTransfer.data").encode() if raw.startswith(b'"') else raw
-        return decode(type_, inner, "DataTransfer.data")
-    except MalformedValue as error:
+        return decode(str, raw, "DataTransfer.data").encode()
+    except (MalformedValue, UnicodeError) as error:
         raise CallRejected(OCPPErrorCode.FORMAT_VIOLATION, str(error)) from error
 
 

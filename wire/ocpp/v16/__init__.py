@@ -3,7 +3,28 @@
 A request has the name of its action, its answer the same with `Answer`.
 """
 
-from wire.ocpp.v16.core import (
+from wire.ocpp.v16.firmware import (
+    DiagnosticsStatusNotification as DiagnosticsStatusNotification,
+    DiagnosticsStatusNotificationAnswer as DiagnosticsStatusNotificationAnswer,
+    DiagnosticsStatusNotificationStatus as DiagnosticsStatusNotificationStatus,
+    FirmwareStatusNotification as FirmwareStatusNotification,
+    FirmwareStatusNotificationAnswer as FirmwareStatusNotificationAnswer,
+    FirmwareStatusNotificationStatus as FirmwareStatusNotificationStatus,
+    GetDiagnostics as GetDiagnostics,
+    GetDiagnosticsAnswer as GetDiagnosticsAnswer,
+    UpdateFirmware as UpdateFirmware,
+    UpdateFirmwareAnswer as UpdateFirmwareAnswer,
+)
+from wire.ocpp.v16.local_list import (
+    AuthorizationData as AuthorizationData,
+    GetLocalListVersion as GetLocalListVersion,
+    GetLocalListVersionAnswer as GetLocalListVersionAnswer,
+    SendLocalList as SendLocalList,
+    SendLocalListAnswer as SendLocalListAnswer,
+    SendLocalListStatus as SendLocalListStatus,
+    SendLocalListUpdateType as SendLocalListUpdateType,
+)
+from wire.ocpp.v16.operation import (
     Authorize as Authorize,
     AuthorizeAnswer as AuthorizeAnswer,
     BootNotification as BootNotification,
@@ -66,27 +87,6 @@ from wire.ocpp.v16.core import (
     UnlockConnectorAnswer as UnlockConnectorAnswer,
     UnlockConnectorStatus as UnlockConnectorStatus,
     ValueFormat as ValueFormat,
-)
-from wire.ocpp.v16.firmware import (
-    DiagnosticsStatusNotification as DiagnosticsStatusNotification,
-    DiagnosticsStatusNotificationAnswer as DiagnosticsStatusNotificationAnswer,
-    DiagnosticsStatusNotificationStatus as DiagnosticsStatusNotificationStatus,
-    FirmwareStatusNotification as FirmwareStatusNotification,
-    FirmwareStatusNotificationAnswer as FirmwareStatusNotificationAnswer,
-    FirmwareStatusNotificationStatus as FirmwareStatusNotificationStatus,
-    GetDiagnostics as GetDiagnostics,
-    GetDiagnosticsAnswer as GetDiagnosticsAnswer,
-    UpdateFirmware as UpdateFirmware,
-    UpdateFirmwareAnswer as UpdateFirmwareAnswer,
-)
-from wire.ocpp.v16.local_list import (
-    AuthorizationData as AuthorizationData,
-    GetLocalListVersion as GetLocalListVersion,
-    GetLocalListVersionAnswer as GetLocalListVersionAnswer,
-    SendLocalList as SendLocalList,
-    SendLocalListAnswer as SendLocalListAnswer,
-    SendLocalListStatus as SendLocalListStatus,
-    SendLocalListUpdateType as SendLocalListUpdateType,
 )
 from wire.ocpp.v16.reservation import (
     CancelReservation as CancelReservation,

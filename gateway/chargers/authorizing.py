@@ -1,0 +1,67 @@
+"""Authorize, in every version and wrapped over 1.6: what was presented, decided, logged, then answered.
+
+Source: OCPP 1.6 4.1; OCPP 2.0.1 and 2.1 Part 2 C01-C07; OCA "ISO 15118 Plug & Charge with OCPP 1.6" v1.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.chargers.actions import Actions, action
+from gateway.chargers.answers import authorize_answer, wrapped_authorize_answer
+from gateway.chargers.connected import MODULES, Connected
+from gateway.presented import Presented, decide_presented
+from pki.verify.hash_text import HashData
+from wire.ocpp import pnc16, v16, v21, v201
+from wire.ocpp.transaction import token_of
+from wire.records import Decision, TokenRef, TokenType
+
+
+class Authorizing:
+    """One station's questions whether somebody may charge."""
+
+    def __init__(self, connected: Connected) -> None:
+        self._connected = connected
+
+    def actions(self) -> Actions:
+        """Authorize of the station's version."""
+        if self._connected.ocpp == v16.VERSION:
+            return {"Authorize": action("Authorize", v16.Authorize, self._authorize16)}
+        return {"Authorize": action("Authorize", MODULES[self._connected.ocpp].Authorize, self._authorize2)}
+
+    def transfers(self) -> Actions:
+        """Authorize wrapped over 1.6."""
+        return {"Authorize": action("DataTransfer.data", pnc16.Authorize, self._authorize_wrapped)}
+
+    async def _authorize16(self, request: v16.Authorize) -> object:
+        token = TokenRef(uid=request.id_tag, type=TokenType.RFID)
+        return authorize_answer(self._connected.ocpp, await self._decide(Presented(token=token)))
+
+    async def _authorize2(self, request: v201.Authorize | v21.Authorize) -> object:
+        token = token_of(request.id_token.id_token, request.id_token.type)
+        entries = hash_data_of(request.iso15118_certificate_hash_data)
+        decision = await self._decide(Presented(token=token, pem=request.certificate, entries=entries))
+        return authorize_answer(self._connected.ocpp, decision)
+
+    async def _authorize_wrapped(self, inner: pnc16.Authorize) -> object:
+        token = TokenRef(uid=inner.id_token.id_token, type=TokenType.EMAID)
+        entries = hash_data_of(inner.iso15118_certificate_hash_data or ())
+        return wrapped_authorize_answer(
+            await self._decide(Presented(token=token, pem=inner.certificate, entries=entries))
+        )
+
+    async def _decide(self, presented: Presented) -> Decision:
+        return await decide_presented(self._connected.site, self._connected.charger_id, presented)
+
+
+def hash_data_of(named: Sequence[v201.OCSPRequestData | v21.OCSPRequestData]) -> tuple[HashData, ...]:
+    """The entries as they were received; the responder's URL is left behind, because it is never asked."""
+    return tuple(
+        HashData(
+            hash_algorithm=each.hash_algorithm,
+            issuer_name_hash=each.issuer_name_hash,
+            issuer_key_hash=each.issuer_key_hash,
+            serial_number=each.serial_number,
+        )
+        for each in named
+    )

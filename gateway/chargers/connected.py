@@ -1,0 +1,75 @@
+"""One station on one connection: what the blocks of a conversation share."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from gateway.authorizer import Authorizer
+from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
+from gateway.clock import Clock
+from gateway.errors import CallFailed
+from gateway.store.ledger import Identity, append
+from gateway.store.writer import Writer
+from wire.errors import MalformedValue
+from wire.ocpp import v16, v21, v201
+from wire.ocpp.payload import Message
+from wire.records import AuditEntry, RecordKind, decode
+
+if TYPE_CHECKING:
+    from gateway.chargers.certificates import CertificateService
+
+MODULES: dict[str, ModuleType] = {module.VERSION: module for module in (v16, v201, v21)}
+"""Version -> the module that has its messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every station of the site shares."""
+
+    owner: Identity
+    clock: Clock
+    writer: Writer
+    ledger: sqlite3.Connection
+    authorizer: Authorizer
+    heartbeat_interval_s: int
+    stored: Callable[[], None]
+    """Called after each commit, so that the uplink knows there is something to send."""
+    certificates: CertificateService
+
+    async def audit(self, event: str, subject: str, message: str) -> None:
+        """Enter into the chain of evidence what is no transaction and no decision. Raises StoreUnavailable."""
+        entry = AuditEntry(event=event, subject=subject, message=message)
+        now = self.clock.now()
+        await self.writer.run(lambda connection: append(connection, self.owner, RecordKind.AUDIT, entry, now))
+        self.stored()
+
+
+@dataclass(slots=True)
+class Connected:
+    """A station that has proven who it is. `registered`: its BootNotification was accepted once, ever."""
+
+    site: Site
+    charger_id: str
+    ocpp: str
+    calls: Calls
+    registered: bool
+
+    async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S) -> Message:
+        """The station's answer to a request of its version, an instance of the type named like it with `Answer`.
+
+        Not to be awaited by whoever answers the station's own CALLs: the answer comes through the same reader.
+
+        Raises:
+            CallFailed: no answer, a CALLERROR, or an answer that cannot be read ("unreadable-answer").
+        """
+        action = type(request).__name__
+        answer_type: type[Message] = getattr(MODULES[self.ocpp], f"{action}Answer")
+        payload = await self.calls.call(action, request, timeout_s)
+        try:
+            return decode(answer_type, payload, f"{action} answer")
+        except MalformedValue as error:
+            raise CallFailed("unreadable-answer", f"{self.charger_id}: {error}") from error

@@ -1,0 +1,56 @@
+"""BootNotification and Heartbeat: the station is accepted, and told the time.
+
+Acceptance is durable before it is answered, and survives restarts, because stations do not boot again on a reconnect
+(OCPP 2.0.1 Part 4 5.3; OCPP-J 1.6 5.4). Source: OCPP 1.6 4.2, 4.6; OCPP 2.0.1 and 2.1 Part 2 B01, G02.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gateway.chargers.actions import Actions, action
+from gateway.chargers.connected import MODULES, Connected
+from gateway.store.chargers import register
+from wire.ocpp import v16, v21, v201
+from wire.ocpp.payload import Message
+
+
+class Provisioning:
+    """One station's way in."""
+
+    def __init__(self, connected: Connected) -> None:
+        self._connected, self._site = connected, connected.site
+
+    def actions(self) -> Actions:
+        """Boot and heartbeat of the station's version."""
+        messages = MODULES[self._connected.ocpp]
+        boot = (
+            action("BootNotification", v16.BootNotification, self._boot16)
+            if self._connected.ocpp == v16.VERSION
+            else action("BootNotification", messages.BootNotification, self._boot2)
+        )
+        return {"BootNotification": boot, "Heartbeat": action("Heartbeat", messages.Heartbeat, self._heartbeat)}
+
+    async def _boot16(self, request: v16.BootNotification) -> object:
+        await self._register(request.charge_point_vendor, request.charge_point_model)
+        return v16.BootNotificationAnswer(
+            current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
+        )
+
+    async def _boot2(self, request: v201.BootNotification | v21.BootNotification) -> object:
+        await self._register(request.charging_station.vendor_name, request.charging_station.model)
+        return v201.BootNotificationAnswer(
+            current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
+        )
+
+    async def _register(self, vendor: str, model: str) -> None:
+        at, connected = self._site.clock.now().at, self._connected
+        await self._site.writer.run(lambda c: register(c, connected.charger_id, connected.ocpp, vendor, model, at))
+        connected.registered = True
+
+    async def _heartbeat(self, _request: Message) -> object:
+        return v201.HeartbeatAnswer(current_time=self._current_time())
+
+    def _current_time(self) -> datetime:
+        """Now in whole seconds: OCPP allows at most three decimal places (2.0.1 Part 2 2.1.4)."""
+        return self._site.clock.now().at.replace(microsecond=0)

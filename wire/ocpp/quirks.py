@@ -1,0 +1,192 @@
+"""What is accepted beyond the standard: one table. Nothing in it happens silently: every use is told to a `Noticed`.
+
+Rules
+1. A row says what is accepted, where it was seen, and how it is treated. What no row allows is refused.
+2. Rows of kind SHAPE are applied while a message is read (`wire.ocpp.mend`, `wire.ocpp.transaction`), rows of kind
+   FRAME by `wire.ocpp.frames`, rows of kind CONDUCT by who keeps the account of a station.
+3. `fields` limits a row to fields by name, as `Type.field`, or `*.field` for every type; empty means everywhere. The
+   value says what is taken instead, "" when the row says it all.
+
+docs/quirks.md is generated from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+ALL_VERSIONS = ("1.6", "2.0.1", "2.1")
+OCPP_2 = ("2.0.1", "2.1")
+
+
+class Quirk(StrEnum):
+    """The code of each row."""
+
+    EXTRA_FIELD = "extra-field"
+    EMPTY_FIELD = "empty-field"
+    NUMBER_AS_TEXT = "number-as-text"
+    INTEGRAL_FLOAT = "integral-float"
+    LOCAL_TIME = "local-time"
+    LONG_TEXT = "long-text"
+    SPELLING = "spelling"
+    UNKNOWN_VALUE = "unknown-value"
+    DATA_AS_OBJECT = "data-as-object"
+    NULL_PAYLOAD = "null-payload"
+    UNEVEN_ERROR = "uneven-error"
+    LONG_MESSAGE_ID = "long-message-id"
+
+
+class Kind(StrEnum):
+    """Who applies a row."""
+
+    SHAPE = "shape"
+    FRAME = "frame"
+    CONDUCT = "conduct"
+
+
+Noticed = Callable[[Quirk, str], None]
+"""Told of each quirk that was met, and where: the action and the JSON path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """One row of the table."""
+
+    kind: Kind
+    versions: tuple[str, ...]
+    accepted: str
+    seen: str
+    treated: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, type_name: str, field_name: str) -> str | None:
+        """What the row says of a field; None when it does not speak of it."""
+        if not self.fields:
+            return ""
+        named = self.fields.get(f"{type_name}.{field_name}")
+        return self.fields.get(f"*.{field_name}") if named is None else named
+
+
+LONG_TEXT_FACTOR = 4
+"""A text that the table lets be longer than its schema has it may be this many times as long."""
+
+_DESCRIBING = (
+    "chargePointVendor",
+    "chargePointModel",
+    "chargePointSerialNumber",
+    "chargeBoxSerialNumber",
+    "firmwareVersion",
+    "iccid",
+    "imsi",
+    "meterType",
+    "meterSerialNumber",
+    "vendorName",
+    "model",
+    "serialNumber",
+    "info",
+    "vendorErrorCode",
+    "techInfo",
+    "techCode",
+    "actualValue",
+    "reasonCode",
+    "additionalInfo",
+    "value",
+)
+_PAPERS = ("certificate", "csr", "exiRequest", "responderURL", "issuerNameHash", "issuerKeyHash")
+
+QUIRKS: Mapping[Quirk, Tolerance] = {
+    Quirk.EXTRA_FIELD: Tolerance(
+        kind=Kind.SHAPE,
+        versions=ALL_VERSIONS,
+        accepted="a field that the schema does not have, at any depth",
+        seen="vendor fields and customData in 1.6; fields of 2.1 in 2.0.1; lbbrhzn/ocpp#361, mobilityhouse/ocpp#122",
+        treated="left out of the typed message; what is journaled keeps it",
+    ),
+    Quirk.EMPTY_FIELD: Tolerance(
+        kind=Kind.SHAPE,
+        versions=ALL_VERSIONS,
+        accepted='an optional field that holds null, "", {} or [] where that is no value of its type',
+        seen="stations that write every field they know; forbidden by 2.0.1 Part 4 4.1.5",
+        treated="taken as left out",
+    ),
+    Quirk.NUMBER_AS_TEXT: Tolerance(
+        kind=Kind.SHAPE,
+        versions=ALL_VERSIONS,
+        accepted='a number written as text, such as "0.15003999999999998"',
+        seen="meter values of 2.x stations that pass on what they had in 1.6",
+        treated="read as the number, with all its digits",
+    ),
+    Quirk.INTEGRAL_FLOAT: Tolerance(
+        kind=Kind.SHAPE,
+        versions=ALL_VERSIONS,
+        accepted="an integer written with a fraction of zero, such as 5.0",
+        seen="station software whose language has one kind of number; 1.6 errata 2.4 on `interval`",
+        treated="read as the integer",
+    ),
+    Quirk.LOCAL_TIME: Tolerance(
+        kind=Kind.SHAPE,
+        versions=ALL_VERSIONS,
+        accepted="a time without offset",
+        seen="1.6 stations; 2.0.1 Part 2 2.1.4 asks for UTC",
+        treated="taken as UTC",
+    ),
+    Quirk.LONG_TEXT: Tolerance(
+        kind=Kind.SHAPE,
+        versions=ALL_VERSIONS,
+        accepted=f"a text up to {LONG_TEXT_FACTOR} times as long as its schema allows, in fields that describe"
+        " something or carry a certificate, a request for one, or what belongs to one",
+        seen="serial numbers and firmware versions (lbbrhzn/ocpp#213); contract chains of ISO 15118-20 and installation"
+        " requests over 1.6 and 2.0.1, which no field there has room for",
+        treated="kept whole; what is sent on stays within the schema of its receiver",
+        fields=dict.fromkeys((f"*.{name}" for name in (*_DESCRIBING, *_PAPERS)), ""),
+    ),
+    Quirk.SPELLING: Tolerance(
+        kind=Kind.SHAPE,
+        versions=ALL_VERSIONS,
+        accepted="a value of an enumeration in other case or with other hyphens, such as emaid or SHA-256",
+        seen="stations that pass on what their certificate library calls it",
+        treated="read as the value that is meant",
+    ),
+    Quirk.UNKNOWN_VALUE: Tolerance(
+        kind=Kind.SHAPE,
+        versions=ALL_VERSIONS,
+        accepted="a value outside the enumeration: of an optional field, or of a required one listed here",
+        seen="units such as Hz (1.6 errata 3.86), vendor error codes, token types of 2.1 in 2.0.1",
+        treated="an optional field is taken as left out; a required one as the value given here",
+        fields={
+            "StatusNotification.errorCode": "OtherError",
+            "BootNotification.reason": "Unknown",
+            "IdToken.type": "Local",
+        },
+    ),
+    Quirk.DATA_AS_OBJECT: Tolerance(
+        kind=Kind.SHAPE,
+        versions=("1.6",),
+        accepted="`data` of DataTransfer as JSON itself instead of JSON in a text",
+        seen="reported by back ends, not seen by us",
+        treated="read as the text of that JSON",
+        fields={"DataTransfer.data": "", "DataTransferAnswer.data": ""},
+    ),
+    Quirk.NULL_PAYLOAD: Tolerance(
+        kind=Kind.FRAME,
+        versions=ALL_VERSIONS,
+        accepted="null where an empty payload is due",
+        seen="stations whose message has no fields; 2.0.1 Part 4 4.1.5 wants {}",
+        treated="read as {}",
+    ),
+    Quirk.UNEVEN_ERROR: Tolerance(
+        kind=Kind.FRAME,
+        versions=ALL_VERSIONS,
+        accepted="a CALLERROR without description or details, or with more elements",
+        seen="1.6 stations",
+        treated="read as far as it goes: it ends the CALL that it refuses",
+    ),
+    Quirk.LONG_MESSAGE_ID: Tolerance(
+        kind=Kind.FRAME,
+        versions=ALL_VERSIONS,
+        accepted="a message id of more than 36 characters, up to 255",
+        seen="stations that make an id of a UUID and something else",
+        treated="answered under it",
+    ),
+}
