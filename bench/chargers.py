@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -170,7 +169,7 @@ async def _begin(sockets: Sequence[StationSocket], ocpp: str, lab: Path) -> list
 async def _busy_row(
     job: Job, sockets: dict[Server, Sequence[StationSocket]], servers: tuple[Server, Server, Server]
 ) -> str:
-    gateway, raw, package = servers
+    gateway, raw, _ = servers
     spent: dict[Server, list[float]] = {server: [] for server in servers}
     numbers = count(1, EACH)
     for turn in range(ROUNDS):
@@ -256,8 +255,7 @@ async def _idle(folder: Path, *, deflate: bool) -> None:
         for socket in sockets:
             await socket.ask(call("boot", "BootNotification", boot("2.0.1")))
         before, begun = gateway.cpu(), perf_counter()
-        while min(socket.pings for socket in sockets) < PINGS:
-            await asyncio.sleep(1)
+        await asyncio.gather(*(socket.pinged(PINGS) for socket in sockets))
         busy = (gateway.cpu() - before) / (perf_counter() - begun)
         if not deflate:
             print(f"\n| {IDLE:,} idle stations | resident, MB | with none, MB | CPU, % of a core | must, MB |")

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from pki.certificate import parse_certificate
 from pki.pem import parse_chain_pem
 from pki.verify.certificate_id import HashAlgorithm, issuer_id

@@ -26,7 +26,8 @@ class StationSocket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer, self._open = b"", False
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.pings = 0
+        self._pings = 0
+        self._pinged = asyncio.Event()
 
     async def ask(self, text: bytes) -> bytes:
         """The text of the next frame that comes, after `text` was sent."""
@@ -39,6 +40,12 @@ class StationSocket(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(head)
         return await self._answer
+
+    async def pinged(self, times: int) -> None:
+        """Return once so many pings have come and were answered."""
+        while self._pings < times:
+            self._pinged.clear()
+            await self._pinged.wait()
 
     def close(self) -> None:
         """Say goodbye and go."""
@@ -68,7 +75,8 @@ class StationSocket(asyncio.Protocol):
 
     def _received(self, first: int, payload: bytes) -> None:
         if first & 0x0F == _PING:
-            self.pings += 1
+            self._pings += 1
+            self._pinged.set()
             self._write(_PONG, payload)
         elif first & 0x0F == _TEXT:
             self._answer.set_result(self._inflater.decompress(payload + _TAIL) if first & _DEFLATED else payload)
@@ -80,10 +88,8 @@ class StationSocket(asyncio.Protocol):
             payload = (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
             first |= _DEFLATED
         size = len(payload)
-        if size < 126:
-            head = bytes((first, 0x80 | size))
-        else:
-            head = bytes((first, 0xFE)) + size.to_bytes(2, "big")
+        long = size > 125
+        head = bytes((first, 0xFE)) + size.to_bytes(2, "big") if long else bytes((first, 0x80 | size))
         mask = int.from_bytes((_MASK * (size // 4 + 1))[:size], "big")
         masked = (int.from_bytes(payload, "big") ^ mask).to_bytes(size, "big")
         assert self._transport is not None
