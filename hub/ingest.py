@@ -35,6 +35,7 @@ from wire.ocpp.content import content_key
 from wire.ocpp.frames import Call, parse_frame
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import (
+    Basis,
     Cdr,
     CdrToken,
     Decision,
@@ -117,8 +118,11 @@ def ingest(arrival: Arrival, holdings: Holdings, terms: Terms) -> Change:
 
 
 def _decision(arrival: Arrival, decision: Decision, holdings: Holdings) -> Change:
-    """A decision is remembered for a session to come and applied to those that run with its token."""
+    """A decision is remembered for a session to come and applied to those that run with its token; one that a command
+    made is for a session to come alone, and is named by that session's own records."""
     _require_aware(decision.at, "decision")
+    if decision.basis is Basis.COMMAND:
+        return Change(decision=decision)
     touched = tuple(
         _touched(state, _decided(state.session, decision, holdings), arrival.received_at)
         for state in holdings.active_sessions(arrival.gateway_id, decision.charger_id)

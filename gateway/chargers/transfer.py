@@ -8,6 +8,7 @@ from __future__ import annotations
 from gateway.chargers.actions import Actions, action
 from gateway.chargers.connected import Connected
 from wire.ocpp import pnc16, v16, v201
+from wire.ocpp.quirks import Quirk
 from wire.records import encode
 
 
@@ -24,12 +25,19 @@ class Transfer:
         return {"DataTransfer": action("DataTransfer", v201.DataTransfer, self._transfer2)}
 
     async def _transfer16(self, request: v16.DataTransfer) -> object:
-        if request.vendor_id != pnc16.VENDOR_ID:
+        if request.vendor_id not in (pnc16.VENDOR_ID, pnc16.OLD_VENDOR_ID):
             return v16.DataTransferAnswer(status="UnknownVendorId")
-        transfer = self._transfers.get(request.message_id or "")
+        name = request.message_id or ""
+        transfer = self._transfers.get(name)
         if transfer is None:
             return v16.DataTransferAnswer(status="UnknownMessageId")
-        inner = await transfer.perform(pnc16.inner(request), self._connected.noticed)
+        wrapped: bytes | None = pnc16.inner(request)
+        if wrapped is not None and request.vendor_id == pnc16.OLD_VENDOR_ID:
+            wrapped = pnc16.translated(name, wrapped)
+            self._connected.noticed(Quirk.OLD_WRAPPING, f"DataTransfer {name}")
+        if wrapped is None:
+            return v16.DataTransferAnswer(status="UnknownMessageId")
+        inner = await transfer.perform(wrapped, self._connected.noticed)
         return v16.DataTransferAnswer(status="Accepted", data=encode(inner).decode())
 
     async def _transfer2(self, _request: v201.DataTransfer) -> object:

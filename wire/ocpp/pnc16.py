@@ -20,6 +20,14 @@ from wire.records import encode
 T = TypeVar("T")
 
 VENDOR_ID = "org.openchargealliance.iso15118pnc"
+OLD_VENDOR_ID = "iso15118"
+"""Of stations that are older than the note."""
+_OLD_NAMES = {
+    "15118CertificateHashData": "iso15118CertificateHashData",
+    "15118SchemaVersion": "iso15118SchemaVersion",
+}
+_OLD_MESSAGES = frozenset({"Authorize", "GetCertificateStatus", "Get15118EVCertificate"})
+_NAMED = ("iso15118CertificateHashData", "ocspRequestData")
 
 
 class IdToken(Message, frozen=True, kw_only=True):
@@ -76,6 +84,29 @@ def inner(request: DataTransfer) -> bytes:
         message = f"DataTransfer {request.message_id}: data is missing"
         raise CallRejected(OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, message)
     return request.data.encode()
+
+
+def translated(message_id: str, old: bytes) -> bytes | None:
+    """The JSON of a message as the note has it, from what a station of OLD_VENDOR_ID wrapped; None for a message that
+    is not taken in that form. Only what differs is touched; what is no such message is told when it is read.
+
+    Source: thoughtworks/maeve-csms manager/ocpp/has2be describes the form.
+    """
+    if message_id not in _OLD_MESSAGES:
+        return None
+    try:
+        fields = msgspec.json.decode(old, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return old
+    found = {_OLD_NAMES.get(name, name): value for name, value in fields.items()}
+    for name in _NAMED:
+        named = found.get(name)
+        for entry in named if isinstance(named, list) else [named]:
+            if isinstance(entry, dict):
+                entry.setdefault("responderURL", "")
+    if message_id == "Get15118EVCertificate":
+        found = {"iso15118SchemaVersion": "urn:iso:15118:2:2013:MsgDef", "action": "Install"} | found
+    return encode(found)
 
 
 def wrap(message_id: str, inner: object) -> DataTransfer:

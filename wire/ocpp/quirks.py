@@ -37,6 +37,10 @@ class Quirk(StrEnum):
     MISSING_FIELD = "missing-field"
     MISTYPED_FIELD = "mistyped-field"
     TEXT_AS_NUMBER = "text-as-number"
+    OLD_WRAPPING = "old-wrapping"
+    HASH_SPELLING = "hash-spelling"
+    SERIAL_SPELLING = "serial-spelling"
+    LONG_EXI = "long-exi"
     NULL_PAYLOAD = "null-payload"
     UNEVEN_ERROR = "uneven-error"
     LONG_MESSAGE_ID = "long-message-id"
@@ -238,6 +242,36 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         seen="1.6 stations that speak 2.0.1 too",
         treated="read as the text of that number",
         fields={"SampledValue.value": ""},
+    ),
+    Quirk.OLD_WRAPPING: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=("1.6",),
+        accepted="Authorize, GetCertificateStatus and Get15118EVCertificate in a DataTransfer of vendor iso15118, with"
+        " 15118CertificateHashData and 15118SchemaVersion, without responderURL and action",
+        seen="stations older than the note on ISO 15118 over 1.6 (thoughtworks/maeve-csms manager/ocpp/has2be)",
+        treated="read as the message of the note; SignCertificate is not taken in this form",
+    ),
+    Quirk.HASH_SPELLING: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=ALL_VERSIONS,
+        accepted="issuerNameHash and issuerKeyHash in base64 or base64url, or in hexadecimal with 0x",
+        seen="EcoG-io/iso15118 (base64url); OCPP does not say how a hash is written, EVerest writes hexadecimal",
+        treated="read by its length, which tells the three apart; what fits none is refused",
+    ),
+    Quirk.SERIAL_SPELLING: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=ALL_VERSIONS,
+        accepted="serialNumber in decimal, with 0x, or with leading zeros",
+        seen="EcoG-io/iso15118 (decimal); OCPP 2.0.1 OCSPRequestDataType: hexadecimal, no 0x, no leading zeros",
+        treated="both readings are looked up; where both are known the name is refused. Digits alone are counted as"
+        " decimal from 16 on, where hexadecimal without a letter is one in two thousand",
+    ),
+    Quirk.LONG_EXI: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=ALL_VERSIONS,
+        accepted="an exiResponse that is longer than the schema of the station's version, sent to it",
+        seen="contracts with certificates of 800 bytes have 7200 characters; 1.6 has room for 5600",
+        treated="sent whole: cut it would be of no use, and withheld the car gets no contract",
     ),
     Quirk.NULL_PAYLOAD: Tolerance(
         kind=Kind.FRAME,
