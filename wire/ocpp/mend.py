@@ -14,6 +14,7 @@ Rules
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -50,12 +51,15 @@ class _Shape:
     of: str
     name: str
     type: Any
+    decoder: msgspec.json.Decoder[Any]
     required: bool
-    attribute: str = ""
-    struct: type[msgspec.Struct] | None = None
-    item: _Shape | None = None
-    longest: int | None = None
-    choices: tuple[str, ...] = ()
+    attribute: str
+    struct: type[msgspec.Struct] | None
+    item: _Shape | None
+    longest: int | None
+    choices: tuple[str, ...]
+    spelled: Mapping[str, str]
+    """The choices by their letters and digits in lower case."""
 
 
 def refusal_code(message: str) -> OCPPErrorCode:
@@ -117,7 +121,7 @@ class _Reading:
     def read(self, shape: _Shape, raw: bytes, path: str) -> object:
         """The value, or _LEFT_OUT for an optional field that says nothing."""
         try:
-            value = _compiled(shape.type).decode(raw)
+            value = shape.decoder.decode(raw)
         except msgspec.ValidationError as error:
             problem = str(error).rpartition(" - at `")[0] or str(error)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -207,10 +211,10 @@ class _Reading:
         return self._noted(Quirk.LONG_TEXT, path, text)
 
     def _chosen(self, shape: _Shape, text: str, path: str, problem: str) -> object:
-        meant = [choice for choice in shape.choices if _letters(choice) == _letters(text)]
-        return (
-            self._noted(Quirk.SPELLING, path, meant[0]) if len(meant) == 1 else self._other(shape, text, path, problem)
-        )
+        meant = shape.spelled.get(_letters(text))
+        if meant is not None:
+            return self._noted(Quirk.SPELLING, path, meant)
+        return self._other(shape, text, path, problem)
 
     def _other(self, shape: _Shape, text: str, path: str, problem: str) -> object:
         """A word outside the enumeration."""
@@ -329,7 +333,19 @@ def _shape(of: str, name: str, type_: Any, *, required: bool, attribute: str = "
     elif isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         struct = bare
     choices = get_args(bare) if get_origin(bare) is Literal else ()
-    return _Shape(of, name, type_, required, attribute, struct, item, longest if bare is str else None, choices)
+    return _Shape(
+        of=of,
+        name=name,
+        type=type_,
+        decoder=_compiled(type_),
+        required=required,
+        attribute=attribute,
+        struct=struct,
+        item=item,
+        longest=longest if bare is str else None,
+        choices=choices,
+        spelled={_letters(choice): choice for choice in choices},
+    )
 
 
 @cache
