@@ -160,10 +160,10 @@ def instance(schema: Schema, root: Schema, chance: Random, *, whole: bool) -> An
     if "enum" in schema:
         return chance.choice([word for word in schema["enum"] if word not in NOT_OURS])
     match schema.get("type"):
-        case "object" if "properties" in schema:
-            required = schema.get("required", ())
-            names = [name for name in schema["properties"] if name in required or whole or chance.random() < 0.5]
-            return {name: instance(schema["properties"][name], root, chance, whole=whole) for name in names}
+        case "object" if "properties" in schema or not schema.get("additionalProperties", True):
+            properties, required = schema.get("properties", {}), schema.get("required", ())
+            names = [name for name in properties if name in required or whole or chance.random() < 0.5]
+            return {name: instance(properties[name], root, chance, whole=whole) for name in names}
         case "object" | None:
             return {"vendorId": "V", "held": [1, None, {"x": 1.25}]}
         case "array":
@@ -176,7 +176,8 @@ def instance(schema: Schema, root: Schema, chance: Random, *, whole: bool) -> An
             longest = schema.get("maxLength", 60)
             return chance.choice(["", "x", 'é"\\\n☃', "y" * longest])[:longest]
         case "integer":
-            return chance.randint(schema.get("minimum", -5), schema.get("maximum", schema.get("minimum", -5) + 2**20))
+            low = int(schema.get("minimum", -5))
+            return chance.randint(low, int(schema.get("maximum", low + 2**20)))
         case "number":
             low, high = Decimal(schema.get("minimum", -50)), Decimal(schema.get("maximum", 90))
             return float(low + (high - low) * chance.randint(0, 10) / 10)
