@@ -23,9 +23,9 @@ def quirks_page() -> str:
         "# What is accepted beyond the standard",
         "",
         _MADE,
-        "Every row is counted, per charger, whenever it is met: `pnc-gateway status` shows the counts and where each was",
-        "met last (action and JSON path), and the log says when a charger does it for the first time. What no row allows",
-        "is refused with a CALLERROR that names the field; a transaction message is never refused, but stored,",
+        "Every row is counted, per charger, whenever it is met: `pnc-gateway status` shows the counts and where each",
+        "was met last (action and JSON path), and the log says when a charger does it for the first time. What no row",
+        "allows is refused with a CALLERROR that names the field; a transaction message is never refused, but stored,",
         "acknowledged and shown as quarantined.",
     ]
     for kind, head in _HEADS.items():
