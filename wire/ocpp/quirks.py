@@ -172,8 +172,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=ALL_VERSIONS,
         accepted=f"a text up to {LONG_TEXT_FACTOR} times as long as its schema allows, in fields that describe"
         " something or carry a certificate, a request for one, or what belongs to one",
-        seen="a chain of ISO 15118-20 has 6600 characters as PEM, 1.6 and 2.0.1 have room for 5500; a strict CSMS refused"
-        " a whole TransactionEvent for a signed value of 2772 characters",
+        seen="a chain of ISO 15118-20 has 6600 characters as PEM, 1.6 and 2.0.1 have room for 5500; a strict CSMS"
+        " refused a whole TransactionEvent for a signed value of 2772 characters",
         treated="kept whole; what is sent on stays within the schema of its receiver",
         fields=dict.fromkeys((f"*.{name}" for name in (*_DESCRIBING, *_PAPERS)), ""),
     ),
