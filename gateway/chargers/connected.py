@@ -53,13 +53,15 @@ class Site:
 
 @dataclass(slots=True)
 class Connected:
-    """A station that has proven who it is. `registered`: its BootNotification was accepted once, ever."""
+    """A station that has proven who it is. `registered`: its BootNotification was accepted once, ever. `serial_number`:
+    what it must call itself there, because its TLS client certificate names it; None where nothing is known."""
 
     site: Site
     charger_id: str
     ocpp: str
     calls: Calls
     registered: bool
+    serial_number: str | None = None
 
     def noticed(self, quirk: Quirk, where: str) -> None:
         """The station has done what is beyond its schema and was accepted: count it."""

@@ -11,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 
@@ -51,13 +52,23 @@ def _nobody(_station: Station, _request: Message) -> None:
 
 
 class Station:
-    """One station on one connection. `ocpp` is the negotiated version; `tell` hears what it tells."""
+    """One station on one connection. `ocpp` is the negotiated version; `tell` hears what it tells; `serial_number` is
+    what its TLS client certificate names, if that is known."""
 
     def __init__(
-        self, site: Site, charger_id: str, ocpp: str, calls: Calls, tell: Callable[[Station, Message], None] = _nobody
+        self,
+        site: Site,
+        charger_id: str,
+        ocpp: str,
+        calls: Calls,
+        tell: Callable[[Station, Message], None] = _nobody,
+        serial_number: str | None = None,
     ) -> None:
         self.charger_id, self.ocpp, self.calls = charger_id, ocpp, calls
-        self._connected = Connected(site, charger_id, ocpp, calls, is_registered(site.ledger, charger_id))
+        self.heard_s = 0.0
+        """When its last frame came, by the event loop's clock."""
+        registered = is_registered(site.ledger, charger_id)
+        self._connected = Connected(site, charger_id, ocpp, calls, registered, serial_number)
         self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls, self._connected.noticed)
         self._transactions = Transactions(self._connected)
         authorizing = Authorizing(self._connected)
@@ -76,6 +87,11 @@ class Station:
             **Transfer(self._connected, transfers).actions(),
         }
 
+    @property
+    def registered(self) -> bool:
+        """Whether its BootNotification was accepted, ever; until then it is Pending."""
+        return self._connected.registered
+
     def known_actions(self) -> frozenset[str]:
         """What the station may ask besides transaction messages."""
         return frozenset(self._actions)
@@ -93,7 +109,9 @@ class Station:
 
         Raises:
             StoreUnavailable: nothing may be answered; close the connection.
+            AdmissionRefused: the station is not who it has proven to be; close the connection.
         """
+        self.heard_s = asyncio.get_running_loop().time()
         try:
             return await self._received(text)
         except sqlite3.Error as error:
