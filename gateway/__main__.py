@@ -104,12 +104,17 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # retry_min_s = 10.0
 # retry_max_s = 1800.0
 
+# [trust.stations]                 # roots that stations are given; without this table none is
+# roles = ["v2g"]                  # v2g, mo, oem; with an mo root stations check contracts by themselves
+# remove = false                   # take out roots of these roles that are not trusted here
+
 # [pool]                           # the contract pool (OPCP) that cars' requests for contracts are relayed to
 # url = "https://pool.example"
 # client_id = "site-1"             # as the pool's operator registered it, with the role CPO
 # secret_file = "pool.secret"      # mode 0600
 # ca = "pool-ca.pem"               # without it: the system's
 # token_url = "https://login.example/oauth/token"  # without it: /oauth/token at the pool
+# audience = "https://pool.example"  # what the token is for; without it: url
 # timeout_s = 4.0                  # for all of it; a car waits 5 s at most
 
 # [local]                          # HTTP for charger software on this box: authorize, OCSP staples, health
