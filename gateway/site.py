@@ -112,6 +112,9 @@ class Gateway:
             raise
         if self._paper.signing is not None:
             self._server.roster.accompany(self._paper.signing)
+        roots = self._paper.root_keeper()
+        if roots is not None:
+            self._server.roster.accompany(roots)
         waits = settings.table.commands
         patience = Patience(waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s)
         names = [one.id for one in settings.table.charger]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -164,12 +164,24 @@ class LocalTable(Table, frozen=True, kw_only=True):
     socket: str | None = None
 
 
+class StationRootsTable(Table, frozen=True, kw_only=True):
+    """[trust.stations]: roots that stations are to hold as this site does; without the table none is installed.
+
+    `roles`: which. With an MO root a station checks contracts by itself, and may send hashes instead of chains.
+    `remove`: roots of these roles that the site does not trust are taken out of stations.
+    """
+
+    roles: Annotated[tuple[Literal["v2g", "mo", "oem"], ...], msgspec.Meta(min_length=1)]
+    remove: bool = False
+
+
 class TrustTable(Table, frozen=True, kw_only=True):
     """[trust]: anchors by role in sub-folders v2g/ mo/ oem/ pe/ backend/, and CRL files or folders of them."""
 
     anchors: str
     crls: tuple[str, ...] = ()
     refresh: RefreshTable | None = None
+    stations: StationRootsTable | None = None
 
 
 class CommandsTable(Table, frozen=True, kw_only=True):
