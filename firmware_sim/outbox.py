@@ -201,7 +201,7 @@ class Outbox:
         for pending in self._transactions:
             if not any(pending is each for each in under_way):
                 waits = pending.draft.id_member and not pending.payload
-                needed = {each.draft.transaction for each in under_way}
+                needed = {each.draft.transaction for each in under_way if not each.draft.id_member}
                 return None if waits and pending.draft.transaction in needed else pending
         return None
 

@@ -13,7 +13,16 @@ from enum import StrEnum
 import pytest
 from aiohttp import WSMsgType, web
 
-from wire.ocpp.frames import Call, CallError, CallResult, encode_call, encode_error, encode_result, parse_frame
+from wire.ocpp.frames import (
+    Call,
+    CallError,
+    CallResult,
+    FrameError,
+    encode_call,
+    encode_error,
+    encode_result,
+    parse_frame,
+)
 
 NOW = "2026-11-23T08:00:00.000Z"
 
@@ -42,6 +51,7 @@ class HostileServer:
     transaction_kept: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
     asked: dict[str, asyncio.Future[CallResult | CallError]] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -58,7 +68,12 @@ class HostileServer:
         async for message in ws:
             if message.type is not WSMsgType.TEXT:
                 break
-            frame = parse_frame(message.data)
+            try:
+                frame = parse_frame(message.data)
+            except FrameError as error:
+                self.unreadable.append(message.data)
+                await ws.send_str(encode_error(error.message_id, "RpcFrameworkError", str(error)))
+                continue
             if isinstance(frame, CallResult | CallError):
                 self.asked.pop(frame.message_id).set_result(frame)
                 continue
