@@ -14,7 +14,7 @@ from pathlib import Path
 from firmware_sim.calls.parts import Parts
 from firmware_sim.calls.table import answering
 from firmware_sim.connection import Address, BackOff, Reply
-from firmware_sim.credentials import Credentials
+from firmware_sim.credentials import CHARGING_STATION, Credentials
 from firmware_sim.dialect import Answer, Dialect, Presented, Stop
 from firmware_sim.errors import ChargerError
 from firmware_sim.holdings import Holdings
@@ -176,8 +176,18 @@ class Charger:
 
     def _called(self, call: Call) -> Reply:
         """The answer to a CALL of the gateway. Raises CallRejected."""
+        before = len(self.credentials.taken)
         answer = self.credentials.called(call)
-        return self._answering.called(call) if answer is None else Reply(answer)
+        if answer is None:
+            return self._answering.called(call)
+        if self.credentials.taken[before:] == [CHARGING_STATION]:
+            return Reply(answer, self._use_certificate)
+        return Reply(answer)
+
+    def _use_certificate(self) -> None:
+        """The next connection, made at once, proves itself with the new certificate (A02.FR.08)."""
+        if self.link.use_certificate(self.credentials.path(CHARGING_STATION)):
+            self._spawn(self.link.reconnect())
 
     # --- drivers ------------------------------------------------------------------------------------------------
 

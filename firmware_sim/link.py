@@ -12,6 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from firmware_sim.connection import Address, BackOff, Connection, LinkNotices, Reply
 from firmware_sim.dialect import Dialect, StationIdentity
@@ -133,6 +134,13 @@ class Link:
     def use_password(self, password: bytes) -> None:
         """The next connections authenticate with `password`."""
         self._connection.address = replace(self._connection.address, password=password)
+
+    def use_certificate(self, path: Path) -> bool:
+        """Whether the next connections prove themselves with key and certificate in `path`: only TLS can."""
+        tls = self._connection.address.tls
+        if tls is not None:
+            tls.load_cert_chain(path)
+        return tls is not None
 
     async def reconnect(self) -> None:
         """Ends the connection and makes another one."""

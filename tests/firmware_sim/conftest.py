@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class HostileServer:
     transaction_kept: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
     asked: dict[str, asyncio.Future[CallResult | CallError]] = field(default_factory=dict)
+    peers: list[bytes | None] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -58,7 +60,9 @@ class HostileServer:
         if self.refuse:
             self.refuse -= 1
             return web.Response(status=503)
-        self.authorizations.append(request.headers["Authorization"])
+        self.authorizations.append(request.headers.get("Authorization", ""))
+        connection = request.transport.get_extra_info("ssl_object") if request.transport else None
+        self.peers.append(connection.getpeercert(True) if connection is not None else None)
         ws = web.WebSocketResponse(protocols=("ocpp1.6", "ocpp2.0.1", "ocpp2.1"))
         await ws.prepare(request)
         self.connections += 1
@@ -140,16 +144,18 @@ def friendly(call: Call) -> object:
 
 
 @asynccontextmanager
-async def listening(server: HostileServer, port: int = 0) -> AsyncIterator[HostileServer]:
+async def listening(
+    server: HostileServer, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[HostileServer]:
     """`server` on a loopback port (0: a free one); its `url` is set."""
     app = web.Application()
     app.router.add_get("/ocpp/{charger_id}", server.serve)
     runner = web.AppRunner(app, shutdown_timeout=0.2)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", port)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
-        server.url = f"ws://127.0.0.1:{runner.addresses[0][1]}/ocpp"
+        server.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{runner.addresses[0][1]}/ocpp"
         yield server
     finally:
         for ws in server.sockets:
