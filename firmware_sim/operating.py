@@ -122,11 +122,13 @@ class Operator:
         return self._versions(), max(version, whitelist_version)
 
     async def lists(self) -> str:
-        """Returns when each charger's list holds every token that a station may know; the caller bounds the time."""
+        """Returns when each charger's list holds every token that may charge by it whether the hub is there or not; the
+        caller bounds the time."""
+        whitelisted = WhitelistType.ALWAYS, WhitelistType.ALLOWED
         wanted = [
             token.uid
             for token in self._scenario.token
-            if token.uid is not None and token.valid and token.whitelist is not WhitelistType.NEVER
+            if token.uid is not None and token.valid and token.whitelist in whitelisted
         ]
         while True:
             if all(_lets(charger, uid) for charger in self._chargers.values() for uid in wanted):
