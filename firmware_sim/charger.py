@@ -21,7 +21,7 @@ from firmware_sim.holdings import Holdings
 from firmware_sim.link import Ears, Link
 from firmware_sim.memory import Memory
 from firmware_sim.meter import SigningMeter
-from firmware_sim.misdeeds import Misdeed, misled
+from firmware_sim.misdeeds import misled
 from firmware_sim.ocpp16 import OCPP16
 from firmware_sim.ocpp21 import OCPP21
 from firmware_sim.ocpp201 import OCPP201
@@ -63,7 +63,6 @@ class Charger:
         self.spec, self._folder, self._tell = spec, folder, tell
         self.meter = SigningMeter(folder, spec.charger_id, clock, current=spec.current)
         dialect, memory = DIALECTS[spec.ocpp](), Memory(folder, spec.charger_id, spec.ocpp, self.meter)
-        self._memory = memory
         ears = Ears(
             delivered=lambda pending, payload: self.sessions.delivered(pending, payload),
             dropped=lambda pending: self.sessions.dropped(pending),
@@ -115,8 +114,6 @@ class Charger:
             ChargerError: not accepted within `timeout_s`; says what happened last.
         """
         if not self.link.powered:
-            if Misdeed.HISTORY_DUMPED in self.spec.faults:
-                self.link.put(*self._memory.history())
             self.sessions.resume()
             self.link.power_up()
         await self.link.accepted(timeout_s)

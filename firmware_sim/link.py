@@ -51,10 +51,11 @@ class Link:
         tell: Callable[[str], None],
     ) -> None:
         self.spec, self._dialect, self._memory, self._ears, self._tell = spec, dialect, memory, ears, tell
+        dumps = Misdeed.HISTORY_DUMPED in spec.faults
         self._outbox = Outbox(
             lambda: str(uuid.uuid4()),
             (lambda reference: -1) if Misdeed.TRANSACTION_ID_LOST in spec.faults else memory.id_of,
-            waiting=memory.waiting,
+            waiting=(*memory.history(), *memory.waiting) if dumps else memory.waiting,
             last_number=memory.last_number,
             message_timeout_s=spec.message_timeout_s,
             retry_interval_s=spec.retry_interval_s,

@@ -158,7 +158,7 @@ async def listening(
         server.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{runner.addresses[0][1]}/ocpp"
         yield server
     finally:
-        for ws in server.sockets:
+        for ws in tuple(server.sockets):
             await ws.close()
         await runner.cleanup()
 
