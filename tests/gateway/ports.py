@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -69,6 +69,7 @@ class Ports:
     addresses: list[str]
     session: ClientSession
     doorman: Doorman
+    sockets: list[ClientWebSocketResponse] = field(default_factory=list)
 
     async def station(self, name: str = "CP-1") -> Station:
         """The station, once it is connected."""
@@ -104,7 +105,9 @@ class Ports:
         """A station that is let in."""
         headers = {} if password == "" else {"Authorization": aiohttp.encode_basic_auth(name, password or name)}
         url = f"{scheme}://{self.addresses[port]}/ocpp/{name}"
-        return await self.session.ws_connect(url, protocols=protocols, headers=headers, **more)
+        socket = await self.session.ws_connect(url, protocols=protocols, headers=headers, **more)
+        self.sockets.append(socket)
+        return socket
 
     async def status(self, *arguments: Any, **more: Any) -> int:
         """The HTTP status with which a station is refused; 101 for one that is not."""
@@ -123,7 +126,9 @@ async def listening(bench: Bench, found: Entrance | None = None) -> AsyncIterato
     addresses = await server.start()
     try:
         async with ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
-            yield Ports(server, addresses, session, Doorman(server.roster))
+            ports = Ports(server, addresses, session, Doorman(server.roster))
+            yield ports
+            await asyncio.gather(*(socket.close() for socket in ports.sockets))
     finally:
         await server.stop()
 
