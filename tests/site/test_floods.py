@@ -62,8 +62,10 @@ def attacked(site: SiteFolder, tls_port: int, kind: str) -> Iterator[None]:
 
 
 async def replies_of_the_other(site: SiteFolder) -> list[float]:
-    """Seconds until each reply, a station that was let in before the attack; and a new connection is let in too."""
-    async with ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+    """Seconds until each reply to a station that comes now."""
+    # From another address: who shares one with an attacker waits behind it.
+    here = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+    async with ClientSession(connector=here, timeout=aiohttp.ClientTimeout(total=60)) as session:
         headers = {"Authorization": aiohttp.encode_basic_auth("CP-1", site.passwords["CP-1"])}
         loop, found = asyncio.get_running_loop(), []
         async with session.ws_connect(site.charger_url("CP-1"), protocols=["ocpp1.6"], headers=headers) as station:
@@ -89,13 +91,13 @@ def test_flood_of_one_is_hardly_noticed_by_the_other(lab: Path, tmp_path: Path, 
         peak_kb = peak_of(site)
     finally:
         site.gateway.kill()
-    cuts = quantiles(found, n=100)
+    cuts = quantiles(found, n=100, method="inclusive")
     row = f"{kind:15} p50 {cuts[49] * 1e3:6.1f} ms  p99 {cuts[98] * 1e3:6.1f} ms  max {max(found) * 1e3:6.1f} ms"
     if "FLOOD_TABLE" in os.environ:
         with open(os.environ["FLOOD_TABLE"], "a", encoding="utf-8") as file:
             file.write(f"{row}  peak RSS {peak_kb // 1024} MB\n")
     assert cuts[98] < P99_S
-    assert quantiles(found_again, n=100)[98] < P99_S
+    assert quantiles(found_again, n=100, method="inclusive")[98] < P99_S
     assert peak_kb < 400 * 1024
 
 
