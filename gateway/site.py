@@ -12,9 +12,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
-from gateway.chargers.certificates import CertificateService
 from gateway.chargers.commands.executor import Executor, Patience
 from gateway.chargers.connected import Site
+from gateway.chargers.quirk_tally import QuirkTally
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
@@ -93,6 +93,7 @@ class Gateway:
             for pem in kept_chains(self._reader, LEARNED_AT_START):
                 self._authorizer.learn(pem)
             self._opened = opened.pop_all()
+        self._quirks = QuirkTally(self._clock)
         site = Site(
             owner=self._owner,
             clock=self._clock,
@@ -101,9 +102,14 @@ class Gateway:
             authorizer=self._authorizer,
             heartbeat_interval_s=settings.table.chargers.heartbeat_interval_s,
             stored=self._stored,
-            certificates=CertificateService(self._staples, self._clock, self._paper.signing, self._paper.want),
+            certificates=self._paper.service(),
+            quirks=self._quirks,
         )
-        self._server = ChargerServer(site, settings.passwords, *settings.listen)
+        try:
+            self._server = ChargerServer(site, settings.entrance)
+        except ConfigurationError:
+            self._opened.close()
+            raise
         if self._paper.signing is not None:
             self._server.roster.accompany(self._paper.signing)
         waits = settings.table.commands
@@ -145,6 +151,7 @@ class Gateway:
             asyncio.create_task(supervise("commands", self._command_link.run)),
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
             *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
         ]
@@ -156,6 +163,8 @@ class Gateway:
         if self._local is not None:
             await self._local.stop()
         await self._paper.close()
+        if self._writer.broken is None:
+            await self._quirks.flush(self._writer)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -177,13 +186,14 @@ class Gateway:
         if self._local is not None:
             listen["local"] = await self._local.start()
         try:
-            listen["chargers"] = await self._server.start()
-        except (OSError, UnicodeError) as error:
+            addresses = await self._server.start()
+        except ConfigurationError:
             if self._local is not None:
                 await self._local.stop()
-            why = getattr(error, "strerror", None) or error
-            message = f"[chargers] listen {self._settings.table.chargers.listen!r}: {why}"
-            raise ConfigurationError(message) from error
+            raise
+        for number, (port, address) in enumerate(zip(self._settings.entrance.ports, addresses, strict=True), 1):
+            name = "chargers" if number == 1 else f"chargers {number}"
+            listen[name] = address if len(addresses) == 1 else f"{address} (profile {port.profile})"
         return listen
 
     def _health(self) -> Health:
@@ -207,7 +217,9 @@ class Gateway:
             await again.wait()
             again.clear()
             await self._paper.take_up()
-            if await self._keeper.reload():
+            reloaded = await self._keeper.reload()
+            await self._server.reload()
+            if reloaded:
                 say("reloaded")
 
     async def _keep_link(self) -> None:
