@@ -17,10 +17,10 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from gateway.chargers.commands.executor import Executor, Patience
 from gateway.chargers.commands.ocpp16 import id_tag
-from gateway.chargers.credentials import PasswordHash
 from gateway.chargers.server import ChargerServer
 from gateway.store import commands as store
 from tests.gateway.conftest import Bench
+from tests.gateway.ports import entrance
 from wire.commands import (
     CancelReservation,
     ChangeAvailability,
@@ -162,15 +162,15 @@ class Yard:
 
 @asynccontextmanager
 async def yard(bench: Bench, patience: Patience = PATIENCE) -> AsyncIterator[Yard]:
-    passwords = {name.casefold(): PasswordHash.of(name.encode(), b"s" * 16) for name in NAMES}
+    found = entrance(names=NAMES)
     executors: list[Executor] = []
     bench.site = _site_telling(bench, executors)
-    server = ChargerServer(bench.site, passwords, "127.0.0.1", 0)
-    executor = Executor(bench.site, server.roster, passwords, patience)
+    server = ChargerServer(bench.site, found)
+    executor = Executor(bench.site, server.roster, found.accounts, patience)
     executors.append(executor)
     server.roster.accompany(executor)
     await executor.resume()
-    address = await server.start()
+    [address] = await server.start()
     try:
         async with ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
             made = Yard(bench, server, executor, session, address)

@@ -74,7 +74,7 @@ def _require_no_password(request: Message) -> None:
     elif isinstance(request, v21.SetNetworkProfile) and request.connection_data.basic_auth_password is not None:
         named = ["BasicAuthPassword"]
     if not _PASSWORDS.isdisjoint(name.casefold() for name in named):
-        message = "the station's password is changed by `pnc-gateway rotate`, which keeps no copy of it"
+        message = "the station's password is changed by `pnc-gateway command rotate`, which keeps no copy of it"
         raise CommandRefused(ResultCode.MALFORMED, message)
 
 
