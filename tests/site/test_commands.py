@@ -350,7 +350,7 @@ def test_a_hub_that_speaks_late_and_an_empty_queue(site: SiteFolder) -> None:
     async def part() -> None:
         site.gateway.kill()
         await give(site, {"command": "CLEAR_CACHE"}, "old", expires_in_s=1)
-        state = (await ask(site, "GET", "/api/v1/commands/old?wait=2"))[1]
+        state = (await ask(site, "GET", "/api/v1/commands/old?wait=25"))[1]
         assert (state["state"], state["reports"][0]["result"]) == ("done", "EXPIRED")
         site.gateway.start()
         await give(site, {"command": "CLEAR_CACHE", "charger_id": "CP-X"}, "stranger")
