@@ -18,7 +18,16 @@ from gateway.decide.policy import SitePolicy
 from gateway.enrol.enrolment import open_pki
 from gateway.entrance import parse_listen
 from gateway.errors import ConfigurationError
-from gateway.tables import ChargerTable, EnrolTable, LimitsTable, LocalTable, PortTable, RefreshTable
+from gateway.tables import (
+    ChargerTable,
+    CommandsTable,
+    EnrolTable,
+    LimitsTable,
+    LocalTable,
+    PortTable,
+    PriceTable,
+    RefreshTable,
+)
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.allowed import AllowedHosts
@@ -389,12 +398,33 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
     assert refresh == RefreshTable(hosts=refresh.hosts, trust_list=refresh.trust_list, ca=refresh.ca)
     assert AllowedHosts(refresh.hosts).url(refresh.trust_list or "").host == "pki.example"
     assert spoken.local == LocalTable(listen="127.0.0.1:8182", socket="gateway.sock")
+    assert spoken.commands == plain.commands == CommandsTable()
+    assert spoken.price is not None
+    assert (plain.price, spoken.price.language) == (None, PriceTable(currency="EUR").language)
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ('[price]\ncurrency = "euro"', "price.currency"),
+        ('[price]\ncurrency = "EUR"\nper_kwh = "0,49"', "price.per_kwh"),
+        ("[commands]\nstart_window_s = 0", "commands.start_window_s"),
+        ("[commands]\nstation_wait_s = 601", "commands.station_wait_s"),
+    ],
+)
+def test_a_price_or_a_wait_out_of_bounds_names_its_key(tmp_path: Path, table: str, key: str) -> None:
+    path = tmp_path / "gateway.toml"
+    written(tmp_path)
+    path.write_text(path.read_text().replace("[commands]", "[ignored]") + table, encoding="utf-8")
+    path.write_text(re.sub(r"(?ms)^\[ignored\].*?(?=^\[policy\])", "", path.read_text()), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=key):
+        load_settings(path)
 
 
 def test_sample_shows_every_key(tmp_path: Path) -> None:
     text = written(tmp_path)
     config = parse_toml(GatewayConfig, text, "sample")
-    optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable, PortTable, LimitsTable)
+    optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable, PortTable, LimitsTable, PriceTable, CommandsTable)
     for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *optional):
         for key in set(table.__struct_fields__) - {"refresh", "port", "limits"}:
             assert re.search(rf"(?m)^(# )?{key} = ", text), key

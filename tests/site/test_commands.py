@@ -409,6 +409,9 @@ def test_an_operator_at_the_gateway(site: SiteFolder) -> None:
             assert (code, "did you mean Reset?" in out) == (1, True)
             code, out, _ = await run("command", "call", "CP-1", "Reset", '{"type":"Now"}')
             assert (code, "$.type" in out) == (1, True)
+            code, _, err = await run("command", "rotate", "CP-1")
+            assert (code, "its password is the old one" in err) == (2, True), "the station knows no SetVariables"
+            assert "is not connected" in (await run("command", "rotate", "CP-2"))[2]
             token_file = site.folder / "token"
             token_file.write_text(site.api_token)
             more = ("--token-file", str(token_file))
