@@ -50,6 +50,9 @@ def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -
     path = folder / "gateway.toml"
     try:
         text = sample_config(gateway_id, pki, pki_http)
+    except GatewayError as error:
+        _fail(str(error))
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
