@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway.authorizer import Authorizer
 from gateway.chargers.certificates import CertificateService
 from gateway.chargers.connected import Site
+from gateway.chargers.preparing import Preparing
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
@@ -102,6 +103,9 @@ class Gateway:
         self._server = ChargerServer(site, settings.passwords, *settings.listen)
         if self._paper.signing is not None:
             self._server.roster.accompany(self._paper.signing)
+        preparing = Preparing(site, self._whitelist, settings.table.offline.under(settings.table.policy))
+        self._server.roster.accompany(preparing)
+        self._link.list_moved = preparing.whitelist_moved
         where = settings.local_where
         self._local = (
             None

@@ -16,6 +16,7 @@ A CALL that is not answered ends the attempt with CallFailed; what was offered t
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -117,7 +118,7 @@ class ListKeeper:
             if status == _NOT_SUPPORTED:
                 return self._standing(ListState.NOT_SUPPORTED, wanted, eligible, 0, "the station has no local list")
             problem = f"the station answers {status} to its list"
-            await self._learn_from(piece, status)
+            await self._learn_from(piece, status, one_message=self._fits_one(target, limits))
         return self._standing(ListState.BEHIND, wanted, eligible, len(self._stored().entries), problem)
 
     def _standing(self, state: ListState, wanted: Wanted, eligible: int, fits: int, problem: str | None) -> Standing:
@@ -219,10 +220,15 @@ class ListKeeper:
         )
         return data
 
-    async def _learn_from(self, piece: Piece, status: str) -> None:
-        """Rule 4. What the station holds now is not known."""
+    def _fits_one(self, target: tuple[Entry, ...], limits: Limits) -> bool:
+        return fitting(target, replace(limits, differential=False), self.size) == target
+
+    async def _learn_from(self, piece: Piece, status: str, *, one_message: bool) -> None:
+        """Rule 4. What the station holds now is not known. `one_message`: one Full would do."""
         stored, charger_id, at = self._stored(), self._station.charger_id, self._site.clock.now().at
-        lesson = stored.learned if status == _MISMATCH else self._lesson(piece, stored.learned, len(stored.entries))
+        lesson = stored.learned
+        if status != _MISMATCH:
+            lesson = self._lesson(piece, lesson, len(stored.entries), one_message=one_message)
 
         def keep(connection: sqlite3.Connection) -> None:
             settle(connection, charger_id, NOBODY_KNOWS, empty=True, at=at)
@@ -230,7 +236,7 @@ class ListKeeper:
 
         await self._site.writer.run(keep)
 
-    def _lesson(self, piece: Piece, learned: Learned, held: int) -> Learned:
+    def _lesson(self, piece: Piece, learned: Learned, held: int, *, one_message: bool) -> Learned:
         if piece.full:
             return (
                 msgspec.structs.replace(learned, per_message=max(1, len(piece.put) // 2))
@@ -240,7 +246,7 @@ class ListKeeper:
         self._refused_differentials += 1
         if self._refused_differentials > 1:
             return msgspec.structs.replace(learned, differential=False)
-        if len(piece.put) > len(piece.drop) and held > 0:
+        if len(piece.put) > len(piece.drop) and held > 0 and not one_message:
             return msgspec.structs.replace(learned, entries=held + (len(piece.put) - len(piece.drop)) // 2)
         return learned
 

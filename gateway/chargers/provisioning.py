@@ -6,6 +6,7 @@ Acceptance is durable before it is answered, and survives restarts, because stat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from gateway.chargers.actions import Actions, action
@@ -16,10 +17,10 @@ from wire.ocpp.payload import Message
 
 
 class Provisioning:
-    """One station's way in."""
+    """One station's way in. `heard` is called with its BootNotification, once it is accepted."""
 
-    def __init__(self, connected: Connected) -> None:
-        self._connected, self._site = connected, connected.site
+    def __init__(self, connected: Connected, heard: Callable[[Message], None]) -> None:
+        self._connected, self._site, self._heard = connected, connected.site, heard
 
     def actions(self) -> Actions:
         """Boot and heartbeat of the station's version."""
@@ -33,12 +34,14 @@ class Provisioning:
 
     async def _boot16(self, request: v16.BootNotification) -> object:
         await self._register(request.charge_point_vendor, request.charge_point_model)
+        self._heard(request)
         return v16.BootNotificationAnswer(
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )
 
     async def _boot2(self, request: v201.BootNotification | v21.BootNotification) -> object:
         await self._register(request.charging_station.vendor_name, request.charging_station.model)
+        self._heard(request)
         return v201.BootNotificationAnswer(
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )
