@@ -17,7 +17,7 @@ from gateway.chargers.settings import (
     Setting,
     same_value,
 )
-from gateway.decide.local_list import LeftOut, Limits, ListRules
+from gateway.decide.local_list import Limits, ListRules
 from gateway.decide.policy import OfflinePolicy
 from gateway.store.local_lists import Learned, ListState, Standing
 from gateway.store.variables import Variable
@@ -162,7 +162,7 @@ def _remarks(version: str, told: Told, standing: Standing, policy: OfflinePolicy
         found.append("cannot authorize offline: no local list and no cache of answers")
     elif no_list:
         found.append("authorizes offline from its cache alone: no local list")
-    elif standing.left_out.get(LeftOut.NO_ROOM):
+    elif standing.fits < standing.wanted:
         found.append(f"{standing.fits} of {standing.wanted} tokens fit")
     if no_list and standing.problem:
         found.append(standing.problem)

@@ -33,11 +33,27 @@ class Mood(Enum):
     CUT_BEFORE = "the connection ends before it was read"
     CUT_AFTER = "the connection ends before it was answered"
     SILENT_AFTER = "it does it and says nothing"
-    FORGETS = "it restarts without its list after the answer"
+    FORGETS = "it restarts without its list"
 
 
 class Cut(Exception):
     """The connection has ended."""
+
+
+class News:
+    """Something that can be waited for without looking at a clock."""
+
+    def __init__(self) -> None:
+        self._told = asyncio.Event()
+
+    def tell(self) -> None:
+        self._told.set()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Return once `holds()` is true; it is looked at whenever there is news."""
+        while not holds():
+            self._told.clear()
+            await self._told.wait()
 
 
 @dataclass
@@ -62,6 +78,7 @@ class RoughStation:
     report_due: int | None = None
     tells_to: Callable[[Message], None] = lambda report: None
     socket: aiohttp.ClientWebSocketResponse | None = None
+    news: News = field(default_factory=News)
 
     def __post_init__(self) -> None:
         first = self.ocpp == "1.6"
@@ -90,7 +107,10 @@ class RoughStation:
         """The payload of the CALLRESULT, or the code of a CALLERROR. Raises Cut; None: silence."""
         self.asked.append((action, payload))
         act = getattr(self, f"_{action}", None)
-        return "NotImplemented" if act is None else act(payload)
+        try:
+            return "NotImplemented" if act is None else act(payload)
+        finally:
+            self.news.tell()
 
     def _GetLocalListVersion(self, payload: Any) -> Any:
         number = self.version if self.lists else -1
@@ -107,10 +127,10 @@ class RoughStation:
         if mood in (Mood.FAILED, Mood.MISMATCH):
             return {"status": mood.value}
         status = self._take(payload)
-        if mood is Mood.CUT_AFTER:
-            raise Cut
         if mood is Mood.FORGETS:
             self.forget()
+        if mood in (Mood.CUT_AFTER, Mood.FORGETS):
+            raise Cut
         return None if mood is Mood.SILENT_AFTER else {"status": status}
 
     def _take(self, payload: Any) -> str:
@@ -245,6 +265,7 @@ class RoughStation:
             session.ws_connect(url, protocols=(f"ocpp{self.ocpp}",), headers=headers) as socket,
         ):
             self.socket = socket
+            self.news.tell()
             if boots:
                 await self.boot()
             async for message in socket:
@@ -266,6 +287,7 @@ class RoughStation:
     async def boot(self) -> None:
         """Say that it has started."""
         assert self.socket is not None
+        self.asked.append(("it booted", None))
         await self.socket.send_str(json.dumps([2, "boot", "BootNotification", self._boot()]))
 
     def _boot(self) -> dict[str, Any]:

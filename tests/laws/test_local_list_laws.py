@@ -75,7 +75,7 @@ async def walk(bench: Bench, station: RoughStation, steps: list[tuple[object, ..
         if forgets:
             station.forget()
         if foreign:  # Another system gave it a list, in between.
-            station.entries, station.version = dict(list(station.entries.items())[:1]), station.version + 7
+            station.entries, station.version = dict(list(station.entries.items())[:1]), station.version + 100_003
         if again:
             keeper = ListKeeper(station, bench.site, POLICY)
         try:
