@@ -13,9 +13,12 @@ from urllib.parse import urlsplit
 
 import click
 
+from gateway.alone import alone_lines
 from gateway.chargers.credentials import PasswordHash
 from gateway.clock import Clock
 from gateway.config import Settings, load_settings
+from gateway.control.stations import charger, chargers
+from gateway.control.upkeep import command
 from gateway.errors import GatewayError, StoreError
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
@@ -33,14 +36,39 @@ id = "{id}"                        # the common name of this gateway's certifica
 # state_dir = "gateway-state"      # the databases; the only folder the gateway writes to
 
 [chargers]
-# listen = "127.0.0.1:8180"        # stations connect to ws://LISTEN/ocpp/{{charger_id}}
+# listen = "127.0.0.1:8180"        # OCPP profile 1, ws://LISTEN/ocpp/{{charger_id}}; no such port once there are others
 # allow_unencrypted_network = false  # needed when listen is not loopback: stations connect without TLS (OCPP profile 1)
 # heartbeat_interval_s = 300
+# organization = "ABC Charging"    # the O that every station's TLS client certificate must have; any when left out
+# revocation_unknown = "refuse"    # a station certificate of whose CA there is no revocation list: accept | refuse
+
+# One table for each further port: one OCPP security profile each, stations connect to wss://LISTEN/ocpp/{{charger_id}}.
+# [[chargers.port]]
+# listen = "0.0.0.0:8443"
+# profile = 3                        # 1 password, 2 password over TLS, 3 TLS client certificate of trust/backend
+# certificates = ["csms.pem"]        # of the port, one of EC and one of RSA at most; taken up anew when they change
+# keys = ["csms.key.pem"]            # mode 0600
+# allow_unencrypted_network = false  # needed for profile 1 when listen is not loopback
+# allow_unauthenticated = false      # needed for profile 0, where nobody proves anything: laboratories only
+
+# [chargers.limits]                # what one station, one address, and all together may take
+# messages_per_s = 100             # over it the next frame is read later; large frames count more
+# message_burst = 500
+# messages_per_s_in_all = 1000
+# message_burst_in_all = 2000
+# connections = 2048
+# connections_per_address = 1024
+# handshakes = 256                 # connections whose station has not proven itself yet
+# handshakes_per_address = 64
+# handshake_timeout_s = 10.0
+# write_timeout_s = 10.0           # how long a station may leave what it is sent untaken
+# ping_interval_s = 30.0
 
 # One table for each charging station; `pnc-gateway password --charger ID --config gateway.toml` adds one.
 # [[charger]]
 # id = "CP-1"
-# password_hash = "sha256$...$..."
+# password_hash = "sha256$...$..." # for ports of profile 1 and 2
+# allow_profile_downgrade = false  # it may come back from profile 3 to 2
 # serial_number = "SN-1"           # what its TLS client certificate names; its id when left out
 # evse_ids = ["DE*ABC*E000001"]    # what its ISO 15118 certificates may name
 
@@ -77,7 +105,15 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # retry_min_s = 10.0
 # retry_max_s = 1800.0
 
-# [local]                          # HTTP for charger software on this box: OCSP staples, health
+# [pool]                           # the contract pool (OPCP) that cars' requests for contracts are relayed to
+# url = "https://pool.example"
+# client_id = "site-1"             # as the pool's operator registered it, with the role CPO
+# secret_file = "pool.secret"      # mode 0600
+# ca = "pool-ca.pem"               # without it: the system's
+# token_url = "https://login.example/oauth/token"  # without it: /oauth/token at the pool
+# timeout_s = 4.0                  # for all of it; a car waits 5 s at most
+
+# [local]                          # HTTP for charger software on this box: authorize, OCSP staples, health
 # listen = "127.0.0.1:8182"        # loopback only
 # socket = "gateway.sock"          # or a socket in the file system
 
@@ -185,7 +221,7 @@ def password(charger_id: str, config: Path | None, password_file: Path | None) -
     """Make a password for a charging station: it is shown once, the configuration keeps only its hash."""
     if not is_charger_id(charger_id):
         _fail(f"--charger {charger_id!r}: at most 48 of A-Z a-z 0-9 * _ = + | @ . - and space")
-    if config is not None and charger_id.casefold() in _settings(config).passwords:
+    if config is not None and charger_id.casefold() in _settings(config).entrance.accounts:
         _fail(f"{config} has the station {charger_id!r} already; remove its table to give it a new password")
     text = secrets.token_hex(20)
     hashed = PasswordHash.of(text.encode(), secrets.token_bytes(16))
@@ -278,6 +314,7 @@ def _status_lines(found: Status) -> list[str]:
     ]
     lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
     lines += _quirk_lines(found)
+    lines += alone_lines(found.alone)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
@@ -356,6 +393,10 @@ def _fail(message: str) -> NoReturn:
     click.echo(f"pnc-gateway: {message}", err=True)
     sys.exit(EXIT_REFUSED)
 
+
+main.add_command(chargers)
+main.add_command(charger)
+main.add_command(command)
 
 if __name__ == "__main__":
     main()
