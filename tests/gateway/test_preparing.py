@@ -20,8 +20,8 @@ from gateway.decide.policy import Choice, OfflinePolicy, SitePolicy
 from gateway.store.local_lists import ListState, read_list, read_standings
 from gateway.store.variables import read_variables
 from tests.gateway.conftest import Bench, send
+from tests.gateway.ports import listening
 from tests.gateway.rough_station import Mood, News, RoughStation
-from tests.gateway.test_server import serving
 from tests.parts import token
 from wire.records import Token, TokenType, WhitelistChange, WhitelistType
 
@@ -116,7 +116,8 @@ def play(
     pace: Pace = QUICK,
 ) -> None:
     async def run() -> None:
-        async with serving(bench) as (server, _, address):
+        async with listening(bench) as ports:
+            server, address = ports.server, ports.address
             preparing = Preparing(bench.site, bench.whitelist, policy, pace)
             comings = Comings()
             server.roster.accompany(preparing)
