@@ -67,6 +67,7 @@ def abilities_of(version: str, told: Told, learned: Learned, policy: OfflinePoli
         pre_authorize=flag(version, told, PRE_AUTHORIZE),
         contracts_offline=flag(version, told, CONTRACTS_OFFLINE) is True,
         asks_again=flag(version, told, LIST_ASKS_AGAIN) is not True,
+        may_ask=_text(told, "AuthCtrlr.DisableRemoteAuthorization") != "true",
         unknown_offline=flag(version, told, UNKNOWN_OFFLINE) is True,
     )
     return Abilities(lists=not off and said != 0, caches=not no_cache, limits=limits, rules=rules)
@@ -89,8 +90,12 @@ def number(told: Told, name: str) -> int | None:
 
 
 def _unavailable(version: str, told: Told, name: str) -> bool:
+    return version != v16.VERSION and _text(told, name) == "false"
+
+
+def _text(told: Told, name: str) -> str:
     variable = told.get(name)
-    return version != v16.VERSION and variable is not None and (variable.value or "").strip().casefold() == "false"
+    return "" if variable is None or variable.value is None else variable.value.strip().casefold()
 
 
 # --- for people

@@ -255,7 +255,7 @@ def test_the_domain_of_kinds_is_whole() -> None:
     """Every kind of token has an answer for every station."""
     for type_, whitelist, valid, used, version in itertools.product(T, W, (True, False), Used, VERSIONS):
         for pre, contracts, again, unknown in itertools.product((None, True, False), *[(True, False)] * 3):
-            rules = ListRules(version, pre, contracts, again, unknown)
+            rules = ListRules(version, pre, contracts, again, unknown_offline=unknown)
             reason = left_out_for(Candidate(token(type_=type_, whitelist=whitelist, valid=valid), used), rules)
             assert reason is None or reason is not LeftOut.NO_ROOM
             if whitelist is W.NEVER or type_ in (T.APP_USER, T.AD_HOC_USER):
