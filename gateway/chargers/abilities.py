@@ -171,7 +171,10 @@ def _remarks(version: str, told: Told, standing: Standing, policy: OfflinePolicy
         found.append(f"{standing.fits} of {standing.wanted} tokens fit")
     if no_list and standing.problem:
         found.append(standing.problem)
-    spoken = (LIST_ENABLED, CACHE_ENABLED)
+    plugs = told.get("ISO15118PnCEnabled" if version == v16.VERSION else "ISO15118Ctrlr.PnCEnabled")
+    spoken = [LIST_ENABLED, CACHE_ENABLED]
+    if plugs is None or not plugs.known:
+        spoken.append(CONTRACTS_OFFLINE)  # It knows nothing of contracts at all.
     rows = [row for row in SETTINGS if row not in spoken and row.without is not None and _lacks(version, told, row)]
     found += [row.without for row in rows if row.without is not None and row.value(policy) is not None]
     if no_cache and not no_list:

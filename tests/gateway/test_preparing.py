@@ -11,6 +11,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from gateway.alone import alone_lines, read_alone
 from gateway.chargers.abilities import show_alone
 from gateway.chargers.preparing import Pace, Preparing, pace_of
 from gateway.chargers.roster import Companion
@@ -447,3 +448,34 @@ def test_what_is_held_survives_a_restart(bench: Bench) -> None:
 
     play(bench, again)
     assert [action for action, _ in station.asked[before:]] == ["GetLocalListVersion"]
+
+
+def test_the_status_says_what_each_station_does_alone(bench: Bench) -> None:
+    bench.list_tokens(*cards(60))
+    able, unable = RoughStation("1.6", variables=dict(FULL_SETTINGS16)), RoughStation("2.0.1", "CP-2", lists=False)
+
+    async def part(place: Place) -> None:
+        async with place.connected(able), place.connected(unable):
+            await place.quiet(able)
+            await place.quiet(unable)
+
+    play(bench, part)
+    found = read_alone(bench.reader, POLICY)
+    assert [(row.charger_id, row.ocpp, row.held, row.limit) for row in found] == [
+        ("CP-1", "1.6", 48, 48),
+        ("CP-2", "2.0.1", 0, 48),
+    ]
+    assert alone_lines(found) == [
+        "alone        0 of 2 stations as wanted",
+        "  'CP-1': list in step, 48 entries, room for 48",
+        "    48 of 60 tokens fit",
+        "  'CP-2': list not supported, 0 entries, room for 48",
+        "    the station has no local list",
+        "    cannot authorize offline: no local list and no cache of answers",
+        "    cannot be told to let known tokens in while it is alone",
+        "    may start without asking whom it knows",
+        "    cannot be told what to do with unknown tokens while it is alone",
+        "    cannot be told to end a transaction whose token is refused",
+        "    gives up transaction messages when it likes",
+    ]
+    assert alone_lines(()) == []
