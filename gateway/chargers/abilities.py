@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.chargers.settings import (
@@ -159,9 +159,9 @@ def _unlike(version: str, told: Told, policy: OfflinePolicy) -> list[SettingShow
 def _remarks(version: str, told: Told, standing: Standing, policy: OfflinePolicy) -> list[str]:
     if not told:
         return ["has not told its settings yet"]
-    learned = abilities_of(version, told, Learned(), policy)
-    no_list = not learned.lists or standing.state is ListState.NOT_SUPPORTED
-    no_cache = not learned.caches or _lacks(version, told, CACHE_ENABLED)
+    able = abilities_of(version, told, Learned(), policy)
+    no_list = not able.lists or standing.state is ListState.NOT_SUPPORTED
+    no_cache = not able.caches or _lacks(version, told, CACHE_ENABLED)
     found = []
     if no_list and no_cache:
         found.append("cannot authorize offline: no local list and no cache of answers")
@@ -169,22 +169,28 @@ def _remarks(version: str, told: Told, standing: Standing, policy: OfflinePolicy
         found.append("authorizes offline from its cache alone: no local list")
     elif standing.fits < standing.wanted:
         found.append(f"{standing.fits} of {standing.wanted} tokens fit")
-    if no_list and standing.problem:
-        found.append(standing.problem)
-    plugs = told.get("ISO15118PnCEnabled" if version == v16.VERSION else "ISO15118Ctrlr.PnCEnabled")
-    spoken = [LIST_ENABLED, CACHE_ENABLED]
-    if plugs is None or not plugs.known:
-        spoken.append(CONTRACTS_OFFLINE)  # It knows nothing of contracts at all.
-    rows = [row for row in SETTINGS if row not in spoken and row.without is not None and _lacks(version, told, row)]
-    found += [row.without for row in rows if row.without is not None and row.value(policy) is not None]
     if no_cache and not no_list:
         found.append("no cache of answers")
+    return [*found, *_wanting(version, told, policy), *_refusals(version, told, policy)]
+
+
+def _wanting(version: str, told: Told, policy: OfflinePolicy) -> Iterator[str]:
+    """What follows from the variables that the station lacks, list and cache apart."""
+    plugs = told.get("ISO15118PnCEnabled" if version == v16.VERSION else "ISO15118Ctrlr.PnCEnabled")
+    for row in SETTINGS:
+        if row is CONTRACTS_OFFLINE and (plugs is None or not plugs.known):
+            continue  # It knows nothing of contracts at all.
+        spoken_of = row in (LIST_ENABLED, CACHE_ENABLED)
+        if row.without is not None and not spoken_of and row.value(policy) is not None and _lacks(version, told, row):
+            yield row.without
+
+
+def _refusals(version: str, told: Told, policy: OfflinePolicy) -> Iterator[str]:
     for row in _unlike(version, told, policy):
         if row.answer == "RebootRequired":
-            found.append(f"needs a reboot before {row.name}={row.wanted} counts")
+            yield f"needs a reboot before {row.name}={row.wanted} counts"
         elif row.answer is not None:
-            found.append(f"keeps {row.name}={row.actual}: {row.answer} to {row.wanted}")
-    return found
+            yield f"keeps {row.name}={row.actual}: {row.answer} to {row.wanted}"
 
 
 def _lacks(version: str, told: Told, row: Setting) -> bool:
