@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from gateway.alone import alone_lines
 from gateway.chargers.credentials import PasswordHash
 from gateway.clock import Clock
 from gateway.config import Settings, load_settings
@@ -56,8 +57,6 @@ def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    except ConfigurationError as error:
-        _fail(str(error))
     except FileExistsError:
         _fail(f"{path} exists; it is left as it is")
     except OSError as error:
@@ -170,6 +169,7 @@ def _status_lines(found: Status) -> list[str]:
     ]
     lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
     lines += _quirk_lines(found)
+    lines += alone_lines(found.alone)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")

@@ -15,6 +15,7 @@ from pathlib import Path
 from gateway.authorizer import Authorizer
 from gateway.chargers.commands.executor import Executor, Patience
 from gateway.chargers.connected import Site
+from gateway.chargers.preparing import Preparing
 from gateway.chargers.pricing import PriceBoard, PriceDisplay
 from gateway.chargers.quirk_tally import QuirkTally
 from gateway.chargers.server import ChargerServer
@@ -118,6 +119,9 @@ class Gateway:
         roots = self._paper.root_keeper()
         if roots is not None:
             self._server.roster.accompany(roots)
+        preparing = Preparing(site, self._whitelist, settings.table.offline.under(settings.table.policy))
+        self._server.roster.accompany(preparing)
+        self._link.list_moved = preparing.whitelist_moved
         waits = settings.table.commands
         patience = Patience(waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s)
         names = [one.id for one in settings.table.charger]
