@@ -33,14 +33,39 @@ id = "{id}"                        # the common name of this gateway's certifica
 # state_dir = "gateway-state"      # the databases; the only folder the gateway writes to
 
 [chargers]
-# listen = "127.0.0.1:8180"        # stations connect to ws://LISTEN/ocpp/{{charger_id}}
+# listen = "127.0.0.1:8180"        # OCPP profile 1, ws://LISTEN/ocpp/{{charger_id}}; no such port once there are others
 # allow_unencrypted_network = false  # needed when listen is not loopback: stations connect without TLS (OCPP profile 1)
 # heartbeat_interval_s = 300
+# organization = "ABC Charging"    # the O that every station's TLS client certificate must have; any when left out
+# revocation_unknown = "refuse"    # a station certificate of whose CA there is no revocation list: accept | refuse
+
+# One table for each further port: one OCPP security profile each, stations connect to wss://LISTEN/ocpp/{{charger_id}}.
+# [[chargers.port]]
+# listen = "0.0.0.0:8443"
+# profile = 3                        # 1 password, 2 password over TLS, 3 TLS client certificate of trust/backend
+# certificates = ["csms.pem"]        # of the port, one of EC and one of RSA at most; taken up anew when they change
+# keys = ["csms.key.pem"]            # mode 0600
+# allow_unencrypted_network = false  # needed for profile 1 when listen is not loopback
+# allow_unauthenticated = false      # needed for profile 0, where nobody proves anything: laboratories only
+
+# [chargers.limits]                # what one station, one address, and all together may take
+# messages_per_s = 100             # over it the next frame is read later; large frames count more
+# message_burst = 500
+# messages_per_s_in_all = 1000
+# message_burst_in_all = 2000
+# connections = 2048
+# connections_per_address = 1024
+# handshakes = 256                 # connections whose station has not proven itself yet
+# handshakes_per_address = 64
+# handshake_timeout_s = 10.0
+# write_timeout_s = 10.0           # how long a station may leave what it is sent untaken
+# ping_interval_s = 30.0
 
 # One table for each charging station; `pnc-gateway password --charger ID --config gateway.toml` adds one.
 # [[charger]]
 # id = "CP-1"
-# password_hash = "sha256$...$..."
+# password_hash = "sha256$...$..." # for ports of profile 1 and 2
+# allow_profile_downgrade = false  # it may come back from profile 3 to 2
 # serial_number = "SN-1"           # what its TLS client certificate names; its id when left out
 # evse_ids = ["DE*ABC*E000001"]    # what its ISO 15118 certificates may name
 
@@ -169,7 +194,7 @@ def password(charger_id: str, config: Path | None, password_file: Path | None) -
     """Make a password for a charging station: it is shown once, the configuration keeps only its hash."""
     if not is_charger_id(charger_id):
         _fail(f"--charger {charger_id!r}: at most 48 of A-Z a-z 0-9 * _ = + | @ . - and space")
-    if config is not None and charger_id.casefold() in _settings(config).passwords:
+    if config is not None and charger_id.casefold() in _settings(config).entrance.accounts:
         _fail(f"{config} has the station {charger_id!r} already; remove its table to give it a new password")
     text = secrets.token_hex(20)
     hashed = PasswordHash.of(text.encode(), secrets.token_bytes(16))

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from gateway.chargers.credentials import PasswordHash
 from gateway.enrol.identity import IDENTITY_FILE
+from gateway.entrance import LOOPBACK, parse_listen, read_entrance
 from gateway.errors import ConfigurationError, DownloadError
-from gateway.tables import ChargerTable, GatewayConfig as GatewayConfig, LocalTable, RefreshTable
+from gateway.tables import GatewayConfig as GatewayConfig, LocalTable, RefreshTable
 from gateway.uplink.allowed import AllowedHosts
-from wire.ids import is_charger_id, is_gateway_id
+from wire.ids import is_gateway_id
 from wire.toml import TOMLError, parse_toml
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Retried(Protocol):
@@ -33,7 +31,7 @@ class Retried(Protocol):
 
 
 class Settings:
-    """A checked configuration: `table` as written, paths made absolute, passwords parsed."""
+    """A checked configuration: `table` as written, paths made absolute, `entrance` for the stations."""
 
     def __init__(self, table: GatewayConfig, folder: Path) -> None:
         """Raises ConfigurationError for a value that cannot be used."""
@@ -43,12 +41,7 @@ class Settings:
                 f"[gateway] id {table.gateway.id!r}: use 1 to 48 letters, digits, '.', '_' or '-', the first of them a "
                 "letter or digit"
             )
-        self.listen = parse_listen(table.chargers.listen, "[chargers] listen")
-        if self.listen[0] not in _LOOPBACK and not table.chargers.allow_unencrypted_network:
-            raise ConfigurationError(
-                f"[chargers] listen {table.chargers.listen!r} is not loopback and chargers connect without TLS (OCPP "
-                "security profile 1); on a trusted network set allow_unencrypted_network = true"
-            )
+        self.entrance = read_entrance(table, self.file)
         _check_hub(table.uplink.hub, "[uplink] hub")
         _check_own_certificate(table)
         if table.enrol is not None:
@@ -61,7 +54,6 @@ class Settings:
         for key, name in (*named, *(("[trust] crls", name) for name in table.trust.crls)):
             if not name or "\0" in name:
                 raise ConfigurationError(f"{key} {name!r}: names no file or folder")
-        self.passwords = self._passwords(table.charger)
         self.state_dir = folder / table.gateway.state_dir
 
     @property
@@ -101,23 +93,6 @@ class Settings:
         if not path.is_file():
             raise ConfigurationError(f"{key} {name!r}: no such file ({path})")
         return path
-
-    @staticmethod
-    def _passwords(chargers: tuple[ChargerTable, ...]) -> dict[str, PasswordHash]:
-        """The password hashes by case-folded charger id."""
-        found: dict[str, PasswordHash] = {}
-        for number, charger in enumerate(chargers, 1):
-            where = f"[[charger]] number {number}"
-            if not is_charger_id(charger.id):
-                raise ConfigurationError(f"{where}: id {charger.id!r} cannot be a charging station's identity")
-            if charger.id.casefold() in found:
-                raise ConfigurationError(f"{where}: id {charger.id!r} stands twice (identities ignore case)")
-            try:
-                found[charger.id.casefold()] = PasswordHash.parse(charger.password_hash)
-            except ValueError as error:
-                message = f"{where} ({charger.id}): password_hash {error}; make one with `pnc-gateway password`"
-                raise ConfigurationError(message) from error
-        return found
 
 
 def load_settings(path: Path) -> Settings:
@@ -183,8 +158,8 @@ def _local(table: LocalTable) -> tuple[str, int] | str:
             raise ConfigurationError(f"[local] socket {table.socket!r}: names no file")
         return table.socket
     host, port = parse_listen(table.listen or "", "[local] listen")
-    if host not in _LOOPBACK:
-        message = f"[local] listen {table.listen!r}: only loopback ({', '.join(_LOOPBACK)}); it has no authentication"
+    if host not in LOOPBACK:
+        message = f"[local] listen {table.listen!r}: only loopback ({', '.join(LOOPBACK)}); it has no authentication"
         raise ConfigurationError(message)
     return host, port
 
@@ -201,11 +176,3 @@ def _check_hub(text: str, key: str) -> None:
         raise ConfigurationError(f"{key}: holds a user or password; the gateway shows its certificate instead")
     if not usable or "?" in text or "#" in text:
         raise ConfigurationError(f"{key} {text!r}: must be https://HOST[:PORT], without query or fragment")
-
-
-def parse_listen(text: str, key: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT` (IPv6 in brackets). Raises ConfigurationError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise ConfigurationError(f"{key} {text!r}: must be HOST:PORT")
-    return host.strip("[]"), int(port)

@@ -10,6 +10,8 @@ GatewayError                   anything below; carries a stable kebab-case `code
  +- PoolFailed                 a contract pool gave no contract: not reachable, not in time, refused, or not to be read
  +- CallFailed                 a station did not do what it was asked: refused, silent, or gone
  +- SigningRefused             a station's certificate request is not relayed; says why
+ +- AdmissionRefused           whoever is at a station's port is not let in; says why
+ +- RotationFailed             a station did not take a new password, or it is not known whether it did
  +- CommandRefused             a command is not sent to a station; carries the result to report
 """
 
@@ -84,6 +86,19 @@ class CallFailed(GatewayError):
 
 class SigningRefused(GatewayError):
     """Raised when a station's certificate request is not relayed to the PKI."""
+
+
+class AdmissionRefused(GatewayError):
+    """Raised when a connection is not let in. `status` is the HTTP status to answer; `charger_id` whom it claims to be,
+    None while that is no identity at all."""
+
+    def __init__(self, code: str, message: str, status: int, charger_id: str | None = None) -> None:
+        super().__init__(code, message)
+        self.status, self.charger_id = status, charger_id
+
+
+class RotationFailed(GatewayError):
+    """Raised when a station has no new password for certain; `code` says how it stands."""
 
 
 class CommandRefused(GatewayError):

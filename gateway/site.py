@@ -99,7 +99,11 @@ class Gateway:
             stored=self._link.stored,
             certificates=CertificateService(self._staples, self._clock, self._paper.signing, self._paper.want),
         )
-        self._server = ChargerServer(site, settings.passwords, *settings.listen)
+        try:
+            self._server = ChargerServer(site, settings.entrance)
+        except ConfigurationError:
+            self._opened.close()
+            raise
         if self._paper.signing is not None:
             self._server.roster.accompany(self._paper.signing)
         where = settings.local_where
@@ -154,13 +158,14 @@ class Gateway:
         if self._local is not None:
             listen["local"] = await self._local.start()
         try:
-            listen["chargers"] = await self._server.start()
-        except (OSError, UnicodeError) as error:
+            addresses = await self._server.start()
+        except ConfigurationError:
             if self._local is not None:
                 await self._local.stop()
-            why = getattr(error, "strerror", None) or error
-            message = f"[chargers] listen {self._settings.table.chargers.listen!r}: {why}"
-            raise ConfigurationError(message) from error
+            raise
+        for number, (port, address) in enumerate(zip(self._settings.entrance.ports, addresses, strict=True), 1):
+            name = "chargers" if number == 1 else f"chargers {number}"
+            listen[name] = address if len(addresses) == 1 else f"{address} (profile {port.profile})"
         return listen
 
     def _health(self) -> Health:
@@ -184,7 +189,9 @@ class Gateway:
             await again.wait()
             again.clear()
             await self._paper.take_up()
-            if await self._keeper.reload():
+            reloaded = await self._keeper.reload()
+            await self._server.reload()
+            if reloaded:
                 say("reloaded")
 
     async def _keep_link(self) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.decide.policy import SitePolicy
+from gateway.decide.policy import Choice, SitePolicy
 from wire.toml import Table
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
@@ -19,27 +19,75 @@ class GatewayTable(Table, frozen=True, kw_only=True):
     state_dir: str = "gateway-state"
 
 
+class PortTable(Table, frozen=True, kw_only=True):
+    """[[chargers.port]]: one port of one OCPP security profile; ws:// or wss://LISTEN/ocpp/{charger_id}.
+
+    `profile`: 0 nothing is proven, 1 a password, 2 a password over TLS, 3 a TLS client certificate. `certificates` and
+    `keys`: the port's own for 2 and 3, in the same order; one of EC, one of RSA, or both.
+    `allow_unencrypted_network`: 0 or 1 on an address that is not loopback. `allow_unauthenticated`: 0 at all.
+    """
+
+    listen: str
+    profile: Annotated[int, msgspec.Meta(ge=0, le=3)]
+    certificates: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    allow_unencrypted_network: bool = False
+    allow_unauthenticated: bool = False
+
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
+class LimitsTable(Table, frozen=True, kw_only=True):
+    """[chargers.limits]: what one station, one address, and all together may take.
+
+    A frame counts as one message, and one more for each 8 KiB. Handshakes are connections whose station has not proven
+    itself yet.
+    """
+
+    messages_per_s: Count = 100
+    message_burst: Count = 500
+    messages_per_s_in_all: Count = 1000
+    message_burst_in_all: Count = 2000
+    connections: Count = 2048
+    connections_per_address: Count = 1024
+    handshakes: Count = 256
+    handshakes_per_address: Count = 64
+    handshake_timeout_s: Seconds = 10.0
+    write_timeout_s: Seconds = 10.0
+    ping_interval_s: Seconds = 30.0
+
+
 class ChargersTable(Table, frozen=True, kw_only=True):
     """[chargers]: where charging stations connect, at ws://LISTEN/ocpp/{charger_id}.
 
-    `allow_unencrypted_network`: OCPP security profile 1 (passwords without TLS) on an address that is not loopback.
+    `listen`: a port of OCPP security profile 1; 127.0.0.1:8180 when it is left out and there is no [[chargers.port]].
+    `allow_unencrypted_network`: that port on an address that is not loopback. `organization`: the O of every station's
+    TLS client certificate; not looked at when it is left out. `revocation_unknown`: a station certificate about whose
+    revocation nothing is known.
     """
 
-    listen: str = "127.0.0.1:8180"
+    listen: str | None = None
     allow_unencrypted_network: bool = False
     heartbeat_interval_s: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 300
+    organization: str | None = None
+    revocation_unknown: Choice = Choice.REFUSE
+    port: tuple[PortTable, ...] = ()
+    limits: LimitsTable = LimitsTable()
 
 
 class ChargerTable(Table, frozen=True, kw_only=True):
     """[[charger]]: one charging station that may connect.
 
-    `serial_number`: what its TLS client certificate names (OCPP 2.0.1 A00.FR.405), its id when it is left out.
+    `password_hash`: for ports of profile 1 and 2. `serial_number`: what its TLS client certificate names (OCPP 2.0.1
+    A00.FR.405), its id when it is left out. `allow_profile_downgrade`: it may come back from profile 3 to 2.
     `evse_ids`: the EVSE and SECC ids that its ISO 15118 certificates may name; without any it gets none.
     """
 
     id: str
-    password_hash: str
+    password_hash: str | None = None
     serial_number: str | None = None
+    allow_profile_downgrade: bool = False
     evse_ids: tuple[str, ...] = ()
 
 

@@ -50,13 +50,15 @@ class Site:
 
 @dataclass(slots=True)
 class Connected:
-    """A station that has proven who it is. `registered`: its BootNotification was accepted once, ever."""
+    """A station that has proven who it is. `registered`: its BootNotification was accepted once, ever. `serial_number`:
+    what it must call itself there, because its TLS client certificate names it; None where nothing is known."""
 
     site: Site
     charger_id: str
     ocpp: str
     calls: Calls
     registered: bool
+    serial_number: str | None = None
 
     async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S) -> Message:
         """The station's answer to a request of its version, an instance of the type named like it with `Answer`.

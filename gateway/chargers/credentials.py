@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SCHEME = "sha256"
@@ -57,18 +58,19 @@ class PasswordHash:
 
 
 _NOBODY = PasswordHash.of(b"", b"\0" * 16)
+"""Compared with where there is no password, so that this takes as long."""
 
 
-def check_basic(header: str | None, charger_id: str, passwords: dict[str, PasswordHash]) -> bool:
-    """Whether an Authorization header proves that the peer is `charger_id`: user equal to the id, password matching."""
+def proven_hash(header: str | None, charger_id: str, good: Sequence[PasswordHash]) -> PasswordHash | None:
+    """The one of the `good` hashes by which an Authorization header proves that the peer is `charger_id`: user equal to
+    the id, password matching. None: it proves nothing."""
     scheme, _, encoded = (header or "").partition(" ")
     if scheme.casefold() != "basic":
-        return False
+        return None
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
     except (binascii.Error, ValueError):
-        return False
-    expected = passwords.get(charger_id.casefold(), _NOBODY)
-    matches = expected.matches(password)
+        return None
+    matching = [held for held in good or (_NOBODY,) if held.matches(password)]
     same = hmac.compare_digest(user.lower(), charger_id.encode().lower())
-    return bool(colon) and matches and same and expected is not _NOBODY
+    return matching[0] if good and matching and same and colon else None

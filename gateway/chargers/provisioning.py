@@ -10,6 +10,7 @@ from datetime import datetime
 
 from gateway.chargers.actions import Actions, action
 from gateway.chargers.connected import MODULES, Connected
+from gateway.errors import AdmissionRefused
 from gateway.store.chargers import register
 from wire.ocpp import v16, v21, v201
 from wire.ocpp.payload import Message
@@ -38,10 +39,18 @@ class Provisioning:
         )
 
     async def _boot2(self, request: v201.BootNotification | v21.BootNotification) -> object:
+        self._require_certified(request.charging_station.serial_number)
         await self._register(request.charging_station.vendor_name, request.charging_station.model)
         return v201.BootNotificationAnswer(
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )
+
+    def _require_certified(self, serial_number: str | None) -> None:
+        """Return if the station calls itself what its certificate names (B01.FR.12). Raises AdmissionRefused."""
+        named, charger_id = self._connected.serial_number, self._connected.charger_id
+        if named is not None and serial_number is not None and serial_number != named:
+            message = f"{charger_id}: boots as {serial_number!a}, its certificate names {named!a}"
+            raise AdmissionRefused("wrong-serial", message, 403, charger_id)
 
     async def _register(self, vendor: str, model: str) -> None:
         at, connected = self._site.clock.now().at, self._connected

@@ -1,146 +1,301 @@
-"""The sockets of the charging stations: who may connect, how much they may send, and when a connection ends.
+"""The ports of the charging stations: who may connect, and whose connection ends for whom.
 
-Knows nothing of what messages mean; that is `station`.
+Knows nothing of what messages mean; that is `station`. Who is let in is decided in `admission`, how connections arrive
+in `listener`, what happens on one in `visit`.
+
+Rules
+1. One live connection for each station. A second one proves itself before anything happens to the first; then it takes
+   its place, and that is an alarm. Two that go on taking each other's place are stopped: the present one stays.
+2. New certificates and new trust are taken up without closing sockets; a station whose certificate they revoke is sent
+   away.
+3. Refusals are told, of each address so many; those that are about a station's rights stand in the audit log.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Coroutine
 
-from aiohttp import WSCloseCode, WSMsgType, hdrs, web
+from aiohttp import WSCloseCode, hdrs, web
 
+from gateway.chargers.admission import Admission, Admitted
 from gateway.chargers.calls import Calls
 from gateway.chargers.connected import Site
-from gateway.chargers.credentials import PasswordHash, check_basic
+from gateway.chargers.crowd import Crowd
+from gateway.chargers.listener import Guard, Listener
+from gateway.chargers.passwords import Passwords
+from gateway.chargers.port import Entrance, Port
+from gateway.chargers.rates import Pace, Seldom, TokenBucket
 from gateway.chargers.roster import Roster
+from gateway.chargers.rotation import Rotation
 from gateway.chargers.station import Station
-from gateway.errors import StoreUnavailable
+from gateway.chargers.tls import PortTLS
+from gateway.chargers.visit import Line, Visit
+from gateway.errors import AdmissionRefused, ConfigurationError, StoreUnavailable
 from gateway.log import log_server_errors, say
-from wire.ids import is_charger_id
+from gateway.supervisor import supervise
+from pki.profile import AnchorRole
 from wire.ocpp import v16, v21, v201
 
 MAX_FRAME_BYTES = 256 * 1024
-PING_INTERVAL_S = 30.0
-SILENCE_TIMEOUT_S = 3 * PING_INTERVAL_S
-"""A station that drips an unfinished frame answers no ping, and defeats the heartbeat alone."""
-SEND_TIMEOUT_S = 10.0
-_VERSIONS = {module.SUBPROTOCOL: module.VERSION for module in (v21, v201, v16)}
+VERSIONS = {module.SUBPROTOCOL: module.VERSION for module in (v21, v201, v16)}
+_OFFER = b"offer ocpp2.1, ocpp2.0.1 or ocpp1.6"
+_PATHS = ("/ocpp/{charger_id}", "/ocpp/{written:(?:ocpp)?[0-9.]{1,5}[jJ]?}/{charger_id}")
+"""A version in the URL is allowed, and means nothing."""
+_WATCH_EVERY_S = 5.0
+"""How often silence, files of certificates and the trust are looked at."""
+_ALARM_EVERY_S = 60.0
+_SWAP_EVERY_S, _SWAPS = 10.0, 3
+"""A live connection of a station may be replaced so many times, then once in so many seconds."""
+_TELL_EVERY_S, _TELL_BURST = 5.0, 20
+_MERELY_OLD = frozenset({"expired", "revocation-stale", "revocation-unknown", "clock-unknown"})
+"""What may be found about the certificate of a connected station without sending it away."""
 
 
 class ChargerServer:
-    """Accepts stations at /ocpp/{charger_id} with HTTP Basic authentication. One live connection per station: a new one
-    that has proven itself replaces the old."""
+    """Accepts stations on every port of `entrance`. `start`, then `stop`."""
 
-    def __init__(self, site: Site, passwords: Mapping[str, PasswordHash], host: str, port: int) -> None:
-        self._site, self._passwords = site, dict(passwords)
-        self._host, self._port = host, port
-        self._live: dict[str, web.WebSocketResponse] = {}
+    def __init__(self, site: Site, entrance: Entrance) -> None:
+        """Raises ConfigurationError when certificates or keys cannot be used."""
+        self._site, self._entrance = site, entrance
         self.roster = Roster()
+        self._passwords = Passwords(site, entrance.accounts)
+        self.rotation = Rotation(site, self._passwords, entrance.accounts)
+        self._admission = Admission(site, entrance, self._passwords)
+        self._trust = site.authorizer.trust
+        self._tls = {port: PortTLS(port, self._roots()) for port in entrance.ports if port.profile.encrypted}
+        self._visits: set[Visit] = set()
+        self._live: dict[str, Visit] = {}
+        self._swaps: dict[str, TokenBucket] = {}
+        self._alarms, self._refusals = Seldom(_ALARM_EVERY_S), Seldom(_TELL_EVERY_S, _TELL_BURST)
+        self._errands: set[asyncio.Task[None]] = set()
         app = web.Application()
-        app.router.add_get("/ocpp/{charger_id}", self._connect)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=5)
+        for path in _PATHS:
+            app.router.add_get(path, self._connect, allow_head=False)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=15,
+            shutdown_timeout=5,
+            lingering_time=1.0,
+            max_line_size=2048,
+            max_field_size=4096,
+            max_headers=64,
+        )
+        self._listeners: list[Listener] = []
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> int:
         """How many stations are connected now."""
         return len(self.roster)
 
-    async def start(self) -> str:
-        """Listen; the address that is served. Raises OSError when it is taken."""
+    async def start(self) -> list[str]:
+        """Listen on every port; the addresses that are served, in the order of the ports.
+
+        Raises:
+            ConfigurationError: an address cannot be taken; nothing listens then.
+        """
+        loop, bounds = asyncio.get_running_loop(), self._entrance.bounds
+        self._pace_of_all = TokenBucket(bounds.messages_per_s_in_all, bounds.burst_in_all, loop.time())
+        await self._passwords.begin()
         await self._runner.setup()
         log_server_errors()
-        site = web.TCPSite(self._runner, self._host, self._port, backlog=512)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        return f"{host}:{port}"
+        server, crowd = self._runner.server, Crowd(bounds)
+        assert server is not None  # `setup` has made it.
+        addresses = []
+        for port in self._entrance.ports:
+            listener = Listener(port, self._tls.get(port), crowd, server)
+            try:
+                addresses.append(await listener.start())
+            except (OSError, UnicodeError) as error:
+                await self.stop()
+                why = getattr(error, "strerror", None) or error
+                raise ConfigurationError(f"{port.key} listen {port.host}:{port.port}: {why}") from error
+            self._listeners.append(listener)
+        self._watching = asyncio.create_task(supervise("chargers", self._watch), name="chargers")
+        return addresses
 
     async def stop(self) -> None:
-        """Say goodbye to every station (1001) and stop listening."""
-        for socket in tuple(self._live.values()):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"gateway stops")
+        """Stop listening and say goodbye to every station (1001), to all at once."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
+        for listener in self._listeners:
+            await listener.close()
+        await asyncio.gather(*(visit.end(WSCloseCode.GOING_AWAY, b"gateway stops") for visit in tuple(self._visits)))
         await self._runner.cleanup()
+        for errand in tuple(self._errands):
+            errand.cancel()
+        await asyncio.gather(*self._errands, return_exceptions=True)
+
+    async def reload(self) -> None:
+        """Take up certificates, keys and trust as they are now; what cannot be used leaves that port as it was."""
+        roots = self._roots()
+        for port, tls in self._tls.items():
+            if not tls.is_outdated(roots):
+                continue
+            try:
+                await asyncio.to_thread(tls.reload, roots)
+            except ConfigurationError as error:
+                if self._alarms.admits(port.key, self._now_s()) is not None:
+                    say("port-not-reloaded", level="error", port=port.key, reason=str(error))
+            else:
+                say("port-reloaded", port=port.key)
+        if self._trust is not self._site.authorizer.trust:
+            self._trust = self._site.authorizer.trust
+            for visit in tuple(self._visits):
+                self._judge_again(visit)
+
+    # --- one connection
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
-        charger_id = request.match_info["charger_id"]
-        if not is_charger_id(charger_id):
-            say("charger-refused", level="warning", peer=request.remote, reason="not a charging station identity")
-            raise web.HTTPNotFound
-        if not check_basic(request.headers.get(hdrs.AUTHORIZATION), charger_id, self._passwords):
-            say("charger-refused", level="warning", charger=charger_id, peer=request.remote, reason="credentials")
-            raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="ocpp"'})
+        guard = _guard_of(request)
+        if guard is None:
+            return web.Response(status=500)  # The connection has ended meanwhile.
+        try:
+            admitted = await self._admission.admit(request, guard.port)
+            self._require_a_swap(admitted)
+        except AdmissionRefused as error:
+            return self._refused(request, guard.port, error)
+        except (StoreUnavailable, sqlite3.Error) as error:
+            unable = AdmissionRefused("store-unavailable", str(error), 503)
+            return self._refused(request, guard.port, unable)
         socket = web.WebSocketResponse(
-            protocols=tuple(_VERSIONS),
-            max_msg_size=MAX_FRAME_BYTES,
-            heartbeat=PING_INTERVAL_S,
-            receive_timeout=SILENCE_TIMEOUT_S,
-            timeout=5.0,
+            protocols=tuple(VERSIONS), max_msg_size=MAX_FRAME_BYTES, autoping=False, timeout=5.0
         )
-        await socket.prepare(request)
-        ocpp = _VERSIONS.get(socket.ws_protocol or "")
+        charger_id = admitted.account.charger_id
+        try:
+            await socket.prepare(request)
+        except web.HTTPBadRequest:
+            no_socket = AdmissionRefused("no-websocket", "asks for no WebSocket of version 13", 400, charger_id)
+            return self._refused(request, guard.port, no_socket)
+        ocpp = VERSIONS.get(socket.ws_protocol or "")
         if ocpp is None:
             # No common version: finish the handshake without one, then close (OCPP 2.0.1 Part 4 3.2).
-            offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "none")
-            say("charger-refused", level="warning", charger=charger_id, reason=f"no common OCPP version in {offered}")
-            await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=b"offer ocpp2.1, ocpp2.0.1 or ocpp1.6")
+            offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "none")[:100]
+            say("charger-refused", level="warning", charger=charger_id, reason=f"no common OCPP version in {offered!a}")
+            await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=_OFFER)
             return socket
-        await self._replace(charger_id, socket)
-        say("charger-connected", charger=charger_id, ocpp=ocpp)
-        line = _Line(socket)
-        station = Station(self._site, charger_id, ocpp, Calls(charger_id, line.send), self.roster.tell)
-        try:
-            await self.roster.join(station)
-            await self._converse(socket, station, line)
-        except (TimeoutError, ConnectionError):
-            say("charger-stuck", level="warning", charger=charger_id)
-            if request.transport is not None:
-                request.transport.abort()  # A close would wait behind what the station neither reads nor sends.
-        finally:
-            # A late end of an old connection must not unregister the one that replaced it.
-            if self._live.get(charger_id.casefold()) is socket:
-                del self._live[charger_id.casefold()]
-            self.roster.leave(station)
-            say("charger-disconnected", charger=charger_id, code=socket.close_code)
+        guard.proven()
+        await self._host(socket, guard, admitted, ocpp)
         return socket
 
-    async def _replace(self, charger_id: str, socket: web.WebSocketResponse) -> None:
-        old = self._live.get(charger_id.casefold())
-        self._live[charger_id.casefold()] = socket
-        if old is not None:
-            say("charger-replaced", level="warning", charger=charger_id)
-            await old.close(code=WSCloseCode.POLICY_VIOLATION, message=b"replaced by a newer connection")
+    async def _host(self, socket: web.WebSocketResponse, guard: Guard, admitted: Admitted, ocpp: str) -> None:
+        """See a station through its visit."""
+        account, bounds, line = admitted.account, self._entrance.bounds, Line(socket)
+        charger_id, key = account.charger_id, account.charger_id.casefold()
+        calls = Calls(charger_id, line.send)
+        serial_number = None if admitted.certificate is None else account.serial_number
+        station = Station(self._site, charger_id, ocpp, calls, self.roster.tell, serial_number)
+        pace = Pace(bounds, self._pace_of_all, self._now_s())
+        visit = Visit(socket, guard, line, admitted, station, pace, bounds)
+        before = self._live.get(key)
+        self._live[key] = visit
+        self._visits.add(visit)
+        if before is not None:
+            self._replaced(before)
+        say("charger-connected", charger=charger_id, ocpp=ocpp, profile=int(admitted.profile))
+        why = None
+        try:
+            await self.roster.join(station)
+            why = await visit.converse()
+            if why == "flood":
+                self._alarm("charger-flood", charger_id, "sent on and on over its pace; its connection was closed")
+        except ConnectionError:
+            guard.cut()  # A close would wait behind what the station neither reads nor sends.
+        finally:
+            # A late end of an old connection must not unregister the one that replaced it.
+            if self._live.get(key) is visit:
+                del self._live[key]
+            self._visits.discard(visit)
+            self.roster.leave(station)
+            say("charger-disconnected", charger=charger_id, code=socket.close_code, reason=why)
 
-    async def _converse(self, socket: web.WebSocketResponse, station: Station, line: _Line) -> None:
-        """Answer frames in their order until the socket ends or the store fails.
+    def _require_a_swap(self, admitted: Admitted) -> None:
+        """Return if a live connection of the station may be replaced, or there is none. Raises AdmissionRefused."""
+        key = admitted.account.charger_id.casefold()
+        if key not in self._live:
+            return
+        bucket = self._swaps.setdefault(key, TokenBucket(1 / _SWAP_EVERY_S, _SWAPS, self._now_s()))
+        if not bucket.take_if_held(1, self._now_s()):
+            message = "connects again and again while it is connected; are there two stations of this id?"
+            raise AdmissionRefused("duplicate", message, 503, admitted.account.charger_id)
 
-        Raises:
-            TimeoutError, ConnectionError: the station does not read, or sends nothing whole.
-        """
-        async for message in socket:
-            if message.type is not WSMsgType.TEXT:
-                await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"OCPP-J is text")
+    def _replaced(self, before: Visit) -> None:
+        """Send the connection away that a newer one of the same station has replaced."""
+        self._alarm("charger-replaced", before.station.charger_id, "a second connection has proven itself as it")
+        self._run(before.end(WSCloseCode.POLICY_VIOLATION, b"replaced by a newer connection"))
+
+    def _refused(self, request: web.Request, port: Port, error: AdmissionRefused) -> web.Response:
+        left_out = self._refusals.admits(request.remote or "", self._now_s())
+        if left_out is not None:
+            facts = {"port": port.key, "peer": request.remote, "charger": error.charger_id, "left_out": left_out}
+            say("charger-refused", level="warning", code=error.code, reason=str(error), **facts)
+        if error.status == 403 and error.charger_id is not None:
+            self._alarm("charger-refused", error.charger_id, f"{error.code}: {error}", told=True)
+        response = web.Response(status=error.status, text=f"{error.code}\n")
+        if error.status == 401:
+            response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="ocpp"'
+        elif error.status == 503:
+            response.headers[hdrs.RETRY_AFTER] = str(int(_SWAP_EVERY_S))
+        response.force_close()
+        return response
+
+    # --- beside them
+
+    async def _watch(self) -> None:
+        """Look after silence, and after news."""
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            for visit in tuple(self._visits):
+                if visit.look(self._now_s()):
+                    self._run(visit.ping())
+            await self.reload()
+
+    def _judge_again(self, visit: Visit) -> None:
+        try:
+            self._admission.still_stands(visit.admitted)
+        except AdmissionRefused as error:
+            if error.code in _MERELY_OLD:
                 return
-            try:
-                reply = await station.receive(message.data)
-            except StoreUnavailable as error:
-                say("store-unavailable", level="error", charger=station.charger_id, reason=str(error))
-                await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"cannot store")
-                return
-            if reply is not None:
-                await line.send(reply)
+            self._alarm("charger-sent-away", visit.station.charger_id, f"{error.code}: {error}")
+            self._run(visit.end(WSCloseCode.POLICY_VIOLATION, error.code.encode()))
+
+    def _alarm(self, event: str, charger_id: str, message: str, *, told: bool = False) -> None:
+        """Say it and enter it into the audit log, of each station once in a minute. `told`: it is said already."""
+        left_out = self._alarms.admits(f"{event} {charger_id.casefold()}", self._now_s())
+        if left_out is None:
+            return
+        if left_out:
+            message = f"{message} (and {left_out} times before that was not noted)"
+        if not told:
+            say(event, level="warning", charger=charger_id, reason=message)
+        self._run(self._audit(event, charger_id, message))
+
+    async def _audit(self, event: str, charger_id: str, message: str) -> None:
+        try:
+            await self._site.audit(event, charger_id, message)
+        except StoreUnavailable as error:
+            say("store-unavailable", level="error", charger=charger_id, reason=str(error))
+
+    def _run(self, errand: Coroutine[None, None, None]) -> None:
+        """Do it beside the rest; nobody waits for it."""
+        task = asyncio.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    def _roots(self) -> list[str]:
+        """Where station certificates may come from, in PEM."""
+        return [anchor.pem() for anchor in self._site.authorizer.trust.anchors.anchors(AnchorRole.BACKEND)]
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
 
 
-class _Line:
-    """The sending side of a socket: answers and CALLs of our own, one frame at a time."""
-
-    def __init__(self, socket: web.WebSocketResponse) -> None:
-        self._socket, self._turn = socket, asyncio.Lock()
-
-    async def send(self, frame: str) -> None:
-        """Send one frame.
-
-        Raises:
-            TimeoutError, ConnectionError: the station does not read, or is gone.
-        """
-        async with asyncio.timeout(SEND_TIMEOUT_S), self._turn:
-            await self._socket.send_str(frame)
+def _guard_of(request: web.Request) -> Guard | None:
+    """The guard of the connection that a request came in on; None when it has ended."""
+    protocol = None if request.transport is None else request.transport.get_protocol()
+    return protocol if isinstance(protocol, Guard) else None

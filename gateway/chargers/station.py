@@ -51,13 +51,21 @@ def _nobody(_station: Station, _request: Message) -> None:
 
 
 class Station:
-    """One station on one connection. `ocpp` is the negotiated version; `tell` hears what it tells."""
+    """One station on one connection. `ocpp` is the negotiated version; `tell` hears what it tells; `serial_number` is
+    what its TLS client certificate names, if that is known."""
 
     def __init__(
-        self, site: Site, charger_id: str, ocpp: str, calls: Calls, tell: Callable[[Station, Message], None] = _nobody
+        self,
+        site: Site,
+        charger_id: str,
+        ocpp: str,
+        calls: Calls,
+        tell: Callable[[Station, Message], None] = _nobody,
+        serial_number: str | None = None,
     ) -> None:
         self.charger_id, self.ocpp, self.calls = charger_id, ocpp, calls
-        self._connected = Connected(site, charger_id, ocpp, calls, is_registered(site.ledger, charger_id))
+        registered = is_registered(site.ledger, charger_id)
+        self._connected = Connected(site, charger_id, ocpp, calls, registered, serial_number)
         self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls)
         self._transactions = Transactions(self._connected)
         authorizing = Authorizing(self._connected)
@@ -93,6 +101,7 @@ class Station:
 
         Raises:
             StoreUnavailable: nothing may be answered; close the connection.
+            AdmissionRefused: the station is not who it has proven to be; close the connection.
         """
         try:
             return await self._received(text)

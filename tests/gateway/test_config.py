@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from gateway.__main__ import main
 from gateway.chargers.credentials import PasswordHash
-from gateway.config import GatewayConfig, Settings, load_settings, parse_listen
+from gateway.config import GatewayConfig, Settings, load_settings
 from gateway.decide.contract import judge_contract
 from gateway.decide.policy import SitePolicy
 from gateway.enrol.enrolment import open_pki
+from gateway.entrance import parse_listen
 from gateway.errors import ConfigurationError
-from gateway.tables import ChargerTable, EnrolTable, LocalTable, RefreshTable
+from gateway.tables import ChargerTable, EnrolTable, LimitsTable, LocalTable, PortTable, RefreshTable
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.allowed import AllowedHosts
@@ -57,10 +59,12 @@ def load(folder: Path, text: str) -> Settings:
 
 def test_good_file_is_read_with_its_folder(tmp_path: Path) -> None:
     settings = load(tmp_path, GOOD)
-    assert settings.listen == ("127.0.0.1", 0)
+    assert [(port.host, port.port, port.profile) for port in settings.entrance.ports] == [("127.0.0.1", 0, 1)]
     assert settings.state_dir == tmp_path / "gateway-state"
     assert settings.ledger_path.parent == settings.whitelist_path.parent == settings.state_dir
-    assert settings.passwords["cp-1"].matches(b"word")
+    password = settings.entrance.accounts["cp-1"].password
+    assert password is not None
+    assert password.matches(b"word")
 
 
 def line_of(text: str, fragment: str) -> int:
@@ -107,7 +111,7 @@ def test_mistake_is_named_with_key_and_line(tmp_path: Path, old: str, new: str, 
 
 @pytest.mark.parametrize(
     ("old", "missing"),
-    [('id = "site-1"', "`id` is missing"), ('ca = "ca.pem"', "`ca`"), (f'password_hash = "{HASH}"', "`password_hash`")],
+    [('id = "site-1"', "`id` is missing"), ('ca = "ca.pem"', "`ca`"), ('id = "CP-1"', "`id`")],
 )
 def test_missing_key_is_named(tmp_path: Path, old: str, missing: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
@@ -174,12 +178,12 @@ def test_value_that_cannot_be_used_is_named(tmp_path: Path, old: str, new: str, 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:8180", "localhost:8180", "[::1]:8180"])
 def test_loopback_needs_no_leave(tmp_path: Path, listen: str) -> None:
-    assert load(tmp_path, GOOD.replace("127.0.0.1:0", listen)).listen[1] == 8180
+    assert load(tmp_path, GOOD.replace("127.0.0.1:0", listen)).entrance.ports[0].port == 8180
 
 
 def test_network_is_served_when_the_site_says_so(tmp_path: Path) -> None:
     text = GOOD.replace('listen = "127.0.0.1:0"', 'listen = "0.0.0.0:8180"\nallow_unencrypted_network = true')
-    assert load(tmp_path, text).listen == ("0.0.0.0", 8180)
+    assert load(tmp_path, text).entrance.ports[0].host == "0.0.0.0"
 
 
 def test_brackets_of_an_address_are_no_part_of_it() -> None:
@@ -370,7 +374,10 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
     spoken = parse_toml(GatewayConfig, uncommented, "uncommented sample")
     assert count > 15
     assert spoken.gateway == plain.gateway
-    assert spoken.chargers == plain.chargers
+    (port,) = spoken.chargers.port
+    assert spoken.chargers.listen == "127.0.0.1:8180"
+    assert structs.replace(spoken.chargers, listen=None, organization=None, port=()) == plain.chargers
+    assert port == PortTable(listen=port.listen, profile=3, certificates=port.certificates, keys=port.keys)
     assert spoken.uplink == plain.uplink
     assert (spoken.trust.anchors, spoken.trust.crls) == (plain.trust.anchors, plain.trust.crls)
     assert spoken.policy == plain.policy
@@ -387,7 +394,7 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
 def test_sample_shows_every_key(tmp_path: Path) -> None:
     text = written(tmp_path)
     config = parse_toml(GatewayConfig, text, "sample")
-    optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable)
+    optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable, PortTable, LimitsTable)
     for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *optional):
-        for key in set(table.__struct_fields__) - {"refresh"}:
+        for key in set(table.__struct_fields__) - {"refresh", "port", "limits"}:
             assert re.search(rf"(?m)^(# )?{key} = ", text), key

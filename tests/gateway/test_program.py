@@ -50,7 +50,7 @@ def test_init_writes_what_the_gateway_reads_and_never_over_it(tmp_path: Path) ->
     settings = load_settings(path)
     assert settings.table.gateway.id == "site-9"
     assert settings.table.uplink.certificate == "site-9.pem"
-    assert settings.passwords == {}
+    assert settings.entrance.accounts == {}
     path.write_text("mine")
     assert_refused(call("init", "--dir", folder), str(path), "left as it is")
     assert path.read_text() == "mine"
@@ -76,7 +76,8 @@ def test_password_is_accepted_by_the_hash_that_was_shown(tmp_path: Path) -> None
     call("init", "--dir", tmp_path)
     path = tmp_path / "gateway.toml"
     path.write_text(path.read_text() + "\n" + table)
-    found = load_settings(path).passwords["cp-7"]
+    found = load_settings(path).entrance.accounts["cp-7"].password
+    assert found is not None
     assert found.matches(word[1].encode())
     assert found.matches(bytes.fromhex(word[1]))
     assert not found.matches(word[1][:-1].encode())
@@ -91,7 +92,9 @@ def test_password_adds_the_station_to_the_configuration_once(tmp_path: Path) -> 
     word = secret.read_text()
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert word not in added.stdout
-    assert load_settings(config).passwords["cp 1"].matches(word.encode())
+    password = load_settings(config).entrance.accounts["cp 1"].password
+    assert password is not None
+    assert password.matches(word.encode())
     before = config.read_text()
     assert_refused(call("password", "--charger", "cp 1", "--config", config), "has the station 'cp 1' already")
     assert_refused(

@@ -1,0 +1,528 @@
+"""Ports of the security profiles over real TLS: who is let in, who is not, and what a reload changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import WSCloseCode
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from gateway.chargers.port import Entrance, KeyPair, Port, SecurityProfile
+from gateway.chargers.server import ChargerServer
+from gateway.decide.contract import Trust
+from gateway.decide.policy import Choice
+from gateway.errors import ConfigurationError
+from pki.issue.authority import Authority, Validity
+from pki.issue.keys import encode_key_pem
+from pki.verify.revocation import RevocationEvidence
+from pki.verify.trust import AnchorRole, TrustStore
+from tests.gateway.conftest import Bench
+from tests.gateway.ports import Ports, account, ask, ended, entrance, listening, play
+from tests.gateway.rough_pki import Papers, crl, leaf, now
+from wire.records import AuditEntry, ClockState, RecordKind, decode
+
+BOOT_2 = '[2,"b","BootNotification",{"reason":"PowerUp","chargingStation":{"model":"M","vendorName":"V"%s}}]'
+
+
+@dataclass
+class House:
+    """Certificates of a site in a folder: the port's own and the stations'."""
+
+    folder: Path
+    papers: Papers
+    serials: dict[str, int] = field(default_factory=dict)
+
+    def server(self, name: str = "csms") -> KeyPair:
+        """A pair of EC for the port."""
+        pem = self.papers.server()
+        path = self.folder / f"{name}.pem"
+        path.touch(0o600)
+        path.write_bytes(pem)
+        return KeyPair(path, path)
+
+    def rsa_server(self, name: str = "csms-rsa") -> KeyPair:
+        """A pair of RSA, signed by itself: our PKI makes none."""
+        key = rsa.generate_private_key(65537, 2048)
+        named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "csms.test")])
+        certificate = (
+            x509.CertificateBuilder(named, named, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now() - timedelta(hours=1))
+            .not_valid_after(now() + timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        path = self.folder / f"{name}.pem"
+        path.touch(0o600)
+        secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        path.write_bytes(certificate.public_bytes(pem) + secret)
+        return KeyPair(path, path)
+
+    def station(self, name: str, authority: Authority | None = None, validity: Validity | None = None) -> Path:
+        """A certificate with its key, as a station holds them."""
+        made, key = leaf(authority or self.papers.backend, name, validity=validity)
+        self.serials[name] = made.serial
+        path = self.folder / f"station {name} {made.serial:x}.pem"
+        path.write_bytes(encode_key_pem(key) + made.pem().encode())
+        return path
+
+    def trust(self, *revoked: int, lists: Sequence[bytes] | None = None) -> Trust:
+        """The anchors, and a list of the backend's root."""
+        found = [crl(self.papers.backend, 1 + len(revoked), revoked=revoked)] if lists is None else list(lists)
+        return Trust(anchors=self.papers.trust(), revocation=RevocationEvidence(crls=found))
+
+    def client(
+        self, station: Path | None = None, version: ssl.TLSVersion | None = None, ciphers: str | None = None
+    ) -> ssl.SSLContext:
+        """What a station trusts and shows."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        if version is not None:
+            context.minimum_version = context.maximum_version = version
+        if ciphers is not None:
+            context.set_ciphers(ciphers)
+        if station is not None:
+            context.load_cert_chain(station)
+        return context
+
+
+@pytest.fixture
+def house(tmp_path: Path, papers: Papers) -> House:
+    return House(tmp_path, papers)
+
+
+def tls_port(house: House, profile: int, *pairs: KeyPair) -> Port:
+    return Port("[[chargers.port]] number 1", "127.0.0.1", 0, SecurityProfile(profile), pairs or (house.server(),))
+
+
+def events(bench: Bench) -> list[AuditEntry]:
+    return [decode(AuditEntry, r.body, "audit") for r in bench.records() if r.kind is RecordKind.AUDIT]
+
+
+def said(capfd: pytest.CaptureFixture[str], event: str) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("with_rsa", [False, True])
+def test_password_over_tls(bench: Bench, house: House, version: ssl.TLSVersion, with_rsa: bool) -> None:
+    pairs = [house.server(), *([house.rsa_server()] if with_rsa else [])]
+
+    async def part(ports: Ports) -> None:
+        tls = house.client(version=version)
+        station = await ports.connect(scheme="wss", ssl=tls)
+        assert (await ask(station))[2]["status"] == "Accepted"
+        assert await ports.status("CP-1", password="wrong", scheme="wss", ssl=tls) == 401
+        assert await ports.status("CP-1", password="", scheme="wss", ssl=tls) == 401
+        assert await ports.status("CP-9", scheme="wss", ssl=tls) == 404
+        assert ports.server.connected == 1
+        # A certificate of a station is no password.
+        shown = house.client(house.station("CP-2"), version)
+        assert await ports.status("CP-2", password="", scheme="wss", ssl=shown) == 401
+
+    play(bench, part, entrance(tls_port(house, 2, *pairs)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_certificate_of_the_station_and_nothing_else_opens_profile_3(
+    bench: Bench, house: House, version: ssl.TLSVersion
+) -> None:
+    bench.authorizer.trust = house.trust()
+
+    async def part(ports: Ports) -> None:
+        tls = house.client(house.station("CP-1"), version)
+        station = await ports.connect("CP-1", password="", scheme="wss", ssl=tls)
+        assert (await ask(station))[2]["status"] == "Accepted"
+        assert await ports.status("CP-2", password="", scheme="wss", ssl=tls) == 403
+        assert await ports.status("CP-2", scheme="wss", ssl=tls) == 403, "nor does a password help"
+        assert await ports.status("CP-9", password="", scheme="wss", ssl=tls) == 404
+        with pytest.raises(aiohttp.ClientError):
+            await ports.connect("CP-1", scheme="wss", ssl=house.client(version=version))
+
+    play(bench, part, entrance(tls_port(house, 3)))
+
+
+def expired(house: House) -> Path:
+    return house.station("CP-1", validity=Validity(now() - timedelta(days=9), now() - timedelta(days=1)))
+
+
+def not_yet(house: House) -> Path:
+    return house.station("CP-1", validity=Validity(now() + timedelta(days=1), now() + timedelta(days=9)))
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda house: house.station("CP-1", house.papers.stranger),
+        lambda house: house.station("DEABC000000001", house.papers.mo2),
+        lambda house: house.rsa_server("self-signed").certificate,
+        expired,
+        not_yet,
+    ],
+)
+def test_certificate_of_nobody_fails_in_the_handshake(
+    bench: Bench, house: House, shown: Callable[[House], Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench.authorizer.trust = house.trust()
+
+    async def part(ports: Ports) -> None:
+        tls = house.client(shown(house), ssl.TLSVersion.TLSv1_2)
+        with pytest.raises(aiohttp.ClientError):
+            await ports.connect("CP-1", password="", scheme="wss", ssl=tls)
+
+    play(bench, part, entrance(tls_port(house, 3)))
+    (line,) = said(capfd, "charger-refused")
+    assert "CERTIFICATE_VERIFY_FAILED" in str(line["reason"]).upper().replace(" ", "_")
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"revoked": True}, "revoked"),
+        ({"lists": []}, "revocation-unknown"),
+        ({"lists": [], "revocation_unknown": Choice.ACCEPT}, None),
+        ({"old_list": 1}, None),
+        ({"old_list": 9}, "revocation-stale"),
+        ({"organization": "Other"}, "wrong-organization"),
+        ({"organization": "Rough"}, None),
+        ({"clock": ClockState.UNKNOWN}, "clock-unknown"),
+    ],
+)
+def test_our_own_verifier_has_the_last_word(
+    bench: Bench, house: House, more: dict[str, object], code: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    station = house.station("CP-1")
+    lists: list[bytes] | None = [] if "lists" in more else None
+    if "old_list" in more:
+        days = int(str(more["old_list"]))
+        lists = [crl(house.papers.backend, 1, begun=timedelta(days=days + 7), lasts=timedelta(days=7))]
+    revoked = (house.serials["CP-1"],) if "revoked" in more else ()
+    bench.authorizer.trust = house.trust(*revoked, lists=lists)
+    bench.clock.state = more.get("clock", ClockState.TRUSTED)  # type: ignore[assignment]  # a table of odds and ends
+    chosen = {key: value for key, value in more.items() if key in ("organization", "revocation_unknown")}
+    found = entrance(tls_port(house, 3), **chosen)
+
+    async def part(ports: Ports) -> None:
+        tls = house.client(station)
+        assert await ports.status("CP-1", password="", scheme="wss", ssl=tls) == (101 if code is None else 403)
+
+    play(bench, part, found)
+    refused = [line["code"] for line in said(capfd, "charger-refused")]
+    assert refused == ([] if code is None else [code])
+    audited = [entry for entry in events(bench) if entry.event == "charger-refused"]
+    assert [entry.message.partition(":")[0] for entry in audited] == refused
+
+
+def test_certificate_names_the_serial_number_where_one_is_configured(bench: Bench, house: House) -> None:
+    bench.authorizer.trust = house.trust()
+    named = account("CP-1", serial_number="SN-77")
+    found = replace(entrance(tls_port(house, 3)), accounts={"cp-1": replace(named, client_name="SN-77")})
+
+    async def part(ports: Ports) -> None:
+        right, other = house.client(house.station("SN-77")), house.client(house.station("CP-1"))
+        assert await ports.status("CP-1", password="", scheme="wss", ssl=other) == 403
+        much = {"password": "", "scheme": "wss", "ssl": right, "protocols": ["ocpp2.0.1"]}
+        station = await ports.connect("CP-1", **much)
+        assert (await ask(station, BOOT_2 % ""))[2]["status"] == "Accepted"
+        assert (await ask(station, BOOT_2 % ',"serialNumber":"SN-77"'))[2]["status"] == "Accepted"
+        await station.send_str(BOOT_2 % ',"serialNumber":"SN-78"')
+        assert await ended(station) == WSCloseCode.POLICY_VIOLATION, "B01.FR.12"
+
+    play(bench, part, found)
+
+
+# --- TLS itself
+
+
+def s_client(place: tuple[str, int], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `openssl s_client` says."""
+    command = ["openssl", "s_client", "-connect", f"{place[0]}:{place[1]}", *arguments]
+    return subprocess.run(command, input="", capture_output=True, text=True, timeout=20)
+
+
+async def beside(place: tuple[str, int], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(s_client, place, *arguments)
+
+
+MANDATORY = {
+    "ECDHE-ECDSA-AES128-GCM-SHA256": "EC",
+    "ECDHE-ECDSA-AES256-GCM-SHA384": "EC",
+    "AES128-GCM-SHA256": "RSA",
+    "AES256-GCM-SHA384": "RSA",
+}
+
+
+def test_suites_of_ocpp_are_served_by_whom_they_fit(bench: Bench, house: House) -> None:
+    both, only_ec = (house.server(), house.rsa_server()), (house.server("other"),)
+    found = entrance(tls_port(house, 2, *both), replace(tls_port(house, 2, *only_ec), key="two"))
+
+    async def part(ports: Ports) -> None:
+        for suite, kind in MANDATORY.items():
+            for number, served in enumerate((True, kind == "EC")):
+                seen = await beside(ports.place(number), "-tls1_2", "-cipher", f"{suite}:@SECLEVEL=1")
+                assert (f"Cipher is {suite}" in seen.stdout) == served, (suite, number, seen.stdout, seen.stderr)
+                assert "Secure Renegotiation IS supported" in seen.stdout or not served
+                assert "Compression: NONE" in seen.stdout
+        for old in ("-tls1_1", "-tls1"):
+            seen = await beside(ports.place(), old, "-cipher", "ALL:@SECLEVEL=0")
+            assert "Cipher is (NONE)" in seen.stdout, seen.stdout
+        for weak in ("ECDHE-ECDSA-AES128-SHA", "AES128-SHA", "ECDHE-RSA-AES128-SHA256", "NULL"):
+            seen = await beside(ports.place(), "-tls1_2", "-cipher", f"{weak}:@SECLEVEL=0")
+            assert f"Cipher is {weak}" not in seen.stdout
+        for suite in MANDATORY:
+            tls = house.client(version=ssl.TLSVersion.TLSv1_2, ciphers=suite)
+            station = await ports.connect(scheme="wss", ssl=tls)
+            assert (await ask(station))[2]["status"] == "Accepted"
+
+    play(bench, part, found)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_session_is_resumed(bench: Bench, house: House, version: ssl.TLSVersion) -> None:
+    """A resumed session would skip the verification of a station that was revoked meanwhile."""
+    bench.authorizer.trust = house.trust()
+    tls = house.client(house.station("CP-1"), version)
+
+    def twice(place: tuple[str, int]) -> list[bool]:
+        reused, session = [], None
+        for _ in range(2):
+            with socket.create_connection(place, timeout=20) as raw, tls.wrap_socket(raw, session=session) as wrapped:
+                wrapped.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                while wrapped.recv(4096):
+                    pass
+                reused.append(bool(wrapped.session_reused))
+                session = wrapped.session
+        return reused
+
+    async def part(ports: Ports) -> None:
+        assert await asyncio.to_thread(twice, ports.place()) == [False, False]
+        seen = await beside(ports.place(), "-tls1_2", "-cert", str(house.station("CP-2")), "-key", "/dev/null")
+        assert "session ticket" not in seen.stdout.lower()
+
+    play(bench, part, entrance(tls_port(house, 3)))
+
+
+def test_renegotiation_ends_the_connection_or_is_refused(bench: Bench, house: House) -> None:
+    def renegotiate(place: tuple[str, int]) -> str:
+        command = ["openssl", "s_client", "-connect", f"{place[0]}:{place[1]}", "-tls1_2"]
+        done = subprocess.run(command, input="R\nQ\n", capture_output=True, text=True, timeout=20)
+        return done.stdout + done.stderr
+
+    async def part(ports: Ports) -> None:
+        text = await asyncio.to_thread(renegotiate, ports.place())
+        assert "RENEGOTIATING" in text
+        assert "no renegotiation" in text.lower()
+
+    play(bench, part, entrance(tls_port(house, 2)))
+
+
+def test_what_is_not_tls_or_not_http_is_told(bench: Bench, house: House, capfd: pytest.CaptureFixture[str]) -> None:
+    async def part(ports: Ports) -> None:
+        with pytest.raises(aiohttp.ClientError):
+            await ports.connect(scheme="ws")
+        with pytest.raises(aiohttp.ClientError):
+            await ports.connect(port=1, scheme="wss", ssl=house.client())
+        assert (await ask(await ports.connect(scheme="wss", ssl=house.client())))[0] == 3
+
+    port = Port("plain", "127.0.0.1", 0, SecurityProfile.BASIC)
+    play(bench, part, entrance(tls_port(house, 2), port, names=("CP-1", "CP-2")))
+    assert "HTTP_REQUEST" in str(said(capfd, "charger-refused")[0]["reason"]).upper().replace(" ", "_")
+
+
+# --- profile 0, and the way down
+
+
+def test_profile_0_proves_nothing_and_lets_in_only_who_is_configured(bench: Bench) -> None:
+    async def part(ports: Ports) -> None:
+        assert (await ask(await ports.connect("CP-1", password="")))[2]["status"] == "Accepted"
+        assert await ports.status("CP-9", password="") == 404
+
+    play(bench, part, entrance(Port("lab", "127.0.0.1", 0, SecurityProfile.UNAUTHENTICATED)))
+
+
+@pytest.mark.parametrize("may_step_down", [False, True])
+def test_station_that_moved_up_does_not_come_back_lower(bench: Bench, house: House, may_step_down: bool) -> None:
+    """A05.FR.07; and errata 2.5: from 3 to 2 only by name, never to 1."""
+    bench.authorizer.trust = house.trust()
+    pair = house.server()
+    plain = [Port(f"p{n}", "127.0.0.1", 0, SecurityProfile(n)) for n in (0, 1)]
+    tls = [replace(tls_port(house, n, pair), key=f"p{n}") for n in (2, 3)]
+    accounts = {"cp-1": account("CP-1", may_step_down=may_step_down)}
+    found = Entrance(ports=(*plain, *tls), accounts=accounts)
+    shown = house.client(house.station("CP-1"))
+
+    async def come(ports: Ports, profile: int) -> int:
+        if profile < 2:
+            return await ports.status("CP-1", port=profile)
+        return await ports.status("CP-1", port=profile, scheme="wss", ssl=shown)
+
+    async def up(ports: Ports) -> None:
+        for highest in range(4):
+            assert await come(ports, highest) == 101
+            for lower in range(highest if highest < 3 else 2):
+                assert await come(ports, lower) == 403, (highest, lower)
+
+    async def down(ports: Ports) -> None:
+        assert await come(ports, 2) == (101 if may_step_down else 403)
+        assert await come(ports, 1) == 403
+        assert await come(ports, 0) == 403
+        assert await come(ports, 3) == 101
+
+    play(bench, up, found)
+    bench.restart()
+    bench.authorizer.trust = house.trust()
+    play(bench, down, found)
+    changed = [entry.message for entry in events(bench) if entry.event == "charger-profile-changed"]
+    assert changed[:3] == [f"came on security profile {n}, on {n - 1} before" for n in (1, 2, 3)]
+    assert len(changed) == (5 if may_step_down else 3)
+    assert any("profile-downgrade" in entry.message for entry in events(bench))
+
+
+def test_wrong_password_on_a_low_port_changes_no_profile(bench: Bench, house: House) -> None:
+    async def part(ports: Ports) -> None:
+        assert await ports.status("CP-1", password="wrong", port=1, scheme="wss", ssl=house.client()) == 401
+        assert await ports.status("CP-1") == 101
+
+    play(bench, part, entrance(Port("p1", "127.0.0.1", 0, SecurityProfile.BASIC), tls_port(house, 2)))
+
+
+# --- reload
+
+
+def serial_served(place: tuple[str, int]) -> int:
+    """The serial number of the certificate that a port shows."""
+    return x509.load_pem_x509_certificate(ssl.get_server_certificate(place).encode()).serial_number
+
+
+def test_new_certificate_is_taken_up_without_closing_sockets(
+    bench: Bench, house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pair = house.server()
+
+    async def part(ports: Ports) -> None:
+        station = await ports.connect(scheme="wss", ssl=house.client())
+        before = await asyncio.to_thread(serial_served, ports.place())
+        await ports.server.reload()
+        assert await asyncio.to_thread(serial_served, ports.place()) == before
+        pair.certificate.write_text("nonsense")
+        os.utime(pair.certificate, ns=(1, 1))
+        await ports.server.reload()
+        assert await asyncio.to_thread(serial_served, ports.place()) == before
+        fresh = house.server("fresh")
+        shutil.copy(fresh.certificate, pair.certificate)
+        pair.certificate.chmod(0o644)
+        await ports.server.reload()
+        assert await asyncio.to_thread(serial_served, ports.place()) == before, "a key that others can read"
+        pair.certificate.chmod(0o600)
+        os.utime(pair.certificate, ns=(2, 2))
+        await ports.server.reload()
+        assert await asyncio.to_thread(serial_served, ports.place()) != before
+        assert (await ask(station))[2]["status"] == "Accepted"
+
+    play(bench, part, entrance(tls_port(house, 2, pair)))
+    out = capfd.readouterr().out
+    assert out.count('"port-reloaded"') == 1
+    assert out.count('"port-not-reloaded"') == 1, "told once in a minute"
+    assert str(pair.certificate) in out
+
+
+def test_changed_file_is_seen_without_being_told(bench: Bench, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.chargers.server._WATCH_EVERY_S", 0.02)
+    pair = house.server()
+
+    async def part(ports: Ports) -> None:
+        before = await asyncio.to_thread(serial_served, ports.place())
+        shutil.copy(house.server("fresh").certificate, pair.certificate)
+        while await asyncio.to_thread(serial_served, ports.place()) == before:
+            continue
+
+    play(bench, part, entrance(tls_port(house, 2, pair)))
+
+
+def test_station_that_is_revoked_is_sent_away_at_the_reload(bench: Bench, house: House) -> None:
+    bench.authorizer.trust = house.trust()
+
+    async def part(ports: Ports) -> None:
+        one, two = (house.client(house.station(name)) for name in ("CP-1", "CP-2"))
+        first = await ports.connect("CP-1", password="", scheme="wss", ssl=one)
+        second = await ports.connect("CP-2", password="", scheme="wss", ssl=two)
+        bench.authorizer.trust = house.trust(house.serials["CP-1"])
+        await ports.server.reload()
+        assert await ended(first) == WSCloseCode.POLICY_VIOLATION
+        assert (await ask(second))[2]["status"] == "Accepted"
+        assert await ports.status("CP-1", password="", scheme="wss", ssl=one) == 403
+        # A list that has run out alone sends nobody away; a root that is gone does.
+        old = crl(house.papers.backend, 9, begun=timedelta(days=90), lasts=timedelta(days=7))
+        bench.authorizer.trust = house.trust(lists=[old])
+        await ports.server.reload()
+        assert (await ask(second))[2]["status"] == "Accepted"
+        stranger = TrustStore({AnchorRole.BACKEND: [house.papers.stranger.certificate]})
+        bench.authorizer.trust = Trust(anchors=stranger, revocation=RevocationEvidence())
+        await ports.server.reload()
+        assert await ended(second) == WSCloseCode.POLICY_VIOLATION
+        with pytest.raises(aiohttp.ClientError):
+            await ports.connect("CP-2", password="", scheme="wss", ssl=two)
+
+    play(bench, part, entrance(tls_port(house, 3)))
+    assert [entry.subject for entry in events(bench) if entry.event == "charger-sent-away"] == ["CP-1", "CP-2"]
+
+
+# --- what cannot be used
+
+
+def test_port_that_cannot_speak_tls_is_named(bench: Bench, house: House) -> None:
+    good, rsa_pair = house.server(), house.rsa_server()
+    second = house.server("second")
+    odd = house.folder / "odd.pem"
+    odd.write_text("no certificate")
+    odd.chmod(0o600)
+    open_key = house.folder / "open.pem"
+    shutil.copy(good.key, open_key)
+    open_key.chmod(0o640)
+
+    def refused(*pairs: KeyPair, profile: int = 2) -> str:
+        with pytest.raises(ConfigurationError) as error:
+            ChargerServer(bench.site, entrance(tls_port(house, profile, *pairs)))
+        assert "[[chargers.port]] number 1" in str(error.value)
+        return str(error.value)
+
+    assert "chmod 600" in refused(KeyPair(good.certificate, open_key))
+    assert "no certificate in PEM" in refused(KeyPair(odd, odd))
+    assert "No such file" in refused(KeyPair(house.folder / "none.pem", good.key))
+    assert "two of EC" in refused(good, second)
+    assert "cannot be used for TLS" in refused(KeyPair(good.certificate, second.key))
+    assert "cannot be used for TLS" in refused(KeyPair(good.certificate, rsa_pair.key))
+    empty = Trust(anchors=TrustStore({}), revocation=RevocationEvidence())
+    bench.authorizer.trust = empty
+    assert "backend/" in refused(good, profile=3)
+
+
+def test_address_that_is_taken_is_named_and_nothing_is_left_listening(bench: Bench) -> None:
+    async def run() -> None:
+        async with listening(bench) as ports:
+            taken = Port("[[chargers.port]] number 2", *ports.place(), SecurityProfile.BASIC)
+            server = ChargerServer(bench.site, entrance(Port("one", "127.0.0.1", 0, SecurityProfile.BASIC), taken))
+            with pytest.raises(ConfigurationError, match="number 2"):
+                await server.start()
+            assert (await ask(await ports.connect()))[0] == 3
+
+    asyncio.run(run())
