@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeRemainingColumn
 
-from firmware_sim.charger import DIALECTS, Charge, Charger, ChargerSpec, Progress
+from firmware_sim.charger import DIALECTS, Charger
 from firmware_sim.connection import Address
 from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import ChargerError
 from firmware_sim.lines import alone_in
+from firmware_sim.sessions import Charge, Progress
+from firmware_sim.spec import ChargerSpec
 from wire.ids import is_charger_id
 from wire.meter.record import CurrentType
 

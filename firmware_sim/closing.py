@@ -9,12 +9,13 @@ from datetime import datetime
 
 from firmware_sim.account import Account, balance
 from firmware_sim.books import ChargeBook, ChargerBook
-from firmware_sim.charger import Charge, Charger
+from firmware_sim.charger import Charger
 from firmware_sim.dialect import Answer, Presented
 from firmware_sim.journal import load_message_journal
 from firmware_sim.meter import load_meter_journal
 from firmware_sim.report import DecisionCheck
 from firmware_sim.scenario import Presenting
+from firmware_sim.sessions import Charge
 from firmware_sim.site import Site
 from wire.meter.keys import public_key_of
 from wire.records import Decision, Record, RecordKind, decode

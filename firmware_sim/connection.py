@@ -3,7 +3,7 @@
 It moves frames between the socket and an `Outbox` and knows nothing of what they say. A lost or refused connection is
 tried again after a back-off that doubles, with a random part, as the standard asks of stations.
 
-Source: OCPP 2.0.1 Part 4 3 (URL, subprotocol), 5.3 (reconnecting); security profile 1 for HTTP Basic.
+Source: OCPP 2.0.1 Part 4 3 (URL, subprotocol), 5.3 (reconnecting); security profiles 1 and 2 (HTTP Basic).
 """
 
 from __future__ import annotations
@@ -12,23 +12,36 @@ import asyncio
 import os
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import aiohttp
 
+from firmware_sim.misdeeds import Misdeed, cut
 from firmware_sim.outbox import Outbox, Outcome, Pending
-from wire.ocpp.frames import Call, CallError, CallResult, FrameError, encode_error, encode_result, parse_frame
+from wire.ocpp.frames import (
+    Call,
+    CallError,
+    CallRejected,
+    CallResult,
+    FrameError,
+    encode_call,
+    encode_error,
+    encode_result,
+    parse_frame,
+    spelled,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a charger connects: `url` without the identity, which is appended percent-encoded."""
+    """Where a charger connects: `url` without the identity, which is appended percent-encoded. `password` None: it does
+    not authenticate with HTTP Basic, but with a certificate or not at all."""
 
     url: str
     charger_id: str
-    password: bytes = field(repr=False)
+    password: bytes | None = field(repr=False)
     subprotocol: str
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
@@ -49,16 +62,24 @@ class BackOff:
         return lambda n: min(self.most_s, self.first_s * 2.0 ** min(n - 1, 16)) * (1 + fraction() / 4)
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a CALL of the gateway, and what happens once it was sent."""
+
+    payload: object
+    then: Callable[[], None] | None = None
+
+
 @dataclass(slots=True)
 class LinkNotices:
     """Whom to tell: `up` after the handshake, `down` with the reason when lost or refused, `sending` just before a
-    transaction message leaves, `outcome` of a CALL. `called` answers a CALL of the gateway; None: not simulated."""
+    transaction message leaves, `outcome` of a CALL. `called` answers a CALL of the gateway or raises CallRejected."""
 
     up: Callable[[], None]
     down: Callable[[str], None]
     sending: Callable[[Pending], None]
     outcome: Callable[[Outcome], None]
-    called: Callable[[Call], object | None]
+    called: Callable[[Call], Reply]
 
 
 class Connection:
@@ -72,8 +93,13 @@ class Connection:
         *,
         back_off: BackOff,
         ping_interval_s: float = 10.0,
+        faults: Collection[Misdeed] = frozenset(),
     ) -> None:
-        self._address, self._outbox, self._notices = address, outbox, notices
+        self.address = address
+        """Where the next connection goes."""
+        self._outbox, self._notices, self._faults = outbox, notices, faults
+        self._frames = 0
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._wait_before = back_off.waits(random.random)
         self._ping_interval_s = ping_interval_s
         self._wake = asyncio.Event()
@@ -82,6 +108,11 @@ class Connection:
     def wake(self) -> None:
         """Something was put into the outbox."""
         self._wake.set()
+
+    async def reconnect(self) -> None:
+        """Ends the connection that stands; `run` makes the next one."""
+        if self._socket is not None:
+            await self._socket.close()
 
     async def run(self) -> None:
         """Connects, talks, and connects again, until it is cancelled.
@@ -103,12 +134,11 @@ class Connection:
 
     async def _once(self, session: aiohttp.ClientSession) -> tuple[str, bool]:
         """One connection from handshake to end: why it ended, and whether it ever stood."""
-        address = self._address
-        user = aiohttp.encode_basic_auth(address.charger_id, address.password.decode("latin-1"), encoding="latin-1")
+        address = self.address
         connecting = session.ws_connect(
             address.full_url(),
             protocols=(address.subprotocol,),
-            headers={"Authorization": user},
+            headers=_credentials(address),
             heartbeat=self._ping_interval_s,
             timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             ssl=address.tls or True,
@@ -130,9 +160,11 @@ class Connection:
             return f"{type(error).__name__}: {error}", self.online
 
     async def _talk(self, ws: aiohttp.ClientWebSocketResponse) -> str:
-        self.online = True
+        self.online, self._socket = True, ws
         self._notices.up()
-        both = asyncio.create_task(self._receive(ws)), asyncio.create_task(self._send_due(ws))
+        both = [asyncio.create_task(self._receive(ws)), asyncio.create_task(self._send_due(ws))]
+        if Misdeed.FLOOD in self._faults:
+            both.append(asyncio.create_task(_flood(ws)))
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -156,18 +188,24 @@ class Connection:
         except FrameError:
             return  # An answer nobody can read is no answer: the CALL runs into its time limit.
         if isinstance(frame, Call):
-            answer = self._notices.called(frame)
-            if answer is None:
-                answer_text = encode_error(frame.message_id, "NotImplemented", f"{frame.action} is not simulated")
-            else:
-                answer_text = encode_result(frame.message_id, answer)
-            await ws.send_str(answer_text)
+            await self._answer(ws, frame)
             return
         if not isinstance(frame, CallResult | CallError):
             return
         outcome = self._outbox.receive(frame, _now())
         if outcome is not None:
             self._notices.outcome(outcome)
+
+    async def _answer(self, ws: aiohttp.ClientWebSocketResponse, call: Call) -> None:
+        try:
+            reply = self._notices.called(call)
+        except CallRejected as error:
+            code = spelled(error.ocpp_code, self.address.subprotocol.removeprefix("ocpp"))
+            await ws.send_str(encode_error(call.message_id, code, str(error)))
+            return
+        await ws.send_str(encode_result(call.message_id, reply.payload))
+        if reply.then is not None:
+            reply.then()
 
     async def _send_due(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         """Sends whatever the outbox has to send, when it is due; ends with the socket."""
@@ -180,8 +218,9 @@ class Connection:
             if frame is not None:
                 if self._outbox.sent is not None:
                     self._notices.sending(self._outbox.sent)
+                self._frames += 1
                 try:
-                    await ws.send_str(frame)
+                    await ws.send_str(cut(frame, self._frames, self._faults))
                 except (aiohttp.ClientError, OSError):
                     return
                 continue
@@ -194,9 +233,28 @@ class Connection:
                 pass
 
     def _gone(self) -> None:
-        self.online = False
+        self.online, self._socket = False, None
         for outcome in self._outbox.lost():
             self._notices.outcome(outcome)
+
+
+def _credentials(address: Address) -> dict[str, str]:
+    if address.password is None:
+        return {}
+    text = address.password.decode("latin-1")
+    return {"Authorization": aiohttp.encode_basic_auth(address.charger_id, text, encoding="latin-1")}
+
+
+async def _flood(ws: aiohttp.ClientWebSocketResponse) -> None:
+    """Heartbeats without end; ends with the socket."""
+    number = 0
+    while not ws.closed:
+        number += 1
+        try:
+            await ws.send_str(encode_call(f"flood-{number}", "Heartbeat", {}))
+        except (aiohttp.ClientError, OSError):
+            return
+        await asyncio.sleep(0)
 
 
 def _refusal(status: int, address: Address) -> str:

@@ -3,7 +3,7 @@
 Rules
 1. The key is made here and never leaves the folder; one key for each request.
 2. A chain is taken (Accepted) when its leaf holds the key that was asked with and each is signed by the next;
-   then key and chain replace the ones before, in one file. Anything else is answered with Rejected.
+   then key and chain replace the ones before of their use, in one file. Anything else is answered with Rejected.
 
 Source: OCPP 2.0.1 Part 2 A02, A03; OCA "ISO 15118 Plug & Charge with OCPP 1.6" v1.0.
 """
@@ -47,7 +47,7 @@ class Credentials:
     ) -> None:
         self._charger_id, self._folder, self._dialect, self._ask = charger_id, folder, dialect, ask
         self._key: ec.EllipticCurvePrivateKey | None = None
-        self._path = folder / "credentials.pem"
+        self._use = V2G
         self._news = asyncio.Event()
         self.answered: list[str] = []
         """The status that each CertificateSigned was answered with."""
@@ -60,7 +60,7 @@ class Credentials:
         Raises:
             ChargerError: "rejected" by the gateway, or "timeout": no chain that could be taken came.
         """
-        self._key = ec.generate_private_key(curve or ec.SECP256R1())
+        self._key, self._use = ec.generate_private_key(curve or ec.SECP256R1()), use
         self._news.clear()
         status = await self.request(_request(self._key, common_name), use)
         if status != "Accepted":
@@ -70,7 +70,7 @@ class Credentials:
                 await self._news.wait()
         except TimeoutError as error:
             raise ChargerError("timeout", self._charger_id, f"no certificate within {timeout_s:g} s") from error
-        return self.chain()
+        return self.chain(use)
 
     async def request(self, csr_pem: str, use: str) -> str:
         """The status that the gateway answers to SignCertificate. Raises ChargerError."""
@@ -81,12 +81,17 @@ class Credentials:
         answer = await self._answer(*self._dialect.certificate_status(named))
         return answer.status, answer.ocsp_result
 
-    def chain(self) -> tuple[x509.Certificate, ...]:
-        """The chain that is installed. Raises StateError: there is none."""
+    def path(self, use: str) -> Path:
+        """The file that holds key and chain of that use, once there is one."""
+        return self._folder / ("credentials.pem" if use == V2G else "station.pem")
+
+    def chain(self, use: str = V2G) -> tuple[x509.Certificate, ...]:
+        """The chain of that use that is installed. Raises StateError: there is none."""
+        path = self.path(use)
         try:
-            return tuple(x509.load_pem_x509_certificates(self._path.read_bytes()))
+            return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
         except (OSError, ValueError) as error:
-            raise StateError("no-certificate", self._path, f"no certificate: {error}") from error
+            raise StateError("no-certificate", path, f"no certificate: {error}") from error
 
     def called(self, call: Call) -> object | None:
         """The answer to a CALL of the gateway; None when it is not about certificates."""
@@ -100,11 +105,13 @@ class Credentials:
         self.answered.append(status)
         if status == "Accepted":
             self._news.set()
-        return self._dialect.installation_answer(status)
+        return self._dialect.installation_answer(call.action, status)
 
     async def _answer(self, action: str, payload: object) -> _Status:
         try:
-            return decode(_Status, self._dialect.read_inner(await self._ask(action, payload)), f"{action} answer")
+            given = await self._ask(action, payload)
+            inner = self._dialect.read_inner(given) if action == "DataTransfer" else given
+            return decode(_Status, inner, f"{action} answer")
         except MalformedValue as error:
             raise ChargerError("unreadable-answer", self._charger_id, str(error)) from error
 
@@ -121,11 +128,12 @@ class Credentials:
         key = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        made = self._path.with_suffix(".new")
+        path = self.path(self._use)
+        made = path.with_suffix(".new")
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(key + pem.encode())
-        made.replace(self._path)
+        made.replace(path)
         return True
 
 

@@ -26,29 +26,60 @@ class Medium(StrEnum):
 
     RFID = "rfid"
     CONTRACT = "contract"
+    REMOTE = "remote"
+    """He did not: the gateway asked for the start, with a token of its own or his."""
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a driver presents: an RFID uid (hex), or an eMAID with the contract chain (PEM, leaf first)."""
+    """What a driver presents: an RFID uid (hex), or an eMAID with the contract chain (PEM, leaf first).
+
+    `type` is the idToken's type in OCPP 2.x where it is not the medium's own; `remote_start_id` the number of the
+    RequestStartTransaction that asked for the charge.
+    """
 
     medium: Medium
     uid: str
     chain_pem: str | None = None
+    type: str | None = None
+    remote_start_id: int | None = None
+    hashes: tuple[dict[str, str], ...] = ()
+    """OCSPRequestDataType of the chain's certificates, where they are sent in its place."""
+
+    @property
+    def token_type(self) -> str:
+        """The idToken's type (OCPP 2.x)."""
+        return self.type or _TOKEN_TYPES[self.medium]
+
+    @property
+    def is_contract(self) -> bool:
+        """Whether it is an eMAID."""
+        return self.token_type == "eMAID"
 
     def identification(self) -> Identification:
         """The same in the words of a signed record."""
         if self.medium is Medium.CONTRACT:
             return Identification("SECURE", ("ISO15118_PNC",), "EMAID", self.uid)
+        if self.medium is Medium.REMOTE:
+            return Identification("HEARSAY", ("RFID_NONE", "OCPP_RS"), "CENTRAL", self.uid)
         return Identification("HEARSAY", ("RFID_PLAIN", "OCPP_AUTH"), "ISO14443", self.uid)
+
+
+_TOKEN_TYPES = {Medium.RFID: "ISO14443", Medium.CONTRACT: "eMAID", Medium.REMOTE: "Central"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer about a token, in OCPP's own words; `certificate_status` only where a chain was judged."""
+    """An answer about a token, in OCPP's own words; `certificate_status` only where a chain was judged.
+
+    `group_id` is the group it belongs to (1.6 parentIdTag), `expires` when a cache must forget it (2.x
+    cacheExpiryDateTime, 1.6 expiryDate).
+    """
 
     status: str
     certificate_status: str | None = None
+    group_id: str | None = None
+    expires: datetime | None = None
 
     @property
     def accepted(self) -> bool:
@@ -76,13 +107,25 @@ class Measurement:
         return self.register_kwh.scaleb(3)
 
 
+class Stop(StrEnum):
+    """What ended a charge, where it was neither the time that was asked for nor a token that is not accepted."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
+    SOFT_RESET = "soft-reset"
+    HARD_RESET = "hard-reset"
+    UNLOCK = "unlock"
+    MASTER_PASS = "master-pass"
+
+
 @dataclass(slots=True)
 class Transaction:
     """One transaction as its charger knows it.
 
-    `reference` is the charger's own name for it. `wire_id` is the id on the wire: made by the charger in 2.0.1, given
+    `reference` is the charger's own name for it. `wire_id` is the id on the wire: made by the charger in 2.x, given
     by the gateway in 1.6 (None until then, "-1" when the answer never came). `stop_asked` means the gateway answered
     a started transaction with a token that is not accepted, `power_lost` that the charger was switched off meanwhile.
+    `stop` says that somebody ended it, `stopped_by` who did with which token; `group_id` whose cards may.
     """
 
     reference: str
@@ -93,6 +136,11 @@ class Transaction:
     next_seq_no: int = 0
     stop_asked: Answer | None = None
     power_lost: bool = False
+    stop: Stop | None = None
+    stopped_by: Presented | None = None
+    group_id: str | None = None
+    suspended: bool = False
+    reservation_id: int | None = None
 
     def take_seq_no(self) -> int:
         """The next sequence number of the transaction, from 0."""
@@ -110,6 +158,23 @@ class StationIdentity:
     firmware: str = "0.1.0"
 
 
+class PlugState(StrEnum):
+    """What a connector is at, whatever a version calls it."""
+
+    AVAILABLE = "available"
+    OCCUPIED = "occupied"
+    RESERVED = "reserved"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """The answer to BootNotification: its status, and the seconds between heartbeats (or to the next try)."""
+
+    status: str
+    interval_s: int
+
+
 class Dialect(Protocol):
     """One OCPP version's words. Messages are (action, payload); drafts are transaction messages for the outbox."""
 
@@ -119,10 +184,13 @@ class Dialect(Protocol):
     def id_from_start(self, reference: str) -> str | None:
         """The id on the wire that a transaction has from its start; None when an answer brings it."""
 
-    def boot(self, identity: StationIdentity) -> tuple[str, object]:
-        """BootNotification after power-up."""
+    def boot(self, identity: StationIdentity, why: str) -> tuple[str, object]:
+        """BootNotification; `why` is OCPP 2.x's BootReason."""
 
-    def status(self, evse_id: int, connector_id: int, occupied: bool, at: datetime) -> tuple[str, object]:
+    def read_boot(self, payload: bytes) -> Boot:
+        """The answer to `boot`. Raises MalformedValue."""
+
+    def status(self, evse_id: int, connector_id: int, state: PlugState, at: datetime) -> tuple[str, object]:
         """StatusNotification of one connector."""
 
     def authorize(self, presented: Presented) -> tuple[str, object]:
@@ -142,8 +210,12 @@ class Dialect(Protocol):
     ) -> tuple[Draft, ...]:
         """The transaction is over; both signed values stand in the last message."""
 
-    def read_delivery(self, tx: Transaction, action: str, payload: bytes) -> None:
-        """Notes in `tx` what the answer to one of its messages says. Raises MalformedValue."""
+    def meter_values(self, evse_id: int, now: Measurement) -> tuple[str, object]:
+        """MeterValues outside a transaction."""
+
+    def read_delivery(self, tx: Transaction, action: str, payload: bytes) -> Answer | None:
+        """What the answer to one of its messages says of its token, if anything; an id that it brings is noted in
+        `tx`. Raises MalformedValue."""
 
     def note_dropped(self, tx: Transaction, action: str) -> None:
         """Notes in `tx` that a message of it was thrown away."""
@@ -160,7 +232,7 @@ class Dialect(Protocol):
     def read_installation(self, action: str, payload: bytes) -> str | None:
         """The chain (PEM) that a CALL of the gateway brings; None for another CALL. Raises MalformedValue."""
 
-    def installation_answer(self, status: str) -> object:
+    def installation_answer(self, action: str, status: str) -> object:
         """What is answered to such a CALL."""
 
 

@@ -63,6 +63,8 @@ class TransactionLine(Value, frozen=True, kw_only=True):
     first_record: int
     wire_id: str | None = None
     stop_asked: str | None = None
+    token_type: str | None = None
+    remote_start_id: int | None = None
 
 
 class MessageJournal:
@@ -132,6 +134,8 @@ class TransactionJournal:
             connector_id=tx.connector_id,
             first_record=first_record,
             wire_id=tx.wire_id,
+            token_type=tx.presented.type,
+            remote_start_id=tx.presented.remote_start_id,
         )
         self._write(line)
 

@@ -1,4 +1,5 @@
-"""JSON Lines files of a charger's state folder: whole lines are read, lines are added, a torn end is cut.
+"""The files of a charger's state folder. JSON Lines: whole lines are read, lines are added, a torn end is cut. A file
+of one value is replaced as a whole.
 
 Every trouble with the disk is a StateError that names the file; a charger whose state cannot be kept must stop.
 """
@@ -10,9 +11,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from firmware_sim.errors import StateError
-from wire.records import Value, encode
+from wire.records import Value, decode, encode
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -77,3 +81,28 @@ def cut_torn_line(path: Path) -> None:
             whole = data.rfind(b"\n") + 1
             if whole != len(data):
                 file.truncate(whole)
+
+
+def load_value(type_: type[T], path: Path) -> T | None:
+    """What the file holds; None when there is none.
+
+    Raises:
+        MalformedValue: it cannot be read. StateError: no access.
+    """
+    with kept(path):
+        if not path.exists():
+            return None
+        data = path.read_bytes()
+    return decode(type_, data, str(path))
+
+
+def save_value(path: Path, value: Value, *, mode: int = 0o644) -> None:
+    """Replaces the file as a whole; it is on the disk when this returns. Raises StateError."""
+    aside = path.with_suffix(".new")
+    with kept(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(encode(value))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)

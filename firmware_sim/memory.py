@@ -7,7 +7,7 @@ from pathlib import Path
 from firmware_sim.dialect import NO_TRANSACTION_ID, Transaction
 from firmware_sim.journal import MessageJournal, TransactionJournal, load_message_journal
 from firmware_sim.meter import SigningMeter
-from firmware_sim.outbox import Pending
+from firmware_sim.outbox import Draft, Pending
 from firmware_sim.resume import Interrupted, check_owner, interrupted, known_transaction, waiting_messages
 
 
@@ -49,6 +49,11 @@ class Memory:
     def id_of(self, reference: str) -> int:
         """The 1.6 id of a transaction; -1 when its answer never came."""
         return int(self._known[reference].wire_id or NO_TRANSACTION_ID)
+
+    def history(self) -> tuple[Draft, ...]:
+        """Every message that was acknowledged, once more as it was. Raises StateError, MalformedValue."""
+        told = [line for line in load_message_journal(self._path) if line.acked]
+        return tuple(Draft(line.action, line.payload.encode(), line.transaction, last=line.last) for line in told)
 
     def interrupted(self) -> tuple[Interrupted, ...]:
         """The charges that were begun and not ended, oldest first. Raises StateError, MalformedValue."""

@@ -8,10 +8,13 @@ import msgspec
 
 from firmware_sim.dialect import (
     Answer,
+    Boot,
     Measurement,
     Medium,
+    PlugState,
     Presented,
     StationIdentity,
+    Stop,
     Transaction,
     carried,
     signed_meter_value,
@@ -19,10 +22,27 @@ from firmware_sim.dialect import (
 )
 from firmware_sim.outbox import Draft
 from wire.meter.keys import PublicKey
-from wire.ocpp.v201 import AuthorizeAnswer, TransactionEventAnswer
+from wire.ocpp.v21 import IdTokenInfo as IdTokenInfo21
+from wire.ocpp.v201 import AuthorizeAnswer, BootNotificationAnswer, IdTokenInfo, TransactionEventAnswer
 from wire.records import decode, encode
 
-_TOKEN_TYPES = {Medium.RFID: "ISO14443", Medium.CONTRACT: "eMAID"}
+_PLUG_STATES = {
+    PlugState.AVAILABLE: "Available",
+    PlugState.OCCUPIED: "Occupied",
+    PlugState.RESERVED: "Reserved",
+    PlugState.UNAVAILABLE: "Unavailable",
+}
+_ENDINGS = {
+    Stop.LOCAL: ("StopAuthorized", "Local"),
+    Stop.REMOTE: ("RemoteStop", "Remote"),
+    Stop.SOFT_RESET: ("ResetCommand", "ImmediateReset"),
+    Stop.HARD_RESET: ("ResetCommand", "ImmediateReset"),
+    Stop.UNLOCK: ("UnlockCommand", "Other"),
+    Stop.MASTER_PASS: ("StopAuthorized", "MasterPass"),
+}
+"""triggerReason and stoppedReason."""
+_TRIGGERS = {"Trigger": "Trigger", "Sample.Clock": "MeterValueClock"}
+"""The triggerReason of an Updated event by the context of its value; any other is periodic."""
 
 
 class OCPP201:
@@ -35,7 +55,7 @@ class OCPP201:
         """The charger's own name of the transaction (E02.FR.08)."""
         return reference
 
-    def boot(self, identity: StationIdentity) -> tuple[str, object]:
+    def boot(self, identity: StationIdentity, why: str) -> tuple[str, object]:
         """BootNotification (B01)."""
         station = {
             "model": identity.model,
@@ -43,13 +63,18 @@ class OCPP201:
             "serialNumber": identity.charger_id[:25],
             "firmwareVersion": identity.firmware,
         }
-        return "BootNotification", {"reason": "PowerUp", "chargingStation": station}
+        return "BootNotification", {"reason": why, "chargingStation": station}
 
-    def status(self, evse_id: int, connector_id: int, occupied: bool, at: datetime) -> tuple[str, object]:
+    def read_boot(self, payload: bytes) -> Boot:
+        """BootNotificationResponse. Raises MalformedValue."""
+        answer = decode(BootNotificationAnswer, payload, "BootNotification answer")
+        return Boot(answer.status, answer.interval)
+
+    def status(self, evse_id: int, connector_id: int, state: PlugState, at: datetime) -> tuple[str, object]:
         """StatusNotification (G01)."""
         return "StatusNotification", {
             "timestamp": timestamp(at),
-            "connectorStatus": "Occupied" if occupied else "Available",
+            "connectorStatus": _PLUG_STATES[state],
             "evseId": evse_id,
             "connectorId": connector_id,
         }
@@ -59,29 +84,41 @@ class OCPP201:
         payload: dict[str, object] = {"idToken": _id_token(presented)}
         if presented.chain_pem is not None:
             payload["certificate"] = presented.chain_pem
+        if presented.hashes:
+            payload["iso15118CertificateHashData"] = list(presented.hashes)
         return "Authorize", payload
 
     def read_authorization(self, presented: Presented, payload: bytes) -> Answer:
         """AuthorizeResponse. Raises MalformedValue."""
         answer = decode(AuthorizeAnswer, payload, "Authorize answer")
-        return Answer(answer.id_token_info.status, answer.certificate_status)
+        return token_answer(answer.id_token_info, answer.certificate_status)
 
     def started(self, tx: Transaction, begin: Measurement, key: PublicKey, offline: bool) -> tuple[Draft, ...]:
-        """TransactionEvent Started with the token and the signed begin value (E01, E02)."""
-        payload = {
-            **_event(tx, "Started", "Authorized", begin.at, offline),
-            "transactionInfo": {"transactionId": tx.wire_id, "chargingState": "Charging"},
+        """TransactionEvent Started with the token and the signed begin value (E01, E02), and the number of the request
+        that asked for it (F02.FR.05)."""
+        info: dict[str, object] = {"transactionId": tx.wire_id, "chargingState": "Charging"}
+        if tx.presented.remote_start_id is not None:
+            info["remoteStartId"] = tx.presented.remote_start_id
+        trigger = "RemoteStart" if tx.presented.remote_start_id is not None else "Authorized"
+        payload: dict[str, object] = {
+            **_event(tx, "Started", trigger, begin.at, offline),
+            "transactionInfo": info,
             "idToken": _id_token(tx.presented),
             "evse": {"id": tx.evse_id, "connectorId": tx.connector_id},
             "meterValue": [_meter_value(begin, key)],
         }
+        if tx.reservation_id is not None:
+            payload["reservationId"] = tx.reservation_id
         return (_draft(tx, payload, begin),)
 
     def updated(self, tx: Transaction, now: Measurement, key: PublicKey, offline: bool) -> Draft:
         """TransactionEvent Updated with a periodic value (J02)."""
         payload = {
-            **_event(tx, "Updated", "MeterValuePeriodic", now.at, offline),
-            "transactionInfo": {"transactionId": tx.wire_id, "chargingState": "Charging"},
+            **_event(tx, "Updated", _TRIGGERS.get(now.context, "MeterValuePeriodic"), now.at, offline),
+            "transactionInfo": {
+                "transactionId": tx.wire_id,
+                "chargingState": "SuspendedEVSE" if tx.suspended else "Charging",
+            },
             "meterValue": [_meter_value(now, key)],
         }
         return _draft(tx, payload, now)
@@ -96,15 +133,20 @@ class OCPP201:
             "transactionInfo": {"transactionId": tx.wire_id, "stoppedReason": reason},
             "meterValue": [_meter_value(begin, key), _meter_value(end, key)],
         }
-        if reason == "Local":
-            payload["idToken"] = _id_token(tx.presented)
+        if reason in ("Local", "MasterPass"):
+            payload["idToken"] = _id_token(tx.stopped_by or tx.presented)
         return (_draft(tx, payload, begin, end, last=True),)
 
-    def read_delivery(self, tx: Transaction, action: str, payload: bytes) -> None:
-        """TransactionEventResponse: a token that is not accepted after all stops the charge (E05)."""
+    def meter_values(self, evse_id: int, now: Measurement) -> tuple[str, object]:
+        """MeterValues, which is for values outside transactions (J01)."""
+        energy = {"value": now.register_wh, "context": now.context, "unitOfMeasure": {"unit": "Wh"}}
+        value = {"timestamp": timestamp(now.at), "sampledValue": [energy]}
+        return "MeterValues", {"evseId": evse_id, "meterValue": [value]}
+
+    def read_delivery(self, tx: Transaction, action: str, payload: bytes) -> Answer | None:
+        """TransactionEventResponse: what is thought of the token now (E05)."""
         info = decode(TransactionEventAnswer, payload, "TransactionEvent answer").id_token_info
-        if info is not None and info.status != "Accepted":
-            tx.stop_asked = Answer(info.status)
+        return None if info is None else token_answer(info)
 
     def note_dropped(self, tx: Transaction, action: str) -> None:
         """Nothing hangs on it: the charger made the transaction id."""
@@ -125,7 +167,7 @@ class OCPP201:
         """CertificateSigned (A02.FR.06)."""
         return decode(_Installation, payload, action).chain if action == "CertificateSigned" else None
 
-    def installation_answer(self, status: str) -> object:
+    def installation_answer(self, action: str, status: str) -> object:
         """CertificateSignedResponse."""
         return {"status": status}
 
@@ -136,16 +178,24 @@ class _Installation(msgspec.Struct):
     chain: str = msgspec.field(name="certificateChain")
 
 
+def token_answer(info: IdTokenInfo | IdTokenInfo21, certificate_status: str | None = None) -> Answer:
+    """What an answer of either 2.x version says about a token."""
+    group = info.group_id_token.id_token if info.group_id_token is not None else None
+    return Answer(info.status, certificate_status, group or None, info.cache_expiry_date_time)
+
+
 def _id_token(presented: Presented) -> dict[str, str]:
-    return {"idToken": presented.uid, "type": _TOKEN_TYPES[presented.medium]}
+    return {"idToken": presented.uid, "type": presented.token_type}
 
 
 def _ending(tx: Transaction) -> tuple[str, str]:
-    """Trigger and stoppedReason: the power was lost, deauthorized, by the card once more, or by the car."""
+    """Trigger and stoppedReason: power lost, deauthorized, by somebody, by the card once more, or by the car."""
     if tx.power_lost:
         return "AbnormalCondition", "PowerLoss"
     if tx.stop_asked is not None:
         return "Deauthorized", "DeAuthorized"
+    if tx.stop is not None:
+        return _ENDINGS[tx.stop]
     if tx.presented.medium is Medium.RFID:
         return "StopAuthorized", "Local"
     return "ChargingStateChanged", "StoppedByEV"

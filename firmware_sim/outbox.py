@@ -3,9 +3,11 @@
 Rules of this file
 1. A transaction message is kept until its CALLRESULT arrives; transaction messages leave in the order they were put.
 2. One CALL is open at a time. Another message (Boot, Authorize, DataTransfer, ...) overtakes the waiting transactions.
+   A charger that breaks the rule has a wider `window`; it still sends in order, and nothing whose id is not known yet.
 3. A CALLERROR or silence for `message_timeout_s` is a failed attempt: the message is sent again after
    `retry_interval_s` times the failures so far. A lost connection is no attempt: everything is due again at once.
-4. Each sending has a new message id. The payload is completed once, at the first sending, and never changes after it.
+4. Each sending has a new message id, or with `reuse_ids` its first one again, as the errata of 2024 allow. The payload
+   is completed once, at the first sending, and never changes after it.
 5. `max_failures` None keeps a message for ever; a number throws it away after so many failed attempts, as the
    standard lets a charger do.
 6. A question (rule 2) is asked once: a CALLERROR, silence or a lost connection is its answer.
@@ -123,7 +125,7 @@ class _Open:
 
 
 class Outbox:
-    """Everything a charger still has to send, and the one CALL that waits for its answer.
+    """Everything a charger still has to send, and the CALLs that wait for their answers.
 
     Times are seconds of any steady clock, given by the caller. `new_id` gives message ids (at most 36 characters),
     `id_of` the id on the wire of a transaction by the charger's name of it. `waiting` are messages of an earlier run,
@@ -140,6 +142,8 @@ class Outbox:
         message_timeout_s: float = 10.0,
         retry_interval_s: float = 1.0,
         max_failures: int | None = None,
+        window: int = 1,
+        reuse_ids: bool = False,
     ) -> None:
         self._new_id, self._id_of = new_id, id_of
         self._message_timeout_s = message_timeout_s
@@ -147,7 +151,9 @@ class Outbox:
         self._max_failures = max_failures
         self._transactions = deque(waiting)
         self._questions: deque[_Question] = deque()
-        self._open: _Open | None = None
+        self._open: dict[str, _Open] = {}
+        self._window, self._reuse_ids = window, reuse_ids
+        self._last: Pending | None = None
         self._numbers = last_number
         self._tickets = 0
 
@@ -158,9 +164,8 @@ class Outbox:
 
     @property
     def sent(self) -> Pending | None:
-        """The transaction message whose answer is awaited; None when there is none, or a question is open."""
-        subject = self._open.subject if self._open else None
-        return subject if isinstance(subject, Pending) else None
+        """The transaction message that `next_frame` gave last; None when that was a question, or nothing was sent."""
+        return self._last
 
     def put(self, draft: Draft) -> Pending:
         """Takes over a transaction message; it stays until it is delivered (or dropped, rule 5)."""
@@ -176,18 +181,28 @@ class Outbox:
         return self._tickets
 
     def next_frame(self, now: float) -> str | None:
-        """The frame to send now, which opens a CALL; None while one is open or nothing is due."""
-        if self._open is not None:
+        """The frame to send now, which opens a CALL; None while the window is full or nothing is due."""
+        if len(self._open) >= self._window:
             return None
         if self._questions:
             question = self._questions.popleft()
             return self._send(question, question.action, question.payload, now)
-        if self._transactions and self._transactions[0].due <= now:
-            pending = self._transactions[0]
-            if not pending.message_ids:
-                pending.payload = self._completed(pending.draft)
-                pending.payload_sha256 = hashlib.sha256(pending.payload).hexdigest()
-            return self._send(pending, pending.draft.action, pending.payload, now)
+        pending = self._next_pending()
+        if pending is None or pending.due > now:
+            return None
+        if not pending.message_ids:
+            pending.payload = self._completed(pending.draft)
+            pending.payload_sha256 = hashlib.sha256(pending.payload).hexdigest()
+        return self._send(pending, pending.draft.action, pending.payload, now)
+
+    def _next_pending(self) -> Pending | None:
+        """The oldest transaction message that is not open; None when it waits for an id that an open one brings."""
+        under_way = [each.subject for each in self._open.values() if isinstance(each.subject, Pending)]
+        for pending in self._transactions:
+            if not any(pending is each for each in under_way):
+                waits = pending.draft.id_member and not pending.payload
+                needed = {each.draft.transaction for each in under_way}
+                return None if waits and pending.draft.transaction in needed else pending
         return None
 
     def _completed(self, draft: Draft) -> bytes:
@@ -198,31 +213,35 @@ class Outbox:
         return encode({draft.id_member: self._id_of(draft.transaction), **members})
 
     def _send(self, subject: Pending | _Question, action: str, payload: object, now: float) -> str:
-        message_id = self._new_id()
+        known = subject.message_ids[:1] if isinstance(subject, Pending) and self._reuse_ids else []
+        message_id = known[0] if known else self._new_id()
         frame = encode_call(message_id, action, payload)
-        if isinstance(subject, Pending):
-            subject.message_ids.append(message_id)
-        self._open = _Open(message_id, subject, now + self._message_timeout_s)
+        self._last = subject if isinstance(subject, Pending) else None
+        if self._last is not None:
+            self._last.message_ids.append(message_id)
+        self._open[message_id] = _Open(message_id, subject, now + self._message_timeout_s)
         return frame
 
     def receive(self, frame: CallResult | CallError, now: float) -> Outcome | None:
         """What an answer means; None for an answer to no open CALL (late, or never asked), which changes nothing."""
-        if self._open is None or self._open.message_id != frame.message_id:
+        answered = self._open.pop(frame.message_id, None)
+        if answered is None:
             return None
-        subject, self._open = self._open.subject, None
+        subject = answered.subject
         if isinstance(frame, CallError):
             return self._failed(subject, frame.code, f"CALLERROR {frame.code}: {frame.description}", now)
         if isinstance(subject, _Question):
             return Answered(subject.ticket, frame.payload)
-        self._transactions.popleft()
+        self._transactions.remove(subject)
         subject.acked = True
         return Delivered(subject, frame.payload)
 
     def expire(self, now: float) -> Outcome | None:
-        """The end of the open CALL when its time is over, else None."""
-        if self._open is None or now < self._open.expires:
+        """The end of the oldest open CALL when its time is over, else None."""
+        oldest = next(iter(self._open.values()), None)
+        if oldest is None or now < oldest.expires:
             return None
-        subject, self._open = self._open.subject, None
+        subject = self._open.pop(oldest.message_id).subject
         return self._failed(subject, "", f"no answer within {self._message_timeout_s:g} s", now)
 
     def _failed(self, subject: Pending | _Question, code: str, why: str, now: float) -> Outcome:
@@ -230,16 +249,16 @@ class Outbox:
             return Unanswered(subject.ticket, code, why)
         subject.failures += 1
         if self._max_failures is not None and subject.failures >= self._max_failures:
-            self._transactions.popleft()
+            self._transactions.remove(subject)
             return Dropped(subject, why)
         subject.due = now + self._retry_interval_s * subject.failures
         return Retrying(subject, why)
 
     def lost(self) -> tuple[Unanswered, ...]:
         """The connection is gone: transaction messages are due again at once, questions are over."""
-        asked = [self._open.subject] if self._open and isinstance(self._open.subject, _Question) else []
+        asked = [each.subject for each in self._open.values() if isinstance(each.subject, _Question)]
         asked += self._questions
-        self._open = None
+        self._open.clear()
         self._questions.clear()
         for pending in self._transactions:
             pending.due = 0.0
@@ -247,6 +266,7 @@ class Outbox:
 
     def next_timer(self) -> float | None:
         """When `expire` or `next_frame` next has something to do by itself; None when nothing waits for time."""
-        if self._open is not None:
-            return self._open.expires
-        return self._transactions[0].due if self._transactions else None
+        times = [each.expires for each in self._open.values()]
+        if len(self._open) < self._window and (pending := self._next_pending()) is not None:
+            times.append(pending.due)
+        return min(times, default=None)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from firmware_sim.account import Account
-from firmware_sim.charger import DIALECTS, Charge, Charger, ChargerSpec, Progress
+from firmware_sim.charger import DIALECTS, Charger
 from firmware_sim.closing import POLL_S, Asked, close_books
 from firmware_sim.connection import Address
 from firmware_sim.dialect import Answer, Medium, Presented
@@ -43,7 +43,9 @@ from firmware_sim.scenario import (
     Until,
     WaitStep,
 )
+from firmware_sim.sessions import Charge, Progress
 from firmware_sim.site import Site
+from firmware_sim.spec import ChargerSpec
 from wire.errors import MalformedValue
 from wire.meter.keys import encode_public_key_oca, public_key_of
 

@@ -81,7 +81,7 @@ def known_transaction(line: TransactionLine, messages: Sequence[MessageLine]) ->
     """The transaction as its charger knew it; each of its messages took one sequence number."""
     return Transaction(
         line.reference,
-        Presented(line.medium, line.uid),
+        Presented(line.medium, line.uid, type=line.token_type, remote_start_id=line.remote_start_id),
         line.evse_id,
         line.connector_id,
         wire_id=line.wire_id,

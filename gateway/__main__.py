@@ -16,6 +16,8 @@ import click
 from gateway.chargers.credentials import PasswordHash
 from gateway.clock import Clock
 from gateway.config import Settings, load_settings
+from gateway.control.stations import charger, chargers
+from gateway.control.upkeep import command
 from gateway.errors import GatewayError, StoreError
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
@@ -102,7 +104,15 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # retry_min_s = 10.0
 # retry_max_s = 1800.0
 
-# [local]                          # HTTP for charger software on this box: OCSP staples, health
+# [pool]                           # the contract pool (OPCP) that cars' requests for contracts are relayed to
+# url = "https://pool.example"
+# client_id = "site-1"             # as the pool's operator registered it, with the role CPO
+# secret_file = "pool.secret"      # mode 0600
+# ca = "pool-ca.pem"               # without it: the system's
+# token_url = "https://login.example/oauth/token"  # without it: /oauth/token at the pool
+# timeout_s = 4.0                  # for all of it; a car waits 5 s at most
+
+# [local]                          # HTTP for charger software on this box: authorize, OCSP staples, health
 # listen = "127.0.0.1:8182"        # loopback only
 # socket = "gateway.sock"          # or a socket in the file system
 
@@ -112,6 +122,22 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
 # revocation_stale_grace_h = 168     # how long it counts after its own end
 # earlier_decision_s = 3600          # how long a decision carries over to its transaction
+
+[offline]                          # what stations do alone, while they cannot reach this gateway
+# manage = true                    # give stations lists and settings at all
+# authorize_listed = true          # let in whom the station's list or cache knows as good
+# unknown_tokens = "refuse"        # whom neither knows: accept | refuse; left out: as unknown_token_offline above
+# contracts = "accept"             # whose chain the station finds good; left out: as contract_offline above
+# start_before_answer = false      # start without waiting, also while this gateway can be asked
+# cache = true                     # let stations remember answers
+# cache_lifetime_s = 604800        # and for how long; left out: as the station likes
+# stop_when_refused = true         # end a transaction whose token is refused later, and not only its energy
+# max_energy_refused_wh = 1000     # what may still be given then; left out: as the station has it
+# message_attempts = 10            # how often a transaction message is sent before it is given up
+# message_retry_interval_s = 30
+# list_entries = 1000              # the most tokens a station is given
+# list_interval_s = 900            # how long it is left alone in between, unless a token was blocked
+# clear_cache = true               # when a token it may remember was blocked and its list cannot say so
 """
 
 
@@ -365,6 +391,10 @@ def _fail(message: str) -> NoReturn:
     click.echo(f"pnc-gateway: {message}", err=True)
     sys.exit(EXIT_REFUSED)
 
+
+main.add_command(chargers)
+main.add_command(charger)
+main.add_command(command)
 
 if __name__ == "__main__":
     main()

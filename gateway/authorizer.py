@@ -14,6 +14,8 @@ from gateway.decide.authorize import ContractEvidence, Question, decide_authoriz
 from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
 from gateway.decide.offered import OfferedAnswer
 from gateway.decide.policy import SitePolicy
+from gateway.grants import Grants
+from gateway.store.commands import granted_by
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.whitelist import Whitelist
 from pki.certificate import Certificate
@@ -62,12 +64,17 @@ class Authorizer:
         self._clock, self._policy, self._whitelist, self._hub = clock, policy, whitelist, hub
         self._ledger, self._evses = ledger, evses or {}
         self._bindings = Bindings()
+        self.grants = Grants()
         self.trust = trust
         self.met: Callable[[VerifiedChain], None] = lambda chain: None
         """Hears of every chain whose path is sound, also when evidence of its revocation is wanting."""
 
     async def for_token(self, charger_id: str, token: TokenRef) -> Decision:
-        """The decision for a token alone. An eMAID without its chain proves nothing: it is printed on invoices."""
+        """The decision for a token alone. An eMAID without its chain proves nothing: it is printed on invoices. A token
+        that a command was given for a moment ago is not asked about again."""
+        granted = self.grants.for_authorize(charger_id, token.uid, self._clock.now().at)
+        if granted is not None:
+            return await self._decide(charger_id, Question(token=granted.token, earlier=granted), None)
         if token.type is TokenType.EMAID:
             message = "an eMAID was presented with neither a certificate chain nor certificate hashes"
             refused = ContractEvidence(code="no-chain", emaid=None), ChainEvidence(code="no-chain", message=message)
@@ -121,11 +128,31 @@ class Authorizer:
         A station may have let the driver start by itself, with old data; so a token without an earlier decision is
         decided like any other, and an eMAID without one by its list entry or the hub (OCPP 2.0.1 C12.FR.03, E02.FR.04).
         """
+        granted = self._granted(charger_id, message)
+        if granted is not None:
+            return await self._decide(charger_id, Question(token=granted.token, earlier=granted), None)
         earlier = latest_decision(self._ledger, charger_id, token.uid)
         if earlier is not None and self._still_counts(earlier, message):
             question = Question(token=TokenRef(uid=token.uid, type=earlier.token.type), earlier=earlier)
             return await self._decide(charger_id, question, earlier.chain)
         return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
+
+    async def for_remote_start(self, charger_id: str, message: TransactionMessage) -> Decision | None:
+        """The decision of the command that a message without a token names by its remoteStartId."""
+        granted = None if message.remote_start_id is None else self._granted(charger_id, message)
+        if granted is None:
+            return None
+        return await self._decide(charger_id, Question(token=granted.token, earlier=granted), None)
+
+    def _granted(self, charger_id: str, message: TransactionMessage) -> Decision | None:
+        """The decision of the command that let the message's session start."""
+        granted = self.grants.for_message(charger_id, message, self._clock.now().at)
+        if granted is not None or message.remote_start_id is None:
+            return granted
+        kept = granted_by(self._ledger, message.remote_start_id)  # A message that was queued for long.
+        if kept is None or kept.grant is None or kept.grant.charger_id.casefold() != charger_id.casefold():
+            return None
+        return kept.grant
 
     def _still_counts(self, earlier: Decision, message: TransactionMessage) -> bool:
         """Whether an earlier decision carries over: an accept, or a refusal that rests on a contract chain (only the
@@ -163,6 +190,7 @@ class Authorizer:
             whitelist_version=self._whitelist.version,
             authorization_reference=outcome.authorization_reference,
             chain=chain,
+            command_id=None if question.earlier is None else question.earlier.command_id,
         )
 
 

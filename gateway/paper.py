@@ -1,6 +1,7 @@
 """Builds what deals in certificates from the settings: enrolment and renewal, refresh of trust, signing for stations.
 
-Each part is there iff its table is: [enrol] brings renewal and signing, [trust.refresh] the refresh.
+Each part is there iff its table is: [enrol] brings renewal and signing, [trust.refresh] the refresh, [pool] the
+contract pool.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
+from gateway.chargers.certificates import CertificateService
 from gateway.chargers.signing import Signing
 from gateway.clock import Clock
 from gateway.config import Settings
@@ -20,14 +22,17 @@ from gateway.enrol.registrar import Registrar
 from gateway.enrol.renewal import Renewal
 from gateway.errors import ConfigurationError, EnrolmentError
 from gateway.keeper import TrustKeeper
+from gateway.pool import open_pool
 from gateway.store.evidence import EvidenceStore
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.download import Downloader
 from gateway.uplink.refresh import Refresh
 from gateway.uplink.staples import Staples
 from pki.certificate import Certificate
+from pki.verify.certificate_id import IssuerID, issuer_id
 from pki.verify.conclusion import VerifiedChain
 from pki.verify.hash_text import CertificateName
+from pki.verify.trust import AnchorRole
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
 
@@ -60,6 +65,7 @@ class Paper:
         self.signing: Signing | None = None
         if self._pki is not None:
             self._begin_enrolment(self._pki, uplink)
+        self._staples, self._pool = staples, open_pool(settings)
         self._refresh: Refresh | None = None
         if settings.table.trust.refresh is not None:
             downloader = Downloader(settings.allowed, self._download_tls(), settings.refresh_table().timeout_s)
@@ -69,6 +75,25 @@ class Paper:
     def certificate_not_after(self) -> datetime | None:
         """The end of the enrolled certificate; None when there is none."""
         return None if self._identity is None else self._identity.leaf.not_after
+
+    def service(self) -> CertificateService:
+        """What stations are served with."""
+        return CertificateService(
+            self._staples,
+            self._clock,
+            signing=self.signing,
+            want=self.want,
+            issuers=self.issuers,
+            revocation=lambda: self._keeper.site_trust.trust.revocation,
+            pool=self._pool,
+        )
+
+    def issuers(self, name: IssuerID) -> tuple[Certificate, ...]:
+        """The verified CAs that these hashes name: anchors of any role, and what stands on a path that was verified."""
+        anchors = self._keeper.site_trust.trust.anchors
+        roots = (anchor for role in AnchorRole for anchor in anchors.anchors(role))
+        found = {each.sha256: each for each in (*roots, *self._keeper.sub_cas(), *self._staples.issuers)}
+        return tuple(each for each in found.values() if issuer_id(each, name.algorithm) == name)
 
     def tasks(self) -> list[Task]:
         """What runs beside the rest."""
@@ -97,9 +122,11 @@ class Paper:
             self._refresh.look()
 
     async def close(self) -> None:
-        """Drop what is under way for stations."""
+        """Drop what is under way for stations, and close connections."""
         if self.signing is not None:
             await self.signing.close()
+        if self._pool is not None:
+            await self._pool.close()
 
     def _begin_enrolment(self, pki: PKI, uplink: ssl.SSLContext) -> None:
         settings, table = self._settings, self._settings.table.enrol

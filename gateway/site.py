@@ -12,11 +12,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
-from gateway.chargers.certificates import CertificateService
+from gateway.chargers.commands.executor import Executor, Patience
 from gateway.chargers.connected import Site
+from gateway.chargers.quirk_tally import QuirkTally
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
+from gateway.control.server import ControlServer
+from gateway.control.view import Presence, Views
 from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
 from gateway.keeper import TrustKeeper
@@ -32,6 +35,7 @@ from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
+from gateway.uplink.commands import CommandLink
 from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
 from wire.records import AuditEntry, RecordKind
@@ -89,6 +93,7 @@ class Gateway:
             for pem in kept_chains(self._reader, LEARNED_AT_START):
                 self._authorizer.learn(pem)
             self._opened = opened.pop_all()
+        self._quirks = QuirkTally(self._clock)
         site = Site(
             owner=self._owner,
             clock=self._clock,
@@ -96,8 +101,9 @@ class Gateway:
             ledger=self._reader,
             authorizer=self._authorizer,
             heartbeat_interval_s=settings.table.chargers.heartbeat_interval_s,
-            stored=self._link.stored,
-            certificates=CertificateService(self._staples, self._clock, self._paper.signing, self._paper.want),
+            stored=self._stored,
+            certificates=self._paper.service(),
+            quirks=self._quirks,
         )
         try:
             self._server = ChargerServer(site, settings.entrance)
@@ -106,6 +112,16 @@ class Gateway:
             raise
         if self._paper.signing is not None:
             self._server.roster.accompany(self._paper.signing)
+        waits = settings.table.commands
+        patience = Patience(waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s)
+        self._executor = Executor(site, self._server.roster, settings.passwords, patience)
+        presence = Presence(self._clock)
+        for companion in (self._executor, presence):
+            self._server.roster.accompany(companion)
+        names = [one.id for one in settings.table.charger]
+        views = Views(self._reader, self._server.roster, presence, names)
+        self._control = ControlServer(settings.state_dir, views, self._executor, self._clock)
+        self._command_link = CommandLink(_link_settings(settings, tls), self._executor, self._reader, self._writer)
         where = settings.local_where
         self._local = (
             None
@@ -129,19 +145,26 @@ class Gateway:
         for event, remark in self._begun_anew:
             if remark is not None:
                 await self._audit(event, remark)
+        await self._executor.resume()
         listen = await self._listen()
         tasks = [
+            asyncio.create_task(supervise("commands", self._command_link.run)),
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
             *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await stop.wait()
+        await self._control.stop()
+        await self._executor.close()
         await self._server.stop()
         if self._local is not None:
             await self._local.stop()
         await self._paper.close()
+        if self._writer.broken is None:
+            await self._quirks.flush(self._writer)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -152,9 +175,14 @@ class Gateway:
         await self._writer.drain()
         self._opened.close()
 
+    def _stored(self) -> None:
+        """The ledger has grown."""
+        self._link.stored()
+        self._executor.stored()
+
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
-        listen = {}
+        listen = {"control": await self._control.start()}
         if self._local is not None:
             listen["local"] = await self._local.start()
         try:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.decide.policy import Choice, SitePolicy
+from gateway.decide.policy import Choice, OfflinePolicy, SitePolicy
 from wire.toml import Table
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
@@ -172,6 +172,18 @@ class TrustTable(Table, frozen=True, kw_only=True):
     refresh: RefreshTable | None = None
 
 
+class CommandsTable(Table, frozen=True, kw_only=True):
+    """[commands]: how long the gateway waits when something is wanted of a station.
+
+    `start_window_s`: how long after a remote start its session may begin. `answer_timeout_s`: for each answer of a
+    station. `station_wait_s`: for a station that is away when the hub's command comes.
+    """
+
+    start_window_s: Seconds = 900.0
+    answer_timeout_s: Seconds = 30.0
+    station_wait_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 10.0
+
+
 class GatewayConfig(Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -181,6 +193,8 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
     chargers: ChargersTable = ChargersTable()
     charger: tuple[ChargerTable, ...] = ()
     policy: SitePolicy = SitePolicy()
+    commands: CommandsTable = CommandsTable()
+    offline: OfflinePolicy = OfflinePolicy()
     enrol: EnrolTable | None = None
     pool: PoolTable | None = None
     local: LocalTable | None = None

@@ -16,8 +16,10 @@ from pathlib import Path
 import click
 
 from hub.config import HubConfig, load_config
+from hub.desk import CommandDesk
 from hub.errors import HubError
 from hub.journal import start_journal
+from hub.orders import command
 from hub.store import readings
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.database import Database
@@ -186,8 +188,9 @@ async def _serve(config: HubConfig) -> None:
     sync_context = server_context(config.sync_tls, config.client_ca)
     api_context = server_context(config.api_tls)
     database = Database(config.state_dir, config.terms)
-    endpoint = SyncEndpoint(database, config.gateways)
-    api = OperatorAPI(database, config.clients, config.gateways)
+    desk = CommandDesk(database, config.gateways)
+    endpoint = SyncEndpoint(database, config.gateways, desk)
+    api = OperatorAPI(database, config.clients, config.gateways, desk)
     listeners = {
         "sync": Listener("sync", endpoint.application(), config.sync, sync_context),
         "api": Listener("api", api.application(), config.api, api_context),
@@ -197,11 +200,14 @@ async def _serve(config: HubConfig) -> None:
         _log.info("ready", extra={"fields": {"listen": listen, "pid": os.getpid()}})
         await stop.wait()
     finally:
+        desk.close()
         for listener in listeners.values():
             await listener.close()
         await database.close()
     _log.info("stopped")
 
+
+main.add_command(command)
 
 if __name__ == "__main__":
     main()

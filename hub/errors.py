@@ -4,6 +4,7 @@ HubError                       anything below; carries a stable kebab-case `code
  +- ConfigError                hub.toml cannot be used; names the key, the line and what is expected
  +- StoreError                 the database cannot be opened, read or written; nothing was stored
  |   +- StalePosition          the position changed between judging a batch and committing it; judge again
+ +- TooManyCommands            too many commands wait for a gateway already; nothing was stored
  +- ListenError                a server cannot listen or its certificates cannot be used (hub.web.server)
  +- Problem                    a request to be answered with an RFC 9457 problem body (hub.web.problems)
 """
@@ -41,3 +42,10 @@ class StalePosition(StoreError):
             f"gateway {gateway_id}: the batch was judged at position {judged_seq}, the store stands at {acked_seq}",
             "stale-position",
         )
+
+
+class TooManyCommands(HubError):
+    """Raised when no further command is taken for a gateway."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("too-many-commands", message)

@@ -34,6 +34,7 @@ from wire.ids import session_id
 from wire.ocpp.frames import Call, parse_frame
 from wire.ocpp.transaction import TransactionMessage, content_key, read_transaction
 from wire.records import (
+    Basis,
     Cdr,
     CdrToken,
     Decision,
@@ -116,8 +117,11 @@ def ingest(arrival: Arrival, holdings: Holdings, terms: Terms) -> Change:
 
 
 def _decision(arrival: Arrival, decision: Decision, holdings: Holdings) -> Change:
-    """A decision is remembered for a session to come and applied to those that run with its token."""
+    """A decision is remembered for a session to come and applied to those that run with its token; one that a command
+    made is for a session to come alone, and is named by that session's own records."""
     _require_aware(decision.at, "decision")
+    if decision.basis is Basis.COMMAND:
+        return Change(decision=decision)
     touched = tuple(
         _touched(state, _decided(state.session, decision, holdings), arrival.received_at)
         for state in holdings.active_sessions(arrival.gateway_id, decision.charger_id)

@@ -188,6 +188,7 @@ class Basis(StrEnum):
     HUB = "hub"
     SITE_POLICY = "site-policy"
     EARLIER_DECISION = "earlier-decision"
+    COMMAND = "command"
 
 
 class ChainEvidence(Value, frozen=True, kw_only=True):
@@ -205,7 +206,8 @@ class Decision(Value, frozen=True, kw_only=True):
     """One authorization decision with everything it rested on; it is stored in the audit log before it is answered.
 
     `reason` is a stable kebab-case code. `certificate_status` is present iff contract evidence was presented (OCPP
-    2.0.1 C07). `contract_id` is the normalised eMAID for Plug & Charge, the token's contract otherwise.
+    2.0.1 C07). `contract_id` is the normalised eMAID for Plug & Charge, the token's contract otherwise. `command_id`
+    names the command that it was made for, or that its transaction came of.
     """
 
     decision_id: str
@@ -224,6 +226,7 @@ class Decision(Value, frozen=True, kw_only=True):
     whitelist_version: int | None = None
     authorization_reference: str | None = None
     chain: ChainEvidence | None = None
+    command_id: str | None = None
 
 
 # --- the record of evidence -----------------------------------------------------------------------------------------

@@ -10,17 +10,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from wire.ocpp.payload import read_request
+from wire.ocpp.payload import read_message
+from wire.ocpp.quirks import Noticed
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One action. `perform` reads the payload, acts, answers; it raises CallRejected for what it refuses."""
+    """One action. `perform` reads the payload, acts, answers; it tells quirks, and raises CallRejected for what it
+    refuses."""
 
     request: type[object]
-    perform: Callable[[bytes], Awaitable[object]]
+    perform: Callable[[bytes, Noticed], Awaitable[object]]
 
 
 Actions = Mapping[str, Action]
@@ -30,7 +32,7 @@ Actions = Mapping[str, Action]
 def action(name: str, request: type[T], act: Callable[[T], Awaitable[object]]) -> Action:
     """The action `name`, whose payload is a `request`."""
 
-    async def perform(payload: bytes) -> object:
-        return await act(read_request(request, payload, name))
+    async def perform(payload: bytes, noticed: Noticed) -> object:
+        return await act(read_message(request, payload, name, noticed))
 
     return Action(request, perform)

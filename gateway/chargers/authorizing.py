@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from gateway.chargers.actions import Actions, action
 from gateway.chargers.answers import authorize_answer, wrapped_authorize_answer
 from gateway.chargers.connected import MODULES, Connected
+from gateway.chargers.naming import Named, hash_data_of
 from gateway.presented import Presented, decide_presented
 from pki.verify.hash_text import HashData
 from wire.ocpp import pnc16, v16, v21, v201
@@ -39,29 +40,19 @@ class Authorizing:
 
     async def _authorize2(self, request: v201.Authorize | v21.Authorize) -> object:
         token = token_of(request.id_token.id_token, request.id_token.type)
-        entries = hash_data_of(request.iso15118_certificate_hash_data)
+        entries = self._named(request.iso15118_certificate_hash_data)
         decision = await self._decide(Presented(token=token, pem=request.certificate, entries=entries))
         return authorize_answer(self._connected.ocpp, decision)
 
     async def _authorize_wrapped(self, inner: pnc16.Authorize) -> object:
         token = TokenRef(uid=inner.id_token.id_token, type=TokenType.EMAID)
-        entries = hash_data_of(inner.iso15118_certificate_hash_data or ())
+        entries = self._named(inner.iso15118_certificate_hash_data)
         return wrapped_authorize_answer(
             await self._decide(Presented(token=token, pem=inner.certificate, entries=entries))
         )
 
+    def _named(self, named: Sequence[Named]) -> tuple[HashData, ...]:
+        return hash_data_of(named, "Authorize $.iso15118CertificateHashData[]", self._connected.noticed)
+
     async def _decide(self, presented: Presented) -> Decision:
         return await decide_presented(self._connected.site, self._connected.charger_id, presented)
-
-
-def hash_data_of(named: Sequence[v201.OCSPRequestData | v21.OCSPRequestData]) -> tuple[HashData, ...]:
-    """The entries as they were received; the responder's URL is left behind, because it is never asked."""
-    return tuple(
-        HashData(
-            hash_algorithm=each.hash_algorithm,
-            issuer_name_hash=each.issuer_name_hash,
-            issuer_key_hash=each.issuer_key_hash,
-            serial_number=each.serial_number,
-        )
-        for each in named
-    )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from gateway.chargers.actions import Actions, action
 from gateway.chargers.calls import Calls
 from gateway.chargers.connected import MODULES
+from gateway.chargers.naming import Named, hash_data_of
 from gateway.chargers.signing import Signing
 from gateway.clock import Clock
 from gateway.decide.chain_status import NamedStatus, certificate_status
@@ -28,12 +29,13 @@ from gateway.uplink.staples import Staples
 from pki.certificate import Certificate
 from pki.errors import MalformedCertificate
 from pki.verify.certificate_id import IssuerID
-from pki.verify.hash_text import CertificateName, HashData, read_hash_data
+from pki.verify.hash_text import CertificateName, read_hash_data
 from pki.verify.revocation import RevocationEvidence
 from pki.verify.statements import Source
 from wire.errors import MalformedValue
 from wire.ocpp import pnc16, v16, v21, v201
 from wire.ocpp.payload import Message
+from wire.ocpp.quirks import Noticed, to_nobody
 from wire.records import decode
 
 MAX_RESULT = {v16.VERSION: 5500, v201.VERSION: 5500, v21.VERSION: 18_000}
@@ -57,9 +59,16 @@ class CertificateService:
 class StationCertificates:
     """One station's side of it, on one connection."""
 
-    def __init__(self, charger_id: str, ocpp: str, service: CertificateService, calls: Calls) -> None:
+    def __init__(
+        self,
+        charger_id: str,
+        ocpp: str,
+        service: CertificateService,
+        calls: Calls,
+        noticed: Noticed = to_nobody,
+    ) -> None:
         self.charger_id, self._ocpp = charger_id, ocpp
-        self._service, self._calls = service, calls
+        self._service, self._calls, self._noticed = service, calls, noticed
 
     def actions(self) -> Actions:
         """What this block adds to the table of a station."""
@@ -111,7 +120,7 @@ class StationCertificates:
         if isinstance(request, v21.SignCertificate):
             named = request.hash_root_certificate
             try:
-                root = None if named is None else read_hash_data(_entry(named), 0)
+                root = None if named is None else self._name(named, "SignCertificate $.hashRootCertificate")
             except MalformedCertificate as error:
                 return self._rejected(error.code, str(error))
             asking = Asking(csr=request.csr, use=request.certificate_type, request_id=request.request_id, root=root)
@@ -138,7 +147,7 @@ class StationCertificates:
 
     async def _status(self, request: v201.GetCertificateStatus | v21.GetCertificateStatus) -> object:
         try:
-            name = read_hash_data(_entry(request.ocsp_request_data), 0)
+            name = self._name(request.ocsp_request_data, "GetCertificateStatus $.ocspRequestData")
         except MalformedCertificate as error:
             say("hash-data-unreadable", level="warning", charger=self.charger_id, code=error.code, reason=str(error))
             return v201.GetCertificateStatusAnswer(status="Failed")
@@ -162,7 +171,7 @@ class StationCertificates:
         service, at = self._service, self._service.clock.now().at
         source = Source.CRL if asked.source == "CRL" else Source.OCSP
         try:
-            name = read_hash_data(_entry(asked.certificate_hash_data), 0)
+            name = self._name(asked.certificate_hash_data, "GetCertificateChainStatus $.certificateHashData")
         except MalformedCertificate as error:
             say("hash-data-unreadable", level="warning", charger=self.charger_id, code=error.code, reason=str(error))
             found = NamedStatus("Failed", at)
@@ -177,6 +186,11 @@ class StationCertificates:
             next_update=found.next_update.replace(microsecond=0),
         )
 
+    def _name(self, named: Named, where: str) -> CertificateName:
+        """What the station names. Raises MalformedCertificate."""
+        (entry,) = hash_data_of((named,), where, self._noticed)
+        return read_hash_data(entry, 0)
+
 
 def _certificate_signed(ocpp: str, use: CertificateUse, chain_pem: str, request_id: int | None) -> Message:
     if ocpp == v16.VERSION:
@@ -186,12 +200,3 @@ def _certificate_signed(ocpp: str, use: CertificateUse, chain_pem: str, request_
     own = use is CertificateUse.CHARGING_STATION
     kind: v201.CertificateSigningUseEnum = "ChargingStationCertificate" if own else "V2GCertificate"
     return v201.CertificateSigned(certificate_chain=chain_pem, certificate_type=kind)
-
-
-def _entry(named: v201.OCSPRequestData | v21.OCSPRequestData | v201.CertificateHashData) -> HashData:
-    return HashData(
-        hash_algorithm=named.hash_algorithm,
-        issuer_name_hash=named.issuer_name_hash,
-        issuer_key_hash=named.issuer_key_hash,
-        serial_number=named.serial_number,
-    )

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
+from gateway.chargers.quirk_tally import QuirkTally
 from gateway.clock import Clock
 from gateway.errors import CallFailed
 from gateway.store.ledger import Identity, append
 from gateway.store.writer import Writer
-from wire.errors import MalformedValue
 from wire.ocpp import v16, v21, v201
-from wire.ocpp.payload import Message
-from wire.records import AuditEntry, RecordKind, decode
+from wire.ocpp.frames import CallRejected
+from wire.ocpp.payload import Message, read_message
+from wire.ocpp.quirks import Quirk
+from wire.records import AuditEntry, RecordKind
 
 if TYPE_CHECKING:
     from gateway.chargers.certificates import CertificateService
@@ -39,6 +41,7 @@ class Site:
     stored: Callable[[], None]
     """Called after each commit, so that the uplink knows there is something to send."""
     certificates: CertificateService
+    quirks: QuirkTally
 
     async def audit(self, event: str, subject: str, message: str) -> None:
         """Enter into the chain of evidence what is no transaction and no decision. Raises StoreUnavailable."""
@@ -60,6 +63,10 @@ class Connected:
     registered: bool
     serial_number: str | None = None
 
+    def noticed(self, quirk: Quirk, where: str) -> None:
+        """The station has done what is beyond its schema and was accepted: count it."""
+        self.site.quirks.note(self.charger_id, quirk, where)
+
     async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S) -> Message:
         """The station's answer to a request of its version, an instance of the type named like it with `Answer`.
 
@@ -72,6 +79,6 @@ class Connected:
         answer_type: type[Message] = getattr(MODULES[self.ocpp], f"{action}Answer")
         payload = await self.calls.call(action, request, timeout_s)
         try:
-            return decode(answer_type, payload, f"{action} answer")
-        except MalformedValue as error:
+            return read_message(answer_type, payload, f"{action} answer", self.noticed)
+        except CallRejected as error:
             raise CallFailed("unreadable-answer", f"{self.charger_id}: {error}") from error

@@ -12,23 +12,25 @@ Source: OCPP 2.0.1 and 2.1 Part 2 M01, M02; OCA "ISO 15118 Plug & Charge with OC
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from gateway.chargers.actions import Action, Actions
-from gateway.chargers.connected import MODULES
+from gateway.chargers.actions import Actions, action
+from gateway.chargers.connected import MODULES, Connected
 from gateway.errors import PoolFailed
 from gateway.log import say
 from gateway.uplink.pool import ContractPool, SealedContract
 from pki.errors import IdentifierError
 from pki.identifiers import parse_contract_id
 from wire.ocpp import v16, v21, v201
-from wire.ocpp.installation import EXI_MAX, Get15118EVCertificate
-from wire.ocpp.payload import read_request
+from wire.ocpp.quirks import Quirk
 
 REMEMBERED_S = 120.0
 """How long after its last request a car is still the same one."""
+EXI_RESPONSE_MAX = {v16.VERSION: 5600, v201.VERSION: 7500, v21.VERSION: 17_000}
+"""Characters of exiResponse by the schemas. With certificates of 800 bytes 7200 are needed, so more is sent."""
+_NAME = "Get15118EVCertificate"
 _CARS = 16
 _REASON_MAX = 20
 
@@ -55,67 +57,63 @@ class _Fetching:
 
 
 class StationContracts:
-    """One station's requests, on one connection. `exceeds` hears what is longer than the schema: which field, and by
-    how many characters."""
+    """One station's requests, on one connection."""
 
-    def __init__(
-        self,
-        charger_id: str,
-        ocpp: str,
-        pool: ContractPool | None,
-        exceeds: Callable[[str, int], None] = lambda name, length: None,
-    ) -> None:
-        self._charger_id, self._ocpp, self._pool, self._exceeds = charger_id, ocpp, pool, exceeds
+    def __init__(self, connected: Connected, pool: ContractPool | None) -> None:
+        self._connected, self._ocpp, self._pool = connected, connected.ocpp, pool
         self._fetching = _Fetching()
 
     def actions(self) -> Actions:
         """The request of 2.x."""
         if self._ocpp == v16.VERSION:
             return {}
-        return {"Get15118EVCertificate": Action(MODULES[self._ocpp].Get15118EVCertificate, self._perform)}
+        return {_NAME: action(_NAME, MODULES[self._ocpp].Get15118EVCertificate, self._act)}
 
     def transfers(self) -> Actions:
         """The request wrapped over 1.6."""
-        return {"Get15118EVCertificate": Action(v201.Get15118EVCertificate, self._perform)}
+        return {_NAME: action(_NAME, v201.Get15118EVCertificate, self._act)}
 
-    async def _perform(self, payload: bytes) -> object:
-        request = read_request(Get15118EVCertificate, payload, "Get15118EVCertificate")
-        longest_request, longest_response = EXI_MAX[self._ocpp]
-        if len(request.exi_request) > longest_request:
-            self._exceeds("exiRequest", len(request.exi_request))
-        begun_s = monotonic()
+    async def _act(self, request: v201.Get15118EVCertificate | v21.Get15118EVCertificate) -> object:
+        charger_id, begun_s = self._connected.charger_id, monotonic()
         try:
             contracts = await self._contracts(request)
         except PoolFailed as error:
             took_s = round(monotonic() - begun_s, 3)
             facts = {"code": error.code, "reason": str(error), "took_s": took_s}
-            say("contract-not-relayed", level="warning", charger=self._charger_id, **facts)
+            say("contract-not-relayed", level="warning", charger=charger_id, **facts)
             return self._failed(error.code)
         chosen, remaining = self._choose(request, contracts, begun_s)
-        if len(chosen.exi) > longest_response:
-            self._exceeds("exiResponse", len(chosen.exi))
+        if len(chosen.exi) > EXI_RESPONSE_MAX[self._ocpp]:
+            self._connected.noticed(Quirk.LONG_EXI, f"{_NAME}Response $.exiResponse")
         took_s = round(monotonic() - begun_s, 3)
-        say("contract-relayed", charger=self._charger_id, characters=len(chosen.exi), took_s=took_s)
+        say("contract-relayed", charger=charger_id, characters=len(chosen.exi), took_s=took_s)
         return self._accepted(chosen.exi, remaining)
 
-    async def _contracts(self, request: Get15118EVCertificate) -> tuple[SealedContract, ...]:
+    async def _contracts(
+        self, request: v201.Get15118EVCertificate | v21.Get15118EVCertificate
+    ) -> tuple[SealedContract, ...]:
         """Raises PoolFailed, also "pool-missing" and "contract-action"."""
         if self._pool is None:
             raise PoolFailed("pool-missing", "there is no [pool] table in the configuration, so nobody to ask")
         if request.action != "Install":
-            message = f"{request.action[:20]!a}: pools take installation requests only (OPCP 1.0 ccp.v1)"
+            message = f"{request.action}: pools take installation requests only (OPCP 1.0 ccp.v1)"
             raise PoolFailed("contract-action", message)
         return await self._pool.contracts(request.exi_request, request.iso15118_schema_version)
 
     def _choose(
-        self, request: Get15118EVCertificate, contracts: tuple[SealedContract, ...], now_s: float
+        self,
+        request: v201.Get15118EVCertificate | v21.Get15118EVCertificate,
+        contracts: tuple[SealedContract, ...],
+        now_s: float,
     ) -> tuple[SealedContract, int | None]:
         """The contract for this request, and how many more the car may fetch; None where it can fetch no more than one
         by its version or its session. Rule 4."""
-        wanted = [_account(emaid) for emaid in request.prioritized_emaids]
+        if not isinstance(request, v21.Get15118EVCertificate):
+            return contracts[0], None
+        wanted = [_account(emaid) for emaid in request.prioritized_emai_ds]
         ordered = sorted(contracts, key=lambda each: _place(wanted, each))
         most = request.maximum_contract_certificate_chains
-        if self._ocpp != v21.VERSION or most is None:
+        if most is None:
             return ordered[0], None
         if any(each.emaid is None for each in contracts):
             return ordered[0], 0  # Nobody can tell which of them the car has.

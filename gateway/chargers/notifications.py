@@ -17,7 +17,8 @@ from gateway.chargers.connected import MODULES, Connected
 from gateway.log import say
 from gateway.store.notices import Notice, keep_notice
 from wire.ocpp import v16, v21, v201
-from wire.ocpp.payload import Message, read_request
+from wire.ocpp.payload import Message, read_message
+from wire.ocpp.quirks import Noticed
 
 
 class Care(StrEnum):
@@ -101,13 +102,13 @@ class Notifications:
             for name, told in BY_VERSION[self._connected.ocpp].items()
         }
 
-    def _taking(self, name: str, told: Told) -> Callable[[bytes], Awaitable[object]]:
+    def _taking(self, name: str, told: Told) -> Callable[[bytes, Noticed], Awaitable[object]]:
         messages = MODULES[self._connected.ocpp]
         request_type: type[Message] = getattr(messages, name)
         answer = getattr(messages, f"{name}Answer")(**(told.answer or {}))
 
-        async def take(payload: bytes) -> object:
-            request = read_request(request_type, payload, name)
+        async def take(payload: bytes, noticed: Noticed) -> object:
+            request = read_message(request_type, payload, name, noticed)
             await self._care(name, told, request, payload)
             self._heard(request)
             return answer

@@ -33,14 +33,16 @@ class Provisioning:
         return {"BootNotification": boot, "Heartbeat": action("Heartbeat", messages.Heartbeat, self._heartbeat)}
 
     async def _boot16(self, request: v16.BootNotification) -> object:
-        await self._register(request.charge_point_vendor, request.charge_point_model)
+        told = request.firmware_version, request.charge_point_serial_number
+        await self._register(request.charge_point_vendor, request.charge_point_model, *told)
         return v16.BootNotificationAnswer(
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )
 
     async def _boot2(self, request: v201.BootNotification | v21.BootNotification) -> object:
-        self._require_certified(request.charging_station.serial_number)
-        await self._register(request.charging_station.vendor_name, request.charging_station.model)
+        told = request.charging_station
+        self._require_certified(told.serial_number)
+        await self._register(told.vendor_name, told.model, told.firmware_version, told.serial_number)
         return v201.BootNotificationAnswer(
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )
@@ -52,9 +54,10 @@ class Provisioning:
             message = f"{charger_id}: boots as {serial_number!a}, its certificate names {named!a}"
             raise AdmissionRefused("wrong-serial", message, 403, charger_id)
 
-    async def _register(self, vendor: str, model: str) -> None:
+    async def _register(self, vendor: str, model: str, firmware: str | None, serial_number: str | None) -> None:
         at, connected = self._site.clock.now().at, self._connected
-        await self._site.writer.run(lambda c: register(c, connected.charger_id, connected.ocpp, vendor, model, at))
+        charger_id, ocpp = connected.charger_id, connected.ocpp
+        await self._site.writer.run(lambda c: register(c, charger_id, ocpp, vendor, model, at, firmware, serial_number))
         connected.registered = True
 
     async def _heartbeat(self, _request: Message) -> object:

@@ -11,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 
@@ -64,12 +65,14 @@ class Station:
         serial_number: str | None = None,
     ) -> None:
         self.charger_id, self.ocpp, self.calls = charger_id, ocpp, calls
+        self.heard_s = 0.0
+        """When its last frame came, by the event loop's clock."""
         registered = is_registered(site.ledger, charger_id)
         self._connected = Connected(site, charger_id, ocpp, calls, registered, serial_number)
-        self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls)
+        self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls, self._connected.noticed)
         self._transactions = Transactions(self._connected)
         authorizing = Authorizing(self._connected)
-        contracts = StationContracts(charger_id, ocpp, site.certificates.pool)
+        contracts = StationContracts(self._connected, site.certificates.pool)
         transfers: Actions = {
             **authorizing.transfers(),
             **self._certificates.transfers(),
@@ -81,8 +84,13 @@ class Station:
             **self._certificates.actions(),
             **contracts.actions(),
             **Notifications(self._connected, lambda request: tell(self, request)).actions(),
-            **Transfer(ocpp, transfers).actions(),
+            **Transfer(self._connected, transfers).actions(),
         }
+
+    @property
+    def registered(self) -> bool:
+        """Whether its BootNotification was accepted, ever; until then it is Pending."""
+        return self._connected.registered
 
     def known_actions(self) -> frozenset[str]:
         """What the station may ask besides transaction messages."""
@@ -103,6 +111,7 @@ class Station:
             StoreUnavailable: nothing may be answered; close the connection.
             AdmissionRefused: the station is not who it has proven to be; close the connection.
         """
+        self.heard_s = asyncio.get_running_loop().time()
         try:
             return await self._received(text)
         except sqlite3.Error as error:
@@ -110,7 +119,7 @@ class Station:
 
     async def _received(self, text: str) -> str | None:
         try:
-            frame = parse_frame(text, self.ocpp)
+            frame = parse_frame(text, self.ocpp, self._connected.noticed)
         except FrameError as error:
             return await self._unreadable(text, error)
         if isinstance(frame, CallResult | CallError):
@@ -131,7 +140,7 @@ class Station:
             raise self._unknown(call.action)
         if not self._connected.registered and call.action != "BootNotification":
             raise CallRejected(OCPPErrorCode.SECURITY_ERROR, "send BootNotification first")
-        return await action.perform(call.payload)
+        return await action.perform(call.payload, self._connected.noticed)
 
     def _unknown(self, action: str) -> CallRejected:
         """The refusal of an action that is none of OCPP's, or not for us (2.0.1 Part 4 4.3)."""

@@ -70,8 +70,11 @@ class Transactions:
         An end is never refused and starts nothing, so its decision is answered, not recorded as the session's.
         """
         message = arrival.message
-        if message is None or message.token is None:
+        if message is None:
             return arrival, None
+        if message.token is None:
+            granted = await self._site.authorizer.for_remote_start(self._connected.charger_id, message)
+            return replace(arrival, decision=granted), None
         decision = await self._site.authorizer.for_transaction(self._connected.charger_id, message.token, message)
         if message.event is TransactionEvent.ENDED:
             return arrival, decision

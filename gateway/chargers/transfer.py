@@ -6,29 +6,39 @@ Source: OCPP 1.6 4.3; OCPP 2.0.1 and 2.1 Part 2 P01, P02; OCA "ISO 15118 Plug & 
 from __future__ import annotations
 
 from gateway.chargers.actions import Actions, action
-from wire.ocpp import pnc16, tolerant, v16, v201
+from gateway.chargers.connected import Connected
+from wire.ocpp import pnc16, v16, v201
+from wire.ocpp.quirks import Quirk
 from wire.records import encode
 
 
 class Transfer:
     """One station's DataTransfer; `transfers` are the wrapped messages by messageId."""
 
-    def __init__(self, ocpp: str, transfers: Actions) -> None:
-        self._ocpp, self._transfers = ocpp, transfers
+    def __init__(self, connected: Connected, transfers: Actions) -> None:
+        self._connected, self._transfers = connected, transfers
 
     def actions(self) -> Actions:
         """DataTransfer of the station's version."""
-        act = self._transfer16 if self._ocpp == v16.VERSION else self._transfer2
-        return {"DataTransfer": action("DataTransfer", tolerant.DataTransfer, act)}
+        if self._connected.ocpp == v16.VERSION:
+            return {"DataTransfer": action("DataTransfer", v16.DataTransfer, self._transfer16)}
+        return {"DataTransfer": action("DataTransfer", v201.DataTransfer, self._transfer2)}
 
-    async def _transfer16(self, request: tolerant.DataTransfer) -> object:
-        if request.vendor_id != pnc16.VENDOR_ID:
+    async def _transfer16(self, request: v16.DataTransfer) -> object:
+        if request.vendor_id not in (pnc16.VENDOR_ID, pnc16.OLD_VENDOR_ID):
             return v16.DataTransferAnswer(status="UnknownVendorId")
-        transfer = self._transfers.get(request.message_id or "")
+        name = request.message_id or ""
+        transfer = self._transfers.get(name)
         if transfer is None:
             return v16.DataTransferAnswer(status="UnknownMessageId")
-        inner = await transfer.perform(pnc16.inner(request))
+        wrapped: bytes | None = pnc16.inner(request)
+        if wrapped is not None and request.vendor_id == pnc16.OLD_VENDOR_ID:
+            wrapped = pnc16.translated(name, wrapped)
+            self._connected.noticed(Quirk.OLD_WRAPPING, f"DataTransfer {name}")
+        if wrapped is None:
+            return v16.DataTransferAnswer(status="UnknownMessageId")
+        inner = await transfer.perform(wrapped, self._connected.noticed)
         return v16.DataTransferAnswer(status="Accepted", data=encode(inner).decode())
 
-    async def _transfer2(self, request: tolerant.DataTransfer) -> object:
+    async def _transfer2(self, _request: v201.DataTransfer) -> object:
         return v201.DataTransferAnswer(status="UnknownVendorId")

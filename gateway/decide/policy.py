@@ -35,3 +35,44 @@ class SitePolicy(Table, frozen=True, kw_only=True):
     revocation_unknown: Choice = Choice.REFUSE
     revocation_stale_grace_h: Annotated[int, msgspec.Meta(ge=0, le=_YEAR_H)] = 168
     earlier_decision_s: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 3600
+
+
+class OfflinePolicy(Table, frozen=True, kw_only=True):
+    """The [offline] table: what stations do alone, while they cannot reach this gateway, and how they are told.
+
+    manage: whether stations are given lists and settings at all.
+    authorize_listed: a token that the station's list or cache knows as good.
+    unknown_tokens: a token that neither knows; without it as [policy] unknown_token_offline has it.
+    contracts: a contract whose chain the station itself finds good; without it as [policy] contract_offline has it.
+    start_before_answer: whether a station that can ask starts without waiting for the answer (LocalPreAuthorize).
+    cache, cache_lifetime_s: whether stations remember answers, and how long; without a lifetime as they like.
+    stop_when_refused: whether a transaction ends when its token is refused later, or only its energy.
+    max_energy_refused_wh: what may still be given then; without it nothing is set.
+    message_attempts, message_retry_interval_s: how often and after how long a transaction message is sent again.
+    list_entries: the most tokens a station is given, whatever room it has.
+    list_interval_s: how long a station is left alone after its list was changed, unless a token was blocked.
+    clear_cache: clear a station's cache when a token it may hold was blocked and its list cannot say so.
+    """
+
+    manage: bool = True
+    authorize_listed: bool = True
+    unknown_tokens: Choice | None = None
+    contracts: Choice | None = None
+    start_before_answer: bool = False
+    cache: bool = True
+    cache_lifetime_s: Annotated[int, msgspec.Meta(ge=60, le=_YEAR_H * 3600)] | None = None
+    stop_when_refused: bool = True
+    max_energy_refused_wh: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    message_attempts: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    message_retry_interval_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 30
+    list_entries: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 1000
+    list_interval_s: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 900
+    clear_cache: bool = True
+
+    def under(self, site: SitePolicy) -> OfflinePolicy:
+        """The same with what is left to [policy] filled in."""
+        return msgspec.structs.replace(
+            self,
+            unknown_tokens=self.unknown_tokens or site.unknown_token_offline,
+            contracts=self.contracts or site.contract_offline,
+        )

@@ -72,13 +72,14 @@ class LocalServer:
     ) -> None:
         self._where, self._staples, self._clock, self._health = where, staples, clock, health
         app = web.Application(middlewares=[tell_problems, self._check_host], client_max_size=MAX_BODY)
+        self.application = app
         app.router.add_post(AUTHORIZE_PATH, authorize.answer)
         app.router.add_get(OPENAPI_PATH, self._tell_description)
         app.router.add_get("/v1/health", self._tell_health)
         app.router.add_get("/v1/chains", self._tell_chains)
         app.router.add_get(f"/v1/chains/{_SHA256}/ocsp", self._tell_chain)
         app.router.add_get(f"/v1/ocsp/{_SHA256}", self._tell_answer)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=2)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=2, lingering_time=1.0)
         self._hosts: frozenset[str] = frozenset()
 
     async def start(self) -> str:

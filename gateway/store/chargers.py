@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
+
+TABLES = """
+    ALTER TABLE chargers ADD COLUMN firmware TEXT;
+    ALTER TABLE chargers ADD COLUMN serial_number TEXT;
+"""
 
 
 def is_registered(connection: sqlite3.Connection, charger_id: str) -> bool:
@@ -12,10 +18,41 @@ def is_registered(connection: sqlite3.Connection, charger_id: str) -> bool:
     return row is not None
 
 
-def register(connection: sqlite3.Connection, charger_id: str, ocpp: str, vendor: str, model: str, at: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a station said when it booted last."""
+
+    ocpp: str | None
+    vendor: str | None
+    model: str | None
+    booted_at: str | None
+    firmware: str | None
+    serial_number: str | None
+
+
+def registered(connection: sqlite3.Connection, charger_id: str) -> Registered | None:
+    """What is known of a station that booted here, None when it never did."""
+    row = connection.execute(
+        "SELECT ocpp, vendor, model, boot_at, firmware, serial_number FROM chargers WHERE charger_id = ?", (charger_id,)
+    ).fetchone()
+    return None if row is None else Registered(*row)
+
+
+def register(
+    connection: sqlite3.Connection,
+    charger_id: str,
+    ocpp: str,
+    vendor: str,
+    model: str,
+    at: datetime,
+    firmware: str | None = None,
+    serial_number: str | None = None,
+) -> None:
     """Remember that the station booted and was accepted."""
     connection.execute(
-        "INSERT INTO chargers VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ocpp = excluded.ocpp,"
-        " vendor = excluded.vendor, model = excluded.model, boot_at = excluded.boot_at",
-        (charger_id, ocpp, vendor, model, at.isoformat()),
+        "INSERT INTO chargers (charger_id, ocpp, vendor, model, boot_at, firmware, serial_number)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ocpp = excluded.ocpp,"
+        " vendor = excluded.vendor, model = excluded.model, boot_at = excluded.boot_at, firmware = excluded.firmware,"
+        " serial_number = excluded.serial_number",
+        (charger_id, ocpp, vendor, model, at.isoformat(), firmware, serial_number),
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gateway.clock import Moment
 from gateway.errors import StoreError
-from gateway.store import credentials, notices, quirks
+from gateway.store import chargers, commands, credentials, local_lists, notices, quirks, variables
 from gateway.store.database import Schema, open_reader, open_writer
 from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, Value, chain_hash, encode
 
@@ -54,7 +54,13 @@ SCHEMA = Schema(
     CREATE TABLE chains (leaf_sha256 TEXT PRIMARY KEY, pem TEXT NOT NULL, learned_at TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
     """,
-        notices.TABLES + quirks.TABLES + credentials.TABLES,
+        notices.TABLES
+        + quirks.TABLES
+        + credentials.TABLES
+        + commands.TABLES
+        + chargers.TABLES
+        + variables.TABLES
+        + local_lists.TABLES,
     ),
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.clock import Moment
+from gateway.store.commands import note_session
 from gateway.store.ledger import Identity, append
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
@@ -107,6 +108,8 @@ def store_message(
         connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (bucket, name, seq, reply))
     if arrival.decision is not None:
         remember_decision(connection, arrival.decision)
+        if arrival.decision.command_id is not None and session is not None:
+            note_session(connection, arrival.decision.command_id, session.session_id, session.transaction_id)
     if arrival.quarantine is not None:
         row = (seq, arrival.charger_id, arrival.quarantine)
         connection.execute("INSERT INTO quarantine VALUES (?, ?, ?)", row)

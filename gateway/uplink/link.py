@@ -201,7 +201,7 @@ class Link:
                 if response.status not in (200, 409) or response.content_type != "application/json":
                     message = f"{path} answered {response.status} {response.content_type}, not a hub's answer"
                     raise UplinkError("not-a-hub", message)
-                return await _read_bounded(response, path)
+                return await read_bounded(response, path)
         except aiohttp.ClientError as error:
             raise UplinkError("unreachable", f"{self._settings.hub}: {error}") from error
         except TimeoutError as error:
@@ -228,11 +228,11 @@ def _take_list(whitelist: Whitelist, body: bytes) -> tuple[WhitelistChange, bool
     return change, whitelist.apply(change)
 
 
-async def _read_bounded(response: aiohttp.ClientResponse, path: str) -> bytes:
+async def read_bounded(response: aiohttp.ClientResponse, path: str, most: int = MAX_ANSWER_BYTES) -> bytes:
     """The whole body. Raises UplinkError once it is longer than an answer may be, whatever its head said."""
     body = bytearray()
     async for piece in response.content.iter_chunked(65536):
         body += piece
-        if len(body) > MAX_ANSWER_BYTES:
-            raise UplinkError("too-long", f"{path} answered more than {MAX_ANSWER_BYTES} bytes")
+        if len(body) > most:
+            raise UplinkError("too-long", f"{path} answered more than {most} bytes")
     return bytes(body)

@@ -209,7 +209,7 @@ class Refresh:
             if remark not in self._remarks:
                 say("own-chain-unusable", level="warning", reason=remark)
         self._remarks = known.remarks
-        self._staples.know(list(known.chains))
+        self._staples.know(list(known.chains), known.issuers)
         if before is None or before.issuers != known.issuers:
             self._recall_answers(known, now)
             await asyncio.to_thread(self._promote, known, now)

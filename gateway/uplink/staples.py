@@ -10,6 +10,7 @@ from datetime import datetime
 
 from gateway.store.evidence import KeptAnswer
 from gateway.uplink.evidence import Asked, answer_key
+from pki.certificate import Certificate
 from pki.verify.hash_text import CertificateName
 from pki.verify.ocsp import OCSP_SKEW
 
@@ -27,6 +28,7 @@ class Staples:
     """Answers by certificate id, and the site's chains. Belongs to the event loop."""
 
     def __init__(self) -> None:
+        self.issuers: tuple[Certificate, ...] = ()
         self._answers: dict[str, KeptAnswer] = {}
         self._chains: dict[str, ChainAsked] = {}
         self._by_certificate: dict[str, Asked] = {}
@@ -43,8 +45,9 @@ class Staples:
         """The answer for a certificate id, fresh or not."""
         return self._answers.get(key)
 
-    def know(self, chains: list[ChainAsked]) -> None:
-        """The site's chains from now on."""
+    def know(self, chains: list[ChainAsked], issuers: tuple[Certificate, ...] = ()) -> None:
+        """The site's chains from now on, and the CAs that are known with them."""
+        self.issuers = issuers
         self._chains = {chain.leaf_sha256: chain for chain in chains}
         self._by_certificate = {sha256: asked for chain in chains for sha256, asked in chain.certificates}
 

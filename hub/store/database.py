@@ -127,6 +127,10 @@ class Database:
         """Insert or replace tokens; the version of the list after it. Raises StoreError."""
         return await self._writer.submit(lambda connection: whitelist.put_tokens(connection, tokens, at))
 
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The result of `work`, once it is durable. Raises StoreError; whatever `work` raises, undone."""
+        return await self._writer.submit(work)
+
     async def probe(self) -> None:
         """Return when the writer has committed an empty transaction. Raises StoreError."""
         await self._writer.submit(lambda connection: None)

@@ -13,6 +13,7 @@ from datetime import datetime
 from hub.errors import StalePosition
 from hub.ingest import Arrival, Change, SessionState, ingest
 from hub.settle import MeterState
+from hub.store.commands import commanded_token
 from hub.store.whitelist import candidates
 from hub.terms import Terms
 from hub.tokens import bearer_key
@@ -177,8 +178,8 @@ class Books:
         return None if row is None else decode(Decision, row[0], "stored decision")
 
     def listed(self, token: TokenRef) -> Token | None:
-        """The whitelist's entry for a presented token."""
-        return choose(candidates(self._connection, token))
+        """The whitelist's entry for a presented token; without one, what a command said of it."""
+        return choose(candidates(self._connection, token)) or commanded_token(self._connection, token)
 
     def keep(self, gateway_id: str, change: Change) -> None:
         """Store what a record changed."""

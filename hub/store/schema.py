@@ -60,5 +60,19 @@ CREATE TABLE issued_versions (version INTEGER PRIMARY KEY);
 INSERT INTO issued_versions SELECT version FROM tokens UNION SELECT version FROM whitelist WHERE version > 0;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS)
+_COMMANDS = """
+CREATE TABLE commands (
+    number INTEGER PRIMARY KEY, command_id TEXT NOT NULL UNIQUE, gateway_id TEXT NOT NULL, body TEXT NOT NULL,
+    created_at TEXT NOT NULL, expires_at TEXT NOT NULL, delivered_at TEXT, reported INTEGER NOT NULL,
+    token_type TEXT, token_key TEXT
+);
+CREATE INDEX commands_waiting ON commands (gateway_id, number) WHERE reported = 0;
+CREATE INDEX commands_by_token ON commands (token_type, token_key, number) WHERE token_key IS NOT NULL;
+CREATE TABLE command_reports (
+    command_id TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL, received_at TEXT NOT NULL,
+    PRIMARY KEY (command_id, number)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS, _COMMANDS)
 """Append only: a released migration is never edited."""

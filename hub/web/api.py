@@ -14,11 +14,13 @@ from aiohttp import web
 
 from hub.clock import now
 from hub.config import APIClient
-from hub.store import readings, whitelist
+from hub.desk import CommandDesk
+from hub.store import commands, readings, whitelist
 from hub.store.database import Database
 from hub.store.ledger import Chain
 from hub.store.readings import MAX_PAGE, Cut, Page
 from hub.tokens import parse_tokens
+from hub.web.commands import OperatorCommands
 from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
 from wire.records import encode
 
@@ -33,8 +35,16 @@ PATH_HEALTH = "/healthz"
 class OperatorAPI:
     """Answers operators. One instance per hub."""
 
-    def __init__(self, database: Database, clients: Sequence[APIClient], admitted: Collection[str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clients: Sequence[APIClient],
+        admitted: Collection[str],
+        desk: CommandDesk | None = None,
+    ) -> None:
+        """Without a `desk` there are no commands: their routes are not served."""
         self._database, self._clients, self._admitted = database, tuple(clients), tuple(admitted)
+        self._desk = desk
 
     def application(self) -> web.Application:
         """The aiohttp application with all routes; every one but the health check asks for a token."""
@@ -52,8 +62,11 @@ class OperatorAPI:
                 web.get("/api/v1/quarantine", self.quarantine),
                 web.get("/api/v1/tokens", self.tokens),
                 web.put("/api/v1/tokens", self.put_tokens),
+                web.get("/api/v1/commands", self.commands),
             ]
         )
+        if self._desk is not None:
+            app.add_routes(OperatorCommands(self._desk).routes())
         return app
 
     @web.middleware
@@ -117,6 +130,16 @@ class OperatorAPI:
         """Records that are held but could not be used, each with the reason."""
         cut = _cut(request)
         return await self._listed("quarantine", lambda connection: readings.quarantine(connection, cut))
+
+    async def commands(self, request: web.Request) -> web.Response:
+        """Commands with their reports, oldest first."""
+        gateway_id, cut, at = request.query.get("gateway_id"), _cut(request), now()
+
+        def reading(connection: sqlite3.Connection) -> Page:
+            found, next_ = commands.listed(connection, gateway_id, cut.after, cut.limit, at)
+            return Page(tuple(encode(state).decode() for state in found), next_)
+
+        return await self._listed("commands", reading)
 
     async def tokens(self, request: web.Request) -> web.Response:
         """The token list, and its version."""

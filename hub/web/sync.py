@@ -20,11 +20,13 @@ from datetime import datetime
 from aiohttp import web
 
 from hub.clock import now
+from hub.desk import CommandDesk
 from hub.errors import StalePosition
 from hub.store import whitelist
 from hub.store.database import Database, Standing
 from hub.store.ledger import Chain, Conflict, Position
 from hub.tokens import decide_authorization
+from hub.web.commands import GatewayCommands
 from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
 from wire.errors import MalformedValue
 from wire.records import Token, TokenRef, decode, encode
@@ -62,13 +64,14 @@ _EPOCH = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 class SyncEndpoint:
     """Answers gateways. One instance per hub; its methods run in one event loop."""
 
-    def __init__(self, database: Database, admitted: Collection[str]) -> None:
-        self._database, self._admitted = database, frozenset(admitted)
+    def __init__(self, database: Database, admitted: Collection[str], desk: CommandDesk | None = None) -> None:
+        """Without a `desk` there are no commands: their routes are not served."""
+        self._database, self._admitted, self._desk = database, frozenset(admitted), desk
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._batches = 0
 
     def application(self) -> web.Application:
-        """The aiohttp application with the four routes of the protocol."""
+        """The aiohttp application with the four routes of the protocol, and those of commands."""
         app = web.Application(middlewares=[tell_problems])
         app.add_routes(
             [
@@ -78,6 +81,8 @@ class SyncEndpoint:
                 web.post(PATH_AUTHORIZE, self.authorize),
             ]
         )
+        if self._desk is not None:
+            app.add_routes(GatewayCommands(self._desk, self._gateway).routes())
         return app
 
     async def hello(self, request: web.Request) -> web.Response:

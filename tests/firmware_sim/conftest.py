@@ -13,7 +13,7 @@ from enum import StrEnum
 import pytest
 from aiohttp import WSMsgType, web
 
-from wire.ocpp.frames import Call, encode_error, encode_result, parse_frame
+from wire.ocpp.frames import Call, CallError, CallResult, encode_call, encode_error, encode_result, parse_frame
 
 NOW = "2026-11-23T08:00:00.000Z"
 
@@ -41,24 +41,48 @@ class HostileServer:
     url: str = ""
     transaction_kept: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
+    asked: dict[str, asyncio.Future[CallResult | CallError]] = field(default_factory=dict)
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         if self.refuse:
             self.refuse -= 1
             return web.Response(status=503)
         self.authorizations.append(request.headers["Authorization"])
-        ws = web.WebSocketResponse(protocols=("ocpp1.6", "ocpp2.0.1"))
+        ws = web.WebSocketResponse(protocols=("ocpp1.6", "ocpp2.0.1", "ocpp2.1"))
         await ws.prepare(request)
         self.connections += 1
         self.sockets.add(ws)
+        async with self.news:
+            self.news.notify_all()
         async for message in ws:
             if message.type is not WSMsgType.TEXT:
                 break
-            call = parse_frame(message.data)
-            assert isinstance(call, Call)
-            if not await self._treat(ws, call):
+            frame = parse_frame(message.data)
+            if isinstance(frame, CallResult | CallError):
+                self.asked.pop(frame.message_id).set_result(frame)
+                continue
+            assert isinstance(frame, Call)
+            going_on = await self._treat(ws, frame)
+            async with self.news:
+                self.news.notify_all()
+            if not going_on:
                 break
+        self.sockets.discard(ws)
         return ws
+
+    async def ask(self, action: str, payload: object) -> CallResult | CallError:
+        """The answer of the charger that is connected to a CALL."""
+        (ws,) = self.sockets
+        message_id = f"ask-{self.connections}-{action}-{len(self.kept)}-{id(payload)}"[:36]
+        answer = self.asked[message_id] = asyncio.get_running_loop().create_future()
+        await ws.send_str(encode_call(message_id, action, payload))
+        return await asyncio.wait_for(answer, 10)
+
+    async def until(self, found: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        """Returns when `found` holds; looked at after each CALL and connection."""
+        async with asyncio.timeout(timeout_s), self.news:
+            await self.news.wait_for(found)
 
     async def _treat(self, ws: web.WebSocketResponse, call: Call) -> bool:
         trick = self.tricks.pop(0) if self.tricks and call.action in self.on else None
@@ -83,7 +107,7 @@ class HostileServer:
 
 
 def friendly(call: Call) -> object:
-    """What a gateway in a good mood answers, for both versions."""
+    """What a gateway in a good mood answers, for all versions."""
     if call.action == "BootNotification":
         return {"currentTime": NOW, "interval": 300, "status": "Accepted"}
     if call.action == "StartTransaction":
@@ -92,7 +116,9 @@ def friendly(call: Call) -> object:
         return {"status": "Accepted", "data": '{"idTokenInfo":{"status":"Accepted"},"certificateStatus":"Accepted"}'}
     if call.action == "Authorize":
         accepted = {"status": "Accepted"}
-        return {"idTagInfo": accepted, "idTokenInfo": accepted}
+        return {"idTagInfo" if b'"idTag"' in call.payload else "idTokenInfo": accepted}
+    if call.action == "Heartbeat":
+        return {"currentTime": NOW}
     if call.action == "TransactionEvent" and b'"idToken"' in call.payload:
         return {"idTokenInfo": {"status": "Accepted"}}
     return {}

@@ -21,6 +21,7 @@ from gateway.authorizer import Authorizer
 from gateway.chargers.calls import Calls
 from gateway.chargers.certificates import CertificateService
 from gateway.chargers.connected import Site
+from gateway.chargers.quirk_tally import QuirkTally
 from gateway.chargers.station import Station
 from gateway.decide.contract import Trust
 from gateway.decide.policy import SitePolicy
@@ -95,6 +96,7 @@ class Bench:
             heartbeat_interval_s=300,
             stored=lambda: None,
             certificates=CertificateService(Staples(), self.clock),
+            quirks=QuirkTally(self.clock),
         )
 
     def restart(self) -> None:

@@ -43,7 +43,8 @@ from tests.gateway.test_order import pem
 from tests.parts import SetClock
 from wire.ocpp.frames import Call, CallError, CallRejected
 from wire.ocpp.pnc16 import VENDOR_ID, inner
-from wire.ocpp.tolerant import DataTransfer
+from wire.ocpp.quirks import to_nobody
+from wire.ocpp.v16 import DataTransfer
 from wire.records import decode, encode
 
 EVSE = "DE*PNC*E000001"
@@ -68,12 +69,14 @@ class Connected:
         """The status that the gateway answers."""
         if self.ocpp != "1.6":
             request = {"csr": csr} | ({} if use is None else {"certificateType": use})
-            answer = await self.certificates.actions()["SignCertificate"].perform(json.dumps(request).encode())
+            answer = await self.certificates.actions()["SignCertificate"].perform(
+                json.dumps(request).encode(), to_nobody
+            )
         else:
             data = json.dumps({"csr": csr} | ({} if use is None else {"certificateType": use}))
             transfer = json.dumps({"vendorId": VENDOR_ID, "messageId": "SignCertificate", "data": data})
             request_ = decode(DataTransfer, transfer, "test")
-            answer = await self.certificates.transfers()["SignCertificate"].perform(inner(request_))
+            answer = await self.certificates.transfers()["SignCertificate"].perform(inner(request_), to_nobody)
         found: dict[str, str] = json.loads(encode(answer))
         return found["status"]
 
@@ -389,11 +392,11 @@ def named(papers: Papers, serial: int, algorithm: HashAlgorithm = HashAlgorithm.
 async def status(station: Connected, data: dict[str, str]) -> dict[str, str]:
     asked = json.dumps({"ocspRequestData": data})
     if station.ocpp != "1.6":
-        answer = await station.certificates.actions()["GetCertificateStatus"].perform(asked.encode())
+        answer = await station.certificates.actions()["GetCertificateStatus"].perform(asked.encode(), to_nobody)
     else:
         transfer = {"vendorId": VENDOR_ID, "messageId": "GetCertificateStatus", "data": asked}
         request = decode(DataTransfer, json.dumps(transfer), "test")
-        answer = await station.certificates.transfers()["GetCertificateStatus"].perform(inner(request))
+        answer = await station.certificates.transfers()["GetCertificateStatus"].perform(inner(request), to_nobody)
     found: dict[str, str] = json.loads(encode(answer))
     return found
 

@@ -158,6 +158,7 @@ def test_every_shape_of_the_table_is_shown_here() -> None:
     assert shown == {quirk for quirk, row in QUIRKS.items() if row.kind == "shape"}
 
 
+SIGN = {"csr": "c", "certificateType": "V2G20Certificate"}
 REFUSED: list[tuple[type[Message], object, OCPPErrorCode, str]] = [
     (v16.Authorize, {"idTag": "x" * 21, "extra": 1}, OCPPErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "(at $.idTag)"),
     (
@@ -166,6 +167,7 @@ REFUSED: list[tuple[type[Message], object, OCPPErrorCode, str]] = [
         OCPPErrorCode.TYPE_CONSTRAINT_VIOLATION,
         "$.idToken.type",
     ),
+    (v201.SignCertificate, SIGN, OCPPErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "$.certificateType"),
     (v201.Authorize, {"extra": 1}, OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, "`idToken` (at $)"),
     (
         v201.Authorize,

@@ -20,7 +20,7 @@ from enum import StrEnum
 import msgspec
 
 from wire.errors import WireError
-from wire.ocpp.quirks import Noticed, Quirk
+from wire.ocpp.quirks import Noticed, Quirk, to_nobody
 from wire.records import Value, encode
 
 STANDARD_MESSAGE_ID = 36
@@ -126,11 +126,7 @@ _integer = msgspec.json.Decoder(int)
 _string = msgspec.json.Decoder(str)
 
 
-def _to_nobody(quirk: Quirk, where: str) -> None:
-    """Nobody counts."""
-
-
-def parse_frame(text: str, ocpp: str = "2.1", noticed: Noticed = _to_nobody) -> Frame:
+def parse_frame(text: str, ocpp: str = "2.1", noticed: Noticed = to_nobody) -> Frame:
     """The frame that `text` holds, by the rules of version `ocpp`; quirks of frames are told to `noticed`.
 
     Raises:

@@ -141,7 +141,7 @@ class _Reading:
 
     def _elements(self, item: _Shape, raw: bytes, path: str, problem: str) -> object:
         parts = self._split(list[msgspec.Raw], raw, path)
-        if "of length" in problem:
+        if problem.startswith("Expected `array` of length"):
             raise self._refused(refusal_code(problem), problem, path)
         return tuple(self.read(item, bytes(part), f"{path}[{index}]") for index, part in enumerate(parts))
 
@@ -178,7 +178,7 @@ class _Reading:
         instead = QUIRKS[Quirk.UNKNOWN_VALUE].of(shape.of, shape.name)
         if instead in shape.choices:
             return self._noted(Quirk.UNKNOWN_VALUE, path, instead)
-        if not shape.required:
+        if not shape.required and shape.name not in QUIRKS[Quirk.UNKNOWN_VALUE].never:
             return self._noted(Quirk.UNKNOWN_VALUE, path, _LEFT_OUT)
         raise self._refused(refusal_code(problem), problem, path)
 

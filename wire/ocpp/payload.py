@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from wire.ocpp.mend import conforms, decoder_of, mend
-from wire.ocpp.quirks import Noticed
+from wire.ocpp.quirks import Noticed, to_nobody
 
 T = TypeVar("T")
 
@@ -83,4 +83,4 @@ def read_message(type_: type[T], payload: bytes, action: str, noticed: Noticed) 
 
 def read_request(type_: type[T], payload: bytes, action: str) -> T:
     """As `read_message`, for who has nobody to tell. Raises as it does."""
-    return read_message(type_, payload, action, lambda quirk, where: None)
+    return read_message(type_, payload, action, to_nobody)

@@ -32,6 +32,10 @@ class Quirk(StrEnum):
     SPELLING = "spelling"
     UNKNOWN_VALUE = "unknown-value"
     DATA_AS_OBJECT = "data-as-object"
+    OLD_WRAPPING = "old-wrapping"
+    HASH_SPELLING = "hash-spelling"
+    SERIAL_SPELLING = "serial-spelling"
+    LONG_EXI = "long-exi"
     NULL_PAYLOAD = "null-payload"
     UNEVEN_ERROR = "uneven-error"
     LONG_MESSAGE_ID = "long-message-id"
@@ -49,6 +53,10 @@ Noticed = Callable[[Quirk, str], None]
 """Told of each quirk that was met, and where: the action and the JSON path."""
 
 
+def to_nobody(quirk: Quirk, where: str) -> None:
+    """For who reads again what was counted before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tolerance:
     """One row of the table."""
@@ -59,13 +67,17 @@ class Tolerance:
     seen: str
     treated: str
     fields: Mapping[str, str] = field(default_factory=dict)
+    never: frozenset[str] = frozenset()
+    """Fields, by name alone, that the row does not speak of."""
 
     def of(self, type_name: str, field_name: str) -> str | None:
-        """What the row says of a field; None when it does not speak of it."""
+        """What the row says of a field by its name; None when it does not name it."""
         if not self.fields:
             return ""
-        named = self.fields.get(f"{type_name}.{field_name}")
-        return self.fields.get(f"*.{field_name}") if named is None else named
+        for name in (f"{type_name}.{field_name}", f"*.{field_name}"):
+            if name in self.fields:
+                return self.fields[name]
+        return None
 
 
 LONG_TEXT_FACTOR = 4
@@ -151,7 +163,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
     Quirk.UNKNOWN_VALUE: Tolerance(
         kind=Kind.SHAPE,
         versions=ALL_VERSIONS,
-        accepted="a value outside the enumeration: of an optional field, or of a required one listed here",
+        accepted="a value outside the enumeration: of an optional field, or of a required one listed here; never of"
+        " certificateType, whose absence means something else",
         seen="units such as Hz (1.6 errata 3.86), vendor error codes, token types of 2.1 in 2.0.1",
         treated="an optional field is taken as left out; a required one as the value given here",
         fields={
@@ -159,6 +172,7 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
             "BootNotification.reason": "Unknown",
             "IdToken.type": "Local",
         },
+        never=frozenset({"certificateType"}),
     ),
     Quirk.DATA_AS_OBJECT: Tolerance(
         kind=Kind.SHAPE,
@@ -167,6 +181,36 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         seen="reported by back ends, not seen by us",
         treated="read as the text of that JSON",
         fields={"DataTransfer.data": "", "DataTransferAnswer.data": ""},
+    ),
+    Quirk.OLD_WRAPPING: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=("1.6",),
+        accepted="Authorize, GetCertificateStatus and Get15118EVCertificate in a DataTransfer of vendor iso15118, with"
+        " 15118CertificateHashData and 15118SchemaVersion, without responderURL and action",
+        seen="stations older than the note on ISO 15118 over 1.6 (thoughtworks/maeve-csms manager/ocpp/has2be)",
+        treated="read as the message of the note; SignCertificate is not taken in this form",
+    ),
+    Quirk.HASH_SPELLING: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=ALL_VERSIONS,
+        accepted="issuerNameHash and issuerKeyHash in base64 or base64url, or in hexadecimal with 0x",
+        seen="EcoG-io/iso15118 (base64url); OCPP does not say how a hash is written, EVerest writes hexadecimal",
+        treated="read by its length, which tells the three apart; what fits none is refused",
+    ),
+    Quirk.SERIAL_SPELLING: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=ALL_VERSIONS,
+        accepted="serialNumber in decimal, with 0x, or with leading zeros",
+        seen="EcoG-io/iso15118 (decimal); OCPP 2.0.1 OCSPRequestDataType: hexadecimal, no 0x, no leading zeros",
+        treated="both readings are looked up; where both are known the name is refused. Digits alone are counted as"
+        " decimal from 16 on, where hexadecimal without a letter is one in two thousand",
+    ),
+    Quirk.LONG_EXI: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=ALL_VERSIONS,
+        accepted="an exiResponse that is longer than the schema of the station's version, sent to it",
+        seen="contracts with certificates of 800 bytes have 7200 characters; 1.6 has room for 5600",
+        treated="sent whole: cut it would be of no use, and withheld the car gets no contract",
     ),
     Quirk.NULL_PAYLOAD: Tolerance(
         kind=Kind.FRAME,

@@ -79,6 +79,7 @@ class TransactionMessage(Value, frozen=True, kw_only=True):
     register_wh: Decimal | None = None
     samples: tuple[Sampled, ...] = ()
     stop_reason: str | None = None
+    remote_start_id: int | None = None
 
 
 def is_transaction_action(ocpp: str, action: str) -> bool:
@@ -222,6 +223,7 @@ _TOKEN_TYPES = {
     "iso14443": TokenType.RFID,
     "iso15693": TokenType.RFID,
     "central": TokenType.APP_USER,
+    "directpayment": TokenType.AD_HOC_USER,
 }
 
 
@@ -247,6 +249,7 @@ def _event201(request: tolerant.TransactionEvent) -> TransactionMessage:
         offline=request.offline,
         samples=_samples201(request.meter_value),
         stop_reason=request.transaction_info.stopped_reason,
+        remote_start_id=request.transaction_info.remote_start_id,
     )
 
 

@@ -7,30 +7,15 @@ from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
 
+from gateway.chargers.connected import MODULES
 from gateway.errors import CommandRefused
 from wire.commands import Command, CommandToken, ResultCode, VariableName
 from wire.errors import MalformedValue
-from wire.ocpp import v16, v21, v201
+from wire.ocpp.catalogue import Sender, entries
 from wire.ocpp.payload import Message
 from wire.records import decode, encode
 
 Payload = dict[str, object]
-_TYPES = {v16.VERSION: v16, v201.VERSION: v201, v21.VERSION: v21}
-# fmt: off
-FROM_STATIONS = frozenset({
-    "Authorize", "BatterySwap", "BootNotification", "ClearedChargingLimit", "ClosePeriodicEventStream",
-    "DiagnosticsStatusNotification", "FirmwareStatusNotification", "Get15118EVCertificate",
-    "GetCertificateChainStatus", "GetCertificateStatus", "Heartbeat", "LogStatusNotification", "MeterValues",
-    "NotifyChargingLimit", "NotifyCustomerInformation", "NotifyDERAlarm", "NotifyDERStartStop",
-    "NotifyDisplayMessages", "NotifyEVChargingNeeds", "NotifyEVChargingSchedule", "NotifyEvent",
-    "NotifyMonitoringReport", "NotifyPeriodicEventStream", "NotifyPriorityCharging", "NotifyReport",
-    "NotifySettlement", "OpenPeriodicEventStream", "PublishFirmwareStatusNotification", "PullDynamicScheduleUpdate",
-    "ReportChargingProfiles", "ReportDERControl", "ReservationStatusUpdate", "SecurityEventNotification",
-    "SignCertificate", "SignedFirmwareStatusNotification", "StartTransaction", "StatusNotification",
-    "StopTransaction", "TransactionEvent", "VatNumberValidation",
-})
-# fmt: on
-"""Actions that only a station sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +45,14 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
     Raises:
         CommandRefused: NOT_SUPPORTED without such a message, MALFORMED naming the JSON path.
     """
-    type_: type[Message] | None = getattr(_TYPES[ocpp], action, None)
-    if type_ is None or not hasattr(_TYPES[ocpp], f"{action}Answer"):
-        near = get_close_matches(action, actions_of(ocpp), 1)
+    if action not in entries(ocpp, Sender.GATEWAY):
+        near = get_close_matches(action, entries(ocpp, Sender.GATEWAY), 1)
         meant = f"; did you mean {near[0]}?" if near else ""
-        raise CommandRefused(ResultCode.NOT_SUPPORTED, f"{action} is not a message of OCPP {ocpp}{meant}")
-    if action in FROM_STATIONS:
-        raise CommandRefused(ResultCode.NOT_SUPPORTED, f"{action} is sent by stations, not to them")
+        why = (
+            "is sent by stations, not to them" if action in entries(ocpp, Sender.STATION) else "is none of its messages"
+        )
+        raise CommandRefused(ResultCode.NOT_SUPPORTED, f"OCPP {ocpp}: {action} {why}{meant}")
+    type_: type[Message] = getattr(MODULES[ocpp], action)
     text = payload if isinstance(payload, bytes) else encode(without_none(payload))
     try:
         return Asked(action, encode(decode(type_, text, f"{action} for OCPP {ocpp}")))
@@ -76,21 +62,14 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
 
 def without_none(payload: Payload) -> Payload:
     """The payload without fields that are not set: null is not allowed (2.0.1 Part 4 4.1.5)."""
-    return {
-        key: without_none(value) if isinstance(value, dict) else value
-        for key, value in payload.items()
-        if value is not None
-    }
+    return {key: _plain(value) for key, value in payload.items() if value is not None}
 
 
-def actions_of(ocpp: str) -> list[str]:
-    """The actions that may be sent to a station of this version."""
-    types = _TYPES[ocpp]
-    return sorted(name[: -len("Answer")] for name in vars(types) if name.endswith("Answer") and _sent(name))
-
-
-def _sent(answer: str) -> bool:
-    return answer[: -len("Answer")] not in FROM_STATIONS
+def _plain(value: object) -> object:
+    """The value as stations take it: instants in whole seconds (at most three decimal places, 2.0.1 Part 2 2.1.4)."""
+    if isinstance(value, dict):
+        return without_none(value)
+    return value.replace(microsecond=0) if isinstance(value, datetime) else value
 
 
 def refuse(command: Command, ocpp: str, why: str = "") -> CommandRefused:

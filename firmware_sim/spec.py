@@ -1,0 +1,38 @@
+"""What kind of charger is simulated: its power and its timings, its limits, and what it does wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from firmware_sim.local_list import ListLimits
+from firmware_sim.misdeeds import Misdeed
+from wire.meter.record import CurrentType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerSpec:
+    """What kind of charger. `power_w` at the plug; a value every `sample_s`, every `signed_every`-th of them signed.
+
+    `remote_s` is how long a charge lasts that the gateway started; `reboot_s` how long a reboot takes; `job_s` how long
+    each part of a firmware update or an upload. `tariffs` says whether an OCPP 2.1 charger knows tariffs.
+    """
+
+    charger_id: str
+    ocpp: str
+    power_w: int
+    current: CurrentType
+    evse_id: int = 1
+    connector_id: int = 1
+    ramp_s: float = 1.0
+    tick_s: float = 0.1
+    sample_s: float = 0.5
+    signed_every: int = 2
+    message_timeout_s: float = 10.0
+    retry_interval_s: float = 1.0
+    max_failures: int | None = None
+    remote_s: float = 3600.0
+    reboot_s: float = 0.3
+    job_s: float = 0.2
+    security_profile: int = 1
+    limits: ListLimits = field(default_factory=ListLimits)
+    faults: frozenset[Misdeed] = frozenset()

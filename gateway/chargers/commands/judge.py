@@ -1,0 +1,115 @@
+"""Whether a command may be sent to its station now, and what stands for the ids in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+from difflib import get_close_matches
+
+from gateway.chargers.commands.asked import Facts
+from gateway.chargers.roster import Roster
+from gateway.chargers.station import Station
+from gateway.errors import CommandRefused
+from gateway.store import commands as store
+from gateway.store.commands import FoundSession, Kept
+from wire.commands import (
+    CancelReservation,
+    Command,
+    CommandOrder,
+    ReserveNow,
+    ResultCode,
+    StartSession,
+    StopSession,
+)
+
+_NOT_WHILE_PENDING = (StartSession, StopSession)
+"""OCPP 2.0.1 B02.FR.05: no remote start or stop before the station was accepted."""
+
+
+class Judge:
+    """Knows which stations there are and which sessions run."""
+
+    def __init__(self, ledger: sqlite3.Connection, roster: Roster, configured: Collection[str]) -> None:
+        self._ledger, self._roster, self._configured = ledger, roster, tuple(configured)
+
+    def station(self, order: CommandOrder, at: datetime, *, wait: bool) -> Station | None:
+        """The station; None when it is worth waiting for it, and `wait` allows that.
+
+        Raises:
+            CommandRefused: EXPIRED, UNKNOWN_CHARGER, CHARGER_OFFLINE, CHARGER_PENDING.
+        """
+        charger_id = order.command.charger_id
+        if at >= order.expires_at:
+            message = f"it was to be begun before {order.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise CommandRefused(ResultCode.EXPIRED, message)
+        station = self._roster.find(charger_id)
+        if station is None:
+            self._require_known(charger_id)
+            if wait:
+                return None
+            raise CommandRefused(ResultCode.CHARGER_OFFLINE, f"{charger_id} is not connected")
+        if isinstance(order.command, _NOT_WHILE_PENDING) and not station.registered:
+            if wait:
+                return None
+            message = f"{charger_id} has not been accepted yet (no BootNotification came)"
+            raise CommandRefused(ResultCode.CHARGER_PENDING, message)
+        return station
+
+    def _require_known(self, charger_id: str) -> None:
+        if charger_id.casefold() not in self._configured:
+            raise unknown_charger(charger_id, self._configured)
+
+    def facts(self, kept: Kept, at: datetime) -> Facts:
+        """What the translation needs of the ledger.
+
+        Raises:
+            CommandRefused: UNKNOWN_SESSION, UNKNOWN_RESERVATION.
+        """
+        command = kept.order.command
+        return Facts(
+            number=kept.number,
+            at=at,
+            transaction_id=self._transaction(command) if isinstance(command, StopSession) else None,
+            reservation_number=self._reservation(command),
+        )
+
+    def _reservation(self, command: Command) -> int | None:
+        if not isinstance(command, ReserveNow | CancelReservation):
+            return None
+        number = store.reservation_number(self._ledger, command.charger_id, command.reservation_id)
+        if number is None and isinstance(command, CancelReservation):
+            message = f"{command.charger_id} has no reservation {command.reservation_id!a} from here"
+            raise CommandRefused(ResultCode.UNKNOWN_RESERVATION, message)
+        return number
+
+    def _transaction(self, command: StopSession) -> str:
+        found = store.sessions_of(self._ledger, command.charger_id, command.session_id, command.transaction_id)
+        named = command.session_id or command.transaction_id
+        if named is None and len(found) > 1:
+            running = ", ".join(f"{one.transaction_id} (EVSE {one.evse_id})" for one in found)
+            message = f"{len(found)} transactions run at {command.charger_id}: {running}; name one"
+            raise CommandRefused(ResultCode.UNKNOWN_SESSION, message)
+        if not found:
+            what = "no session runs" if named is None else f"no session {named!a} is known"
+            raise CommandRefused(ResultCode.UNKNOWN_SESSION, f"{what} at {command.charger_id}")
+        _require_running(found[0])
+        return found[0].transaction_id
+
+
+def _require_running(session: FoundSession) -> None:
+    if session.ended_at is not None:
+        message = f"session {session.session_id} ended at {session.ended_at}"
+        raise CommandRefused(ResultCode.UNKNOWN_SESSION, message)
+
+
+def unknown_charger(charger_id: str, configured: Collection[str]) -> CommandRefused:
+    """The refusal that names the station most like the one that was asked for."""
+    near = get_close_matches(charger_id.casefold(), configured, 1, 0.6)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return CommandRefused(ResultCode.UNKNOWN_CHARGER, f"{charger_id!a} is no charger of this gateway{meant}")
+
+
+def tag_of(command: Command) -> str:
+    """The command's name, as it is written."""
+    return str(command.__struct_config__.tag)

@@ -1,0 +1,93 @@
+"""What the commands of the command line share: the running gateway that the configuration names, and how they end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from gateway.clock import Clock
+from gateway.config import load_settings
+from gateway.control.client import Control, ControlError
+from gateway.control.screen import show_report
+from gateway.errors import GatewayError
+from pki.service.screen import screen
+from wire.commands import Command, CommandReport, ResultCode
+from wire.errors import MalformedValue
+from wire.records import decode, encode
+
+EXIT_REFUSED, EXIT_UNUSABLE = 1, 2
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def running(function: F) -> F:
+    """The options of every command that asks a running gateway: --config and --json."""
+    config = click.option(
+        "--config",
+        "config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=Path("gateway.toml"),
+        show_default=True,
+        help="the gateway's gateway.toml",
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="JSON for machines")
+    return config(as_json(function))
+
+
+def control(config: Path) -> Control:
+    """The gateway of that configuration; ends the process with one line when the configuration cannot be used."""
+    try:
+        return Control(load_settings(config).state_dir)
+    except GatewayError as error:
+        fail(str(error))
+
+
+def order(config: Path, as_json: bool, wanted: Callable[[], Command]) -> None:
+    """Give a command to the gateway, show its report, and end: 0 accepted, 1 not, 2 when it could not be asked."""
+    try:
+        command = wanted()
+        body = encode({"command": command})
+        decode(_Probe, body, "command")
+    except (ValueError, MalformedValue) as error:
+        fail(str(error))
+    show(ask(lambda: control(config).post(body, "commands")), as_json)
+
+
+class _Probe(msgspec.Struct):
+    """Reads a command back, so that a value out of bounds is named before anything is sent."""
+
+    command: Command
+
+
+def show(body: bytes, as_json: bool) -> NoReturn:
+    """Show a report, and end with what it says."""
+    report = decode(CommandReport, body, "report")
+    if as_json:
+        click.echo(body)
+    else:
+        show_report(screen(), report)
+    sys.exit(0 if report.result is ResultCode.ACCEPTED else EXIT_REFUSED)
+
+
+def ask(asking: Callable[[], bytes]) -> bytes:
+    """What the gateway answers; ends the process with one line when it does not."""
+    try:
+        return asking()
+    except ControlError as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """End with one clear line and exit code 2."""
+    click.echo(f"pnc-gateway: {message}", err=True)
+    sys.exit(EXIT_UNUSABLE)
+
+
+def this_instant() -> datetime:
+    """Now, for spans on a screen and for times that a command line counts from now."""
+    return Clock("").now().at

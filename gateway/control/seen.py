@@ -1,0 +1,54 @@
+"""The values in which an operator sees a station, on the control socket."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class ConnectorView(msgspec.Struct, frozen=True, kw_only=True):
+    """A connector's state as the station told it last. In 1.6 EVSE and connector are one number; 0 is the station."""
+
+    evse_id: int
+    connector_id: int
+    status: str
+    at: datetime
+    error: str | None = None
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that runs."""
+
+    session_id: str
+    transaction_id: str
+    evse_id: int
+    started_at: str
+
+
+class NoticeView(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest notice of its kind, as the station sent it."""
+
+    action: str
+    subject: str
+    at: datetime
+    payload: msgspec.Raw
+
+
+class ChargerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One station. `pending`: it never booted here. `notices` only when one station is asked for."""
+
+    charger_id: str
+    connected: bool
+    pending: bool = False
+    ocpp: str | None = None
+    vendor: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    firmware: str | None = None
+    booted_at: str | None = None
+    connected_since: datetime | None = None
+    last_heard: datetime | None = None
+    sessions: tuple[SessionView, ...] = ()
+    connectors: tuple[ConnectorView, ...] = ()
+    notices: tuple[NoticeView, ...] = ()

@@ -1,0 +1,125 @@
+"""The desk where commands are handed in by operators and fetched by gateways: who waits is woken.
+
+Everything durable is in `hub.store.commands`; here are only those who wait, and a restart loses nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+
+from hub.clock import now
+from hub.store import commands as store
+from hub.store.database import Database
+from wire.commands import CommandBatch, CommandOrder, CommandReport, CommandState, QueuedOrder
+from wire.records import Session
+
+MAX_WAITING_FOR_STATES = 200
+
+
+class CommandDesk:
+    """One for the hub. Belongs to its event loop."""
+
+    def __init__(self, database: Database, admitted: Collection[str]) -> None:
+        self._database, self.admitted = database, frozenset(admitted)
+        self._polls: dict[str, asyncio.Event] = {}
+        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._closed = False
+
+    async def submit(self, gateway_id: str, order: CommandOrder) -> tuple[CommandState, bool]:
+        """The order's state once it is durable, and whether it is new.
+
+        Raises:
+            ValueError: its id was given to another command.
+            TooManyCommands, StoreError: it was not stored.
+        """
+        at = now()
+        found = await self._database.write(lambda connection: store.put(connection, gateway_id, order, at))
+        self._wake(gateway_id)
+        return found
+
+    async def poll(self, gateway_id: str, after: int, wait_s: float) -> CommandBatch:
+        """What waits for the gateway beyond number `after`; empty after `wait_s` without any. A newer poll of the same
+        gateway ends an older one at once: its connection is likely dead."""
+        self._wake(gateway_id)
+        woken = self._polls[gateway_id] = asyncio.Event()
+        until = asyncio.get_running_loop().time() + wait_s
+        try:
+            while True:
+                orders = await self._waiting(gateway_id, after, now())
+                if orders:
+                    return CommandBatch(orders=orders)
+                if self._closed or self._polls.get(gateway_id) is not woken or not await _set_before(woken, until):
+                    return CommandBatch()
+                woken.clear()
+        finally:
+            if self._polls.get(gateway_id) is woken:
+                del self._polls[gateway_id]
+
+    async def _waiting(self, gateway_id: str, after: int, at: datetime) -> tuple[QueuedOrder, ...]:
+        """What waits now; the database is written to only when there is any."""
+        if not await self._database.read(lambda connection: store.is_any(connection, gateway_id, after, at)):
+            return ()
+        return await self._database.write(lambda connection: store.hand_out(connection, gateway_id, after, at))
+
+    async def report(self, gateway_id: str, report: CommandReport) -> bool:
+        """Keep a report; False when the gateway has no such command. Raises StoreError."""
+        at = now()
+        known = await self._database.write(lambda connection: store.add_report(connection, gateway_id, report, at))
+        for watcher in self._watchers.get(report.command_id, ()):
+            watcher.set()
+        return known
+
+    async def state(self, command_id: str, seen: int = 0, wait_s: float = 0.0) -> CommandState | None:
+        """Where a command stands; with `wait_s` not before there are more than `seen` reports, it is done, or the time
+        is over."""
+        until = asyncio.get_running_loop().time() + wait_s
+        watcher = asyncio.Event()
+        self._watchers[command_id].add(watcher)
+        try:
+            while True:
+                found = await self._read(command_id, now())
+                if found is None or len(found.reports) > seen or self._closed:
+                    return found
+                if any(report.final for report in found.reports) or not await _set_before(watcher, until):
+                    return found
+                watcher.clear()
+        finally:
+            self._watchers[command_id].discard(watcher)
+            if not self._watchers[command_id]:
+                del self._watchers[command_id]
+
+    @property
+    def watched(self) -> int:
+        """How many wait for a command's state."""
+        return sum(len(watchers) for watchers in self._watchers.values())
+
+    async def session(self, session_id: str) -> Session | None:
+        """The session that a command names. Raises StoreError."""
+        return await self._database.read(lambda connection: store.session_named(connection, session_id))
+
+    def close(self) -> None:
+        """Let everybody go who waits."""
+        self._closed = True
+        for event in (*self._polls.values(), *(one for all_ in self._watchers.values() for one in all_)):
+            event.set()
+
+    async def _read(self, command_id: str, at: datetime) -> CommandState | None:
+        return await self._database.read(lambda connection: store.state(connection, command_id, at))
+
+    def _wake(self, gateway_id: str) -> None:
+        waiting = self._polls.get(gateway_id)
+        if waiting is not None:
+            waiting.set()
+
+
+async def _set_before(event: asyncio.Event, until: float) -> bool:
+    """Whether the event was set before `until`, by the loop's clock."""
+    try:
+        async with asyncio.timeout_at(until):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,261 @@
+"""`pnc-hub command`: give commands to stations through the running hub, and see what came of them."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from hub.config import HubConfig, load_config
+from hub.errors import HubError
+from pki.service.screen import listing, screen
+from wire.commands import MAX_WAIT_S, CommandState, CommandToken, OrderState, ResultCode, StartSession
+from wire.errors import MalformedValue
+from wire.records import TokenType, decode, encode
+
+EXIT_REFUSED, EXIT_UNUSABLE = 1, 2
+TIMEOUT_S = 60.0
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class OrderFailed(HubError):
+    """Raised when the running hub cannot be asked, or does not do what was asked."""
+
+
+class HubAPI:
+    """The API of the hub that runs with this configuration. It must show the very certificate of the configuration."""
+
+    def __init__(self, config: HubConfig, token: str) -> None:
+        """Raises OrderFailed when the certificate cannot be read."""
+        self._address, self._token = config.api, token
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._tls.check_hostname = False  # The certificate is the very one, whatever name it has.
+        self._tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        try:
+            self._tls.load_verify_locations(config.api_tls.certificate)
+        except (OSError, ssl.SSLError) as error:
+            raise OrderFailed("bad-config", f"{config.api_tls.certificate}: {error}") from error
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """The body of a good answer. Raises OrderFailed."""
+        host, port = self._address.host, self._address.port
+        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._tls)
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            answer = response.read()
+        except ConnectionRefusedError as error:
+            message = f"no hub runs at {host}:{port}; start it with `pnc-hub run`"
+            raise OrderFailed("not-running", message) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise OrderFailed("no-answer", f"{host}:{port}: {error}") from error
+        finally:
+            connection.close()
+        if response.status not in (200, 201):
+            raise _told(answer, response.status)
+        return answer
+
+
+class _Problem(msgspec.Struct):
+    type: str = "urn:pncgate:problem:unknown"
+    detail: str = ""
+
+
+def _told(answer: bytes, status: int) -> OrderFailed:
+    try:
+        told = msgspec.json.decode(answer, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeError):
+        told = _Problem()
+    return OrderFailed(told.type.rpartition(":")[2], told.detail or f"the hub answered {status}")
+
+
+def _asking(function: F) -> F:
+    """The options of every command here."""
+    config = click.option(
+        "--config", "config_path", type=click.Path(path_type=Path), default=Path("hub.toml"), show_default=True
+    )
+    token = click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="PNC_HUB_TOKEN_FILE",
+        required=True,
+        help="holds an API token, as `pnc-hub token --token-file` wrote it; or PNC_HUB_TOKEN_FILE",
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="JSON for machines")
+    return config(token(as_json(function)))
+
+
+_wait = click.option("--wait", is_flag=True, help="wait until the command is done")
+
+
+@click.group()
+def command() -> None:
+    """Give commands to stations through the running hub, and see what came of them.
+
+    Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when the hub could not be asked.
+
+    \b
+    pnc-hub command start --gateway site-1 --charger CP-1 --token APP-4711 --token-file token
+    pnc-hub command send --gateway site-1 '{"command": "RESET", "charger_id": "CP-1"}' --token-file token
+    """
+
+
+@command.command()
+@click.option("--gateway", required=True)
+@click.option("--charger", required=True)
+@click.option("--token", required=True, metavar="UID")
+@click.option("--type", "type_", type=click.Choice([one.value for one in TokenType]), default="APP_USER")
+@click.option("--country", help="country_code of the token's party")
+@click.option("--party", help="party_id of the token's party")
+@click.option("--contract", help="contract_id of the token")
+@click.option("--evse", type=click.IntRange(1))
+@click.option("--reference", help="authorization_reference of the eMSP")
+@_wait
+@_asking
+def start(
+    gateway: str,
+    charger: str,
+    token: str,
+    type_: str,
+    country: str | None,
+    party: str | None,
+    contract: str | None,
+    evse: int | None,
+    reference: str | None,
+    wait: bool,
+    config_path: Path,
+    token_file: Path,
+    as_json: bool,
+) -> None:
+    """Start charging for a token that its eMSP has authorized."""
+    wanted = StartSession(
+        charger_id=charger,
+        token=CommandToken(
+            uid=token, type=TokenType(type_), country_code=country, party_id=party, contract_id=contract
+        ),
+        evse_id=evse,
+        authorization_reference=reference,
+    )
+    _submit(_api(config_path, token_file), encode({"gateway_id": gateway, "command": wanted}), wait, as_json)
+
+
+@command.command()
+@click.argument("session_id")
+@_wait
+@_asking
+def stop(session_id: str, wait: bool, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """Stop a session that runs, by its id."""
+    body = encode({"command": {"command": "STOP_SESSION", "session_id": session_id}})
+    _submit(_api(config_path, token_file), body, wait, as_json)
+
+
+@command.command()
+@click.argument("wanted", metavar="COMMAND")
+@click.option("--gateway", required=True)
+@click.option("--expires", type=click.IntRange(1, 86400), default=60, show_default=True, help="seconds")
+@_wait
+@_asking
+def send(
+    wanted: str, gateway: str, expires: int, wait: bool, config_path: Path, token_file: Path, as_json: bool
+) -> None:
+    """Give any command; COMMAND is JSON, as in docs/operations.md."""
+    try:
+        msgspec.json.decode(wanted)
+    except msgspec.DecodeError as error:
+        _fail(f"COMMAND: {error}")
+    body = encode({"gateway_id": gateway, "expires_in_s": expires, "command": msgspec.Raw(wanted.encode())})
+    _submit(_api(config_path, token_file), body, wait, as_json)
+
+
+@command.command()
+@click.argument("command_id")
+@_wait
+@_asking
+def show(command_id: str, wait: bool, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """Show what came of a command."""
+    api = _api(config_path, token_file)
+    _show(api, _or_fail(lambda: api.ask("GET", f"/api/v1/commands/{quote(command_id, safe='')}")), wait, as_json)
+
+
+class _Commands(msgspec.Struct):
+    commands: list[CommandState]
+    next: int | None = None
+
+
+@command.command(name="list")
+@click.option("--gateway")
+@_asking
+def list_commands(gateway: str | None, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """List the commands, oldest first."""
+    api, table, after = _api(config_path, token_file), listing("CREATED", "GATEWAY", "CHARGER", "COMMAND", "RESULT"), 0
+    chosen = f"&gateway_id={quote(gateway)}" if gateway else ""
+    while True:
+        path = f"/api/v1/commands?after={after}{chosen}"
+        page = decode(_Commands, _got(api, path), "commands")
+        for one in page.commands:
+            if as_json:
+                click.echo(encode(one))
+            result = one.reports[-1].result.value if one.reports else one.state.value
+            name = f"{one.command.__struct_config__.tag} {one.command_id}"
+            table.add_row(f"{one.created_at:%Y-%m-%d %H:%M:%S}", one.gateway_id, one.command.charger_id, name, result)
+        if page.next is None:
+            break
+        after = page.next
+    if not as_json:
+        screen().print(table)
+
+
+def _api(config_path: Path, token_file: Path) -> HubAPI:
+    try:
+        return HubAPI(load_config(config_path), token_file.read_text("ascii").strip())
+    except (OSError, UnicodeError) as error:
+        _fail(f"--token-file {token_file}: {error}")
+    except HubError as error:
+        _fail(str(error))
+
+
+def _submit(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
+    _show(api, _or_fail(lambda: api.ask("POST", "/api/v1/commands", body)), wait, as_json)
+
+
+def _show(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
+    """Show the state, after the command is done with `wait`, and end by what it says."""
+    state = decode(CommandState, body, "command")
+    while wait and state.state is not OrderState.DONE:
+        path = f"/api/v1/commands/{quote(state.command_id, safe='')}?wait={MAX_WAIT_S}&seen={len(state.reports)}"
+        body = _got(api, path)
+        state = decode(CommandState, body, "command")
+    if as_json:
+        click.echo(body)
+    else:
+        click.echo(f"command {state.command_id}  {state.state.value}")
+        for report in state.reports:
+            click.echo(f"{report.result.value}  {report.message}")
+            if report.session_id is not None:
+                click.echo(f"session {report.session_id}")
+    good = not state.reports or state.reports[-1].result is ResultCode.ACCEPTED
+    sys.exit(0 if good else EXIT_REFUSED)
+
+
+def _got(api: HubAPI, path: str) -> bytes:
+    return _or_fail(lambda: api.ask("GET", path))
+
+
+def _or_fail(asking: Callable[[], bytes]) -> bytes:
+    try:
+        return asking()
+    except (HubError, MalformedValue) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"pnc-hub: {message}", err=True)
+    sys.exit(EXIT_UNUSABLE)
