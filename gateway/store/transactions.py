@@ -17,7 +17,8 @@ from gateway.store.ledger import Identity, append
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire.ids import session_id
-from wire.ocpp.transaction import TransactionMessage, content_key, payload_key
+from wire.ocpp.content import MessageKeys
+from wire.ocpp.transaction import TransactionMessage
 from wire.records import Basis, Decision, RecordKind, TokenType, TransactionEntry, TransactionEvent, decode, encode
 
 _UNKNOWN_IN_16 = "-1"
@@ -33,6 +34,7 @@ class Arrival:
     action: str
     message_id: str
     payload: bytes
+    keys: MessageKeys
     frame: str
     now: Moment
     message: TransactionMessage | None = None
@@ -104,7 +106,7 @@ def store_message(
         quarantine=arrival.quarantine,
     )
     seq = append(connection, owner, RecordKind.TRANSACTION, entry, arrival.now)
-    for name in (whole,) if first else (key, whole):
+    for name in {whole} if first else {key, whole}:
         connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (bucket, name, seq, reply))
     if arrival.decision is not None:
         remember_decision(connection, arrival.decision)
@@ -178,8 +180,9 @@ def _keys(arrival: Arrival) -> tuple[bytes, bytes]:
     """16 bytes each that name what this charger said, and its very payload. The charger is in them: clock-aligned
     values of two idle chargers are alike to the letter."""
     charger = arrival.charger_id.casefold().encode() + b"\0"
-    content, payload = content_key(arrival.action, arrival.payload), payload_key(arrival.action, arrival.payload)
-    return hashlib.sha256(charger + content).digest()[:16], hashlib.sha256(charger + payload).digest()[:16]
+    content, whole = arrival.keys.content, arrival.keys.whole
+    named = hashlib.sha256(charger + content).digest()[:16]
+    return named, named if whole is content else hashlib.sha256(charger + whole).digest()[:16]
 
 
 def _names_no_session(arrival: Arrival) -> bool:

@@ -2,8 +2,9 @@
 
 Rules
 1. A row says what is accepted, where it was seen, and how it is treated. What no row allows is refused.
-2. Rows of kind SHAPE are applied while a message is read (`wire.ocpp.mend`, `wire.ocpp.transaction`), rows of kind
-   FRAME by `wire.ocpp.frames`, rows of kind CONDUCT by who keeps the account of a station.
+2. Rows of kind SHAPE are applied while a message is read, rows of kind KEPT beside them while a transaction message is
+   read (`wire.ocpp.mend`), rows of kind FRAME by `wire.ocpp.frames`, rows of kind CONDUCT by who keeps the account of a
+   station. In a transaction message LONG_TEXT knows no bound and UNKNOWN_VALUE keeps the word that came.
 3. `fields` limits a row to fields by name, as `Type.field`, or `*.field` for every type; empty means everywhere. The
    value says what is taken instead, "" when the row says it all.
 
@@ -32,6 +33,10 @@ class Quirk(StrEnum):
     SPELLING = "spelling"
     UNKNOWN_VALUE = "unknown-value"
     DATA_AS_OBJECT = "data-as-object"
+    OUT_OF_BOUNDS = "out-of-bounds"
+    MISSING_FIELD = "missing-field"
+    MISTYPED_FIELD = "mistyped-field"
+    TEXT_AS_NUMBER = "text-as-number"
     OLD_WRAPPING = "old-wrapping"
     HASH_SPELLING = "hash-spelling"
     SERIAL_SPELLING = "serial-spelling"
@@ -45,6 +50,7 @@ class Kind(StrEnum):
     """Who applies a row."""
 
     SHAPE = "shape"
+    KEPT = "kept"
     FRAME = "frame"
     CONDUCT = "conduct"
 
@@ -106,6 +112,24 @@ _DESCRIBING = (
     "value",
 )
 _PAPERS = ("certificate", "csr", "exiRequest", "responderURL", "issuerNameHash", "issuerKeyHash")
+
+_BESIDES = (
+    "TransactionEvent.numberOfPhasesUsed",
+    "TransactionEvent.cableMaxCurrent",
+    "TransactionEvent.preconditioningStatus",
+    "TransactionEvent.evseSleep",
+    "TransactionEvent.costDetails",
+    "TransactionEvent.reservationId",
+    "Transaction.chargingState",
+    "Transaction.timeSpentCharging",
+    "Transaction.operationMode",
+    "Transaction.tariffId",
+    "Transaction.transactionLimit",
+    "Transaction.remoteStartId",
+    "StartTransaction.reservationId",
+    "IdToken.additionalInfo",
+    "SampledValue.location",
+)
 
 QUIRKS: Mapping[Quirk, Tolerance] = {
     Quirk.EXTRA_FIELD: Tolerance(
@@ -181,6 +205,43 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         seen="reported by back ends, not seen by us",
         treated="read as the text of that JSON",
         fields={"DataTransfer.data": "", "DataTransferAnswer.data": ""},
+    ),
+    Quirk.OUT_OF_BOUNDS: Tolerance(
+        kind=Kind.KEPT,
+        versions=ALL_VERSIONS,
+        accepted="an integer or a list outside the bounds of its schema",
+        seen="seqNo of -1; signed values with an empty list beside them",
+        treated="kept as it came",
+    ),
+    Quirk.MISSING_FIELD: Tolerance(
+        kind=Kind.KEPT,
+        versions=ALL_VERSIONS,
+        accepted="a required field is missing that no account hangs on",
+        seen="signed values without signing method or key (citrineos-core PR#1008), as 2.1 has it, in 2.0.1",
+        treated="taken as empty text",
+        fields={
+            "SignedMeterValue.signingMethod": "",
+            "SignedMeterValue.encodingMethod": "",
+            "SignedMeterValue.publicKey": "",
+            "TransactionEvent.triggerReason": "",
+            "IdToken.type": "",
+        },
+    ),
+    Quirk.MISTYPED_FIELD: Tolerance(
+        kind=Kind.KEPT,
+        versions=ALL_VERSIONS,
+        accepted="an optional field of another type that no account hangs on",
+        seen="not seen by us; whoever refuses a transaction message for it loses the transaction",
+        treated="taken as left out",
+        fields=dict.fromkeys(_BESIDES, ""),
+    ),
+    Quirk.TEXT_AS_NUMBER: Tolerance(
+        kind=Kind.KEPT,
+        versions=("1.6",),
+        accepted="a sampled value as a number, where 1.6 has text",
+        seen="1.6 stations that speak 2.0.1 too",
+        treated="read as the text of that number",
+        fields={"SampledValue.value": ""},
     ),
     Quirk.OLD_WRAPPING: Tolerance(
         kind=Kind.CONDUCT,
