@@ -114,11 +114,11 @@ class Gateway:
             self._server.roster.accompany(self._paper.signing)
         waits = settings.table.commands
         patience = Patience(waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s)
-        self._executor = Executor(site, self._server.roster, settings.passwords, patience)
+        names = [one.id for one in settings.table.charger]
+        self._executor = Executor(site, self._server.roster, {name.casefold() for name in names}, patience)
         presence = Presence(self._clock)
         for companion in (self._executor, presence):
             self._server.roster.accompany(companion)
-        names = [one.id for one in settings.table.charger]
         views = Views(self._reader, self._server.roster, presence, names)
         self._control = ControlServer(settings.state_dir, views, self._executor, self._clock)
         self._command_link = CommandLink(_link_settings(settings, tls), self._executor, self._reader, self._writer)
