@@ -183,11 +183,12 @@ class Gateway:
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
         listen = {"control": await self._control.start()}
-        if self._local is not None:
-            listen["local"] = await self._local.start()
         try:
+            if self._local is not None:
+                listen["local"] = await self._local.start()
             addresses = await self._server.start()
         except ConfigurationError:
+            await self._control.stop()
             if self._local is not None:
                 await self._local.stop()
             raise

@@ -48,7 +48,7 @@ class Guard(asyncio.Protocol):
         """TCP, or TLS, stands."""
         assert isinstance(transport, asyncio.Transport)  # asyncio gives this to a Protocol.
         self._transport, self.is_connected = transport, True
-        # Whatever is not taken at once starts the deadline for writing. (With 0, TLS would wait for its own next write.)
+        # Whatever is not taken at once starts the deadline for writing. (With 0, TLS waits for its own next write.)
         transport.set_write_buffer_limits(high=1)
         self._inner.connection_made(transport)
 

@@ -137,7 +137,7 @@ async def listening(server: HostileServer, port: int = 0) -> AsyncIterator[Hosti
         server.url = f"ws://127.0.0.1:{runner.addresses[0][1]}/ocpp"
         yield server
     finally:
-        for ws in server.sockets:
+        for ws in tuple(server.sockets):
             await ws.close()
         await runner.cleanup()
 
