@@ -154,22 +154,22 @@ NOT_OURS = frozenset({"Hertz"})
 """Words that the package adds to an enumeration of 1.6."""
 
 
-def instance(schema: Schema, root: Schema, chance: Random, *, whole: bool) -> Any:
-    """A value that the schema takes: with all optional fields when `whole`, with half of them otherwise."""
+def instance(schema: Schema, root: Schema, chance: Random, share: float) -> Any:
+    """A value that the schema takes, with this share of the optional fields."""
     schema = resolved(schema, root)
     if "enum" in schema:
         return chance.choice([word for word in schema["enum"] if word not in NOT_OURS])
     match schema.get("type"):
         case "object" if "properties" in schema or not schema.get("additionalProperties", True):
             properties, required = schema.get("properties", {}), schema.get("required", ())
-            names = [name for name in properties if name in required or whole or chance.random() < 0.5]
-            return {name: instance(properties[name], root, chance, whole=whole) for name in names}
+            names = [name for name in properties if name in required or chance.random() < share]
+            return {name: instance(properties[name], root, chance, share) for name in names}
         case "object" | None:
             return {"vendorId": "V", "held": [1, None, {"x": 1.25}]}
         case "array":
             least = max(schema.get("minItems", 1), 1)
             count = chance.randint(least, min(schema.get("maxItems", least + 1), least + 1))
-            return [instance(schema["items"], root, chance, whole=whole) for _ in range(count)]
+            return [instance(schema["items"], root, chance, share) for _ in range(count)]
         case "string" if schema.get("format") == "date-time":
             return STAMP
         case "string":
