@@ -198,9 +198,9 @@ def spoiled(value: Any, schema: Schema, root: Schema, chance: Random, path: str 
     """`value` with one thing changed that `schema` forbids; customData and data of any type stay as they are."""
     schema = resolved(schema, root)
     if isinstance(value, dict) and schema.get("properties"):
-        inner = [name for name in value if name != "customData" and schema["properties"][name].get("type", "$ref")]
-        inner = [name for name in inner if "type" in resolved(schema["properties"][name], root)]
-        deeper = chance.choice([name for name in inner] or [""])
+        known = [name for name in value if name != "customData" and name in schema["properties"]]
+        typed = [name for name in known if "type" in resolved(schema["properties"][name], root)]
+        deeper = chance.choice(typed or [""])
         if deeper and chance.random() < 0.8:
             found = spoiled(value[deeper], schema["properties"][deeper], root, chance, f"{path}.{deeper}")
             return Spoiled(value | {deeper: found.value}, found.what)
@@ -209,7 +209,7 @@ def spoiled(value: Any, schema: Schema, root: Schema, chance: Random, path: str 
             gone = chance.choice(required)
             return Spoiled({name: held for name, held in value.items() if name != gone}, f"{path}: {gone} is missing")
         return Spoiled(value | {"notOfTheSchema": 1}, f"{path}: a field too many")
-    if isinstance(value, list) and value and chance.random() < 0.6:
+    if isinstance(value, list) and value and "items" in schema and chance.random() < 0.6:
         found = spoiled(value[0], schema["items"], root, chance, f"{path}[0]")
         return Spoiled([found.value, *value[1:]], found.what)
     way = chance.choice(_ways(value, schema))
