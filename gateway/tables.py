@@ -52,7 +52,9 @@ class LimitsTable(Table, frozen=True, kw_only=True):
     connections: Count = 2048
     connections_per_address: Count = 1024
     handshakes: Count = 256
-    handshakes_per_address: Count = 64
+    handshakes_per_address: Count = 32
+    refused_per_s_per_address: Count = 20
+    refused_burst_per_address: Count = 50
     handshake_timeout_s: Seconds = 10.0
     write_timeout_s: Seconds = 10.0
     ping_interval_s: Seconds = 30.0
