@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from gateway.alone import alone_lines
 from gateway.chargers.credentials import PasswordHash
 from gateway.clock import Clock
 from gateway.config import Settings, load_settings
 from gateway.control.stations import charger, chargers
 from gateway.control.upkeep import command
-from gateway.errors import ConfigurationError, GatewayError, StoreError
+from gateway.errors import GatewayError, StoreError
 from gateway.sample import sample_config
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
@@ -50,11 +51,12 @@ def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -
     path = folder / "gateway.toml"
     try:
         text = sample_config(gateway_id, pki, pki_http)
+    except GatewayError as error:
+        _fail(str(error))
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    except ConfigurationError as error:
-        _fail(str(error))
     except FileExistsError:
         _fail(f"{path} exists; it is left as it is")
     except OSError as error:
@@ -167,6 +169,7 @@ def _status_lines(found: Status) -> list[str]:
     ]
     lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
     lines += _quirk_lines(found)
+    lines += alone_lines(found.alone)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")

@@ -1,4 +1,4 @@
-"""The commented gateway.toml that `pnc-gateway init` writes: it shows every key, with its default."""
+"""The commented gateway.toml that `pnc-gateway init` writes: it shows every key, and its default where it has one."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ id = "{id}"                        # the common name of this gateway's certifica
 # allow_profile_downgrade = false  # it may come back from profile 3 to 2
 # serial_number = "SN-1"           # what its TLS client certificate names; its id when left out
 # evse_ids = ["DE*ABC*E000001"]    # what its ISO 15118 certificates may name
+# price_display = "ask"            # whether it shows the [price]: asked, unless this says yes or no
 
 [uplink]
 hub = "https://127.0.0.1:8443"
@@ -103,6 +104,20 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # listen = "127.0.0.1:8182"        # loopback only
 # socket = "gateway.sock"          # or a socket in the file system
 
+# [price]                          # what stations show before a start, if they can; before taxes
+# currency = "EUR"
+# per_kwh = "0.41"
+# per_minute = "0.05"
+# fee = "1.00"                     # once
+# vat_percent = "19"
+# language = "en"                  # the one that is shown where only one can be
+# texts = {{en = "49 ct/kWh"}}       # what drivers read, taxes included; without it the numbers are put into words
+
+[commands]                         # what the hub or an operator wants of a station
+# start_window_s = 900.0           # how long after a remote start its session may begin
+# answer_timeout_s = 30.0          # how long a station may take to answer
+# station_wait_s = 10.0            # how long the hub's command waits for a station that is away
+
 [policy]
 # unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
 # contract_offline = "accept"        # a verified contract chain on no list while the hub is unreachable
@@ -139,7 +154,7 @@ def sample_config(gateway_id: str, pki: str | None, pki_http: str | None) -> str
     """The configuration of a new gateway; with a PKI, the tables that name it are in force.
 
     Raises:
-        ConfigurationError: the PKI's address cannot be used.
+        ConfigurationError: `pki` is no address.
     """
     if pki is None:
         hosts = '"pki.example:8445", "pki.example:8081"'

@@ -21,11 +21,13 @@ from gateway.errors import ConfigurationError
 from gateway.pool import open_pool
 from gateway.tables import (
     ChargerTable,
+    CommandsTable,
     EnrolTable,
     LimitsTable,
     LocalTable,
     PoolTable,
     PortTable,
+    PriceTable,
     RefreshTable,
     StationRootsTable,
 )
@@ -451,12 +453,44 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
         token_url=pool.token_url,
         audience=pool.url,
     )
+    assert spoken.commands == plain.commands == CommandsTable()
+    assert spoken.price is not None
+    assert (plain.price, spoken.price.language) == (None, PriceTable(currency="EUR").language)
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ('[price]\ncurrency = "euro"', "price.currency"),
+        ('[price]\ncurrency = "EUR"\nper_kwh = "0,49"', "price.per_kwh"),
+        ("[commands]\nstart_window_s = 0", "commands.start_window_s"),
+        ("[commands]\nstation_wait_s = 601", "commands.station_wait_s"),
+    ],
+)
+def test_a_price_or_a_wait_out_of_bounds_names_its_key(tmp_path: Path, table: str, key: str) -> None:
+    path = tmp_path / "gateway.toml"
+    written(tmp_path)
+    path.write_text(path.read_text().replace("[commands]", "[ignored]") + table, encoding="utf-8")
+    path.write_text(re.sub(r"(?ms)^\[ignored\].*?(?=^\[policy\])", "", path.read_text()), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=key):
+        load_settings(path)
 
 
 def test_sample_shows_every_key(tmp_path: Path) -> None:
     text = written(tmp_path)
     config = parse_toml(GatewayConfig, text, "sample")
-    tables = (EnrolTable, RefreshTable, StationRootsTable, PoolTable, LocalTable, ChargerTable, PortTable, LimitsTable)
+    tables = (
+        EnrolTable,
+        RefreshTable,
+        StationRootsTable,
+        PoolTable,
+        LocalTable,
+        ChargerTable,
+        PortTable,
+        LimitsTable,
+        PriceTable,
+        CommandsTable,
+    )
     for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *tables):
         for key in set(table.__struct_fields__) - {"refresh", "stations", "port", "limits"}:
             assert re.search(rf"(?m)^(# )?{key} = ", text), key
