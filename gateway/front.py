@@ -42,8 +42,7 @@ class Front:
         link.list_moved = preparing.whitelist_moved
         presence = Presence(site.clock)
         companions: tuple[Companion | None, ...] = (
-            paper.signing,
-            paper.root_keeper(),
+            *paper.companions(),
             preparing,
             price_board(settings),
             self.executor,
