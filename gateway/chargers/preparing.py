@@ -36,7 +36,7 @@ from gateway.chargers.ranking import Ranking
 from gateway.chargers.roster import Companion
 from gateway.chargers.station import Station
 from gateway.chargers.variables import StationVariables
-from gateway.decide.local_list import ListRules, Wanted
+from gateway.decide.local_list import Wanted
 from gateway.decide.policy import OfflinePolicy
 from gateway.errors import CallFailed, StoreUnavailable
 from gateway.log import say
@@ -266,7 +266,7 @@ class Preparing(Companion):
             raise
         stored = read_list(self._site.ledger, charger_id)
         abilities = abilities_of(version, care.variables.told(), stored.learned, self._policy)
-        wanted, eligible = await self._wanted(charger_id, abilities.rules)
+        wanted, eligible = await self._wanted(charger_id, abilities)
         standing, sent = stored.standing, fresh or booted
         if not abilities.lists:
             problem = "its local list is switched off or holds nothing"
@@ -292,7 +292,7 @@ class Preparing(Companion):
         at = self._site.clock.now().at
         await self._site.writer.run(lambda c: learn(c, care.station.charger_id, Learned(), at))
 
-    async def _wanted(self, charger_id: str, rules: ListRules) -> tuple[Wanted, int]:
+    async def _wanted(self, charger_id: str, able: Abilities) -> tuple[Wanted, int]:
         """What the station's list should hold, from a ranking of now or of a moment ago."""
         loop = asyncio.get_running_loop()
         async with self._ranking_turn:
@@ -302,7 +302,7 @@ class Preparing(Companion):
                 uses = latest_uses(self._site.ledger)
                 ranking = await asyncio.to_thread(Ranking, self._whitelist, uses, self._policy.list_entries)
                 self._ranking, self._ranked_session, self._ranked_at = ranking, session, loop.time()
-            return await asyncio.to_thread(ranking.wanted, charger_id, rules)
+            return await asyncio.to_thread(ranking.wanted, charger_id, able.rules, able.limits.entries)
 
     async def _clear_cache(self, care: _Care, abilities: Abilities) -> None:
         """Have the station forget its cache when a token that it may hold there as a good one was blocked, and its list
