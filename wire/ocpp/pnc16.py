@@ -11,7 +11,7 @@ import msgspec
 
 from wire.errors import MalformedValue
 from wire.ocpp.frames import CallRejected, OCPPErrorCode
-from wire.ocpp.payload import Message, String20, String5500, String10000, read_message
+from wire.ocpp.payload import Instant, Message, String20, String5500, String10000, read_message
 from wire.ocpp.quirks import Noticed, to_nobody
 from wire.ocpp.v16 import DataTransfer, DataTransferAnswer
 from wire.ocpp.v201 import OCSPRequestData
@@ -51,6 +51,7 @@ class IdTokenInfo(Message, frozen=True, kw_only=True):
     """The wrapped idTokenInfo; status is of the 1.6 set."""
 
     status: str
+    cache_expiry_date_time: Instant | None = None
 
 
 class AuthorizeAnswer(Message, frozen=True, kw_only=True):
