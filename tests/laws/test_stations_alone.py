@@ -1,5 +1,6 @@
 """What a station decides alone, written twice from the same clauses: by the simulated station, and by the gateway that
 plans with it. They agree in every case, but for those that the clauses leave open and the gateway calls either."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
