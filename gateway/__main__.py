@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import urlsplit
 
 import click
 
+from gateway.alone import alone_lines
 from gateway.chargers.credentials import PasswordHash
 from gateway.clock import Clock
 from gateway.config import Settings, load_settings
 from gateway.control.stations import charger, chargers
 from gateway.control.upkeep import command
-from gateway.errors import GatewayError, StoreError
+from gateway.errors import ConfigurationError, GatewayError, StoreError
+from gateway.sample import sample_config
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
 
@@ -26,119 +26,6 @@ if TYPE_CHECKING:
     from gateway.status import Source, Status
 
 EXIT_DEGRADED, EXIT_REFUSED = 1, 2
-
-SAMPLE = """\
-# pncgate edge gateway. Paths are relative to this file's folder. Every value that is commented out shows its default.
-
-[gateway]
-id = "{id}"                        # the common name of this gateway's certificate at the hub
-# state_dir = "gateway-state"      # the databases; the only folder the gateway writes to
-
-[chargers]
-# listen = "127.0.0.1:8180"        # OCPP profile 1, ws://LISTEN/ocpp/{{charger_id}}; no such port once there are others
-# allow_unencrypted_network = false  # needed when listen is not loopback: stations connect without TLS (OCPP profile 1)
-# heartbeat_interval_s = 300
-# organization = "ABC Charging"    # the O that every station's TLS client certificate must have; any when left out
-# revocation_unknown = "refuse"    # a station certificate of whose CA there is no revocation list: accept | refuse
-
-# One table for each further port: one OCPP security profile each, stations connect to wss://LISTEN/ocpp/{{charger_id}}.
-# [[chargers.port]]
-# listen = "0.0.0.0:8443"
-# profile = 3                        # 1 password, 2 password over TLS, 3 TLS client certificate of trust/backend
-# certificates = ["csms.pem"]        # of the port, one of EC and one of RSA at most; taken up anew when they change
-# keys = ["csms.key.pem"]            # mode 0600
-# allow_unencrypted_network = false  # needed for profile 1 when listen is not loopback
-# allow_unauthenticated = false      # needed for profile 0, where nobody proves anything: laboratories only
-
-# [chargers.limits]                # what one station, one address, and all together may take
-# messages_per_s = 100             # over it the next frame is read later; large frames count more
-# message_burst = 500
-# messages_per_s_in_all = 1000
-# message_burst_in_all = 2000
-# connections = 2048
-# connections_per_address = 1024
-# handshakes = 256                 # connections whose station has not proven itself yet
-# handshakes_per_address = 64
-# handshake_timeout_s = 10.0
-# write_timeout_s = 10.0           # how long a station may leave what it is sent untaken
-# ping_interval_s = 30.0
-
-# One table for each charging station; `pnc-gateway password --charger ID --config gateway.toml` adds one.
-# [[charger]]
-# id = "CP-1"
-# password_hash = "sha256$...$..." # for ports of profile 1 and 2
-# allow_profile_downgrade = false  # it may come back from profile 3 to 2
-# serial_number = "SN-1"           # what its TLS client certificate names; its id when left out
-# evse_ids = ["DE*ABC*E000001"]    # what its ISO 15118 certificates may name
-
-[uplink]
-hub = "https://127.0.0.1:8443"
-ca = "ca.pem"                      # the CA that signed the hub's certificate, and nothing else
-{own}# authorize_timeout_s = 0.8        # how long a driver waits for the hub before local knowledge decides
-# request_timeout_s = 20.0
-# whitelist_interval_s = 300.0
-# retry_min_s = 1.0
-# retry_max_s = 60.0
-
-[trust]
-anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/*.pem ...
-{crls}                    # CRL files, or folders of them
-
-{on}[enrol]                          # the PKI that gives certificates by EST: `pnc-gateway enrol`, then by itself
-{on}est = "{pki}"
-{on}ca = "{ca}"                # the roots of the PKI's own certificate and of those it gives to gateways
-# timeout_s = 20.0
-# retry_min_s = 30.0
-# retry_max_s = 3600.0
-
-{on}[trust.refresh]                  # lists and OCSP answers are fetched ahead, verified, and put in force
-{on}hosts = [{hosts}]   # nobody else is ever asked
-# networks = []                    # networks that are not public, in which these hosts may lie: "10.1.0.0/16" ...
-{on}trust_list = "{pki}/v1/root/ctl"  # the signed list of roots; its signer's root: trust/backend
-# crls = []                        # URLs; those in certificates are followed too, where the host is allowed
-# ocsp = []                        # responders for certificates that name none
-# chains = []                      # PEM chains of this site whose OCSP answers are kept ready
-# ca = "web-ca.pem"                # for https, in place of [enrol] ca
-# interval_s = 3600.0              # new lists are looked for at least this often
-# timeout_s = 20.0
-# retry_min_s = 10.0
-# retry_max_s = 1800.0
-
-# [pool]                           # the contract pool (OPCP) that cars' requests for contracts are relayed to
-# url = "https://pool.example"
-# client_id = "site-1"             # as the pool's operator registered it, with the role CPO
-# secret_file = "pool.secret"      # mode 0600
-# ca = "pool-ca.pem"               # without it: the system's
-# token_url = "https://login.example/oauth/token"  # without it: /oauth/token at the pool
-# timeout_s = 4.0                  # for all of it; a car waits 5 s at most
-
-# [local]                          # HTTP for charger software on this box: authorize, OCSP staples, health
-# listen = "127.0.0.1:8182"        # loopback only
-# socket = "gateway.sock"          # or a socket in the file system
-
-[policy]
-# unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
-# contract_offline = "accept"        # a verified contract chain on no list while the hub is unreachable
-# revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
-# revocation_stale_grace_h = 168     # how long it counts after its own end
-# earlier_decision_s = 3600          # how long a decision carries over to its transaction
-
-[offline]                          # what stations do alone, while they cannot reach this gateway
-# manage = true                    # give stations lists and settings at all
-# authorize_listed = true          # let in whom the station's list or cache knows as good
-# unknown_tokens = "refuse"        # whom neither knows: accept | refuse; left out: as unknown_token_offline above
-# contracts = "accept"             # whose chain the station finds good; left out: as contract_offline above
-# start_before_answer = false      # start without waiting, also while this gateway can be asked
-# cache = true                     # let stations remember answers
-# cache_lifetime_s = 604800        # and for how long; left out: as the station likes
-# stop_when_refused = true         # end a transaction whose token is refused later, and not only its energy
-# max_energy_refused_wh = 1000     # what may still be given then; left out: as the station has it
-# message_attempts = 10            # how often a transaction message is sent before it is given up
-# message_retry_interval_s = 30
-# list_entries = 1000              # the most tokens a station is given
-# list_interval_s = 900            # how long it is left alone in between, unless a token was blocked
-# clear_cache = true               # when a token it may remember was blocked and its list cannot say so
-"""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -161,7 +48,11 @@ def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -
     """Write a commented gateway.toml; never over an existing one."""
     if not is_gateway_id(gateway_id):
         _fail(f"--id {gateway_id!r}: use 1 to 48 letters, digits, '.', '_' or '-'")
-    path, text = folder / "gateway.toml", _sample(gateway_id, pki, pki_http)
+    path = folder / "gateway.toml"
+    try:
+        text = sample_config(gateway_id, pki, pki_http)
+    except GatewayError as error:
+        _fail(str(error))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -175,41 +66,6 @@ def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -
     if pki is not None:
         click.echo(f"get its certificate with\n  pnc-gateway enrol --config {path} --code-file CODE_FILE")
     click.echo(f"and start with\n  pnc-gateway run --config {path}")
-
-
-_OWN_FILES = """\
-certificate = "{id}.pem"           # what this gateway shows the hub; leave out both when there is an [enrol] table
-key = "{id}.key.pem"               # mode 0600
-"""
-_PORT_OF_LISTS = 8081
-_COMMENTED = re.compile(r"^((?:# )?[^#\n]*\S) {2,}(# .*)$", re.MULTILINE)
-
-
-def _sample(gateway_id: str, pki: str | None, pki_http: str | None) -> str:
-    """The configuration of a new gateway; with a PKI, the tables that name it are in force."""
-    if pki is None:
-        hosts = '"pki.example:8445", "pki.example:8081"'
-        asked = {"on": "# ", "pki": "https://pki.example:8445", "ca": "pki-ca.pem", "hosts": hosts}
-        return _aligned(
-            SAMPLE.format(id=gateway_id, own=_OWN_FILES.format(id=gateway_id), crls='crls = ["crls"]', **asked)
-        )
-    try:
-        place = urlsplit(pki)
-        usable = place.scheme == "https" and place.hostname and place.path in ("", "/") and not place.query
-        shown = f"[{place.hostname}]" if ":" in (place.hostname or "") else place.hostname
-        served = f"{shown}:{place.port or 443}"
-    except ValueError:
-        usable, shown, served = False, None, ""
-    if not usable:
-        _fail(f"--pki {pki!r}: must be https://HOST[:PORT]")
-    hosts = f'"{served}", "{pki_http or f"{shown}:{_PORT_OF_LISTS}"}"'
-    asked = {"on": "", "pki": pki.rstrip("/"), "ca": "ca.pem", "hosts": hosts}
-    return _aligned(SAMPLE.format(id=gateway_id, own="", crls="# crls = []", **asked))
-
-
-def _aligned(sample: str) -> str:
-    """The same text with the comments behind settings in one column, whatever was filled in."""
-    return _COMMENTED.sub(lambda line: f"{line[1]:<34} {line[2]}", sample)
 
 
 @main.command()
@@ -313,6 +169,7 @@ def _status_lines(found: Status) -> list[str]:
     ]
     lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
     lines += _quirk_lines(found)
+    lines += alone_lines(found.alone)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from gateway.decide.policy import Choice, OfflinePolicy, SitePolicy
 from wire.toml import Table
 
+Amount = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,6}(\.[0-9]{1,6})?\Z")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 
 
@@ -52,7 +53,9 @@ class LimitsTable(Table, frozen=True, kw_only=True):
     connections: Count = 2048
     connections_per_address: Count = 1024
     handshakes: Count = 256
-    handshakes_per_address: Count = 64
+    handshakes_per_address: Count = 32
+    refused_per_s_per_address: Count = 20
+    refused_burst_per_address: Count = 50
     handshake_timeout_s: Seconds = 10.0
     write_timeout_s: Seconds = 10.0
     ping_interval_s: Seconds = 30.0
@@ -82,6 +85,7 @@ class ChargerTable(Table, frozen=True, kw_only=True):
     `password_hash`: for ports of profile 1 and 2. `serial_number`: what its TLS client certificate names (OCPP 2.0.1
     A00.FR.405), its id when it is left out. `allow_profile_downgrade`: it may come back from profile 3 to 2.
     `evse_ids`: the EVSE and SECC ids that its ISO 15118 certificates may name; without any it gets none.
+    `price_display`: whether it shows the [price]: it is asked, unless this says so.
     """
 
     id: str
@@ -89,6 +93,7 @@ class ChargerTable(Table, frozen=True, kw_only=True):
     serial_number: str | None = None
     allow_profile_downgrade: bool = False
     evse_ids: tuple[str, ...] = ()
+    price_display: Literal["ask", "yes", "no"] = "ask"
 
 
 class UplinkTable(Table, frozen=True, kw_only=True):
@@ -164,12 +169,37 @@ class LocalTable(Table, frozen=True, kw_only=True):
     socket: str | None = None
 
 
+class StationRootsTable(Table, frozen=True, kw_only=True):
+    """[trust.stations]: roots that stations are to hold as this site does; without the table none is installed.
+
+    `roles`: which. With an MO root a station checks contracts by itself, and may send hashes instead of chains.
+    `remove`: roots of these roles that the site does not trust are taken out of stations.
+    """
+
+    roles: Annotated[tuple[Literal["v2g", "mo", "oem"], ...], msgspec.Meta(min_length=1)]
+    remove: bool = False
+
+
 class TrustTable(Table, frozen=True, kw_only=True):
     """[trust]: anchors by role in sub-folders v2g/ mo/ oem/ pe/ backend/, and CRL files or folders of them."""
 
     anchors: str
     crls: tuple[str, ...] = ()
     refresh: RefreshTable | None = None
+    stations: StationRootsTable | None = None
+
+
+class PriceTable(Table, frozen=True, kw_only=True):
+    """[price]: what stations show before a start, if they can. Prices before taxes; `texts` by language are what
+    drivers read, taxes included, and are made from the numbers when they are left out."""
+
+    currency: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
+    per_kwh: Amount | None = None
+    per_minute: Amount | None = None
+    fee: Amount | None = None
+    vat_percent: Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,2}(\.[0-9]{1,2})?\Z")] | None = None
+    language: Annotated[str, msgspec.Meta(min_length=2, max_length=8)] = "en"
+    texts: dict[str, Annotated[str, msgspec.Meta(min_length=1, max_length=512)]] = msgspec.field(default_factory=dict)
 
 
 class CommandsTable(Table, frozen=True, kw_only=True):
@@ -194,6 +224,7 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
     charger: tuple[ChargerTable, ...] = ()
     policy: SitePolicy = SitePolicy()
     commands: CommandsTable = CommandsTable()
+    price: PriceTable | None = None
     offline: OfflinePolicy = OfflinePolicy()
     enrol: EnrolTable | None = None
     pool: PoolTable | None = None

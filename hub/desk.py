@@ -75,17 +75,21 @@ class CommandDesk:
     async def state(self, command_id: str, seen: int = 0, wait_s: float = 0.0) -> CommandState | None:
         """Where a command stands; with `wait_s` not before there are more than `seen` reports, it is done, or the time
         is over."""
-        until = asyncio.get_running_loop().time() + wait_s
-        watcher = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        until, watcher = loop.time() + wait_s, asyncio.Event()
         self._watchers[command_id].add(watcher)
         try:
             while True:
-                found = await self._read(command_id, now())
-                if found is None or len(found.reports) > seen or self._closed:
-                    return found
-                if any(report.final for report in found.reports) or not await _set_before(watcher, until):
-                    return found
                 watcher.clear()
+                at = now()
+                found = await self._read(command_id, at)
+                if found is None or len(found.reports) > seen or self._closed or loop.time() >= until:
+                    return found
+                if any(report.final for report in found.reports):
+                    return found
+                left_s = (found.expires_at - at).total_seconds()
+                # That a command's time is over is news as well.
+                await _set_before(watcher, min(until, loop.time() + left_s) if left_s > 0 else until)
         finally:
             self._watchers[command_id].discard(watcher)
             if not self._watchers[command_id]:

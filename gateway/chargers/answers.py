@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from wire.ocpp import pnc16, v16, v201
+from gateway.chargers.connected import PriceShown
+from wire.ocpp import pnc16, v16, v21, v201
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import CertificateStatus, Decision, Verdict, encode
 
@@ -21,13 +22,40 @@ def status_of(verdict: Verdict) -> v16.AuthorizationStatus:
     return _STATUS_IN_16.get(verdict, "Invalid")
 
 
-def authorize_answer(ocpp: str, decision: Decision) -> object:
-    """The answer to Authorize: certificateStatus and idTokenInfo.status as the pair OCPP 2.0.1 C07.FR.13-17 gives."""
+def authorize_answer(ocpp: str, decision: Decision, shown: PriceShown | None = None) -> object:
+    """The answer to Authorize: certificateStatus and idTokenInfo.status as the pair OCPP 2.0.1 C07.FR.13-17 gives; for
+    a station that shows prices also the price (2.0.1 I01; 2.1 I08)."""
     if ocpp == v16.VERSION:
         return v16.AuthorizeAnswer(id_tag_info=_id_tag_info(decision))
     status = decision.certificate_status
+    if shown is not None and decision.verdict is Verdict.ACCEPTED:
+        return _priced(decision, shown)
     return v201.AuthorizeAnswer(
         id_token_info=_id_token_info(decision), certificate_status=status.value if status else None
+    )
+
+
+def _priced(decision: Decision, shown: PriceShown) -> object:
+    """The answer that lets a driver in, with the price. Without a tariff the message of 2.1 is that of 2.0.1."""
+    plain, status = _id_token_info(decision), decision.certificate_status
+    if shown.tariff is None:
+        informed = v201.IdTokenInfo(
+            status=plain.status, group_id_token=plain.group_id_token, personal_message=shown.message
+        )
+        return v201.AuthorizeAnswer(id_token_info=informed, certificate_status=status.value if status else None)
+    group = plain.group_id_token
+    return v21.AuthorizeAnswer(
+        id_token_info=v21.IdTokenInfo(
+            status=plain.status,
+            group_id_token=None if group is None else v21.IdToken(id_token=group.id_token, type=group.type),
+            personal_message=None
+            if shown.message is None
+            else v21.MessageContent(
+                format=shown.message.format, language=shown.message.language, content=shown.message.content
+            ),
+        ),
+        certificate_status=status.value if status else None,
+        tariff=shown.tariff,
     )
 
 

@@ -15,7 +15,7 @@ from gateway.presented import Presented, decide_presented
 from pki.verify.hash_text import HashData
 from wire.ocpp import pnc16, v16, v21, v201
 from wire.ocpp.transaction import token_of
-from wire.records import Decision, TokenRef, TokenType
+from wire.records import Decision, TokenRef, TokenType, Verdict
 
 
 class Authorizing:
@@ -36,13 +36,17 @@ class Authorizing:
 
     async def _authorize16(self, request: v16.Authorize) -> object:
         token = TokenRef(uid=request.id_tag, type=TokenType.RFID)
-        return authorize_answer(self._connected.ocpp, await self._decide(Presented(token=token)))
+        decision = await self._decide(Presented(token=token))
+        shown = self._connected.shows_price
+        if shown is not None and shown.told is not None and decision.verdict is Verdict.ACCEPTED:
+            shown.told(request.id_tag)
+        return authorize_answer(self._connected.ocpp, decision)
 
     async def _authorize2(self, request: v201.Authorize | v21.Authorize) -> object:
         token = token_of(request.id_token.id_token, request.id_token.type)
         entries = self._named(request.iso15118_certificate_hash_data)
         decision = await self._decide(Presented(token=token, pem=request.certificate, entries=entries))
-        return authorize_answer(self._connected.ocpp, decision)
+        return authorize_answer(self._connected.ocpp, decision, self._connected.shows_price)
 
     async def _authorize_wrapped(self, inner: pnc16.Authorize) -> object:
         token = TokenRef(uid=inner.id_token.id_token, type=TokenType.EMAID)

@@ -51,6 +51,16 @@ class Site:
         self.stored()
 
 
+@dataclass(frozen=True, slots=True)
+class PriceShown:
+    """What goes with an accepted Authorize at a station that shows prices: a text, in 2.1 a tariff, and who tells a 1.6
+    station what the holder of a tag pays."""
+
+    message: v201.MessageContent | None = None
+    tariff: v21.Tariff | None = None
+    told: Callable[[str], None] | None = None
+
+
 @dataclass(slots=True)
 class Connected:
     """A station that has proven who it is. `registered`: its BootNotification was accepted once, ever. `serial_number`:
@@ -62,6 +72,7 @@ class Connected:
     calls: Calls
     registered: bool
     serial_number: str | None = None
+    shows_price: PriceShown | None = None
 
     def noticed(self, quirk: Quirk, where: str) -> None:
         """The station has done what is beyond its schema and was accepted: count it."""

@@ -19,7 +19,7 @@ from gateway.chargers.actions import Action, Actions
 from gateway.chargers.authorizing import Authorizing
 from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
 from gateway.chargers.certificates import StationCertificates
-from gateway.chargers.connected import Connected, Site
+from gateway.chargers.connected import Connected, PriceShown, Site
 from gateway.chargers.contracts import StationContracts
 from gateway.chargers.notifications import Notifications
 from gateway.chargers.provisioning import Provisioning
@@ -79,7 +79,7 @@ class Station:
             **contracts.transfers(),
         }
         self._actions: dict[str, Action] = {
-            **Provisioning(self._connected).actions(),
+            **Provisioning(self._connected, lambda request: tell(self, request)).actions(),
             **authorizing.actions(),
             **self._certificates.actions(),
             **contracts.actions(),
@@ -91,6 +91,15 @@ class Station:
     def registered(self) -> bool:
         """Whether its BootNotification was accepted, ever; until then it is Pending."""
         return self._connected.registered
+
+    @property
+    def shows_price(self) -> PriceShown | None:
+        """What goes with its accepted Authorize; None for a station that shows no prices."""
+        return self._connected.shows_price
+
+    @shows_price.setter
+    def shows_price(self, shown: PriceShown | None) -> None:
+        self._connected.shows_price = shown
 
     def known_actions(self) -> frozenset[str]:
         """What the station may ask besides transaction messages."""

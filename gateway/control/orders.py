@@ -235,6 +235,23 @@ def set_variables(charger: str, settings: tuple[str, ...], config: Path, as_json
     )
 
 
+class _Rotated(msgspec.Struct):
+    outcome: str
+
+
+@command.command()
+@_charger
+@running
+def rotate(charger: str, config: Path, as_json: bool) -> None:
+    """Give a station a new password, which it alone gets to know."""
+    answer = ask(lambda: control(config).post(b"", "chargers", charger, "rotate"))
+    if as_json:
+        click.echo(answer)
+        return
+    after = msgspec.json.decode(answer, type=_Rotated).outcome == "after-reboot"
+    click.echo(f"{charger} has a new password" + ("; it takes it at its next restart" if after else ""))
+
+
 @command.command()
 @_charger
 @click.argument("components", nargs=-1)

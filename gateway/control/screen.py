@@ -107,7 +107,7 @@ def show_report(console: Console, report: CommandReport) -> None:
 
 
 def _show_answer(console: Console, answer: StationAnswer) -> None:
-    if answer.answer is None:
+    if not bytes(answer.answer):
         return
     fields = msgspec.json.decode(answer.answer)
     if not isinstance(fields, dict):

@@ -4,6 +4,7 @@
     GET  /v1/chargers/{id}            one, with what it told last
     POST /v1/commands                 {"command": {...}} -> CommandReport, once the station has answered
     GET  /v1/commands/{command_id}    {"reports": [...]}: what came of it so far
+    POST /v1/chargers/{id}/rotate     {"outcome": "changed" | "after-reboot"}: a new password, which nobody sees
 
 Errors are RFC 9457 problem bodies. Who may open the socket may do all of it: the file's mode is the authentication.
 """
@@ -18,10 +19,11 @@ from aiohttp import web
 
 from gateway.chargers.commands.executor import Executor
 from gateway.chargers.commands.judge import unknown_charger
+from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock
 from gateway.control.socket_path import SOCKET_NAME, reachable
 from gateway.control.view import Views
-from gateway.errors import ConfigurationError, StoreUnavailable
+from gateway.errors import ConfigurationError, RotationFailed, StoreUnavailable
 from gateway.local.problems import problem, tell_problems
 from gateway.log import log_server_errors
 from wire.commands import Command, CommandId, CommandOrder
@@ -43,12 +45,15 @@ class LocalOrder(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ControlServer:
     """Serves `views` and `executor` at `state_dir`/control.sock."""
 
-    def __init__(self, state_dir: Path, views: Views, executor: Executor, clock: Clock) -> None:
+    def __init__(
+        self, state_dir: Path, views: Views, executor: Executor, chargers: ChargerServer, clock: Clock
+    ) -> None:
         self._path = state_dir / SOCKET_NAME
-        self._views, self._executor, self._clock = views, executor, clock
+        self._views, self._executor, self._server, self._clock = views, executor, chargers, clock
         app = web.Application(middlewares=[tell_problems], client_max_size=MAX_BODY)
         app.router.add_get("/v1/chargers", self._chargers)
         app.router.add_get("/v1/chargers/{charger_id}", self._charger)
+        app.router.add_post("/v1/chargers/{charger_id}/rotate", self._rotate)
         app.router.add_post("/v1/commands", self._command)
         app.router.add_get("/v1/commands/{command_id}", self._reports)
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=2)
@@ -82,6 +87,22 @@ class ControlServer:
         if found is None:
             return problem(404, "unknown-charger", "Not found", str(unknown_charger(charger_id, self._views.names())))
         return _json(found)
+
+    async def _rotate(self, request: web.Request) -> web.Response:
+        charger_id = request.match_info["charger_id"]
+        station = self._server.roster.find(charger_id)
+        if station is None:
+            known = charger_id.casefold() in {name.casefold() for name in self._views.names()}
+            away = f"{charger_id} is not connected"
+            detail = away if known else str(unknown_charger(charger_id, self._views.names()))
+            return problem(404, "charger-offline" if known else "unknown-charger", "Not found", detail)
+        try:
+            outcome = await self._server.rotation.rotate(station)
+        except RotationFailed as error:
+            return problem(409, error.code, "Not changed", str(error))
+        except StoreUnavailable as error:
+            return problem(503, error.code, "Not available now", str(error), retry_after_s=5)
+        return _json({"outcome": outcome.value})
 
     async def _command(self, request: web.Request) -> web.Response:
         try:

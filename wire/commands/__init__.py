@@ -147,11 +147,11 @@ class ResultCode(StrEnum):
 
 
 class StationAnswer(Value, frozen=True, kw_only=True):
-    """What was asked of the station, and its answer as it came."""
+    """What was asked of the station, and its answer as it came; empty when none came."""
 
     action: str
     request: msgspec.Raw
-    answer: msgspec.Raw | None = None
+    answer: msgspec.Raw = msgspec.Raw()
 
 
 class CommandReport(Value, frozen=True, kw_only=True):

@@ -11,11 +11,13 @@ from gateway.chargers.connected import MODULES
 from gateway.errors import CommandRefused
 from wire.commands import Command, CommandToken, ResultCode, VariableName
 from wire.errors import MalformedValue
+from wire.ocpp import v16, v21, v201
 from wire.ocpp.catalogue import Sender, entries
 from wire.ocpp.payload import Message
 from wire.records import decode, encode
 
 Payload = dict[str, object]
+_PASSWORDS = frozenset({"authorizationkey", "basicauthpassword"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,25 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
     type_: type[Message] = getattr(MODULES[ocpp], action)
     text = payload if isinstance(payload, bytes) else encode(without_none(payload))
     try:
-        return Asked(action, encode(decode(type_, text, f"{action} for OCPP {ocpp}")))
+        request = decode(type_, text, f"{action} for OCPP {ocpp}")
     except MalformedValue as error:
         raise CommandRefused(ResultCode.MALFORMED, str(error)) from error
+    _require_no_password(request)
+    return Asked(action, encode(request))
+
+
+def _require_no_password(request: Message) -> None:
+    """Commands are kept, and told to the hub: a station's password must not be in them. Raises CommandRefused."""
+    named: list[str] = []
+    if isinstance(request, v16.ChangeConfiguration):
+        named = [request.key]
+    elif isinstance(request, v201.SetVariables | v21.SetVariables):
+        named = [one.variable.name for one in request.set_variable_data]
+    elif isinstance(request, v21.SetNetworkProfile) and request.connection_data.basic_auth_password is not None:
+        named = ["BasicAuthPassword"]
+    if not _PASSWORDS.isdisjoint(name.casefold() for name in named):
+        message = "the station's password is changed by `pnc-gateway command rotate`, which keeps no copy of it"
+        raise CommandRefused(ResultCode.MALFORMED, message)
 
 
 def without_none(payload: Payload) -> Payload:
