@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -33,6 +33,10 @@ endif
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The pages that are made from the code.
+docs: $(VENV)/.run
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench.verify

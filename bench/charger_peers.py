@@ -1,8 +1,8 @@
 """What the gateway is compared with, each a process of its own: `python -m bench.charger_peers raw|package`.
 
 `raw` is aiohttp and json and nothing else: every CALL is read, and its payload is sent back as the CALLRESULT.
-`package` is the `ocpp` package on the same aiohttp, used as its documentation has it: a charge point class with handlers
-that answer at once, requests and answers validated against the schemas. Neither stores anything.
+`package` is the `ocpp` package on the same aiohttp, as its documentation uses it: a charge point class whose handlers
+answer at once, requests and answers validated against the schemas. Neither stores anything.
 """
 
 from __future__ import annotations

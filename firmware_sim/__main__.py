@@ -18,6 +18,8 @@ from rich.console import Console
 from firmware_sim.attach import Visit, attach
 from firmware_sim.charger import DIALECTS
 from firmware_sim.errors import ScenarioError, SimulatorError
+from firmware_sim.local_list import ListLimits
+from firmware_sim.misdeeds import Misdeed
 from firmware_sim.play import play
 from firmware_sim.report import PlayResult
 from firmware_sim.scenario import Scenario, load_scenario
@@ -113,7 +115,9 @@ def _remove(folder: Path, keep: Path | None) -> None:
 @click.option("--url", required=True, help="where the gateway listens, without the charger's id: ws://HOST:PORT/ocpp")
 @click.option("--id", "charger_id", required=True, help="the charger's identity (and HTTP Basic user name)")
 @click.option(
-    "--password-file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="its password, one line"
+    "--password-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="its password, one line; a newer one that came through OCPP is in the --state folder and wins",
 )
 @click.option("--ocpp", type=click.Choice(sorted(DIALECTS)), default="2.0.1", show_default=True)
 @click.option("--rfid", help="present this card (uid in hex)")
@@ -137,10 +141,28 @@ def _remove(folder: Path, keep: Path | None) -> None:
 @click.option(
     "--ca", type=click.Path(path_type=Path, dir_okay=False), help="CA certificates (PEM) for a wss:// address"
 )
+@click.option(
+    "--identity",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="its own key and certificate (PEM) for a wss:// address; one that came through OCPP wins",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=click.Choice([misdeed.value for misdeed in Misdeed]),
+    help="misbehave in this way; may be given several times",
+)
+@click.option("--list-entries", type=click.IntRange(0, 100_000), default=100, show_default=True, help="its list's room")
+@click.option("--list-items", type=click.IntRange(1, 10_000), default=20, show_default=True, help="entries per message")
+@click.option(
+    "--stay", type=click.FloatRange(0.1, 86400), help="stay connected so many seconds and do what the gateway asks"
+)
+@click.option("--offline", is_flag=True, help="without a gateway decide by list, cache and settings, and charge")
 def charger(
     url: str,
     charger_id: str,
-    password_file: Path,
+    password_file: Path | None,
     ocpp: str,
     rfid: str | None,
     contract: Path | None,
@@ -151,8 +173,17 @@ def charger(
     patience: float,
     state: Path | None,
     ca: Path | None,
+    identity: Path | None,
+    faults: tuple[str, ...],
+    list_entries: int,
+    list_items: int,
+    stay: float | None,
+    offline: bool,
 ) -> None:
-    """Attach one simulated charger to a gateway and play one session; exit 0 when it charged, 1 when refused."""
+    """Attach one simulated charger to a gateway and play one session; exit 0 when it charged, 1 when refused.
+
+    With --stay it needs no card: it waits for what the gateway asks, remote starts included.
+    """
     visit = Visit(
         url=url,
         charger_id=charger_id,
@@ -166,6 +197,11 @@ def charger(
         ca=ca,
         patience_s=patience,
         evse_id=evse_id,
+        identity=identity,
+        faults=frozenset(Misdeed(fault) for fault in faults),
+        limits=ListLimits(entries=list_entries, items=list_items),
+        stay_s=stay,
+        offline=offline,
     )
     try:
         charged = asyncio.run(_until_told(_attached(visit, state)))

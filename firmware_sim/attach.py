@@ -1,9 +1,9 @@
-"""One simulated charger at any gateway: boots, presents a token, charges if it may, and tells what happened."""
+"""One simulated charger at any gateway: boots, presents a token, charges if it may, obeys, and tells what happened."""
 
 from __future__ import annotations
 
-import ssl
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,8 +20,11 @@ from firmware_sim.connection import Address
 from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import ChargerError
 from firmware_sim.lines import alone_in
+from firmware_sim.local_list import ListLimits
+from firmware_sim.misdeeds import Misdeed
 from firmware_sim.sessions import Charge, Progress
 from firmware_sim.spec import ChargerSpec
+from firmware_sim.tls import client_context
 from wire.ids import is_charger_id
 from wire.meter.record import CurrentType
 
@@ -32,7 +35,7 @@ class Visit:
 
     url: str
     charger_id: str
-    password_file: Path
+    password_file: Path | None
     ocpp: str
     rfid: str | None
     contract: Path | None
@@ -42,6 +45,18 @@ class Visit:
     ca: Path | None
     patience_s: float = 10.0
     evse_id: str | None = None
+    identity: Path | None = None
+    faults: frozenset[Misdeed] = frozenset()
+    limits: ListLimits = field(default_factory=ListLimits)
+    stay_s: float | None = None
+    offline: bool = False
+
+    @property
+    def security_profile(self) -> int:
+        """The OCPP security profile that this way of connecting is."""
+        if self.url.startswith("wss:"):
+            return 2 if self.identity is None else 3
+        return 0 if self.password_file is None else 1
 
 
 async def attach(visit: Visit, folder: Path, console: Console) -> bool:
@@ -53,57 +68,102 @@ async def attach(visit: Visit, folder: Path, console: Console) -> bool:
         ChargerError: an input that cannot be used, no connection, no acceptance, or messages left without an answer.
         StateError: `folder` cannot be used. MalformedValue: what is in it cannot be read.
     """
-    presented, address = _presented(visit), _address(visit)
+    presented, address = _presented(visit), _address(visit, folder)
     with alone_in(folder):
         return await _visit(visit, presented, address, folder, console)
 
 
-async def _visit(visit: Visit, presented: Presented, address: Address, folder: Path, console: Console) -> bool:
+async def _visit(visit: Visit, presented: Presented | None, address: Address, folder: Path, console: Console) -> bool:
     spec = ChargerSpec(
         charger_id=visit.charger_id,
         ocpp=visit.ocpp,
         power_w=round(visit.power_kw * 1000),
         current=CurrentType.DC if visit.power_kw > 22 else CurrentType.AC,
+        security_profile=visit.security_profile,
+        limits=visit.limits,
+        faults=visit.faults,
+        remote_s=visit.seconds,
     )
     charger = Charger(spec, address, folder, lambda: datetime.now(UTC), tell=lambda text: console.print(escape(text)))
+    try:
+        await _boot(charger, visit, console)
+        charged = True if presented is None else await _session(charger, presented, visit, console)
+        if visit.stay_s is not None:
+            await _stay(charger, visit.stay_s, console)
+        return charged
+    finally:
+        await charger.disconnect()
+
+
+async def _boot(charger: Charger, visit: Visit, console: Console) -> None:
+    """Until the boot is accepted and an earlier run is told; with `offline` no longer than the patience lasts."""
     patience_s = max(30.0, visit.patience_s)
     try:
         await charger.connect(visit.patience_s)
-        console.print(f"the gateway accepted the boot of {escape(visit.charger_id)} (OCPP {visit.ocpp})")
-        await charger.delivered(patience_s)
-        if visit.evse_id is not None:
-            chain = await charger.credentials.sign(visit.evse_id, timeout_s=patience_s)
-            until = f"{chain[0].not_valid_after_utc:%Y-%m-%d}"
-            console.print(
-                f"got a certificate for {escape(visit.evse_id)}, {len(chain)} in its chain, valid until {until}"
-            )
-        answer = await charger.authorize(presented)
-        console.print(f"{presented.medium.value} {escape(presented.uid)}: {answer}")
-        if not answer.accepted:
-            console.print("refused, so nothing was charged")
-            return False
-        with Bars(
-            TextColumn("charging"),
-            BarColumn(),
-            TextColumn("{task.description}"),
-            TimeRemainingColumn(),
-            console=console,
-        ) as bars:
-            bar = bars.add_task("", total=visit.seconds)
-            charge = await charger.charge(presented, visit.seconds, lambda now: _show(bars, bar, now))
-        await charger.delivered(patience_s)
-    finally:
-        await charger.disconnect()
-    return _told(charge, console)
+    except ChargerError as error:
+        if not visit.offline:
+            raise
+        console.print(f"goes on without the gateway: {escape(str(error))}")
+        return
+    console.print(f"the gateway accepted the boot of {escape(visit.charger_id)} (OCPP {visit.ocpp})")
+    await charger.delivered(patience_s)
+    if visit.evse_id is not None:
+        chain = await charger.credentials.sign(visit.evse_id, timeout_s=patience_s)
+        until = f"{chain[0].not_valid_after_utc:%Y-%m-%d}"
+        console.print(f"got a certificate for {escape(visit.evse_id)}, {len(chain)} in its chain, valid until {until}")
 
 
-def _told(charge: Charge, console: Console) -> bool:
+async def _session(charger: Charger, presented: Presented, visit: Visit, console: Console) -> bool:
+    """Whether the token may charge, and charged as its driver wanted."""
+    permit = await charger.permit(presented)
+    console.print(f"{presented.medium.value} {escape(presented.uid)}: {permit}")
+    if not permit.answer.accepted:
+        console.print("refused, so nothing was charged")
+        return False
+    with Bars(
+        TextColumn("charging"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bars:
+        bar = bars.add_task("", total=visit.seconds)
+        group_id = permit.answer.group_id
+        charge = await charger.charge(presented, visit.seconds, lambda now: _show(bars, bar, now), group_id=group_id)
+    if charger.online or not visit.offline:
+        await charger.delivered(max(30.0, visit.patience_s))
+    return _told(charge, charger.waiting, console)
+
+
+async def _stay(charger: Charger, seconds: float, console: Console) -> None:
+    """Does what the gateway asks for so long, and tells of each charge that took place."""
+    console.print(f"stays for {seconds:g} s and does what the gateway asks")
+    told = len(charger.sessions.charges)
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                charger.sessions.changed.clear()
+                await charger.sessions.changed.wait()
+                for charge in charger.sessions.charges[told:]:
+                    _told(charge, charger.waiting, console)
+                    told += 1
+    except TimeoutError:
+        pass
+    if charger.online:
+        await charger.delivered(30.0)
+
+
+def _told(charge: Charge, waiting: int, console: Console) -> bool:
     """Whether the charge ended as the driver wanted; says how it went."""
     kwh = charge.energy_wh / Decimal(1000)
+    acknowledged = f"{waiting} messages wait for the gateway" if waiting else "all acknowledged"
+    registers = f"register {charge.begin.register_kwh} to {charge.end.register_kwh} kWh"
     console.print(
-        f"charged {kwh} kWh in transaction {charge.tx.wire_id}: register {charge.begin.register_kwh} to "
-        f"{charge.end.register_kwh} kWh, {charge.signed_records} signed records, all acknowledged"
+        f"charged {kwh} kWh in transaction {charge.tx.wire_id or '(no id yet)'}: {registers}, "
+        f"{charge.signed_records} signed records, {acknowledged}"
     )
+    if charge.tx.stop is not None:
+        console.print(f"it was stopped: {charge.tx.stop.value}")
     if charge.tx.stop_asked is not None:
         console.print(f"the gateway ended the charge: {charge.tx.stop_asked}")
     return charge.tx.stop_asked is None
@@ -114,9 +174,11 @@ def _show(bars: Bars, bar: TaskID, now: Progress) -> None:
     bars.update(bar, completed=now.elapsed_s, description=text)
 
 
-def _presented(visit: Visit) -> Presented:
+def _presented(visit: Visit) -> Presented | None:
+    if visit.rfid is None and visit.contract is None and visit.stay_s is not None:
+        return None
     if (visit.rfid is None) == (visit.contract is None):
-        raise ChargerError("bad-input", visit.charger_id, "give either --rfid or --contract")
+        raise ChargerError("bad-input", visit.charger_id, "give either --rfid or --contract, or --stay")
     if visit.rfid is not None:
         return Presented(Medium.RFID, visit.rfid)
     path = visit.contract or Path()
@@ -133,18 +195,19 @@ def _presented(visit: Visit) -> Presented:
     return Presented(Medium.CONTRACT, visit.emaid or str(names[0].value), chain.decode("ascii", "replace"))
 
 
-def _address(visit: Visit) -> Address:
+def _address(visit: Visit, folder: Path) -> Address:
     if not is_charger_id(visit.charger_id):
         raise ChargerError("bad-input", visit.charger_id, "cannot be a charging station's identity")
     if not _is_charger_url(visit.url):
         raise ChargerError("bad-input", visit.charger_id, f"--url {visit.url}: expected ws://HOST:PORT/ocpp or wss://")
-    password = _read(visit, visit.password_file, "--password-file").rstrip(b"\r\n")
+    password = None
+    if visit.password_file is not None:
+        password = _read(visit, visit.password_file, "--password-file").rstrip(b"\r\n")
     tls = None
-    if visit.ca is not None:
-        try:
-            tls = ssl.create_default_context(cafile=str(visit.ca))
-        except (OSError, ssl.SSLError) as error:
-            raise ChargerError("bad-input", visit.charger_id, f"--ca {visit.ca}: {error}") from error
+    if visit.url.startswith("wss:"):
+        tls = client_context(visit.charger_id, visit.ca, visit.identity, folder)
+    elif visit.identity is not None:
+        raise ChargerError("bad-input", visit.charger_id, "--identity needs a wss:// address")
     return Address(visit.url, visit.charger_id, password, DIALECTS[visit.ocpp]().subprotocol, tls)
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from firmware_sim.calls.parts import Parts
 from firmware_sim.calls.table import answering
 from firmware_sim.connection import Address, BackOff, Reply
-from firmware_sim.credentials import Credentials
+from firmware_sim.credentials import CHARGING_STATION, Credentials
 from firmware_sim.dialect import Answer, Dialect, Presented, Stop
 from firmware_sim.errors import ChargerError
 from firmware_sim.holdings import Holdings
 from firmware_sim.link import Ears, Link
 from firmware_sim.memory import Memory
 from firmware_sim.meter import SigningMeter
-from firmware_sim.misdeeds import Misdeed, misled
+from firmware_sim.misdeeds import misled
 from firmware_sim.ocpp16 import OCPP16
 from firmware_sim.ocpp21 import OCPP21
 from firmware_sim.ocpp201 import OCPP201
@@ -63,7 +63,6 @@ class Charger:
         self.spec, self._folder, self._tell = spec, folder, tell
         self.meter = SigningMeter(folder, spec.charger_id, clock, current=spec.current)
         dialect, memory = DIALECTS[spec.ocpp](), Memory(folder, spec.charger_id, spec.ocpp, self.meter)
-        self._memory = memory
         ears = Ears(
             delivered=lambda pending, payload: self.sessions.delivered(pending, payload),
             dropped=lambda pending: self.sessions.dropped(pending),
@@ -115,8 +114,6 @@ class Charger:
             ChargerError: not accepted within `timeout_s`; says what happened last.
         """
         if not self.link.powered:
-            if Misdeed.HISTORY_DUMPED in self.spec.faults:
-                self.link.put(*self._memory.history())
             self.sessions.resume()
             self.link.power_up()
         await self.link.accepted(timeout_s)
@@ -176,8 +173,18 @@ class Charger:
 
     def _called(self, call: Call) -> Reply:
         """The answer to a CALL of the gateway. Raises CallRejected."""
+        before = len(self.credentials.taken)
         answer = self.credentials.called(call)
-        return self._answering.called(call) if answer is None else Reply(answer)
+        if answer is None:
+            return self._answering.called(call)
+        if self.credentials.taken[before:] == [CHARGING_STATION]:
+            return Reply(answer, self._use_certificate)
+        return Reply(answer)
+
+    def _use_certificate(self) -> None:
+        """The next connection, made at once, proves itself with the new certificate (A02.FR.08)."""
+        if self.link.use_certificate(self.credentials.path(CHARGING_STATION)):
+            self._spawn(self.link.reconnect())
 
     # --- drivers ------------------------------------------------------------------------------------------------
 

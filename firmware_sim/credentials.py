@@ -51,6 +51,8 @@ class Credentials:
         self._news = asyncio.Event()
         self.answered: list[str] = []
         """The status that each CertificateSigned was answered with."""
+        self.taken: list[str] = []
+        """The use of each chain that was taken."""
 
     async def sign(
         self, common_name: str, use: str = V2G, *, curve: ec.EllipticCurve | None = None, timeout_s: float = 20.0
@@ -104,6 +106,7 @@ class Credentials:
         status = "Accepted" if self._take(chain) else "Rejected"
         self.answered.append(status)
         if status == "Accepted":
+            self.taken.append(self._use)
             self._news.set()
         return self._dialect.installation_answer(call.action, status)
 

@@ -12,6 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from firmware_sim.connection import Address, BackOff, Connection, LinkNotices, Reply
 from firmware_sim.dialect import Dialect, StationIdentity
@@ -50,10 +51,11 @@ class Link:
         tell: Callable[[str], None],
     ) -> None:
         self.spec, self._dialect, self._memory, self._ears, self._tell = spec, dialect, memory, ears, tell
+        dumps = Misdeed.HISTORY_DUMPED in spec.faults
         self._outbox = Outbox(
             lambda: str(uuid.uuid4()),
             (lambda reference: -1) if Misdeed.TRANSACTION_ID_LOST in spec.faults else memory.id_of,
-            waiting=memory.waiting,
+            waiting=(*memory.history(), *memory.waiting) if dumps else memory.waiting,
             last_number=memory.last_number,
             message_timeout_s=spec.message_timeout_s,
             retry_interval_s=spec.retry_interval_s,
@@ -133,6 +135,13 @@ class Link:
     def use_password(self, password: bytes) -> None:
         """The next connections authenticate with `password`."""
         self._connection.address = replace(self._connection.address, password=password)
+
+    def use_certificate(self, path: Path) -> bool:
+        """Whether the next connections prove themselves with key and certificate in `path`: only TLS can."""
+        tls = self._connection.address.tls
+        if tls is not None:
+            tls.load_cert_chain(path)
+        return tls is not None
 
     async def reconnect(self) -> None:
         """Ends the connection and makes another one."""

@@ -12,7 +12,8 @@ Order: list, then cache, then the policy for unknown tokens. The list wins.
     in neither                       allow if unknown tokens may, else refuse       ask
     in the master pass group         refuse                                         refuse
 
-In 1.6 a listed ConcurrentTx counts as Accepted (3.5.2), and post-authorize cannot be turned off.
+In 1.6 a listed ConcurrentTx counts as Accepted (3.5.2), post-authorize cannot be turned off, and an answer outlives
+nothing but its own date.
 
 Source: OCPP 1.6 3.5, 4.1; OCPP 2.0.1 Part 2 C10, C12 to C16 with errata 2025-09.
 """
@@ -101,7 +102,7 @@ def _by_list(listed: Listed, rules: Rules, online: bool, at: datetime) -> Ruling
 def _by_cache(cached: Cached, rules: Rules, online: bool, at: datetime) -> Ruling:
     if _is_master(cached.group_id, rules):
         return Ruling("Invalid", Source.CACHE, cached.group_id)
-    if not cached.is_fresh(at, rules.cache_lifetime_s):
+    if not cached.is_fresh(at, 0 if rules.ocpp == "1.6" else rules.cache_lifetime_s):
         return Ruling(None if online else "Expired", Source.CACHE, cached.group_id)
     if cached.status == "Accepted":
         return Ruling(_good(rules, online), Source.CACHE, cached.group_id)

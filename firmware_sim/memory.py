@@ -7,8 +7,15 @@ from pathlib import Path
 from firmware_sim.dialect import NO_TRANSACTION_ID, Transaction
 from firmware_sim.journal import MessageJournal, TransactionJournal, load_message_journal
 from firmware_sim.meter import SigningMeter
-from firmware_sim.outbox import Draft, Pending
-from firmware_sim.resume import Interrupted, check_owner, interrupted, known_transaction, waiting_messages
+from firmware_sim.outbox import Pending
+from firmware_sim.resume import (
+    Interrupted,
+    check_owner,
+    interrupted,
+    known_transaction,
+    pending_of,
+    waiting_messages,
+)
 
 
 class Memory:
@@ -50,10 +57,9 @@ class Memory:
         """The 1.6 id of a transaction; -1 when its answer never came."""
         return int(self._known[reference].wire_id or NO_TRANSACTION_ID)
 
-    def history(self) -> tuple[Draft, ...]:
-        """Every message that was acknowledged, once more as it was. Raises StateError, MalformedValue."""
-        told = [line for line in load_message_journal(self._path) if line.acked]
-        return tuple(Draft(line.action, line.payload.encode(), line.transaction, last=line.last) for line in told)
+    def history(self) -> list[Pending]:
+        """Every message that was acknowledged, to be sent once more as it was. Raises StateError, MalformedValue."""
+        return [pending_of(line) for line in load_message_journal(self._path) if line.acked]
 
     def interrupted(self) -> tuple[Interrupted, ...]:
         """The charges that were begun and not ended, oldest first. Raises StateError, MalformedValue."""

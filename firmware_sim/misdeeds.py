@@ -76,13 +76,7 @@ def misspoken(drafts: Iterable[Draft], faults: Collection[Misdeed]) -> tuple[Dra
     """The transaction messages as the charger says them."""
     if not faults:
         return tuple(drafts)
-    said = []
-    for draft in drafts:
-        wrong = _warped(draft, faults)
-        said.append(wrong)
-        if _is_said_twice(draft, faults):
-            said.append(replace(wrong, carries=()))
-    return tuple(said)
+    return tuple(replace(_warped(draft, faults), repeats=int(_is_said_twice(draft, faults))) for draft in drafts)
 
 
 def _is_said_twice(draft: Draft, faults: Collection[Misdeed]) -> bool:

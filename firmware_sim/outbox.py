@@ -12,6 +12,7 @@ Rules of this file
    standard lets a charger do.
 6. A question (rule 2) is asked once: a CALLERROR, silence or a lost connection is its answer.
 7. A message of an earlier run goes on where it stood: its number, its message ids and its very payload.
+8. A charger that says something twice (`repeats`) sends it again once it was answered, as the same message.
 
 Source: OCPP 1.6 3.7, 3.7.1, 4.1.1 (one open CALL: OCPP-J 4.1.1); OCPP 2.0.1 Part 2 E13, Part 4 4.1.1.
 """
@@ -36,6 +37,7 @@ class Draft:
     `payload` is a JSON object; `id_member` names the member that is still missing in it, because an earlier answer
     brings it (the 1.6 transaction id), and is empty when nothing is. `transaction` is the charger's own name of the
     transaction, `last` whether the message ends it. `carries` are the SHA-256 (hex) of the signed meter records inside.
+    `repeats` is how often it is said once more after an answer.
     """
 
     action: str
@@ -44,6 +46,7 @@ class Draft:
     carries: tuple[str, ...] = ()
     id_member: str = ""
     last: bool = False
+    repeats: int = 0
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Pending:
     payload_sha256: str = ""
     message_ids: list[str] = field(default_factory=list)
     failures: int = 0
+    answers: int = 0
     acked: bool = False
     due: float = 0.0
 
@@ -201,7 +205,7 @@ class Outbox:
         for pending in self._transactions:
             if not any(pending is each for each in under_way):
                 waits = pending.draft.id_member and not pending.payload
-                needed = {each.draft.transaction for each in under_way}
+                needed = {each.draft.transaction for each in under_way if not each.draft.id_member}
                 return None if waits and pending.draft.transaction in needed else pending
         return None
 
@@ -232,8 +236,10 @@ class Outbox:
             return self._failed(subject, frame.code, f"CALLERROR {frame.code}: {frame.description}", now)
         if isinstance(subject, _Question):
             return Answered(subject.ticket, frame.payload)
-        self._transactions.remove(subject)
-        subject.acked = True
+        subject.answers += 1
+        if subject.answers > subject.draft.repeats:
+            self._transactions.remove(subject)
+            subject.acked = True
         return Delivered(subject, frame.payload)
 
     def expire(self, now: float) -> Outcome | None:

@@ -16,22 +16,31 @@ from firmware_sim.account import Account
 from firmware_sim.charger import DIALECTS, Charger
 from firmware_sim.closing import POLL_S, Asked, close_books
 from firmware_sim.connection import Address
-from firmware_sim.dialect import Answer, Medium, Presented
+from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import SimulatorError, SiteError
 from firmware_sim.faults import Daemon, Daemons
+from firmware_sim.local_auth import Source
+from firmware_sim.local_list import ListLimits
+from firmware_sim.operating import Operator
+from firmware_sim.permits import Permit
 from firmware_sim.report import DecisionCheck, PlayResult, Screen, StepResult
 from firmware_sim.scenario import (
     AccountStep,
     AuthorizeStep,
+    BlockStep,
     ChargerTable,
     ChargeStep,
+    CommandStep,
     ConnectStep,
+    CutStep,
     DisconnectStep,
     EnrolStep,
     Expectation,
     FinishStep,
     FoundStep,
     KillStep,
+    MendStep,
+    OperateStep,
     Presenting,
     Process,
     RevokeStep,
@@ -40,12 +49,12 @@ from firmware_sim.scenario import (
     Step,
     StopStep,
     TokensStep,
-    Until,
     WaitStep,
 )
 from firmware_sim.sessions import Charge, Progress
 from firmware_sim.site import Site
 from firmware_sim.spec import ChargerSpec
+from firmware_sim.waits import Waits
 from wire.errors import MalformedValue
 from wire.meter.keys import encode_public_key_oca, public_key_of
 
@@ -83,10 +92,12 @@ class _Stage:
         self._scenario, self._source, self._screen, self._daemons = scenario, source, screen, daemons
         self._site = Site(scenario, folder)
         self._chargers = {table.id: self._charger(table) for table in scenario.charger}
+        self._operator = Operator(scenario, self._site, self._chargers)
+        self._waits = Waits(self._site, self._chargers, self._operator, screen)
         self._running: dict[Process, Daemon] = {}
         self._background: dict[str, asyncio.Task[None]] = {}
         self._shares: dict[str, float] = {}
-        self._charges: list[Charge] = []
+        self._told = 0
         self._asked: list[Asked] = []
         self._late_failures: list[str] = []
         self._list_version = 0
@@ -101,6 +112,8 @@ class _Stage:
             current=table.current,
             sample_s=table.sample_s,
             signed_every=table.signed_every,
+            limits=ListLimits(entries=table.list_entries, items=table.list_items),
+            faults=frozenset(table.faults),
         )
         address = Address(
             self._site.charger_url,
@@ -160,25 +173,22 @@ class _Stage:
         match step:
             case FoundStep() | EnrolStep() | RevokeStep():
                 return await self._at_pki(step)
-            case StartStep():
-                return await self._start(step.process)
-            case StopStep():
-                return await self._stop(step.process)
-            case KillStep():
-                return await self._kill(step)
+            case StartStep() | StopStep() | KillStep():
+                return await self._on_process(step)
             case TokensStep():
                 return await self._publish()
-            case ConnectStep():
-                return await self._connect()
-            case DisconnectStep():
-                await self._power_off()
-                return _Outcome()
+            case ConnectStep() | DisconnectStep():
+                return await self._power(on=isinstance(step, ConnectStep))
             case WaitStep():
-                return await self._wait(step)
+                return _Outcome(await self._waits.until(step, self._list_version))
             case AuthorizeStep():
                 return (await self._authorize(number, step))[0]
             case ChargeStep():
                 return await self._charge(number, step)
+            case CutStep() | MendStep():
+                return await self._network(step)
+            case CommandStep() | OperateStep() | BlockStep():
+                return await self._operate(step)
             case FinishStep():
                 return await self._finish(step.within_s)
             case AccountStep():
@@ -199,6 +209,11 @@ class _Stage:
         await self._site.build(self._source.parent / self._scenario.pki, keys)
         anchors = len(list((self._site.pki / "trust").glob("*/*.pem")))
         return _Outcome(f"{anchors} roots, {self._site.contract_count} contracts")
+
+    async def _on_process(self, step: StartStep | StopStep | KillStep) -> _Outcome:
+        if isinstance(step, KillStep):
+            return await self._kill(step)
+        return await (self._start(step.process) if isinstance(step, StartStep) else self._stop(step.process))
 
     async def _start(self, process: Process) -> _Outcome:
         daemon = await self._daemons.start(process.value, process.value, *self._site.command(process.value))
@@ -250,6 +265,34 @@ class _Stage:
         spoken = (f"{charger.spec.charger_id} speaks OCPP {charger.spec.ocpp}" for charger in self._chargers.values())
         return _Outcome(", ".join(spoken))
 
+    async def _network(self, step: CutStep | MendStep) -> _Outcome:
+        meant = [charger for name, charger in self._chargers.items() if step.charger in (None, name)]
+        if isinstance(step, CutStep):
+            await asyncio.gather(*(charger.cut() for charger in meant))
+            return _Outcome()
+        for charger in meant:
+            charger.mend()
+        try:
+            async with asyncio.timeout(step.within_s):
+                await asyncio.gather(*(charger.online_again() for charger in meant))
+        except TimeoutError:
+            raise SiteError("wait", f"no connection again within {step.within_s:g} s") from None
+        return _Outcome(f"messages that wait: {sum(charger.waiting for charger in meant)}")
+
+    async def _operate(self, step: CommandStep | OperateStep | BlockStep) -> _Outcome:
+        if isinstance(step, CommandStep):
+            return _Outcome(*await self._operator.command(step))
+        if isinstance(step, OperateStep):
+            return _Outcome(*await self._operator.operate(step))
+        detail, self._list_version = await self._operator.block(step, self._list_version)
+        return _Outcome(detail)
+
+    async def _power(self, *, on: bool) -> _Outcome:
+        if on:
+            return await self._connect()
+        await self._power_off()
+        return _Outcome()
+
     async def _power_off(self) -> None:
         await asyncio.gather(*(charger.disconnect() for charger in self._chargers.values()))
 
@@ -262,10 +305,14 @@ class _Stage:
 
     async def _authorize(self, number: int, step: Presenting) -> tuple[_Outcome, Presented, bool]:
         presented, began = self._presented(step), _now()
-        answer = await self._chargers[step.charger].authorize(presented)
-        self._asked.append(Asked(number, step, presented, began, _now(), answer))
-        failures = _differences(step.expect, answer)
-        return _Outcome(str(answer), failures), presented, answer.accepted
+        charger = self._chargers[step.charger]
+        if step.expect.source is None:
+            permit = Permit(await charger.authorize(presented), Source.GATEWAY)
+        else:
+            permit = await charger.permit(presented)
+        self._asked.append(Asked(number, step, presented, began, _now(), permit.answer))
+        failures = _differences(step.expect, permit)
+        return _Outcome(str(permit), failures), presented, permit.answer.accepted
 
     async def _charge(self, number: int, step: ChargeStep) -> _Outcome:
         outcome, presented, accepted = await self._authorize(number, step)
@@ -280,7 +327,7 @@ class _Stage:
             outcome.detail += ", charging goes on"
             return outcome
         await charging
-        charge = self._charges[-1]
+        charge = self._chargers[step.charger].sessions.charges[-1]
         outcome.detail += f", {charge.energy_wh} Wh, {charge.signed_records} signed records"
         return outcome
 
@@ -297,60 +344,17 @@ class _Stage:
             charge = await self._chargers[step.charger].charge(presented, step.seconds, progress)
         finally:
             self._screen.progress_ended(name)
-        self._charges.append(charge)
         if charge.tx.stop_asked is not None:
             self._late_failures.append(f"{step.title}: the gateway ended the charge with {charge.tx.stop_asked}")
 
     async def _finish(self, within_s: float) -> _Outcome:
-        before = len(self._charges)
         await asyncio.gather(*self._background.values())
         self._background.clear()
         await asyncio.gather(*(charger.delivered(within_s) for charger in self._chargers.values()))
-        seen = [f"{charge.charger_id} {charge.energy_wh} Wh" for charge in self._charges[before:]]
+        new = self._charges[self._told :]
+        self._told += len(new)
+        seen = [f"{charge.charger_id} {charge.energy_wh} Wh" for charge in new]
         return _Outcome(", ".join([*seen, "all acknowledged"]))
-
-    # --- waiting ------------------------------------------------------------------------------------------------
-
-    async def _wait(self, step: WaitStep) -> _Outcome:
-        try:
-            async with asyncio.timeout(step.within_s):
-                if step.until is Until.WHITELIST:
-                    return _Outcome(await self._whitelist_is_there())
-                if step.until is Until.EVIDENCE:
-                    return _Outcome(f"{await self._site.await_lists()} revocation lists at the gateway")
-                if step.until is Until.RECONNECTED:
-                    return _Outcome(await self._chargers_are_back())
-                return _Outcome(await self._is_drained())
-        except TimeoutError:
-            raise SiteError("wait", f"not {step.until.value} within {step.within_s:g} s") from None
-
-    async def _whitelist_is_there(self) -> str:
-        while True:
-            status = await self._site.gateway_status()
-            if status.whitelist_version >= self._list_version:
-                return f"version {status.whitelist_version} at the gateway"
-            await asyncio.sleep(POLL_S)
-
-    async def _chargers_are_back(self) -> str:
-        await asyncio.gather(*(charger.online_again() for charger in self._chargers.values()))
-        return "every charger has its connection again"
-
-    async def _is_drained(self) -> str:
-        """Until the gateway's own store says that nothing is left; the hub's position is the progress."""
-        first = None
-        while True:
-            status = await self._site.gateway_status()
-            last = status.acked_seq + status.backlog
-            position = min(await self._site.hub_position(), last)
-            first = position if first is None else first
-            while position < last:
-                share = (position - first) / max(1, last - first)
-                self._screen.progress("draining", share, f"record {position} of {last} at the hub")
-                await asyncio.sleep(POLL_S)
-                position = await self._site.hub_position()
-            if status.backlog == 0:
-                self._screen.progress_ended("draining")
-                return f"all {status.records} records are acknowledged"
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -366,6 +370,12 @@ class _Stage:
         ]
         return _Outcome(f"{len(self._charges)} charges, {len(self._decisions)} decisions looked up", tuple(failures))
 
+    @property
+    def _charges(self) -> list[Charge]:
+        """Every charge that took place, in the order of their ends."""
+        done = [charge for charger in self._chargers.values() for charge in charger.sessions.charges]
+        return sorted(done, key=lambda charge: charge.end.at)
+
     async def clear(self) -> None:
         """Ends charges and powers the chargers off."""
         for task in self._background.values():
@@ -374,8 +384,10 @@ class _Stage:
         await self._power_off()
 
 
-def _differences(expected: Expectation, answer: Answer) -> tuple[str, ...]:
-    found = []
+def _differences(expected: Expectation, permit: Permit) -> tuple[str, ...]:
+    found, answer = [], permit.answer
+    if expected.source not in (None, permit.source):
+        found.append(f"decided by {permit.source.value}, expected by {expected.source.value}")
     if answer.status != expected.status:
         found.append(f"answered {answer}, expected status {expected.status}")
     if answer.certificate_status != expected.certificate_status:

@@ -63,10 +63,11 @@ def check_owner(
 
 def waiting_messages(messages: Sequence[MessageLine]) -> list[Pending]:
     """Rule 1: what is still to be sent, oldest first. Raises MalformedValue: a message without its payload."""
-    return [_pending(line) for line in messages if not line.settled]
+    return [pending_of(line) for line in messages if not line.settled]
 
 
-def _pending(line: MessageLine) -> Pending:
+def pending_of(line: MessageLine) -> Pending:
+    """The message as it stood, to be sent (again). Raises MalformedValue: it lacks its payload."""
     payload = line.payload.encode()
     if not payload:
         raise MalformedValue(f"message {line.number} of {line.charger_id}", "$.payload", "missing in the journal")

@@ -15,6 +15,8 @@ from typing import Annotated
 import msgspec
 
 from firmware_sim.errors import ScenarioError
+from firmware_sim.local_auth import Source
+from firmware_sim.misdeeds import Misdeed
 from wire.ids import is_charger_id, is_gateway_id
 from wire.meter.record import CurrentType
 from wire.records import TokenType, WhitelistType
@@ -38,6 +40,8 @@ class Until(StrEnum):
     EVIDENCE = "evidence"
     RECONNECTED = "reconnected"
     DRAINED = "drained"
+    LISTS = "lists"
+    IDLE = "idle"
 
 
 class OCPPVersion(StrEnum):
@@ -45,10 +49,14 @@ class OCPPVersion(StrEnum):
 
     V16 = "1.6"
     V201 = "2.0.1"
+    V21 = "2.1"
 
 
 class ChargerTable(Table, frozen=True, kw_only=True):
-    """[[charger]]: one charger with its signing meter; one in `signed_every` periodic values is signed."""
+    """[[charger]]: one charger with its signing meter; one in `signed_every` periodic values is signed.
+
+    `list_entries` and `list_items`: what its local list can hold, and one message of it. `faults`: what it does wrong.
+    """
 
     id: str
     ocpp: OCPPVersion
@@ -56,6 +64,9 @@ class ChargerTable(Table, frozen=True, kw_only=True):
     current: CurrentType
     sample_s: Seconds = 0.5
     signed_every: Annotated[int, msgspec.Meta(ge=1)] = 2
+    list_entries: Annotated[int, msgspec.Meta(ge=0)] = 100
+    list_items: Annotated[int, msgspec.Meta(ge=1)] = 20
+    faults: tuple[Misdeed, ...] = ()
 
 
 class TokenTable(Table, frozen=True, kw_only=True):
@@ -74,11 +85,13 @@ class TokenTable(Table, frozen=True, kw_only=True):
 
 
 class Expectation(Table, frozen=True, kw_only=True):
-    """What the gateway is to answer. `reason` is the code of its decision as it stands in the chain of evidence."""
+    """What the gateway is to answer. `reason` is the code of its decision as it stands in the chain of evidence. With
+    `source` the charger decides itself where it may, and this is what by."""
 
     status: str
     certificate_status: str | None = None
     reason: str | None = None
+    source: Source | None = None
 
 
 class _Step(Table, frozen=True, kw_only=True, tag_field="do"):
@@ -161,6 +174,48 @@ class ChargeStep(Presenting, frozen=True, kw_only=True, tag="charge"):
     background: bool = False
 
 
+class CutStep(_Step, frozen=True, kw_only=True, tag="cut"):
+    """Cuts the network between one charger, or all, and the gateway; the power stays."""
+
+    charger: str | None = None
+
+
+class MendStep(_Step, frozen=True, kw_only=True, tag="mend"):
+    """Mends it, and waits for the connection."""
+
+    charger: str | None = None
+    within_s: Seconds = 20.0
+
+
+class CommandStep(_Step, frozen=True, kw_only=True, tag="command"):
+    """Gives a command at the hub (OCPI's name of it) and waits for the station's answer; with `starts` until a session
+    came of it. `fields` are further fields of the command; `of_transaction` names the charge that goes on there."""
+
+    charger: str
+    command: str
+    token: str | None = None
+    token_type: TokenType = TokenType.APP_USER
+    fields: dict[str, object] = msgspec.field(default_factory=dict)
+    of_transaction: bool = False
+    starts: bool = False
+    expect_result: str = "ACCEPTED"
+    within_s: Seconds = 20.0
+
+
+class OperateStep(_Step, frozen=True, kw_only=True, tag="operate"):
+    """Runs `pnc-gateway command` with these arguments, as an operator at the site does."""
+
+    arguments: tuple[str, ...]
+    expect_result: str = "ACCEPTED"
+
+
+class BlockStep(_Step, frozen=True, kw_only=True, tag="block"):
+    """Blocks a token at the hub, and waits until the lists of all chargers say so."""
+
+    uid: str
+    within_s: Seconds = 20.0
+
+
 class FinishStep(_Step, frozen=True, kw_only=True, tag="finish"):
     """Waits for the background charges, and until every message of every charger is acknowledged."""
 
@@ -184,6 +239,11 @@ Step = (
     | WaitStep
     | AuthorizeStep
     | ChargeStep
+    | CutStep
+    | MendStep
+    | CommandStep
+    | OperateStep
+    | BlockStep
     | FinishStep
     | AccountStep
 )
@@ -209,6 +269,7 @@ class Scenario(Table, frozen=True, kw_only=True):
     price: PriceTable = PriceTable()
     gateway_id: str = "site-1"
     deadline_s: Seconds = 60.0
+    whitelist_interval_s: Seconds = 300.0
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -260,6 +321,8 @@ def _step_problems(step: Step, ids: list[str]) -> Iterator[str]:
             yield "give either rfid or contract"
         if step.claim is not None and step.contract is None:
             yield "claim belongs to a contract"
+    if isinstance(step, CutStep | MendStep | CommandStep) and step.charger not in (None, *ids):
+        yield f"charger {step.charger!r} is none of {', '.join(ids)}"
     if isinstance(step, KillStep) and step.charging is not None and step.charging not in ids:
         yield f"charging {step.charging!r} is none of {', '.join(ids)}"
 

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import secrets
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from firmware_sim.books import ChainBook, HubBook
 from firmware_sim.errors import SiteError
 from firmware_sim.faults import free_ports, run_command
 from firmware_sim.scenario import Scenario, TokenTable
+from wire.commands import CommandState
 from wire.errors import MalformedValue
 from wire.records import Cdr, Record, Session, Token, TokenType, Value, decode, encode
 
@@ -32,7 +33,7 @@ T = TypeVar("T")
 PAGE = 1000
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 _POLL_S = 0.1
-_CLIENT_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_CLIENT_TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
 class LabContract(Value, frozen=True, kw_only=True):
@@ -194,6 +195,12 @@ class Site:
         """The scenario's tokens as OCPI objects."""
         return tuple(self._token(token, at) for token in self.scenario.token)
 
+    def tokens_but(self, blocked: Collection[str]) -> tuple[Token, ...]:
+        """The same, with some blocked now."""
+        at = datetime.now(UTC)
+        found = self.tokens(at)
+        return tuple(msgspec.structs.replace(each, valid=each.valid and each.uid not in blocked) for each in found)
+
     def _token(self, token: TokenTable, at: datetime) -> Token:
         if token.contract is not None:
             emaid = self.contract(token.contract)[0].emaid
@@ -230,6 +237,7 @@ listen = "127.0.0.1:{self._ports[0]}"
 hub = "https://127.0.0.1:{self._ports[1]}"
 ca = "../pki/backend/ca.pem"
 authorize_timeout_s = 2.0
+whitelist_interval_s = {self.scenario.whitelist_interval_s}
 retry_min_s = 0.2
 retry_max_s = 2.0
 
@@ -318,6 +326,15 @@ session_fee = "{price.session_fee}"
         answer = await self._hub("PUT", "/api/v1/tokens", encode(tuple(tokens)))
         return _decoded(_PutAnswer, answer, "PUT /api/v1/tokens").version
 
+    async def submit_command(self, wish: bytes) -> CommandState:
+        """Gives a command; as POST /api/v1/commands. Raises SiteError."""
+        return _decoded(CommandState, await self._hub("POST", "/api/v1/commands", wish), "POST /api/v1/commands")
+
+    async def command_state(self, command_id: str, seen: int, wait_s: int) -> CommandState:
+        """Where a command stands, once it has more than `seen` reports or `wait_s` went by. Raises SiteError."""
+        path = f"/api/v1/commands/{command_id}?wait={wait_s}&seen={seen}"
+        return _decoded(CommandState, await self._hub("GET", path), path)
+
     async def hub_position(self) -> int:
         """The highest record number the hub holds of this gateway; 0 when it never connected. Raises SiteError."""
         answer = _decoded(_Gateways, await self._hub("GET", "/api/v1/gateways"), "GET /api/v1/gateways")
@@ -358,7 +375,7 @@ session_fee = "{price.session_fee}"
                 answer = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise SiteError("hub-unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
-        if response.status != 200:
+        if response.status not in (200, 201):
             what = answer.decode("utf-8", "replace")[:500]
             raise SiteError("hub-refused", f"{method} {path}: HTTP {response.status}: {what}")
         return answer

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from gateway.alone import alone_lines
 from gateway.chargers.credentials import PasswordHash
 from gateway.clock import Clock
 from gateway.config import Settings, load_settings
 from gateway.control.stations import charger, chargers
 from gateway.control.upkeep import command
-from gateway.errors import GatewayError, StoreError
+from gateway.errors import ConfigurationError, GatewayError, StoreError
 from gateway.sample import sample_config
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
@@ -168,6 +169,7 @@ def _status_lines(found: Status) -> list[str]:
     ]
     lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
     lines += _quirk_lines(found)
+    lines += alone_lines(found.alone)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")

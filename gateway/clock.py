@@ -10,6 +10,7 @@ from pathlib import Path
 from wire.records import ClockState
 
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+_LOOK_EVERY_NS = 1_000_000_000
 _EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -28,18 +29,19 @@ class Clock:
 
     def __init__(self, boot_id: str) -> None:
         self._boot_id = boot_id
+        self._synchronised, self._look_again_ns = False, 0
 
     def now(self) -> Moment:
-        """Both clocks now. The state is `trusted` when the system's time daemon reports synchronisation, `unknown` when
-        the wall clock stands before this program was written, `drifting` otherwise."""
-        at = datetime.now(UTC)
+        """Both clocks now. The state is `trusted` when the system's time daemon reports synchronisation (looked up once
+        a second), `unknown` when the wall clock stands before this program was written, `drifting` otherwise."""
+        at, mono_ns = datetime.now(UTC), time.monotonic_ns()
+        if mono_ns >= self._look_again_ns:
+            self._synchronised, self._look_again_ns = _SYNCHRONISED.exists(), mono_ns + _LOOK_EVERY_NS
         if at < _EARLIEST:
             state = ClockState.UNKNOWN
-        elif _SYNCHRONISED.exists():
-            state = ClockState.TRUSTED
         else:
-            state = ClockState.DRIFTING
-        return Moment(at=at, boot_id=self._boot_id, mono_ns=time.monotonic_ns(), clock=state)
+            state = ClockState.TRUSTED if self._synchronised else ClockState.DRIFTING
+        return Moment(at=at, boot_id=self._boot_id, mono_ns=mono_ns, clock=state)
 
 
 def read_boot_id(environment: str | None) -> str:

@@ -148,6 +148,8 @@ def _bounds(table: LimitsTable) -> Bounds:
         connections_each=table.connections_per_address,
         handshakes=table.handshakes,
         handshakes_each=table.handshakes_per_address,
+        failures_per_s=table.refused_per_s_per_address,
+        failures_burst=table.refused_burst_per_address,
         handshake_timeout_s=table.handshake_timeout_s,
         write_timeout_s=table.write_timeout_s,
         ping_interval_s=table.ping_interval_s,

@@ -6,6 +6,7 @@ What cannot be loaded changes nothing: the trust before stays in force, and the 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 from gateway.authorizer import Authorizer
@@ -33,6 +34,8 @@ class TrustKeeper:
         self._loading = asyncio.Lock()
         self._remark: str | None = None
         self.site_trust = loaded
+        self.changed: Callable[[], None] = lambda: None
+        """Called whenever other trust is in force."""
         self._tell(loaded)
 
     async def reload(self) -> bool:
@@ -46,6 +49,7 @@ class TrustKeeper:
             self.site_trust = found
             self._authorizer.trust = found.trust
             self._tell(found)
+            self.changed()
             return True
 
     def sub_cas(self) -> frozenset[Certificate]:

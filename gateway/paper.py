@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.chargers.certificates import CertificateService
+from gateway.chargers.root_keeper import RootKeeper, RootPolicy
 from gateway.chargers.signing import Signing
 from gateway.clock import Clock
 from gateway.config import Settings
@@ -87,6 +88,21 @@ class Paper:
             revocation=lambda: self._keeper.site_trust.trust.revocation,
             pool=self._pool,
         )
+
+    def root_keeper(self) -> RootKeeper | None:
+        """Who keeps the roots in stations; None: nobody does."""
+        table = self._settings.table.trust.stations
+        if table is None:
+            return None
+
+        async def audit(event: str, message: str, station: str) -> None:
+            await self._audit(event, message, station)
+
+        policy = RootPolicy(roles=tuple(AnchorRole(role) for role in table.roles), remove=table.remove)
+        keeper = self._keeper
+        found = RootKeeper(policy, lambda: keeper.site_trust.trust.anchors, lambda: self._clock.now().at, audit)
+        keeper.changed = found.trust_changed
+        return found
 
     def issuers(self, name: IssuerID) -> tuple[Certificate, ...]:
         """The verified CAs that these hashes name: anchors of any role, and what stands on a path that was verified."""

@@ -38,7 +38,9 @@ id = "{id}"                        # the common name of this gateway's certifica
 # connections = 2048
 # connections_per_address = 1024
 # handshakes = 256                 # connections whose station has not proven itself yet
-# handshakes_per_address = 64
+# handshakes_per_address = 32
+# refused_per_s_per_address = 20   # connections that come to nothing; over it the next ones wait
+# refused_burst_per_address = 50
 # handshake_timeout_s = 10.0
 # write_timeout_s = 10.0           # how long a station may leave what it is sent untaken
 # ping_interval_s = 30.0
@@ -85,12 +87,17 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # retry_min_s = 10.0
 # retry_max_s = 1800.0
 
+# [trust.stations]                 # roots that stations are given; without this table none is
+# roles = ["v2g"]                  # v2g, mo, oem; with an mo root stations check contracts by themselves
+# remove = false                   # take out roots of these roles that are not trusted here
+
 # [pool]                           # the contract pool (OPCP) that cars' requests for contracts are relayed to
 # url = "https://pool.example"
 # client_id = "site-1"             # as the pool's operator registered it, with the role CPO
 # secret_file = "pool.secret"      # mode 0600
 # ca = "pool-ca.pem"               # without it: the system's
 # token_url = "https://login.example/oauth/token"  # without it: /oauth/token at the pool
+# audience = "https://pool.example"  # what the token is for; without it: url
 # timeout_s = 4.0                  # for all of it; a car waits 5 s at most
 
 # [local]                          # HTTP for charger software on this box: authorize, OCSP staples, health

@@ -15,6 +15,7 @@ from pathlib import Path
 from gateway.authorizer import Authorizer
 from gateway.chargers.commands.executor import Executor, Patience
 from gateway.chargers.connected import Site
+from gateway.chargers.preparing import Preparing
 from gateway.chargers.pricing import PriceBoard, PriceDisplay
 from gateway.chargers.quirk_tally import QuirkTally
 from gateway.chargers.server import ChargerServer
@@ -115,6 +116,12 @@ class Gateway:
             raise
         if self._paper.signing is not None:
             self._server.roster.accompany(self._paper.signing)
+        roots = self._paper.root_keeper()
+        if roots is not None:
+            self._server.roster.accompany(roots)
+        preparing = Preparing(site, self._whitelist, settings.table.offline.under(settings.table.policy))
+        self._server.roster.accompany(preparing)
+        self._link.list_moved = preparing.whitelist_moved
         waits = settings.table.commands
         patience = Patience(waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s)
         names = [one.id for one in settings.table.charger]
@@ -189,11 +196,12 @@ class Gateway:
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
         listen = {"control": await self._control.start()}
-        if self._local is not None:
-            listen["local"] = await self._local.start()
         try:
+            if self._local is not None:
+                listen["local"] = await self._local.start()
             addresses = await self._server.start()
         except ConfigurationError:
+            await self._control.stop()
             if self._local is not None:
                 await self._local.stop()
             raise

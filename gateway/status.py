@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
 
+from gateway.alone import read_alone
+from gateway.chargers.abilities import StationAlone
 from gateway.config import Settings
 from gateway.enrol.identity import load_identity
 from gateway.enrol.renewal import EARLIEST
@@ -77,6 +79,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     whitelist_tokens: int
     quarantined: tuple[Quarantined, ...]
     quirks: tuple[Tolerated, ...]
+    alone: tuple[StationAlone, ...]
     certificate: OwnCertificate | None
     sources: tuple[Source, ...]
 
@@ -92,7 +95,8 @@ def read_status(settings: Settings, at: datetime) -> Status:
         closing(open_reader(settings.whitelist_path)) as whitelist,
     ):
         try:
-            return _status(ledger, whitelist, _own_certificate(settings, at), _sources(settings))
+            alone = read_alone(ledger, settings.table.offline.under(settings.table.policy))
+            return _status(ledger, whitelist, _own_certificate(settings, at), _sources(settings), alone)
         except sqlite3.Error as error:
             raise StoreError(f"{settings.state_dir}: a database is damaged: {error}") from error
 
@@ -138,6 +142,7 @@ def _status(
     whitelist: sqlite3.Connection,
     certificate: OwnCertificate | None,
     sources: tuple[Source, ...],
+    alone: tuple[StationAlone, ...],
 ) -> Status:
     owner, last, acked = identity(ledger), head(ledger), acked_seq(ledger)
     oldest = ledger.execute("SELECT at FROM records WHERE seq = ?", (acked + 1,)).fetchone()
@@ -166,6 +171,7 @@ def _status(
             )
             for each in quirk_counts(ledger)
         ),
+        alone=alone,
         certificate=certificate,
         sources=sources,
     )

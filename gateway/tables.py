@@ -53,7 +53,9 @@ class LimitsTable(Table, frozen=True, kw_only=True):
     connections: Count = 2048
     connections_per_address: Count = 1024
     handshakes: Count = 256
-    handshakes_per_address: Count = 64
+    handshakes_per_address: Count = 32
+    refused_per_s_per_address: Count = 20
+    refused_burst_per_address: Count = 50
     handshake_timeout_s: Seconds = 10.0
     write_timeout_s: Seconds = 10.0
     ping_interval_s: Seconds = 30.0
@@ -167,12 +169,24 @@ class LocalTable(Table, frozen=True, kw_only=True):
     socket: str | None = None
 
 
+class StationRootsTable(Table, frozen=True, kw_only=True):
+    """[trust.stations]: roots that stations are to hold as this site does; without the table none is installed.
+
+    `roles`: which. With an MO root a station checks contracts by itself, and may send hashes instead of chains.
+    `remove`: roots of these roles that the site does not trust are taken out of stations.
+    """
+
+    roles: Annotated[tuple[Literal["v2g", "mo", "oem"], ...], msgspec.Meta(min_length=1)]
+    remove: bool = False
+
+
 class TrustTable(Table, frozen=True, kw_only=True):
     """[trust]: anchors by role in sub-folders v2g/ mo/ oem/ pe/ backend/, and CRL files or folders of them."""
 
     anchors: str
     crls: tuple[str, ...] = ()
     refresh: RefreshTable | None = None
+    stations: StationRootsTable | None = None
 
 
 class PriceTable(Table, frozen=True, kw_only=True):

@@ -31,8 +31,9 @@ from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.errors import MalformedValue, WireError
 from wire.ids import session_id
+from wire.ocpp.content import content_key
 from wire.ocpp.frames import Call, parse_frame
-from wire.ocpp.transaction import TransactionMessage, content_key, read_transaction
+from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import (
     Basis,
     Cdr,

@@ -65,6 +65,12 @@ class Daemon:
             if line.get("event") == "_end":
                 raise AssertionError(f"process ended before {event!r}: {self.errors.decode()}")
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """kill -9."""
         self._end(signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.chargers.settings import (
@@ -17,7 +17,7 @@ from gateway.chargers.settings import (
     Setting,
     same_value,
 )
-from gateway.decide.local_list import LeftOut, Limits, ListRules
+from gateway.decide.local_list import Limits, ListRules
 from gateway.decide.policy import OfflinePolicy
 from gateway.store.local_lists import Learned, ListState, Standing
 from gateway.store.variables import Variable
@@ -67,6 +67,7 @@ def abilities_of(version: str, told: Told, learned: Learned, policy: OfflinePoli
         pre_authorize=flag(version, told, PRE_AUTHORIZE),
         contracts_offline=flag(version, told, CONTRACTS_OFFLINE) is True,
         asks_again=flag(version, told, LIST_ASKS_AGAIN) is not True,
+        may_ask=_text(told, "AuthCtrlr.DisableRemoteAuthorization") != "true",
         unknown_offline=flag(version, told, UNKNOWN_OFFLINE) is True,
     )
     return Abilities(lists=not off and said != 0, caches=not no_cache, limits=limits, rules=rules)
@@ -89,8 +90,12 @@ def number(told: Told, name: str) -> int | None:
 
 
 def _unavailable(version: str, told: Told, name: str) -> bool:
+    return version != v16.VERSION and _text(told, name) == "false"
+
+
+def _text(told: Told, name: str) -> str:
     variable = told.get(name)
-    return version != v16.VERSION and variable is not None and (variable.value or "").strip().casefold() == "false"
+    return "" if variable is None or variable.value is None else variable.value.strip().casefold()
 
 
 # --- for people
@@ -154,29 +159,38 @@ def _unlike(version: str, told: Told, policy: OfflinePolicy) -> list[SettingShow
 def _remarks(version: str, told: Told, standing: Standing, policy: OfflinePolicy) -> list[str]:
     if not told:
         return ["has not told its settings yet"]
-    learned = abilities_of(version, told, Learned(), policy)
-    no_list = not learned.lists or standing.state is ListState.NOT_SUPPORTED
-    no_cache = not learned.caches or _lacks(version, told, CACHE_ENABLED)
+    able = abilities_of(version, told, Learned(), policy)
+    no_list = not able.lists or standing.state is ListState.NOT_SUPPORTED
+    no_cache = not able.caches or _lacks(version, told, CACHE_ENABLED)
     found = []
     if no_list and no_cache:
         found.append("cannot authorize offline: no local list and no cache of answers")
     elif no_list:
         found.append("authorizes offline from its cache alone: no local list")
-    elif standing.left_out.get(LeftOut.NO_ROOM):
+    elif standing.fits < standing.wanted:
         found.append(f"{standing.fits} of {standing.wanted} tokens fit")
-    if no_list and standing.problem:
-        found.append(standing.problem)
-    spoken = (LIST_ENABLED, CACHE_ENABLED)
-    rows = [row for row in SETTINGS if row not in spoken and row.without is not None and _lacks(version, told, row)]
-    found += [row.without for row in rows if row.without is not None and row.value(policy) is not None]
     if no_cache and not no_list:
         found.append("no cache of answers")
+    return [*found, *_wanting(version, told, policy), *_refusals(version, told, policy)]
+
+
+def _wanting(version: str, told: Told, policy: OfflinePolicy) -> Iterator[str]:
+    """What follows from the variables that the station lacks, list and cache apart."""
+    plugs = told.get("ISO15118PnCEnabled" if version == v16.VERSION else "ISO15118Ctrlr.PnCEnabled")
+    for row in SETTINGS:
+        if row is CONTRACTS_OFFLINE and (plugs is None or not plugs.known):
+            continue  # It knows nothing of contracts at all.
+        spoken_of = row in (LIST_ENABLED, CACHE_ENABLED)
+        if row.without is not None and not spoken_of and row.value(policy) is not None and _lacks(version, told, row):
+            yield row.without
+
+
+def _refusals(version: str, told: Told, policy: OfflinePolicy) -> Iterator[str]:
     for row in _unlike(version, told, policy):
         if row.answer == "RebootRequired":
-            found.append(f"needs a reboot before {row.name}={row.wanted} counts")
+            yield f"needs a reboot before {row.name}={row.wanted} counts"
         elif row.answer is not None:
-            found.append(f"keeps {row.name}={row.actual}: {row.answer} to {row.wanted}")
-    return found
+            yield f"keeps {row.name}={row.actual}: {row.answer} to {row.wanted}"
 
 
 def _lacks(version: str, told: Told, row: Setting) -> bool:

@@ -5,20 +5,27 @@ Rules
 2. Arriving connections, whose station has not proven itself, are bounded too. When there are too many from one address,
    the next waits its turn. When there are too many in all, the address with the most of them loses its oldest one, once
    that has had a second: who floods pushes out itself.
+3. An address has so many connections a second that come to nothing; over that its next ones wait. Those that are
+   proven do not count: a site that comes back after a power cut is let in as fast as it goes.
+4. Of IPv6 a whole /64 is one address: a peer has them all.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from gateway.chargers.port import Bounds
+from gateway.chargers.rates import TokenBucket
 
 _FRESH_S = 1.0
 """How long an arriving connection is safe from being pushed out."""
+_MAX_ADDRESSES = 4096
+"""Addresses whose arrivals are remembered; the one that was seen longest ago is forgotten first."""
 
 
 @dataclass(eq=False, slots=True)
@@ -41,6 +48,7 @@ class Crowd:
         self._places = asyncio.Semaphore(bounds.handshakes)
         self._places_each: dict[str, asyncio.Semaphore] = {}
         self._inside: dict[Arrival, None] = {}
+        self._debts: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def opens(self, host: str) -> bool:
         """Count one more socket of `host`; False: it is one too many and not counted."""
@@ -57,11 +65,24 @@ class Crowd:
             del self._open[host]
             self._places_each.pop(host, None)
 
+    def is_shut(self, host: str, now_s: float) -> bool:
+        """Whether so many connections of `host` came to nothing that the next would wait for longer than it may."""
+        if self._failures(host, now_s).debt_s(now_s) < self.bounds.handshake_timeout_s:
+            return False
+        self.turned_away += 1
+        return True
+
+    def failed(self, host: str, now_s: float) -> None:
+        """A connection of `host` has come to nothing."""
+        self._failures(host, now_s).take(1, now_s)
+
     @asynccontextmanager
     async def place(self, arrival: Arrival) -> AsyncIterator[None]:
-        """A place among the arriving; waits for one."""
+        """A place among the arriving; waits for one, and until the address has no failures to wait for."""
         each = self._places_each.setdefault(arrival.host, asyncio.Semaphore(self.bounds.handshakes_each))
         async with each:
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(self._failures(arrival.host, loop.time()).debt_s(loop.time()))
             if self._places.locked():
                 self._make_room()
             async with self._places:
@@ -70,6 +91,14 @@ class Crowd:
                     yield
                 finally:
                     self._inside.pop(arrival, None)
+
+    def _failures(self, host: str, now_s: float) -> TokenBucket:
+        bounds = self.bounds
+        bucket = self._debts.pop(host, None) or TokenBucket(bounds.failures_per_s, bounds.failures_burst, now_s)
+        self._debts[host] = bucket
+        if len(self._debts) > _MAX_ADDRESSES:
+            self._debts.popitem(last=False)
+        return bucket
 
     def _make_room(self) -> None:
         """Push out the oldest of the address that has the most, now or as soon as it is no longer fresh."""
@@ -85,3 +114,11 @@ class Crowd:
         del self._inside[oldest]
         self.turned_away += 1
         oldest.task.cancel()
+
+
+def address_of(peer: str) -> str:
+    """What counts as one address: that of IPv4, the /64 of IPv6."""
+    found = ip_address(peer.partition("%")[0])
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    return str(found.ipv4_mapped or IPv6Network((int(found) >> 64 << 64, 64)))

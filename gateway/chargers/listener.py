@@ -18,7 +18,7 @@ import socket
 
 from aiohttp import web
 
-from gateway.chargers.crowd import Arrival, Crowd
+from gateway.chargers.crowd import Arrival, Crowd, address_of
 from gateway.chargers.port import Port
 from gateway.chargers.rates import Seldom
 from gateway.chargers.tls import PortTLS
@@ -48,7 +48,7 @@ class Guard(asyncio.Protocol):
         """TCP, or TLS, stands."""
         assert isinstance(transport, asyncio.Transport)  # asyncio gives this to a Protocol.
         self._transport, self.is_connected = transport, True
-        # Whatever is not taken at once starts the deadline for writing. (With 0, TLS would wait for its own next write.)
+        # Whatever is not taken at once starts the deadline for writing. With 0, TLS would wait for its own next write.
         transport.set_write_buffer_limits(high=1)
         self._inner.connection_made(transport)
 
@@ -142,10 +142,15 @@ class Listener:
                     await asyncio.sleep(_PAUSE_S)
                 continue
             await asyncio.sleep(0)  # One that waited in the backlog is accepted without giving anybody else a turn.
-            host = str(peer[0])
+            host = address_of(str(peer[0]))
             if not self._crowd.opens(host):
                 accepted.close()
                 self._tell(host, "too many connections")
+                continue
+            if self._crowd.is_shut(host, loop.time()):
+                accepted.close()
+                self._crowd.closes(host)
+                self._tell(host, "too many connections that come to nothing")
                 continue
             task = asyncio.create_task(self._arrive(accepted, host))
             self._arriving.add(task)
@@ -175,6 +180,8 @@ class Listener:
                 guard.release()
             elif not guard.is_proven:
                 guard.cut()
+            if not guard.is_proven:
+                self._crowd.failed(host, loop.time())
 
     async def _connect(self, accepted: socket.socket, guard: Guard, left_s: float) -> None:
         """TLS where there is one; then the server reads. Raises OSError."""

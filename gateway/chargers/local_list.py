@@ -5,9 +5,9 @@ Rules
    says what it holds, or that nobody knows; then only a Full helps.
 2. Every piece is durably offered before it is sent, and durably held after it was accepted (`store.local_lists`).
 3. After the last piece the station is asked again: the list is in step when its own answer and the store agree.
-4. A refusal teaches: a refused Full means smaller messages, a Differential that made the list longer a smaller list,
-   and Differentials that are refused one after another that the list is one Full message. After a refusal comes a
-   Full (1.6 5.15; 2.0.1 D01).
+4. After a refusal comes a Full (1.6 5.15; 2.0.1 D01). A second one in a row teaches: a refused Full means smaller
+   messages, a Differential that made the list longer a smaller list, and Differentials that go on being refused that
+   the list is one Full message.
 5. Not supported means not supported: nothing is tried again before the next boot.
 
 A CALL that is not answered ends the attempt with CallFailed; what was offered then stands in the store. Rule 1.
@@ -16,6 +16,7 @@ A CALL that is not answered ends the attempt with CallFailed; what was offered t
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -55,6 +56,8 @@ from wire.records import encode
 
 ATTEMPTS = 10
 """Plans that are tried in a row before the station is left alone for a while."""
+_BEFORE_GIVING_UP = 2
+"""Differentials refused since one was accepted, after which another refusal means that none is."""
 _NUMBERS_BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 _NOT_THERE = ("NotImplemented", "NotSupported")
 _ACCEPTED, _NOT_SUPPORTED, _MISMATCH = "Accepted", "NotSupported", "VersionMismatch"
@@ -80,7 +83,7 @@ class ListKeeper:
 
     def __init__(self, station: Asked, site: Site, policy: OfflinePolicy) -> None:
         self._station, self._site, self._policy = station, site, policy
-        self._refused_differentials = 0
+        self._refused = self._refused_differentials = 0
 
     def behind(self, wanted: Wanted) -> tuple[Piece, ...]:
         """What would be sent if the station held what it acknowledged; costs no CALL."""
@@ -111,13 +114,14 @@ class ListKeeper:
                 return self._standing(ListState.IN_STEP, wanted, eligible, len(target), None)
             refused = await self._send_all(pieces)
             if refused is None:
+                self._refused = 0
                 problem = f"the station accepts its list and reports version {reported} again"
                 continue
             piece, status = refused
             if status == _NOT_SUPPORTED:
                 return self._standing(ListState.NOT_SUPPORTED, wanted, eligible, 0, "the station has no local list")
             problem = f"the station answers {status} to its list"
-            await self._learn_from(piece, status)
+            await self._learn_from(piece, status, one_message=self._fits_one(target, limits))
         return self._standing(ListState.BEHIND, wanted, eligible, len(self._stored().entries), problem)
 
     def _standing(self, state: ListState, wanted: Wanted, eligible: int, fits: int, problem: str | None) -> Standing:
@@ -219,10 +223,15 @@ class ListKeeper:
         )
         return data
 
-    async def _learn_from(self, piece: Piece, status: str) -> None:
-        """Rule 4. What the station holds now is not known."""
+    def _fits_one(self, target: tuple[Entry, ...], limits: Limits) -> bool:
+        return fitting(target, replace(limits, differential=False), self.size) == target
+
+    async def _learn_from(self, piece: Piece, status: str, *, one_message: bool) -> None:
+        """Rule 4. What the station holds now is not known. `one_message`: one Full would do."""
         stored, charger_id, at = self._stored(), self._station.charger_id, self._site.clock.now().at
-        lesson = stored.learned if status == _MISMATCH else self._lesson(piece, stored.learned, len(stored.entries))
+        lesson = stored.learned
+        if status != _MISMATCH:
+            lesson = self._lesson(piece, lesson, len(stored.entries), one_message=one_message)
 
         def keep(connection: sqlite3.Connection) -> None:
             settle(connection, charger_id, NOBODY_KNOWS, empty=True, at=at)
@@ -230,19 +239,18 @@ class ListKeeper:
 
         await self._site.writer.run(keep)
 
-    def _lesson(self, piece: Piece, learned: Learned, held: int) -> Learned:
+    def _lesson(self, piece: Piece, learned: Learned, held: int, *, one_message: bool) -> Learned:
+        self._refused += 1
+        self._refused_differentials += not piece.full
+        if self._refused == 1:
+            return learned
         if piece.full:
-            return (
-                msgspec.structs.replace(learned, per_message=max(1, len(piece.put) // 2))
-                if len(piece.put) > 1
-                else learned
-            )
-        self._refused_differentials += 1
-        if self._refused_differentials > 1:
-            return msgspec.structs.replace(learned, differential=False)
-        if len(piece.put) > len(piece.drop) and held > 0:
-            return msgspec.structs.replace(learned, entries=held + (len(piece.put) - len(piece.drop)) // 2)
-        return learned
+            smaller = max(1, len(piece.put) // 2)
+            return msgspec.structs.replace(learned, per_message=smaller) if len(piece.put) > 1 else learned
+        longer = len(piece.put) - len(piece.drop)
+        if longer > 0 and held > 0 and not one_message and self._refused_differentials <= _BEFORE_GIVING_UP:
+            return msgspec.structs.replace(learned, entries=held + longer // 2)
+        return msgspec.structs.replace(learned, differential=False)
 
 
 def _offer(charger_id: str, piece: Piece, at: datetime, connection: sqlite3.Connection) -> None:

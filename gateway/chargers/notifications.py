@@ -8,9 +8,10 @@ Source: OCPP 1.6 4, 6 and its security white paper; OCPP 2.0.1 and 2.1 Part 2, b
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache, partial
 
 from gateway.chargers.actions import Action, Actions
 from gateway.chargers.connected import MODULES, Connected
@@ -88,6 +89,25 @@ TOLD21: Mapping[str, Told] = {
 BY_VERSION: Mapping[str, Mapping[str, Told]] = {v16.VERSION: TOLD16, v201.VERSION: TOLD201, v21.VERSION: TOLD21}
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One message of a version, with its answer, which is the same for every station."""
+
+    name: str
+    told: Told
+    request: type[Message]
+    answer: Message
+
+
+@cache
+def _kinds(ocpp: str) -> Mapping[str, _Kind]:
+    messages = MODULES[ocpp]
+    return {
+        name: _Kind(name, told, getattr(messages, name), getattr(messages, f"{name}Answer")(**(told.answer or {})))
+        for name, told in BY_VERSION[ocpp].items()
+    }
+
+
 class Notifications:
     """One station's notices. `heard` is called with each."""
 
@@ -96,24 +116,14 @@ class Notifications:
 
     def actions(self) -> Actions:
         """The table of the station's version."""
-        messages = MODULES[self._connected.ocpp]
-        return {
-            name: Action(getattr(messages, name), self._taking(name, told))
-            for name, told in BY_VERSION[self._connected.ocpp].items()
-        }
+        kinds = _kinds(self._connected.ocpp)
+        return {name: Action(kind.request, partial(self._take, kind)) for name, kind in kinds.items()}
 
-    def _taking(self, name: str, told: Told) -> Callable[[bytes, Noticed], Awaitable[object]]:
-        messages = MODULES[self._connected.ocpp]
-        request_type: type[Message] = getattr(messages, name)
-        answer = getattr(messages, f"{name}Answer")(**(told.answer or {}))
-
-        async def take(payload: bytes, noticed: Noticed) -> object:
-            request = read_message(request_type, payload, name, noticed)
-            await self._care(name, told, request, payload)
-            self._heard(request)
-            return answer
-
-        return take
+    async def _take(self, kind: _Kind, payload: bytes, noticed: Noticed) -> object:
+        request = read_message(kind.request, payload, kind.name, noticed)
+        await self._care(kind.name, kind.told, request, payload)
+        self._heard(request)
+        return kind.answer
 
     async def _care(self, name: str, told: Told, request: Message, payload: bytes) -> None:
         site, charger_id = self._connected.site, self._connected.charger_id

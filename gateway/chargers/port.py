@@ -69,7 +69,8 @@ class Bounds:
     """What one station, one address and all together may take.
 
     Messages: tokens of a bucket; a frame costs one, and one more for each 8 KiB. `share_*` is what a station may always
-    send, whatever the others do. Handshakes are connections that are not proven yet.
+    send, whatever the others do. Handshakes are connections that are not proven yet; `failures_*` are those of one
+    address that come to nothing.
     """
 
     messages_per_s: float = 100.0
@@ -81,7 +82,9 @@ class Bounds:
     connections: int = 2048
     connections_each: int = 1024
     handshakes: int = 256
-    handshakes_each: int = 64
+    handshakes_each: int = 32
+    failures_per_s: float = 20.0
+    failures_burst: float = 50.0
     handshake_timeout_s: float = 10.0
     write_timeout_s: float = 10.0
     flood_after_s: float = 120.0

@@ -6,6 +6,7 @@ Acceptance is durable before it is answered, and survives restarts, because stat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from gateway.chargers.actions import Actions, action
@@ -17,10 +18,10 @@ from wire.ocpp.payload import Message
 
 
 class Provisioning:
-    """One station's way in."""
+    """One station's way in. `heard` is called with its BootNotification, once it is accepted."""
 
-    def __init__(self, connected: Connected) -> None:
-        self._connected, self._site = connected, connected.site
+    def __init__(self, connected: Connected, heard: Callable[[Message], None]) -> None:
+        self._connected, self._site, self._heard = connected, connected.site, heard
 
     def actions(self) -> Actions:
         """Boot and heartbeat of the station's version."""
@@ -35,6 +36,7 @@ class Provisioning:
     async def _boot16(self, request: v16.BootNotification) -> object:
         told = request.firmware_version, request.charge_point_serial_number
         await self._register(request.charge_point_vendor, request.charge_point_model, *told)
+        self._heard(request)
         return v16.BootNotificationAnswer(
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )
@@ -43,6 +45,7 @@ class Provisioning:
         told = request.charging_station
         self._require_certified(told.serial_number)
         await self._register(told.vendor_name, told.model, told.firmware_version, told.serial_number)
+        self._heard(request)
         return v201.BootNotificationAnswer(
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )

@@ -31,6 +31,11 @@ class TokenBucket:
         self._tokens -= tokens
         return 0.0 if self._tokens >= 0 else -self._tokens / self._per_s
 
+    def debt_s(self, now_s: float) -> float:
+        """The seconds until what is owed is paid, 0 when nothing is."""
+        self._refill(now_s)
+        return max(0.0, -self._tokens / self._per_s)
+
     def take_if_held(self, tokens: float, now_s: float) -> bool:
         """Take the tokens if they are there."""
         self._refill(now_s)

@@ -48,6 +48,8 @@ _WATCH_EVERY_S = 5.0
 _ALARM_EVERY_S = 60.0
 _SWAP_EVERY_S, _SWAPS = 10.0, 3
 """A live connection of a station may be replaced so many times, then once in so many seconds."""
+_COME_EVERY_S, _COMES = 2.0, 20
+"""A station may connect so many times, then once in so many seconds: each time costs more than a message."""
 _TELL_EVERY_S, _TELL_BURST = 5.0, 20
 _MERELY_OLD = frozenset({"expired", "revocation-stale", "revocation-unknown", "clock-unknown"})
 """What may be found about the certificate of a connected station without sending it away."""
@@ -68,6 +70,7 @@ class ChargerServer:
         self._visits: set[Visit] = set()
         self._live: dict[str, Visit] = {}
         self._swaps: dict[str, TokenBucket] = {}
+        self._comes: dict[str, TokenBucket] = {}
         self._alarms, self._refusals = Seldom(_ALARM_EVERY_S), Seldom(_TELL_EVERY_S, _TELL_BURST)
         self._errands: set[asyncio.Task[None]] = set()
         app = web.Application()
@@ -156,7 +159,7 @@ class ChargerServer:
             return web.Response(status=500)  # The connection has ended meanwhile.
         try:
             admitted = await self._admission.admit(request, guard.port)
-            self._require_a_swap(admitted)
+            self._require_measure(admitted)
         except AdmissionRefused as error:
             return self._refused(request, guard.port, error)
         except (StoreUnavailable, sqlite3.Error) as error:
@@ -213,15 +216,20 @@ class ChargerServer:
             self.roster.leave(station)
             say("charger-disconnected", charger=charger_id, code=socket.close_code, reason=why)
 
-    def _require_a_swap(self, admitted: Admitted) -> None:
-        """Return if a live connection of the station may be replaced, or there is none. Raises AdmissionRefused."""
-        key = admitted.account.charger_id.casefold()
+    def _require_measure(self, admitted: Admitted) -> None:
+        """Return if the station does not connect too often, and if its live connection may be replaced, or there is
+        none. Raises AdmissionRefused."""
+        charger_id, now_s = admitted.account.charger_id, self._now_s()
+        key = charger_id.casefold()
+        comes = self._comes.setdefault(key, TokenBucket(1 / _COME_EVERY_S, _COMES, now_s))
+        if not comes.take_if_held(1, now_s):
+            raise AdmissionRefused("too-often", "connects again and again", 503, charger_id)
         if key not in self._live:
             return
-        bucket = self._swaps.setdefault(key, TokenBucket(1 / _SWAP_EVERY_S, _SWAPS, self._now_s()))
-        if not bucket.take_if_held(1, self._now_s()):
+        swaps = self._swaps.setdefault(key, TokenBucket(1 / _SWAP_EVERY_S, _SWAPS, now_s))
+        if not swaps.take_if_held(1, now_s):
             message = "connects again and again while it is connected; are there two stations of this id?"
-            raise AdmissionRefused("duplicate", message, 503, admitted.account.charger_id)
+            raise AdmissionRefused("duplicate", message, 503, charger_id)
 
     def _replaced(self, before: Visit) -> None:
         """Send the connection away that a newer one of the same station has replaced."""

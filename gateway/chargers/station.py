@@ -79,7 +79,7 @@ class Station:
             **contracts.transfers(),
         }
         self._actions: dict[str, Action] = {
-            **Provisioning(self._connected).actions(),
+            **Provisioning(self._connected, lambda request: tell(self, request)).actions(),
             **authorizing.actions(),
             **self._certificates.actions(),
             **contracts.actions(),

@@ -19,6 +19,7 @@ Source: OCPP 2.0.1 Part 2 A00.FR.301-324, .401-429; RFC 5246, 8446.
 from __future__ import annotations
 
 import ssl
+from asyncio import sslproto
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from gateway.errors import ConfigurationError
 _EPHEMERAL = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _RSA_KEY_EXCHANGE = "AES128-GCM-SHA256:AES256-GCM-SHA384"
 _CERTIFICATE_CAP = 64 * 1024
+# Each TLS connection has a buffer of this size for reading, 256 KiB by default: too much for a thousand idle stations.
+sslproto.SSLProtocol.max_size = 16 * 1024
 _Stamps = tuple[tuple[int, int], ...]
 
 
@@ -45,11 +48,11 @@ class PortTLS:
         """
         self._port, self._roots = port, tuple(roots)
         self._stamps = self._read_stamps()
-        self._current, self._ciphers = self._made(self._roots)
+        self._current = self._made(self._roots)
 
     def for_handshake(self) -> ssl.SSLContext:
         """A context to accept one socket with; the handshake then goes on with the current one."""
-        front = _strict_context(self._port.profile, self._ciphers)
+        front = _strict_context(self._port.profile)
         front.sni_callback = self._exchange
         return front
 
@@ -57,7 +60,7 @@ class PortTLS:
         """Use the files as they are now, and these roots, from the next handshake on. Raises ConfigurationError, after
         which everything is as before."""
         stamps = self._read_stamps()
-        self._current, self._ciphers = self._made(tuple(roots))
+        self._current = self._made(tuple(roots))
         self._stamps, self._roots = stamps, tuple(roots)
 
     def is_outdated(self, roots: Sequence[str]) -> bool:
@@ -75,12 +78,12 @@ class PortTLS:
         except OSError:
             return None
 
-    def _made(self, roots: tuple[str, ...]) -> tuple[ssl.SSLContext, str]:
+    def _made(self, roots: tuple[str, ...]) -> ssl.SSLContext:
         kinds = [_load_kind(self._port, pair) for pair in self._port.pairs]
         if len(set(kinds)) < len(kinds):
             raise ConfigurationError(f"{self._port.key} certificates: two of {kinds[0]}; give one of EC and one of RSA")
-        ciphers = f"{_EPHEMERAL}:{_RSA_KEY_EXCHANGE}" if "RSA" in kinds else _EPHEMERAL
-        context = _strict_context(self._port.profile, ciphers)
+        context = _strict_context(self._port.profile)
+        context.set_ciphers(f"{_EPHEMERAL}:{_RSA_KEY_EXCHANGE}" if "RSA" in kinds else _EPHEMERAL)
         for pair in self._port.pairs:
             try:
                 context.load_cert_chain(pair.certificate, pair.key)
@@ -89,15 +92,14 @@ class PortTLS:
                 raise ConfigurationError(message) from error
         if self._port.profile is SecurityProfile.MUTUAL_TLS:
             _trust(context, self._port, roots)
-        return context, ciphers
+        return context
 
 
-def _strict_context(profile: SecurityProfile, ciphers: str) -> ssl.SSLContext:
+def _strict_context(profile: SecurityProfile) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.num_tickets = 0
-    context.set_ciphers(ciphers)
     # Python 3.13 and 3.11 differ in their defaults; ours are the same everywhere.
     context.verify_flags = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST
     if profile is SecurityProfile.MUTUAL_TLS:

@@ -14,6 +14,7 @@ from gateway.chargers.answers import transaction_answer
 from gateway.chargers.connected import Connected
 from gateway.store.transactions import Arrival, first_reply, store_message
 from wire.errors import MalformedValue
+from wire.ocpp.content import message_keys
 from wire.ocpp.frames import Call, encode_result
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import Decision, TransactionEvent
@@ -41,13 +42,14 @@ class Transactions:
             action=call.action,
             message_id=call.message_id,
             payload=call.payload,
+            keys=message_keys(call.action, call.payload),
             frame=text,
             now=self._site.clock.now(),
             quarantine=unreadable,
         )
         if unreadable is None:
             try:
-                arrival = replace(arrival, message=_read(connected.ocpp, call))
+                arrival = replace(arrival, message=_read(connected, call))
             except MalformedValue as error:
                 arrival = replace(arrival, quarantine=str(error))
         first = first_reply(self._site.ledger, arrival)
@@ -81,9 +83,9 @@ class Transactions:
         return replace(arrival, decision=decision), decision
 
 
-def _read(ocpp: str, call: Call) -> TransactionMessage:
+def _read(connected: Connected, call: Call) -> TransactionMessage:
     """What the transaction message says. Raises MalformedValue, also for a number that no database holds."""
-    message = read_transaction(ocpp, call.action, call.payload)
+    message = read_transaction(connected.ocpp, call.action, call.payload, connected.noticed)
     for name, number in (("evse", message.evse_id), ("connector", message.connector_id), ("seqNo", message.seq_no)):
         if number is not None and abs(number) > _LARGEST:
             raise MalformedValue(call.action, "$", f"{name} is out of range")

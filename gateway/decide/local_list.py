@@ -34,10 +34,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 
+from gateway.decide.offline import ACCEPTED, V16, Alone, AloneSettings, Listed, Presented, decide_alone
 from wire.records import Token, TokenType, Value, WhitelistType
 from wire.tokens import choose, compare_key
 
-V16 = "1.6"
+_BLOCKED = "Blocked"
 ID_LENGTH = {"1.6": 20, "2.0.1": 36, "2.1": 255}
 """The longest token of each version: idTag, idToken."""
 LARGEST_VERSION = 2**31 - 1
@@ -70,13 +71,14 @@ class LeftOut(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ListRules:
     """What a station does with its list. `pre_authorize` LocalPreAuthorize, None: not known. `contracts_offline`
-    ContractValidationOffline. `asks_again`: False with LocalAuthListDisablePostAuthorize. `unknown_offline`: unknown
-    tokens are let in while nobody can be asked, or that is not known."""
+    ContractValidationOffline. `asks_again`: False with LocalAuthListDisablePostAuthorize; `may_ask`: False with
+    DisableRemoteAuthorization. `unknown_offline`: unknown tokens are let in while nobody can be asked."""
 
     version: str
     pre_authorize: bool | None = None
     contracts_offline: bool = False
     asks_again: bool = True
+    may_ask: bool = True
     unknown_offline: bool = False
 
 
@@ -96,7 +98,7 @@ class Entry(Value, frozen=True, kw_only=True):
 
     id: str
     type: str = ""
-    status: str = "Accepted"
+    status: str = ACCEPTED
     group: str | None = None
     expires_at: datetime | None = None
 
@@ -164,10 +166,13 @@ def left_out_for(candidate: Candidate, rules: ListRules) -> LeftOut | None:
 
 
 def _would_ask(token: Token, rules: ListRules) -> bool:
-    """Whether the station, when it can ask, asks about the token although it is listed. Rule 1."""
-    if not token.valid:
-        return rules.version == V16 or rules.asks_again
-    return rules.version == V16 and rules.pre_authorize is False
+    """Whether the station, when it can ask, asks about the token although it is listed: never in doubt. Rule 1."""
+    settings = AloneSettings(
+        pre_authorize=rules.pre_authorize is not False, list_asks_again=rules.asks_again, may_ask=rules.may_ask
+    )
+    listed = Listed(ACCEPTED if token.valid else _BLOCKED)
+    found = decide_alone(rules.version, Presented(), listed, None, settings, online=True, at=token.last_updated)
+    return found.alone in (Alone.ASK, Alone.ASK_AGAIN)
 
 
 def entry_of(candidate: Candidate, version: str) -> Entry:
@@ -178,7 +183,7 @@ def entry_of(candidate: Candidate, version: str) -> Entry:
     return Entry(
         id=text,
         type="" if version == V16 else _type_of(token, text),
-        status="Accepted" if token.valid else "Blocked",
+        status=ACCEPTED if token.valid else _BLOCKED,
         group=group,
         expires_at=candidate.expires_at,
     )

@@ -16,7 +16,7 @@ from gateway.enrol.order import CertificateUse, SigningOrder, label_of
 from pki.certificate import Certificate
 from pki.verify.certificate_id import issuer_id
 from pki.verify.hash_text import CertificateName
-from pki.verify.trust import AnchorRole, TrustStore
+from pki.verify.trust import TrustStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,8 @@ class Registrar:
         root = order.root
         if root is None:
             return trust
-        return TrustStore(
-            {role: [each for each in trust.anchors(role) if _is_named(root, each)] for role in AnchorRole}
-        )
+        roles = order.profile.anchor_roles
+        return TrustStore({role: [each for each in trust.anchors(role) if _is_named(root, each)] for role in roles})
 
     async def certify(self, order: SigningOrder, now: Moment) -> tuple[Certificate, ...]:
         """The chain for the station, the leaf first, without the root.

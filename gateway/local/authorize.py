@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import hdrs, web
 
+from gateway.chargers.rates import TokenBucket
 from gateway.decide.authorize import evse_key
 from gateway.decide.offered import OfferedAnswer
 from gateway.errors import StoreUnavailable
@@ -110,7 +111,7 @@ class AuthorizeDesk:
 
     def __init__(self, site: Deciding, stations: Mapping[str, str]) -> None:
         self._site, self._stations = site, stations
-        self._allowance = _Allowance()
+        self._allowance = TokenBucket(PER_S, BURST, 0.0)
 
     async def answer(self, request: web.Request) -> web.Response:
         """The response to the POST."""
@@ -118,10 +119,9 @@ class AuthorizeDesk:
             # A page in a browser cannot send this type to a foreign place without asking first, which is not answered.
             detail = f"Content-Type {request.content_type[:80]!a}: send application/json"
             return problem(415, "media-type", "Unsupported media type", detail)
-        wait_s = self._allowance.wait_s(asyncio.get_running_loop().time())
-        if wait_s:
+        if not self._allowance.take_if_held(1, asyncio.get_running_loop().time()):
             detail = f"more than {PER_S:g} questions in a second"
-            return problem(429, "too-many", "Too many requests", detail, retry_after_s=max(1, round(wait_s)))
+            return problem(429, "too-many", "Too many requests", detail, retry_after_s=1)
         deadline_s = asyncio.get_running_loop().time() + DEADLINE_S
         try:
             async with asyncio.timeout_at(deadline_s):
@@ -224,19 +224,3 @@ def _hang_up(answer: web.Response) -> web.Response:
     """The rest of a body that comes too slowly is not waited for."""
     answer.force_close()
     return answer
-
-
-class _Allowance:
-    """A bucket of BURST questions that refills with PER_S."""
-
-    def __init__(self) -> None:
-        self._left, self._at_s = float(BURST), 0.0
-
-    def wait_s(self, now_s: float) -> float:
-        """0 when the question may be asked, which takes one; otherwise the seconds until one may."""
-        self._left = min(float(BURST), self._left + (now_s - self._at_s) * PER_S)
-        self._at_s = now_s
-        if self._left < 1:
-            return (1 - self._left) / PER_S
-        self._left -= 1
-        return 0.0

@@ -56,3 +56,9 @@ def register(
         " serial_number = excluded.serial_number",
         (charger_id, ocpp, vendor, model, at.isoformat(), firmware, serial_number),
     )
+
+
+def versions(connection: sqlite3.Connection) -> dict[str, str]:
+    """The OCPP version that each station booted with last, by case-folded charger id."""
+    rows = connection.execute("SELECT charger_id, ocpp FROM chargers")
+    return {charger_id.casefold(): ocpp for charger_id, ocpp in rows}

@@ -17,10 +17,10 @@ from gateway.store.ledger import Identity, append
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire.ids import session_id
-from wire.ocpp.transaction import TransactionMessage, content_key, payload_key
+from wire.ocpp.content import MessageKeys
+from wire.ocpp.transaction import TransactionMessage
 from wire.records import Basis, Decision, RecordKind, TokenType, TransactionEntry, TransactionEvent, decode, encode
 
-_UNKNOWN_IN_16 = "-1"
 _CLOCKS_KNOW_BETTER = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +33,7 @@ class Arrival:
     action: str
     message_id: str
     payload: bytes
+    keys: MessageKeys
     frame: str
     now: Moment
     message: TransactionMessage | None = None
@@ -51,11 +52,13 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class FirstReply:
-    """What was answered when a message came first. `whole`: it came with this very payload; otherwise as another
-    writing of the same start or stop, which is worth a record of its own (it may carry the signed values)."""
+    """What was answered when a message came first, in the record `seq`. `whole`: it came with this very payload;
+    otherwise as another writing of the same start or stop, which is worth a record of its own (it may carry the signed
+    values)."""
 
     text: str
     whole: bool
+    seq: int
 
 
 def first_reply(connection: sqlite3.Connection, arrival: Arrival) -> FirstReply | None:
@@ -66,11 +69,7 @@ def first_reply(connection: sqlite3.Connection, arrival: Arrival) -> FirstReply 
 
 
 def _first_reply(connection: sqlite3.Connection, bucket: int, content: bytes, payload: bytes) -> FirstReply | None:
-    known = _seen(connection, bucket, payload)
-    if known is not None:
-        return FirstReply(known, whole=True)
-    known = _seen(connection, bucket, content)
-    return None if known is None else FirstReply(known, whole=False)
+    return _seen(connection, bucket, payload, whole=True) or _seen(connection, bucket, content, whole=False)
 
 
 def store_message(
@@ -84,7 +83,9 @@ def store_message(
     first = _first_reply(connection, bucket, key, whole)
     if first is not None and first.whole:
         return first.text
-    if session is None and arrival.message is not None and _opens_session(arrival.message):
+    if first is not None and _names_no_session(arrival):
+        session = _session_of_record(connection, first.seq)
+    elif session is None and arrival.message is not None and _opens_session(arrival, arrival.message):
         session = _open_session(connection, owner, arrival, arrival.message, key)
         bucket = _bucket(arrival, session)
     if session is not None and arrival.message is not None:
@@ -104,7 +105,7 @@ def store_message(
         quarantine=arrival.quarantine,
     )
     seq = append(connection, owner, RecordKind.TRANSACTION, entry, arrival.now)
-    for name in (whole,) if first else (key, whole):
+    for name in {whole} if first else {key, whole}:
         connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (bucket, name, seq, reply))
     if arrival.decision is not None:
         remember_decision(connection, arrival.decision)
@@ -168,23 +169,29 @@ def token_key(uid: str) -> str:
     return uid.replace("-", "").casefold()
 
 
-def _opens_session(message: TransactionMessage) -> bool:
-    """Whether a message of an unknown session makes one. A 2.0.1 session may first be seen by any of its events, and an
-    orphan 1.6 StopTransaction is money too; values outside a transaction belong to no session."""
-    return message.event is not TransactionEvent.METER_VALUES or message.transaction_id is not None
+def _opens_session(arrival: Arrival, message: TransactionMessage) -> bool:
+    """Whether a message of an unknown session makes one. A 2.x session may first be seen by any of its events, and an
+    orphan 1.6 StopTransaction is money too; values outside a transaction, and those whose transaction has no number,
+    belong to no session."""
+    if message.event is not TransactionEvent.METER_VALUES:
+        return True
+    return message.transaction_id is not None and not _names_no_session(arrival)
 
 
 def _keys(arrival: Arrival) -> tuple[bytes, bytes]:
     """16 bytes each that name what this charger said, and its very payload. The charger is in them: clock-aligned
     values of two idle chargers are alike to the letter."""
     charger = arrival.charger_id.casefold().encode() + b"\0"
-    content, payload = content_key(arrival.action, arrival.payload), payload_key(arrival.action, arrival.payload)
-    return hashlib.sha256(charger + content).digest()[:16], hashlib.sha256(charger + payload).digest()[:16]
+    content, whole = arrival.keys.content, arrival.keys.whole
+    named = hashlib.sha256(charger + content).digest()[:16]
+    return named, named if whole is content else hashlib.sha256(charger + whole).digest()[:16]
 
 
 def _names_no_session(arrival: Arrival) -> bool:
-    """Whether a 1.6 message carries -1 because StartTransaction.conf never came (errata 3.18)."""
-    return arrival.ocpp == "1.6" and arrival.message is not None and arrival.message.transaction_id == _UNKNOWN_IN_16
+    """Whether a 1.6 message carries -1, because StartTransaction.conf never came (errata 3.18), or another number that
+    has no meaning: 0 or less (errata 3.54)."""
+    named = arrival.message.transaction_id if arrival.message else None
+    return arrival.ocpp == "1.6" and named is not None and (named == "0" or named.startswith("-"))
 
 
 def _bucket(arrival: Arrival, session: StoredSession | None) -> int:
@@ -197,9 +204,9 @@ def _bucket(arrival: Arrival, session: StoredSession | None) -> int:
     return -at.toordinal() if at else 0
 
 
-def _seen(connection: sqlite3.Connection, bucket: int, key: bytes) -> str | None:
-    row = connection.execute("SELECT reply FROM seen WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
-    return None if row is None else str(row[0])
+def _seen(connection: sqlite3.Connection, bucket: int, key: bytes, *, whole: bool) -> FirstReply | None:
+    row = connection.execute("SELECT reply, seq FROM seen WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
+    return None if row is None else FirstReply(str(row[0]), whole, int(row[1]))
 
 
 _COLUMNS = "session_no, session_id, transaction_id"
@@ -221,13 +228,26 @@ def _find_session(connection: sqlite3.Connection, arrival: Arrival, key: bytes) 
 
 
 def _find_unanswered(connection: sqlite3.Connection, charger: str, message: TransactionMessage) -> StoredSession | None:
-    """The session a 1.6 message means that carries -1: the latest one of this charger that started before the message
-    and, when a tag is named, with that tag."""
+    """The session a 1.6 message means that carries no number: of those of this charger that started before the message,
+    with that tag and at that connector where they are named, the latest one that runs. Values may come after the end,
+    so they may mean one that has ended; an end that finds none running ends a session whose start is not known."""
     where = "charger_id = ? AND started_at <= ? AND start_key IS NOT NULL"
-    values: tuple[str, ...] = (charger, message.at.isoformat())
+    values: tuple[object, ...] = (charger, message.at.isoformat())
     if message.token is not None:
         where, values = where + " AND id_tag = ? COLLATE NOCASE", (*values, message.token.uid)
-    return _one(connection, where, values)
+    if message.connector_id:
+        where, values = where + " AND evse_id = ?", (*values, message.connector_id)
+    running = _one(connection, where + " AND ended_at IS NULL", values)
+    if running is None and message.event is TransactionEvent.METER_VALUES:
+        return _one(connection, where, values)
+    return running
+
+
+def _session_of_record(connection: sqlite3.Connection, seq: int) -> StoredSession | None:
+    """The session that an earlier record was given to."""
+    (body,) = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
+    name = decode(TransactionEntry, body, "stored record").session_id
+    return None if name is None else _one(connection, "session_id = ?", (name,))
 
 
 def _one(connection: sqlite3.Connection, where: str, values: tuple[object, ...]) -> StoredSession | None:

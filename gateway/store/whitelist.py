@@ -77,17 +77,20 @@ class Whitelist:
             return self._meant(self._ranking, token)
 
     def _meant(self, connection: sqlite3.Connection, token: TokenRef) -> Token | None:
-        connection.execute("BEGIN")
+        meant = meant_by(token)
+        if len(meant) == 1:
+            return self._named(connection, *meant[0])
+        connection.execute("BEGIN")  # Several questions to one version of the list.
         try:
-            for type_, text in meant_by(token):
-                rows = connection.execute(
-                    "SELECT body FROM tokens WHERE name = ?1 OR other_name = ?1", (self._hash(type_.value, text),)
-                ).fetchall()
-                if rows:
-                    return choose([decode(Token, row[0], "whitelist token") for row in rows])
-            return None
+            return next((found for each in meant if (found := self._named(connection, *each)) is not None), None)
         finally:
             connection.execute("ROLLBACK")
+
+    def _named(self, connection: sqlite3.Connection, type_: TokenType, text: str) -> Token | None:
+        rows = connection.execute(
+            "SELECT body FROM tokens WHERE name = ?1 OR other_name = ?1", (self._hash(type_.value, text),)
+        ).fetchall()
+        return choose([decode(Token, row[0], "whitelist token") for row in rows])
 
     def apply(self, change: WhitelistChange) -> bool:
         """Whether the list moved: a change for another version than ours, or an older one, is left alone.

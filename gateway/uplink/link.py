@@ -10,6 +10,7 @@ import asyncio
 import random
 import sqlite3
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -71,6 +72,8 @@ class Link:
         self._backoff = Backoff(settings.retry_min_s, settings.retry_max_s)
         self._trouble: str | None = None
         self.online = False
+        self.list_moved: Callable[[WhitelistChange], None] = lambda change: None
+        """Hears of each change that has moved the whitelist."""
 
     def stored(self) -> None:
         """Note that the ledger has grown."""
@@ -168,6 +171,7 @@ class Link:
         change, moved = await asyncio.to_thread(_take_list, self._whitelist, body)
         if moved:
             say("whitelist-updated", version=change.version, tokens=len(change.tokens), full=change.full)
+            self.list_moved(change)
         elif change.version < self._whitelist.version:
             # The hub has gone back, as after a restored backup. Our version is none that it issued, so once it is
             # ahead again it sends the whole list.

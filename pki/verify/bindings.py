@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from pki.certificate import Certificate, parse_certificate
 from pki.identifiers import EMAID
@@ -35,7 +36,7 @@ class Binding:
 
     def path(self) -> tuple[Certificate, ...]:
         """The certificates from the leaf to the anchor."""
-        return (parse_certificate(self.leaf_der), *self.issuers)
+        return (_leaf(self.leaf_der), *self.issuers)
 
 
 class Bindings:
@@ -105,6 +106,12 @@ class Bindings:
             self._by_serial[binding.serial] = rest
         else:
             del self._by_serial[binding.serial]
+
+
+@lru_cache(maxsize=256)
+def _leaf(der: bytes) -> Certificate:
+    """The leaf, remembered for a while: a car is asked about again when it comes back to the same site."""
+    return parse_certificate(der)
 
 
 def _branch(binding: Binding) -> tuple[str, ...]:

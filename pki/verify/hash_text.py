@@ -13,6 +13,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pki.errors import MalformedCertificate
 from pki.verify.certificate_id import HashAlgorithm, IssuerID
@@ -48,8 +49,10 @@ class CertificateName:
     serials: frozenset[int]
 
 
+@lru_cache(maxsize=1024)
 def read_hash_data(entry: HashData, index: int) -> CertificateName:
-    """The certificate that an entry names; `index` is its place, for the error.
+    """The certificate that an entry names; `index` is its place, for the error. What could be read is remembered: the
+    sub-CAs are named in every request.
 
     Raises:
         MalformedCertificate: "malformed-hash-data"; says which field, what was expected and what was found.

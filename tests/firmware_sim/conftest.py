@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,16 @@ from enum import StrEnum
 import pytest
 from aiohttp import WSMsgType, web
 
-from wire.ocpp.frames import Call, CallError, CallResult, encode_call, encode_error, encode_result, parse_frame
+from wire.ocpp.frames import (
+    Call,
+    CallError,
+    CallResult,
+    FrameError,
+    encode_call,
+    encode_error,
+    encode_result,
+    parse_frame,
+)
 
 NOW = "2026-11-23T08:00:00.000Z"
 
@@ -42,13 +52,17 @@ class HostileServer:
     transaction_kept: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
     asked: dict[str, asyncio.Future[CallResult | CallError]] = field(default_factory=dict)
+    peers: list[bytes | None] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         if self.refuse:
             self.refuse -= 1
             return web.Response(status=503)
-        self.authorizations.append(request.headers["Authorization"])
+        self.authorizations.append(request.headers.get("Authorization", ""))
+        connection = request.transport.get_extra_info("ssl_object") if request.transport else None
+        self.peers.append(connection.getpeercert(True) if connection is not None else None)
         ws = web.WebSocketResponse(protocols=("ocpp1.6", "ocpp2.0.1", "ocpp2.1"))
         await ws.prepare(request)
         self.connections += 1
@@ -58,7 +72,12 @@ class HostileServer:
         async for message in ws:
             if message.type is not WSMsgType.TEXT:
                 break
-            frame = parse_frame(message.data)
+            try:
+                frame = parse_frame(message.data)
+            except FrameError as error:
+                self.unreadable.append(message.data)
+                await ws.send_str(encode_error(error.message_id, "RpcFrameworkError", str(error)))
+                continue
             if isinstance(frame, CallResult | CallError):
                 self.asked.pop(frame.message_id).set_result(frame)
                 continue
@@ -125,19 +144,21 @@ def friendly(call: Call) -> object:
 
 
 @asynccontextmanager
-async def listening(server: HostileServer, port: int = 0) -> AsyncIterator[HostileServer]:
+async def listening(
+    server: HostileServer, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[HostileServer]:
     """`server` on a loopback port (0: a free one); its `url` is set."""
     app = web.Application()
     app.router.add_get("/ocpp/{charger_id}", server.serve)
     runner = web.AppRunner(app, shutdown_timeout=0.2)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", port)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
-        server.url = f"ws://127.0.0.1:{runner.addresses[0][1]}/ocpp"
+        server.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{runner.addresses[0][1]}/ocpp"
         yield server
     finally:
-        for ws in server.sockets:
+        for ws in tuple(server.sockets):
             await ws.close()
         await runner.cleanup()
 

@@ -80,7 +80,7 @@ CACHE_ROWS = [
     (cached(), replace(PLAIN, offline=False), "Invalid", "Accepted"),
     (cached(), replace(PLAIN, pre_authorize=False), "Accepted", "ask"),
     (cached(age_s=3601), PLAIN, "Expired", "ask"),
-    (cached(age_s=3601), V16, "Expired", "ask"),
+    (cached(age_s=3601), V16, "Accepted", "Accepted"),
     (cached(age_s=3601), LENIENT, "Expired", "ask"),
     (cached(age_s=3601), replace(PLAIN, cache_lifetime_s=0), "Accepted", "Accepted"),
     (cached(age_s=3601, expires=FUTURE), PLAIN, "Accepted", "Accepted"),

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -16,7 +16,9 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from gateway.chargers.credentials import PasswordHash
 from gateway.chargers.port import Account, Bounds, Entrance, Port, SecurityProfile
+from gateway.chargers.roster import Companion, Roster
 from gateway.chargers.server import ChargerServer
+from gateway.chargers.station import Station
 from tests.gateway.conftest import Bench
 
 NAMES = ("CP-1", "CP-2", "CP-3")
@@ -38,6 +40,27 @@ def entrance(*ports: Port, names: Sequence[str] = NAMES, bounds: Bounds | None =
     return Entrance(ports=ports or (PLAIN,), accounts=accounts, bounds=bounds or Bounds(), **more)
 
 
+class Doorman(Companion):
+    """Notes who comes and goes."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster, self._moved = roster, asyncio.Event()
+        roster.accompany(self)
+
+    async def attached(self, station: Station) -> None:
+        self._moved.set()
+
+    def detached(self, station: Station) -> None:
+        self._moved.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once `condition` holds; looked at whenever somebody has come or gone."""
+        async with asyncio.timeout(20):
+            while not condition():
+                self._moved.clear()
+                await self._moved.wait()
+
+
 @dataclass
 class Ports:
     """A server that listens, and a client session."""
@@ -45,6 +68,19 @@ class Ports:
     server: ChargerServer
     addresses: list[str]
     session: ClientSession
+    doorman: Doorman
+    sockets: list[ClientWebSocketResponse] = field(default_factory=list)
+
+    async def station(self, name: str = "CP-1") -> Station:
+        """The station, once it is connected."""
+        await self.doorman.until(lambda: self.server.roster.find(name) is not None)
+        found = self.server.roster.find(name)
+        assert found is not None
+        return found
+
+    async def empty(self) -> None:
+        """Return once nobody is connected."""
+        await self.doorman.until(lambda: not self.server.connected)
 
     @property
     def address(self) -> str:
@@ -69,7 +105,9 @@ class Ports:
         """A station that is let in."""
         headers = {} if password == "" else {"Authorization": aiohttp.encode_basic_auth(name, password or name)}
         url = f"{scheme}://{self.addresses[port]}/ocpp/{name}"
-        return await self.session.ws_connect(url, protocols=protocols, headers=headers, **more)
+        socket = await self.session.ws_connect(url, protocols=protocols, headers=headers, **more)
+        self.sockets.append(socket)
+        return socket
 
     async def status(self, *arguments: Any, **more: Any) -> int:
         """The HTTP status with which a station is refused; 101 for one that is not."""
@@ -88,7 +126,9 @@ async def listening(bench: Bench, found: Entrance | None = None) -> AsyncIterato
     addresses = await server.start()
     try:
         async with ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
-            yield Ports(server, addresses, session)
+            ports = Ports(server, addresses, session, Doorman(server.roster))
+            yield ports
+            await asyncio.gather(*(socket.close() for socket in ports.sockets))
     finally:
         await server.stop()
 

@@ -18,15 +18,18 @@ from gateway.decide.policy import SitePolicy
 from gateway.enrol.enrolment import open_pki
 from gateway.entrance import parse_listen
 from gateway.errors import ConfigurationError
+from gateway.pool import open_pool
 from gateway.tables import (
     ChargerTable,
     CommandsTable,
     EnrolTable,
     LimitsTable,
     LocalTable,
+    PoolTable,
     PortTable,
     PriceTable,
     RefreshTable,
+    StationRootsTable,
 )
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
@@ -344,6 +347,47 @@ def test_table_that_cannot_be_used_is_named(tmp_path: Path, more: str, named: st
     assert "hunter2" not in str(refused.value)
 
 
+POOL = '[pool]\nurl = "https://pool.example"\nclient_id = "site-1"\nsecret_file = "pool.secret"\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (POOL.replace("https", "http"), "[pool] url"),
+        (POOL.replace("//", "//user:hunter2@"), "[pool] url"),
+        (POOL.replace("pool.example", "pool.example?x=1"), "[pool] url"),
+        (POOL.replace("pool.secret", "other.secret"), "[pool] secret_file"),
+        (POOL.replace('"site-1"', '""'), "[pool] client_id"),
+        (POOL + 'token_url = "http://login.example"\n', "[pool] token_url"),
+        (POOL + 'ca = "nothing.pem"\n', "[pool] ca"),
+        (POOL + 'ca = "pool.secret"\n', "[pool] ca"),
+        (POOL.replace("pool.secret", "open.secret"), "chmod 600"),
+        (POOL.replace("pool.secret", "empty.secret"), "0 characters"),
+    ],
+)
+def test_pool_that_cannot_be_used_is_named(tmp_path: Path, more: str, named: str) -> None:
+    for name, text, mode in (("pool", "hunter2", 0o600), ("open", "hunter2", 0o640), ("empty", "\n", 0o600)):
+        path = tmp_path / f"{name}.secret"
+        path.write_text(text)
+        path.chmod(mode)
+    assert open_pool(load(tmp_path, GOOD)) is None
+    assert open_pool(load(tmp_path, GOOD + POOL)) is not None
+    with pytest.raises(ConfigurationError) as refused:
+        open_pool(load(tmp_path, GOOD + more))
+    assert named in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_pool_may_not_take_longer_than_a_car_waits(tmp_path: Path) -> None:
+    for seconds in ("4.6", "0"):
+        with pytest.raises(ConfigurationError, match="timeout_s"):
+            load(tmp_path, GOOD + POOL + f"timeout_s = {seconds}\n")
+    with pytest.raises(ConfigurationError, match="roles"):
+        load(tmp_path, GOOD + "[trust.stations]\nroles = []\n")
+    with pytest.raises(ConfigurationError, match="roles"):
+        load(tmp_path, GOOD + '[trust.stations]\nroles = ["backend"]\n')
+
+
 def test_what_is_configured_is_where_it_is_looked_for(tmp_path: Path) -> None:
     settings = load(tmp_path, GOOD + REFRESH + 'ca = "none.pem"\n[local]\nsocket = "run/local.sock"\n')
     assert settings.local_where == tmp_path / "run" / "local.sock"
@@ -398,6 +442,17 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
     assert refresh == RefreshTable(hosts=refresh.hosts, trust_list=refresh.trust_list, ca=refresh.ca)
     assert AllowedHosts(refresh.hosts).url(refresh.trust_list or "").host == "pki.example"
     assert spoken.local == LocalTable(listen="127.0.0.1:8182", socket="gateway.sock")
+    assert spoken.trust.stations == StationRootsTable(roles=("v2g",))
+    pool = spoken.pool
+    assert pool is not None
+    assert pool == PoolTable(
+        url="https://pool.example",
+        client_id="site-1",
+        secret_file="pool.secret",
+        ca=pool.ca,
+        token_url=pool.token_url,
+        audience=pool.url,
+    )
     assert spoken.commands == plain.commands == CommandsTable()
     assert spoken.price is not None
     assert (plain.price, spoken.price.language) == (None, PriceTable(currency="EUR").language)
@@ -424,7 +479,18 @@ def test_a_price_or_a_wait_out_of_bounds_names_its_key(tmp_path: Path, table: st
 def test_sample_shows_every_key(tmp_path: Path) -> None:
     text = written(tmp_path)
     config = parse_toml(GatewayConfig, text, "sample")
-    optional = (EnrolTable, RefreshTable, LocalTable, ChargerTable, PortTable, LimitsTable, PriceTable, CommandsTable)
-    for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *optional):
-        for key in set(table.__struct_fields__) - {"refresh", "port", "limits"}:
+    tables = (
+        EnrolTable,
+        RefreshTable,
+        StationRootsTable,
+        PoolTable,
+        LocalTable,
+        ChargerTable,
+        PortTable,
+        LimitsTable,
+        PriceTable,
+        CommandsTable,
+    )
+    for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *tables):
+        for key in set(table.__struct_fields__) - {"refresh", "stations", "port", "limits"}:
             assert re.search(rf"(?m)^(# )?{key} = ", text), key

@@ -69,7 +69,12 @@ class RoughPool:
 
 @asynccontextmanager
 async def rough_pool(
-    papers: Papers, folder: Path, *contracts: tuple[str | None, str], timeout_s: float = 4.0, secret: str = SECRET
+    papers: Papers,
+    folder: Path,
+    *contracts: tuple[str | None, str],
+    timeout_s: float = 4.0,
+    secret: str = SECRET,
+    port: int = 0,
 ) -> AsyncIterator[tuple[RoughPool, ContractPool]]:
     """The pool at a port of its own, and the gateway's side of it."""
     pool = RoughPool(list(contracts) or [("DEABC000000001", "AAAA")])
@@ -83,7 +88,7 @@ async def rough_pool(
     app.router.add_post("/{path:.*}", pool.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=served)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=served)
     await site.start()
     host, port = runner.addresses[0][:2]
     pool.address = f"https://{host}:{port}"

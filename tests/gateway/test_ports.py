@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Sequence
@@ -304,8 +305,6 @@ def test_no_session_is_resumed(bench: Bench, house: House, version: ssl.TLSVersi
     def twice(place: tuple[str, int]) -> list[bool]:
         reused, session = [], None
         for _ in range(2):
-            import socket
-
             with socket.create_connection(place, timeout=20) as raw, tls.wrap_socket(raw, session=session) as wrapped:
                 wrapped.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 while wrapped.recv(4096):

@@ -16,6 +16,8 @@ from gateway.chargers.server import MAX_FRAME_BYTES
 from tests.gateway.conftest import Bench
 from tests.gateway.ports import BOOT, NAMES, START, Ports, ask, ended, entrance, handshake, listening, masked, play
 
+FAST = Bounds(messages_per_s=1e6, burst=1e6, messages_per_s_in_all=1e6, burst_in_all=1e6, write_timeout_s=0.2)
+
 
 def test_a_thousand_bad_frames_end_nothing(bench: Bench) -> None:
     bad = [
@@ -46,7 +48,7 @@ def test_a_thousand_bad_frames_end_nothing(bench: Bench) -> None:
         assert (await ask(other, BOOT))[2]["status"] == "Accepted"
         assert ports.server.connected == 2
 
-    play(bench, part)
+    play(bench, part, entrance(bounds=FAST))
 
 
 @pytest.mark.parametrize("compress", [0, 15])
@@ -127,8 +129,7 @@ def test_station_that_does_not_read_is_let_go(bench: Bench) -> None:
                 await asyncio.wait_for(pour(raw, unread, other), 30)
         assert (await ask(await ports.connect("CP-1"), BOOT))[2]["status"] == "Accepted"
 
-    fast = dict.fromkeys(("messages_per_s", "burst", "messages_per_s_in_all", "burst_in_all"), 1e6)
-    play(bench, part, entrance(bounds=Bounds(write_timeout_s=0.2, **fast)))
+    play(bench, part, entrance(bounds=FAST))
 
 
 async def pour(raw: socket.socket, unread: bytes, other: aiohttp.ClientWebSocketResponse) -> None:

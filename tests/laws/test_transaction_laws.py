@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Context, Decimal
 from fractions import Fraction
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from wire.errors import MalformedValue
-from wire.ocpp.transaction import MAX_DIGITS, content_key, read_transaction
+from wire.ocpp.content import content_key
+from wire.ocpp.transaction import MAX_DIGITS, read_transaction
 
 PRECISE = Context(prec=200)
 STAMP = "2026-11-23T12:00:00Z"
@@ -149,7 +152,7 @@ GOOD = {
 
 
 names = st.sampled_from([*GOOD, "idToken", "evse", "offline", "reason", "transactionData"])
-SPOKEN = [("1.6", action) for action in ACTIONS[:3]] + [("2.0.1", action) for action in ACTIONS[2:]]
+SPOKEN = [("1.6", action) for action in ACTIONS[:3]] + [(o, action) for o in ("2.0.1", "2.1") for action in ACTIONS[2:]]
 
 
 @given(st.sampled_from(SPOKEN), st.dictionaries(names, hostile | values, max_size=4))
@@ -165,6 +168,34 @@ def test_hostile_fields_are_read_or_malformed(spoken: tuple[str, str], changes: 
         assert message.at.utcoffset() == timedelta(0)
         assert all(sample.energy_wh is None or sample.energy_wh.is_finite() for sample in message.samples)
     assert not complaint or (changes and "(at $" in complaint)
+
+
+quirks = st.sampled_from(
+    [
+        lambda event: event | {"vendorField": {"a": [1]}},
+        lambda event: event | {"offline": None},
+        lambda event: event | {"seqNo": str(event["seqNo"])},
+        lambda event: event | {"triggerReason": str(event["triggerReason"]).upper()},
+        lambda event: event | {"meterValue": event.get("meterValue") or []},
+    ]
+)
+
+
+@given(
+    st.lists(quirks, max_size=4), st.sampled_from(["2.0.1", "2.1"]), st.integers(0, 99), st.decimals(0, 999, places=3)
+)
+@settings(max_examples=100, deadline=None)
+def test_quirks_change_nothing_of_what_a_message_says(
+    changes: list[Callable[[dict[str, Any]], dict[str, Any]]], ocpp: str, seq_no: int, value: Decimal
+) -> None:
+    sampled = {"value": float(value), "unitOfMeasure": {"unit": "kWh"}}
+    plain = event(seqNo=seq_no, meterValue=[{"timestamp": STAMP, "sampledValue": [sampled]}])
+    odd: dict[str, Any] = plain
+    for change in changes:
+        odd = change(odd)
+    assert read_transaction(ocpp, "TransactionEvent", json.dumps(odd).encode()) == read_transaction(
+        ocpp, "TransactionEvent", json.dumps(plain).encode()
+    )
 
 
 @given(st.sampled_from(ACTIONS), st.binary(max_size=60))

@@ -17,7 +17,7 @@ from pki.profiles import AnchorRole, profile_named
 from pki.verify import RevocationEvidence, RevocationState, TrustStore, VerifiedChain, verify
 from pki.verify.bindings import Bindings
 from pki.verify.certificate_id import key_bits
-from pki.verify.hash_data import HashData, HashVerdict, judge_hash_data
+from pki.verify.hash_data import HashData, HashVerdict, check_names_path, judge_hash_data
 from pki.verify.hash_text import read_hash, read_hash_data, read_serial
 from pki.verify.revocation import Grace
 from tests.pki.evidence_mint import DAY, answer_of, clean_lists, list_of
@@ -393,3 +393,37 @@ def test_any_entry_is_read_or_our_error(data: st.DataObject) -> None:
     else:
         code = "read" if found.serials else "no serial number"
     assert code in ("read", "malformed-hash-data")
+
+
+# --- hashes beside a chain
+
+
+def test_hashes_beside_a_chain_name_it_in_any_order_and_number(site: Site) -> None:
+    path = site.chain.path
+    for count in (1, 2, 3, 4):
+        check_names_path(site.entries(count), path)
+        check_names_path(site.entries(count, name="sha512", spell=base64url)[::-1], path)
+
+
+@pytest.mark.parametrize(
+    ("pick", "code", "index"),
+    [
+        (lambda mine, other: [], "hash-data-count", None),
+        (lambda mine, other: [*mine, mine[0]], "hash-data-count", None),
+        (lambda mine, other: [mine[0], other[0]], "hash-data-foreign", 1),
+        (lambda mine, other: other[:1], "hash-data-foreign", 0),
+        (lambda mine, other: mine[1:], "hash-data-foreign", 0),
+    ],
+)
+def test_hashes_beside_a_chain_that_name_another_are_refused(
+    site: Site, pick: Callable[..., list[HashData]], code: str, index: int | None
+) -> None:
+    other = replace(site.entries(1)[0], serial_number="77")
+    with pytest.raises(ChainRejected) as caught:
+        check_names_path(pick(site.entries(4), [other]), site.chain.path)
+    assert (caught.value.code, caught.value.index) == (code, index)
+
+
+def test_hashes_beside_a_chain_that_cannot_be_read_are_refused(site: Site) -> None:
+    with pytest.raises(MalformedCertificate):
+        check_names_path([replace(site.entries(1)[0], issuer_name_hash="zz")], site.chain.path)

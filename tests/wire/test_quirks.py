@@ -235,6 +235,13 @@ def test_one_quirk_at_one_place_is_noted_once_however_often_it_is_repeated() -> 
     assert len(notes) == 2
 
 
+def test_a_long_text_inside_a_list_is_no_long_list() -> None:
+    long = HASH | {"responderURL": "u" * 600}
+    message, notes = read(v201.Authorize, TOKEN | {"iso15118CertificateHashData": [HASH, long]})
+    assert notes == [(Quirk.LONG_TEXT, "A $.iso15118CertificateHashData[].responderURL")]
+    assert len(message.iso15118_certificate_hash_data) == 2  # type: ignore[attr-defined]  # it is an Authorize
+
+
 def test_words_that_look_like_a_quirk_are_none() -> None:
     told = {"vendorId": "null", "messageId": "null", "data": {"value": None, "held": '"value":"1"'}}
     message, notes = read(v201.DataTransfer, told)

@@ -9,10 +9,12 @@ from decimal import Decimal
 import pytest
 
 from wire.errors import MalformedValue
+from wire.ocpp.content import content_key
+from wire.ocpp.mend import MAX_NOTES
+from wire.ocpp.quirks import QUIRKS, Kind, Quirk
 from wire.ocpp.transaction import (
     SignedSample,
     TransactionMessage,
-    content_key,
     is_transaction_action,
     read_transaction,
     token_of,
@@ -68,6 +70,7 @@ def test_16_start() -> None:
         connector_id=2,
         token=TokenRef(uid="04A1", type=TokenType.RFID),
         register_wh=Decimal(1000),
+        reservation_id=4,
     )
 
 
@@ -124,7 +127,13 @@ def test_201_event_says_everything_it_can() -> None:
         offline=True,
         idToken={"idToken": "DEABCC00000001", "type": "eMAID", "additionalInfo": []},
         evse={"id": 1, "connectorId": 2},
-        transactionInfo={"transactionId": "T-1", "stoppedReason": "EVDisconnected", "chargingState": "Idle"},
+        reservationId=8,
+        transactionInfo={
+            "transactionId": "T-1",
+            "stoppedReason": "EVDisconnected",
+            "chargingState": "Idle",
+            "remoteStartId": 9,
+        },
     )
     assert message == TransactionMessage(
         event=TransactionEvent.ENDED,
@@ -136,12 +145,15 @@ def test_201_event_says_everything_it_can() -> None:
         seq_no=3,
         offline=True,
         stop_reason="EVDisconnected",
+        trigger="Authorized",
+        remote_start_id=9,
+        reservation_id=8,
     )
 
 
 def test_201_event_may_lack_all_that_is_optional() -> None:
     assert event() == TransactionMessage(
-        event=TransactionEvent.STARTED, at=AT, evse_id=0, transaction_id="T-1", seq_no=0
+        event=TransactionEvent.STARTED, at=AT, evse_id=0, transaction_id="T-1", seq_no=0, trigger="Authorized"
     )
 
 
@@ -376,10 +388,15 @@ def test_201_energy(unit: object, energy_wh: str | None) -> None:
 # --- what makes a message unreadable
 
 
+HANGS_ON = sorted(EVENT.keys() - {"triggerReason"})
 UNREADABLE = [
     *[("1.6", "StartTransaction", {k: v for k, v in START.items() if k != key}, key) for key in START],
     *[("1.6", "StopTransaction", {k: v for k, v in STOP.items() if k != key}, key) for key in STOP],
-    *[("2.0.1", "TransactionEvent", {k: v for k, v in EVENT.items() if k != key}, key) for key in EVENT],
+    *[
+        ("2.0.1", "TransactionEvent", {k: v for k, v in EVENT.items() if k != key}, key)
+        for key in EVENT
+        if key != "triggerReason"
+    ],
     ("1.6", "StartTransaction", START | {"meterStart": 1.5}, "$.meterStart"),
     ("1.6", "StartTransaction", START | {"idTag": 5}, "$.idTag"),
     ("1.6", "StopTransaction", STOP | {"transactionData": [{"timestamp": 5}]}, "$.transactionData[0].timestamp"),
@@ -418,6 +435,129 @@ def test_an_unreadable_message_names_the_field(ocpp: str, action: str, payload: 
 def test_hostile_bytes_are_malformed(ocpp: str, action: str, payload: bytes) -> None:
     with pytest.raises(MalformedValue):
         read_transaction(ocpp, action, payload)
+
+
+# --- what is beyond the schema, and noted
+
+
+def noted(ocpp: str, action: str, payload: object) -> tuple[TransactionMessage, list[tuple[Quirk, str]]]:
+    notes: list[tuple[Quirk, str]] = []
+    text = json.dumps(payload).encode()
+    message = read_transaction(ocpp, action, text, lambda quirk, where: notes.append((quirk, where)))
+    return message, notes
+
+
+def in_values(**sampled: object) -> dict[str, object]:
+    return EVENT | {"meterValue": [{"timestamp": STAMP, "sampledValue": [{"value": 1} | sampled]}]}
+
+
+SIGNED = {"signedMeterData": "QQ==", "signingMethod": "", "encodingMethod": "OCMF", "publicKey": ""}
+AT_VALUE = "$.meterValue[].sampledValue[]"
+NOTED: list[tuple[str, str, object, Quirk, str]] = [
+    ("1.6", "StopTransaction", STOP | {"vendor": 1}, Quirk.EXTRA_FIELD, "$.vendor"),
+    ("1.6", "StopTransaction", STOP | {"reason": None}, Quirk.EMPTY_FIELD, "$.reason"),
+    ("1.6", "StopTransaction", STOP | {"reason": "local"}, Quirk.SPELLING, "$.reason"),
+    ("1.6", "StopTransaction", STOP | {"reason": "Bored"}, Quirk.UNKNOWN_VALUE, "$.reason"),
+    ("1.6", "StopTransaction", STOP | {"transactionId": "7"}, Quirk.NUMBER_AS_TEXT, "$.transactionId"),
+    ("1.6", "StartTransaction", START | {"meterStart": 1000.0}, Quirk.INTEGRAL_FLOAT, "$.meterStart"),
+    ("1.6", "StartTransaction", START | {"idTag": "x" * 300}, Quirk.LONG_TEXT, "$.idTag"),
+    ("1.6", "StartTransaction", START | {"timestamp": "2026-11-23T12:00:00"}, Quirk.LOCAL_TIME, "$.timestamp"),
+    ("1.6", "StartTransaction", START | {"reservationId": "none"}, Quirk.MISTYPED_FIELD, "$.reservationId"),
+    (
+        "1.6",
+        "MeterValues",
+        {"connectorId": 1, "meterValue": [{"timestamp": STAMP, "sampledValue": [{"value": 1.50}]}]},
+        Quirk.TEXT_AS_NUMBER,
+        f"{AT_VALUE}.value",
+    ),
+    ("2.0.1", "TransactionEvent", in_values(value="0.15"), Quirk.NUMBER_AS_TEXT, f"{AT_VALUE}.value"),
+    ("2.0.1", "TransactionEvent", in_values(context="Now"), Quirk.UNKNOWN_VALUE, f"{AT_VALUE}.context"),
+    (
+        "2.0.1",
+        "TransactionEvent",
+        in_values(signedMeterValue={k: v for k, v in SIGNED.items() if k != "publicKey"}),
+        Quirk.MISSING_FIELD,
+        f"{AT_VALUE}.signedMeterValue.publicKey",
+    ),
+    (
+        "2.0.1",
+        "TransactionEvent",
+        in_values(signedMeterValue=SIGNED | {"signedMeterData": "Q" * 2772}),
+        Quirk.LONG_TEXT,
+        f"{AT_VALUE}.signedMeterValue.signedMeterData",
+    ),
+    ("2.0.1", "TransactionEvent", EVENT | {"cableMaxCurrent": "32A"}, Quirk.MISTYPED_FIELD, "$.cableMaxCurrent"),
+    ("2.1", "TransactionEvent", EVENT | {"seqNo": -1}, Quirk.OUT_OF_BOUNDS, "$.seqNo"),
+    (
+        "2.1",
+        "TransactionEvent",
+        EVENT | {"transactionInfo": {"transactionId": "T-1", "transactionLimit": {"maxCost": "5.00"}}},
+        Quirk.NUMBER_AS_TEXT,
+        "$.transactionInfo.transactionLimit.maxCost",
+    ),
+    (
+        "2.0.1",
+        "TransactionEvent",
+        {k: v for k, v in EVENT.items() if k != "triggerReason"},
+        Quirk.MISSING_FIELD,
+        "$.triggerReason",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ocpp", "action", "payload", "quirk", "where"), NOTED)
+def test_what_is_beyond_the_schema_is_read_and_noted(
+    ocpp: str, action: str, payload: object, quirk: Quirk, where: str
+) -> None:
+    message, notes = noted(ocpp, action, payload)
+    assert notes == [(quirk, f"{action} {where}")]
+    assert message.at == AT
+
+
+def test_every_row_for_transaction_messages_is_shown_here() -> None:
+    shown = {quirk for _, _, _, quirk, _ in NOTED}
+    assert shown >= {quirk for quirk, row in QUIRKS.items() if row.kind is Kind.KEPT}
+
+
+def test_what_is_kept_beyond_the_schema_keeps_what_it_says() -> None:
+    assert noted("1.6", "StopTransaction", STOP | {"reason": "Bored"})[0].stop_reason == "Bored"
+    assert noted("2.1", "TransactionEvent", EVENT | {"seqNo": -1})[0].seq_no == -1
+    (sample,) = noted("2.0.1", "TransactionEvent", in_values(measurand="Taste", value=2))[0].samples
+    assert (sample.measurand, sample.energy_wh) == ("Taste", None)
+
+
+def test_a_message_full_of_quirks_is_read_all_the_same() -> None:
+    message, notes = noted("2.0.1", "TransactionEvent", EVENT | {f"x{n}": n for n in range(500)})
+    assert message == event()
+    assert len(notes) == MAX_NOTES
+
+
+# --- what 2.1 adds
+
+
+def test_21_signed_values_need_no_method_and_no_key_and_may_be_long() -> None:
+    signed = {"signedMeterData": "Q" * 32768, "encodingMethod": "OCMF"}
+    message, notes = noted("2.1", "TransactionEvent", in_values(signedMeterValue=signed))
+    assert notes == []
+    assert message.samples[0].signed == SignedSample(raw="Q" * 32768, encoding_method="OCMF")
+
+
+@pytest.mark.parametrize(
+    ("type_", "expected"),
+    [("DirectPayment", TokenType.AD_HOC_USER), ("VIN", TokenType.OTHER), ("EVCCID", TokenType.OTHER)],
+)
+def test_21_token_types(type_: str, expected: TokenType) -> None:
+    message, notes = noted("2.1", "TransactionEvent", EVENT | {"idToken": {"idToken": "x" * 255, "type": type_}})
+    assert notes == []
+    assert message.token == TokenRef(uid="x" * 255, type=expected)
+
+
+def test_21_a_resumed_transaction_says_so() -> None:
+    resumed = EVENT | {"eventType": "Updated", "triggerReason": "TxResumed", "seqNo": 4}
+    message, notes = noted("2.1", "TransactionEvent", resumed)
+    assert notes == []
+    assert (message.event, message.trigger, message.seq_no) == (TransactionEvent.UPDATED, "TxResumed", 4)
+    assert noted("2.0.1", "TransactionEvent", resumed)[1] == [(Quirk.UNKNOWN_VALUE, "TransactionEvent $.triggerReason")]
 
 
 # --- the key of a content

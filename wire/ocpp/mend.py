@@ -7,11 +7,14 @@ Rules
    message.
 3. One quirk at one place is noted once a message, however many elements of a list show it; beyond MAX_NOTES different
    ones it is no message of this kind any more.
+4. A transaction message is kept at almost any price: text of any length, any word of an enumeration, numbers out of
+   bounds are kept as they came, and noted. Only what the meaning hangs on refuses it (`mend_transaction`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -48,12 +51,15 @@ class _Shape:
     of: str
     name: str
     type: Any
+    decoder: msgspec.json.Decoder[Any]
     required: bool
-    attribute: str = ""
-    struct: type[msgspec.Struct] | None = None
-    item: _Shape | None = None
-    longest: int | None = None
-    choices: tuple[str, ...] = ()
+    attribute: str
+    struct: type[msgspec.Struct] | None
+    item: _Shape | None
+    longest: int | None
+    choices: tuple[str, ...]
+    spelled: Mapping[str, str]
+    """The choices by their letters and digits in lower case."""
 
 
 def refusal_code(message: str) -> OCPPErrorCode:
@@ -82,7 +88,22 @@ def mend(type_: type[T], payload: bytes, action: str, noticed: Noticed) -> T:
     Raises:
         CallRejected: it holds what the table does not allow; with the code as `refusal_code` gives it.
     """
-    reading = _Reading(action)
+    try:
+        return _whole(_Reading(action), type_, payload, action, noticed)
+    except MalformedValue as error:
+        raise CallRejected(refusal_code(str(error)), str(error)) from error
+
+
+def mend_transaction(type_: type[T], payload: bytes, action: str, noticed: Noticed) -> T:
+    """The transaction message in `payload`, by rule 4: its enumerations may hold any text, a Decimal may be NaN.
+
+    Raises:
+        MalformedValue: a field the meaning hangs on is missing or of another type; names the JSON path.
+    """
+    return _whole(_Keeping(action), type_, payload, action, noticed)
+
+
+def _whole(reading: _Reading, type_: type[T], payload: bytes, action: str, noticed: Noticed) -> T:
     shape = _shape(action, "", type_, required=True)
     message = reading.read(shape, payload, "$")
     for quirk, where in reading.notes:
@@ -100,11 +121,11 @@ class _Reading:
     def read(self, shape: _Shape, raw: bytes, path: str) -> object:
         """The value, or _LEFT_OUT for an optional field that says nothing."""
         try:
-            value = _compiled(shape.type).decode(raw)
+            value = shape.decoder.decode(raw)
         except msgspec.ValidationError as error:
             problem = str(error).rpartition(" - at `")[0] or str(error)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise self._refused(OCPPErrorCode.FORMAT_VIOLATION, f"not JSON: {error}", path) from error
+            raise self._refused(f"not JSON: {error}", path) from error
         else:
             if isinstance(value, Decimal) and raw.startswith(b'"'):
                 return self._decimal(value, raw, path)
@@ -126,12 +147,7 @@ class _Reading:
         held: dict[str, object] = {}
         for shape in _shapes(struct):
             part = parts.pop(shape.name, None)
-            if part is None:
-                if shape.required:
-                    message = f"Object missing required field `{shape.name}`"
-                    raise self._refused(OCPPErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, message, path)
-                continue
-            value = self.read(shape, bytes(part), f"{path}.{shape.name}")
+            value = self._missing(shape, path) if part is None else self._field(shape, bytes(part), path)
             if value is not _LEFT_OUT:
                 held[shape.attribute] = value
         if struct.__struct_config__.forbid_unknown_fields:
@@ -139,72 +155,138 @@ class _Reading:
                 self._noted(Quirk.EXTRA_FIELD, f"{path}.{name if _PLAIN.fullmatch(name) else ascii(name[:50])}", None)
         return struct(**held)
 
+    def _field(self, shape: _Shape, raw: bytes, path: str) -> object:
+        return self.read(shape, raw, f"{path}.{shape.name}")
+
+    def _missing(self, shape: _Shape, path: str) -> object:
+        if shape.required:
+            message = f"Object missing required field `{shape.name}`"
+            raise self._refused(message, path)
+        return _LEFT_OUT
+
     def _elements(self, item: _Shape, raw: bytes, path: str, problem: str) -> object:
-        parts = self._split(list[msgspec.Raw], raw, path)
         if problem.startswith("Expected `array` of length"):
-            raise self._refused(refusal_code(problem), problem, path)
+            raise self._refused(problem, path)
+        return self._list(item, raw, path)
+
+    def _list(self, item: _Shape, raw: bytes, path: str) -> tuple[object, ...]:
+        parts = self._split(list[msgspec.Raw], raw, path)
         return tuple(self.read(item, bytes(part), f"{path}[{index}]") for index, part in enumerate(parts))
 
     def _decimal(self, value: Decimal, raw: bytes, path: str) -> object:
         if _number(raw) is None:
-            raise self._refused(OCPPErrorCode.TYPE_CONSTRAINT_VIOLATION, "Expected `number`, got `str`", path)
+            raise self._refused("Expected `number`, got `str`", path)
         return self._noted(Quirk.NUMBER_AS_TEXT, path, value)
 
     def _mended(self, shape: _Shape, raw: bytes, path: str, problem: str) -> object:
-        if QUIRKS[Quirk.DATA_AS_OBJECT].of(shape.of, shape.name) is not None and not raw.startswith(b'"'):
-            return self._noted(Quirk.DATA_AS_OBJECT, path, self._text(raw, path))
-        text = self._split(str, raw, path) if raw.startswith(b'"') else None
-        if shape.choices and text is not None:
+        if not raw.startswith(b'"'):
+            return self._mended_value(shape, raw, path, problem)
+        text = self._split(str, raw, path)
+        if shape.choices:
             return self._chosen(shape, text, path, problem)
-        if shape.longest is not None and text is not None:
-            allowed = QUIRKS[Quirk.LONG_TEXT].of(shape.of, shape.name) is not None
-            if allowed and len(text) <= shape.longest * LONG_TEXT_FACTOR:
-                return self._noted(Quirk.LONG_TEXT, path, text)
+        if shape.longest is not None:
+            return self._long(shape, text, path, problem)
         if problem.startswith("Expected `datetime` with a timezone"):
             return self._noted(Quirk.LOCAL_TIME, path, decoder_of(datetime).decode(raw).replace(tzinfo=UTC))
-        number = _number(raw)
-        if problem.startswith("Expected `int`, got") and number is not None and number == number.to_integral_value():
+        return self._integer(Quirk.NUMBER_AS_TEXT, shape, raw, path, problem)
+
+    def _mended_value(self, shape: _Shape, raw: bytes, path: str, problem: str) -> object:
+        if QUIRKS[Quirk.DATA_AS_OBJECT].of(shape.of, shape.name) is not None:
             try:
-                value: object = _compiled(shape.type).decode(str(int(number)))
-            except msgspec.ValidationError as error:
-                raise self._refused(refusal_code(str(error)), str(error), path) from error
-            return self._noted(Quirk.INTEGRAL_FLOAT if text is None else Quirk.NUMBER_AS_TEXT, path, value)
-        raise self._refused(refusal_code(problem), problem, path)
+                return self._noted(Quirk.DATA_AS_OBJECT, path, raw.decode())
+            except UnicodeError as error:
+                raise self._refused(f"not JSON: {error}", path) from error
+        return self._integer(Quirk.INTEGRAL_FLOAT, shape, raw, path, problem)
+
+    def _integer(self, quirk: Quirk, shape: _Shape, raw: bytes, path: str, problem: str) -> object:
+        number = _number(raw)
+        if not problem.startswith("Expected `int`, got") or number is None or number != number.to_integral_value():
+            raise self._refused(problem, path)
+        return self._noted(quirk, path, self.read(shape, str(int(number)).encode(), path))
+
+    def _long(self, shape: _Shape, text: str, path: str, problem: str) -> object:
+        allowed = QUIRKS[Quirk.LONG_TEXT].of(shape.of, shape.name) is not None
+        if shape.longest is None or not allowed or len(text) > shape.longest * LONG_TEXT_FACTOR:
+            raise self._refused(problem, path)
+        return self._noted(Quirk.LONG_TEXT, path, text)
 
     def _chosen(self, shape: _Shape, text: str, path: str, problem: str) -> object:
-        meant = [choice for choice in shape.choices if _letters(choice) == _letters(text)]
-        if len(meant) == 1:
-            return self._noted(Quirk.SPELLING, path, meant[0])
+        meant = shape.spelled.get(_letters(text))
+        if meant is not None:
+            return self._noted(Quirk.SPELLING, path, meant)
+        return self._other(shape, text, path, problem)
+
+    def _other(self, shape: _Shape, text: str, path: str, problem: str) -> object:
+        """A word outside the enumeration."""
         instead = QUIRKS[Quirk.UNKNOWN_VALUE].of(shape.of, shape.name)
         if instead in shape.choices:
             return self._noted(Quirk.UNKNOWN_VALUE, path, instead)
         if not shape.required and shape.name not in QUIRKS[Quirk.UNKNOWN_VALUE].never:
             return self._noted(Quirk.UNKNOWN_VALUE, path, _LEFT_OUT)
-        raise self._refused(refusal_code(problem), problem, path)
+        raise self._refused(problem, path)
 
     def _split(self, type_: type[T], raw: bytes, path: str) -> T:
         try:
             return decoder_of(type_).decode(raw)
         except msgspec.ValidationError as error:
-            raise self._refused(OCPPErrorCode.TYPE_CONSTRAINT_VIOLATION, str(error), path) from error
+            raise self._refused(str(error), path) from error
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise self._refused(OCPPErrorCode.FORMAT_VIOLATION, f"not JSON: {error}", path) from error
+            raise self._refused(f"not JSON: {error}", path) from error
 
-    def _text(self, raw: bytes, path: str) -> str:
-        try:
-            return raw.decode()
-        except UnicodeError as error:
-            raise self._refused(OCPPErrorCode.FORMAT_VIOLATION, f"not JSON: {error}", path) from error
+    def _refused(self, problem: str, path: str) -> MalformedValue:
+        return MalformedValue(self._action, path, problem)
 
     def _noted(self, quirk: Quirk, path: str, value: object) -> object:
         self.notes[quirk, _INDEX.sub("[]", path)] = None
         if len(self.notes) > MAX_NOTES:
             message = f"breaks its schema in more than {MAX_NOTES} places"
-            raise self._refused(OCPPErrorCode.FORMAT_VIOLATION, message, path)
+            raise self._refused(message, path)
         return value
 
-    def _refused(self, code: OCPPErrorCode, problem: str, path: str) -> CallRejected:
-        return CallRejected(code, str(MalformedValue(self._action, path, problem)))
+
+class _Keeping(_Reading):
+    """A transaction message being read: rule 4."""
+
+    def _field(self, shape: _Shape, raw: bytes, path: str) -> object:
+        if raw == b"null":
+            self._noted(Quirk.EMPTY_FIELD, f"{path}.{shape.name}", None)
+            return self._missing(shape, path)
+        try:
+            return super()._field(shape, raw, path)
+        except MalformedValue:
+            if QUIRKS[Quirk.MISTYPED_FIELD].of(shape.of, shape.name) is None:
+                raise
+            return self._noted(Quirk.MISTYPED_FIELD, f"{path}.{shape.name}", _LEFT_OUT)
+
+    def _missing(self, shape: _Shape, path: str) -> object:
+        instead = QUIRKS[Quirk.MISSING_FIELD].of(shape.of, shape.name)
+        if not shape.required or instead is None:
+            return super()._missing(shape, path)
+        return self._noted(Quirk.MISSING_FIELD, f"{path}.{shape.name}", instead)
+
+    def _elements(self, item: _Shape, raw: bytes, path: str, problem: str) -> object:
+        if problem.startswith("Expected `array` of length"):
+            self._noted(Quirk.OUT_OF_BOUNDS, path, None)
+        return self._list(item, raw, path)
+
+    def _decimal(self, value: Decimal, raw: bytes, path: str) -> object:
+        return self._noted(Quirk.NUMBER_AS_TEXT, path, value)
+
+    def _mended_value(self, shape: _Shape, raw: bytes, path: str, problem: str) -> object:
+        if QUIRKS[Quirk.TEXT_AS_NUMBER].of(shape.of, shape.name) is not None and _number(raw) is not None:
+            return self._noted(Quirk.TEXT_AS_NUMBER, path, raw.decode())
+        if problem.startswith("Expected `int` "):
+            return self._noted(Quirk.OUT_OF_BOUNDS, path, decoder_of(int).decode(raw))
+        return super()._mended_value(shape, raw, path, problem)
+
+    def _long(self, shape: _Shape, text: str, path: str, problem: str) -> object:
+        return self._noted(Quirk.LONG_TEXT, path, text)
+
+    def _other(self, shape: _Shape, text: str, path: str, problem: str) -> object:
+        return self._noted(Quirk.UNKNOWN_VALUE, path, text)
+
+    def _noted(self, quirk: Quirk, path: str, value: object) -> object:
+        return super()._noted(quirk, path, value) if len(self.notes) < MAX_NOTES else value
 
 
 def _letters(text: str) -> str:
@@ -251,7 +333,19 @@ def _shape(of: str, name: str, type_: Any, *, required: bool, attribute: str = "
     elif isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         struct = bare
     choices = get_args(bare) if get_origin(bare) is Literal else ()
-    return _Shape(of, name, type_, required, attribute, struct, item, longest if bare is str else None, choices)
+    return _Shape(
+        of=of,
+        name=name,
+        type=type_,
+        decoder=_compiled(type_),
+        required=required,
+        attribute=attribute,
+        struct=struct,
+        item=item,
+        longest=longest if bare is str else None,
+        choices=choices,
+        spelled={_letters(choice): choice for choice in choices},
+    )
 
 
 @cache

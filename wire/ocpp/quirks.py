@@ -2,8 +2,9 @@
 
 Rules
 1. A row says what is accepted, where it was seen, and how it is treated. What no row allows is refused.
-2. Rows of kind SHAPE are applied while a message is read (`wire.ocpp.mend`, `wire.ocpp.transaction`), rows of kind
-   FRAME by `wire.ocpp.frames`, rows of kind CONDUCT by who keeps the account of a station.
+2. Rows of kind SHAPE are applied while a message is read, rows of kind KEPT beside them while a transaction message is
+   read (`wire.ocpp.mend`), rows of kind FRAME by `wire.ocpp.frames`, rows of kind CONDUCT by who keeps the account of a
+   station. In a transaction message LONG_TEXT knows no bound and UNKNOWN_VALUE keeps the word that came.
 3. `fields` limits a row to fields by name, as `Type.field`, or `*.field` for every type; empty means everywhere. The
    value says what is taken instead, "" when the row says it all.
 
@@ -32,6 +33,10 @@ class Quirk(StrEnum):
     SPELLING = "spelling"
     UNKNOWN_VALUE = "unknown-value"
     DATA_AS_OBJECT = "data-as-object"
+    OUT_OF_BOUNDS = "out-of-bounds"
+    MISSING_FIELD = "missing-field"
+    MISTYPED_FIELD = "mistyped-field"
+    TEXT_AS_NUMBER = "text-as-number"
     OLD_WRAPPING = "old-wrapping"
     HASH_SPELLING = "hash-spelling"
     SERIAL_SPELLING = "serial-spelling"
@@ -45,6 +50,7 @@ class Kind(StrEnum):
     """Who applies a row."""
 
     SHAPE = "shape"
+    KEPT = "kept"
     FRAME = "frame"
     CONDUCT = "conduct"
 
@@ -107,40 +113,58 @@ _DESCRIBING = (
 )
 _PAPERS = ("certificate", "csr", "exiRequest", "responderURL", "issuerNameHash", "issuerKeyHash")
 
+_BESIDES = (
+    "TransactionEvent.numberOfPhasesUsed",
+    "TransactionEvent.cableMaxCurrent",
+    "TransactionEvent.preconditioningStatus",
+    "TransactionEvent.evseSleep",
+    "TransactionEvent.costDetails",
+    "TransactionEvent.reservationId",
+    "Transaction.chargingState",
+    "Transaction.timeSpentCharging",
+    "Transaction.operationMode",
+    "Transaction.tariffId",
+    "Transaction.transactionLimit",
+    "Transaction.remoteStartId",
+    "StartTransaction.reservationId",
+    "IdToken.additionalInfo",
+    "SampledValue.location",
+)
+
 QUIRKS: Mapping[Quirk, Tolerance] = {
     Quirk.EXTRA_FIELD: Tolerance(
         kind=Kind.SHAPE,
         versions=ALL_VERSIONS,
         accepted="a field that the schema does not have, at any depth",
-        seen="vendor fields and customData in 1.6; fields of 2.1 in 2.0.1; lbbrhzn/ocpp#361, mobilityhouse/ocpp#122",
+        seen="strict validation refuses real stations: mobilityhouse/ocpp#122, #128; lbbrhzn/ocpp#213, #1576",
         treated="left out of the typed message; what is journaled keeps it",
     ),
     Quirk.EMPTY_FIELD: Tolerance(
         kind=Kind.SHAPE,
         versions=ALL_VERSIONS,
         accepted='an optional field that holds null, "", {} or [] where that is no value of its type',
-        seen="stations that write every field they know; forbidden by 2.0.1 Part 4 4.1.5",
+        seen="stations that write every field they know; 2.0.1 Part 4 4.1.5 forbids it",
         treated="taken as left out",
     ),
     Quirk.NUMBER_AS_TEXT: Tolerance(
         kind=Kind.SHAPE,
         versions=ALL_VERSIONS,
         accepted='a number written as text, such as "0.15003999999999998"',
-        seen="meter values of 2.x stations that pass on what they had in 1.6",
+        seen="meter values of real stations",
         treated="read as the number, with all its digits",
     ),
     Quirk.INTEGRAL_FLOAT: Tolerance(
         kind=Kind.SHAPE,
         versions=ALL_VERSIONS,
         accepted="an integer written with a fraction of zero, such as 5.0",
-        seen="station software whose language has one kind of number; 1.6 errata 2.4 on `interval`",
+        seen="`interval` as a number with a fraction (1.6 errata 2.4)",
         treated="read as the integer",
     ),
     Quirk.LOCAL_TIME: Tolerance(
         kind=Kind.SHAPE,
         versions=ALL_VERSIONS,
         accepted="a time without offset",
-        seen="1.6 stations; 2.0.1 Part 2 2.1.4 asks for UTC",
+        seen="not seen by us; 2.0.1 Part 2 2.1.4 asks for UTC",
         treated="taken as UTC",
     ),
     Quirk.LONG_TEXT: Tolerance(
@@ -148,8 +172,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=ALL_VERSIONS,
         accepted=f"a text up to {LONG_TEXT_FACTOR} times as long as its schema allows, in fields that describe"
         " something or carry a certificate, a request for one, or what belongs to one",
-        seen="serial numbers and firmware versions (lbbrhzn/ocpp#213); contract chains of ISO 15118-20 and installation"
-        " requests over 1.6 and 2.0.1, which no field there has room for",
+        seen="a chain of ISO 15118-20 has 6600 characters as PEM, 1.6 and 2.0.1 have room for 5500; a strict CSMS"
+        " refused a whole TransactionEvent for a signed value of 2772 characters",
         treated="kept whole; what is sent on stays within the schema of its receiver",
         fields=dict.fromkeys((f"*.{name}" for name in (*_DESCRIBING, *_PAPERS)), ""),
     ),
@@ -157,7 +181,7 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         kind=Kind.SHAPE,
         versions=ALL_VERSIONS,
         accepted="a value of an enumeration in other case or with other hyphens, such as emaid or SHA-256",
-        seen="stations that pass on what their certificate library calls it",
+        seen="not seen by us",
         treated="read as the value that is meant",
     ),
     Quirk.UNKNOWN_VALUE: Tolerance(
@@ -165,7 +189,7 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=ALL_VERSIONS,
         accepted="a value outside the enumeration: of an optional field, or of a required one listed here; never of"
         " certificateType, whose absence means something else",
-        seen="units such as Hz (1.6 errata 3.86), vendor error codes, token types of 2.1 in 2.0.1",
+        seen="units such as Hz, since 1.6 has none for Frequency (1.6 errata 3.86)",
         treated="an optional field is taken as left out; a required one as the value given here",
         fields={
             "StatusNotification.errorCode": "OtherError",
@@ -181,6 +205,43 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         seen="reported by back ends, not seen by us",
         treated="read as the text of that JSON",
         fields={"DataTransfer.data": "", "DataTransferAnswer.data": ""},
+    ),
+    Quirk.OUT_OF_BOUNDS: Tolerance(
+        kind=Kind.KEPT,
+        versions=ALL_VERSIONS,
+        accepted="an integer or a list outside the bounds of its schema",
+        seen="not seen by us",
+        treated="kept as it came",
+    ),
+    Quirk.MISSING_FIELD: Tolerance(
+        kind=Kind.KEPT,
+        versions=ALL_VERSIONS,
+        accepted="a required field is missing that no account hangs on",
+        seen="stations with no public key to send (citrineos-core PR#214, PR#1008); 2.1 made method and key optional",
+        treated="taken as empty text",
+        fields={
+            "SignedMeterValue.signingMethod": "",
+            "SignedMeterValue.encodingMethod": "",
+            "SignedMeterValue.publicKey": "",
+            "TransactionEvent.triggerReason": "",
+            "IdToken.type": "",
+        },
+    ),
+    Quirk.MISTYPED_FIELD: Tolerance(
+        kind=Kind.KEPT,
+        versions=ALL_VERSIONS,
+        accepted="an optional field of another type that no account hangs on",
+        seen="not seen by us; whoever refuses a transaction message for it loses the transaction",
+        treated="taken as left out",
+        fields=dict.fromkeys(_BESIDES, ""),
+    ),
+    Quirk.TEXT_AS_NUMBER: Tolerance(
+        kind=Kind.KEPT,
+        versions=("1.6",),
+        accepted="a sampled value as a number, where 1.6 has text",
+        seen="not seen by us",
+        treated="read as the text of that number",
+        fields={"SampledValue.value": ""},
     ),
     Quirk.OLD_WRAPPING: Tolerance(
         kind=Kind.CONDUCT,
@@ -216,21 +277,21 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         kind=Kind.FRAME,
         versions=ALL_VERSIONS,
         accepted="null where an empty payload is due",
-        seen="stations whose message has no fields; 2.0.1 Part 4 4.1.5 wants {}",
+        seen="stations whose message has no fields; 2.0.1 Part 4 4.1.5 says {}",
         treated="read as {}",
     ),
     Quirk.UNEVEN_ERROR: Tolerance(
         kind=Kind.FRAME,
         versions=ALL_VERSIONS,
         accepted="a CALLERROR without description or details, or with more elements",
-        seen="1.6 stations",
+        seen="stations that leave them out",
         treated="read as far as it goes: it ends the CALL that it refuses",
     ),
     Quirk.LONG_MESSAGE_ID: Tolerance(
         kind=Kind.FRAME,
         versions=ALL_VERSIONS,
         accepted="a message id of more than 36 characters, up to 255",
-        seen="stations that make an id of a UUID and something else",
+        seen="not seen by us",
         treated="answered under it",
     ),
 }

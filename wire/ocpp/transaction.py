@@ -1,43 +1,41 @@
 """One reading of transaction messages, whatever OCPP version carries them. The gateway and the hub use the same one.
 
 Rules
-1. Nothing is refused for a length, an unknown enumeration value or an extra field; only a missing or mistyped field
-   that the meaning hangs on makes a message unreadable.
+1. A message that conforms to its schema is decoded once. One that does not is kept all the same, as `wire.ocpp.mend`
+   has it: nothing is refused for a length, an unknown word or an extra field; only a missing or mistyped field that the
+   meaning hangs on makes a message unreadable. Every quirk is told to `noticed`.
 2. Signed values keep the exact text that was carried; unpacking it is the business of wire.meter.
-3. `content_key` names what a message says, not how it was sent: a resend under a new message id has the same key.
-4. An optional field that is null was left out: the standard forbids it, stations do it (2.0.1 Part 4 4.1.5).
+3. What `wire.ocpp.content` calls the same message is read here to the same meaning.
 
-Source: OCPP 1.6 4.8, 4.10, 6.31, 6.45, 6.49; OCPP 2.0.1 Part 2 E; OCA "Signed Meter Values in OCPP" 3 and 4.
+Source: OCPP 1.6 4.8, 4.10, 6.31, 6.45, 6.49; OCPP 2.0.1 and 2.1 Part 2 E, J; OCA "Signed Meter Values in OCPP" 3, 4.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TypeVar
 
 import msgspec
 
 from wire.errors import MalformedValue
-from wire.ocpp import tolerant, v16, v201
-from wire.records import TokenRef, TokenType, TransactionEvent, Value, decode
+from wire.ocpp import v16, v21, v201
+from wire.ocpp.mend import conforms, decoder_of, mend_transaction
+from wire.ocpp.quirks import Noticed, to_nobody
+from wire.records import TokenRef, TokenType, TransactionEvent, Value
 
 T = TypeVar("T")
 
 MAX_DIGITS = 40
 """No meter shows more; a longer number, or one with a larger exponent, is no value."""
+_EXACT = Context(prec=MAX_DIGITS)
+"""Scaling rounds to the precision of its context, and every digit of a meter counts."""
 
+_ENERGY = "Energy.Active.Import.Register"
+"""The measurand where none is named."""
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*")
-_NAMED_BY = {
-    "StartTransaction": (("connectorId", "idTag", "timestamp", "meterStart"), ()),
-    "StopTransaction": (("transactionId", "timestamp", "meterStop"), ("idTag",)),
-}
-"""The fields that no other session can repeat: those that must be there, and those that may be."""
-
-_any_json = msgspec.json.Decoder(float_hook=Decimal)
-_one_text = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 
 class SignedSample(Value, frozen=True, kw_only=True):
@@ -66,6 +64,7 @@ class TransactionMessage(Value, frozen=True, kw_only=True):
 
     `transaction_id` is None for a 1.6 StartTransaction (the gateway gives the id) and for values outside a transaction.
     A 1.6 tag is typed RFID: the version has one kind of token; only an earlier Plug & Charge decision can tell more.
+    `remote_start_id` and `reservation_id` name the command that the transaction came from, where there was one.
     """
 
     event: TransactionEvent
@@ -79,15 +78,24 @@ class TransactionMessage(Value, frozen=True, kw_only=True):
     register_wh: Decimal | None = None
     samples: tuple[Sampled, ...] = ()
     stop_reason: str | None = None
+    trigger: str | None = None
     remote_start_id: int | None = None
+    reservation_id: int | None = None
+
+
+_ACTIONS = {
+    v16.VERSION: v16.TRANSACTION_ACTIONS,
+    v201.VERSION: v201.TRANSACTION_ACTIONS,
+    v21.VERSION: v21.TRANSACTION_ACTIONS,
+}
 
 
 def is_transaction_action(ocpp: str, action: str) -> bool:
     """Whether `action` is one whose loss costs money: it is stored before it is answered, and never refused."""
-    return action in (v16.TRANSACTION_ACTIONS if ocpp == v16.VERSION else v201.TRANSACTION_ACTIONS)
+    return action in _ACTIONS[ocpp]
 
 
-def read_transaction(ocpp: str, action: str, payload: bytes) -> TransactionMessage:
+def read_transaction(ocpp: str, action: str, payload: bytes, noticed: Noticed = to_nobody) -> TransactionMessage:
     """What the transaction message `action` with `payload` says.
 
     Raises:
@@ -95,68 +103,27 @@ def read_transaction(ocpp: str, action: str, payload: bytes) -> TransactionMessa
     """
     if ocpp == v16.VERSION:
         if action == "StartTransaction":
-            return _start16(_read(tolerant.StartTransaction, payload, action))
+            return _start16(_read(v16.StartTransaction, payload, action, noticed))
         if action == "StopTransaction":
-            return _stop16(_read(tolerant.StopTransaction, payload, action))
-        return _values16(_read(tolerant.MeterValues16, payload, action))
+            return _stop16(_read(v16.StopTransaction, payload, action, noticed))
+        return _values16(_read(v16.MeterValues, payload, action, noticed))
+    messages = v21 if ocpp == v21.VERSION else v201
     if action == "TransactionEvent":
-        return _event201(_read(tolerant.TransactionEvent, payload, action))
-    return _values201(_read(tolerant.MeterValues, payload, action))
+        return _event(_read(messages.TransactionEvent, payload, action, noticed))
+    return _values(_read(messages.MeterValues, payload, action, noticed))
 
 
-def content_key(action: str, payload: bytes) -> bytes:
-    """16 bytes that name the content of a message: equal for a resend, whatever its message id and white space.
-
-    StartTransaction and StopTransaction are named by the fields that cannot be repeated by another session, because
-    stations rebuild these messages after a reboot with the rest changed. Everything else, and one of these that lacks
-    such a field, is named by the whole payload, its numbers with all their digits; what is not JSON by its bytes.
-    """
+def _read(type_: type[T], payload: bytes, action: str, noticed: Noticed) -> T:
     try:
-        fields = _tree(payload)
-        required, optional = _NAMED_BY.get(action, ((), ()))
-        if required and isinstance(fields, dict) and all(fields.get(key) is not None for key in required):
-            fields = {key: fields.get(key) for key in required + optional}
-        text = _one_text.encode(fields)
-    except (MalformedValue, RecursionError):
-        text = payload
-    return hashlib.sha256(action.encode() + b"\0" + text).digest()[:16]
+        message = decoder_of(type_).decode(payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return mend_transaction(type_, payload, action, noticed)
+    if not conforms(type_, payload):
+        return mend_transaction(type_, payload, action, noticed)
+    return message
 
 
-def payload_key(action: str, payload: bytes) -> bytes:
-    """16 bytes that name a whole payload, whatever its white space and the order of its keys."""
-    try:
-        text = _one_text.encode(_tree(payload))
-    except (MalformedValue, RecursionError):
-        text = payload
-    return hashlib.sha256(b"whole\0" + action.encode() + b"\0" + text).digest()[:16]
-
-
-def _read(type_: type[T], payload: bytes, action: str) -> T:
-    """The request in `payload`, read once more without its nulls when they may be what stands in the way."""
-    try:
-        return decode(type_, payload, action)
-    except MalformedValue:
-        if b"null" not in payload:
-            raise
-    return decode(type_, _one_text.encode(_without_nulls(_tree(payload))), action)
-
-
-def _tree(payload: bytes) -> object:
-    """Whatever JSON value `payload` holds, numbers with all their digits. Raises MalformedValue."""
-    try:
-        value: object = _any_json.decode(payload)
-    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
-        raise MalformedValue("payload", "$", f"not JSON: {error}") from error
-    return value
-
-
-def _without_nulls(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_nulls(held) for key, held in value.items() if held is not None}
-    return [_without_nulls(held) for held in value] if isinstance(value, list) else value
-
-
-def _start16(request: tolerant.StartTransaction) -> TransactionMessage:
+def _start16(request: v16.StartTransaction) -> TransactionMessage:
     return TransactionMessage(
         event=TransactionEvent.STARTED,
         at=_utc(request.timestamp),
@@ -164,10 +131,11 @@ def _start16(request: tolerant.StartTransaction) -> TransactionMessage:
         connector_id=request.connector_id,
         token=TokenRef(uid=request.id_tag, type=TokenType.RFID),
         register_wh=Decimal(request.meter_start),
+        reservation_id=request.reservation_id,
     )
 
 
-def _stop16(request: tolerant.StopTransaction) -> TransactionMessage:
+def _stop16(request: v16.StopTransaction) -> TransactionMessage:
     return TransactionMessage(
         event=TransactionEvent.ENDED,
         at=_utc(request.timestamp),
@@ -180,7 +148,7 @@ def _stop16(request: tolerant.StopTransaction) -> TransactionMessage:
     )
 
 
-def _values16(request: tolerant.MeterValues16) -> TransactionMessage:
+def _values16(request: v16.MeterValues) -> TransactionMessage:
     samples = _samples16(request.meter_value)
     if not samples:
         raise MalformedValue("MeterValues", "$.meterValue", "holds no sampled value")
@@ -194,13 +162,13 @@ def _values16(request: tolerant.MeterValues16) -> TransactionMessage:
     )
 
 
-def _samples16(values: tuple[tolerant.MeterValue16, ...]) -> tuple[Sampled, ...]:
+def _samples16(values: tuple[v16.MeterValue, ...]) -> tuple[Sampled, ...]:
     return tuple(_sample16(_utc(value.timestamp), sample) for value in values for sample in value.sampled_value)
 
 
-def _sample16(at: datetime, sample: tolerant.SampledValue16) -> Sampled:
+def _sample16(at: datetime, sample: v16.SampledValue) -> Sampled:
     signed = SignedSample(raw=sample.value) if sample.format == "SignedData" else None
-    measurand = sample.measurand or "Energy.Active.Import.Register"
+    measurand = sample.measurand or _ENERGY
     value = None if signed else _decimal(sample.value)
     return Sampled(
         at=at,
@@ -228,14 +196,14 @@ _TOKEN_TYPES = {
 
 
 def token_of(id_token: str, type_: str) -> TokenRef:
-    """The token that an OCPP 2.0.1 idToken presents; types OCPI has no word for are OTHER."""
+    """The token that an OCPP 2.x idToken presents; types OCPI has no word for (VIN, EVCCID, ...) are OTHER."""
     return TokenRef(uid=id_token, type=_TOKEN_TYPES.get(type_.casefold(), TokenType.OTHER))
 
 
-def _event201(request: tolerant.TransactionEvent) -> TransactionMessage:
+def _event(request: v201.TransactionEvent | v21.TransactionEvent) -> TransactionMessage:
     if request.event_type not in _EVENTS:
         raise MalformedValue("TransactionEvent", "$.eventType", f"is {request.event_type!r}, not one of {[*_EVENTS]}")
-    token = request.id_token
+    token, info = request.id_token, request.transaction_info
     # NoAuthorization carries an empty idToken: a session without a driver, not a driver's token.
     presented = token is not None and token.type.casefold() != "noauthorization" and token.id_token
     return TransactionMessage(
@@ -243,18 +211,20 @@ def _event201(request: tolerant.TransactionEvent) -> TransactionMessage:
         at=_utc(request.timestamp),
         evse_id=request.evse.id if request.evse else 0,
         connector_id=request.evse.connector_id if request.evse else None,
-        transaction_id=request.transaction_info.transaction_id,
+        transaction_id=info.transaction_id,
         token=token_of(token.id_token, token.type) if token is not None and presented else None,
         seq_no=request.seq_no,
         offline=request.offline,
-        samples=_samples201(request.meter_value),
-        stop_reason=request.transaction_info.stopped_reason,
-        remote_start_id=request.transaction_info.remote_start_id,
+        samples=_samples(request.meter_value),
+        stop_reason=info.stopped_reason,
+        trigger=request.trigger_reason,
+        remote_start_id=info.remote_start_id,
+        reservation_id=request.reservation_id,
     )
 
 
-def _values201(request: tolerant.MeterValues) -> TransactionMessage:
-    samples = _samples201(request.meter_value)
+def _values(request: v201.MeterValues | v21.MeterValues) -> TransactionMessage:
+    samples = _samples(request.meter_value)
     if not samples:
         raise MalformedValue("MeterValues", "$.meterValue", "holds no sampled value")
     return TransactionMessage(
@@ -262,28 +232,30 @@ def _values201(request: tolerant.MeterValues) -> TransactionMessage:
     )
 
 
-def _samples201(values: tuple[tolerant.MeterValue, ...]) -> tuple[Sampled, ...]:
-    return tuple(_sample201(_utc(value.timestamp), sample) for value in values for sample in value.sampled_value)
+def _samples(values: Sequence[v201.MeterValue | v21.MeterValue]) -> tuple[Sampled, ...]:
+    return tuple(_sample(_utc(value.timestamp), sample) for value in values for sample in value.sampled_value)
 
 
-def _sample201(at: datetime, sample: tolerant.SampledValue) -> Sampled:
-    signed = sample.signed_meter_value
-    unit = sample.unit_of_measure or tolerant.UnitOfMeasure()
+def _sample(at: datetime, sample: v201.SampledValue | v21.SampledValue) -> Sampled:
+    signed, of_measure = sample.signed_meter_value, sample.unit_of_measure
+    unit = (of_measure.unit if of_measure else None) or "Wh"
+    multiplier = (of_measure.multiplier if of_measure else None) or 0
+    measurand = sample.measurand or _ENERGY
     value = _bounded(sample.value)
     return Sampled(
         at=at,
-        context=sample.context,
-        measurand=sample.measurand,
+        context=sample.context or "Sample.Periodic",
+        measurand=measurand,
         value=value,
-        unit=unit.unit,
-        energy_wh=_energy_wh(sample.measurand, sample.phase, value, unit.unit, unit.multiplier),
+        unit=unit,
+        energy_wh=_energy_wh(measurand, sample.phase, value, unit, multiplier),
         signed=None
         if signed is None
         else SignedSample(
             raw=signed.signed_meter_data,
             encoding_method=signed.encoding_method,
-            signing_method=signed.signing_method,
-            public_key=signed.public_key,
+            signing_method=signed.signing_method or "",
+            public_key=signed.public_key or "",
         ),
     )
 
@@ -301,14 +273,12 @@ def _bounded(value: Decimal) -> Decimal | None:
 
 
 def _energy_wh(measurand: str, phase: str | None, value: Decimal | None, unit: str, multiplier: int) -> Decimal | None:
-    if value is None or phase is not None or measurand != "Energy.Active.Import.Register":
+    if value is None or phase is not None or measurand != _ENERGY:
         return None
     scale = {"wh": 0, "kwh": 3}.get(unit.casefold())
     if scale is None or abs(multiplier) > MAX_DIGITS:
         return None
-    sign, digits, exponent = value.as_tuple()
-    # Not scaleb: it rounds to the context's precision, and every digit of a meter counts.
-    return Decimal((sign, digits, int(exponent) + scale + multiplier))
+    return value.scaleb(scale + multiplier, _EXACT)
 
 
 def _utc(at: datetime) -> datetime:
