@@ -300,9 +300,11 @@ class Preparing(Companion):
             aged = session != self._ranked_session and loop.time() >= self._ranked_at + self._pace.ranking_s
             if ranking is None or ranking.version != self._whitelist.version or aged:
                 uses = latest_uses(self._site.ledger)
-                ranking = await asyncio.to_thread(Ranking, self._whitelist, uses, self._policy.list_entries)
+                ends = self._site.authorizer.contract_ends()
+                ranking = await asyncio.to_thread(Ranking, self._whitelist, uses, self._policy.list_entries, ends)
                 self._ranking, self._ranked_session, self._ranked_at = ranking, session, loop.time()
-            return await asyncio.to_thread(ranking.wanted, charger_id, able.rules, able.limits.entries)
+            at = self._site.clock.now().at
+            return await asyncio.to_thread(ranking.wanted, charger_id, able.rules, able.limits.entries, at)
 
     async def _clear_cache(self, care: _Care, abilities: Abilities) -> None:
         """Have the station forget its cache when a token that it may hold there as a good one was blocked, and its list
