@@ -38,12 +38,12 @@ class IdToken(Message, frozen=True, kw_only=True):
 
 
 class Authorize(Message, frozen=True, kw_only=True):
-    """The wrapped Authorize request: contract chain as PEM, or hash data, or both."""
+    """The wrapped Authorize request: contract chain as PEM, or hash data (none to four, says the note), or both."""
 
     id_token: IdToken
     certificate: String5500 | None = None
-    iso15118_certificate_hash_data: Annotated[tuple[OCSPRequestData, ...], msgspec.Meta(min_length=1, max_length=4)] = (
-        msgspec.field(default=(), name="iso15118CertificateHashData")
+    iso15118_certificate_hash_data: Annotated[tuple[OCSPRequestData, ...], msgspec.Meta(max_length=4)] = msgspec.field(
+        default=(), name="iso15118CertificateHashData"
     )
 
 
