@@ -9,13 +9,15 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import WSCloseCode
+from hypothesis import HealthCheck, given, settings, strategies as st
 
+from gateway.chargers.crowd import address_of
 from gateway.chargers.port import Bounds, Port, SecurityProfile
 from tests.gateway.conftest import Bench
 from tests.gateway.ports import PLAIN, Ports, ask, ended, entrance, handshake, masked, play
@@ -84,6 +86,11 @@ def status(head: bytes) -> int:
         ("/ocpp//CP-1", 404),
         ("//ocpp/CP-1", 404),
         ("/ocpp/CP-1/", 404),
+        ("/ocpp/../CP-1", 404),
+        ("/ocpp/..", 404),
+        ("/ocpp/.%2e/CP-1", 404),
+        ("http://elsewhere.example/ocpp/CP-1", 101),
+        ("*", 400),
     ],
 )
 def test_identity_is_the_last_of_the_path_and_nothing_else(bench: Bench, path: str, expected: int) -> None:
@@ -156,8 +163,9 @@ def test_what_asks_for_no_websocket_is_told_and_not_let_in(bench: Bench) -> None
             (b"Version: 13", b"Version: 9"),
             (b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x"),
             (b"GET", b"POST"),
+            (b"GET", b"HEAD"),
         ):
-            assert status(await answered(ports, good.replace(old, new, 1))) in (400, 405), new
+            assert status(await answered(ports, good.replace(old, new, 1))) in (400, 404), new
         assert ports.server.connected == 0
 
     play(bench, part)
@@ -189,6 +197,29 @@ def test_first_version_of_the_station_that_we_speak(
     play(bench, part)
     lines = said(capfd, "charger-connected")
     assert [line["ocpp"] for line in lines] == ([] if chosen is None else [chosen])
+
+
+def test_who_asks_for_something_else_is_not_kept(bench: Bench) -> None:
+    async def part(ports: Ports) -> None:
+        async with raw(ports) as (reader, writer), asyncio.timeout(10):
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+            assert (await reader.read()).count(b"HTTP/1.1 404") == 1
+
+    play(bench, part)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_what_counts_as_one_address(peer: str, address: str) -> None:
+    assert address_of(peer) == address
 
 
 def test_nothing_a_stranger_sends_gets_into_the_log(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
@@ -438,3 +469,57 @@ def test_connection_that_ends_while_it_is_admitted_takes_nobodys_place(bench: Be
     lab = Port("lab", "127.0.0.1", 0, SecurityProfile.UNAUTHENTICATED)
     other = replace(lab, profile=SecurityProfile.BASIC, key="basic")
     play(bench, part, entrance(lab, other, bounds=SHORT))
+
+
+@dataclass
+class Twins:
+    """Stations of one name, in any order; which of them is the last that was let in."""
+
+    ports: Ports
+    sockets: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
+    live: aiohttp.ClientWebSocketResponse | None = None
+
+    async def come(self, _which: int) -> None:
+        status = 101
+        try:
+            socket = await self.ports.connect("CP-1")
+        except aiohttp.WSServerHandshakeError as error:
+            status = error.status
+        if status == 101:
+            self.sockets.append(socket)
+            self.live = socket
+        else:
+            # Only a station that is there is protected from being replaced again and again.
+            assert (status, self.live is not None) == (503, True)
+
+    async def come_wrongly(self, _which: int) -> None:
+        assert await self.ports.status("CP-1", password="wrong") == 401
+
+    async def leave(self, which: int) -> None:
+        if self.sockets:
+            socket = self.sockets.pop(which % len(self.sockets))
+            await socket.close()
+            if socket is self.live:
+                self.live = None
+                await self.ports.empty()
+
+    async def check(self) -> None:
+        if self.live is None:
+            assert self.ports.server.connected == 0
+        else:
+            assert (await ask(self.live))[2]["status"] == "Accepted"
+            assert self.ports.server.connected == 1
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(["come", "come", "come_wrongly", "leave"]), st.integers(0, 9)), max_size=8))
+def test_the_last_that_has_proven_itself_is_the_station(bench: Bench, steps: list[tuple[str, int]]) -> None:
+    """Whatever the order of coming, coming wrongly and going: never two, and never none while one is there."""
+
+    async def part(ports: Ports) -> None:
+        twins = Twins(ports)
+        for name, which in steps:
+            await getattr(twins, name)(which)
+            await twins.check()
+
+    play(bench, part)

@@ -33,7 +33,7 @@ from pki.verify.revocation import RevocationEvidence
 from pki.verify.trust import AnchorRole, TrustStore
 from tests.gateway.conftest import Bench
 from tests.gateway.ports import Ports, account, ask, ended, entrance, listening, play
-from tests.gateway.rough_pki import Papers, crl, leaf, now
+from tests.gateway.rough_pki import Papers, crl, leaf, life, now
 from wire.records import AuditEntry, ClockState, RecordKind, decode
 
 BOOT_2 = '[2,"b","BootNotification",{"reason":"PowerUp","chargingStation":{"model":"M","vendorName":"V"%s}}]'
@@ -456,6 +456,24 @@ def test_changed_file_is_seen_without_being_told(bench: Bench, house: House, mon
             continue
 
     play(bench, part, entrance(tls_port(house, 2, pair)))
+
+
+def test_certificate_that_ends_soon_is_told(
+    bench: Bench, house: House, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gateway.chargers.server._WATCH_EVERY_S", 0.01)
+    short, long = house.server("short"), house.server("long")
+    short.certificate.write_bytes(house.papers.server(validity=life(days=5, age=timedelta(days=4))))
+
+    async def part(ports: Ports) -> None:
+        # Each of them takes a place in the loop of the watch, which has then looked.
+        for _ in range(3):
+            await asyncio.to_thread(serial_served, ports.place())
+
+    ports = (tls_port(house, 2, short), replace(tls_port(house, 2, long), key="long"))
+    play(bench, part, entrance(*ports))
+    (line,) = said(capfd, "port-certificate-ends")
+    assert line["port"] == ports[0].key
 
 
 def test_station_that_is_revoked_is_sent_away_at_the_reload(bench: Bench, house: House) -> None:
