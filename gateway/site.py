@@ -9,20 +9,16 @@ import signal
 import sqlite3
 import ssl
 from contextlib import ExitStack, closing
-from decimal import Decimal
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
-from gateway.chargers.commands.executor import Executor, Patience
 from gateway.chargers.connected import Site
 from gateway.chargers.preparing import Preparing
-from gateway.chargers.pricing import PriceBoard, PriceDisplay
 from gateway.chargers.quirk_tally import QuirkTally
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
+from gateway.commanding import Commanding
 from gateway.config import Settings
-from gateway.control.server import ControlServer
-from gateway.control.view import Presence, Views
 from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
 from gateway.keeper import TrustKeeper
@@ -30,7 +26,6 @@ from gateway.local.authorize import AuthorizeDesk
 from gateway.local.server import Health, LocalServer
 from gateway.log import say
 from gateway.paper import Paper
-from gateway.price import Price
 from gateway.store.chains import kept_chains
 from gateway.store.evidence import open_evidence
 from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
@@ -39,7 +34,6 @@ from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.commands import CommandLink
 from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
 from wire.records import AuditEntry, RecordKind
@@ -122,19 +116,7 @@ class Gateway:
         preparing = Preparing(site, self._whitelist, settings.table.offline.under(settings.table.policy))
         self._server.roster.accompany(preparing)
         self._link.list_moved = preparing.whitelist_moved
-        waits = settings.table.commands
-        patience = Patience(waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s)
-        names = [one.id for one in settings.table.charger]
-        self._executor = Executor(site, self._server.roster, {name.casefold() for name in names}, patience)
-        board = price_board(settings)
-        if board is not None:
-            self._server.roster.accompany(board)
-        presence = Presence(self._clock)
-        for companion in (self._executor, presence):
-            self._server.roster.accompany(companion)
-        views = Views(self._reader, self._server.roster, presence, names)
-        self._control = ControlServer(settings.state_dir, views, self._executor, self._server, self._clock)
-        self._command_link = CommandLink(_link_settings(settings, tls), self._executor, self._reader, self._writer)
+        self._commanding = Commanding(settings, site, self._server, _link_settings(settings, tls))
         where = settings.local_where
         self._local = (
             None
@@ -158,20 +140,18 @@ class Gateway:
         for event, remark in self._begun_anew:
             if remark is not None:
                 await self._audit(event, remark)
-        await self._executor.resume()
         listen = await self._listen()
         tasks = [
-            asyncio.create_task(supervise("commands", self._command_link.run)),
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
+            *(asyncio.create_task(supervise(name, run)) for name, run in self._commanding.tasks()),
             *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await stop.wait()
-        await self._control.stop()
-        await self._executor.close()
+        await self._commanding.stop()
         await self._server.stop()
         if self._local is not None:
             await self._local.stop()
@@ -191,17 +171,17 @@ class Gateway:
     def _stored(self) -> None:
         """The ledger has grown."""
         self._link.stored()
-        self._executor.stored()
+        self._commanding.stored()
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
-        listen = {"control": await self._control.start()}
+        listen = {"control": await self._commanding.start()}
         try:
             if self._local is not None:
                 listen["local"] = await self._local.start()
             addresses = await self._server.start()
         except ConfigurationError:
-            await self._control.stop()
+            await self._commanding.stop()
             if self._local is not None:
                 await self._local.stop()
             raise
@@ -260,28 +240,6 @@ class Gateway:
 def _station_of_evse(settings: Settings) -> dict[str, str]:
     """The station of each EVSE that is configured."""
     return {evse_key(evse_id): charger.id for charger in settings.table.charger for evse_id in charger.evse_ids}
-
-
-def price_board(settings: Settings) -> PriceBoard | None:
-    """Who shows the [price] of the configuration; None when there is none."""
-    table = settings.table.price
-    if table is None:
-        return None
-
-    def amount(text: str | None) -> Decimal | None:
-        return None if text is None else Decimal(text)
-
-    price = Price(
-        currency=table.currency,
-        per_kwh=amount(table.per_kwh),
-        per_minute=amount(table.per_minute),
-        fee=amount(table.fee),
-        vat_percent=amount(table.vat_percent),
-        language=table.language,
-        texts=table.texts,
-    )
-    displays = {one.id.casefold(): PriceDisplay(one.price_display) for one in settings.table.charger}
-    return PriceBoard(price, displays)
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
