@@ -23,7 +23,9 @@ class Commanding:
 
     def __init__(self, settings: Settings, site: Site, server: ChargerServer, link: LinkSettings) -> None:
         waits, names = settings.table.commands, [one.id for one in settings.table.charger]
-        patience = Patience(waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s)
+        patience = Patience(
+            waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s, hub_may_all=waits.hub_may == "all"
+        )
         self._executor = Executor(site, server.roster, {name.casefold() for name in names}, patience)
         presence, board = Presence(site.clock), price_board(settings)
         for companion in (self._executor, presence, board):
