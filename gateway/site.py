@@ -13,13 +13,8 @@ from pathlib import Path
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
-<<<<<<< HEAD
-=======
-from gateway.chargers.preparing import Preparing
->>>>>>> commands
 from gateway.chargers.quirk_tally import QuirkTally
 from gateway.clock import Clock, read_boot_id
-from gateway.commanding import Commanding
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
@@ -106,33 +101,11 @@ class Gateway:
             quirks=self._quirks,
         )
         try:
-            self._front = Front(settings, site, self._whitelist, self._link, self._paper)
+            self._front = Front(settings, site, self._whitelist, self._link, _link_settings(settings, tls), self._paper)
         except ConfigurationError:
             self._opened.close()
             raise
-<<<<<<< HEAD
         self._local = local_server(settings, site, self._staples, self._health)
-        self._command_link = CommandLink(
-            _link_settings(settings, tls), self._front.executor, self._reader, self._writer
-=======
-        if self._paper.signing is not None:
-            self._server.roster.accompany(self._paper.signing)
-        roots = self._paper.root_keeper()
-        if roots is not None:
-            self._server.roster.accompany(roots)
-        preparing = Preparing(site, self._whitelist, settings.table.offline.under(settings.table.policy))
-        self._server.roster.accompany(preparing)
-        self._link.list_moved = preparing.whitelist_moved
-        self._commanding = Commanding(settings, site, self._server, _link_settings(settings, tls))
-        where = settings.local_where
-        self._local = (
-            None
-            if where is None
-            else LocalServer(
-                where, self._staples, self._clock, self._health, AuthorizeDesk(site, _station_of_evse(settings))
-            )
->>>>>>> commands
-        )
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
@@ -148,27 +121,17 @@ class Gateway:
         for event, remark in self._begun_anew:
             if remark is not None:
                 await self._audit(event, remark)
-<<<<<<< HEAD
-        await self._front.executor.resume()
-=======
->>>>>>> commands
         listen = await self._listen()
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
-            *(asyncio.create_task(supervise(name, run)) for name, run in self._commanding.tasks()),
-            *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
+            *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await stop.wait()
-<<<<<<< HEAD
         await self._front.stop()
-=======
-        await self._commanding.stop()
-        await self._server.stop()
->>>>>>> commands
         if self._local is not None:
             await self._local.stop()
         await self._paper.close()
@@ -187,26 +150,14 @@ class Gateway:
     def _stored(self) -> None:
         """The ledger has grown."""
         self._link.stored()
-<<<<<<< HEAD
-        self._front.executor.stored()
+        self._front.stored()
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
         listen = {} if self._local is None else {"local": await self._local.start()}
-=======
-        self._commanding.stored()
-
-    async def _listen(self) -> dict[str, str]:
-        """What is served, and where. Raises ConfigurationError."""
-        listen = {"control": await self._commanding.start()}
->>>>>>> commands
         try:
             return listen | await self._front.start()
         except ConfigurationError:
-<<<<<<< HEAD
-=======
-            await self._commanding.stop()
->>>>>>> commands
             if self._local is not None:
                 await self._local.stop()
             raise
@@ -258,14 +209,6 @@ class Gateway:
                 say("store-mended")
 
 
-<<<<<<< HEAD
-=======
-def _station_of_evse(settings: Settings) -> dict[str, str]:
-    """The station of each EVSE that is configured."""
-    return {evse_key(evse_id): charger.id for charger in settings.table.charger for evse_id in charger.evse_ids}
-
-
->>>>>>> commands
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
     uplink = settings.table.uplink
     return LinkSettings(
