@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import sqlite3
+import zlib
 
 import aiohttp
 import pytest
@@ -65,6 +66,35 @@ def test_oversize_frame_ends_its_sender_alone(bench: Bench, compress: int) -> No
 
     play(bench, part)
     assert [json.loads(json.loads(record.body)["frame"])[3]["meterStart"] for record in bench.records()] == [1, 3]
+
+
+@pytest.mark.parametrize("deflated", [False, True])
+def test_oversize_message_in_fragments_ends_its_sender_alone(bench: Bench, deflated: bool) -> None:
+    async def part(ports: Ports) -> None:
+        other = await ports.connect("CP-2")
+        extension = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover"
+        reader, writer = await asyncio.open_connection(*ports.place())
+        writer.write(handshake("CP-1", ports.address, *([extension] if deflated else [])))
+        assert b"101" in await reader.readuntil(b"\r\n\r\n")
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        data = packer.compress(b" " * 300_000_000) + packer.flush() if deflated else b" " * 2_000_000
+        pieces = [data[at : at + 1000] for at in range(0, len(data), 1000)]
+        async with asyncio.timeout(20):
+            try:
+                for number, piece in enumerate(pieces):
+                    first = number == 0
+                    writer.write(masked(piece, opcode=int(first), flags=0x40 if deflated and first else 0))
+                    await writer.drain()
+                writer.write(masked(b"", opcode=0))
+                while await reader.read(4096):
+                    continue
+            except ConnectionError:
+                pass
+        writer.close()
+        assert (await ask(other, BOOT))[2]["status"] == "Accepted"
+        assert ports.server.connected == 1
+
+    play(bench, part)
 
 
 def test_binary_frame_is_not_ocpp(bench: Bench) -> None:

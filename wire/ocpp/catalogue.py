@@ -318,6 +318,20 @@ CATALOGUE: tuple[Entry, ...] = (
 """In the order of 2.x's functional blocks."""
 
 
+WRAPPED: Mapping[str, tuple[Sender, Support, str]] = {
+    "Authorize": (_S, Support.ACTED_ON, "eMAID with chain, hashes or both"),
+    "GetCertificateStatus": (_S, Support.ACTED_ON, "from our verified answers"),
+    "Get15118EVCertificate": (_S, Support.ACTED_ON, "relayed to the contract pool, unread"),
+    "SignCertificate": (_S, Support.ACTED_ON, "relayed to the PKI by EST"),
+    "CertificateSigned": (_G, Support.BY_ITSELF, "with the chain that was ordered"),
+    "TriggerMessage": (_G, Support.ON_DEMAND, "for a new ISO 15118 certificate"),
+    "InstallCertificate": (_G, Support.ON_DEMAND, "V2G and MO roots; by itself for the roots of [trust.stations]"),
+    "DeleteCertificate": (_G, Support.ON_DEMAND, "by itself as [trust.stations] says"),
+    "GetInstalledCertificateIds": (_G, Support.ON_DEMAND, "by itself with [trust.stations]"),
+}
+"""Plug & Charge over 1.6: what DataTransfer wraps, by messageId."""
+
+
 def entries(version: str, sender: Sender) -> dict[str, Entry]:
     """The actions of a version that `sender` sends, by name; those of both count for either."""
     return {row.action: row for row in CATALOGUE if version in row.support and row.sender in (sender, Sender.BOTH)}
