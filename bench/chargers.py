@@ -196,7 +196,7 @@ async def _round(server: Server, sockets: Sequence[StationSocket], job: Job, fir
     async def tell(socket: StationSocket, texts: list[bytes]) -> None:
         for text in texts:
             answer = await socket.ask(text)
-            assert answer.startswith(b"[3,") or answer.startswith(b"[3, "), answer
+            assert answer.startswith(b"[3,"), answer
 
     before = server.cpu()
     await asyncio.gather(*(tell(socket, texts) for socket, texts in zip(sockets, frames, strict=True)))

@@ -17,7 +17,7 @@ from gateway.clock import Clock
 from gateway.config import Settings, load_settings
 from gateway.control.stations import charger, chargers
 from gateway.control.upkeep import command
-from gateway.errors import ConfigurationError, GatewayError, StoreError
+from gateway.errors import GatewayError, StoreError
 from gateway.sample import sample_config
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.clock import Clock
@@ -113,6 +113,10 @@ class Authorizer:
         if judged.sound is not None:
             self.met(judged.sound)
 
+    def contract_ends(self) -> dict[str, datetime]:
+        """When the contracts end that were shown here, by normal EMAID."""
+        return self._bindings.ends()
+
     def issuers(self) -> frozenset[Certificate]:
         """The sub-CAs and anchors above the contracts that were verified."""
         return self._bindings.issuers()
@@ -191,6 +195,7 @@ class Authorizer:
             authorization_reference=outcome.authorization_reference,
             chain=chain,
             command_id=None if question.earlier is None else question.earlier.command_id,
+            transient=outcome.transient,
         )
 
 

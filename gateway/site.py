@@ -9,28 +9,20 @@ import signal
 import sqlite3
 import ssl
 from contextlib import ExitStack, closing
-from decimal import Decimal
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
-from gateway.chargers.commands.executor import Executor, Patience
 from gateway.chargers.connected import Site
-from gateway.chargers.preparing import Preparing
-from gateway.chargers.pricing import PriceBoard, PriceDisplay
 from gateway.chargers.quirk_tally import QuirkTally
-from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
-from gateway.control.server import ControlServer
-from gateway.control.view import Presence, Views
 from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
+from gateway.front import Front, local_server
 from gateway.keeper import TrustKeeper
-from gateway.local.authorize import AuthorizeDesk
-from gateway.local.server import Health, LocalServer
+from gateway.local.server import Health
 from gateway.log import say
 from gateway.paper import Paper
-from gateway.price import Price
 from gateway.store.chains import kept_chains
 from gateway.store.evidence import open_evidence
 from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
@@ -39,7 +31,6 @@ from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.commands import CommandLink
 from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
 from wire.records import AuditEntry, RecordKind
@@ -110,39 +101,11 @@ class Gateway:
             quirks=self._quirks,
         )
         try:
-            self._server = ChargerServer(site, settings.entrance)
+            self._front = Front(settings, site, self._whitelist, self._link, _link_settings(settings, tls), self._paper)
         except ConfigurationError:
             self._opened.close()
             raise
-        if self._paper.signing is not None:
-            self._server.roster.accompany(self._paper.signing)
-        roots = self._paper.root_keeper()
-        if roots is not None:
-            self._server.roster.accompany(roots)
-        preparing = Preparing(site, self._whitelist, settings.table.offline.under(settings.table.policy))
-        self._server.roster.accompany(preparing)
-        self._link.list_moved = preparing.whitelist_moved
-        waits = settings.table.commands
-        patience = Patience(waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s)
-        names = [one.id for one in settings.table.charger]
-        self._executor = Executor(site, self._server.roster, {name.casefold() for name in names}, patience)
-        board = price_board(settings)
-        if board is not None:
-            self._server.roster.accompany(board)
-        presence = Presence(self._clock)
-        for companion in (self._executor, presence):
-            self._server.roster.accompany(companion)
-        views = Views(self._reader, self._server.roster, presence, names)
-        self._control = ControlServer(settings.state_dir, views, self._executor, self._server, self._clock)
-        self._command_link = CommandLink(_link_settings(settings, tls), self._executor, self._reader, self._writer)
-        where = settings.local_where
-        self._local = (
-            None
-            if where is None
-            else LocalServer(
-                where, self._staples, self._clock, self._health, AuthorizeDesk(site, _station_of_evse(settings))
-            )
-        )
+        self._local = local_server(settings, site, self._staples, self._health)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
@@ -158,21 +121,17 @@ class Gateway:
         for event, remark in self._begun_anew:
             if remark is not None:
                 await self._audit(event, remark)
-        await self._executor.resume()
         listen = await self._listen()
         tasks = [
-            asyncio.create_task(supervise("commands", self._command_link.run)),
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
-            *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
+            *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await stop.wait()
-        await self._control.stop()
-        await self._executor.close()
-        await self._server.stop()
+        await self._front.stop()
         if self._local is not None:
             await self._local.stop()
         await self._paper.close()
@@ -191,31 +150,24 @@ class Gateway:
     def _stored(self) -> None:
         """The ledger has grown."""
         self._link.stored()
-        self._executor.stored()
+        self._front.stored()
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
-        listen = {"control": await self._control.start()}
+        listen = {} if self._local is None else {"local": await self._local.start()}
         try:
-            if self._local is not None:
-                listen["local"] = await self._local.start()
-            addresses = await self._server.start()
+            return listen | await self._front.start()
         except ConfigurationError:
-            await self._control.stop()
             if self._local is not None:
                 await self._local.stop()
             raise
-        for number, (port, address) in enumerate(zip(self._settings.entrance.ports, addresses, strict=True), 1):
-            name = "chargers" if number == 1 else f"chargers {number}"
-            listen[name] = address if len(addresses) == 1 else f"{address} (profile {port.profile})"
-        return listen
 
     def _health(self) -> Health:
         return Health(
             ok=self._writer.broken is None,
             online=self._link.online,
             clock=self._clock.now().clock.value,
-            chargers=self._server.connected,
+            chargers=self._front.server.connected,
             certificate_not_after=self._paper.certificate_not_after,
         )
 
@@ -232,7 +184,7 @@ class Gateway:
             again.clear()
             await self._paper.take_up()
             reloaded = await self._keeper.reload()
-            await self._server.reload()
+            await self._front.server.reload()
             if reloaded:
                 say("reloaded")
 
@@ -255,33 +207,6 @@ class Gateway:
                 say("store-unavailable", level="error", reason=str(error))
             else:
                 say("store-mended")
-
-
-def _station_of_evse(settings: Settings) -> dict[str, str]:
-    """The station of each EVSE that is configured."""
-    return {evse_key(evse_id): charger.id for charger in settings.table.charger for evse_id in charger.evse_ids}
-
-
-def price_board(settings: Settings) -> PriceBoard | None:
-    """Who shows the [price] of the configuration; None when there is none."""
-    table = settings.table.price
-    if table is None:
-        return None
-
-    def amount(text: str | None) -> Decimal | None:
-        return None if text is None else Decimal(text)
-
-    price = Price(
-        currency=table.currency,
-        per_kwh=amount(table.per_kwh),
-        per_minute=amount(table.per_minute),
-        fee=amount(table.fee),
-        vat_percent=amount(table.vat_percent),
-        language=table.language,
-        texts=table.texts,
-    )
-    displays = {one.id.casefold(): PriceDisplay(one.price_display) for one in settings.table.charger}
-    return PriceBoard(price, displays)
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:

@@ -118,7 +118,10 @@ class Crowd:
 
 def address_of(peer: str) -> str:
     """What counts as one address: that of IPv4, the /64 of IPv6."""
-    found = ip_address(peer.partition("%")[0])
+    try:
+        found = ip_address(peer.partition("%")[0])
+    except ValueError:
+        return peer
     if not isinstance(found, IPv6Address):
         return str(found)
     return str(found.ipv4_mapped or IPv6Network((int(found) >> 64 << 64, 64)))

@@ -81,7 +81,9 @@ class Rotation:
             standing = {"Accepted": Standing.PROVEN, "RebootRequired": Standing.AWAITED}.get(status)
         except CallFailed as error:
             if error.ocpp_code not in _CLEAR:
-                message = f"{error}; both passwords are good until its next login shows which one it has"
+                # Not in the station's words: it may repeat what it was told.
+                why = error.code if error.ocpp_code is None else f"{error.code} {error.ocpp_code[:40]!a}"
+                message = f"{charger_id}: {why}; both passwords are good until its next login shows which one it has"
                 await self._said("charger-password-open", charger_id, message)
                 raise RotationFailed("rotation-open", message) from error
             standing, status = None, str(error.ocpp_code)

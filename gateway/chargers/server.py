@@ -22,7 +22,7 @@ from aiohttp import WSCloseCode, hdrs, web
 from gateway.chargers.admission import Admission, Admitted
 from gateway.chargers.calls import Calls
 from gateway.chargers.connected import Site
-from gateway.chargers.crowd import Crowd
+from gateway.chargers.crowd import Crowd, address_of
 from gateway.chargers.listener import Guard, Listener
 from gateway.chargers.passwords import Passwords
 from gateway.chargers.port import Entrance, Port
@@ -41,11 +41,12 @@ from wire.ocpp import v16, v21, v201
 MAX_FRAME_BYTES = 256 * 1024
 VERSIONS = {module.SUBPROTOCOL: module.VERSION for module in (v21, v201, v16)}
 _OFFER = b"offer ocpp2.1, ocpp2.0.1 or ocpp1.6"
-_PATHS = ("/ocpp/{charger_id}", "/ocpp/{written:(?:ocpp)?[0-9.]{1,5}[jJ]?}/{charger_id}")
+_PATHS = ("/ocpp/{charger_id}", "/ocpp/{written:(?:ocpp)?[0-9][0-9.]{0,4}[jJ]?}/{charger_id}")
 """A version in the URL is allowed, and means nothing."""
 _WATCH_EVERY_S = 5.0
 """How often silence, files of certificates and the trust are looked at."""
 _ALARM_EVERY_S = 60.0
+_REMIND_EVERY_S = 6 * 3600.0
 _SWAP_EVERY_S, _SWAPS = 10.0, 3
 """A live connection of a station may be replaced so many times, then once in so many seconds."""
 _COME_EVERY_S, _COMES = 2.0, 20
@@ -72,10 +73,12 @@ class ChargerServer:
         self._swaps: dict[str, TokenBucket] = {}
         self._comes: dict[str, TokenBucket] = {}
         self._alarms, self._refusals = Seldom(_ALARM_EVERY_S), Seldom(_TELL_EVERY_S, _TELL_BURST)
+        self._reminders = Seldom(_REMIND_EVERY_S)
         self._errands: set[asyncio.Task[None]] = set()
         app = web.Application()
         for path in _PATHS:
             app.router.add_get(path, self._connect, allow_head=False)
+        app.router.add_route("*", "/{anything:.*}", self._elsewhere)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -150,6 +153,7 @@ class ChargerServer:
             self._trust = self._site.authorizer.trust
             for visit in tuple(self._visits):
                 self._judge_again(visit)
+                await asyncio.sleep(0)  # Each costs a signature.
 
     # --- one connection
 
@@ -181,6 +185,8 @@ class ChargerServer:
             say("charger-refused", level="warning", charger=charger_id, reason=f"no common OCPP version in {offered!a}")
             await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=_OFFER)
             return socket
+        if not guard.is_open:
+            return socket  # It has ended meanwhile, and must not take anybody's place.
         guard.proven()
         await self._host(socket, guard, admitted, ocpp)
         return socket
@@ -236,8 +242,14 @@ class ChargerServer:
         self._alarm("charger-replaced", before.station.charger_id, "a second connection has proven itself as it")
         self._run(before.end(WSCloseCode.POLICY_VIOLATION, b"replaced by a newer connection"))
 
+    async def _elsewhere(self, request: web.Request) -> web.Response:
+        """Whoever asks for something else is not kept waiting on an open connection."""
+        guard = _guard_of(request)
+        nowhere = AdmissionRefused("bad-path", "asks for no path of a station", 404)
+        return web.Response(status=500) if guard is None else self._refused(request, guard.port, nowhere)
+
     def _refused(self, request: web.Request, port: Port, error: AdmissionRefused) -> web.Response:
-        left_out = self._refusals.admits(request.remote or "", self._now_s())
+        left_out = self._refusals.admits(address_of(request.remote or ""), self._now_s())
         if left_out is not None:
             facts = {"port": port.key, "peer": request.remote, "charger": error.charger_id, "left_out": left_out}
             say("charger-refused", level="warning", code=error.code, reason=str(error), **facts)
@@ -261,6 +273,14 @@ class ChargerServer:
                 if visit.look(self._now_s()):
                     self._run(visit.ping())
             await self.reload()
+            self._remind()
+
+    def _remind(self) -> None:
+        """Say which ports' certificates end soon, or have ended: their chargers will not come back."""
+        now = self._site.clock.now().at
+        for port, tls in self._tls.items():
+            if now >= tls.remind_from and self._reminders.admits(port.key, self._now_s()) is not None:
+                say("port-certificate-ends", level="warning", port=port.key, until=tls.not_after)
 
     def _judge_again(self, visit: Visit) -> None:
         try:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import ssl
 from asyncio import sslproto
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -32,13 +33,15 @@ from gateway.errors import ConfigurationError
 _EPHEMERAL = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _RSA_KEY_EXCHANGE = "AES128-GCM-SHA256:AES256-GCM-SHA384"
 _CERTIFICATE_CAP = 64 * 1024
+_NEAR = timedelta(days=14)
 # Each TLS connection has a buffer of this size for reading, 256 KiB by default: too much for a thousand idle stations.
 sslproto.SSLProtocol.max_size = 16 * 1024
 _Stamps = tuple[tuple[int, int], ...]
 
 
 class PortTLS:
-    """The TLS settings of one port."""
+    """The TLS settings of one port. `not_after`: when the first of its certificates ends; `remind_from`: when that is
+    near, two weeks before or in the last quarter of its life."""
 
     def __init__(self, port: Port, roots: Sequence[str]) -> None:
         """`roots` is PEM: where station certificates may come from, for a port of profile 3.
@@ -48,7 +51,7 @@ class PortTLS:
         """
         self._port, self._roots = port, tuple(roots)
         self._stamps = self._read_stamps()
-        self._current = self._made(self._roots)
+        self._take(self._made(self._roots))
 
     def for_handshake(self) -> ssl.SSLContext:
         """A context to accept one socket with; the handshake then goes on with the current one."""
@@ -60,7 +63,7 @@ class PortTLS:
         """Use the files as they are now, and these roots, from the next handshake on. Raises ConfigurationError, after
         which everything is as before."""
         stamps = self._read_stamps()
-        self._current = self._made(tuple(roots))
+        self._take(self._made(tuple(roots)))
         self._stamps, self._roots = stamps, tuple(roots)
 
     def is_outdated(self, roots: Sequence[str]) -> bool:
@@ -78,8 +81,16 @@ class PortTLS:
         except OSError:
             return None
 
-    def _made(self, roots: tuple[str, ...]) -> ssl.SSLContext:
-        kinds = [_load_kind(self._port, pair) for pair in self._port.pairs]
+    def _take(self, made: tuple[ssl.SSLContext, x509.Certificate]) -> None:
+        self._current, first = made
+        self.not_after = first.not_valid_after_utc
+        life = self.not_after - first.not_valid_before_utc
+        self.remind_from = self.not_after - min(_NEAR, life / 4)
+
+    def _made(self, roots: tuple[str, ...]) -> tuple[ssl.SSLContext, x509.Certificate]:
+        """The settings, and the one of the port's certificates that ends first. Raises ConfigurationError."""
+        certificates = [_read_certificate(self._port, pair) for pair in self._port.pairs]
+        kinds = [_kind_of(self._port, certificate) for certificate in certificates]
         if len(set(kinds)) < len(kinds):
             raise ConfigurationError(f"{self._port.key} certificates: two of {kinds[0]}; give one of EC and one of RSA")
         context = _strict_context(self._port.profile)
@@ -92,7 +103,7 @@ class PortTLS:
                 raise ConfigurationError(message) from error
         if self._port.profile is SecurityProfile.MUTUAL_TLS:
             _trust(context, self._port, roots)
-        return context
+        return context, min(certificates, key=lambda certificate: certificate.not_valid_after_utc)
 
 
 def _strict_context(profile: SecurityProfile) -> ssl.SSLContext:
@@ -119,20 +130,25 @@ def _trust(context: ssl.SSLContext, port: Port, roots: tuple[str, ...]) -> None:
         raise ConfigurationError(f"{port.key}: the backend roots cannot be used for TLS: {error}") from error
 
 
-def _load_kind(port: Port, pair: KeyPair) -> str:
-    """EC or RSA, by the first certificate of the file. Raises ConfigurationError."""
+def _read_certificate(port: Port, pair: KeyPair) -> x509.Certificate:
+    """The port's own certificate: the first of the file. Raises ConfigurationError."""
     try:
         if pair.key.stat().st_mode & 0o077:
             raise ConfigurationError(f"{port.key} keys: {pair.key} can be read by others; chmod 600 {pair.key}")
         with pair.certificate.open("rb") as file:
-            public_key = x509.load_pem_x509_certificate(file.read(_CERTIFICATE_CAP)).public_key()
+            return x509.load_pem_x509_certificate(file.read(_CERTIFICATE_CAP))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{port.key} certificates: {_named(pair.certificate, error)}") from error
+
+
+def _kind_of(port: Port, certificate: x509.Certificate) -> str:
+    """EC or RSA. Raises ConfigurationError."""
+    public_key = certificate.public_key()
     if isinstance(public_key, ec.EllipticCurvePublicKey):
         return "EC"
     if isinstance(public_key, rsa.RSAPublicKey):
         return "RSA"
-    raise ConfigurationError(f"{port.key} certificates: {pair.certificate} holds a key that is neither EC nor RSA")
+    raise ConfigurationError(f"{port.key} certificates: a key of {type(public_key).__name__}, neither EC nor RSA")
 
 
 def _named(path: Path, error: OSError | ValueError) -> str:

@@ -5,19 +5,21 @@ Which tokens
    in it only if its owner lets the list decide in every situation in which this station would let it decide
    (docs/decisions/0007-local-lists.md):
 
-   | OCPI whitelist  | valid | may be given                                                                         |
-   |-----------------|-------|--------------------------------------------------------------------------------------|
-   | ALWAYS, ALLOWED | yes   | yes, as Accepted                                                                     |
-   | ALLOWED_OFFLINE | yes   | to 1.6 with LocalPreAuthorize known to be off; to 2.x never: C14.FR.02 starts unasked|
-   | all but NEVER   | no    | yes, as Blocked; ALLOWED_OFFLINE only where the station asks again about what is bad |
-   | NEVER           | any   | no                                                                                   |
+   | OCPI whitelist  | valid | may be given                                                                     |
+   |-----------------|-------|----------------------------------------------------------------------------------|
+   | ALWAYS, ALLOWED | yes   | yes, as Accepted                                                                 |
+   | ALLOWED_OFFLINE | yes   | to 1.6 with LocalPreAuthorize known to be off; to 2.x only contracts, which are  |
+   |                 |       | always asked about: with the others C14.FR.02 starts unasked                     |
+   | all but NEVER   | no    | yes, as Blocked; ALLOWED_OFFLINE only where the station asks again about the bad |
+   | NEVER           | any   | no                                                                               |
 
 2. A blocked token is worth a place where it was used: the station may have it in its cache as a good one, and the list
    wins over the cache. Where unknown tokens are let in offline, every blocked one is worth a place.
 3. Of those that may be given the most likely come first: used at this station, used at this site, newest. The list is
    cut where the station's limit is.
-4. A contract is given only where the station checks chains by itself; a text that is too long for the version cannot be
-   given. What is left out is counted by its reason.
+4. A contract is given only where the station checks chains by itself. The end of the certificate that was shown for it,
+   as far as one was, goes with it; after that it is not given. A text that is too long for the version cannot be given.
+   What is left out is counted by its reason.
 
 Which messages: none, Differentials, or a Full and Differentials after it, each within the station's limits; deletions
 come before additions, so that the list never outgrows its limit on the way.
@@ -64,6 +66,7 @@ class LeftOut(StrEnum):
     NOT_PRESENTED = "is not presented at a station"
     CONTRACT = "is a contract, and the station does not check chains alone"
     TOO_LONG = "is too long for this version"
+    ENDED = "has ended"
     REFUSED_ANYWAY = "is blocked and was not used here: it is refused as unknown"
     NO_ROOM = "does not fit"
 
@@ -116,8 +119,8 @@ class Wanted:
     left_out: Mapping[LeftOut, int]
 
 
-def choose_wanted(candidates: Iterable[Candidate], rules: ListRules, limit: int) -> Wanted:
-    """The list for a station that holds at most `limit` entries, from candidates in any order.
+def choose_wanted(candidates: Iterable[Candidate], rules: ListRules, limit: int, at: datetime) -> Wanted:
+    """The list from the instant `at` on for a station that holds at most `limit` entries, from candidates in any order.
 
     Of several tokens with one text the one is meant that `wire.tokens.choose` takes; it stands where the most likely of
     them does. An entry's place in the ranking follows rule 3.
@@ -125,7 +128,8 @@ def choose_wanted(candidates: Iterable[Candidate], rules: ListRules, limit: int)
     left_out: Counter[LeftOut] = Counter()
     by_key: dict[str, list[Candidate]] = {}
     for candidate in sorted(candidates, key=lambda each: _likely(each, rules)):
-        reason = left_out_for(candidate, rules)
+        ended = candidate.expires_at is not None and candidate.expires_at <= at
+        reason = LeftOut.ENDED if ended else left_out_for(candidate, rules)
         if reason is None:
             by_key.setdefault(entry_of(candidate, rules.version).key, []).append(candidate)
         else:
@@ -171,7 +175,10 @@ def _would_ask(token: Token, rules: ListRules) -> bool:
         pre_authorize=rules.pre_authorize is not False, list_asks_again=rules.asks_again, may_ask=rules.may_ask
     )
     listed = Listed(ACCEPTED if token.valid else _BLOCKED)
-    found = decide_alone(rules.version, Presented(), listed, None, settings, online=True, at=token.last_updated)
+    # In 2.x what is listed as eMAID comes with a chain, and is asked about for that (C07.FR.01); 1.6 has no types.
+    contract = True if token.type is TokenType.EMAID and rules.version != V16 else None
+    shown = Presented(contract=contract)
+    found = decide_alone(rules.version, shown, listed, None, settings, online=True, at=token.last_updated)
     return found.alone in (Alone.ASK, Alone.ASK_AGAIN)
 
 

@@ -180,3 +180,12 @@ def masked(data: bytes, opcode: int = 1, flags: int = 0x80) -> bytes:
     if len(data) < 65536:
         return head + b"\xfe" + len(data).to_bytes(2, "big") + b"\0\0\0\0" + data
     return head + b"\xff" + len(data).to_bytes(8, "big") + b"\0\0\0\0" + data
+
+
+@asynccontextmanager
+async def raw(ports: Ports, number: int = 0) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection(*ports.place(number))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()

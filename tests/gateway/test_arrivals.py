@@ -6,33 +6,24 @@ import asyncio
 import base64
 import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import WSCloseCode
 
+from gateway.chargers.crowd import address_of
 from gateway.chargers.port import Bounds
 from tests.gateway.conftest import Bench
-from tests.gateway.ports import PLAIN, Ports, ask, ended, entrance, handshake, masked, play
+from tests.gateway.house import House, said, tls_port
+from tests.gateway.ports import PLAIN, Ports, ask, ended, entrance, handshake, masked, play, raw
 from tests.gateway.rough_pki import Papers
-from tests.gateway.test_ports import House, events, said, tls_port
+from tests.processes import free_port
 
 
 @pytest.fixture
 def house(tmp_path: Path, papers: Papers) -> House:
     return House(tmp_path, papers)
-
-
-@asynccontextmanager
-async def raw(ports: Ports, number: int = 0) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection(*ports.place(number))
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
 
 
 async def answered(ports: Ports, request: bytes) -> bytes:
@@ -81,6 +72,11 @@ def status(head: bytes) -> int:
         ("/ocpp//CP-1", 404),
         ("//ocpp/CP-1", 404),
         ("/ocpp/CP-1/", 404),
+        ("/ocpp/../CP-1", 404),
+        ("/ocpp/..", 404),
+        ("/ocpp/.%2e/CP-1", 404),
+        ("http://elsewhere.example/ocpp/CP-1", 101),
+        ("*", 400),
     ],
 )
 def test_identity_is_the_last_of_the_path_and_nothing_else(bench: Bench, path: str, expected: int) -> None:
@@ -153,8 +149,9 @@ def test_what_asks_for_no_websocket_is_told_and_not_let_in(bench: Bench) -> None
             (b"Version: 13", b"Version: 9"),
             (b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x"),
             (b"GET", b"POST"),
+            (b"GET", b"HEAD"),
         ):
-            assert status(await answered(ports, good.replace(old, new, 1))) in (400, 405), new
+            assert status(await answered(ports, good.replace(old, new, 1))) in (400, 404), new
         assert ports.server.connected == 0
 
     play(bench, part)
@@ -186,6 +183,29 @@ def test_first_version_of_the_station_that_we_speak(
     play(bench, part)
     lines = said(capfd, "charger-connected")
     assert [line["ocpp"] for line in lines] == ([] if chosen is None else [chosen])
+
+
+def test_who_asks_for_something_else_is_not_kept(bench: Bench) -> None:
+    async def part(ports: Ports) -> None:
+        async with raw(ports) as (reader, writer), asyncio.timeout(10):
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+            assert (await reader.read()).count(b"HTTP/1.1 404") == 1
+
+    play(bench, part)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_what_counts_as_one_address(peer: str, address: str) -> None:
+    assert address_of(peer) == address
 
 
 def test_nothing_a_stranger_sends_gets_into_the_log(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
@@ -341,65 +361,12 @@ def test_flood_from_one_address_pushes_out_itself(bench: Bench) -> None:
     play(bench, part, entrance(loop_address, bounds=bounds))
 
 
-# --- two of one name
-
-
-def test_second_connection_proves_itself_before_the_first_is_touched(
-    bench: Bench, capfd: pytest.CaptureFixture[str]
-) -> None:
-    async def part(ports: Ports) -> None:
-        first = await ports.connect("CP-1")
-        assert await ports.status("CP-1", password="wrong") == 401
-        assert await ports.status("cp-1", password="") == 401
-        assert (await ask(first))[2]["status"] == "Accepted"
-        second = await ports.connect("cp-1", password="CP-1")
-        assert await ended(first) == WSCloseCode.POLICY_VIOLATION
-        assert (await ask(second))[2]["status"] == "Accepted"
-        assert ports.server.connected == 1
-        assert ports.server.roster.find("CP-1") is not None
-
-    play(bench, part)
-    assert [entry.subject for entry in events(bench) if entry.event == "charger-replaced"] == ["CP-1"]
-    assert len(said(capfd, "charger-replaced")) == 1
-
-
-def test_dead_first_connection_does_not_hold_up_the_second(bench: Bench) -> None:
-    """One whose other end is gone answers no goodbye."""
-
-    async def part(ports: Ports) -> None:
-        async with raw(ports) as (reader, writer):
+def test_name_with_two_addresses_is_served_at_both(bench: Bench) -> None:
+    async def run(ports: Ports) -> None:
+        for host in ("127.0.0.1", "localhost"):
+            reader, writer = await asyncio.open_connection(host, ports.place()[1])
             writer.write(handshake("CP-1", ports.address))
             assert b"101" in await reader.readuntil(b"\r\n\r\n")
-            async with asyncio.timeout(3):
-                assert (await ask(await ports.connect("CP-1")))[2]["status"] == "Accepted"
+            writer.close()
 
-    play(bench, part)
-
-
-def test_two_stations_of_one_name_do_not_go_on_taking_each_others_place(bench: Bench) -> None:
-    async def part(ports: Ports) -> None:
-        first = await ports.connect("CP-1")
-        swaps = [await ports.connect("CP-1") for _ in range(3)]
-        assert [await ports.status("CP-1") for _ in range(9)] == [503] * 9
-        assert (await ask(swaps[-1]))[2]["status"] == "Accepted", "the last that came stays"
-        assert (await ask(await ports.connect("CP-2")))[0] == 3
-        assert all([await ended(each) for each in (first, *swaps[:-1])])
-
-    play(bench, part)
-    told = [entry.message for entry in events(bench) if entry.event == "charger-replaced"]
-    assert len(told) == 1, "an alarm a minute"
-
-
-def test_late_end_of_the_first_does_not_unregister_the_second(bench: Bench) -> None:
-    async def part(ports: Ports) -> None:
-        first = await ports.connect("CP-1")
-        second = await ports.connect("CP-1")
-        await ended(first)
-        await first.close()
-        assert ports.server.connected == 1
-        assert (await ask(second))[0] == 3
-        await second.close()
-        third = await ports.connect("CP-1")
-        assert (await ask(third))[0] == 3
-
-    play(bench, part)
+    play(bench, run, entrance(replace(PLAIN, host="localhost", port=free_port())))

@@ -3,120 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import WSCloseCode
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
-from gateway.chargers.port import Entrance, KeyPair, Port, SecurityProfile
-from gateway.chargers.server import ChargerServer
-from gateway.decide.contract import Trust
+from gateway.chargers.port import Entrance, Port, SecurityProfile
 from gateway.decide.policy import Choice
-from gateway.errors import ConfigurationError
-from pki.issue.authority import Authority, Validity
-from pki.issue.keys import encode_key_pem
-from pki.verify.revocation import RevocationEvidence
-from pki.verify.trust import AnchorRole, TrustStore
+from pki.issue.authority import Validity
 from tests.gateway.conftest import Bench
-from tests.gateway.ports import Ports, account, ask, ended, entrance, listening, play
-from tests.gateway.rough_pki import Papers, crl, leaf, now
-from wire.records import AuditEntry, ClockState, RecordKind, decode
+from tests.gateway.house import House, events, said, tls_port
+from tests.gateway.ports import Ports, account, ask, ended, entrance, play
+from tests.gateway.rough_pki import Papers, crl, now
+from wire.records import ClockState
 
 BOOT_2 = '[2,"b","BootNotification",{"reason":"PowerUp","chargingStation":{"model":"M","vendorName":"V"%s}}]'
-
-
-@dataclass
-class House:
-    """Certificates of a site in a folder: the port's own and the stations'."""
-
-    folder: Path
-    papers: Papers
-    serials: dict[str, int] = field(default_factory=dict)
-
-    def server(self, name: str = "csms") -> KeyPair:
-        """A pair of EC for the port."""
-        pem = self.papers.server()
-        path = self.folder / f"{name}.pem"
-        path.touch(0o600)
-        path.write_bytes(pem)
-        return KeyPair(path, path)
-
-    def rsa_server(self, name: str = "csms-rsa") -> KeyPair:
-        """A pair of RSA, signed by itself: our PKI makes none."""
-        key = rsa.generate_private_key(65537, 2048)
-        named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "csms.test")])
-        certificate = (
-            x509.CertificateBuilder(named, named, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now() - timedelta(hours=1))
-            .not_valid_after(now() + timedelta(days=1))
-            .sign(key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        path = self.folder / f"{name}.pem"
-        path.touch(0o600)
-        secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        path.write_bytes(certificate.public_bytes(pem) + secret)
-        return KeyPair(path, path)
-
-    def station(self, name: str, authority: Authority | None = None, validity: Validity | None = None) -> Path:
-        """A certificate with its key, as a station holds them."""
-        made, key = leaf(authority or self.papers.backend, name, validity=validity)
-        self.serials[name] = made.serial
-        path = self.folder / f"station {name} {made.serial:x}.pem"
-        path.write_bytes(encode_key_pem(key) + made.pem().encode())
-        return path
-
-    def trust(self, *revoked: int, lists: Sequence[bytes] | None = None) -> Trust:
-        """The anchors, and a list of the backend's root."""
-        found = [crl(self.papers.backend, 1 + len(revoked), revoked=revoked)] if lists is None else list(lists)
-        return Trust(anchors=self.papers.trust(), revocation=RevocationEvidence(crls=found))
-
-    def client(
-        self, station: Path | None = None, version: ssl.TLSVersion | None = None, ciphers: str | None = None
-    ) -> ssl.SSLContext:
-        """What a station trusts and shows."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        if version is not None:
-            context.minimum_version = context.maximum_version = version
-        if ciphers is not None:
-            context.set_ciphers(ciphers)
-        if station is not None:
-            context.load_cert_chain(station)
-        return context
 
 
 @pytest.fixture
 def house(tmp_path: Path, papers: Papers) -> House:
     return House(tmp_path, papers)
-
-
-def tls_port(house: House, profile: int, *pairs: KeyPair) -> Port:
-    return Port("[[chargers.port]] number 1", "127.0.0.1", 0, SecurityProfile(profile), pairs or (house.server(),))
-
-
-def events(bench: Bench) -> list[AuditEntry]:
-    return [decode(AuditEntry, r.body, "audit") for r in bench.records() if r.kind is RecordKind.AUDIT]
-
-
-def said(capfd: pytest.CaptureFixture[str], event: str) -> list[dict[str, object]]:
-    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    return [line for line in lines if line["event"] == event]
 
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -403,126 +316,3 @@ def test_wrong_password_on_a_low_port_changes_no_profile(bench: Bench, house: Ho
         assert await ports.status("CP-1") == 101
 
     play(bench, part, entrance(Port("p1", "127.0.0.1", 0, SecurityProfile.BASIC), tls_port(house, 2)))
-
-
-# --- reload
-
-
-def serial_served(place: tuple[str, int]) -> int:
-    """The serial number of the certificate that a port shows."""
-    return x509.load_pem_x509_certificate(ssl.get_server_certificate(place).encode()).serial_number
-
-
-def test_new_certificate_is_taken_up_without_closing_sockets(
-    bench: Bench, house: House, capfd: pytest.CaptureFixture[str]
-) -> None:
-    pair = house.server()
-
-    async def part(ports: Ports) -> None:
-        station = await ports.connect(scheme="wss", ssl=house.client())
-        before = await asyncio.to_thread(serial_served, ports.place())
-        await ports.server.reload()
-        assert await asyncio.to_thread(serial_served, ports.place()) == before
-        pair.certificate.write_text("nonsense")
-        os.utime(pair.certificate, ns=(1, 1))
-        await ports.server.reload()
-        assert await asyncio.to_thread(serial_served, ports.place()) == before
-        fresh = house.server("fresh")
-        shutil.copy(fresh.certificate, pair.certificate)
-        pair.certificate.chmod(0o644)
-        await ports.server.reload()
-        assert await asyncio.to_thread(serial_served, ports.place()) == before, "a key that others can read"
-        pair.certificate.chmod(0o600)
-        os.utime(pair.certificate, ns=(2, 2))
-        await ports.server.reload()
-        assert await asyncio.to_thread(serial_served, ports.place()) != before
-        assert (await ask(station))[2]["status"] == "Accepted"
-
-    play(bench, part, entrance(tls_port(house, 2, pair)))
-    out = capfd.readouterr().out
-    assert out.count('"port-reloaded"') == 1
-    assert out.count('"port-not-reloaded"') == 1, "told once in a minute"
-    assert str(pair.certificate) in out
-
-
-def test_changed_file_is_seen_without_being_told(bench: Bench, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.chargers.server._WATCH_EVERY_S", 0.02)
-    pair = house.server()
-
-    async def part(ports: Ports) -> None:
-        before = await asyncio.to_thread(serial_served, ports.place())
-        shutil.copy(house.server("fresh").certificate, pair.certificate)
-        while await asyncio.to_thread(serial_served, ports.place()) == before:
-            continue
-
-    play(bench, part, entrance(tls_port(house, 2, pair)))
-
-
-def test_station_that_is_revoked_is_sent_away_at_the_reload(bench: Bench, house: House) -> None:
-    bench.authorizer.trust = house.trust()
-
-    async def part(ports: Ports) -> None:
-        one, two = (house.client(house.station(name)) for name in ("CP-1", "CP-2"))
-        first = await ports.connect("CP-1", password="", scheme="wss", ssl=one)
-        second = await ports.connect("CP-2", password="", scheme="wss", ssl=two)
-        bench.authorizer.trust = house.trust(house.serials["CP-1"])
-        await ports.server.reload()
-        assert await ended(first) == WSCloseCode.POLICY_VIOLATION
-        assert (await ask(second))[2]["status"] == "Accepted"
-        assert await ports.status("CP-1", password="", scheme="wss", ssl=one) == 403
-        # A list that has run out alone sends nobody away; a root that is gone does.
-        old = crl(house.papers.backend, 9, begun=timedelta(days=90), lasts=timedelta(days=7))
-        bench.authorizer.trust = house.trust(lists=[old])
-        await ports.server.reload()
-        assert (await ask(second))[2]["status"] == "Accepted"
-        stranger = TrustStore({AnchorRole.BACKEND: [house.papers.stranger.certificate]})
-        bench.authorizer.trust = Trust(anchors=stranger, revocation=RevocationEvidence())
-        await ports.server.reload()
-        assert await ended(second) == WSCloseCode.POLICY_VIOLATION
-        with pytest.raises(aiohttp.ClientError):
-            await ports.connect("CP-2", password="", scheme="wss", ssl=two)
-
-    play(bench, part, entrance(tls_port(house, 3)))
-    assert [entry.subject for entry in events(bench) if entry.event == "charger-sent-away"] == ["CP-1", "CP-2"]
-
-
-# --- what cannot be used
-
-
-def test_port_that_cannot_speak_tls_is_named(bench: Bench, house: House) -> None:
-    good, rsa_pair = house.server(), house.rsa_server()
-    second = house.server("second")
-    odd = house.folder / "odd.pem"
-    odd.write_text("no certificate")
-    odd.chmod(0o600)
-    open_key = house.folder / "open.pem"
-    shutil.copy(good.key, open_key)
-    open_key.chmod(0o640)
-
-    def refused(*pairs: KeyPair, profile: int = 2) -> str:
-        with pytest.raises(ConfigurationError) as error:
-            ChargerServer(bench.site, entrance(tls_port(house, profile, *pairs)))
-        assert "[[chargers.port]] number 1" in str(error.value)
-        return str(error.value)
-
-    assert "chmod 600" in refused(KeyPair(good.certificate, open_key))
-    assert "no certificate in PEM" in refused(KeyPair(odd, odd))
-    assert "No such file" in refused(KeyPair(house.folder / "none.pem", good.key))
-    assert "two of EC" in refused(good, second)
-    assert "cannot be used for TLS" in refused(KeyPair(good.certificate, second.key))
-    assert "cannot be used for TLS" in refused(KeyPair(good.certificate, rsa_pair.key))
-    empty = Trust(anchors=TrustStore({}), revocation=RevocationEvidence())
-    bench.authorizer.trust = empty
-    assert "backend/" in refused(good, profile=3)
-
-
-def test_address_that_is_taken_is_named_and_nothing_is_left_listening(bench: Bench) -> None:
-    async def run() -> None:
-        async with listening(bench) as ports:
-            taken = Port("[[chargers.port]] number 2", *ports.place(), SecurityProfile.BASIC)
-            server = ChargerServer(bench.site, entrance(Port("one", "127.0.0.1", 0, SecurityProfile.BASIC), taken))
-            with pytest.raises(ConfigurationError, match="number 2"):
-                await server.start()
-            assert (await ask(await ports.connect()))[0] == 3
-
-    asyncio.run(run())

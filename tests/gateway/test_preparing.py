@@ -13,7 +13,7 @@ import pytest
 
 from gateway.alone import alone_lines, read_alone
 from gateway.chargers.abilities import show_alone
-from gateway.chargers.preparing import Pace, Preparing, pace_of
+from gateway.chargers.preparing import MANY_BOOTS, Pace, Preparing, pace_of
 from gateway.chargers.roster import Companion
 from gateway.chargers.server import ChargerServer
 from gateway.chargers.station import Station
@@ -479,3 +479,74 @@ def test_the_status_says_what_each_station_does_alone(bench: Bench) -> None:
         "    gives up transaction messages when it likes",
     ]
     assert alone_lines(()) == []
+
+
+def test_a_station_that_boots_with_every_reconnect_is_read_a_few_times_only(bench: Bench) -> None:
+    bench.list_tokens(*cards(3))
+    station = RoughStation("1.6", variables=dict(FULL_SETTINGS16))
+
+    async def part(place: Place) -> None:
+        for _ in range(9):
+            async with place.connected(station):
+                await station.news.until(lambda: station.asked[-1][0] == "GetLocalListVersion")
+                await place.quiet(station)
+
+    play(bench, part)
+    keys = [payload["key"] for action, payload in station.asked if action == "GetConfiguration"]
+    assert 1 <= keys.count(["GetConfigurationMaxKeys"]) <= MANY_BOOTS
+    assert station.actions().count("GetLocalListVersion") >= 9, "its list is looked at all the same"
+
+
+def test_stations_that_never_answer_delay_nobody(bench: Bench) -> None:
+    """Their CALLs wait half a minute each; the test would run into its time limit."""
+    bench.list_tokens(*cards(3))
+
+    class Mute(RoughStation):
+        def answer(self, action: str, payload: object) -> object:
+            self.news.tell()
+            return None
+
+    mute, well = Mute("1.6", "CP-2"), RoughStation("2.0.1", "CP-3")
+
+    async def part(place: Place) -> None:
+        async with place.connected(mute):
+            await mute.news.until(lambda: mute.socket is not None)
+            async with place.connected(well):
+                await place.quiet(well)
+
+    play(bench, part)
+    assert len(well.held()) == 3
+
+
+def test_a_station_that_will_not_says_so_in_the_status_until_it_will(bench: Bench) -> None:
+    bench.list_tokens(*cards(3))
+
+    class Sulking(RoughStation):
+        sulks = True
+
+        def answer(self, action: str, payload: object) -> object:
+            answered = super().answer(action, payload)
+            return "InternalError" if self.sulks and action == "GetLocalListVersion" else answered
+
+    deaf = Sulking("1.6", variables=dict(FULL_SETTINGS16))
+    refusing = RoughStation("2.0.1", "CP-2")
+    refusing.moods.extend([Mood.FAILED] * 1000)
+
+    async def part(place: Place) -> None:
+        def problems() -> dict[str, str | None]:
+            return {name: standing.problem for name, (standing, _) in read_standings(bench.reader).items()}
+
+        async with place.connected(deaf), place.connected(refusing):
+            news = deaf.news
+            await news.until(lambda: "the station answered 'InternalError'" in (problems().get("CP-1") or ""))
+            news = refusing.news
+            await news.until(lambda: problems().get("CP-2") == "the station answers Failed to its list")
+            assert alone_lines(read_alone(bench.reader, POLICY))[0] == "alone        0 of 2 stations as wanted"
+            deaf.sulks = False
+            refusing.moods.clear()
+            await place.quiet(deaf)
+            await place.quiet(refusing)
+        assert set(problems().values()) == {None}
+
+    play(bench, part)
+    assert len(deaf.held()) == len(refusing.held()) == 3

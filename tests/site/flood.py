@@ -1,4 +1,4 @@
-"""One attacker at a gateway's port, as a program: `python -m tests.site.flood KIND HOST PORT TLS_PORT NAME PASSWORD`.
+"""One attacker at a gateway's port, as a program: `python -m tests.site.flood KIND SOURCE PORT TLS_PORT NAME PASSWORD`.
 
 It goes on until it is ended, and comes back when it is thrown out. What it does is its KIND.
 """
@@ -23,10 +23,14 @@ BIG = b'[2,"b","DataTransfer",{"vendorId":"x","data":"%s"}]'
 class Attacker:
     """Where to attack, and as whom."""
 
-    def __init__(self, host: str, port: int, tls_port: int, name: str, password: str) -> None:
-        self.place, self.tls_place, self.name, self.password = (host, port), (host, tls_port), name, password
+    def __init__(self, source: str, port: int, tls_port: int, name: str, password: str) -> None:
+        self.source, self.port, self.tls_port, self.name, self.password = source, port, tls_port, name, password
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
+
+    def connection(self, port: int) -> socket.socket:
+        """A connection, from this attacker's own address."""
+        return socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(self.source, 0))
 
     def head(self, password: str, *more: str) -> bytes:
         """A request for a WebSocket."""
@@ -47,7 +51,7 @@ class Attacker:
 
     @contextlib.contextmanager
     def station(self, *more: str):  # type: ignore[no-untyped-def]  # a socket that is let in
-        with socket.create_connection(self.place, timeout=10) as sock:
+        with self.connection(self.port) as sock:
             sock.sendall(self.head(self.password, *more))
             if b" 101 " not in sock.recv(4096):
                 raise ConnectionError("not let in")
@@ -133,28 +137,28 @@ def connections(attacker: Attacker) -> None:
     """Connections that say nothing, as many as there can be."""
     held: list[socket.socket] = []
     while True:
-        held.append(socket.create_connection(attacker.place, timeout=10))
+        held.append(attacker.connection(attacker.port))
         if len(held) > 800:
             held.pop(0).close()
 
 
 def headers(attacker: Attacker) -> None:
     """Heads that come a byte at a time, on many connections."""
-    held = [socket.create_connection(attacker.place, timeout=10) for _ in range(200)]
+    held = [attacker.connection(attacker.port) for _ in range(200)]
     head = attacker.head(attacker.password)[:-2] + b"X: y\r\n" * 1000
     for at in range(len(head)):
         for number, sock in enumerate(held):
             try:
                 sock.sendall(head[at : at + 1])
             except OSError:
-                held[number] = socket.create_connection(attacker.place, timeout=10)
+                held[number] = attacker.connection(attacker.port)
         time.sleep(0.01)
 
 
 def logins(attacker: Attacker) -> None:
     """Wrong passwords, one after the other."""
     while True:
-        with socket.create_connection(attacker.place, timeout=10) as sock:
+        with attacker.connection(attacker.port) as sock:
             sock.sendall(attacker.head("wrong"))
             sock.recv(4096)
 
@@ -163,7 +167,7 @@ def tls_silence(attacker: Attacker) -> None:
     """Connections to the TLS port that say nothing."""
     held: list[socket.socket] = []
     while True:
-        held.append(socket.create_connection(attacker.tls_place, timeout=10))
+        held.append(attacker.connection(attacker.tls_port))
         if len(held) > 800:
             held.pop(0).close()
 
@@ -173,12 +177,12 @@ def tls_handshakes(attacker: Attacker) -> None:
     waiting: dict[int, ssl.SSLSocket] = {}
     while True:
         while len(waiting) < 64:
-            raw = socket.create_connection(attacker.tls_place, timeout=10)
+            raw = attacker.connection(attacker.tls_port)
             raw.setblocking(False)
             wrapped = attacker.tls.wrap_socket(raw, do_handshake_on_connect=False)
             waiting[wrapped.fileno()] = wrapped
-        ready, _, _ = select.select(list(waiting.values()), list(waiting.values()), [], 1)
-        for sock in waiting.values() if ready is not None else ():
+        select.select(list(waiting.values()), [], [], 1)
+        for sock in waiting.values():
             with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError, OSError):
                 sock.do_handshake()
                 sock.close()
@@ -215,8 +219,8 @@ KINDS: dict[str, Callable[[Attacker], None]] = {
 
 def main() -> None:
     """Attack until ended."""
-    kind, host, port, tls_port, name, password = sys.argv[1:]
-    attacker = Attacker(host, int(port), int(tls_port), name, password)
+    kind, source, port, tls_port, name, password = sys.argv[1:]
+    attacker = Attacker(source, int(port), int(tls_port), name, password)
     print("attacking", flush=True)
     while True:
         with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
 """A gateway as a real process, one attacker as another: what the other charger notices of it.
 
-The bounds are generous, because the machine is shared with others; bench figures are in the closing note of the piece.
+The bounds are generous, because tests share their machine; with FLOOD_TABLE=file in the environment the figures are
+appended to that file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
@@ -24,30 +26,40 @@ from tests.site.flood import KINDS
 
 HEARTBEAT = '[2,"%d","Heartbeat",{}]'
 BOOT = '[2,"b","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
-REPLIES, EVERY_S = 60, 0.03
-P99_S = 0.5
+REPLIES, EVERY_S = 80, 0.02
+P99_S, MEMORY_KB = 0.5, 300 * 1024
 
 
-def configured(lab: Path, folder: Path) -> tuple[SiteFolder, int]:
-    """A site with a TLS port too."""
-    site, tls_port = SiteFolder(folder, lab), free_port()
+@dataclass
+class Besieged:
+    """A site with a TLS port too; each attacker is a station of its own, at an address of its own."""
+
+    site: SiteFolder
+    tls_port: int
+
+
+@pytest.fixture(scope="module")
+def besieged(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
+    site, tls_port = SiteFolder(tmp_path_factory.mktemp("site"), lab, ["CP-1", *KINDS]), free_port()
     backend = lab / "backend"
-    text = site.gateway_toml.read_text()
     port = (
         f'[[chargers.port]]\nlisten = "127.0.0.1:{tls_port}"\nprofile = 2\n'
         f'certificates = ["{backend / "hub.pem"}"]\nkeys = ["{backend / "hub.key.pem"}"]\n'
     )
-    site.gateway_toml.write_text(text + port)
-    return site, tls_port
+    site.gateway_toml.write_text(site.gateway_toml.read_text() + port)
+    site.gateway.start()
+    yield Besieged(site, tls_port)
+    site.gateway.kill()
 
 
 @contextmanager
-def attacked(site: SiteFolder, tls_port: int, kind: str) -> Iterator[None]:
+def attacked(besieged: Besieged, kind: str) -> Iterator[None]:
     """An attacker beside; none for "nobody"."""
     if kind == "nobody":
         yield
         return
-    arguments = [kind, "127.0.0.1", str(site.charger_port), str(tls_port), "CP-2", site.passwords["CP-2"]]
+    site, source = besieged.site, f"127.0.1.{1 + list(KINDS).index(kind)}"
+    arguments = [kind, source, str(site.charger_port), str(besieged.tls_port), kind, site.passwords[kind]]
     process = subprocess.Popen([sys.executable, "-m", "tests.site.flood", *arguments], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -72,7 +84,7 @@ async def replies_of_the_other(site: SiteFolder) -> list[float]:
             await station.send_str(BOOT)
             assert json.loads(await station.receive_str())[2]["status"] == "Accepted"
             for number in range(REPLIES):
-                await asyncio.sleep(EVERY_S)
+                await asyncio.sleep(EVERY_S)  # The pace of the measurement.
                 begun = loop.time()
                 await station.send_str(HEARTBEAT % number)
                 assert json.loads(await station.receive_str(timeout=30))[:2] == [3, str(number)]
@@ -81,24 +93,16 @@ async def replies_of_the_other(site: SiteFolder) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", ["nobody", *KINDS])
-def test_flood_of_one_is_hardly_noticed_by_the_other(lab: Path, tmp_path: Path, kind: str) -> None:
-    site, tls_port = configured(lab, tmp_path)
-    site.gateway.start()
-    try:
-        with attacked(site, tls_port, kind):
-            found = asyncio.run(replies_of_the_other(site))
-        found_again = asyncio.run(replies_of_the_other(site))
-        peak_kb = peak_of(site)
-    finally:
-        site.gateway.kill()
-    cuts = quantiles(found, n=100, method="inclusive")
-    row = f"{kind:15} p50 {cuts[49] * 1e3:6.1f} ms  p99 {cuts[98] * 1e3:6.1f} ms  max {max(found) * 1e3:6.1f} ms"
+def test_flood_of_one_is_hardly_noticed_by_the_other(besieged: Besieged, kind: str) -> None:
+    with attacked(besieged, kind):
+        found = asyncio.run(replies_of_the_other(besieged.site))
+    cuts, memory_kb = quantiles(found, n=100, method="inclusive"), peak_of(besieged.site)
     if "FLOOD_TABLE" in os.environ:
+        row = f"{kind:15} p50 {cuts[49] * 1e3:6.1f} ms  p99 {cuts[98] * 1e3:6.1f} ms  max {max(found) * 1e3:6.1f} ms"
         with open(os.environ["FLOOD_TABLE"], "a", encoding="utf-8") as file:
-            file.write(f"{row}  peak RSS {peak_kb // 1024} MB\n")
+            file.write(f"{row}  peak RSS {memory_kb // 1024} MB\n")
     assert cuts[98] < P99_S
-    assert quantiles(found_again, n=100, method="inclusive")[98] < P99_S
-    assert peak_kb < 400 * 1024
+    assert memory_kb < MEMORY_KB
 
 
 def peak_of(site: SiteFolder) -> int:

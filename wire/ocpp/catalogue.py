@@ -67,7 +67,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "A Security",
         _S,
         Support.ACTED_ON,
-        "SignCertificate|all|relayed to the PKI by EST; over 1.6 also wrapped (ISO 15118)",
+        "SignCertificate|all|relayed to the PKI by EST; over 1.6 plain for its own, wrapped for ISO 15118",
     ),
     *_rows("A Security", _S, Support.AUDITED, "SecurityEventNotification|all|1.6: security white paper"),
     *_rows("A Security", _G, Support.BY_ITSELF, "CertificateSigned|all|with the chain that was ordered"),
@@ -238,9 +238,9 @@ CATALOGUE: tuple[Entry, ...] = (
         _G,
         Support.ON_DEMAND,
         """
-        InstallCertificate|all|over 1.6 also wrapped
-        DeleteCertificate|all|over 1.6 also wrapped
-        GetInstalledCertificateIds|all|over 1.6 also wrapped
+        InstallCertificate|all|over 1.6 also wrapped; by itself for the roots of [trust.stations]
+        DeleteCertificate|all|over 1.6 also wrapped; by itself as [trust.stations] says
+        GetInstalledCertificateIds|all|over 1.6 also wrapped; by itself with [trust.stations]
         """,
     ),
     *_rows(
@@ -316,6 +316,20 @@ CATALOGUE: tuple[Entry, ...] = (
     *_rows("S Battery swap", _G, Support.NOT_SUPPORTED, "RequestBatterySwap|2.1"),
 )
 """In the order of 2.x's functional blocks."""
+
+
+WRAPPED: Mapping[str, tuple[Sender, Support, str]] = {
+    "Authorize": (_S, Support.ACTED_ON, "eMAID with chain, hashes or both"),
+    "GetCertificateStatus": (_S, Support.ACTED_ON, "from our verified answers"),
+    "Get15118EVCertificate": (_S, Support.ACTED_ON, "relayed to the contract pool, unread"),
+    "SignCertificate": (_S, Support.ACTED_ON, "relayed to the PKI by EST"),
+    "CertificateSigned": (_G, Support.BY_ITSELF, "with the chain that was ordered"),
+    "TriggerMessage": (_G, Support.ON_DEMAND, "for a new ISO 15118 certificate"),
+    "InstallCertificate": (_G, Support.ON_DEMAND, "V2G and MO roots; by itself for the roots of [trust.stations]"),
+    "DeleteCertificate": (_G, Support.ON_DEMAND, "by itself as [trust.stations] says"),
+    "GetInstalledCertificateIds": (_G, Support.ON_DEMAND, "by itself with [trust.stations]"),
+}
+"""Plug & Charge over 1.6: what DataTransfer wraps, by messageId."""
 
 
 def entries(version: str, sender: Sender) -> dict[str, Entry]:
