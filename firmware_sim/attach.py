@@ -147,6 +147,8 @@ async def _stay(charger: Charger, seconds: float, console: Console) -> None:
                 charger.sessions.changed.clear()
                 await charger.sessions.changed.wait()
                 for charge in charger.sessions.charges[told:]:
+                    if charger.online:
+                        await charger.delivered(30.0)
                     _told(charge, charger.waiting, console)
                     told += 1
     except TimeoutError:
@@ -158,7 +160,7 @@ async def _stay(charger: Charger, seconds: float, console: Console) -> None:
 def _told(charge: Charge, waiting: int, console: Console) -> bool:
     """Whether the charge ended as the driver wanted; says how it went."""
     kwh = charge.energy_wh / Decimal(1000)
-    acknowledged = f"{waiting} messages wait for the gateway" if waiting else "all acknowledged"
+    acknowledged = f"messages that wait for the gateway: {waiting}" if waiting else "all acknowledged"
     registers = f"register {charge.begin.register_kwh} to {charge.end.register_kwh} kWh"
     console.print(
         f"charged {kwh} kWh in transaction {charge.tx.wire_id or '(no id yet)'}: {registers}, "

@@ -131,7 +131,7 @@ class _Remote:
         kept = not self._reservations.lets(presented.uid, group_id)
         if evse_id not in (None, self._spec.evse_id) or not free or kept:
             return Reply(status("Rejected"))
-        return Reply(status("Accepted"), lambda: self._sessions.start_remotely(presented))
+        return Reply(status("Accepted"), lambda: self._sessions.start_remotely(presented, group_id))
 
     def stop16(self, request: _Stop16) -> Reply:
         return self.stop(_Stop(transaction_id=str(request.transaction_id)))
