@@ -149,7 +149,12 @@ class Charger:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._going_on.add(task)
-        task.add_done_callback(self._going_on.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.link.failed(error)
 
     async def _reboot(self, how: Stop, why: str) -> None:
         """Ends what goes on, goes away, and boots again."""

@@ -78,6 +78,7 @@ class Link:
         self._network: asyncio.Task[None] | None = None
         self._booting: asyncio.Task[None] | None = None
         self._connections = 0
+        self._failures: list[BaseException] = []
         self._why_down = "not connected yet"
         self.interval_s = 1.0
         """Seconds between heartbeats, as the gateway gave them."""
@@ -169,9 +170,10 @@ class Link:
         try:
             await asyncio.wait({waiting, *self._tasks()}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            reached = waiting.done()  # Not is_set(): it may have been cleared again since.
             waiting.cancel()
         self.raise_failures()
-        if not event.is_set():
+        if not reached:
             link = "connected" if self.online else self._why_down
             raise ChargerError("timeout", self.spec.charger_id, f"{failing} within {timeout_s:g} s ({link})")
 
@@ -179,10 +181,16 @@ class Link:
         return [task for task in (self._network, self._booting) if task is not None]
 
     def raise_failures(self) -> None:
-        """What ended a task of ours: only trouble with the folder does."""
+        """What ended a task of ours, or one that `failed` was told of: only trouble with the folder does."""
+        if self._failures:
+            raise self._failures[0]
         for task in self._tasks():
             if task.done():
                 task.result()
+
+    def failed(self, error: BaseException) -> None:
+        """Something beside the link ended with `error`; whoever waits for the charger next gets it."""
+        self._failures.append(error)
 
     # --- saying -------------------------------------------------------------------------------------------------
 

@@ -254,7 +254,12 @@ class Sessions:
         (C05, F01.FR.01; not about one of type Central in 2.x)."""
         task = asyncio.create_task(self._start_remotely(presented))
         self._remote.add(task)
-        task.add_done_callback(self._remote.discard)
+        task.add_done_callback(self._remote_ended)
+
+    def _remote_ended(self, task: asyncio.Task[None]) -> None:
+        self._remote.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._link.failed(error)
 
     async def _start_remotely(self, presented: Presented) -> None:
         asks = self._holdings.settings.yes("AuthCtrlr.AuthorizeRemoteStart")
@@ -266,7 +271,10 @@ class Sessions:
                 return
             group_id = permit.answer.group_id
         self._tell(f"{self._spec.charger_id} starts for {presented.uid}, as the gateway asked")
-        await self.charge(presented, self._spec.remote_s, lambda now: None, group_id=group_id)
+        try:
+            await self.charge(presented, self._spec.remote_s, lambda now: None, group_id=group_id)
+        except ChargerError as error:
+            self._tell(f"{error}: it does not start for {presented.uid}")
 
     async def give_up(self) -> None:
         """The power goes: remote charges are left as they are."""

@@ -191,6 +191,7 @@ class Authorizer:
             authorization_reference=outcome.authorization_reference,
             chain=chain,
             command_id=None if question.earlier is None else question.earlier.command_id,
+            transient=outcome.transient,
         )
 
 

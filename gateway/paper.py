@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.chargers.certificates import CertificateService
 from gateway.chargers.root_keeper import RootKeeper, RootPolicy
+from gateway.chargers.roster import Companion
 from gateway.chargers.signing import Signing
 from gateway.clock import Clock
 from gateway.config import Settings
@@ -89,7 +90,11 @@ class Paper:
             pool=self._pool,
         )
 
-    def root_keeper(self) -> RootKeeper | None:
+    def companions(self) -> list[Companion]:
+        """Who has something for stations: their certificates, and the roots that they are to hold."""
+        return [each for each in (self.signing, self._root_keeper()) if each is not None]
+
+    def _root_keeper(self) -> RootKeeper | None:
         """Who keeps the roots in stations; None: nobody does."""
         table = self._settings.table.trust.stations
         if table is None:

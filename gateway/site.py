@@ -13,17 +13,14 @@ from pathlib import Path
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
-from gateway.chargers.preparing import Preparing
 from gateway.chargers.quirk_tally import QuirkTally
-from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock, read_boot_id
-from gateway.commanding import Commanding
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
+from gateway.front import Front, local_server
 from gateway.keeper import TrustKeeper
-from gateway.local.authorize import AuthorizeDesk
-from gateway.local.server import Health, LocalServer
+from gateway.local.server import Health
 from gateway.log import say
 from gateway.paper import Paper
 from gateway.store.chains import kept_chains
@@ -34,6 +31,7 @@ from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
+from gateway.uplink.commands import CommandLink
 from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
 from wire.records import AuditEntry, RecordKind
@@ -104,26 +102,13 @@ class Gateway:
             quirks=self._quirks,
         )
         try:
-            self._server = ChargerServer(site, settings.entrance)
+            self._front = Front(settings, site, self._whitelist, self._link, self._paper)
         except ConfigurationError:
             self._opened.close()
             raise
-        if self._paper.signing is not None:
-            self._server.roster.accompany(self._paper.signing)
-        roots = self._paper.root_keeper()
-        if roots is not None:
-            self._server.roster.accompany(roots)
-        preparing = Preparing(site, self._whitelist, settings.table.offline.under(settings.table.policy))
-        self._server.roster.accompany(preparing)
-        self._link.list_moved = preparing.whitelist_moved
-        self._commanding = Commanding(settings, site, self._server, _link_settings(settings, tls))
-        where = settings.local_where
-        self._local = (
-            None
-            if where is None
-            else LocalServer(
-                where, self._staples, self._clock, self._health, AuthorizeDesk(site, _station_of_evse(settings))
-            )
+        self._local = local_server(settings, site, self._staples, self._health)
+        self._command_link = CommandLink(
+            _link_settings(settings, tls), self._front.executor, self._reader, self._writer
         )
 
     async def run(self) -> None:
@@ -140,19 +125,19 @@ class Gateway:
         for event, remark in self._begun_anew:
             if remark is not None:
                 await self._audit(event, remark)
+        await self._front.executor.resume()
         listen = await self._listen()
         tasks = [
+            asyncio.create_task(supervise("commands", self._command_link.run)),
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
-            *(asyncio.create_task(supervise(name, run)) for name, run in self._commanding.tasks()),
             *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await stop.wait()
-        await self._commanding.stop()
-        await self._server.stop()
+        await self._front.stop()
         if self._local is not None:
             await self._local.stop()
         await self._paper.close()
@@ -171,31 +156,24 @@ class Gateway:
     def _stored(self) -> None:
         """The ledger has grown."""
         self._link.stored()
-        self._commanding.stored()
+        self._front.executor.stored()
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
-        listen = {"control": await self._commanding.start()}
+        listen = {} if self._local is None else {"local": await self._local.start()}
         try:
-            if self._local is not None:
-                listen["local"] = await self._local.start()
-            addresses = await self._server.start()
+            return listen | await self._front.start()
         except ConfigurationError:
-            await self._commanding.stop()
             if self._local is not None:
                 await self._local.stop()
             raise
-        for number, (port, address) in enumerate(zip(self._settings.entrance.ports, addresses, strict=True), 1):
-            name = "chargers" if number == 1 else f"chargers {number}"
-            listen[name] = address if len(addresses) == 1 else f"{address} (profile {port.profile})"
-        return listen
 
     def _health(self) -> Health:
         return Health(
             ok=self._writer.broken is None,
             online=self._link.online,
             clock=self._clock.now().clock.value,
-            chargers=self._server.connected,
+            chargers=self._front.server.connected,
             certificate_not_after=self._paper.certificate_not_after,
         )
 
@@ -212,7 +190,7 @@ class Gateway:
             again.clear()
             await self._paper.take_up()
             reloaded = await self._keeper.reload()
-            await self._server.reload()
+            await self._front.server.reload()
             if reloaded:
                 say("reloaded")
 
@@ -235,11 +213,6 @@ class Gateway:
                 say("store-unavailable", level="error", reason=str(error))
             else:
                 say("store-mended")
-
-
-def _station_of_evse(settings: Settings) -> dict[str, str]:
-    """The station of each EVSE that is configured."""
-    return {evse_key(evse_id): charger.id for charger in settings.table.charger for evse_id in charger.evse_ids}
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:

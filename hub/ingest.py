@@ -32,7 +32,7 @@ from hub.tokens import bearer_key
 from wire.errors import MalformedValue, WireError
 from wire.ids import session_id
 from wire.ocpp.content import content_key
-from wire.ocpp.frames import Call, parse_frame
+from wire.ocpp.frames import Call, Send, parse_frame
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import (
     Basis,
@@ -136,9 +136,9 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
         return Change(quarantine=entry.quarantine or "the gateway could not read the message")
     if entry.decision is not None:
         _require_aware(entry.decision.at, "transaction entry")
-    call = parse_frame(entry.frame)
-    if not isinstance(call, Call):
-        raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(call).__name__}")
+    call = _call(entry)
+    if call is None:
+        return Change()  # values of a periodic event stream: evidence, not a session
     message = read_transaction(entry.ocpp, call.action, call.payload)
     if entry.session_id is None:
         if message.event is TransactionEvent.METER_VALUES:
@@ -161,6 +161,16 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
         settled = settle(session, state.meter, terms, arrival.received_at)
         state, cdr = SessionState(session=settled.session, meter=settled.meter), settled.cdr
     return Change(sessions=(state,), cdr=cdr, decision=entry.decision, session_id=entry.session_id)
+
+
+def _call(entry: TransactionEntry) -> Call | None:
+    """The CALL of an entry; None for a SEND. Raises MalformedValue, FrameError."""
+    frame = parse_frame(entry.frame)
+    if isinstance(frame, Send):
+        return None
+    if not isinstance(frame, Call):
+        raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(frame).__name__}")
+    return frame
 
 
 def _opened(arrival: Arrival, entry: TransactionEntry, message: TransactionMessage) -> SessionState:

@@ -207,7 +207,8 @@ class Decision(Value, frozen=True, kw_only=True):
 
     `reason` is a stable kebab-case code. `certificate_status` is present iff contract evidence was presented (OCPP
     2.0.1 C07). `contract_id` is the normalised eMAID for Plug & Charge, the token's contract otherwise. `command_id`
-    names the command that it was made for, or that its transaction came of.
+    names the command that it was made for, or that its transaction came of. `transient`: an accept that holds only now,
+    so that the station must not remember it.
     """
 
     decision_id: str
@@ -227,6 +228,7 @@ class Decision(Value, frozen=True, kw_only=True):
     authorization_reference: str | None = None
     chain: ChainEvidence | None = None
     command_id: str | None = None
+    transient: bool = False
 
 
 # --- the record of evidence -----------------------------------------------------------------------------------------

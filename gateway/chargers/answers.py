@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import msgspec
 
 from gateway.chargers.connected import PriceShown
@@ -9,6 +11,8 @@ from wire.ocpp import pnc16, v16, v21, v201
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import CertificateStatus, Decision, Verdict, encode
 
+REMEMBERED_IN_16 = timedelta(minutes=1)
+"""How long a 1.6 station may remember an accept that holds only now: long enough for the start that it is for."""
 _STATUS_IN_16: dict[Verdict, v16.AuthorizationStatus] = {
     Verdict.ACCEPTED: "Accepted",
     Verdict.BLOCKED: "Blocked",
@@ -40,13 +44,17 @@ def _priced(decision: Decision, shown: PriceShown) -> object:
     plain, status = _id_token_info(decision), decision.certificate_status
     if shown.tariff is None:
         informed = v201.IdTokenInfo(
-            status=plain.status, group_id_token=plain.group_id_token, personal_message=shown.message
+            status=plain.status,
+            cache_expiry_date_time=plain.cache_expiry_date_time,
+            group_id_token=plain.group_id_token,
+            personal_message=shown.message,
         )
         return v201.AuthorizeAnswer(id_token_info=informed, certificate_status=status.value if status else None)
     group = plain.group_id_token
     return v21.AuthorizeAnswer(
         id_token_info=v21.IdTokenInfo(
             status=plain.status,
+            cache_expiry_date_time=plain.cache_expiry_date_time,
             group_id_token=None if group is None else v21.IdToken(id_token=group.id_token, type=group.type),
             personal_message=None
             if shown.message is None
@@ -73,7 +81,9 @@ def wrapped_authorize_answer(decision: Decision) -> pnc16.AuthorizeAnswer:
     """The inner answer to a wrapped Plug & Charge Authorize over 1.6."""
     status = certificate_status_in_16(decision)
     return pnc16.AuthorizeAnswer(
-        id_token_info=pnc16.IdTokenInfo(status=status_of(decision.verdict)),
+        id_token_info=pnc16.IdTokenInfo(
+            status=status_of(decision.verdict), cache_expiry_date_time=_forgotten_at(decision, timedelta(0))
+        ),
         certificate_status=status.value if status else None,
     )
 
@@ -121,11 +131,22 @@ def _id_tag_info(decision: Decision | None) -> v16.IdTagInfo:
     if decision is None:
         return v16.IdTagInfo(status="Invalid")
     group = decision.group_id if decision.group_id and len(decision.group_id) <= 20 else None
-    return v16.IdTagInfo(status=status_of(decision.verdict), parent_id_tag=group)
+    forget_at = _forgotten_at(decision, REMEMBERED_IN_16)
+    return v16.IdTagInfo(status=status_of(decision.verdict), expiry_date=forget_at, parent_id_tag=group)
 
 
 def _id_token_info(decision: Decision | None) -> v201.IdTokenInfo:
     if decision is None:
         return v201.IdTokenInfo(status=Verdict.INVALID.value)
     group = v201.IdToken(id_token=decision.group_id, type="Central") if decision.group_id else None
-    return v201.IdTokenInfo(status=decision.verdict.value, group_id_token=group)
+    forget_at = _forgotten_at(decision, timedelta(0))
+    return v201.IdTokenInfo(status=decision.verdict.value, cache_expiry_date_time=forget_at, group_id_token=group)
+
+
+def _forgotten_at(decision: Decision, after: timedelta) -> datetime | None:
+    """When a station must have forgotten the answer, in whole seconds; None: it may remember it as long as it likes.
+
+    2.x does not even store what has passed already (cacheExpiryDateTime). In 1.6 it is the date at which a token leaves
+    the cache (7.27), but a station may take one that has passed for a card that has expired.
+    """
+    return (decision.at + after).replace(microsecond=0) if decision.transient else None

@@ -14,6 +14,7 @@ from gateway.chargers.naming import Named, hash_data_of
 from gateway.presented import Presented, decide_presented
 from pki.verify.hash_text import HashData
 from wire.ocpp import pnc16, v16, v21, v201
+from wire.ocpp.quirks import Quirk
 from wire.ocpp.transaction import token_of
 from wire.records import Decision, TokenRef, TokenType, Verdict
 
@@ -45,15 +46,22 @@ class Authorizing:
     async def _authorize2(self, request: v201.Authorize | v21.Authorize) -> object:
         token = token_of(request.id_token.id_token, request.id_token.type)
         entries = self._named(request.iso15118_certificate_hash_data)
-        decision = await self._decide(Presented(token=token, pem=request.certificate, entries=entries))
+        decision = await self._decide(Presented(token=token, pem=self._chain(request.certificate), entries=entries))
         return authorize_answer(self._connected.ocpp, decision, self._connected.shows_price)
 
     async def _authorize_wrapped(self, inner: pnc16.Authorize) -> object:
         token = TokenRef(uid=inner.id_token.id_token, type=TokenType.EMAID)
         entries = self._named(inner.iso15118_certificate_hash_data)
         return wrapped_authorize_answer(
-            await self._decide(Presented(token=token, pem=inner.certificate, entries=entries))
+            await self._decide(Presented(token=token, pem=self._chain(inner.certificate), entries=entries))
         )
+
+    def _chain(self, pem: str | None) -> str | None:
+        """The chain; one without a character is none, from stations that write every field they know."""
+        if pem == "":
+            self._connected.noticed(Quirk.EMPTY_FIELD, "Authorize $.certificate")
+            return None
+        return pem
 
     def _named(self, named: Sequence[Named]) -> tuple[HashData, ...]:
         return hash_data_of(named, "Authorize $.iso15118CertificateHashData[]", self._connected.noticed)

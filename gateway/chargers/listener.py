@@ -57,6 +57,11 @@ class Guard(asyncio.Protocol):
         self.is_proven = True
         self.settled.set()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection stands."""
+        return self._transport is not None
+
     def cut(self) -> None:
         """End the connection now, without a goodbye."""
         if self._transport is not None:
@@ -106,30 +111,39 @@ class Listener:
     def __init__(self, port: Port, tls: PortTLS | None, crowd: Crowd, server: web.Server) -> None:
         self.port, self.tls = port, tls
         self._crowd, self._server = crowd, server
-        self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
         self._arriving: set[asyncio.Task[None]] = set()
         self._seldom = Seldom(_TELL_EVERY_S, _TELL_BURST)
 
     async def start(self) -> str:
-        """Listen; the answer is HOST:PORT with the port that was taken. Raises OSError, UnicodeError."""
+        """Listen at every address of the host; the answer is HOST:PORT with the port that was taken. Raises OSError,
+        UnicodeError; nothing listens then."""
         host, port = self.port.host, self.port.port
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
-        self._socket = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-        self._socket.setblocking(False)
-        self._accepting = asyncio.create_task(self._accept(self._socket), name=f"accept {self.port.key}")
-        bound = self._socket.getsockname()
+        for family, _, _, _, address in found if port else found[:1]:
+            try:
+                listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+            except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL and self._sockets:
+                    continue  # A name may have an address of IPv6 where the box has none.
+                await self.close()
+                raise
+            listening.setblocking(False)
+            self._sockets.append(listening)
+        name = f"accept {self.port.key}"
+        self._accepting = [asyncio.create_task(self._accept(each), name=name) for each in self._sockets]
+        bound = self._sockets[0].getsockname()
         return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
 
     async def close(self) -> None:
         """Stop accepting, and drop what is arriving. What has arrived is the server's."""
-        tasks = [*([self._accepting] if self._accepting is not None else []), *self._arriving]
+        tasks = [*self._accepting, *self._arriving]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._socket is not None:
-            self._socket.close()
+        for listening in self._sockets:
+            listening.close()
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -11,7 +11,9 @@ its local list is brought in step. Then it is left alone until something moves:
 | nothing                               | once a day its version is asked for, in case it forgot its list        |
 | it refused or did not answer          | again after a while, longer each time                                  |
 
-At most `AT_ONCE` stations are spoken to at a time, so that a site that comes back does not talk to all of them at once.
+At most `AT_ONCE` stations are spoken to at a time, so that a site that comes back does not talk to all of them at once;
+those that failed last wait for each other and for nobody else. A station that boots with every reconnect is read anew
+a few times an hour at most.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,7 +36,7 @@ from gateway.chargers.ranking import Ranking
 from gateway.chargers.roster import Companion
 from gateway.chargers.station import Station
 from gateway.chargers.variables import StationVariables
-from gateway.decide.local_list import ListRules, Wanted
+from gateway.decide.local_list import Wanted
 from gateway.decide.policy import OfflinePolicy
 from gateway.errors import CallFailed, StoreUnavailable
 from gateway.log import say
@@ -56,11 +59,14 @@ from wire.ocpp.payload import Message
 from wire.records import Token, WhitelistChange, WhitelistType
 from wire.tokens import found_by
 
-AT_ONCE = 4
+AT_ONCE = 8
 LOOKED_UP = 2000
 """Blocked tokens of one change that are looked up; with more of them every station is looked after."""
 DAY_S = 86_400.0
 SHORTEST_LOOK_S = 60.0
+HOUR_S = 3600.0
+MANY_BOOTS = 4
+"""Boots within an hour after which a station is one that boots with every reconnect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,8 @@ class Preparing(Companion):
         self._site, self._whitelist, self._policy = site, whitelist, policy
         self._pace = pace or pace_of(policy)
         self._cares: dict[str, _Care] = {}
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns, self._slow_turns = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
+        self._boots: dict[str, deque[float]] = {}
         self._ranking: Ranking | None = None
         self._ranked_session, self._ranked_at = -1, 0.0
         self._ranking_turn = asyncio.Lock()
@@ -162,12 +169,20 @@ class Preparing(Companion):
         if care is None:
             return
         if type(request).__name__ == "BootNotification":
-            care.booted = care.fresh = True
-            # Its boot is answered first.
-            care.not_before = asyncio.get_running_loop().time() + self._pace.settle_s
+            now = asyncio.get_running_loop().time()
+            care.booted, care.fresh = self._boot_counts(station.charger_id, now) or care.booted, True
+            care.not_before = now + self._pace.settle_s  # Its boot is answered first.
             care.wake()
         elif type(request).__name__ == "NotifyReport":
             care.variables.heard(request)
+
+    def _boot_counts(self, charger_id: str, now: float) -> bool:
+        """Whether a boot is a reason to read all anew. One that does not count is not remembered."""
+        boots = self._boots.setdefault(charger_id.casefold(), deque(maxlen=MANY_BOOTS))
+        if len(boots) == MANY_BOOTS and now - boots[0] < HOUR_S:
+            return False
+        boots.append(now)
+        return True
 
     def whitelist_moved(self, change: WhitelistChange) -> None:
         """The whitelist has another version; who holds or used a token that is blocked now hears of it at once."""
@@ -200,7 +215,7 @@ class Preparing(Companion):
         while True:
             await self._until_due(care, next_at)
             try:
-                async with self._turns:
+                async with self._slow_turns if backoff.failures else self._turns:
                     standing, sent = await self._prepare(care)
                 problem = standing.problem if standing.state is ListState.BEHIND else None
             except (CallFailed, StoreUnavailable, sqlite3.Error) as error:
@@ -209,7 +224,7 @@ class Preparing(Companion):
                 backoff.reset()
                 next_at = loop.time() + (self._pace.interval_s if sent else 0.0)
                 continue
-            care.fresh = True
+            care.fresh = True  # What it holds is not known.
             wait_s = backoff.next_s(random.random())
             next_at = loop.time() + wait_s
             say("charger-unprepared", level="warning", charger=care.station.charger_id, reason=problem, again_s=wait_s)
@@ -242,17 +257,16 @@ class Preparing(Companion):
         """How the list stands now, and whether the station was spoken to."""
         charger_id, version = care.station.charger_id, care.station.ocpp
         booted, fresh = care.booted, care.fresh
-        care.moved = care.urgent = False
+        care.booted = care.fresh = care.moved = care.urgent = False
         care.seen_session = latest_session(self._site.ledger)
-        if booted or not care.variables.told():
-            if booted:
-                await self._forget_lessons(care)
-            await care.variables.read()
-        await care.variables.set(again=booted)
-        care.booted = False
+        try:
+            await self._read_and_set(care, booted=booted)
+        except (CallFailed, StoreUnavailable):
+            care.booted = care.booted or booted
+            raise
         stored = read_list(self._site.ledger, charger_id)
         abilities = abilities_of(version, care.variables.told(), stored.learned, self._policy)
-        wanted, eligible = await self._wanted(charger_id, abilities.rules)
+        wanted, eligible = await self._wanted(charger_id, abilities)
         standing, sent = stored.standing, fresh or booted
         if not abilities.lists:
             problem = "its local list is switched off or holds nothing"
@@ -261,19 +275,24 @@ class Preparing(Companion):
             standing, sent = await care.keeper.bring_in_step(wanted, eligible), True
         if not sent:
             standing = msgspec.structs.replace(standing, wanted=eligible)
-        if standing.state is not ListState.BEHIND:
-            care.fresh = care.booted
         if msgspec.structs.replace(standing, at=None) != msgspec.structs.replace(stored.standing, at=None):
             await self._site.writer.run(partial(_note, charger_id, standing, self._site.clock.now().at))
             say("charger-list", charger=charger_id, state=standing.state.value, fits=standing.fits, wanted=eligible)
         await self._clear_cache(care, abilities)
         return standing, sent
 
+    async def _read_and_set(self, care: _Care, *, booted: bool) -> None:
+        if booted:
+            await self._forget_lessons(care)
+        if booted or not care.variables.told():
+            await care.variables.read()
+        await care.variables.set(again=booted)
+
     async def _forget_lessons(self, care: _Care) -> None:
         at = self._site.clock.now().at
         await self._site.writer.run(lambda c: learn(c, care.station.charger_id, Learned(), at))
 
-    async def _wanted(self, charger_id: str, rules: ListRules) -> tuple[Wanted, int]:
+    async def _wanted(self, charger_id: str, able: Abilities) -> tuple[Wanted, int]:
         """What the station's list should hold, from a ranking of now or of a moment ago."""
         loop = asyncio.get_running_loop()
         async with self._ranking_turn:
@@ -283,7 +302,7 @@ class Preparing(Companion):
                 uses = latest_uses(self._site.ledger)
                 ranking = await asyncio.to_thread(Ranking, self._whitelist, uses, self._policy.list_entries)
                 self._ranking, self._ranked_session, self._ranked_at = ranking, session, loop.time()
-            return await asyncio.to_thread(ranking.wanted, charger_id, rules)
+            return await asyncio.to_thread(ranking.wanted, charger_id, able.rules, able.limits.entries)
 
     async def _clear_cache(self, care: _Care, abilities: Abilities) -> None:
         """Have the station forget its cache when a token that it may hold there as a good one was blocked, and its list

@@ -7,7 +7,9 @@ takes some tenths of a second for a large list, so it belongs in a thread, one a
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.decide.local_list import Candidate, LeftOut, ListRules, Used, Wanted, choose_wanted, left_out_for
@@ -21,6 +23,16 @@ USED_AT_SITE = 1000
 """Tokens that are looked up because they were used, at most."""
 _TYPES = (TokenType.RFID, TokenType.OTHER, TokenType.EMAID)
 _AGES = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Used at the site, the newest, how many others there are and why, and how many might be given."""
+
+    site: list[Candidate]
+    newest: list[Candidate]
+    left_out: dict[LeftOut, int]
+    eligible: int
 
 
 class Ranking:
@@ -42,7 +54,7 @@ class Ranking:
         self._site = list(itertools.islice(site, USED_AT_SITE))
         for text in {*self._site, *itertools.chain.from_iterable(self._here.values())}:
             self._found[text] = self._find(text)
-        self._newest: dict[ListRules, tuple[list[Candidate], dict[LeftOut, int], int]] = {}
+        self._known: dict[ListRules, _Given] = {}
 
     def _find(self, text: str) -> Token | None:
         """The listed token that a station showed as `text`: a card, or else a contract."""
@@ -55,17 +67,15 @@ class Ranking:
             return None
         return self._whitelist.look_up(TokenRef(uid=text, type=TokenType.EMAID))
 
-    def wanted(self, charger_id: str, rules: ListRules) -> tuple[Wanted, int]:
-        """The list for the station, cut at `depth`, and how many tokens of the whitelist it might be given."""
-        newest, left_out, eligible = self._for(rules)
+    def wanted(self, charger_id: str, rules: ListRules, limit: int) -> tuple[Wanted, int]:
+        """The list for a station of these rules that holds at most `limit` entries, and how many tokens of the
+        whitelist it might be given."""
+        given = self._given(rules)
         texts = self._here.get(charger_id.casefold(), [])
         here = [Candidate(token, Used.HERE, text) for text in texts if (token := self._found[text]) is not None]
-        site = [Candidate(token, Used.SITE, text) for text in self._site if (token := self._found[text]) is not None]
-        chosen = choose_wanted([*here, *site, *newest], rules, self._depth)
-        gone = dict(left_out)
-        if chosen.left_out.get(LeftOut.TOO_LONG):
-            gone[LeftOut.TOO_LONG] = chosen.left_out[LeftOut.TOO_LONG]
-        return Wanted(chosen.entries, gone), max(eligible, len(chosen.entries))
+        # Of what is used nowhere and of what is used elsewhere the first `limit` are enough to fill the list.
+        chosen = choose_wanted([*here, *given.site[:limit], *given.newest[:limit]], rules, limit)
+        return Wanted(chosen.entries, given.left_out), max(given.eligible, len(chosen.entries))
 
     def blocked_here(self, charger_id: str) -> dict[str, Token]:
         """The tokens that were used at the station and are blocked now, by the text that the station showed."""
@@ -73,14 +83,21 @@ class Ranking:
         found = {text: self._found[text] for text in texts}
         return {text: token for text, token in found.items() if token is not None and not token.valid}
 
-    def _for(self, rules: ListRules) -> tuple[list[Candidate], dict[LeftOut, int], int]:
-        """The newest that stations of these rules may be given, how many of the others there are and why, and how many
-        of these."""
-        known = self._newest.get(rules)
-        if known is not None:
-            return known
+    def _given(self, rules: ListRules) -> _Given:
+        """What all stations of these rules may be given."""
+        known = self._known.get(rules)
+        if known is None:
+            used = [
+                Candidate(token, Used.SITE, text) for text in self._site if (token := self._found[text]) is not None
+            ]
+            site = [each for each in used if left_out_for(each, rules) is None]
+            newest, left_out, eligible = self._look(rules)
+            known = self._known[rules] = _Given(site, newest, left_out, eligible)
+        return known
+
+    def _look(self, rules: ListRules) -> tuple[list[Candidate], dict[LeftOut, int], int]:
         tokens: list[Token] = []
-        left_out: dict[LeftOut, int] = {}
+        left_out: Counter[LeftOut] = Counter()
         eligible = 0
         for type_, whitelist, valid in itertools.product(_TYPES, WhitelistType, (True, False)):
             kind = kind_of(type_, whitelist, valid=valid)
@@ -90,11 +107,21 @@ class Ranking:
                 tokens += self._whitelist.newest(kind, self._depth)
                 eligible += count
             elif count:
-                left_out[reason] = left_out.get(reason, 0) + count
+                left_out[reason] += count
         tokens.sort(key=lambda token: (token.valid is not rules.unknown_offline, _instant(token)), reverse=True)
-        newest = [Candidate(token) for token in tokens[: self._depth]]
-        self._newest[rules] = newest, left_out, eligible
-        return self._newest[rules]
+        newest = []
+        for candidate in map(Candidate, tokens[: self._depth]):
+            reason = left_out_for(candidate, rules)
+            if reason is not None:
+                left_out[reason] += 1
+            elif candidate.token.valid or not self._vouched(candidate.token):
+                newest.append(candidate)
+        return newest, dict(left_out), eligible
+
+    def _vouched(self, blocked: Token) -> bool:
+        """Whether another party vouches for the same text, so that it is not the blocked token that is meant."""
+        meant = self._whitelist.look_up(TokenRef(uid=blocked.uid, type=blocked.type))
+        return meant is not None and meant.valid
 
 
 def _instant(token: Token) -> datetime:

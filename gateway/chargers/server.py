@@ -150,6 +150,7 @@ class ChargerServer:
             self._trust = self._site.authorizer.trust
             for visit in tuple(self._visits):
                 self._judge_again(visit)
+                await asyncio.sleep(0)  # Each costs a signature.
 
     # --- one connection
 
@@ -181,6 +182,8 @@ class ChargerServer:
             say("charger-refused", level="warning", charger=charger_id, reason=f"no common OCPP version in {offered!a}")
             await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=_OFFER)
             return socket
+        if not guard.is_open:
+            return socket  # It has ended meanwhile, and must not take anybody's place.
         guard.proven()
         await self._host(socket, guard, admitted, ocpp)
         return socket

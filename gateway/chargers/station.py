@@ -27,6 +27,7 @@ from gateway.chargers.transactions import Transactions
 from gateway.chargers.transfer import Transfer
 from gateway.enrol.order import CertificateUse
 from gateway.errors import StoreUnavailable
+from gateway.log import say
 from gateway.store.chargers import is_registered
 from wire.ocpp.catalogue import Sender, entries
 from wire.ocpp.frames import (
@@ -34,8 +35,10 @@ from wire.ocpp.frames import (
     CallError,
     CallRejected,
     CallResult,
+    CallResultError,
     FrameError,
     OCPPErrorCode,
+    Send,
     encode_error,
     encode_result,
     owed_error,
@@ -134,7 +137,12 @@ class Station:
         if isinstance(frame, CallResult | CallError):
             self.calls.answered(frame)  # One to no open CALL is late, and changes nothing.
             return None
-        if not isinstance(frame, Call):
+        if isinstance(frame, CallResultError):
+            said = f"{frame.code[:50]!a}: {frame.description[:200]!a}"
+            say("answer-refused", level="warning", charger=self.charger_id, message_id=frame.message_id, reason=said)
+            return None
+        if isinstance(frame, Send):
+            await self._transactions.keep(frame, text)
             return None
         if is_transaction_action(self.ocpp, frame.action):
             return await self._transactions.take(frame, text, None)

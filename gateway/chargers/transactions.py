@@ -4,6 +4,8 @@ Rules
 1. A transaction message is stored, and the store synced, before it is answered; it is answered with CALLRESULT whatever
    it holds. A payload that cannot be read is stored all the same, shown, and acknowledged (quarantine).
 2. A message that came before gets the answer it got then.
+3. When a transaction of 2.x has ended and numbers of its sequence are missing, that is entered into the audit log, and
+   the station is asked whether it still has messages (E14).
 """
 
 from __future__ import annotations
@@ -11,11 +13,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.chargers.answers import transaction_answer
+from gateway.chargers.conduct import Conduct
 from gateway.chargers.connected import Connected
+from gateway.chargers.gaps import Gaps
+from gateway.log import say
 from gateway.store.transactions import Arrival, first_reply, store_message
 from wire.errors import MalformedValue
+from wire.ocpp import v21
 from wire.ocpp.content import message_keys
-from wire.ocpp.frames import Call, encode_result
+from wire.ocpp.frames import Call, CallRejected, Send, encode_result
+from wire.ocpp.payload import read_message
+from wire.ocpp.quirks import Quirk
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import Decision, TransactionEvent
 
@@ -28,6 +36,7 @@ class Transactions:
 
     def __init__(self, connected: Connected) -> None:
         self._connected, self._site = connected, connected.site
+        self._conduct, self._gaps = Conduct(connected), Gaps(connected)
 
     async def take(self, call: Call, text: str, unreadable: str | None) -> str:
         """The CALLRESULT for the frame `text`. `unreadable`: why no JSON could be made of it, None for what is JSON.
@@ -52,9 +61,12 @@ class Transactions:
                 arrival = replace(arrival, message=_read(connected, call))
             except MalformedValue as error:
                 arrival = replace(arrival, quarantine=str(error))
+        await self._conduct.watch(arrival)
         first = first_reply(self._site.ledger, arrival)
         if first is not None and first.whole:
             return encode_result(call.message_id, first.text.encode())
+        if first is not None:
+            connected.noticed(Quirk.REWRITTEN_MESSAGE, call.action)
         decision = None
         if first is None:
             arrival, decision = await self._decided(arrival)
@@ -64,7 +76,38 @@ class Transactions:
 
         reply = await self._site.writer.run(lambda c: store_message(c, self._site.owner, arrival, reply_for))
         self._site.stored()
+        if arrival.message is not None and arrival.message.event is TransactionEvent.ENDED:
+            await self._gaps.ended(arrival.message)
         return encode_result(call.message_id, reply.encode())
+
+    async def keep(self, stream: Send, text: str) -> None:
+        """Record a SEND of 2.1, which is not answered: the values of a periodic event stream. Others are not known.
+
+        Raises:
+            StoreUnavailable: it could not be recorded.
+        """
+        if stream.action != "NotifyPeriodicEventStream":
+            say("send-unknown", level="warning", charger=self._connected.charger_id, action=stream.action[:50])
+            return
+        arrival = Arrival(
+            charger_id=self._connected.charger_id,
+            ocpp=self._connected.ocpp,
+            action=stream.action,
+            message_id=stream.message_id,
+            payload=stream.payload,
+            keys=message_keys(stream.action, stream.payload),
+            frame=text,
+            now=self._site.clock.now(),
+        )
+        try:
+            told = read_message(v21.NotifyPeriodicEventStream, stream.payload, stream.action, self._connected.noticed)
+        except CallRejected as error:
+            arrival = replace(arrival, quarantine=str(error))
+        else:
+            values = TransactionMessage(event=TransactionEvent.METER_VALUES, at=told.basetime, evse_id=0)
+            arrival = replace(arrival, message=values)
+        await self._site.writer.run(lambda c: store_message(c, self._site.owner, arrival, lambda number: b""))
+        self._site.stored()
 
     async def _decided(self, arrival: Arrival) -> tuple[Arrival, Decision | None]:
         """The arrival with the decision that belongs to it, and the decision to answer with.

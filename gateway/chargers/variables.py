@@ -21,6 +21,7 @@ from gateway.chargers.settings import (
     ITEMS_TO_GET,
     ITEMS_TO_SET,
     LIST_ENTRIES,
+    LIST_ENTRIES_LIMIT,
     Change,
     changes_for,
     get_request,
@@ -55,7 +56,7 @@ class StationVariables:
         self._station, self._site, self._policy = station, site, policy
         self._report_id: int | None = None
         self._reported = asyncio.Event()
-        self._limits: list[Variable] = []
+        self._limits: dict[str, Variable] = {}
 
     def told(self) -> dict[str, Variable]:
         """What is stored of what the station told."""
@@ -105,13 +106,13 @@ class StationVariables:
             return []
         finally:
             self._report_id = None
-        return list(self._limits)
+        return list(self._limits.values())
 
     def heard(self, report: Message) -> None:
         """Take a NotifyReport if it is the one that was asked for; the last part of it ends the waiting."""
         if self._report_id is None or getattr(report, "request_id", None) != self._report_id:
             return
-        self._limits.extend(read_report(report))
+        self._limits.update({each.name: each for each in read_report(report) if each.name == LIST_ENTRIES_LIMIT})
         if not getattr(report, "tbc", None):
             self._reported.set()
 

@@ -73,7 +73,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The decision without its circumstances."""
+    """The decision without its circumstances. `transient`: it holds only now; see `_holds_only_now`."""
 
     verdict: Verdict
     reason: str
@@ -83,6 +83,7 @@ class Outcome:
     contract_id: str | None = None
     group_id: str | None = None
     authorization_reference: str | None = None
+    transient: bool = False
 
 
 _CHAIN_ANSWERS = {
@@ -148,7 +149,17 @@ def decide_authorize(question: Question, policy: SitePolicy) -> Outcome:
         contract_id=contract.emaid if contract is not None else token.contract_id if token else None,
         group_id=token.group_id if token else None,
         authorization_reference=question.answer.authorization_reference if question.answer else None,
+        transient=verdict is Verdict.ACCEPTED and _holds_only_now(basis, token),
     )
+
+
+def _holds_only_now(basis: Basis, token: Token | None) -> bool:
+    """Whether an accept must not be remembered: a station that did would let the driver in while nobody can be asked.
+
+    So it is with a token whose owner wants to be asked each time (OCPI WhitelistType NEVER), and with one that was let
+    in because nobody knew it (as OCPP 2.0.1 C15.FR.01 has it for what a station lets in by itself).
+    """
+    return basis is Basis.SITE_POLICY or (token is not None and token.whitelist is WhitelistType.NEVER)
 
 
 def _chain_refused(contract: ContractEvidence) -> Outcome:
@@ -172,6 +183,7 @@ def _carried_over(earlier: Decision) -> Outcome:
         contract_id=earlier.contract_id,
         group_id=earlier.group_id,
         authorization_reference=earlier.authorization_reference,
+        transient=earlier.transient,
     )
 
 

@@ -5,12 +5,13 @@ Which tokens
    in it only if its owner lets the list decide in every situation in which this station would let it decide
    (docs/decisions/0007-local-lists.md):
 
-   | OCPI whitelist  | valid | may be given                                                                         |
-   |-----------------|-------|--------------------------------------------------------------------------------------|
-   | ALWAYS, ALLOWED | yes   | yes, as Accepted                                                                     |
-   | ALLOWED_OFFLINE | yes   | to 1.6 with LocalPreAuthorize known to be off; to 2.x never: C14.FR.02 starts unasked|
-   | all but NEVER   | no    | yes, as Blocked; ALLOWED_OFFLINE only where the station asks again about what is bad |
-   | NEVER           | any   | no                                                                                   |
+   | OCPI whitelist  | valid | may be given                                                                     |
+   |-----------------|-------|----------------------------------------------------------------------------------|
+   | ALWAYS, ALLOWED | yes   | yes, as Accepted                                                                 |
+   | ALLOWED_OFFLINE | yes   | to 1.6 with LocalPreAuthorize known to be off; to 2.x only contracts, which are  |
+   |                 |       | always asked about: with the others C14.FR.02 starts unasked                     |
+   | all but NEVER   | no    | yes, as Blocked; ALLOWED_OFFLINE only where the station asks again about the bad |
+   | NEVER           | any   | no                                                                               |
 
 2. A blocked token is worth a place where it was used: the station may have it in its cache as a good one, and the list
    wins over the cache. Where unknown tokens are let in offline, every blocked one is worth a place.
@@ -171,7 +172,10 @@ def _would_ask(token: Token, rules: ListRules) -> bool:
         pre_authorize=rules.pre_authorize is not False, list_asks_again=rules.asks_again, may_ask=rules.may_ask
     )
     listed = Listed(ACCEPTED if token.valid else _BLOCKED)
-    found = decide_alone(rules.version, Presented(), listed, None, settings, online=True, at=token.last_updated)
+    # In 2.x what is listed as eMAID comes with a chain, and is asked about for that (C07.FR.01); 1.6 has no types.
+    contract = True if token.type is TokenType.EMAID and rules.version != V16 else None
+    shown = Presented(contract=contract)
+    found = decide_alone(rules.version, shown, listed, None, settings, online=True, at=token.last_updated)
     return found.alone in (Alone.ASK, Alone.ASK_AGAIN)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gateway.clock import Moment
 from gateway.errors import StoreError
-from gateway.store import chargers, commands, credentials, local_lists, notices, quirks, variables
+from gateway.store import chargers, commands, credentials, local_lists, notices, quirks, sequences, variables
 from gateway.store.database import Schema, open_reader, open_writer
 from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, Value, chain_hash, encode
 
@@ -60,7 +60,8 @@ SCHEMA = Schema(
         + commands.TABLES
         + chargers.TABLES
         + variables.TABLES
-        + local_lists.TABLES,
+        + local_lists.TABLES
+        + sequences.TABLES,
     ),
 )
 

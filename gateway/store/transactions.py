@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from gateway.clock import Moment
 from gateway.store.commands import note_session
 from gateway.store.ledger import Identity, append
+from gateway.store.sequences import note_sequence
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire.ids import session_id
@@ -90,6 +91,8 @@ def store_message(
         bucket = _bucket(arrival, session)
     if session is not None and arrival.message is not None:
         _advance_session(connection, session, arrival.message)
+        if arrival.message.seq_no is not None:
+            note_sequence(connection, session.session_no, arrival.message.seq_no)
     reply = first.text if first else reply_for(session.transaction_id if session else None).decode()
     entry = TransactionEntry(
         charger_id=arrival.charger_id,

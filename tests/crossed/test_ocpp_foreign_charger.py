@@ -157,23 +157,23 @@ def test_session_over_201(site: SiteFolder, lab: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "password", "path"),
+    ("user", "password", "path", "status"),
     [
-        ("CP-1", "wrong", "CP-1"),
-        ("CP-2", None, "CP-1"),
-        ("CP-9", "x", "CP-9"),
-        (None, None, "CP-1"),
+        ("CP-1", "wrong", "CP-1", 401),
+        ("CP-2", None, "CP-1", 401),
+        ("CP-9", "x", "CP-9", 404),
+        (None, None, "CP-1", 401),
     ],
 )
 def test_who_does_not_prove_itself_is_refused(
-    site: SiteFolder, user: str | None, password: str | None, path: str
+    site: SiteFolder, user: str | None, password: str | None, path: str, status: int
 ) -> None:
     async def run() -> None:
         headers = {} if user is None else basic(user, site.passwords["CP-2"] if password is None else password)
         async with ClientSession() as session:
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await session.ws_connect(site.charger_url(path), protocols=["ocpp1.6"], headers=headers)
-            assert refused.value.status == 401
+            assert refused.value.status == status
 
     asyncio.run(run())
 

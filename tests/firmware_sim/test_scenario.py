@@ -10,7 +10,8 @@ from click.testing import CliRunner
 import firmware_sim
 from firmware_sim.__main__ import main
 from firmware_sim.errors import ScenarioError
-from firmware_sim.scenario import ChargeStep, KillStep, load_scenario
+from firmware_sim.misdeeds import Misdeed
+from firmware_sim.scenario import ChargeStep, CommandStep, CutStep, KillStep, OperateStep, load_scenario
 
 SHIPPED = sorted((Path(firmware_sim.__file__).parent / "scenarios").glob("*.toml"))
 LAB = Path(firmware_sim.__file__).parents[1] / "certs" / "lab.toml"
@@ -48,6 +49,25 @@ def _load(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_scenarios_load(path: Path) -> None:
     assert load_scenario(path).step
+
+
+def test_the_day_asked_from_afar_tells_its_story() -> None:
+    scenario = load_scenario(next(path for path in SHIPPED if path.stem == "asked_from_afar"))
+    assert {charger.ocpp.value for charger in scenario.charger} == {"1.6", "2.1"}
+    commands = [step for step in scenario.step if isinstance(step, CommandStep)]
+    assert {"START_SESSION", "STOP_SESSION", "SHOW_COST", "SET_TARIFF"} <= {step.command for step in commands}
+    assert "AD_HOC_USER" in {step.token_type.value for step in commands}
+    assert any(isinstance(step, OperateStep) for step in scenario.step)
+    assert any(isinstance(step, CutStep) for step in scenario.step)
+    sources = {step.expect.source for step in scenario.step if isinstance(step, ChargeStep)}
+    assert {source.value for source in sources if source is not None} == {"list"}
+
+
+def test_the_rough_chargers_are_wrong_in_many_ways() -> None:
+    scenario = load_scenario(next(path for path in SHIPPED if path.stem == "rough_chargers"))
+    shown = {misdeed for charger in scenario.charger for misdeed in charger.faults}
+    left_out = {Misdeed.DECIMALS_AS_TEXT, Misdeed.CLOCK_AHEAD, Misdeed.HISTORY_DUMPED, Misdeed.FRAMES_CUT}
+    assert shown >= set(Misdeed) - left_out
 
 
 def test_the_day_offline_tells_its_story() -> None:

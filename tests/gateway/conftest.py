@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from aiohttp import web
@@ -134,11 +135,14 @@ async def nobody_listens(frame: str) -> None:
 
 
 def send(station: Station, action: str, payload: object, message_id: str = "m1") -> list[object]:
-    """What the station hears back for a CALL, decoded."""
-    reply = asyncio.run(station.receive(json.dumps([2, message_id, action, payload])))
+    """What the station hears back for a CALL, decoded. On the wire another message goes under another id."""
+    told = json.dumps([action, payload])
+    sent_as = f"{message_id}-{crc32(told.encode())}"
+    reply = asyncio.run(station.receive(json.dumps([2, sent_as, action, payload])))
     assert reply is not None
     decoded: list[object] = json.loads(reply)
-    return decoded
+    assert decoded[1] == sent_as
+    return [decoded[0], message_id, *decoded[2:]]
 
 
 @pytest.fixture(scope="session")

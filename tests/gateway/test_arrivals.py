@@ -6,19 +6,22 @@ import asyncio
 import base64
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import WSCloseCode
 
-from gateway.chargers.port import Bounds
+from gateway.chargers.port import Bounds, Port, SecurityProfile
 from tests.gateway.conftest import Bench
 from tests.gateway.ports import PLAIN, Ports, ask, ended, entrance, handshake, masked, play
 from tests.gateway.rough_pki import Papers
 from tests.gateway.test_ports import House, events, said, tls_port
+from tests.processes import free_port
 
 
 @pytest.fixture
@@ -403,3 +406,35 @@ def test_late_end_of_the_first_does_not_unregister_the_second(bench: Bench) -> N
         assert (await ask(third))[0] == 3
 
     play(bench, part)
+
+
+def test_name_with_two_addresses_is_served_at_both(bench: Bench) -> None:
+    async def run(ports: Ports) -> None:
+        for host in ("127.0.0.1", "localhost"):
+            reader, writer = await asyncio.open_connection(host, ports.place()[1])
+            writer.write(handshake("CP-1", ports.address))
+            assert b"101" in await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+
+    play(bench, run, entrance(replace(PLAIN, host="localhost", port=free_port())))
+
+
+def test_connection_that_ends_while_it_is_admitted_takes_nobodys_place(bench: Bench) -> None:
+    """The store is slow, the arrival's time is over, and the live connection stays."""
+
+    async def part(ports: Ports) -> None:
+        station = await ports.connect("CP-1")
+        held = threading.Event()
+        slow = asyncio.create_task(bench.writer.run(lambda connection: held.wait(20)))
+        # Its profile has to be written first: it comes on another one.
+        late = asyncio.create_task(ports.status("CP-1", port=1))
+        with pytest.raises(aiohttp.ClientError):
+            await late
+        held.set()
+        await slow
+        await bench.writer.run(lambda connection: None)
+        assert (await ask(station))[2]["status"] == "Accepted"
+
+    lab = Port("lab", "127.0.0.1", 0, SecurityProfile.UNAUTHENTICATED)
+    other = replace(lab, profile=SecurityProfile.BASIC, key="basic")
+    play(bench, part, entrance(lab, other, bounds=SHORT))

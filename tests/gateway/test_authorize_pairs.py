@@ -292,6 +292,17 @@ def test_older_wrapping_is_read_and_counted(bench: Bench, lab: Path) -> None:
         assert send(station, "DataTransfer", transfer)[2] == {"status": status}
 
 
+@pytest.mark.parametrize("ocpp", ["1.6", "2.0.1", "2.1"])
+def test_fields_without_content_say_nothing(bench: Bench, lab: Path, ocpp: str) -> None:
+    alice = (lab / "contracts" / "alice.pem").read_text()
+    assert ask(bench, ocpp, {"certificate": alice, "iso15118CertificateHashData": []}) == ACCEPTED
+    assert ask(bench, ocpp, {"certificate": "", "iso15118CertificateHashData": hashes_of(lab, "alice")}) == ACCEPTED
+    assert ask(bench, ocpp, {"certificate": ""}) == REFUSED
+    assert decisions(bench)[-1].reason == "no-chain"
+    counted = {quirk: found.count for (_, quirk), found in bench.site.quirks._counts.items()}
+    assert counted["empty-field"] == (2 if ocpp == "1.6" else 3), "the note on 1.6 allows a list of none"
+
+
 def test_spellings_of_hashes_are_counted(bench: Bench, lab: Path) -> None:
     ask(bench, "2.1", {"certificate": (lab / "contracts" / "alice.pem").read_text()})
     hashes = hashes_of(lab, "alice")

@@ -13,6 +13,8 @@ from jsonschema.validators import validator_for
 
 from gateway.chargers.calls import Calls
 from gateway.chargers.certificates import CertificateService, StationCertificates
+from gateway.store.evidence import KeptAnswer
+from gateway.uplink.evidence import Asked
 from gateway.uplink.staples import Staples
 from pki.certificate import Certificate
 from pki.issue.answers import GOOD, UNKNOWN, Standing, revoked
@@ -153,3 +155,30 @@ def test_name_with_two_readings_is_revoked_when_one_of_them_is(papers: Papers) -
         assert words(statuses(papers, evidence, ("CRL", name))) == ["Revoked"]
     nothing = RevocationEvidence(crls=[crl(papers.cpo2, 7)])
     assert words(statuses(papers, nothing, ("CRL", named(issuer, 1) | {"serialNumber": text}))) == ["Good"]
+
+
+@pytest.mark.parametrize(
+    ("ocpp", "octets", "status"),
+    [
+        ("1.6", 4125, "Accepted"),
+        ("1.6", 4126, "Failed"),
+        ("2.0.1", 4125, "Accepted"),
+        ("2.0.1", 4126, "Failed"),
+        ("2.1", 4126, "Accepted"),
+        ("2.1", 13_500, "Accepted"),
+        ("2.1", 13_501, "Failed"),
+    ],
+)
+def test_answer_is_handed_on_as_long_as_the_version_has_room(
+    papers: Papers, ocpp: str, octets: int, status: str
+) -> None:
+    issuer, at = papers.cpo2.certificate, now()
+    staples = Staples()
+    staples.put(KeptAnswer(Asked(issuer, 5).key, at, at + timedelta(hours=1), bytes(octets)))
+    service = CertificateService(staples, SetClock(at=at))
+    station = StationCertificates("CP-1", ocpp, service, Calls("CP-1", nobody_listens))
+    acts = station.transfers() if ocpp == "1.6" else station.actions()
+    request = json.dumps({"ocspRequestData": named(issuer, 5) | {"responderURL": "http://127.0.0.1/"}})
+    answer = json.loads(encode(asyncio.run(acts["GetCertificateStatus"].perform(request.encode(), to_nobody))))
+    assert answer["status"] == status
+    assert ("ocspResult" in answer) is (status == "Accepted")

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from gateway.__main__ import main
 from gateway.chargers.credentials import PasswordHash
+from gateway.chargers.port import Bounds, KeyPair
 from gateway.config import GatewayConfig, Settings, load_settings
 from gateway.decide.contract import judge_contract
 from gateway.decide.policy import SitePolicy
@@ -210,6 +211,86 @@ def test_unreadable_file_is_named(tmp_path: Path, content: bytes | None) -> None
     with pytest.raises(ConfigurationError) as refused:
         load_settings(path)
     assert str(path) in str(refused.value)
+
+
+# --- ports of the stations
+
+TLS_PORT = """
+[[chargers.port]]
+listen = "0.0.0.0:8443"
+profile = 2
+certificates = ["csms.pem"]
+keys = ["csms.key.pem"]
+"""
+PASSWORD = f'password_hash = "{HASH}"'
+
+
+def with_pair(folder: Path) -> Path:
+    for name in ("csms.pem", "csms.key.pem"):
+        (folder / name).write_text("")
+    return folder
+
+
+def test_ports_beside_each_other(tmp_path: Path) -> None:
+    third = TLS_PORT.replace("8443", "8444").replace("profile = 2", "profile = 3")
+    found = load(with_pair(tmp_path), GOOD + TLS_PORT + third).entrance
+    assert [(port.key, port.port, port.profile) for port in found.ports] == [
+        ("[chargers]", 0, 1),
+        ("[[chargers.port]] number 1", 8443, 2),
+        ("[[chargers.port]] number 2", 8444, 3),
+    ]
+    assert found.ports[1].pairs == (KeyPair(tmp_path / "csms.pem", tmp_path / "csms.key.pem"),)
+    unnamed = load(tmp_path, GOOD.replace('listen = "127.0.0.1:0"\n', "") + TLS_PORT).entrance
+    assert [port.profile for port in unnamed.ports] == [2], "no port without TLS that nobody asked for"
+    assert load(tmp_path, GOOD.replace('listen = "127.0.0.1:0"\n', "")).entrance.ports[0].port == 8180
+
+
+def test_station_without_a_password_is_for_ports_of_certificates(tmp_path: Path) -> None:
+    bare = GOOD.replace(PASSWORD, 'serial_number = "SN-1"')
+    third = TLS_PORT.replace("profile = 2", "profile = 3")
+    found = load(with_pair(tmp_path), bare + third).entrance.accounts["cp-1"]
+    assert (found.password, found.client_name, found.serial_number) == (None, "SN-1", "SN-1")
+    with pytest.raises(ConfigurationError, match="password_hash is missing"):
+        load(tmp_path, bare + TLS_PORT)
+
+
+def test_limits_are_what_the_file_says(tmp_path: Path) -> None:
+    more = "[chargers.limits]\nmessages_per_s = 7\nconnections_per_address = 3\nhandshake_timeout_s = 1.5\n"
+    bounds = load(tmp_path, GOOD + more).entrance.bounds
+    assert (bounds.messages_per_s, bounds.connections_each, bounds.handshake_timeout_s) == (7, 3, 1.5)
+    assert load(tmp_path, GOOD).entrance.bounds == Bounds()
+
+
+PLAIN_PORT = '[[chargers.port]]\nlisten = "127.0.0.1:8181"\nprofile = %s\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (PLAIN_PORT % "4", "profile"),
+        (PLAIN_PORT % "-1", "profile"),
+        (PLAIN_PORT % "0", "allow_unauthenticated = true"),
+        (PLAIN_PORT % "2", "needs certificates and keys"),
+        (PLAIN_PORT % "3", "needs certificates and keys"),
+        (PLAIN_PORT % '1\ncertificates = ["csms.pem"]', "profile 1 has no TLS"),
+        ((PLAIN_PORT % "1").replace("127.0.0.1", "0.0.0.0"), "allow_unencrypted_network = true"),
+        ((PLAIN_PORT % "0\nallow_unauthenticated = true").replace("127.0.0.1", "0.0.0.0"), "allow_unencrypted_network"),
+        (PLAIN_PORT % "1" + PLAIN_PORT % "1", "is that of [[chargers.port]] number 1 too"),
+        ((PLAIN_PORT % "1").replace("127.0.0.1:8181", "8181"), "[[chargers.port]] number 1 listen"),
+        (TLS_PORT.replace('keys = ["csms.key.pem"]', ""), "1 certificates and 0 keys"),
+        (TLS_PORT.replace("csms.key.pem", "none.pem"), "[[chargers.port]] number 1 keys 'none.pem'"),
+        (TLS_PORT.replace('"csms.pem"', '"none.pem"'), "[[chargers.port]] number 1 certificates 'none.pem'"),
+        ("[chargers.limits]\nmessages_per_s = 0\n", "messages_per_s"),
+        ("[chargers.limits]\nhandshakes = 4\n", "handshakes_per_address 32 is more than handshakes 4"),
+        ("[chargers.limits]\nmesages_per_s = 4\n", "messages_per_s"),
+        (SECOND.format("CP-2") + 'serial_number = "CP-1"\n', "is the serial_number of CP-1 too"),
+    ],
+)
+def test_port_that_cannot_be_used_is_named(tmp_path: Path, more: str, named: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(with_pair(tmp_path), GOOD + more)
+    assert named in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 # --- the files it names

@@ -98,6 +98,17 @@ def test_what_is_given_does_what_its_owner_allows(
         assert there is not Alone.ALLOW
 
 
+def test_a_contract_is_asked_about_in_2x_whatever_the_list_says() -> None:
+    contract = Candidate(token("DEABCC00000001", type_=T.EMAID, whitelist=W.ALLOWED_OFFLINE), Used.HERE)
+    for version, pre_authorize in itertools.product(("2.0.1", "2.1"), (None, True, False)):
+        checks = ListRules(version, pre_authorize=pre_authorize, contracts_offline=True)
+        assert left_out_for(contract, checks) is None
+        silent = ListRules(version, pre_authorize=pre_authorize, contracts_offline=True, may_ask=False)
+        assert left_out_for(contract, silent) is LeftOut.MUST_ASK
+    assert left_out_for(contract, ListRules("1.6", pre_authorize=True, contracts_offline=True)) is LeftOut.MUST_ASK
+    assert left_out_for(contract, ListRules("1.6", pre_authorize=False, contracts_offline=True)) is None
+
+
 def test_kinds_of_tokens() -> None:
     checks = ListRules("2.0.1", contracts_offline=True)
     contract = token("DE-ABC-C00000001-7", type_=T.EMAID, contract_id="DEABCC00000001")

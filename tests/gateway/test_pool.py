@@ -165,6 +165,8 @@ def test_request_and_contract_pass_unread(bench: Bench, papers: Papers, tmp_path
 
     running(part)
     assert all("AAAA" not in record.body for record in bench.records()), "nothing of it is stored"
+    counted = {quirk: found.count for (_, quirk), found in bench.site.quirks._counts.items()}
+    assert counted == {"long-exi": 2, "long-text": 2}, "what is longer than the schemas is counted both ways"
 
 
 @pytest.mark.parametrize("ocpp", VERSIONS)
@@ -355,6 +357,22 @@ def test_waiting_for_the_pool_delays_nobody_else(bench: Bench, papers: Papers, t
             found = await relayed
             assert (found["status"], found["statusInfo"]) == ("Failed", {"reasonCode": "pool-timeout"})
             assert asyncio.get_running_loop().time() - begun < 3.0
+
+    running(part)
+
+
+def test_request_that_is_given_up_frees_its_place(papers: Papers, tmp_path: Path) -> None:
+    async def part() -> None:
+        async with rough_pool(papers, tmp_path) as (pool, asking):
+            pool.mood = late
+            waiting = [asyncio.create_task(asking.contracts("AAAA", NAMESPACE)) for _ in range(UNDER_WAY)]
+            await pool.arrived.wait()
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting)
+            pool.go.set()
+            pool.mood = None
+            assert len(await asking.contracts("AAAA", NAMESPACE)) == 1
 
     running(part)
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.alone import alone_lines, read_alone
 from gateway.chargers.abilities import show_alone
-from gateway.chargers.preparing import Pace, Preparing, pace_of
+from gateway.chargers.preparing import MANY_BOOTS, Pace, Preparing, pace_of
 from gateway.chargers.roster import Companion
 from gateway.chargers.server import ChargerServer
 from gateway.chargers.station import Station
@@ -479,3 +479,40 @@ def test_the_status_says_what_each_station_does_alone(bench: Bench) -> None:
         "    gives up transaction messages when it likes",
     ]
     assert alone_lines(()) == []
+
+
+def test_a_station_that_boots_with_every_reconnect_is_read_a_few_times_only(bench: Bench) -> None:
+    bench.list_tokens(*cards(3))
+    station = RoughStation("1.6", variables=dict(FULL_SETTINGS16))
+
+    async def part(place: Place) -> None:
+        for _ in range(9):
+            async with place.connected(station):
+                await station.news.until(lambda: station.asked[-1][0] == "GetLocalListVersion")
+                await place.quiet(station)
+
+    play(bench, part)
+    keys = [payload["key"] for action, payload in station.asked if action == "GetConfiguration"]
+    assert 1 <= keys.count(["GetConfigurationMaxKeys"]) <= MANY_BOOTS
+    assert station.actions().count("GetLocalListVersion") >= 9, "its list is looked at all the same"
+
+
+def test_stations_that_never_answer_delay_nobody(bench: Bench) -> None:
+    """Their CALLs wait half a minute each; the test would run into its time limit."""
+    bench.list_tokens(*cards(3))
+
+    class Mute(RoughStation):
+        def answer(self, action: str, payload: object) -> object:
+            self.news.tell()
+            return None
+
+    mute, well = Mute("1.6", "CP-2"), RoughStation("2.0.1", "CP-3")
+
+    async def part(place: Place) -> None:
+        async with place.connected(mute):
+            await mute.news.until(lambda: mute.socket is not None)
+            async with place.connected(well):
+                await place.quiet(well)
+
+    play(bench, part)
+    assert len(well.held()) == 3

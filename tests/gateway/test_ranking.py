@@ -41,8 +41,8 @@ def publish(whitelist: Whitelist, *tokens: Token, full: bool = False) -> None:
     assert whitelist.apply(WhitelistChange(version=since + 1, since=since, full=full, tokens=tokens))
 
 
-def ids(ranking: Ranking, charger_id: str, rules: ListRules = ASKS) -> list[str]:
-    return [entry.id for entry in ranking.wanted(charger_id, rules)[0].entries]
+def ids(ranking: Ranking, charger_id: str, rules: ListRules = ASKS, limit: int = 1000) -> list[str]:
+    return [entry.id for entry in ranking.wanted(charger_id, rules, limit)[0].entries]
 
 
 def test_newest_of_a_kind(whitelist: Whitelist) -> None:
@@ -90,10 +90,10 @@ def test_used_here_then_at_the_site_then_the_newest(whitelist: Whitelist) -> Non
     publish(whitelist, *(aged(token(f"{day:02}"), day) for day in range(20)), token("BAD", valid=False))
     uses = [("CP-1", "15"), ("cp-1", "12"), ("CP-2", "17"), ("CP-1", "15"), ("CP-2", "BAD"), ("CP-2", "unknown")]
     ranking = Ranking(whitelist, uses, 6)
-    assert ids(ranking, "CP-1") == ["15", "12", "17", "BAD", "00", "01"]
-    assert ids(ranking, "CP-2") == ["17", "BAD", "15", "12", "00", "01"]
-    assert ids(ranking, "CP-3") == ["15", "12", "17", "BAD", "00", "01"]
-    wanted, eligible = ranking.wanted("CP-1", ASKS)
+    assert ids(ranking, "CP-1", limit=6) == ["15", "12", "17", "BAD", "00", "01"]
+    assert ids(ranking, "CP-2", limit=6) == ["17", "BAD", "15", "12", "00", "01"]
+    assert ids(ranking, "CP-3", limit=6) == ["15", "12", "17", "BAD", "00", "01"]
+    wanted, eligible = ranking.wanted("CP-1", ASKS, 6)
     assert eligible == 20
     assert wanted.left_out == {LeftOut.REFUSED_ANYWAY: 1}
     assert ranking.blocked_here("CP-2").keys() == {"BAD"}
@@ -111,8 +111,8 @@ def test_a_contract_is_found_as_it_was_shown(whitelist: Whitelist) -> None:
 
 def test_where_unknown_tokens_are_let_in_the_blocked_come_first(whitelist: Whitelist) -> None:
     publish(whitelist, *(aged(token(f"{day:02}"), day) for day in range(5)), aged(token("BAD", valid=False), 99))
-    assert ids(Ranking(whitelist, [], 3), "CP-1", OPEN) == ["BAD", "00", "01"]
-    assert ids(Ranking(whitelist, [], 3), "CP-1") == ["00", "01", "02"]
+    assert ids(Ranking(whitelist, [], 3), "CP-1", OPEN, 3) == ["BAD", "00", "01"]
+    assert ids(Ranking(whitelist, [], 3), "CP-1", ASKS, 3) == ["00", "01", "02"]
 
 
 KINDS = list(itertools.product((TokenType.RFID, TokenType.EMAID), WhitelistType, (True, False)))
@@ -146,8 +146,19 @@ def test_law(
     rules = ListRules("1.6", pre_authorize=False, contracts_offline=contracts, unknown_offline=unknown)
     uses = [("CP-1", f"DEABCC{number:08}") for number in used]
     whole, cut = Ranking(whitelist, uses, 1000), Ranking(whitelist, uses, depth)
-    assert ids(cut, "CP-1", rules) == ids(whole, "CP-1", rules)[:depth]
-    assert whole.wanted("CP-1", rules)[1] == cut.wanted("CP-1", rules)[1] or len(tokens) == 0
+    for charger_id in ("CP-1", "CP-2"):
+        all_ = ids(whole, charger_id, rules)
+        assert ids(cut, charger_id, rules, depth) == ids(whole, charger_id, rules, depth) == all_[:depth]
+        assert whole.wanted(charger_id, rules, 1000)[1] == cut.wanted(charger_id, rules, 1000)[1]
+
+
+def test_a_blocked_text_that_another_party_vouches_for_is_not_blocked(whitelist: Whitelist) -> None:
+    mine = aged(token("04AA", valid=False), 0)
+    theirs = aged(msgspec.structs.replace(token("04AA"), party_id="XYZ"), 99)
+    publish(whitelist, mine, theirs, *(aged(token(f"{day:02}"), day) for day in range(5)))
+    assert "04AA" not in ids(Ranking(whitelist, [], 3), "CP-1", OPEN, 3)
+    wanted = Ranking(whitelist, [("CP-1", "04aa")], 3).wanted("CP-1", OPEN, 3)[0]
+    assert [(entry.id, entry.status) for entry in wanted.entries[:1]] == [("04AA", "Accepted")]
 
 
 def test_uses_are_read_from_the_end(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 from hypothesis import given, settings, strategies as st
 
-from gateway.decide.authorize import ContractEvidence, Outcome, Question, decide_authorize, wants_hub
+from gateway.decide.authorize import ContractEvidence, Outcome, Question, decide_authorize, evse_key, wants_hub
 from gateway.decide.policy import Choice, SitePolicy
 from tests.parts import NOON, token
 from wire.records import (
@@ -18,6 +18,7 @@ from wire.records import (
     CertificateStatus,
     ClockState,
     Decision,
+    LocationReferences,
     Token,
     TokenRef,
     TokenType,
@@ -33,13 +34,15 @@ LISTED: st.SearchStrategy[Token] = st.builds(
     st.sampled_from(WhitelistType),
     st.none() | st.just("FLEET"),
 )
+EVSES = st.sampled_from(["DE*PNC*E1", "depnce1", "DE*PNC*E2", ""])
 ANSWERS = st.builds(
-    lambda allowed, known, reference: AuthorizationInfo(
-        allowed=allowed, token=known, authorization_reference=reference
+    lambda allowed, known, reference, location: AuthorizationInfo(
+        allowed=allowed, token=known, authorization_reference=reference, location=location
     ),
     st.sampled_from(AllowedType),
     st.none() | LISTED,
     st.none() | st.just("ref"),
+    st.none() | st.builds(LocationReferences, location_id=st.just("L"), evse_uids=st.lists(EVSES).map(tuple)),
 )
 CODES = st.sampled_from(["accepted", "expired", "revoked", "signature", "no-chain", "revocation-unknown", "x", ""])
 CONTRACTS = st.builds(ContractEvidence, code=CODES, emaid=st.none() | st.just("DEABC000000001"))
@@ -67,6 +70,7 @@ QUESTIONS = st.builds(
     listed=st.none() | LISTED,
     answer=st.none() | ANSWERS,
     earlier=st.none() | EARLIER,
+    evses=st.frozensets(EVSES.map(evse_key)),
 )
 POLICIES = st.builds(
     SitePolicy,
@@ -159,6 +163,18 @@ def test_same_question_has_the_same_answer(question: Question, policy: SitePolic
     assert decide_authorize(question, policy) == decide_authorize(question, policy)
 
 
+@law
+@given(QUESTIONS, POLICIES)
+def test_hub_that_names_evses_lets_nobody_in_at_another(question: Question, policy: SitePolicy) -> None:
+    answer = question.answer
+    if answer is None or answer.location is None or not answer.location.evse_uids:
+        return
+    named = set(map(evse_key, answer.location.evse_uids))
+    outcome = decide_authorize(question, policy)
+    if outcome.basis is Basis.HUB and accepted(outcome):
+        assert named & question.evses
+
+
 def test_strategies_reach_every_verdict_and_basis() -> None:
     """So that none of the laws holds by saying nothing."""
     verdicts: set[Verdict] = set()
@@ -173,4 +189,5 @@ def test_strategies_reach_every_verdict_and_basis() -> None:
 
     gather()
     assert verdicts >= {Verdict.ACCEPTED, Verdict.BLOCKED, Verdict.EXPIRED, Verdict.INVALID, Verdict.UNKNOWN}
-    assert bases == set(Basis)
+    assert verdicts >= {Verdict.NO_CREDIT, Verdict.NOT_AT_THIS_LOCATION, Verdict.NOT_ALLOWED_TYPE_EVSE}
+    assert bases == set(Basis) - {Basis.COMMAND}, "what a command starts is decided by who gave it"

@@ -67,7 +67,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "A Security",
         _S,
         Support.ACTED_ON,
-        "SignCertificate|all|relayed to the PKI by EST; over 1.6 also wrapped (ISO 15118)",
+        "SignCertificate|all|relayed to the PKI by EST; over 1.6 plain for its own, wrapped for ISO 15118",
     ),
     *_rows("A Security", _S, Support.AUDITED, "SecurityEventNotification|all|1.6: security white paper"),
     *_rows("A Security", _G, Support.BY_ITSELF, "CertificateSigned|all|with the chain that was ordered"),
@@ -238,9 +238,9 @@ CATALOGUE: tuple[Entry, ...] = (
         _G,
         Support.ON_DEMAND,
         """
-        InstallCertificate|all|over 1.6 also wrapped
-        DeleteCertificate|all|over 1.6 also wrapped
-        GetInstalledCertificateIds|all|over 1.6 also wrapped
+        InstallCertificate|all|over 1.6 also wrapped; by itself for the roots of [trust.stations]
+        DeleteCertificate|all|over 1.6 also wrapped; by itself as [trust.stations] says
+        GetInstalledCertificateIds|all|over 1.6 also wrapped; by itself with [trust.stations]
         """,
     ),
     *_rows(

@@ -11,7 +11,7 @@ import msgspec
 
 from wire.errors import MalformedValue
 from wire.ocpp.frames import CallRejected, OCPPErrorCode
-from wire.ocpp.payload import Message, String20, String5500, String10000, read_message
+from wire.ocpp.payload import Instant, Message, String20, String5500, String10000, read_message
 from wire.ocpp.quirks import Noticed, to_nobody
 from wire.ocpp.v16 import DataTransfer, DataTransferAnswer
 from wire.ocpp.v201 import OCSPRequestData
@@ -38,12 +38,12 @@ class IdToken(Message, frozen=True, kw_only=True):
 
 
 class Authorize(Message, frozen=True, kw_only=True):
-    """The wrapped Authorize request: contract chain as PEM, or hash data, or both."""
+    """The wrapped Authorize request: contract chain as PEM, or hash data (none to four, says the note), or both."""
 
     id_token: IdToken
     certificate: String5500 | None = None
-    iso15118_certificate_hash_data: Annotated[tuple[OCSPRequestData, ...], msgspec.Meta(min_length=1, max_length=4)] = (
-        msgspec.field(default=(), name="iso15118CertificateHashData")
+    iso15118_certificate_hash_data: Annotated[tuple[OCSPRequestData, ...], msgspec.Meta(max_length=4)] = msgspec.field(
+        default=(), name="iso15118CertificateHashData"
     )
 
 
@@ -51,6 +51,7 @@ class IdTokenInfo(Message, frozen=True, kw_only=True):
     """The wrapped idTokenInfo; status is of the 1.6 set."""
 
     status: str
+    cache_expiry_date_time: Instant | None = None
 
 
 class AuthorizeAnswer(Message, frozen=True, kw_only=True):

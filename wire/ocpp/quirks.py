@@ -41,6 +41,11 @@ class Quirk(StrEnum):
     HASH_SPELLING = "hash-spelling"
     SERIAL_SPELLING = "serial-spelling"
     LONG_EXI = "long-exi"
+    WRONG_CLOCK = "wrong-clock"
+    NO_TRANSACTION_NUMBER = "no-transaction-number"
+    REUSED_MESSAGE_ID = "reused-message-id"
+    REPEATED_SEQUENCE = "repeated-sequence"
+    REWRITTEN_MESSAGE = "rewritten-message"
     NULL_PAYLOAD = "null-payload"
     UNEVEN_ERROR = "uneven-error"
     LONG_MESSAGE_ID = "long-message-id"
@@ -272,6 +277,42 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         accepted="an exiResponse that is longer than the schema of the station's version, sent to it",
         seen="contracts with certificates of 800 bytes have 7200 characters; 1.6 has room for 5600",
         treated="sent whole: cut it would be of no use, and withheld the car gets no contract",
+    ),
+    Quirk.WRONG_CLOCK: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=ALL_VERSIONS,
+        accepted="a transaction message of a time before 2020, or more than five minutes ahead",
+        seen="clocks that were never set; stale values with fresh timestamps (EVerest#2673) cannot be told",
+        treated="kept with the time it tells and the time it came",
+    ),
+    Quirk.NO_TRANSACTION_NUMBER: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=("1.6",),
+        accepted="transactionId of 0 or less in StopTransaction and MeterValues",
+        seen="stations that never got the answer to their StartTransaction (1.6 errata 3.18; EVerest/libocpp#495)",
+        treated="given to the session that runs, by connector, time and tag; an end that finds none ends a session"
+        " whose start is not known; values that find none belong to no session",
+    ),
+    Quirk.REUSED_MESSAGE_ID: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=ALL_VERSIONS,
+        accepted="a message id that named another message on this connection",
+        seen="not seen by us; 2.0.1 errata 4.6 lets a retry have the id of what it repeats, nothing else",
+        treated="taken as a new message; the first time on each connection it is entered into the audit log",
+    ),
+    Quirk.REPEATED_SEQUENCE: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=OCPP_2,
+        accepted="more messages of a transaction than sequence numbers, such as seqNo that is always 0",
+        seen="stations that send 0 with Started, every Updated and Ended",
+        treated="each message is known by all it says, so that none is dropped; gaps cannot be told",
+    ),
+    Quirk.REWRITTEN_MESSAGE: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=("1.6",),
+        accepted="StartTransaction or StopTransaction that came before, with other fields beside those that name it",
+        seen="a station that builds the message anew after a reboot (EVerest/libocpp#907, steve#1294)",
+        treated="recorded beside the first, answered as the first was",
     ),
     Quirk.NULL_PAYLOAD: Tolerance(
         kind=Kind.FRAME,
