@@ -89,6 +89,7 @@ CATALOGUE: tuple[Entry, ...] = (
         SetVariables|2|also on demand
         GetConfiguration|1.6|also on demand
         ChangeConfiguration|1.6|also on demand
+        GetReport|2|for the room in the local list; also on demand
         """,
     ),
     *_rows(
@@ -97,13 +98,12 @@ CATALOGUE: tuple[Entry, ...] = (
         Support.ON_DEMAND,
         """
         GetBaseReport|2
-        GetReport|2
         Reset|all
         SetNetworkProfile|2
         """,
     ),
     *_rows("C Authorization", _S, Support.ACTED_ON, "Authorize|all|over 1.6 also wrapped, with a contract chain"),
-    *_rows("C Authorization", _G, Support.ON_DEMAND, "ClearCache|all"),
+    *_rows("C Authorization", _G, Support.BY_ITSELF, "ClearCache|all|for a blocked token; also on demand"),
     *_rows(
         "D Local list",
         _G,
