@@ -233,7 +233,7 @@ def _ways(value: Any, schema: Schema) -> list[Any]:
                 ways += [schema["minimum"] - 1] if "minimum" in schema else []
                 ways += [schema["maximum"] + 1] if "maximum" in schema else []
         case list():
-            ways += [value[0]] if not isinstance(value[0], list) else []
+            ways += [value[0]] if value and not isinstance(value[0], list) else []
             ways += [[]] if schema.get("minItems", 0) > 0 else []
             ways += [value * (schema["maxItems"] + 1)] * 2 if "maxItems" in schema else []
     return ways
