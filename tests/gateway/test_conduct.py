@@ -101,6 +101,20 @@ def test_a_stop_without_a_number_and_one_that_is_written_anew_are_counted(bench:
     assert {entry.transaction_id for entry in entries(bench)} == {entries(bench)[0].transaction_id}
 
 
+def test_a_transaction_that_starts_again_after_its_end_is_alarmed(bench: Bench) -> None:
+    station = bench.station("2.0.1")
+    told = [event(bench, "Started", 0), event(bench, "Ended", 1)]
+    for each in told:
+        send(station, "TransactionEvent", each, f"m{each['seqNo']}")
+    send(station, "TransactionEvent", told[0], "again")
+    assert audits(bench) == [], "a resend is no second start"
+    later = bench.clock.at.isoformat().replace("+00:00", "Z")
+    assert send(station, "TransactionEvent", event(bench, "Started", 0, timestamp=later), "m2")[0] == 3
+    assert [entry.event for entry in audits(bench)] == ["transaction-id-reused"]
+    assert quirks(bench)[Quirk.REUSED_TRANSACTION_ID] == 1
+    assert len(entries(bench)) == 3
+
+
 # --- sequence numbers
 
 

@@ -253,7 +253,7 @@ CATALOGUE: tuple[Entry, ...] = (
         NotifyEvent|2|the newest
         OpenPeriodicEventStream|2.1
         ClosePeriodicEventStream|2.1
-        NotifyPeriodicEventStream|2.1|a SEND: never answered
+        NotifyPeriodicEventStream|2.1|a SEND: recorded, never answered
         """,
     ),
     *_rows(
