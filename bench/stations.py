@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import zlib
 from collections.abc import Sequence
@@ -79,7 +80,12 @@ class StationSocket(asyncio.Protocol):
             self._pinged.set()
             self._write(_PONG, payload)
         elif first & 0x0F == _TEXT:
-            self._answer.set_result(self._inflater.decompress(payload + _TAIL) if first & _DEFLATED else payload)
+            text = self._inflater.decompress(payload + _TAIL) if first & _DEFLATED else payload
+            if text.startswith(b"[2,"):
+                # What the gateway asks of its own accord once a station has booted; these stations can nothing.
+                self._write(_TEXT, json.dumps([4, json.loads(text)[1], "NotImplemented", "", {}]).encode())
+            else:
+                self._answer.set_result(text)
 
     def _write(self, opcode: int, payload: bytes) -> None:
         first = 0x80 | opcode

@@ -146,6 +146,7 @@ def _remove(folder: Path, keep: Path | None) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="its own key and certificate (PEM) for a wss:// address; one that came through OCPP wins",
 )
+@click.option("--serial", "serial_number", help="its serial number, where that is not its id")
 @click.option(
     "--fault",
     "faults",
@@ -174,6 +175,7 @@ def charger(
     state: Path | None,
     ca: Path | None,
     identity: Path | None,
+    serial_number: str | None,
     faults: tuple[str, ...],
     list_entries: int,
     list_items: int,
@@ -202,6 +204,7 @@ def charger(
         limits=ListLimits(entries=list_entries, items=list_items),
         stay_s=stay,
         offline=offline,
+        serial_number=serial_number,
     )
     try:
         charged = asyncio.run(_until_told(_attached(visit, state)))

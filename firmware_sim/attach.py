@@ -50,6 +50,7 @@ class Visit:
     limits: ListLimits = field(default_factory=ListLimits)
     stay_s: float | None = None
     offline: bool = False
+    serial_number: str | None = None
 
     @property
     def security_profile(self) -> int:
@@ -83,6 +84,7 @@ async def _visit(visit: Visit, presented: Presented | None, address: Address, fo
         limits=visit.limits,
         faults=visit.faults,
         remote_s=visit.seconds,
+        serial_number=visit.serial_number,
     )
     charger = Charger(spec, address, folder, lambda: datetime.now(UTC), tell=lambda text: console.print(escape(text)))
     try:
@@ -145,6 +147,8 @@ async def _stay(charger: Charger, seconds: float, console: Console) -> None:
                 charger.sessions.changed.clear()
                 await charger.sessions.changed.wait()
                 for charge in charger.sessions.charges[told:]:
+                    if charger.online:
+                        await charger.delivered(30.0)
                     _told(charge, charger.waiting, console)
                     told += 1
     except TimeoutError:
@@ -156,7 +160,7 @@ async def _stay(charger: Charger, seconds: float, console: Console) -> None:
 def _told(charge: Charge, waiting: int, console: Console) -> bool:
     """Whether the charge ended as the driver wanted; says how it went."""
     kwh = charge.energy_wh / Decimal(1000)
-    acknowledged = f"{waiting} messages wait for the gateway" if waiting else "all acknowledged"
+    acknowledged = f"messages that wait for the gateway: {waiting}" if waiting else "all acknowledged"
     registers = f"register {charge.begin.register_kwh} to {charge.end.register_kwh} kWh"
     console.print(
         f"charged {kwh} kWh in transaction {charge.tx.wire_id or '(no id yet)'}: {registers}, "
@@ -200,14 +204,14 @@ def _address(visit: Visit, folder: Path) -> Address:
         raise ChargerError("bad-input", visit.charger_id, "cannot be a charging station's identity")
     if not _is_charger_url(visit.url):
         raise ChargerError("bad-input", visit.charger_id, f"--url {visit.url}: expected ws://HOST:PORT/ocpp or wss://")
+    if visit.identity is not None and not visit.url.startswith("wss:"):
+        raise ChargerError("bad-input", visit.charger_id, "--identity needs a wss:// address")
     password = None
     if visit.password_file is not None:
         password = _read(visit, visit.password_file, "--password-file").rstrip(b"\r\n")
     tls = None
-    if visit.url.startswith("wss:"):
+    if visit.url.startswith("wss:") or visit.ca is not None:
         tls = client_context(visit.charger_id, visit.ca, visit.identity, folder)
-    elif visit.identity is not None:
-        raise ChargerError("bad-input", visit.charger_id, "--identity needs a wss:// address")
     return Address(visit.url, visit.charger_id, password, DIALECTS[visit.ocpp]().subprotocol, tls)
 
 

@@ -103,6 +103,11 @@ class Charger:
         return self.link.online
 
     @property
+    def answers(self) -> frozenset[str]:
+        """The actions of the gateway that it answers."""
+        return frozenset(self._answering.table)
+
+    @property
     def waiting(self) -> int:
         """How many transaction messages have no CALLRESULT yet."""
         return self.link.waiting

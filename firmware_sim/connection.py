@@ -260,8 +260,10 @@ async def _flood(ws: aiohttp.ClientWebSocketResponse) -> None:
 def _refusal(status: int, address: Address) -> str:
     """An HTTP answer instead of a WebSocket, in plain words."""
     match status:
-        case 401 | 403:
-            return f"the gateway refused: unknown charger id or wrong password (HTTP {status})"
+        case 401:
+            return "the gateway refused: unknown charger id or wrong password (HTTP 401)"
+        case 403:
+            return "the gateway refused this charger at this port: its certificate or security profile (HTTP 403)"
         case 404:
             where = f"{address.charger_id!r} is not a charging station identity there, or the address is wrong"
             return f"the gateway refused: {where} (HTTP 404 for {address.full_url()})"

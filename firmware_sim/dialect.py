@@ -150,9 +150,10 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class StationIdentity:
-    """What a charger tells of itself when it boots."""
+    """What a charger tells of itself when it boots; its certificate names the same serial number (2.0.1 B01.FR.12)."""
 
     charger_id: str
+    serial: str
     vendor: str = "pncgate"
     model: str = "simulated"
     firmware: str = "0.1.0"

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 from firmware_sim.auth_cache import AuthCache
-from firmware_sim.dialect import StationIdentity
 from firmware_sim.display import Display
 from firmware_sim.local_auth import Rules
 from firmware_sim.local_list import LocalList
@@ -59,7 +58,7 @@ class Holdings:
 
     def _facts(self) -> dict[str, str]:
         """The settings that nobody can change."""
-        identity, limits = StationIdentity(self._spec.charger_id), self._spec.limits
+        identity, limits = self._spec.identity, self._spec.limits
         return {
             "LocalAuthListCtrlr.Entries": str(len(self.local_list)),
             "LocalAuthListCtrlr.ItemsPerMessage": str(limits.items),

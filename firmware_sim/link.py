@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware_sim.connection import Address, BackOff, Connection, LinkNotices, Reply
-from firmware_sim.dialect import Dialect, StationIdentity
+from firmware_sim.dialect import Dialect
 from firmware_sim.errors import ChargerError
 from firmware_sim.memory import Memory
 from firmware_sim.misdeeds import PIPELINE, Misdeed, misspoken
@@ -239,7 +239,7 @@ class Link:
 
     async def boot(self, why: str) -> None:
         """One BootNotification, and what its answer says. Raises ChargerError, MalformedValue."""
-        question = self._dialect.boot(StationIdentity(self.spec.charger_id), why)
+        question = self._dialect.boot(self.spec.identity, why)
         answer = self._dialect.read_boot(await self.ask(*question))
         self.interval_s = max(1.0, float(answer.interval_s))
         self._why_down = f"the boot was answered with {answer.status}"
@@ -255,7 +255,7 @@ class Link:
         self._connections += 1
         self._changed.set()
         if self._connections > 1 and self._booted.is_set() and Misdeed.BOOT_ON_RECONNECT in self.spec.faults:
-            self.say(*self._dialect.boot(StationIdentity(self.spec.charger_id), "PowerUp"))
+            self.say(*self._dialect.boot(self.spec.identity, "PowerUp"))
 
     def _on_down(self, reason: str) -> None:
         if reason != self._why_down:

@@ -67,7 +67,7 @@ class OCPP16:
         return "BootNotification", {
             "chargePointVendor": identity.vendor[:20],
             "chargePointModel": identity.model[:20],
-            "chargePointSerialNumber": identity.charger_id[:25],
+            "chargePointSerialNumber": identity.serial[:25],
             "firmwareVersion": identity.firmware,
         }
 

@@ -60,7 +60,7 @@ class OCPP201:
         station = {
             "model": identity.model,
             "vendorName": identity.vendor,
-            "serialNumber": identity.charger_id[:25],
+            "serialNumber": identity.serial[:25],
             "firmwareVersion": identity.firmware,
         }
         return "BootNotification", {"reason": why, "chargingStation": station}

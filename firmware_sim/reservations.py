@@ -33,9 +33,7 @@ class Reservations:
     @property
     def held(self) -> Reservation | None:
         """The reservation that counts now."""
-        if self._held is not None and self._held.until <= self._clock():
-            self._held = None
-        return self._held
+        return None if self._held is None or self._held.until <= self._clock() else self._held
 
     def take(self, reservation: Reservation) -> bool:
         """Whether the plug is kept for it now: it was free, or the reservation has the number of the one that was."""
@@ -52,6 +50,13 @@ class Reservations:
             return False
         self._held = None
         return True
+
+    def expire(self, number: int) -> bool:
+        """Whether that reservation stood to its end unused; it is forgotten then."""
+        found = self._held is not None and self._held.id == number and self.held is None
+        if found:
+            self._held = None
+        return found
 
     def lets(self, uid: str, group_id: str | None) -> bool:
         """Whether a token may take the plug now."""

@@ -249,10 +249,10 @@ class Sessions:
         """Returns when nothing is charging."""
         await self._idle.wait()
 
-    def start_remotely(self, presented: Presented) -> None:
-        """Charges as the gateway asked, as if a car was plugged in; asks about the token first if the settings say so
-        (C05, F01.FR.01; not about one of type Central in 2.x)."""
-        task = asyncio.create_task(self._start_remotely(presented))
+    def start_remotely(self, presented: Presented, group_id: str | None = None) -> None:
+        """Charges as the gateway asked, as if a car was plugged in, for a token of the group `group_id`; asks about the
+        token first if the settings say so (C05, F01.FR.01; not about one of type Central in 2.x)."""
+        task = asyncio.create_task(self._start_remotely(presented, group_id))
         self._remote.add(task)
         task.add_done_callback(self._remote_ended)
 
@@ -261,15 +261,14 @@ class Sessions:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._link.failed(error)
 
-    async def _start_remotely(self, presented: Presented) -> None:
+    async def _start_remotely(self, presented: Presented, group_id: str | None) -> None:
         asks = self._holdings.settings.yes("AuthCtrlr.AuthorizeRemoteStart")
-        group_id = None
         if asks and not (presented.token_type == "Central" and self._spec.ocpp != "1.6"):
             permit = await self._permits.permit(presented)
             if not permit.answer.accepted:
                 self._tell(f"{self._spec.charger_id} does not start for {presented.uid}: {permit}")
                 return
-            group_id = permit.answer.group_id
+            group_id = permit.answer.group_id or group_id
         self._tell(f"{self._spec.charger_id} starts for {presented.uid}, as the gateway asked")
         try:
             await self.charge(presented, self._spec.remote_s, lambda now: None, group_id=group_id)

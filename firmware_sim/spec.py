@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from firmware_sim.dialect import StationIdentity
 from firmware_sim.local_list import ListLimits
 from firmware_sim.misdeeds import Misdeed
 from wire.meter.record import CurrentType
@@ -14,7 +15,7 @@ class ChargerSpec:
     """What kind of charger. `power_w` at the plug; a value every `sample_s`, every `signed_every`-th of them signed.
 
     `remote_s` is how long a charge lasts that the gateway started; `reboot_s` how long a reboot takes; `job_s` how long
-    each part of a firmware update or an upload. `tariffs` says whether an OCPP 2.1 charger knows tariffs.
+    each part of a firmware update or an upload. `serial_number`: its id without one.
     """
 
     charger_id: str
@@ -34,5 +35,11 @@ class ChargerSpec:
     reboot_s: float = 0.3
     job_s: float = 0.2
     security_profile: int = 1
+    serial_number: str | None = None
     limits: ListLimits = field(default_factory=ListLimits)
     faults: frozenset[Misdeed] = frozenset()
+
+    @property
+    def identity(self) -> StationIdentity:
+        """What it tells of itself."""
+        return StationIdentity(self.charger_id, self.serial_number or self.charger_id)

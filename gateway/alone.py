@@ -28,7 +28,7 @@ def alone_lines(found: tuple[StationAlone, ...]) -> list[str]:
     """The same for people: one line for each station, and one for each remark."""
     if not found:
         return []
-    ready = sum(not row.remarks for row in found)
+    ready = sum(not row.remarks and row.list.problem is None for row in found)
     lines = [f"alone        {ready} of {len(found)} stations as wanted"]
     for row in found:
         room = "" if row.limit is None else f", room for {row.limit}"

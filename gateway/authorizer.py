@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.clock import Clock
@@ -112,6 +112,10 @@ class Authorizer:
             self._bindings = self._bindings.learn(judged.chain)
         if judged.sound is not None:
             self.met(judged.sound)
+
+    def contract_ends(self) -> dict[str, datetime]:
+        """When the contracts end that were shown here, by normal EMAID."""
+        return self._bindings.ends()
 
     def issuers(self) -> frozenset[Certificate]:
         """The sub-CAs and anchors above the contracts that were verified."""

@@ -31,7 +31,6 @@ from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.commands import CommandLink
 from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
 from wire.records import AuditEntry, RecordKind
@@ -77,10 +76,7 @@ class Gateway:
                 self._whitelist,
                 self._link,
                 self._reader,
-                {
-                    charger.id.casefold(): frozenset(map(evse_key, charger.evse_ids))
-                    for charger in settings.table.charger
-                },
+                _evses(settings),
             )
             self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
             self._staples = Staples()
@@ -102,14 +98,11 @@ class Gateway:
             quirks=self._quirks,
         )
         try:
-            self._front = Front(settings, site, self._whitelist, self._link, self._paper)
+            self._front = Front(settings, site, self._whitelist, self._link, _link_settings(settings, tls), self._paper)
         except ConfigurationError:
             self._opened.close()
             raise
         self._local = local_server(settings, site, self._staples, self._health)
-        self._command_link = CommandLink(
-            _link_settings(settings, tls), self._front.executor, self._reader, self._writer
-        )
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
@@ -125,15 +118,13 @@ class Gateway:
         for event, remark in self._begun_anew:
             if remark is not None:
                 await self._audit(event, remark)
-        await self._front.executor.resume()
         listen = await self._listen()
         tasks = [
-            asyncio.create_task(supervise("commands", self._command_link.run)),
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
-            *(asyncio.create_task(supervise(name, run)) for name, run in self._paper.tasks()),
+            *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await stop.wait()
@@ -156,7 +147,7 @@ class Gateway:
     def _stored(self) -> None:
         """The ledger has grown."""
         self._link.stored()
-        self._front.executor.stored()
+        self._front.stored()
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
@@ -213,6 +204,11 @@ class Gateway:
                 say("store-unavailable", level="error", reason=str(error))
             else:
                 say("store-mended")
+
+
+def _evses(settings: Settings) -> dict[str, frozenset[str]]:
+    """The EVSEs of each station, by its case-folded id."""
+    return {one.id.casefold(): frozenset(map(evse_key, one.evse_ids)) for one in settings.table.charger}
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:

@@ -11,6 +11,7 @@ Source: OCPP 1.6 5.2, 5.11 to 5.18; OCPP 2.0.1 Part 2 B11, B12, E14, F01 to F05,
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from firmware_sim.calls.parts import Parts
@@ -131,7 +132,7 @@ class _Remote:
         kept = not self._reservations.lets(presented.uid, group_id)
         if evse_id not in (None, self._spec.evse_id) or not free or kept:
             return Reply(status("Rejected"))
-        return Reply(status("Accepted"), lambda: self._sessions.start_remotely(presented))
+        return Reply(status("Accepted"), lambda: self._sessions.start_remotely(presented, group_id))
 
     def stop16(self, request: _Stop16) -> Reply:
         return self.stop(_Stop(transaction_id=str(request.transaction_id)))
@@ -208,7 +209,20 @@ class _Remote:
             return Reply(status("Unavailable"))
         if self._sessions.plug is PlugState.OCCUPIED or not self._reservations.take(reservation):
             return Reply(status("Occupied"))
-        return Reply(status("Accepted"), self._sessions.tell_plug)
+        return Reply(status("Accepted"), lambda: self._keep(reservation))
+
+    def _keep(self, reservation: Reservation) -> None:
+        self._sessions.tell_plug()
+        self._parts.spawn(self._expire(reservation))
+
+    async def _expire(self, reservation: Reservation) -> None:
+        """Tells when a reservation ends unused (H04.FR.01)."""
+        await asyncio.sleep(min(86_400.0, (reservation.until - self._parts.clock()).total_seconds()))
+        if self._reservations.expire(reservation.id):
+            if self._spec.ocpp != "1.6":
+                update = {"reservationId": reservation.id, "reservationUpdateStatus": "Expired"}
+                self._parts.link.say("ReservationStatusUpdate", update)
+            self._sessions.tell_plug()
 
     def cancel(self, request: _Cancel) -> Reply:
         if not self._reservations.cancel(request.reservation_id):

@@ -167,7 +167,7 @@ def _remarks(version: str, told: Told, standing: Standing, policy: OfflinePolicy
         found.append("cannot authorize offline: no local list and no cache of answers")
     elif no_list:
         found.append("authorizes offline from its cache alone: no local list")
-    elif standing.fits < standing.wanted:
+    elif standing.state is ListState.IN_STEP and standing.fits < standing.wanted:
         found.append(f"{standing.fits} of {standing.wanted} tokens fit")
     if no_cache and not no_list:
         found.append("no cache of answers")

@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from gateway.errors import CallFailed
 from wire.ids import random_id
-from wire.ocpp.frames import CallError, CallResult, encode_call
+from wire.ocpp.frames import CallError, CallResult, OCPPErrorCode, encode_call, encode_result_error
 
 WAITING = 32
 """CALLs that may wait for their turn on one connection."""
@@ -36,7 +37,11 @@ class Calls:
         self._gone: str | None = None
 
     async def call(self, action: str, payload: object, timeout_s: float = CALL_TIMEOUT_S) -> bytes:
-        """The payload of the CALLRESULT; `timeout_s` counts from the sending.
+        """The payload of the CALLRESULT. Raises as `exchange` does."""
+        return (await self.exchange(action, payload, timeout_s)).payload
+
+    async def exchange(self, action: str, payload: object, timeout_s: float = CALL_TIMEOUT_S) -> CallResult:
+        """The CALLRESULT; `timeout_s` counts from the sending.
 
         Raises:
             CallFailed: "call-refused" (CALLERROR), "call-timeout", "connection-lost", "calls-waiting" (too many).
@@ -50,7 +55,12 @@ class Calls:
         finally:
             self._waiting -= 1
 
-    async def _exchange(self, action: str, payload: object, timeout_s: float) -> bytes:
+    async def refuse(self, result: CallResult, code: OCPPErrorCode, why: str) -> None:
+        """Tell a 2.1 station that its CALLRESULT could not be read (CALLRESULTERROR, Part 4 4.2.3)."""
+        with suppress(ConnectionError):  # It learns nothing then, and the CALL has failed all the same.
+            await self._send(encode_result_error(result.message_id, code, why))
+
+    async def _exchange(self, action: str, payload: object, timeout_s: float) -> CallResult:
         if self._gone is not None:
             raise self._failed("connection-lost", f"{action}: {self._gone}")
         message_id = random_id(os.urandom(16))
@@ -59,7 +69,7 @@ class Calls:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._send(encode_call(message_id, action, payload))
-                return await answer
+                return CallResult(message_id=message_id, payload=await answer)
         except TimeoutError as error:
             raise self._failed("call-timeout", f"{action}: no answer within {timeout_s:g} s") from error
         except ConnectionError as error:

@@ -34,9 +34,9 @@ from pki.verify.revocation import RevocationEvidence
 from pki.verify.statements import Source
 from wire.errors import MalformedValue
 from wire.ocpp import pnc16, v16, v21, v201
-from wire.ocpp.payload import Message
+from wire.ocpp.frames import CallRejected
+from wire.ocpp.payload import Message, read_message
 from wire.ocpp.quirks import Noticed, to_nobody
-from wire.records import decode
 
 MAX_RESULT = {v16.VERSION: 5500, v201.VERSION: 5500, v21.VERSION: 18_000}
 """Characters of ocspResult."""
@@ -102,14 +102,15 @@ class StationCertificates:
                 return await self._install_wrapped(chain_pem)
             request = _certificate_signed(self._ocpp, use, chain_pem, request_id)
             payload = await self._calls.call("CertificateSigned", request)
-            return decode(v201.CertificateSignedAnswer, payload, "CertificateSigned answer").status
-        except MalformedValue as error:
+            return read_message(v201.CertificateSignedAnswer, payload, "CertificateSigned answer", self._noticed).status
+        except (MalformedValue, CallRejected) as error:
             raise CallFailed("unreadable-answer", f"{self.charger_id}: {error}") from error
 
     async def _install_wrapped(self, chain_pem: str) -> str:
         call = pnc16.wrap("CertificateSigned", pnc16.CertificateSigned(certificate_chain=chain_pem))
-        outer = decode(v16.DataTransferAnswer, await self._calls.call("DataTransfer", call), "DataTransfer answer")
-        inner = pnc16.unwrap_answer(v201.CertificateSignedAnswer, outer, "CertificateSigned")
+        payload = await self._calls.call("DataTransfer", call)
+        outer = read_message(v16.DataTransferAnswer, payload, "DataTransfer answer", self._noticed)
+        inner = pnc16.unwrap_answer(v201.CertificateSignedAnswer, outer, "CertificateSigned", self._noticed)
         return outer.status if inner is None else inner.status
 
     async def _sign16(self, request: v16.SignCertificate) -> object:

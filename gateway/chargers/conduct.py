@@ -11,9 +11,10 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 
 from gateway.chargers.connected import Connected
-from gateway.store.transactions import Arrival
+from gateway.store.transactions import Arrival, ended_at
 from wire.ocpp import v16
 from wire.ocpp.quirks import Quirk
+from wire.records import TransactionEvent
 
 AHEAD = timedelta(minutes=5)
 """A clock that is further ahead than this is wrong."""
@@ -42,6 +43,17 @@ class Conduct:
         named = message.transaction_id
         if self._connected.ocpp == v16.VERSION and named is not None and (named == "0" or named.startswith("-")):
             self._connected.noticed(Quirk.NO_TRANSACTION_NUMBER, f"{arrival.action} $.transactionId")
+        if message.event is TransactionEvent.STARTED and named is not None:
+            await self._start_of(named, message.at)
+
+    async def _start_of(self, named: str, at: datetime) -> None:
+        charger_id = self._connected.charger_id
+        over = ended_at(self._connected.site.ledger, charger_id, named)
+        if over is None or at <= over:
+            return
+        self._connected.noticed(Quirk.REUSED_TRANSACTION_ID, "TransactionEvent $.transactionInfo.transactionId")
+        message = f"transaction {named!a} starts at {at.isoformat()}, and one of that name ended at {over.isoformat()}"
+        await self._connected.site.audit("transaction-id-reused", charger_id, message)
 
     async def _id_of(self, arrival: Arrival) -> None:
         known = self._keys.setdefault(arrival.message_id, arrival.keys.whole)

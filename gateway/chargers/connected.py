@@ -88,8 +88,10 @@ class Connected:
         """
         action = type(request).__name__
         answer_type: type[Message] = getattr(MODULES[self.ocpp], f"{action}Answer")
-        payload = await self.calls.call(action, request, timeout_s)
+        result = await self.calls.exchange(action, request, timeout_s)
         try:
-            return read_message(answer_type, payload, f"{action} answer", self.noticed)
+            return read_message(answer_type, result.payload, f"{action} answer", self.noticed)
         except CallRejected as error:
+            if self.ocpp == v21.VERSION:
+                await self.calls.refuse(result, error.ocpp_code, str(error))
             raise CallFailed("unreadable-answer", f"{self.charger_id}: {error}") from error

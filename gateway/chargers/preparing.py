@@ -218,7 +218,10 @@ class Preparing(Companion):
                 async with self._slow_turns if backoff.failures else self._turns:
                     standing, sent = await self._prepare(care)
                 problem = standing.problem if standing.state is ListState.BEHIND else None
-            except (CallFailed, StoreUnavailable, sqlite3.Error) as error:
+            except CallFailed as error:
+                problem, sent = str(error), True
+                await self._note_trouble(care, error)
+            except (StoreUnavailable, sqlite3.Error) as error:
                 problem, sent = str(error), True
             if problem is None:
                 backoff.reset()
@@ -228,6 +231,18 @@ class Preparing(Companion):
             wait_s = backoff.next_s(random.random())
             next_at = loop.time() + wait_s
             say("charger-unprepared", level="warning", charger=care.station.charger_id, reason=problem, again_s=wait_s)
+
+    async def _note_trouble(self, care: _Care, error: CallFailed) -> None:
+        """Let the status say why nothing is known of the list now; a connection that has ended says nothing of it."""
+        charger_id = care.station.charger_id
+        standing = read_list(self._site.ledger, charger_id).standing
+        if error.code == "connection-lost" or (standing.state, standing.problem) == (ListState.BEHIND, str(error)):
+            return
+        standing = msgspec.structs.replace(standing, state=ListState.BEHIND, problem=str(error))
+        try:
+            await self._site.writer.run(partial(_note, charger_id, standing, self._site.clock.now().at))
+        except StoreUnavailable:
+            return  # It is said in the log all the same.
 
     async def _until_due(self, care: _Care, next_at: float) -> None:
         """Wait until something is to be done and the station may be spoken to again."""
@@ -300,9 +315,11 @@ class Preparing(Companion):
             aged = session != self._ranked_session and loop.time() >= self._ranked_at + self._pace.ranking_s
             if ranking is None or ranking.version != self._whitelist.version or aged:
                 uses = latest_uses(self._site.ledger)
-                ranking = await asyncio.to_thread(Ranking, self._whitelist, uses, self._policy.list_entries)
+                ends = self._site.authorizer.contract_ends()
+                ranking = await asyncio.to_thread(Ranking, self._whitelist, uses, self._policy.list_entries, ends)
                 self._ranking, self._ranked_session, self._ranked_at = ranking, session, loop.time()
-            return await asyncio.to_thread(ranking.wanted, charger_id, able.rules, able.limits.entries)
+            at = self._site.clock.now().at
+            return await asyncio.to_thread(ranking.wanted, charger_id, able.rules, able.limits.entries, at)
 
     async def _clear_cache(self, care: _Care, abilities: Abilities) -> None:
         """Have the station forget its cache when a token that it may hold there as a good one was blocked, and its list

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from gateway.decide.local_list import Candidate, LeftOut, ListRules, Used, Wanted, choose_wanted, left_out_for
 from gateway.store.whitelist import Whitelist, kind_of
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire.records import Token, TokenRef, TokenType, WhitelistType
+from wire.tokens import compare_key
 
 USED_HERE = 500
 USED_AT_SITE = 1000
 """Tokens that are looked up because they were used, at most."""
 _TYPES = (TokenType.RFID, TokenType.OTHER, TokenType.EMAID)
+_NO_ENDS: Mapping[str, datetime] = MappingProxyType({})
 _AGES = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,11 +41,13 @@ class _Given:
 class Ranking:
     """What stations may be given, most likely first. Immutable but for what it remembers of its own answers."""
 
-    def __init__(self, whitelist: Whitelist, uses: Sequence[tuple[str, str]], depth: int) -> None:
-        """`uses`: charger and token, the latest first. `depth`: the most entries any station is given. Raises
-        sqlite3.Error."""
+    def __init__(
+        self, whitelist: Whitelist, uses: Sequence[tuple[str, str]], depth: int, ends: Mapping[str, datetime] = _NO_ENDS
+    ) -> None:
+        """`uses`: charger and token, the latest first. `depth`: the most entries any station is given. `ends`: when
+        contracts end, by normal EMAID. Raises sqlite3.Error."""
         self.version = whitelist.version
-        self._whitelist, self._depth = whitelist, depth
+        self._whitelist, self._depth, self._ends = whitelist, depth, ends
         self._found: dict[str, Token | None] = {}
         self._here: dict[str, list[str]] = {}
         site: dict[str, None] = {}
@@ -67,14 +72,14 @@ class Ranking:
             return None
         return self._whitelist.look_up(TokenRef(uid=text, type=TokenType.EMAID))
 
-    def wanted(self, charger_id: str, rules: ListRules, limit: int) -> tuple[Wanted, int]:
-        """The list for a station of these rules that holds at most `limit` entries, and how many tokens of the
-        whitelist it might be given."""
+    def wanted(self, charger_id: str, rules: ListRules, limit: int, at: datetime) -> tuple[Wanted, int]:
+        """The list at the instant `at` for a station of these rules that holds at most `limit` entries, and how many
+        tokens of the whitelist it might be given."""
         given = self._given(rules)
         texts = self._here.get(charger_id.casefold(), [])
-        here = [Candidate(token, Used.HERE, text) for text in texts if (token := self._found[text]) is not None]
+        here = self._used(texts, Used.HERE)
         # Of what is used nowhere and of what is used elsewhere the first `limit` are enough to fill the list.
-        chosen = choose_wanted([*here, *given.site[:limit], *given.newest[:limit]], rules, limit)
+        chosen = choose_wanted([*here, *given.site[:limit], *given.newest[:limit]], rules, limit, at)
         return Wanted(chosen.entries, given.left_out), max(given.eligible, len(chosen.entries))
 
     def blocked_here(self, charger_id: str) -> dict[str, Token]:
@@ -82,6 +87,14 @@ class Ranking:
         texts = self._here.get(charger_id.casefold(), [])
         found = {text: self._found[text] for text in texts}
         return {text: token for text, token in found.items() if token is not None and not token.valid}
+
+    def _used(self, texts: Sequence[str], used: Used) -> list[Candidate]:
+        return [self._candidate(token, used, text) for text in texts if (token := self._found[text]) is not None]
+
+    def _candidate(self, token: Token, used: Used, text: str | None) -> Candidate:
+        if token.type is not TokenType.EMAID:
+            return Candidate(token, used, text)
+        return Candidate(token, used, text, self._ends.get(compare_key(TokenType.EMAID, token.contract_id)))
 
     def _given(self, rules: ListRules) -> _Given:
         """What all stations of these rules may be given."""
@@ -110,7 +123,7 @@ class Ranking:
                 left_out[reason] += count
         tokens.sort(key=lambda token: (token.valid is not rules.unknown_offline, _instant(token)), reverse=True)
         newest = []
-        for candidate in map(Candidate, tokens[: self._depth]):
+        for candidate in (self._candidate(token, Used.NOT, None) for token in tokens[: self._depth]):
             reason = left_out_for(candidate, rules)
             if reason is not None:
                 left_out[reason] += 1

@@ -45,6 +45,12 @@ class Transactions:
             StoreUnavailable: nothing may be answered.
         """
         connected = self._connected
+        message, quarantine = None, unreadable
+        if unreadable is None:
+            try:
+                message = _read(connected, call)
+            except MalformedValue as error:
+                quarantine = str(error)
         arrival = Arrival(
             charger_id=connected.charger_id,
             ocpp=connected.ocpp,
@@ -54,13 +60,9 @@ class Transactions:
             keys=message_keys(call.action, call.payload),
             frame=text,
             now=self._site.clock.now(),
-            quarantine=unreadable,
+            message=message,
+            quarantine=quarantine,
         )
-        if unreadable is None:
-            try:
-                arrival = replace(arrival, message=_read(connected, call))
-            except MalformedValue as error:
-                arrival = replace(arrival, quarantine=str(error))
         await self._conduct.watch(arrival)
         first = first_reply(self._site.ledger, arrival)
         if first is not None and first.whole:
@@ -119,7 +121,7 @@ class Transactions:
             return arrival, None
         if message.token is None:
             granted = await self._site.authorizer.for_remote_start(self._connected.charger_id, message)
-            return replace(arrival, decision=granted), None
+            return (arrival if granted is None else replace(arrival, decision=granted)), None
         decision = await self._site.authorizer.for_transaction(self._connected.charger_id, message.token, message)
         if message.event is TransactionEvent.ENDED:
             return arrival, decision
@@ -129,7 +131,8 @@ class Transactions:
 def _read(connected: Connected, call: Call) -> TransactionMessage:
     """What the transaction message says. Raises MalformedValue, also for a number that no database holds."""
     message = read_transaction(connected.ocpp, call.action, call.payload, connected.noticed)
-    for name, number in (("evse", message.evse_id), ("connector", message.connector_id), ("seqNo", message.seq_no)):
+    for name in ("evse_id", "connector_id", "seq_no", "remote_start_id", "reservation_id"):
+        number: int | None = getattr(message, name)
         if number is not None and abs(number) > _LARGEST:
             raise MalformedValue(call.action, "$", f"{name} is out of range")
     return message

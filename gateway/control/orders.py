@@ -34,7 +34,9 @@ _token_type = click.option(
 
 @click.group()
 def command() -> None:
-    """Ask something of a station: through the running gateway, written down and done once.
+    """Ask something of a station.
+
+    Through the running gateway: it is written down, and done once.
 
     Ends with 0 when the station accepted, 1 when it did not, 2 when the gateway could not be asked.
 
@@ -127,7 +129,10 @@ def status(command_id: str, config: Path, as_json: bool) -> None:
 @click.option("--transaction", help="the station's transaction id")
 @running
 def stop(charger: str, session: str | None, transaction: str | None, config: Path, as_json: bool) -> None:
-    """Stop a transaction: the only one that runs there, or the one that is named."""
+    """Stop a transaction.
+
+    The only one that runs there, or the one that is named.
+    """
     order(
         config,
         as_json,
@@ -171,7 +176,10 @@ def reset(charger: str, kind: str, evse: int | None, config: Path, as_json: bool
 def trigger(
     charger: str, message: str, evse: int | None, connector: int | None, custom: bool, config: Path, as_json: bool
 ) -> None:
-    """Have a station send a message now: StatusNotification, MeterValues, SignChargingStationCertificate ..."""
+    """Have a station send a message now.
+
+    MESSAGE: StatusNotification, MeterValues, SignChargingStationCertificate ...
+    """
     order(
         config,
         as_json,
@@ -190,7 +198,10 @@ def trigger(
 def availability(
     charger: str, state: str, evse: int | None, connector: int | None, config: Path, as_json: bool
 ) -> None:
-    """Take a station, an EVSE or a connector into service, or out of it."""
+    """Take a station in or out of service.
+
+    Or an EVSE, or a connector of it.
+    """
     order(
         config,
         as_json,
@@ -205,7 +216,9 @@ def availability(
 @click.argument("names", nargs=-1)
 @running
 def get_variables(charger: str, names: tuple[str, ...], config: Path, as_json: bool) -> None:
-    """Read variables: Component.Variable in 2.x, a key in 1.6, where none means all.
+    """Read variables.
+
+    Component.Variable in 2.x, a key in 1.6, where none means all.
 
     \b
     pnc-gateway command get CP-1 OCPPCommCtrlr.HeartbeatInterval 'Connector@1:1.AvailabilityState'
@@ -223,7 +236,9 @@ def get_variables(charger: str, names: tuple[str, ...], config: Path, as_json: b
 @click.argument("settings", nargs=-1, required=True, metavar="NAME=VALUE...")
 @running
 def set_variables(charger: str, settings: tuple[str, ...], config: Path, as_json: bool) -> None:
-    """Write variables; passwords are changed by `rotate`, which keeps no copy of them.
+    """Write variables.
+
+    Passwords are changed by `rotate`, which keeps no copy of them.
 
     \b
     pnc-gateway command set CP-1 OCPPCommCtrlr.HeartbeatInterval=300
@@ -243,7 +258,10 @@ class _Rotated(msgspec.Struct):
 @_charger
 @running
 def rotate(charger: str, config: Path, as_json: bool) -> None:
-    """Give a station a new password, which it alone gets to know."""
+    """Give a station a new password.
+
+    It alone gets to know it.
+    """
     answer = ask(lambda: control(config).post(b"", "chargers", charger, "rotate"))
     if as_json:
         click.echo(answer)
@@ -258,7 +276,10 @@ def rotate(charger: str, config: Path, as_json: bool) -> None:
 @click.option("--kind", type=click.Choice([kind.value for kind in ReportKind]), default="FullInventory")
 @running
 def report(charger: str, components: tuple[str, ...], kind: str, config: Path, as_json: bool) -> None:
-    """Have a station report its device model, or some components of it (NotifyReport)."""
+    """Have a station report its device model.
+
+    Or some components of it; it comes by NotifyReport.
+    """
     order(
         config,
         as_json,
@@ -322,8 +343,9 @@ def cancel_reservation(charger: str, reservation_id: str, config: Path, as_json:
 @click.argument("payload", default="{}")
 @running
 def call(charger: str, action: str, payload: str, config: Path, as_json: bool) -> None:
-    """Send any action of the station's version. PAYLOAD is JSON, or @FILE, or - for standard input; it is checked
-    against the version's types before it is sent.
+    """Send any action of its version.
+
+    PAYLOAD is JSON, or @FILE, or - for standard input. It is checked against the version's types before it is sent.
 
     \b
     pnc-gateway command call CP-1 TriggerMessage '{"requestedMessage": "Heartbeat"}'

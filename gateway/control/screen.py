@@ -73,14 +73,14 @@ def show_charger(console: Console, one: ChargerView, at: datetime) -> None:
         ("device", " ".join(part for part in (one.vendor, one.model) if part)),
         ("serial number", one.serial_number),
         ("firmware", one.firmware),
-        ("booted at", one.booted_at),
+        ("booted at", _instant(one.booted_at)),
         ("last heard", f"{_span(one.last_heard, at)} ago" if one.last_heard else None),
     ]
     for name, value in pairs:
         if value:
             console.print(Text(f"{name:<14} ", _QUIET) + Text(str(value)))
     for session in one.sessions:
-        what = f"transaction {session.transaction_id} at EVSE {session.evse_id} since {session.started_at}"
+        what = f"transaction {session.transaction_id} at EVSE {session.evse_id} since {_instant(session.started_at)}"
         console.print(Text(f"{'session':<14} ", _QUIET) + Text(f"{session.session_id}  {what}"))
     for connector in one.connectors:
         place = f"{connector.evse_id}/{connector.connector_id}"
@@ -146,6 +146,11 @@ def _named(part: dict[str, object]) -> str:
     instance, evse = part.get("instance"), part.get("evse")
     place = f"@{evse['id']}" if isinstance(evse, dict) and "id" in evse else ""
     return f"{part.get('name', '?')}{f'[{instance}]' if instance else ''}{place}"
+
+
+def _instant(text: str | None) -> str | None:
+    """An instant as it is stored, for people."""
+    return None if text is None else f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _span(since: datetime | None, at: datetime) -> str:

@@ -20,7 +20,10 @@ class _Chargers(msgspec.Struct):
 @click.command()
 @running
 def chargers(config: Path, as_json: bool) -> None:
-    """Show every station of the running gateway: device, connection, sessions, connectors."""
+    """Show every station.
+
+    What it is, since when it is connected, its sessions and connectors, as the running gateway knows them.
+    """
     answer = ask(lambda: control(config).get("chargers"))
     if as_json:
         click.echo(answer)
@@ -36,7 +39,7 @@ def chargers(config: Path, as_json: bool) -> None:
 @click.argument("charger_id")
 @running
 def charger(charger_id: str, config: Path, as_json: bool) -> None:
-    """Show one station, with all it told last."""
+    """Show one station, with all it told."""
     answer = ask(lambda: control(config).get("chargers", charger_id))
     if as_json:
         click.echo(answer)

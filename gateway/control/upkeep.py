@@ -41,7 +41,10 @@ def firmware(
     config: Path,
     as_json: bool,
 ) -> None:
-    """Have a station fetch firmware from LOCATION and install it; signed with --certificate and --signature."""
+    """Have a station install firmware.
+
+    It fetches it from LOCATION; signed with --certificate and --signature.
+    """
     order(
         config,
         as_json,
@@ -83,7 +86,7 @@ def log(
     config: Path,
     as_json: bool,
 ) -> None:
-    """Have a station upload a log to LOCATION."""
+    """Have a station upload a log."""
     order(
         config,
         as_json,
@@ -101,7 +104,7 @@ def log(
 @_charger
 @running
 def clear_cache(charger: str, config: Path, as_json: bool) -> None:
-    """Have a station forget whom it let charge before."""
+    """Have a station forget its cached tokens."""
     order(config, as_json, lambda: commands.ClearCache(charger_id=charger))
 
 
@@ -110,7 +113,10 @@ def clear_cache(charger: str, config: Path, as_json: bool) -> None:
 @click.argument("transaction", required=False)
 @running
 def transaction_status(charger: str, transaction: str | None, config: Path, as_json: bool) -> None:
-    """Ask whether messages of a transaction, or any, are queued in a station (2.x)."""
+    """Ask whether messages are queued (2.x).
+
+    Of the transaction that is named, or any.
+    """
     order(
         config,
         as_json,
@@ -136,7 +142,10 @@ def network_profile(
     config: Path,
     as_json: bool,
 ) -> None:
-    """Give a station another way to its gateway, in SLOT (2.x); it counts once the slot is among its priorities."""
+    """Set a network profile (2.x).
+
+    It counts once its SLOT is among the station's priorities.
+    """
     order(
         config,
         as_json,
@@ -161,7 +170,7 @@ def network_profile(
 def customer(
     charger: str, report: bool, clear: bool, token: str | None, identifier: str | None, config: Path, as_json: bool
 ) -> None:
-    """Have a station report or erase what it keeps of a customer (2.x)."""
+    """Report or erase a customer's data (2.x)."""
     order(
         config,
         as_json,
@@ -184,7 +193,10 @@ def customer(
 def data_transfer(
     charger: str, vendor_id: str, message_id: str | None, data: str | None, config: Path, as_json: bool
 ) -> None:
-    """Send a vendor's own message; DATA is JSON, or else taken as text."""
+    """Send a vendor's own message.
+
+    DATA is JSON, or else taken as text.
+    """
     order(
         config,
         as_json,
@@ -207,7 +219,7 @@ def _json_or_text(data: str) -> msgspec.Raw:
 
 @command.group()
 def certificates() -> None:
-    """List, install and delete the certificates that a station trusts or holds."""
+    """List, install, delete certificates."""
 
 
 @certificates.command(name="list")
@@ -273,7 +285,7 @@ def delete(
 
 @command.group()
 def message() -> None:
-    """Show, list and clear texts on a station's display (2.x)."""
+    """Show, list, clear display texts (2.x)."""
 
 
 @message.command(name="show")
@@ -332,7 +344,7 @@ def clear_message(charger: str, number: int, config: Path, as_json: bool) -> Non
 @click.argument("total")
 @running
 def cost(charger: str, transaction: str, total: str, config: Path, as_json: bool) -> None:
-    """Tell a station what a transaction has cost so far."""
+    """Tell a station a transaction's cost so far."""
     order(
         config,
         as_json,
@@ -349,7 +361,7 @@ def _money(text: str) -> Decimal:
 
 @command.group()
 def tariff() -> None:
-    """Set, read and clear the tariffs of a station (2.1)."""
+    """Set, read, clear tariffs (2.1)."""
 
 
 @tariff.command(name="set")
@@ -417,7 +429,10 @@ def clear_tariffs(charger: str, tariff_ids: tuple[str, ...], config: Path, as_js
 @click.option("--timeout", type=click.IntRange(1), default=300, show_default=True, help="seconds")
 @running
 def web_payment(charger: str, evse: int, timeout: int, config: Path, as_json: bool) -> None:
-    """Tell a station that somebody pays for EVSE by its QR code just now (2.1)."""
+    """Tell a station of a QR payment (2.1).
+
+    Somebody pays for EVSE just now.
+    """
     order(
         config,
         as_json,

@@ -17,8 +17,9 @@ Which tokens
    wins over the cache. Where unknown tokens are let in offline, every blocked one is worth a place.
 3. Of those that may be given the most likely come first: used at this station, used at this site, newest. The list is
    cut where the station's limit is.
-4. A contract is given only where the station checks chains by itself; a text that is too long for the version cannot be
-   given. What is left out is counted by its reason.
+4. A contract is given only where the station checks chains by itself. The end of the certificate that was shown for it,
+   as far as one was, goes with it; after that it is not given. A text that is too long for the version cannot be given.
+   What is left out is counted by its reason.
 
 Which messages: none, Differentials, or a Full and Differentials after it, each within the station's limits; deletions
 come before additions, so that the list never outgrows its limit on the way.
@@ -65,6 +66,7 @@ class LeftOut(StrEnum):
     NOT_PRESENTED = "is not presented at a station"
     CONTRACT = "is a contract, and the station does not check chains alone"
     TOO_LONG = "is too long for this version"
+    ENDED = "has ended"
     REFUSED_ANYWAY = "is blocked and was not used here: it is refused as unknown"
     NO_ROOM = "does not fit"
 
@@ -117,8 +119,8 @@ class Wanted:
     left_out: Mapping[LeftOut, int]
 
 
-def choose_wanted(candidates: Iterable[Candidate], rules: ListRules, limit: int) -> Wanted:
-    """The list for a station that holds at most `limit` entries, from candidates in any order.
+def choose_wanted(candidates: Iterable[Candidate], rules: ListRules, limit: int, at: datetime) -> Wanted:
+    """The list from the instant `at` on for a station that holds at most `limit` entries, from candidates in any order.
 
     Of several tokens with one text the one is meant that `wire.tokens.choose` takes; it stands where the most likely of
     them does. An entry's place in the ranking follows rule 3.
@@ -126,7 +128,8 @@ def choose_wanted(candidates: Iterable[Candidate], rules: ListRules, limit: int)
     left_out: Counter[LeftOut] = Counter()
     by_key: dict[str, list[Candidate]] = {}
     for candidate in sorted(candidates, key=lambda each: _likely(each, rules)):
-        reason = left_out_for(candidate, rules)
+        ended = candidate.expires_at is not None and candidate.expires_at <= at
+        reason = LeftOut.ENDED if ended else left_out_for(candidate, rules)
         if reason is None:
             by_key.setdefault(entry_of(candidate, rules.version).key, []).append(candidate)
         else:

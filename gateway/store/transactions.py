@@ -246,6 +246,14 @@ def _find_unanswered(connection: sqlite3.Connection, charger: str, message: Tran
     return running
 
 
+def ended_at(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> datetime | None:
+    """When the transaction ended by its station's clock; None while it runs, and for one that is not known."""
+    row = connection.execute(
+        "SELECT ended_at FROM sessions WHERE charger_id = ? AND transaction_id = ?", (charger_id, transaction_id)
+    ).fetchone()
+    return None if row is None or row[0] is None else datetime.fromisoformat(row[0])
+
+
 def _session_of_record(connection: sqlite3.Connection, seq: int) -> StoredSession | None:
     """The session that an earlier record was given to."""
     (body,) = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()

@@ -83,6 +83,14 @@ class Bindings:
         """The leafs with that serial number, of whatever issuer."""
         return self._by_serial.get(serial, ())
 
+    def ends(self) -> dict[str, datetime]:
+        """When the last of its leafs ends, by normal EMAID."""
+        found: dict[str, datetime] = {}
+        for binding in self._by_leaf.values():
+            name = binding.emaid.normal
+            found[name] = max(binding.not_after, found.get(name, binding.not_after))
+        return found
+
     def issuers(self) -> frozenset[Certificate]:
         """The sub-CAs and anchors that stand above what was learned."""
         return frozenset(certificate for issuers in self._branches.values() for certificate in issuers)

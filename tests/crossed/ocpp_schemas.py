@@ -154,22 +154,22 @@ NOT_OURS = frozenset({"Hertz"})
 """Words that the package adds to an enumeration of 1.6."""
 
 
-def instance(schema: Schema, root: Schema, chance: Random, *, whole: bool) -> Any:
-    """A value that the schema takes: with all optional fields when `whole`, with half of them otherwise."""
+def instance(schema: Schema, root: Schema, chance: Random, share: float) -> Any:
+    """A value that the schema takes, with this share of the optional fields."""
     schema = resolved(schema, root)
     if "enum" in schema:
         return chance.choice([word for word in schema["enum"] if word not in NOT_OURS])
     match schema.get("type"):
         case "object" if "properties" in schema or not schema.get("additionalProperties", True):
             properties, required = schema.get("properties", {}), schema.get("required", ())
-            names = [name for name in properties if name in required or whole or chance.random() < 0.5]
-            return {name: instance(properties[name], root, chance, whole=whole) for name in names}
+            names = [name for name in properties if name in required or chance.random() < share]
+            return {name: instance(properties[name], root, chance, share) for name in names}
         case "object" | None:
             return {"vendorId": "V", "held": [1, None, {"x": 1.25}]}
         case "array":
             least = max(schema.get("minItems", 1), 1)
             count = chance.randint(least, min(schema.get("maxItems", least + 1), least + 1))
-            return [instance(schema["items"], root, chance, whole=whole) for _ in range(count)]
+            return [instance(schema["items"], root, chance, share) for _ in range(count)]
         case "string" if schema.get("format") == "date-time":
             return STAMP
         case "string":
@@ -198,9 +198,9 @@ def spoiled(value: Any, schema: Schema, root: Schema, chance: Random, path: str 
     """`value` with one thing changed that `schema` forbids; customData and data of any type stay as they are."""
     schema = resolved(schema, root)
     if isinstance(value, dict) and schema.get("properties"):
-        inner = [name for name in value if name != "customData" and schema["properties"][name].get("type", "$ref")]
-        inner = [name for name in inner if "type" in resolved(schema["properties"][name], root)]
-        deeper = chance.choice([name for name in inner] or [""])
+        known = [name for name in value if name != "customData" and name in schema["properties"]]
+        typed = [name for name in known if "type" in resolved(schema["properties"][name], root)]
+        deeper = chance.choice(typed or [""])
         if deeper and chance.random() < 0.8:
             found = spoiled(value[deeper], schema["properties"][deeper], root, chance, f"{path}.{deeper}")
             return Spoiled(value | {deeper: found.value}, found.what)
@@ -209,7 +209,7 @@ def spoiled(value: Any, schema: Schema, root: Schema, chance: Random, path: str 
             gone = chance.choice(required)
             return Spoiled({name: held for name, held in value.items() if name != gone}, f"{path}: {gone} is missing")
         return Spoiled(value | {"notOfTheSchema": 1}, f"{path}: a field too many")
-    if isinstance(value, list) and value and chance.random() < 0.6:
+    if isinstance(value, list) and value and "items" in schema and chance.random() < 0.6:
         found = spoiled(value[0], schema["items"], root, chance, f"{path}[0]")
         return Spoiled([found.value, *value[1:]], found.what)
     way = chance.choice(_ways(value, schema))

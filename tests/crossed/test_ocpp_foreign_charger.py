@@ -15,11 +15,13 @@ from typing import Any
 
 import aiohttp
 import ocpp.v16
+import ocpp.v21
 import ocpp.v201
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 from ocpp.exceptions import OCPPError
 from ocpp.v16 import call as call16
+from ocpp.v21 import call as call21
 from ocpp.v201 import call as call201
 
 from tests.processes import SiteFolder
@@ -49,7 +51,7 @@ def play(site: SiteFolder, version: str, part: Callable[[Charger], Awaitable[Non
     """Connect as CP-1 with `version`, boot, and play `part`."""
 
     async def run() -> None:
-        module = ocpp.v16 if version == "1.6" else ocpp.v201
+        module = {"1.6": ocpp.v16, "2.0.1": ocpp.v201, "2.1": ocpp.v21}[version]
         async with (
             ClientSession() as session,
             session.ws_connect(
@@ -115,45 +117,48 @@ def test_session_over_16(site: SiteFolder, lab: Path) -> None:
     play(site, "1.6", part)
 
 
-def test_session_over_201(site: SiteFolder, lab: Path) -> None:
+@pytest.mark.parametrize(("version", "call"), [("2.0.1", call201), ("2.1", call21)], ids=["2.0.1", "2.1"])
+def test_session_over_2(site: SiteFolder, lab: Path, version: str, call: Any) -> None:
     pem = (lab / "contracts" / "bob.pem").read_text()
     contract = {"id_token": "DEABC000000002", "type": "eMAID"}
 
     async def part(charger: Charger) -> None:
         station = {"model": "M", "vendor_name": "V"}
-        booted = await charger.call(call201.BootNotification(charging_station=station, reason="PowerUp"))
+        booted = await charger.call(call.BootNotification(charging_station=station, reason="PowerUp"))
         assert booted.status == "Accepted"
         await charger.call(
-            call201.StatusNotification(timestamp=now(), connector_status="Available", evse_id=1, connector_id=1)
+            call.StatusNotification(timestamp=now(), connector_status="Available", evse_id=1, connector_id=1)
         )
-        answer = await charger.call(call201.Authorize(id_token=contract, certificate=pem))
+        answer = await charger.call(call.Authorize(id_token=contract, certificate=pem))
         assert answer.id_token_info["status"] == "Accepted"
         assert answer.certificate_status == "Accepted"
-        alone = await charger.call(call201.Authorize(id_token=contract))
+        alone = await charger.call(call.Authorize(id_token=contract))
         assert alone.certificate_status == "CertChainError"
-        card = await charger.call(call201.Authorize(id_token={"id_token": "04FF", "type": "ISO14443"}))
+        card = await charger.call(call.Authorize(id_token={"id_token": "04FF", "type": "ISO14443"}))
         assert card.id_token_info["status"] == "Unknown"
 
-        def event(kind: str, seq_no: int, **more: Any) -> Any:
-            return call201.TransactionEvent(
+        def event(kind: str, seq_no: int, trigger: str = "Authorized", **more: Any) -> Any:
+            return call.TransactionEvent(
                 event_type=kind,
                 timestamp=now(),
-                trigger_reason="Authorized",
+                trigger_reason=trigger,
                 seq_no=seq_no,
-                transaction_info={"transaction_id": "foreign-1"},
+                transaction_info={"transaction_id": f"foreign-{version}"},
                 **more,
             )
 
         # A refusal that rests on missing contract evidence stands until the chain is presented again.
-        await charger.call(call201.Authorize(id_token=contract, certificate=pem))
+        await charger.call(call.Authorize(id_token=contract, certificate=pem))
         begun = await charger.call(event("Started", 0, evse={"id": 1, "connector_id": 1}, id_token=contract))
         assert begun.id_token_info["status"] == "Accepted"
         value = {"value": 1.5, "unit_of_measure": {"unit": "kWh"}, "context": "Sample.Periodic"}
         await charger.call(event("Updated", 1, meter_value=[{"timestamp": now(), "sampled_value": [value]}]))
-        ended = await charger.call(event("Ended", 2))
+        if version == "2.1":
+            await charger.call(event("Updated", 2, trigger="TxResumed"))
+        ended = await charger.call(event("Ended", 3 if version == "2.1" else 2))
         assert ended.id_token_info is None
 
-    play(site, "2.0.1", part)
+    play(site, version, part)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_charger_that_stays_does_what_it_is_asked(tmp_path: Path) -> None:
     charged, page = asyncio.run(run())
     assert charged
     assert f"CP-1 starts for {CARD.uid}, as the gateway asked" in page
-    assert "signed records" in page
+    assert "signed records, all acknowledged" in page
 
 
 def test_without_a_gateway_it_charges_by_what_it_holds_and_tells_later(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_without_a_gateway_it_charges_by_what_it_holds_and_tells_later(tmp_path:
     assert "Accepted\n" in first
     assert "goes on without the gateway: charger CP-1: was not accepted" in second
     assert f"rfid {CARD.uid}: Accepted (by cache)" in second
-    assert "messages wait for the gateway" in second
+    assert "messages that wait for the gateway: " in second
     assert "messages to resend" in third
     assert all(line.acked for line in load_message_journal(state / "messages.jsonl"))
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -479,6 +479,21 @@ def test_a_reserved_plug_is_for_its_driver(tmp_path: Path, ocpp: str) -> None:
         first = (await ask.until("StartTransaction" if ocpp == "1.6" else "TransactionEvent"))[0]
         assert first["reservationId"] == 3
         assert (await ask("ReserveNow", reserve(4, CARD.uid)))["status"] == "Occupied"
+
+    play(tmp_path, ocpp, story)
+
+
+@pytest.mark.parametrize("ocpp", NEWER)
+def test_a_reservation_that_ends_unused_is_told(tmp_path: Path, ocpp: str) -> None:
+    async def story(ask: Asking) -> None:
+        soon = (datetime.now(UTC) + timedelta(seconds=0.4)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        token = {"idToken": CARD.uid, "type": "ISO14443"}
+        reserve = {"id": 5, "idToken": token, "expiryDateTime": soon}
+        assert (await ask("ReserveNow", reserve))["status"] == "Accepted"
+        (told,) = await ask.until("ReservationStatusUpdate")
+        assert told == {"reservationId": 5, "reservationUpdateStatus": "Expired"}
+        states = [each["connectorStatus"] for each in await ask.until("StatusNotification", 3)]
+        assert states == ["Available", "Reserved", "Available"]
 
     play(tmp_path, ocpp, story)
 

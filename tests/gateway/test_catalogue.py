@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.resources import files
 
+import msgspec
 import pytest
 
+from gateway.chargers.commands.asked import Facts
+from gateway.chargers.commands.table import translate
 from gateway.chargers.connected import MODULES
 from gateway.chargers.notifications import BY_VERSION, Care
+from gateway.errors import CommandRefused
 from tests.gateway.conftest import Bench, send
-from wire.ocpp.catalogue import CATALOGUE, VERSIONS, Sender, Support, entries
+from wire.commands import Call
+from wire.ocpp.catalogue import CATALOGUE, VERSIONS, WRAPPED, Sender, Support, entries
+from wire.ocpp.pnc16 import VENDOR_ID
 from wire.ocpp.transaction import is_transaction_action
 
 CARE = {Care.KEPT: Support.KEPT, Care.AUDITED: Support.AUDITED, Care.ACKNOWLEDGED: Support.ACKNOWLEDGED}
@@ -47,6 +54,28 @@ def test_what_stations_may_ask_is_what_the_table_says(bench: Bench, version: str
 def test_what_is_done_with_a_notice_is_what_the_table_says(version: str) -> None:
     for name, told in BY_VERSION[version].items():
         assert entries(version, Sender.STATION)[name].support[version] is CARE[told.care], name
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_not_supported_is_not_sent_by_a_call_either(version: str) -> None:
+    for name, row in entries(version, Sender.GATEWAY).items():
+        call = Call(charger_id="CP-1", action=name, payload=msgspec.Raw(b'{"nonsense":1}'))
+        with pytest.raises(CommandRefused) as refused:
+            translate(version, call, Facts(number=1, at=datetime.now(UTC)))
+        known = row.support[version] is not Support.NOT_SUPPORTED
+        assert ("nonsense" in str(refused.value) or "missing" in str(refused.value)) is known, str(refused.value)
+
+
+def test_what_is_wrapped_over_16_is_what_the_table_says(bench: Bench) -> None:
+    station = bench.station("1.6")
+    send(station, "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+    taken = set()
+    for name in {*WRAPPED, "TriggerMessages", "authorize", "Reset"}:
+        wrapped = {"vendorId": VENDOR_ID, "messageId": name, "data": "{}"}
+        answer = send(station, "DataTransfer", wrapped)
+        if answer[2] != {"status": "UnknownMessageId"}:
+            taken.add(name)
+    assert taken == {name for name, (sender, _, _) in WRAPPED.items() if sender is Sender.STATION}
 
 
 @pytest.mark.parametrize(

@@ -428,6 +428,20 @@ def test_what_cannot_be_done_says_why(bench: Bench, command: Command, result: Re
     play(bench, part)
 
 
+def test_a_hub_that_may_only_charge_may_not_reset(bench: Bench) -> None:
+    async def part(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        await here.from_hub(Reset(charger_id="CP-1"), "no")
+        refused = await here.report(1, "no")
+        assert (refused.result, "hub_may" in refused.message) == (ResultCode.REJECTED, True)
+        await here.from_hub(StartSession(charger_id="CP-1", token=APP), "yes", 2)
+        assert (await here.report(1, "yes")).result is ResultCode.ACCEPTED
+        assert (await here.submit(Reset(charger_id="CP-1"), "operator")).result is ResultCode.ACCEPTED
+        assert [action for action, _ in station.asked] == ["RequestStartTransaction", "Reset"]
+
+    play(bench, part, patience=Patience(hub_may_all=False))
+
+
 def test_too_late_is_not_begun(bench: Bench) -> None:
     async def part(here: Yard) -> None:
         station = await here.connect("2.0.1")

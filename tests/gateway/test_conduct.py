@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from gateway.chargers.calls import Calls
+from gateway.chargers.connected import MODULES
 from gateway.chargers.station import Station
+from gateway.errors import CallFailed
 from tests.gateway.conftest import Bench
 from wire.ocpp.quirks import Quirk
 from wire.records import AuditEntry, RecordKind, TransactionEntry, TransactionEvent, decode
@@ -99,6 +101,20 @@ def test_a_stop_without_a_number_and_one_that_is_written_anew_are_counted(bench:
     assert {entry.transaction_id for entry in entries(bench)} == {entries(bench)[0].transaction_id}
 
 
+def test_a_transaction_that_starts_again_after_its_end_is_alarmed(bench: Bench) -> None:
+    station = bench.station("2.0.1")
+    told = [event(bench, "Started", 0), event(bench, "Ended", 1)]
+    for each in told:
+        send(station, "TransactionEvent", each, f"m{each['seqNo']}")
+    send(station, "TransactionEvent", told[0], "again")
+    assert audits(bench) == [], "a resend is no second start"
+    later = bench.clock.at.isoformat().replace("+00:00", "Z")
+    assert send(station, "TransactionEvent", event(bench, "Started", 0, timestamp=later), "m2")[0] == 3
+    assert [entry.event for entry in audits(bench)] == ["transaction-id-reused"]
+    assert quirks(bench)[Quirk.REUSED_TRANSACTION_ID] == 1
+    assert len(entries(bench)) == 3
+
+
 # --- sequence numbers
 
 
@@ -114,6 +130,8 @@ class Answering:
     async def _sent(self, text: str) -> None:
         call = json.loads(text)
         self.asked.append(call[2:])
+        if call[0] == 5:
+            return
         self._later.add(asyncio.create_task(self._say([3, call[1], self._answer])))
 
     async def _say(self, frame: object) -> None:
@@ -166,6 +184,28 @@ def test_numbers_are_remembered_over_a_restart(bench: Bench) -> None:
     bench.restart()
     send(bench.station("2.0.1"), "TransactionEvent", event(bench, "Ended", 1))
     assert audits(bench) == []
+
+
+# --- answers that cannot be read
+
+
+@pytest.mark.parametrize(("ocpp", "told"), [("2.0.1", False), ("2.1", True)])
+def test_an_answer_that_cannot_be_read_is_refused_in_21(bench: Bench, ocpp: str, told: bool) -> None:
+    peer = Answering(bench, ocpp, {"ongoingIndicator": "maybe"})
+
+    async def run() -> None:
+        with pytest.raises(CallFailed, match="messagesInQueue") as failed:
+            await peer.station.ask(MODULES[ocpp].GetTransactionStatus())
+        assert failed.value.code == "unreadable-answer"
+
+    asyncio.run(run())
+    assert [each[0] for each in peer.asked[1:]] == (["OccurrenceConstraintViolation"] if told else [])
+
+
+def test_a_refused_answer_changes_nothing_and_is_not_answered(bench: Bench) -> None:
+    refusal = '[5,"m1","FormatViolation","why",{}]'
+    assert asyncio.run(bench.station("2.1").receive(refusal)) is None
+    assert bench.records() == []
 
 
 # --- periodic event streams of 2.1

@@ -151,18 +151,18 @@ def test_most_likely_first_and_the_rest_is_counted() -> None:
         Candidate(tokens[1], Used.HERE),
         Candidate(tokens[1], Used.SITE),
     ]
-    wanted = choose_wanted(candidates, ASKS16, 5)
+    wanted = choose_wanted(candidates, ASKS16, 5, NOON)
     assert [entry.id for entry in wanted.entries] == ["00", "01", "02", "B2", "04"]
     assert wanted.left_out == {LeftOut.NO_ROOM: 4, LeftOut.REFUSED_ANYWAY: 1}
     assert wanted.entries[3].status == "Blocked"
-    open_site = choose_wanted(candidates, OPEN16, 5)
+    open_site = choose_wanted(candidates, OPEN16, 5, NOON)
     assert [entry.id for entry in open_site.entries] == ["00", "01", "02", "B2", "B1"], "who else is let in as unknown"
 
 
 def test_one_text_is_one_entry_and_the_valid_one_is_meant() -> None:
     mine, other = token("04aa", valid=False), token("04AA", contract_id="DEXYZC00000001")
     other = Token(**{**{name: getattr(other, name) for name in other.__struct_fields__}, "party_id": "XYZ"})
-    wanted = choose_wanted([Candidate(mine, Used.HERE), Candidate(other)], ASKS16, 9)
+    wanted = choose_wanted([Candidate(mine, Used.HERE), Candidate(other)], ASKS16, 9, NOON)
     assert [(entry.id, entry.status) for entry in wanted.entries] == [("04AA", "Accepted")]
 
 
@@ -255,6 +255,13 @@ def test_small_changes_are_differentials_and_large_ones_begin_anew() -> None:
     pieces = plan_pieces(all_[:5], held, limits, 4, size)
     assert [piece.full for piece in pieces] == [True]
     assert plan_pieces((), held, limits, 4, size) == (Piece(version=4, full=True),), "clear: a Full without a list"
+
+
+def test_what_has_ended_is_not_given() -> None:
+    ended, later = Candidate(token("A"), expires_at=NOON), Candidate(token("B"), expires_at=NOON + timedelta(seconds=1))
+    wanted = choose_wanted([ended, later], ASKS16, 9, NOON)
+    assert [entry.id for entry in wanted.entries] == ["B"]
+    assert wanted.left_out == {LeftOut.ENDED: 1}
 
 
 def test_dates_travel_with_the_entry() -> None:

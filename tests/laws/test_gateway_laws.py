@@ -269,7 +269,8 @@ VALID: dict[tuple[str, str], dict[str, Any]] = {
         "timestamp": told(0),
         "triggerReason": "Authorized",
         "seqNo": 0,
-        "transactionInfo": {"transactionId": "t"},
+        "transactionInfo": {"transactionId": "t", "remoteStartId": 4},
+        "reservationId": 5,
         "evse": {"id": 1, "connectorId": 1},
         "idToken": {"idToken": "A", "type": "eMAID"},
         "meterValue": [
@@ -322,10 +323,14 @@ def disturbed(draw: st.DrawFn) -> tuple[str, str, Any]:
     return ocpp, action, payload
 
 
+HUGE_START = {"transactionInfo": {"transactionId": "t", "remoteStartId": 2**64}, "idToken": None}
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(message=disturbed())
 @example(message=("1.6", "StartTransaction", VALID["1.6", "StartTransaction"] | {"connectorId": 2**63}))
 @example(message=("2.0.1", "TransactionEvent", VALID["2.0.1", "TransactionEvent"] | {"evse": {"id": -(2**70)}}))
+@example(message=("2.0.1", "TransactionEvent", VALID["2.0.1", "TransactionEvent"] | HUGE_START))
 def test_transaction_message_is_kept_and_acknowledged_whatever_it_holds(
     tmp_path_factory: pytest.TempPathFactory, trust: Trust, message: tuple[str, str, Any]
 ) -> None:

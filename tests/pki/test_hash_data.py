@@ -311,6 +311,8 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(site: Site) -> None:
     assert len(memory.learn(chains[0])) == 3
     assert memory.learn(chains[0]).with_serial(7)[0].leaf_sha256 == chains[0].leaf.sha256
     assert memory.issuers() == frozenset(chains[0].path[1:])
+    assert memory.ends() == {"DEABC000000002": max(chain.not_after for chain in chains[1:])}
+    assert Bindings().ends() == {}
     assert len(Bindings(limit=0).learn(chains[0])) == 0
     assert len(Bindings()) == 0
 

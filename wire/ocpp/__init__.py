@@ -1,3 +1,3 @@
-"""OCPP-J: frames (the same in every version), the messages a session needs in 1.6 and 2.0.1, Plug & Charge over 1.6,
+"""OCPP-J: frames, the messages of 1.6, 2.0.1 and 2.1, what is accepted beyond them, Plug & Charge over 1.6,
 and one version-blind reading of transaction messages.
 """

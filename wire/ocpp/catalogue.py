@@ -89,6 +89,7 @@ CATALOGUE: tuple[Entry, ...] = (
         SetVariables|2|also on demand
         GetConfiguration|1.6|also on demand
         ChangeConfiguration|1.6|also on demand
+        GetReport|2|for the room in the local list; also on demand
         """,
     ),
     *_rows(
@@ -97,13 +98,12 @@ CATALOGUE: tuple[Entry, ...] = (
         Support.ON_DEMAND,
         """
         GetBaseReport|2
-        GetReport|2
         Reset|all
         SetNetworkProfile|2
         """,
     ),
     *_rows("C Authorization", _S, Support.ACTED_ON, "Authorize|all|over 1.6 also wrapped, with a contract chain"),
-    *_rows("C Authorization", _G, Support.ON_DEMAND, "ClearCache|all"),
+    *_rows("C Authorization", _G, Support.BY_ITSELF, "ClearCache|all|for a blocked token; also on demand"),
     *_rows(
         "D Local list",
         _G,
@@ -253,7 +253,7 @@ CATALOGUE: tuple[Entry, ...] = (
         NotifyEvent|2|the newest
         OpenPeriodicEventStream|2.1
         ClosePeriodicEventStream|2.1
-        NotifyPeriodicEventStream|2.1|a SEND: never answered
+        NotifyPeriodicEventStream|2.1|a SEND: recorded, never answered
         """,
     ),
     *_rows(
@@ -316,6 +316,20 @@ CATALOGUE: tuple[Entry, ...] = (
     *_rows("S Battery swap", _G, Support.NOT_SUPPORTED, "RequestBatterySwap|2.1"),
 )
 """In the order of 2.x's functional blocks."""
+
+
+WRAPPED: Mapping[str, tuple[Sender, Support, str]] = {
+    "Authorize": (_S, Support.ACTED_ON, "eMAID with chain, hashes or both"),
+    "GetCertificateStatus": (_S, Support.ACTED_ON, "from our verified answers"),
+    "Get15118EVCertificate": (_S, Support.ACTED_ON, "relayed to the contract pool, unread"),
+    "SignCertificate": (_S, Support.ACTED_ON, "relayed to the PKI by EST"),
+    "CertificateSigned": (_G, Support.BY_ITSELF, "with the chain that was ordered"),
+    "TriggerMessage": (_G, Support.ON_DEMAND, "for a new ISO 15118 certificate"),
+    "InstallCertificate": (_G, Support.ON_DEMAND, "V2G and MO roots; by itself for the roots of [trust.stations]"),
+    "DeleteCertificate": (_G, Support.ON_DEMAND, "by itself as [trust.stations] says"),
+    "GetInstalledCertificateIds": (_G, Support.ON_DEMAND, "by itself with [trust.stations]"),
+}
+"""Plug & Charge over 1.6: what DataTransfer wraps, by messageId."""
 
 
 def entries(version: str, sender: Sender) -> dict[str, Entry]:

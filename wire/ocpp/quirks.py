@@ -45,6 +45,7 @@ class Quirk(StrEnum):
     NO_TRANSACTION_NUMBER = "no-transaction-number"
     REUSED_MESSAGE_ID = "reused-message-id"
     REPEATED_SEQUENCE = "repeated-sequence"
+    REUSED_TRANSACTION_ID = "reused-transaction-id"
     REWRITTEN_MESSAGE = "rewritten-message"
     NULL_PAYLOAD = "null-payload"
     UNEVEN_ERROR = "uneven-error"
@@ -306,6 +307,13 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         accepted="more messages of a transaction than sequence numbers, such as seqNo that is always 0",
         seen="stations that send 0 with Started, every Updated and Ended",
         treated="each message is known by all it says, so that none is dropped; gaps cannot be told",
+    ),
+    Quirk.REUSED_TRANSACTION_ID: Tolerance(
+        kind=Kind.CONDUCT,
+        versions=OCPP_2,
+        accepted="a transaction that starts under the id of one that ended before",
+        seen="not seen by us; 2.0.1 Part 2 E02.FR.08 forbids it",
+        treated="recorded with the session of that id, which stays as it was billed, and entered into the audit log",
     ),
     Quirk.REWRITTEN_MESSAGE: Tolerance(
         kind=Kind.CONDUCT,

@@ -12,7 +12,7 @@ from gateway.errors import CommandRefused
 from wire.commands import Command, CommandToken, ResultCode, VariableName
 from wire.errors import MalformedValue
 from wire.ocpp import v16, v21, v201
-from wire.ocpp.catalogue import Sender, entries
+from wire.ocpp.catalogue import Sender, Support, entries
 from wire.ocpp.payload import Message
 from wire.records import decode, encode
 
@@ -47,13 +47,17 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
     Raises:
         CommandRefused: NOT_SUPPORTED without such a message, MALFORMED naming the JSON path.
     """
-    if action not in entries(ocpp, Sender.GATEWAY):
-        near = get_close_matches(action, entries(ocpp, Sender.GATEWAY), 1)
+    sendable = entries(ocpp, Sender.GATEWAY)
+    row = sendable.get(action)
+    if row is None:
+        near = get_close_matches(action, sendable, 1)
         meant = f"; did you mean {near[0]}?" if near else ""
         why = (
             "is sent by stations, not to them" if action in entries(ocpp, Sender.STATION) else "is none of its messages"
         )
         raise CommandRefused(ResultCode.NOT_SUPPORTED, f"OCPP {ocpp}: {action} {why}{meant}")
+    if row.support[ocpp] is Support.NOT_SUPPORTED:
+        raise CommandRefused(ResultCode.NOT_SUPPORTED, f"OCPP {ocpp}: {action} is not supported here, see docs/ocpp.md")
     type_: type[Message] = getattr(MODULES[ocpp], action)
     text = payload if isinstance(payload, bytes) else encode(without_none(payload))
     try:

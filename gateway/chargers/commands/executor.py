@@ -53,11 +53,13 @@ MEND_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long the gateway waits: for a station that is away (hub's commands only), for an answer, for a start."""
+    """How long the gateway waits: for a station that is away (hub's commands only), for an answer, for a start; and
+    whether it bears everything from its hub, or only what concerns charging."""
 
     station_s: float = 10.0
     call_s: float = CALL_TIMEOUT_S
     start_s: float = 900.0
+    hub_may_all: bool = True
 
 
 class Executor(Companion):
@@ -66,7 +68,7 @@ class Executor(Companion):
 
     def __init__(self, site: Site, roster: Roster, configured: Collection[str], patience: Patience) -> None:
         self._site, self._roster, self._patience = site, roster, patience
-        self._judge = Judge(site.ledger, roster, configured)
+        self._judge = Judge(site.ledger, roster, configured, hub_may_all=patience.hub_may_all)
         self._grants = site.authorizer.grants
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[str, asyncio.Event] = {}
@@ -181,6 +183,7 @@ class Executor(Companion):
     async def _perform(self, kept: Kept) -> None:
         """Steps 2 to 5, up to report 1."""
         try:
+            self._judge.require_allowed(kept)
             station = await self._station(kept)
             facts = self._judge.facts(kept, self._site.clock.now().at)
             asked = translate(station.ocpp, kept.order.command, facts)

@@ -21,17 +21,32 @@ from wire.commands import (
     ResultCode,
     StartSession,
     StopSession,
+    UnlockConnector,
+    WebPaymentStarted,
 )
 
 _NOT_WHILE_PENDING = (StartSession, StopSession)
 """OCPP 2.0.1 B02.FR.05: no remote start or stop before the station was accepted."""
+_CHARGING = (StartSession, StopSession, ReserveNow, CancelReservation, UnlockConnector, WebPaymentStarted)
+"""What a hub may want that may not want everything."""
 
 
 class Judge:
     """Knows which stations there are and which sessions run."""
 
-    def __init__(self, ledger: sqlite3.Connection, roster: Roster, configured: Collection[str]) -> None:
+    def __init__(
+        self, ledger: sqlite3.Connection, roster: Roster, configured: Collection[str], *, hub_may_all: bool = True
+    ) -> None:
         self._ledger, self._roster, self._configured = ledger, roster, tuple(configured)
+        self._hub_may_all = hub_may_all
+
+    def require_allowed(self, kept: Kept) -> None:
+        """Return if whoever gave the command may give it. Raises CommandRefused."""
+        if kept.from_hub and not self._hub_may_all and not isinstance(kept.order.command, _CHARGING):
+            message = (
+                f"{tag_of(kept.order.command)}: this gateway lets its hub charge, and no more ([commands] hub_may)"
+            )
+            raise CommandRefused(ResultCode.REJECTED, message)
 
     def station(self, order: CommandOrder, at: datetime, *, wait: bool) -> Station | None:
         """The station; None when it is worth waiting for it, and `wait` allows that.
