@@ -76,10 +76,7 @@ class Gateway:
                 self._whitelist,
                 self._link,
                 self._reader,
-                {
-                    charger.id.casefold(): frozenset(map(evse_key, charger.evse_ids))
-                    for charger in settings.table.charger
-                },
+                _evses(settings),
             )
             self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
             self._staples = Staples()
@@ -207,6 +204,11 @@ class Gateway:
                 say("store-unavailable", level="error", reason=str(error))
             else:
                 say("store-mended")
+
+
+def _evses(settings: Settings) -> dict[str, frozenset[str]]:
+    """The EVSEs of each station, by its case-folded id."""
+    return {one.id.casefold(): frozenset(map(evse_key, one.evse_ids)) for one in settings.table.charger}
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
