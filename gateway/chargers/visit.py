@@ -33,7 +33,7 @@ class Line:
 
     async def send(self, frame: str) -> None:
         """Send one frame. Raises ConnectionError when the station is gone, or was cut off because it does not read."""
-        # Where compression was agreed on, each frame by itself: what is kept from one to the next is 260 kB a station.
+        # Where compression was agreed on, each frame by itself: what is kept from one to the next is 60 kB a station.
         window_bits = int(self._socket.compress) or None
         async with self._turn:
             await self._socket.send_str(frame, compress=window_bits)
