@@ -19,7 +19,7 @@ StartSession was given for, for 15 minutes).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gateway.store.transactions import token_key
@@ -42,10 +42,11 @@ class Grant:
     until: datetime
     evse_id: int | None = None
     taken: str | None = None
+    keys: frozenset[str] = field(init=False)
+    """The tags as they are compared."""
 
-    def is_for(self, key: str) -> bool:
-        """Whether it is for the token with this key."""
-        return any(token_key(tag) == key for tag in self.tags)
+    def __post_init__(self) -> None:
+        self.keys = frozenset(map(token_key, self.tags))
 
 
 class Grants:
@@ -72,7 +73,7 @@ class Grants:
         if not held:
             return None
         key = token_key(uid)
-        found = (grant for grant in held if grant.taken is None and at <= grant.until and grant.is_for(key))
+        found = (grant for grant in held if grant.taken is None and at <= grant.until and key in grant.keys)
         return next((grant.decision for grant in found), None)
 
     def for_message(self, charger_id: str, message: TransactionMessage, at: datetime) -> Decision | None:
@@ -91,7 +92,7 @@ class Grants:
         own = held
         if message.token is not None:
             key = token_key(message.token.uid)
-            own = [grant for grant in held if grant.is_for(key)]
+            own = [grant for grant in held if key in grant.keys]
         if message.remote_start_id is not None:
             return next((grant for grant in own if grant.number == message.remote_start_id), None)
         if message.token is None:
