@@ -45,11 +45,12 @@ _PATHS = ("/ocpp/{charger_id}", "/ocpp/{written:(?:ocpp)?[0-9][0-9.]{0,4}[jJ]?}/
 """A version in the URL is allowed, and means nothing."""
 _WATCH_EVERY_S = 5.0
 """How often silence, files of certificates and the trust are looked at."""
+_LAST_GOODBYE_S = 1.0
 _ALARM_EVERY_S = 60.0
 _REMIND_EVERY_S = 6 * 3600.0
 _SWAP_EVERY_S, _SWAPS = 10.0, 3
 """A live connection of a station may be replaced so many times, then once in so many seconds."""
-_COME_EVERY_S, _COMES = 2.0, 20
+_COME_EVERY_S, _COMES = 0.5, 60
 """A station may connect so many times, then once in so many seconds: each time costs more than a message."""
 _TELL_EVERY_S, _TELL_BURST = 5.0, 20
 _MERELY_OLD = frozenset({"expired", "revocation-stale", "revocation-unknown", "clock-unknown"})
@@ -130,7 +131,8 @@ class ChargerServer:
             await asyncio.wait({self._watching})
         for listener in self._listeners:
             await listener.close()
-        await asyncio.gather(*(visit.end(WSCloseCode.GOING_AWAY, b"gateway stops") for visit in tuple(self._visits)))
+        goodbye = (WSCloseCode.GOING_AWAY, b"gateway stops", _LAST_GOODBYE_S)
+        await asyncio.gather(*(visit.end(*goodbye) for visit in tuple(self._visits)))
         await self._runner.cleanup()
         for errand in tuple(self._errands):
             errand.cancel()
@@ -203,7 +205,7 @@ class ChargerServer:
         before = self._live.get(key)
         self._live[key] = visit
         self._visits.add(visit)
-        if before is not None:
+        if before is not None and before.is_open:
             self._replaced(before)
         say("charger-connected", charger=charger_id, ocpp=ocpp, profile=int(admitted.profile))
         why = None
@@ -230,7 +232,7 @@ class ChargerServer:
         comes = self._comes.setdefault(key, TokenBucket(1 / _COME_EVERY_S, _COMES, now_s))
         if not comes.take_if_held(1, now_s):
             raise AdmissionRefused("too-often", "connects again and again", 503, charger_id)
-        if key not in self._live:
+        if key not in self._live or not self._live[key].is_open:
             return
         swaps = self._swaps.setdefault(key, TokenBucket(1 / _SWAP_EVERY_S, _SWAPS, now_s))
         if not swaps.take_if_held(1, now_s):

@@ -33,7 +33,7 @@ class Line:
 
     async def send(self, frame: str) -> None:
         """Send one frame. Raises ConnectionError when the station is gone, or was cut off because it does not read."""
-        # Where compression was agreed on, each frame by itself: what is kept from one to the next is 260 kB a station.
+        # Where compression was agreed on, each frame by itself: what is kept from one to the next is 60 kB a station.
         window_bits = int(self._socket.compress) or None
         async with self._turn:
             await self._socket.send_str(frame, compress=window_bits)
@@ -59,6 +59,14 @@ class Visit:
         self._heard_s = self._loop.time()
         self._asked_s = self._heard_s
         self._is_waiting = False
+        self._task: asyncio.Task[object] | None = None
+        self._goodbye: tuple[int, bytes] | None = None
+        self._over = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection stands; it may be over before the conversation is."""
+        return self._guard.is_open
 
     async def converse(self) -> str | None:
         """Answer frames until the connection ends; why this side ended it, if it was this side.
@@ -66,15 +74,27 @@ class Visit:
         Raises:
             ConnectionError: the station is gone, or was cut off.
         """
+        self._task = asyncio.current_task()
+        try:
+            return await self._converse()
+        finally:
+            self._over.set()
+
+    async def _converse(self) -> str | None:
         held_back = False
-        while True:
-            message, was_there = await self._next(held_back)
+        while (goodbye := self._goodbye) is None:
+            try:
+                message, was_there = await self._next(held_back)
+            except asyncio.CancelledError:
+                if not self._is_sent_away():
+                    raise
+                continue
             now_s = self._heard_s = self._loop.time()
             size = _size(message)
             if size is None:
                 return await self._ended(message)
             if held_back and self._pace.piled(was_there, now_s):
-                await self.end(WSCloseCode.POLICY_VIOLATION, b"too many messages")
+                await self._say_goodbye(WSCloseCode.POLICY_VIOLATION, b"too many messages")
                 return "flood"
             wait_s = self._pace.wait_s(size, now_s)
             held_back = wait_s > 0
@@ -86,9 +106,27 @@ class Visit:
                     return why
             elif message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
+        await self._say_goodbye(*goodbye)
+        return "sent away"
 
-    async def end(self, code: int, message: bytes) -> None:
-        """Say goodbye, and cut off who does not answer it in time."""
+    def _is_sent_away(self) -> bool:
+        """Whether the reader was called off by `end`, and by nobody else."""
+        return self._goodbye is not None and self._task is not None and self._task.uncancel() == 0
+
+    async def end(self, code: int, message: bytes, within_s: float = GOODBYE_S) -> None:
+        """Say goodbye once the frame at hand is answered, and cut off who does not answer that in time."""
+        self._goodbye = self._goodbye or (code, message)
+        if self._is_waiting and self._task is not None:
+            # The reader itself says it: closed from beside it, the socket would not wait for the station's goodbye.
+            self._is_waiting = False
+            self._task.cancel()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._over.wait()
+        except TimeoutError:
+            self._guard.cut()
+
+    async def _say_goodbye(self, code: int, message: bytes) -> None:
         try:
             async with asyncio.timeout(GOODBYE_S):
                 await self._socket.close(code=code, message=message)
@@ -135,11 +173,11 @@ class Visit:
             reply = await self.station.receive(text)
         except StoreUnavailable as error:
             say("store-unavailable", level="error", charger=self.station.charger_id, reason=str(error))
-            await self.end(WSCloseCode.INTERNAL_ERROR, b"cannot store")
+            await self._say_goodbye(WSCloseCode.INTERNAL_ERROR, b"cannot store")
             return "store"
         except AdmissionRefused as error:
             say("charger-refused", level="warning", charger=self.station.charger_id, code=error.code, reason=str(error))
-            await self.end(WSCloseCode.POLICY_VIOLATION, error.code.encode())
+            await self._say_goodbye(WSCloseCode.POLICY_VIOLATION, error.code.encode())
             return error.code
         if reply is not None and not self._socket.closed:
             await self._line.send(reply)
@@ -148,7 +186,7 @@ class Visit:
     async def _ended(self, message: WSMessage) -> str | None:
         """What is no frame of OCPP or of the liveness check ends the connection."""
         if message.type is WSMsgType.BINARY:
-            await self.end(WSCloseCode.UNSUPPORTED_DATA, b"OCPP-J is text")
+            await self._say_goodbye(WSCloseCode.UNSUPPORTED_DATA, b"OCPP-J is text")
             return "binary"
         if self._socket.close_code == WSCloseCode.MESSAGE_TOO_BIG:
             return "frame-too-big"

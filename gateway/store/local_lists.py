@@ -107,9 +107,10 @@ def read_list(connection: sqlite3.Connection, charger_id: str) -> StoredList:
 
 def read_standings(connection: sqlite3.Connection) -> dict[str, tuple[Standing, int]]:
     """How each station's list stands and how many entries it holds, by charger id."""
-    held = dict(connection.execute("SELECT charger_id, count(*) FROM local_list_entries GROUP BY charger_id"))
+    counts = connection.execute("SELECT charger_id, count(*) FROM local_list_entries GROUP BY charger_id")
+    held = {charger_id.casefold(): count for charger_id, count in counts}
     rows = connection.execute(f"SELECT charger_id, {_STANDING} FROM local_lists ORDER BY charger_id")
-    return {charger_id: (_standing(row), held.get(charger_id, 0)) for charger_id, *row in rows}
+    return {charger_id: (_standing(row), held.get(charger_id.casefold(), 0)) for charger_id, *row in rows}
 
 
 def _standing(row: list[object]) -> Standing:

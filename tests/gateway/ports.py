@@ -157,7 +157,7 @@ async def ended(station: ClientWebSocketResponse) -> int | None:
     """The code with which its connection ends."""
     message = await station.receive(timeout=20)
     assert message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED), message
-    return station.close_code
+    return message.data if message.type is WSMsgType.CLOSE else station.close_code
 
 
 def handshake(name: str, address: str, *headers: str, path: str | None = None) -> bytes:

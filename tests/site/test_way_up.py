@@ -98,7 +98,7 @@ async def _way(found: Enrolled, port2: int, port3: int) -> None:
             revoke(registry, held, Reason.KEY_COMPROMISE, ACTOR)
         while (message := await station.receive()).type is WSMsgType.PING:
             continue
-        assert (message.type, station.close_code) == (WSMsgType.CLOSE, WSCloseCode.POLICY_VIOLATION)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.POLICY_VIOLATION)
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await come(port3, {})
         assert refused.value.status == 403

@@ -180,7 +180,7 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         " something or carry a certificate, a request for one, or what belongs to one",
         seen="a chain of ISO 15118-20 has 6600 characters as PEM, 1.6 and 2.0.1 have room for 5500; a strict CSMS"
         " refused a whole TransactionEvent for a signed value of 2772 characters",
-        treated="kept whole; what is sent on stays within the schema of its receiver",
+        treated="kept whole",
         fields=dict.fromkeys((f"*.{name}" for name in (*_DESCRIBING, *_PAPERS)), ""),
     ),
     Quirk.SPELLING: Tolerance(
