@@ -97,6 +97,10 @@ class AdmissionRefused(GatewayError):
         self.status, self.charger_id = status, charger_id
 
 
+class FrameCut(GatewayError):
+    """Raised when a transaction message ended in the middle: close the connection, so that it is sent again."""
+
+
 class RotationFailed(GatewayError):
     """Raised when a station has no new password for certain; `code` says how it stands."""
 

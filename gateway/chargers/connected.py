@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
+from gateway.chargers.cut_frames import CutFrames
 from gateway.chargers.quirk_tally import QuirkTally
 from gateway.clock import Clock
 from gateway.errors import CallFailed
@@ -42,6 +43,7 @@ class Site:
     """Called after each commit, so that the uplink knows there is something to send."""
     certificates: CertificateService
     quirks: QuirkTally
+    cut_frames: CutFrames = field(default_factory=CutFrames)
 
     async def audit(self, event: str, subject: str, message: str) -> None:
         """Enter into the chain of evidence what is no transaction and no decision. Raises StoreUnavailable."""
@@ -77,6 +79,10 @@ class Connected:
     def noticed(self, quirk: Quirk, where: str) -> None:
         """The station has done what is beyond its schema and was accepted: count it."""
         self.site.quirks.note(self.charger_id, quirk, where)
+
+    def wants_again(self, payload: str) -> bool:
+        """Whether what came cut short as `payload` should be sent again."""
+        return self.site.cut_frames.wanted_again(self.charger_id, payload, self.site.clock.now().at)
 
     async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S) -> Message:
         """The station's answer to a request of its version, an instance of the type named like it with `Answer`.

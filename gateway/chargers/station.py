@@ -26,7 +26,7 @@ from gateway.chargers.provisioning import Provisioning
 from gateway.chargers.transactions import Transactions
 from gateway.chargers.transfer import Transfer
 from gateway.enrol.order import CertificateUse
-from gateway.errors import StoreUnavailable
+from gateway.errors import FrameCut, StoreUnavailable
 from gateway.log import say
 from gateway.store.chargers import is_registered
 from wire.ocpp.catalogue import Sender, entries
@@ -121,6 +121,7 @@ class Station:
 
         Raises:
             StoreUnavailable: nothing may be answered; close the connection.
+            FrameCut: a transaction message ended in the middle; close the connection, it is sent again.
             AdmissionRefused: the station is not who it has proven to be; close the connection.
         """
         self.heard_s = asyncio.get_running_loop().time()
@@ -171,6 +172,9 @@ class Station:
     async def _unreadable(self, text: str, error: FrameError) -> str | None:
         head = salvage_call(text)
         if head is not None and is_transaction_action(self.ocpp, head[1]):
+            payload = text.partition(head[1])[2]
+            if error.is_cut and self._connected.wants_again(payload):
+                raise FrameCut("frame-cut", f"{self.charger_id}: {head[1]} ended after {len(text)} characters")
             call = Call(message_id=head[0], action=head[1], payload=text.encode())
             return await self._transactions.take(call, text, str(error))
         return owed_error(text, error, self.ocpp)

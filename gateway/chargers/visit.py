@@ -17,7 +17,7 @@ from gateway.chargers.listener import Guard
 from gateway.chargers.port import Bounds
 from gateway.chargers.rates import Pace
 from gateway.chargers.station import Station
-from gateway.errors import AdmissionRefused, StoreUnavailable
+from gateway.errors import AdmissionRefused, FrameCut, StoreUnavailable
 from gateway.log import say
 
 GOODBYE_S = 5.0
@@ -175,6 +175,10 @@ class Visit:
             say("store-unavailable", level="error", charger=self.station.charger_id, reason=str(error))
             await self._say_goodbye(WSCloseCode.INTERNAL_ERROR, b"cannot store")
             return "store"
+        except FrameCut as error:
+            say("frame-cut", level="warning", charger=self.station.charger_id, reason=str(error))
+            await self._say_goodbye(WSCloseCode.INVALID_TEXT, b"message cut short, send it again")
+            return error.code
         except AdmissionRefused as error:
             say("charger-refused", level="warning", charger=self.station.charger_id, code=error.code, reason=str(error))
             await self._say_goodbye(WSCloseCode.POLICY_VIOLATION, error.code.encode())

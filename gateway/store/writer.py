@@ -20,6 +20,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from gateway.errors import StoreUnavailable
+from wire.errors import MalformedValue
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -34,6 +35,7 @@ _OWN_FAULTS = (
     LookupError,
     TypeError,
     ValueError,
+    MalformedValue,
 )
 """What a piece of work raises over its own data; anything else casts doubt on the store, and fails the whole batch."""
 

@@ -15,6 +15,7 @@ import pytest
 from gateway.errors import StoreError, StoreUnavailable
 from gateway.store.database import Schema, open_reader, open_writer
 from gateway.store.writer import MAX_BATCH, Writer
+from wire.errors import MalformedValue
 
 SCHEMA = Schema("notes", 7, ("CREATE TABLE notes (number INTEGER PRIMARY KEY, text TEXT NOT NULL);",))
 
@@ -144,6 +145,7 @@ def refuse(error: Exception) -> Callable[[sqlite3.Connection], int]:
         (refuse(ValueError("no value")), ValueError),
         (refuse(KeyError("no key")), KeyError),
         (refuse(TypeError("no type")), TypeError),
+        (refuse(MalformedValue("stored order", "$", "no value")), MalformedValue),
     ],
 )
 def test_bad_piece_harms_nobody_else(

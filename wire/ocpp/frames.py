@@ -61,13 +61,20 @@ def spelled(code: OCPPErrorCode, ocpp: str) -> str:
 
 class FrameError(WireError):
     """Raised for text that is no OCPP-J frame. `message_id` is what an answer goes under; `unknown_type` marks a
-    message type that the version does not have."""
+    message type that the version does not have, `is_cut` a text that ends in the middle."""
 
     def __init__(
-        self, code: OCPPErrorCode, message: str, message_id: str = "-1", *, unknown_type: bool = False
+        self,
+        code: OCPPErrorCode,
+        message: str,
+        message_id: str = "-1",
+        *,
+        unknown_type: bool = False,
+        is_cut: bool = False,
     ) -> None:
         super().__init__("malformed-frame", message)
-        self.ocpp_code, self.message_id, self.unknown_type = code, message_id, unknown_type
+        self.ocpp_code, self.message_id = code, message_id
+        self.unknown_type, self.is_cut = unknown_type, is_cut
 
 
 class CallRejected(WireError):
@@ -135,7 +142,9 @@ def parse_frame(text: str, ocpp: str = "2.1", noticed: Noticed = to_nobody) -> F
     try:
         elements = _elements.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, f"not an OCPP-J frame (a JSON array): {error}") from None
+        message = f"not an OCPP-J frame (a JSON array): {error}"
+        is_cut = "truncated" in str(error)
+        raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, message, is_cut=is_cut) from None
     if len(elements) < 2:
         raise FrameError(OCPPErrorCode.RPC_FRAMEWORK_ERROR, f"a frame has at least 3 elements, not {len(elements)}")
     message_id = _message_id(elements[1])
