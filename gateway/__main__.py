@@ -15,8 +15,8 @@ from gateway.alone import alone_lines
 from gateway.chargers.credentials import PasswordHash
 from gateway.clock import Clock
 from gateway.config import Settings, load_settings
+from gateway.control.display import command
 from gateway.control.stations import charger, chargers
-from gateway.control.upkeep import command
 from gateway.errors import GatewayError, StoreError
 from gateway.sample import sample_config
 from wire.ids import is_charger_id, is_gateway_id

@@ -35,7 +35,6 @@ from wire.ocpp.content import content_key
 from wire.ocpp.frames import Call, Send, parse_frame
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import (
-    Basis,
     Cdr,
     CdrToken,
     Decision,
@@ -119,10 +118,10 @@ def ingest(arrival: Arrival, holdings: Holdings, terms: Terms) -> Change:
 
 def _decision(arrival: Arrival, decision: Decision, holdings: Holdings) -> Change:
     """A decision is remembered for a session to come and applied to those that run with its token; one that a command
-    made is for a session to come alone, and is named by that session's own records."""
+    made, or that rests on one, is for one session alone, whose own records hold it."""
     _require_aware(decision.at, "decision")
-    if decision.basis is Basis.COMMAND:
-        return Change(decision=decision)
+    if decision.command_id is not None:
+        return Change()
     touched = tuple(
         _touched(state, _decided(state.session, decision, holdings), arrival.received_at)
         for state in holdings.active_sessions(arrival.gateway_id, decision.charger_id)
@@ -142,7 +141,7 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
     message = read_transaction(entry.ocpp, call.action, call.payload)
     if entry.session_id is None:
         if message.event is TransactionEvent.METER_VALUES:
-            return Change(decision=entry.decision)  # values outside of any transaction: evidence, not a session
+            return Change(decision=_remembered(entry))  # values outside of any transaction: evidence, not a session
         raise MalformedValue("transaction entry", "$.session_id", f"missing for event {message.event.value}")
     transaction_id = entry.transaction_id
     if transaction_id is None or entry.session_id != session_id(arrival.gateway_id, entry.charger_id, transaction_id):
@@ -160,7 +159,7 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
         session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED)
         settled = settle(session, state.meter, terms, arrival.received_at)
         state, cdr = SessionState(session=settled.session, meter=settled.meter), settled.cdr
-    return Change(sessions=(state,), cdr=cdr, decision=entry.decision, session_id=entry.session_id)
+    return Change(sessions=(state,), cdr=cdr, decision=_remembered(entry), session_id=entry.session_id)
 
 
 def _call(entry: TransactionEntry) -> Call | None:
@@ -171,6 +170,12 @@ def _call(entry: TransactionEntry) -> Call | None:
     if not isinstance(frame, Call):
         raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(frame).__name__}")
     return frame
+
+
+def _remembered(entry: TransactionEntry) -> Decision | None:
+    """The decision that may speak for other sessions of its token as well: not that of a command."""
+    decision = entry.decision
+    return None if decision is not None and decision.command_id is not None else decision
 
 
 def _opened(arrival: Arrival, entry: TransactionEntry, message: TransactionMessage) -> SessionState:
@@ -215,7 +220,7 @@ def _authorized(
 ) -> Session:
     """The session with what the message and its decision say of who charges."""
     decision = entry.decision
-    if decision is None and message.token is not None:
+    if decision is None and message.token is not None and session.auth_method is None:
         decision = _earlier(arrival, entry.charger_id, message.token, holdings)
     if decision is not None:
         return _decided(session, decision, holdings)

@@ -21,6 +21,7 @@ from wire.meter.record import ReadingReason
 from wire.ocpp.frames import encode_call
 from wire.records import (
     AuthMethod,
+    Basis,
     Cdr,
     RecordKind,
     Session,
@@ -245,6 +246,22 @@ def test_the_token_of_the_start_stays_the_last_method_wins(books, chain, charger
     (cdr,) = books.cdrs()
     assert (cdr.cdr_token.uid, cdr.cdr_token.contract_id) == ("04a1", "C-9")
     assert (cdr.auth_method, cdr.authorization_reference) == (AuthMethod.COMMAND, "REF-1")
+
+
+def test_a_command_speaks_for_its_own_session_alone(books, chain, charger, t0):
+    """The driver charges with a card, and by command at another place of the same charger, with the same token."""
+    charger.event("Started", "T1", t0, "1.000", decision=charger.decision("04A1", t0))
+    command = {"auth_method": AuthMethod.COMMAND, "authorization_reference": "REF-1", "command_id": "c1"}
+    granted = charger.decision("04A1", t0 + MINUTE, basis=Basis.COMMAND, **command)
+    charger.decide(granted)
+    charger.decide(msgspec.structs.replace(granted, basis=Basis.EARLIER_DECISION))
+    charger.event("Started", "T2", t0 + MINUTE, "1.000", decision=granted)
+    charger.event("Ended", "T1", t0 + 2 * MINUTE, "2.000", uid="04A1")
+    charger.event("Ended", "T2", t0 + 3 * MINUTE, "2.000", uid="04A1")
+    books.take(chain)
+    by_card, by_command = books.cdrs()
+    assert (by_card.auth_method, by_card.authorization_reference) == (AuthMethod.WHITELIST, None)
+    assert (by_command.auth_method, by_command.authorization_reference) == (AuthMethod.COMMAND, "REF-1")
 
 
 def test_a_later_refusal_is_found_and_changes_nothing_else(books, chain, charger, t0):
