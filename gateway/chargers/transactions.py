@@ -21,7 +21,7 @@ from gateway.store.transactions import Arrival, first_reply, store_message
 from wire.errors import MalformedValue
 from wire.ocpp import v21
 from wire.ocpp.content import message_keys
-from wire.ocpp.frames import Call, CallRejected, Send, encode_result
+from wire.ocpp.frames import Call, CallRejected, Send
 from wire.ocpp.payload import read_message
 from wire.ocpp.quirks import Quirk
 from wire.ocpp.transaction import TransactionMessage, read_transaction
@@ -38,8 +38,9 @@ class Transactions:
         self._connected, self._site = connected, connected.site
         self._conduct, self._gaps = Conduct(connected), Gaps(connected)
 
-    async def take(self, call: Call, text: str, unreadable: str | None) -> str:
-        """The CALLRESULT for the frame `text`. `unreadable`: why no JSON could be made of it, None for what is JSON.
+    async def take(self, call: Call, text: str, unreadable: str | None) -> bytes:
+        """The payload of the CALLRESULT for the frame `text`. `unreadable`: why no JSON could be made of it, None for
+        what is JSON.
 
         Raises:
             StoreUnavailable: nothing may be answered.
@@ -66,7 +67,7 @@ class Transactions:
         await self._conduct.watch(arrival)
         first = first_reply(self._site.ledger, arrival)
         if first is not None and first.whole:
-            return encode_result(call.message_id, first.text.encode())
+            return first.text.encode()
         if first is not None:
             connected.noticed(Quirk.REWRITTEN_MESSAGE, call.action)
         decision = None
@@ -80,7 +81,7 @@ class Transactions:
         self._site.stored()
         if arrival.message is not None and arrival.message.event is TransactionEvent.ENDED:
             await self._gaps.ended(arrival.message)
-        return encode_result(call.message_id, reply.encode())
+        return reply.encode()
 
     async def keep(self, stream: Send, text: str) -> None:
         """Record a SEND of 2.1, which is not answered: the values of a periodic event stream. Others are not known.

@@ -50,6 +50,7 @@ class Quirk(StrEnum):
     NULL_PAYLOAD = "null-payload"
     UNEVEN_ERROR = "uneven-error"
     LONG_MESSAGE_ID = "long-message-id"
+    BROKEN_FRAME = "broken-frame"
 
 
 class Kind(StrEnum):
@@ -342,5 +343,14 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         accepted="a message id of more than 36 characters, up to 255",
         seen="not seen by us",
         treated="answered under it",
+    ),
+    Quirk.BROKEN_FRAME: Tolerance(
+        kind=Kind.FRAME,
+        versions=ALL_VERSIONS,
+        accepted="a CALL with a transaction message whose type is text, whose id is a number, null, empty, missing or"
+        " of more than 255 characters, that has elements too few or too many, or whose payload is no JSON",
+        seen="not seen by us; a station resends what is refused, and what it gives up on is not billed",
+        treated="taken like any other where there is a payload, else kept and shown; answered under the id as it was"
+        " written, and under -1 where that is no number and no text",
     ),
 }
