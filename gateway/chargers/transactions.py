@@ -27,9 +27,6 @@ from wire.ocpp.quirks import Quirk
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import Decision, TransactionEvent
 
-_LARGEST = 2**63 - 1
-"""OCPP integers have 32 bits (2.0.1 Part 2 2.1.3); what no database holds is not read as a number at all."""
-
 
 class Transactions:
     """One station's transaction messages."""
@@ -49,7 +46,7 @@ class Transactions:
         message, quarantine = None, unreadable
         if unreadable is None:
             try:
-                message = _read(connected, call)
+                message = read_transaction(connected.ocpp, call.action, call.payload, connected.noticed)
             except MalformedValue as error:
                 quarantine = str(error)
         arrival = Arrival(
@@ -127,13 +124,3 @@ class Transactions:
         if message.event is TransactionEvent.ENDED:
             return arrival, decision
         return replace(arrival, decision=decision), decision
-
-
-def _read(connected: Connected, call: Call) -> TransactionMessage:
-    """What the transaction message says. Raises MalformedValue, also for a number that no database holds."""
-    message = read_transaction(connected.ocpp, call.action, call.payload, connected.noticed)
-    for name in ("evse_id", "connector_id", "seq_no", "remote_start_id", "reservation_id"):
-        number: int | None = getattr(message, name)
-        if number is not None and abs(number) > _LARGEST:
-            raise MalformedValue(call.action, "$", f"{name} is out of range")
-    return message

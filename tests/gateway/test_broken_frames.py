@@ -88,3 +88,11 @@ def test_a_frame_without_a_payload_that_can_be_read_is_kept_shown_and_acknowledg
     assert entry.frame == text
     assert entry.quarantine
     assert bench.reader.execute("SELECT count(*) FROM quarantine").fetchone() == (1,)
+
+
+def test_a_start_with_a_reservation_that_no_database_holds_gets_its_number(bench: Bench) -> None:
+    start = json.dumps(START | {"reservationId": 10**22})
+    heard = hear(bench, "1.6", f'[2,"m1","StartTransaction",{start}]')
+    assert heard[2]["transactionId"] > 0
+    (entry,) = entries(bench)
+    assert (entry.quarantine, entry.session_id is not None) == (None, True)

@@ -526,6 +526,31 @@ def test_what_is_kept_beyond_the_schema_keeps_what_it_says() -> None:
     assert (sample.measurand, sample.energy_wh) == ("Taste", None)
 
 
+@pytest.mark.parametrize(
+    ("ocpp", "action", "payload", "name", "instead"),
+    [
+        ("1.6", "StartTransaction", START | {"reservationId": 10**22}, "reservation_id", None),
+        ("1.6", "StartTransaction", START | {"connectorId": 10**22}, "evse_id", 0),
+        ("2.0.1", "TransactionEvent", EVENT | {"seqNo": 2**63}, "seq_no", None),
+        ("2.1", "TransactionEvent", EVENT | {"reservationId": -(10**30)}, "reservation_id", None),
+        (
+            "2.1",
+            "TransactionEvent",
+            EVENT | {"transactionInfo": {"transactionId": "T-1", "remoteStartId": 2**64}},
+            "remote_start_id",
+            None,
+        ),
+    ],
+)
+def test_a_number_that_no_database_holds_costs_the_number_alone(
+    ocpp: str, action: str, payload: object, name: str, instead: object
+) -> None:
+    message, notes = noted(ocpp, action, payload)
+    assert message.at == AT
+    assert getattr(message, name) == instead
+    assert (Quirk.OUT_OF_BOUNDS, f"{action} {name}") in notes
+
+
 def test_a_message_full_of_quirks_is_read_all_the_same() -> None:
     message, notes = noted("2.0.1", "TransactionEvent", EVENT | {f"x{n}": n for n in range(500)})
     assert message == event()

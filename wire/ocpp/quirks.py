@@ -218,7 +218,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=ALL_VERSIONS,
         accepted="an integer or a list outside the bounds of its schema",
         seen="not seen by us",
-        treated="kept as it came",
+        treated="kept as it came; an integer beyond 64 bits, where it is no register and no transactionId, is taken as"
+        " left out",
     ),
     Quirk.MISSING_FIELD: Tolerance(
         kind=Kind.KEPT,

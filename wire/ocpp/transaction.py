@@ -23,7 +23,7 @@ import msgspec
 from wire.errors import MalformedValue
 from wire.ocpp import v16, v21, v201
 from wire.ocpp.mend import conforms, decoder_of, mend_transaction
-from wire.ocpp.quirks import Noticed, to_nobody
+from wire.ocpp.quirks import Noticed, Quirk, to_nobody
 from wire.records import TokenRef, TokenType, TransactionEvent, Value
 
 T = TypeVar("T")
@@ -90,6 +90,17 @@ _ACTIONS = {
 }
 
 
+_LARGEST = 2**63 - 1
+"""OCPP integers have 32 bits (2.0.1 Part 2 2.1.3); what no database holds says nothing, and is taken as left out."""
+_NUMBERS = (
+    ("evse_id", 0),
+    ("connector_id", None),
+    ("seq_no", None),
+    ("remote_start_id", None),
+    ("reservation_id", None),
+)
+
+
 def is_transaction_action(ocpp: str, action: str) -> bool:
     """Whether `action` is one whose loss costs money: it is stored before it is answered, and never refused."""
     return action in _ACTIONS[ocpp]
@@ -101,6 +112,16 @@ def read_transaction(ocpp: str, action: str, payload: bytes, noticed: Noticed = 
     Raises:
         MalformedValue: a field the meaning hangs on is missing or of another type; names the JSON path.
     """
+    message = _meaning(ocpp, action, payload, noticed)
+    for name, instead in _NUMBERS:
+        number: int | None = getattr(message, name)
+        if number is not None and abs(number) > _LARGEST:
+            noticed(Quirk.OUT_OF_BOUNDS, f"{action} {name}")
+            message = msgspec.structs.replace(message, **{name: instead})
+    return message
+
+
+def _meaning(ocpp: str, action: str, payload: bytes, noticed: Noticed) -> TransactionMessage:
     if ocpp == v16.VERSION:
         if action == "StartTransaction":
             return _start16(_read(v16.StartTransaction, payload, action, noticed))
