@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.decide.authorize import ContractEvidence, Question, decide_authorize, wants_hub
+from gateway.decide.authorize import NOBODY, ContractEvidence, Question, decide_authorize, wants_hub
 from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
 from gateway.decide.offered import OfferedAnswer
 from gateway.decide.policy import SitePolicy
@@ -23,7 +23,7 @@ from pki.verify.bindings import Bindings
 from pki.verify.conclusion import VerifiedChain
 from pki.verify.hash_text import HashData
 from wire.ids import random_id
-from wire.ocpp.transaction import TransactionMessage
+from wire.ocpp.transaction import TransactionMessage, Unnamed
 from wire.records import (
     AllowedType,
     AuthorizationInfo,
@@ -140,6 +140,10 @@ class Authorizer:
             question = Question(token=TokenRef(uid=token.uid, type=earlier.token.type), earlier=earlier)
             return await self._decide(charger_id, question, earlier.chain)
         return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
+
+    async def for_nobody(self, charger_id: str, unnamed: Unnamed) -> Decision:
+        """The decision for a transaction whose token names nobody."""
+        return await self._decide(charger_id, Question(token=NOBODY, unnamed=unnamed), None)
 
     async def for_remote_start(self, charger_id: str, message: TransactionMessage) -> Decision | None:
         """The decision of the command that a message without a token names by its remoteStartId."""

@@ -122,6 +122,7 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 [policy]
 # unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
 # contract_offline = "accept"        # a verified contract chain on no list while the hub is unreachable
+# no_authorization = "refuse"        # a charger that has only a button and asks nobody for a token (NoAuthorization)
 # revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
 # revocation_stale_grace_h = 168     # how long it counts after its own end
 # earlier_decision_s = 3600          # how long a decision carries over to its transaction

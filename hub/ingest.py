@@ -184,9 +184,11 @@ def _call(entry: TransactionEntry) -> Call | None:
 
 
 def _remembered(entry: TransactionEntry) -> Decision | None:
-    """The decision that may speak for other sessions of its token as well: not that of a command."""
+    """The decision that may speak for other sessions of its token as well: not a command's, nor one that names none."""
     decision = entry.decision
-    return None if decision is not None and decision.command_id is not None else decision
+    if decision is None or decision.command_id is not None or not decision.token.uid.strip():
+        return None
+    return decision
 
 
 def _opened(arrival: Arrival, entry: TransactionEntry, message: TransactionMessage) -> SessionState:
@@ -298,11 +300,11 @@ def _decided(session: Session, decision: Decision, holdings: Holdings) -> Sessio
     if decision.verdict is not Verdict.ACCEPTED:
         text = f"not-accepted: {decision.verdict.value} ({decision.reason}) at {decision.at.isoformat()}"
         session = with_findings(session, text)
-        if session.cdr_token is not None:
+        if session.cdr_token is not None or not decision.token.uid.strip():
             return session
         token = _cdr_token(decision.token, decision.contract_id, holdings)
         return msgspec.structs.replace(session, cdr_token=token)
-    if session.auth_method is None or _is_of(session, decision.token):
+    if decision.token.uid.strip() and (session.auth_method is None or _is_of(session, decision.token)):
         token = _cdr_token(decision.token, decision.contract_id, holdings)
         session = msgspec.structs.replace(session, cdr_token=token)
     return msgspec.structs.replace(

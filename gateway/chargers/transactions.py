@@ -24,7 +24,7 @@ from wire.ocpp.content import message_keys
 from wire.ocpp.frames import Call, CallRejected, Send
 from wire.ocpp.payload import read_message
 from wire.ocpp.quirks import Quirk
-from wire.ocpp.transaction import TransactionMessage, read_transaction
+from wire.ocpp.transaction import TransactionMessage, Unnamed, read_transaction
 from wire.records import Decision, TransactionEvent
 
 
@@ -117,10 +117,17 @@ class Transactions:
         message = arrival.message
         if message is None:
             return arrival, None
-        if message.token is None:
-            granted = await self._site.authorizer.for_remote_start(self._connected.charger_id, message)
-            return (arrival if granted is None else replace(arrival, decision=granted)), None
-        decision = await self._site.authorizer.for_transaction(self._connected.charger_id, message.token, message)
+        authorizer, charger_id = self._site.authorizer, self._connected.charger_id
+        if message.token is not None:
+            decision = await authorizer.for_transaction(charger_id, message.token, message)
+        elif message.unnamed is Unnamed.EMPTY_TOKEN:
+            decision = await authorizer.for_nobody(charger_id, message.unnamed)
+        else:
+            granted = await authorizer.for_remote_start(charger_id, message)
+            if message.unnamed is None or granted is not None:
+                told = None if message.unnamed is None else granted
+                return (arrival if granted is None else replace(arrival, decision=granted)), told
+            decision = await authorizer.for_nobody(charger_id, message.unnamed)
         if message.event is TransactionEvent.ENDED:
             return arrival, decision
         return replace(arrival, decision=decision), decision

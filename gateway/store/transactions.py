@@ -124,10 +124,10 @@ def remember_decision(connection: sqlite3.Connection, decision: Decision) -> Non
     """Keep the latest decision for a token at a charger, so that its transaction can rest on it after a restart too.
 
     A decision that only repeats an earlier one is not kept: it would renew itself for ever, and it would hide what the
-    first one rested on. An eMAID is kept under its normal form as well: a station may show it with the check character
-    and start without.
+    first one rested on; nor is one that names nobody. An eMAID is kept under its normal form as well: a station may
+    show it with the check character and start without.
     """
-    if decision.basis is Basis.EARLIER_DECISION:
+    if decision.basis is Basis.EARLIER_DECISION or not decision.token.uid.strip():
         return
     body = encode(decision).decode()
     for key in _keys_of(decision):

@@ -15,6 +15,7 @@ from wire.ocpp.quirks import QUIRKS, Kind, Quirk
 from wire.ocpp.transaction import (
     SignedSample,
     TransactionMessage,
+    Unnamed,
     is_transaction_action,
     read_transaction,
     token_of,
@@ -192,9 +193,30 @@ def test_types_of_tokens(type_: str, expected: TokenType) -> None:
     assert event(idToken={"idToken": "x", "type": type_}).token == TokenRef(uid="x", type=expected)
 
 
-@pytest.mark.parametrize("token", [{"idToken": "", "type": "NoAuthorization"}, {"idToken": "", "type": "Central"}])
-def test_no_authorization_is_nobody(token: object) -> None:
-    assert event(idToken=token).token is None
+@pytest.mark.parametrize(
+    ("id_token", "type_", "unnamed", "quirks"),
+    [
+        ("", "NoAuthorization", Unnamed.NO_AUTHORIZATION, []),
+        (" ", "noauthorization", Unnamed.NO_AUTHORIZATION, []),
+        ("", "Central", Unnamed.EMPTY_TOKEN, [Quirk.EMPTY_TOKEN]),
+        ("  ", "ISO14443", Unnamed.EMPTY_TOKEN, [Quirk.EMPTY_TOKEN]),
+    ],
+)
+def test_a_token_that_names_nobody_says_why(id_token: str, type_: str, unnamed: Unnamed, quirks: list[Quirk]) -> None:
+    message, notes = noted("2.0.1", "TransactionEvent", EVENT | {"idToken": {"idToken": id_token, "type": type_}})
+    assert (message.token, message.unnamed) == (None, unnamed)
+    assert [quirk for quirk, _ in notes if quirk is not Quirk.SPELLING] == quirks
+
+
+def test_a_token_of_type_no_authorization_with_characters_is_a_token() -> None:
+    told = event(idToken={"idToken": "04STOLEN", "type": "NoAuthorization"})
+    assert (told.token, told.unnamed) == (TokenRef(uid="04STOLEN", type=TokenType.OTHER), None)
+
+
+def test_16_start_by_an_empty_tag_names_nobody() -> None:
+    message, notes = noted("1.6", "StartTransaction", START | {"idTag": " "})
+    assert (message.token, message.unnamed) == (None, Unnamed.EMPTY_TOKEN)
+    assert notes == [(Quirk.EMPTY_TOKEN, "StartTransaction $.idTag")]
 
 
 def test_which_actions_must_never_be_lost() -> None:
@@ -487,6 +509,13 @@ NOTED: list[tuple[str, str, object, Quirk, str]] = [
         f"{AT_VALUE}.signedMeterValue.signedMeterData",
     ),
     ("2.0.1", "TransactionEvent", EVENT | {"cableMaxCurrent": "32A"}, Quirk.MISTYPED_FIELD, "$.cableMaxCurrent"),
+    (
+        "2.0.1",
+        "TransactionEvent",
+        EVENT | {"idToken": {"idToken": "", "type": "Local"}},
+        Quirk.EMPTY_TOKEN,
+        "$.idToken.idToken",
+    ),
     ("2.1", "TransactionEvent", EVENT | {"seqNo": -1}, Quirk.OUT_OF_BOUNDS, "$.seqNo"),
     (
         "2.1",

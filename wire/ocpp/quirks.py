@@ -47,6 +47,7 @@ class Quirk(StrEnum):
     REPEATED_SEQUENCE = "repeated-sequence"
     REUSED_TRANSACTION_ID = "reused-transaction-id"
     REWRITTEN_MESSAGE = "rewritten-message"
+    EMPTY_TOKEN = "empty-token"
     NULL_PAYLOAD = "null-payload"
     UNEVEN_ERROR = "uneven-error"
     LONG_MESSAGE_ID = "long-message-id"
@@ -323,6 +324,13 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         accepted="StartTransaction or StopTransaction that came before, with other fields beside those that name it",
         seen="a station that builds the message anew after a reboot (EVerest/libocpp#907, steve#1294)",
         treated="recorded beside the first, answered as the first was",
+    ),
+    Quirk.EMPTY_TOKEN: Tolerance(
+        kind=Kind.KEPT,
+        versions=ALL_VERSIONS,
+        accepted="a start by an idTag or idToken without a character, of another type than NoAuthorization",
+        seen="not seen by us",
+        treated="a session without a token; the station hears Invalid",
     ),
     Quirk.NULL_PAYLOAD: Tolerance(
         kind=Kind.FRAME,
