@@ -145,8 +145,10 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
             return Change(decision=_remembered(entry))  # values outside of any transaction: evidence, not a session
         raise MalformedValue("transaction entry", "$.session_id", f"missing for event {message.event.value}")
     transaction_id = entry.transaction_id
-    if transaction_id is None or entry.session_id != session_id(arrival.gateway_id, entry.charger_id, transaction_id):
-        expected = "the id of this gateway, charger and transaction_id"
+    if transaction_id is None or entry.session_id != session_id(
+        arrival.gateway_id, entry.charger_id, transaction_id, entry.reuse
+    ):
+        expected = "the id of this gateway, charger, transaction_id and reuse"
         raise MalformedValue("transaction entry", "$.session_id", f"{entry.session_id!r} is not {expected}")
     content = content_key(call.action, call.payload).hex()
     held = holdings.session(entry.session_id)

@@ -17,7 +17,8 @@ from gateway.chargers.conduct import Conduct
 from gateway.chargers.connected import Connected
 from gateway.chargers.gaps import Gaps
 from gateway.log import say
-from gateway.store.transactions import Arrival, first_reply, store_message
+from gateway.store.arrivals import Arrival
+from gateway.store.transactions import first_reply, store_message
 from wire.errors import MalformedValue
 from wire.ocpp import v21
 from wire.ocpp.content import message_keys

@@ -294,7 +294,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=("1.6",),
         accepted="transactionId of 0 or less in StopTransaction and MeterValues",
         seen="stations that never got the answer to their StartTransaction (1.6 errata 3.18; EVerest/libocpp#495)",
-        treated="given to the session that runs, by connector, time and tag; an end that finds none ends a session"
+        treated="given to the session that runs, by connector, time, tag and register; an end that could be that of"
+        " several is kept apart from all, shown and entered into the audit log; one that finds none ends a session"
         " whose start is not known; values that find none belong to no session",
     ),
     Quirk.REUSED_MESSAGE_ID: Tolerance(
@@ -316,7 +317,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=OCPP_2,
         accepted="a transaction that starts under the id of one that ended before",
         seen="not seen by us; 2.0.1 Part 2 E02.FR.08 forbids it",
-        treated="recorded with the session of that id, which stays as it was billed, and entered into the audit log",
+        treated="a session of its own, billed like any other, and entered into the audit log; what is older than its"
+        " start stays with the one before",
     ),
     Quirk.REWRITTEN_MESSAGE: Tolerance(
         kind=Kind.CONDUCT,
