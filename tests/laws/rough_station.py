@@ -59,7 +59,8 @@ class Waiting:
 @dataclass
 class RoughStation:
     """One station, with its habits. `still`: its sequence numbers stay 0. `untagged`: its ends carry no tag. `reusing`:
-    its 2.x transactions are named by their connector alone. `head`: how its CALLs begin and end, see HEADS."""
+    its 2.x transactions are named by their connector alone. `silent`: in 1.6 it tells its registers at the start
+    and the end alone. `head`: how its CALLs begin and end, see HEADS."""
 
     bench: Bench
     charger_id: str
@@ -67,6 +68,7 @@ class RoughStation:
     still: bool = False
     untagged: bool = False
     reusing: bool = False
+    silent: bool = False
     head: str = "plain"
     charges: list[Charge] = field(default_factory=list)
     running: dict[int, Charge] = field(default_factory=dict)
@@ -156,9 +158,9 @@ class RoughStation:
             return
         charge.now_wh += energy_wh
         self.meter_wh[connector] = charge.now_wh
-        if self.ocpp == "1.6":
+        if self.ocpp == "1.6" and not self.silent:
             self._values(charge)
-        else:
+        elif self.ocpp != "1.6":
             self._event(charge, "Updated", "MeterValuePeriodic", "Sample.Periodic")
 
     def end(self, connector: int) -> None:

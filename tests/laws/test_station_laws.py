@@ -64,14 +64,15 @@ class Habits:
     still: bool = False
     untagged: bool = False
     reusing: bool = False
+    silent: bool = False
     head: str = "plain"
 
 
 ORDERLY = Habits()
-habits = st.builds(Habits, st.booleans(), st.booleans(), st.booleans(), st.sampled_from(sorted(HEADS)))
+habits = st.builds(Habits, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(sorted(HEADS)))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(walk=walks, habit=habits)
 @example(walk=[("CP-1", step) for step in (begun, cut, RoughStation.reboot, read, over)], habit=ORDERLY)
 @example(
@@ -93,17 +94,19 @@ def test_the_account_is_exact_whatever_happens_on_the_way(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(walk=walks, registers=st.tuples(st.integers(0, 3), st.integers(0, 3)))
-@example(walk=[("CP-1", step) for step in both_unanswered], registers=(0, 0))
+@given(walk=walks, registers=st.tuples(st.integers(0, 3), st.integers(0, 3)), silent=st.booleans())
+@example(walk=[("CP-1", step) for step in both_unanswered], registers=(0, 0), silent=True)
+@example(walk=[("CP-1", step) for step in both_unanswered], registers=(2, 0), silent=True)
 def test_ends_that_registers_do_not_tell_apart_are_never_given_to_the_wrong_session(
     tmp_path_factory: pytest.TempPathFactory,
     trust: Trust,
     walk: list[tuple[str, Step] | None],
     registers: tuple[int, int],
+    silent: bool,
 ) -> None:
     """Two connectors whose meters stand alike, no tags: what is billed is right, and what is not billed is alarmed."""
     with opened(tmp_path_factory, trust) as bench:
-        stations = walked(bench, walk, Habits(untagged=True), registers)
+        stations = walked(bench, walk, Habits(untagged=True, silent=silent), registers)
         meant = [expected(station, charge) for station in stations for charge in station.charges]
         billed = [account for account in accounts(bench, untagged=True) if account[-1]]
         assert all(account in meant for account in billed)
