@@ -14,7 +14,7 @@ from gateway.decide.authorize import ContractEvidence, Question, decide_authoriz
 from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
 from gateway.decide.offered import OfferedAnswer
 from gateway.decide.policy import SitePolicy
-from gateway.grants import Grants
+from gateway.grants import Grants, grant_of
 from gateway.store.commands import granted_by
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.whitelist import Whitelist
@@ -150,13 +150,12 @@ class Authorizer:
 
     def _granted(self, charger_id: str, message: TransactionMessage) -> Decision | None:
         """The decision of the command that let the message's session start."""
-        granted = self.grants.for_message(charger_id, message, self._clock.now().at)
-        if granted is not None or message.remote_start_id is None:
-            return granted
-        kept = granted_by(self._ledger, message.remote_start_id)  # A message that was queued for long.
-        if kept is None or kept.grant is None or kept.grant.charger_id.casefold() != charger_id.casefold():
-            return None
-        return kept.grant
+        number = message.remote_start_id
+        if number is not None and not self.grants.holds(charger_id, number):
+            kept = granted_by(self._ledger, charger_id, number)  # A message that was queued for long.
+            if kept is not None:
+                self.grants.add(grant_of(kept))
+        return self.grants.for_message(charger_id, message, self._clock.now().at)
 
     def _still_counts(self, earlier: Decision, message: TransactionMessage) -> bool:
         """Whether an earlier decision carries over: an accept, or a refusal that rests on a contract chain (only the

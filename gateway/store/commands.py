@@ -155,10 +155,12 @@ def granting(connection: sqlite3.Connection, since: datetime) -> list[Kept]:
     return [_kept(row) for row in rows.fetchall()]
 
 
-def granted_by(connection: sqlite3.Connection, number: int) -> Kept | None:
-    """The StartSession with this remoteStartId, however long ago it was."""
+def granted_by(connection: sqlite3.Connection, charger_id: str, number: int) -> Kept | None:
+    """The StartSession for this station with this remoteStartId, however long ago it was."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM commands WHERE number = ? AND decision IS NOT NULL", (number,)
+        f"SELECT {_COLUMNS} FROM commands WHERE number = ? AND charger_id = ? AND decision IS NOT NULL"
+        " AND reservation_id IS NULL",
+        (number, charger_id),
     ).fetchone()
     return None if row is None else _kept(row)
 

@@ -14,10 +14,10 @@ import pytest
 from jsonschema import Draft4Validator, Draft6Validator
 
 from gateway.chargers.commands.asked import Asked, Facts, checked
-from gateway.chargers.commands.ocpp16 import id_tag
 from gateway.chargers.commands.outcome import combined, read_answer, read_failure
 from gateway.chargers.commands.table import TABLE, translate
 from gateway.errors import CallFailed, CommandRefused
+from gateway.grants import id_tag
 from wire import commands as c
 from wire.commands import Command, CommandToken, ResultCode
 from wire.ocpp.catalogue import Sender, Support, entries

@@ -16,8 +16,8 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from gateway.chargers.commands.executor import Executor, Patience
-from gateway.chargers.commands.ocpp16 import id_tag
 from gateway.chargers.server import ChargerServer
+from gateway.grants import id_tag
 from gateway.store import commands as store
 from tests.gateway.conftest import Bench
 from tests.gateway.ports import entrance
@@ -300,9 +300,54 @@ def test_a_late_start_after_the_window_rests_on_itself(bench: Bench) -> None:
         late = here.event("Started", 0, idToken=token, evse={"id": 1})
         assert (await station.call("TransactionEvent", late))["idTokenInfo"]["status"] == "Unknown"
         named = here.event("Started", 0, "tx-9", start_id=station.asked[0][1]["remoteStartId"], idToken=token)
-        assert (await station.call("TransactionEvent", named))["idTokenInfo"]["status"] == "Accepted", "it says so"
+        assert (await station.call("TransactionEvent", named))["idTokenInfo"]["status"] == "Unknown", "it is over"
 
-    play(bench, part)
+    async def queued(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        await here.submit(StartSession(charger_id="CP-1", token=APP), "c2")
+        token = {"idToken": APP.uid, "type": "Central"}
+        start_id = station.asked[0][1]["remoteStartId"]
+        event = here.event("Started", 0, "tx-10", start_id=start_id, idToken=token, offline=True)
+        here.bench.clock.move(3 * 86400)
+        answer = await station.call("TransactionEvent", event)
+        assert answer["idTokenInfo"]["status"] == "Accepted", "written in time, whenever it comes"
+
+    play(bench, part, queued)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_remote_start_id_is_good_for_one_session_with_its_token_at_its_place(bench: Bench, restarted: bool) -> None:
+    """A remoteStartId by itself proves nothing: it is a number that counts up."""
+    other = {"idToken": "DEADBEEF", "type": "ISO14443"}
+    own = {"idToken": APP.uid, "type": "Central"}
+
+    async def heard(here: Yard, station: Station, tx: str, evse_id: int, **more: Any) -> Any:
+        start_id = int(here.bench.folder.joinpath("start-id").read_text())
+        event = here.event("Started", 0, tx, start_id=start_id, evse={"id": evse_id}, **more)
+        answer = await station.call("TransactionEvent", event)
+        return answer.get("idTokenInfo", {}).get("status")
+
+    async def first(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        await here.submit(StartSession(charger_id="CP-1", token=APP, evse_id=2))
+        here.bench.folder.joinpath("start-id").write_text(str(station.asked[0][1]["remoteStartId"]))
+        if restarted:
+            here.bench.clock.move(25 * 3600)  # Of the grant only the ledger knows.
+
+    async def then(here: Yard) -> None:
+        station = await here.connect("2.0.1", boot=False)
+        here.bench.clock.at -= timedelta(hours=25 if restarted else 0)
+        assert await heard(here, station, "a", 1, idToken=other) == "Unknown", "another token"
+        assert await heard(here, station, "b", 1, idToken=own) == "Unknown", "another place"
+        assert await heard(here, station, "c", 2, idToken=own) == "Accepted"
+        assert await heard(here, station, "d", 2, idToken=own) == "Unknown", "a second session"
+        assert await heard(here, station, "e", 2) is None
+        assert here.entries()[-1].decision is None, "a third one without a token"
+        assert [one.decision.command_id for one in here.entries() if one.decision] == [None, None, "c1", None]
+        update = here.event("Updated", 1, "c", idToken=other)
+        assert (await station.call("TransactionEvent", update))["idTokenInfo"]["status"] == "Unknown"
+
+    play(bench, first, then)
 
 
 def test_a_refusal_lets_nothing_start(bench: Bench) -> None:

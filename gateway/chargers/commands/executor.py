@@ -22,14 +22,13 @@ from datetime import timedelta
 
 from gateway.chargers.commands.asked import Asked, Facts
 from gateway.chargers.commands.judge import Judge, tag_of
-from gateway.chargers.commands.ocpp16 import id_tag
 from gateway.chargers.commands.outcome import as_answer, combined, read_answer, read_failure
 from gateway.chargers.commands.table import translate
 from gateway.chargers.connected import Site
 from gateway.chargers.roster import Companion, Roster
 from gateway.chargers.station import Station
 from gateway.errors import CallFailed, CommandRefused, StoreUnavailable
-from gateway.grants import REMEMBERED, Grant
+from gateway.grants import REMEMBERED, grant_of
 from gateway.log import say
 from gateway.store import commands as store
 from gateway.store.commands import Kept, Stage
@@ -146,7 +145,7 @@ class Executor(Companion):
         """Take up what the gateway before this one left: grants, and commands that are not done."""
         at = self._site.clock.now().at
         for kept in store.granting(self._site.ledger, at - REMEMBERED):
-            self._grants.add(_grant(kept))
+            self._grants.add(grant_of(kept))
         for kept in store.unfinished(self._site.ledger):
             if kept.stage is Stage.WAITING and kept.from_hub:
                 self._start(kept)
@@ -249,7 +248,7 @@ class Executor(Companion):
         say("command", command=tag_of(command), id=kept.order.command_id, charger=command.charger_id, source=source)
         fresh = store.find(site.ledger, kept.order.command_id)
         if fresh is not None and fresh.grant is not None:
-            self._grants.add(_grant(fresh))
+            self._grants.add(grant_of(fresh))
         return True
 
     def _decision(self, kept: Kept, command: StartSession | ReserveNow) -> Decision:
@@ -373,20 +372,3 @@ def _withdrawn(kept: Kept, facts: Facts, result: ResultCode) -> int | None:
     # A change of a reservation that is refused leaves the reservation as it was.
     granting = isinstance(command, StartSession | ReserveNow) and facts.reservation_number is None
     return facts.number if refused and granting else None
-
-
-def _grant(kept: Kept) -> Grant:
-    """The grant that a command made when it was begun."""
-    command = kept.order.command
-    if not isinstance(command, StartSession | ReserveNow) or kept.grant is None or kept.begun_at is None:
-        raise TypeError(f"command {kept.order.command_id} grants nothing")
-    number = kept.reservation_number or kept.number
-    return Grant(
-        number=number,
-        decision=kept.grant,
-        tags=(command.token.uid, id_tag(command.token.uid)),
-        begun_at=kept.begun_at,
-        until=kept.start_until or kept.begun_at,
-        evse_id=command.evse_id,
-        taken=kept.transaction_id,
-    )
