@@ -96,7 +96,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, lab: Path) -> Iterator[Ledg
 
 @dataclass
 class Site:
-    """What a start of the gateway makes of the ledger. `forgetful`: only the ledger has the grants, they are a day old."""
+    """What a start of the gateway makes of the ledger. `forgetful`: only the ledger has the grants, from a day ago."""
 
     ledger: Ledger
     forgetful: bool
