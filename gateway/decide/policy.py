@@ -27,7 +27,8 @@ class SitePolicy(Table, frozen=True, kw_only=True):
     revocation_unknown: a contract chain of whose certificates one has no revocation evidence at all.
     revocation_stale_grace_h: how long evidence counts after its own nextUpdate has passed, in hours.
     earlier_decision_s: how long a decision for the same token at the same charger carries over to its transaction, at
-    most a day.
+    most a day. An accept does not where the list says no by then. For a transaction that was queued in the station the
+    time it was written counts: for a week where the station says `offline`, for a day in 1.6, which cannot say it.
     """
 
     unknown_token_offline: Choice = Choice.REFUSE
