@@ -19,8 +19,8 @@ BLOCKED, EXPIRED and NO_CREDIT are Blocked, Expired and NoCredit; NOT_ALLOWED is
 a token.
 
 A contract chain that was presented and rejected ends the matter before the table. A decision made for the same token at
-the same charger a moment ago carries over to its transaction: the chain is presented only once. An accept does not where
-the list has an entry that is not valid, or NEVER: then the table is asked anew (`gateway.authorizer`).
+the same charger a moment ago carries over to its transaction: the chain is presented only once. An accept does not
+where the list has an entry that is not valid, or NEVER: then the table is asked anew (`gateway.authorizer`).
 
 Source: OCPI 2.3.0 mod_tokens WhitelistType; OCPP 2.0.1 Part 2 C07.FR.13-17, C12.FR.03.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from gateway.authorizer import CLOCKS_DIFFER, QUEUED_IN_16, QUEUED_WHEN_SAID
 from gateway.decide.contract import Trust
@@ -61,9 +61,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Start:
-    """A transaction that was written that many minutes ago, by the station's clock."""
+    """A transaction that was written that many minutes ago by the station's clock, or, where it stands still, when the
+    card was asked about."""
 
-    ago: int
+    ago: int | None
     offline: bool | None
 
 
@@ -73,7 +74,7 @@ STEPS = st.one_of(
     st.just(Ask()),
     st.just(Ask()),
     st.builds(Start, st.sampled_from((-2000, 0, 1, 50, 300, 3000, 20000)), st.sampled_from((None, False, True))),
-    st.builds(Start, st.just(0), st.none()),
+    st.builds(Start, st.sampled_from((None, 0)), st.sampled_from((None, True))),
     st.sampled_from((timedelta(minutes=1), timedelta(minutes=55), timedelta(hours=5), timedelta(days=30))),
 )
 
@@ -85,6 +86,7 @@ class Site:
         self.bench, self.ocpp, self.starts = bench, ocpp, 0
         self.listed: Publish | None = None
         self.accepted_at: list[Any] = []
+        self.asked_at = bench.clock.at
         self.station = bench.station(ocpp)
         send(self.station, "BootNotification", BOOTS[ocpp])
 
@@ -103,6 +105,7 @@ class Site:
                 version = bench.whitelist.version
                 bench.whitelist.apply(WhitelistChange(version=version + 1, since=version, full=True, tokens=tokens))
             case Ask():
+                self.asked_at = bench.clock.at
                 asked = {"idTag": CARD} if self.ocpp == "1.6" else {"idToken": {"idToken": CARD, "type": "ISO14443"}}
                 if "Accepted" in json.dumps(send(self.station, "Authorize", asked)):
                     self.accepted_at.append(bench.clock.at)
@@ -112,7 +115,8 @@ class Site:
     def start(self, step: Start) -> None:
         bench, now = self.bench, self.bench.clock.at
         self.starts += 1
-        written = now - timedelta(minutes=step.ago)
+        stands_at = self.asked_at if step.ago is None else now
+        written = stands_at - timedelta(minutes=step.ago or 0)
         at = written.isoformat().replace("+00:00", "Z")
         if self.ocpp == "1.6":
             said = {"connectorId": 1, "idTag": CARD, "meterStart": self.starts, "timestamp": at}
@@ -151,10 +155,12 @@ def trust(lab: Path) -> Trust:
     return Trust(anchors=load_trust(lab / "trust"), revocation=RevocationEvidence())
 
 
-@given(ocpp=st.sampled_from(sorted(BOOTS)), steps=st.lists(STEPS, max_size=12))
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@given(ocpp=st.sampled_from(sorted(BOOTS)), listed=st.booleans(), steps=st.lists(STEPS, max_size=12))
+@example(ocpp="1.6", listed=True, steps=[Publish(None), timedelta(days=30), Start(None, None)])
+@example(ocpp="2.0.1", listed=True, steps=[Publish(None), timedelta(hours=5), Start(None, False)])
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
 def test_what_a_transaction_rests_on_was_said_lately_and_not_unsaid(
-    tmp_path_factory: pytest.TempPathFactory, trust: Trust, ocpp: str, steps: list[object]
+    tmp_path_factory: pytest.TempPathFactory, trust: Trust, ocpp: str, listed: bool, steps: list[object]
 ) -> None:
     bench = Bench(
         folder=tmp_path_factory.mktemp("carry"),
@@ -165,7 +171,7 @@ def test_what_a_transaction_rests_on_was_said_lately_and_not_unsaid(
     )
     try:
         site = Site(bench, ocpp)
-        for step in steps:
+        for step in (Publish(valid=True), Ask(), *steps) if listed else steps:
             site.play(step)
     finally:
         bench.close()
