@@ -24,6 +24,7 @@ from tests.gateway.ports import entrance
 from wire.commands import (
     CancelReservation,
     ChangeAvailability,
+    ClearCache,
     Command,
     CommandOrder,
     CommandReport,
@@ -446,6 +447,51 @@ def test_a_local_command_that_was_not_begun_is_not_begun_later(bench: Bench) -> 
         assert (await here.report(1)).result is ResultCode.EXPIRED
 
     play(bench, first, then)
+
+
+def test_the_hub_hears_of_an_order_whose_id_is_taken_here(bench: Bench) -> None:
+    async def part(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        local = await here.submit(ClearCache(charger_id="CP-1"), "same")
+        await here.submit(ClearCache(charger_id="CP-1"), "other")
+        assert store.untold(here.bench.reader, 10) == [], "what an operator orders is not the hub's"
+        told = asyncio.Event()
+        here.executor.reported = told.set
+        await here.from_hub(ClearCache(charger_id="CP-1"), "same", 1)
+        assert told.is_set()
+        assert store.untold(here.bench.reader, 10) == [local], "the same command, done once"
+        told.clear()
+        await here.from_hub(Reset(charger_id="CP-1"), "other", 2)
+        assert told.is_set()
+        [refused] = [one for one in store.untold(here.bench.reader, 10) if one.command_id == "other"]
+        assert (refused.result, "another command" in refused.message) == (ResultCode.MALFORMED, True)
+        for report in store.untold(here.bench.reader, 10):
+            await here.bench.writer.run(lambda connection, told=report: store.note_told(connection, told))
+        assert store.untold(here.bench.reader, 10) == []
+        assert store.cursor_of(here.bench.reader) == 2
+        assert [action for action, _ in station.asked] == ["ClearCache"] * 2
+
+    play(bench, part)
+
+
+def test_a_command_that_stumbles_has_its_report(bench: Bench) -> None:
+    """Nobody waits for ever for what the gateway could not go on with."""
+
+    async def part(here: Yard) -> None:
+        await here.connect("2.0.1")
+        await here.bench.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "CREATE TRIGGER no BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'no more'); END"
+                ).rowcount
+            )
+        )
+        report = await here.submit(ClearCache(charger_id="CP-1"))
+        assert (report.result, report.final) == (ResultCode.FAILED, True)
+        assert "could not go on" in report.message
+        assert store.unfinished(here.bench.reader) == []
+
+    play(bench, part)
 
 
 # --- what is not done

@@ -20,6 +20,8 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
+
 from gateway.chargers.commands.asked import Asked, Facts
 from gateway.chargers.commands.judge import Judge, tag_of
 from gateway.chargers.commands.outcome import as_answer, combined, read_answer, read_failure
@@ -42,12 +44,25 @@ from wire.commands import (
     ResultCode,
     StartSession,
     StationAnswer,
+    UnreadOrder,
 )
+from wire.errors import WireError
 from wire.ids import random_id
 from wire.records import AuditEntry, AuthMethod, Basis, Decision, RecordKind, Verdict
 
 CALL_TIMEOUT_S = 30.0
 MEND_S = 1.0
+_OWN_FAULTS = (
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    WireError,
+    msgspec.MsgspecError,
+    sqlite3.Error,
+)
+"""What a command may raise over its own data, beyond what the judge and the translation refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +104,24 @@ class Executor(Companion):
 
     # --- orders
 
-    async def take(self, queued: Sequence[QueuedOrder]) -> None:
-        """Write down the hub's orders, and how far its queue is taken in; they are executed in tasks of their own.
+    async def take(self, queued: Sequence[QueuedOrder | UnreadOrder]) -> None:
+        """Write down the hub's orders, and how far its queue is taken in; they are executed in tasks of their own. What
+        cannot be one is reported at once.
 
         Raises:
             StoreUnavailable: none is written down.
         """
         if not queued:
             return
-        orders, at = [one.order for one in queued], self._site.clock.now().at
-        cursor = max(one.number for one in queued)
-        for kept in await self._site.writer.run(lambda c: store.receive(c, orders, at, cursor)):
+        at = self._site.clock.now().at
+        for one in queued:
+            if isinstance(one, UnreadOrder):
+                say("order-unreadable", level="warning", command=one.command_id, reason=one.reason)
+        taken = await self._site.writer.run(lambda c: store.receive_queued(c, queued, at))
+        for kept in taken:
             self._start(kept)
+        if len(taken) < len(queued) or any(not kept.from_hub for kept in taken):
+            self.reported()
 
     async def submit(self, order: CommandOrder) -> CommandReport:
         """The first report of a local order; of one that was given before, the report that was made then.
@@ -173,6 +194,10 @@ class Executor(Companion):
         try:
             if kept.stage is Stage.WAITING:
                 await self._perform(kept)
+        except _OWN_FAULTS as error:
+            # Whoever waits for the report must not wait for ever; what was asked before stays asked.
+            say("command-broken", level="error", id=kept.order.command_id, reason=f"{type(error).__name__}: {error}")
+            await self._conclude(kept, 1, ResultCode.FAILED, f"the gateway could not go on with it: {error}")
         finally:
             reported.set()
             self._running.pop(kept.order.command_id, None)
