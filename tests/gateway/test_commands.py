@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -39,10 +39,10 @@ from wire.commands import (
     StopSession,
     VariableName,
 )
-from wire.records import AuthMethod, Basis, Decision, RecordKind, TokenType, TransactionEntry, decode
+from wire.records import AuthMethod, Basis, ClockState, Decision, RecordKind, TokenType, TransactionEntry, decode
 
 NAMES = ("CP-1", "CP-2")
-PATIENCE = Patience(station_s=5.0, call_s=5.0, start_s=600.0)
+PATIENCE = Patience(station_s=5.0, call_s=5.0, start_s=600.0, hub_may_all=True)
 APP = CommandToken(uid="0bce6fbe-a3c5-4b6b-bd39-8a5d1c5b7c11", type=TokenType.APP_USER, contract_id="DE-ABC-1")
 BOOTS = {
     "1.6": {"chargePointVendor": "V", "chargePointModel": "M"},
@@ -530,7 +530,23 @@ def test_a_hub_that_may_only_charge_may_not_reset(bench: Bench) -> None:
         assert (await here.submit(Reset(charger_id="CP-1"), "operator")).result is ResultCode.ACCEPTED
         assert [action for action, _ in station.asked] == ["RequestStartTransaction", "Reset"]
 
-    play(bench, part, patience=Patience(hub_may_all=False))
+    play(bench, part, patience=Patience())
+
+
+def test_a_gateway_without_the_time_takes_no_orders_of_the_hub(bench: Bench) -> None:
+    """It could not tell which are too late: by a clock at the beginning of time none is."""
+
+    async def part(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        order = here.order(StartSession(charger_id="CP-1", token=APP), "old")
+        here.bench.clock.at, here.bench.clock.state = datetime(1970, 1, 1, tzinfo=UTC), ClockState.UNKNOWN
+        await here.executor.take([QueuedOrder(number=1, order=order)])
+        report = await here.report(1, "old")
+        assert (report.result, "clock" in report.message) == (ResultCode.FAILED, True)
+        assert station.asked == []
+        assert (await here.submit(ClearCache(charger_id="CP-1"), "own")).result is ResultCode.ACCEPTED
+
+    play(bench, part)
 
 
 def test_too_late_is_not_begun(bench: Bench) -> None:

@@ -1,8 +1,8 @@
 """Does what commands want, each once, and reports: durable before anything is asked, and before anybody is told.
 
 1. The command is written down (`take`, `submit`), whatever becomes of it.
-2. It is judged: in time, station known and connected, session known, sayable in the station's version. What is refused
-   here is reported and done.
+2. It is judged: allowed, in time, station known and connected, session known, sayable in the station's version. What is
+   refused here is reported and done.
 3. It is noted as begun, with the decision that it makes (`Grants`), in one commit.
 4. The station is asked. No answer in time is TIMEOUT: it may have acted, so it is not asked again.
 5. The answer is written down as report 1. A StartSession that was not refused goes on: report 2 says which session came
@@ -73,7 +73,7 @@ class Patience:
     station_s: float = 10.0
     call_s: float = CALL_TIMEOUT_S
     start_s: float = 900.0
-    hub_may_all: bool = True
+    hub_may_all: bool = False
 
 
 class Executor(Companion):
@@ -207,7 +207,7 @@ class Executor(Companion):
     async def _perform(self, kept: Kept) -> None:
         """Steps 2 to 5, up to report 1."""
         try:
-            self._judge.require_allowed(kept)
+            self._judge.require_allowed(kept, self._site.clock.now())
             station = await self._station(kept)
             facts = self._judge.facts(kept, self._site.clock.now().at)
             asked = translate(station.ocpp, kept.order.command, facts)
