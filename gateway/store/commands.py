@@ -23,7 +23,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 from wire.commands import CommandOrder, CommandReport, QueuedOrder, ReserveNow, ResultCode, UnreadOrder
+from wire.errors import WireError
 from wire.records import Decision, decode, encode
 
 TABLES = """
@@ -48,6 +51,17 @@ KEPT = timedelta(days=30)
 """How long a command that is done is remembered, and would be recognised."""
 _PURGED_AT_ONCE = 100
 _CURSOR = "commands-cursor"
+STUMBLES = (
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    WireError,
+    msgspec.MsgspecError,
+    sqlite3.Error,
+)
+"""What may be raised over a command's own data, here or on the way to a station: it ends that command alone."""
 
 
 class Stage(StrEnum):

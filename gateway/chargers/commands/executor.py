@@ -20,8 +20,6 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import msgspec
-
 from gateway.chargers.commands.asked import Asked, Facts
 from gateway.chargers.commands.judge import Judge, tag_of
 from gateway.chargers.commands.outcome import as_answer, combined, read_answer, read_failure
@@ -33,7 +31,7 @@ from gateway.errors import CallFailed, CommandRefused, StoreUnavailable
 from gateway.grants import REMEMBERED, grant_of
 from gateway.log import say
 from gateway.store import commands as store
-from gateway.store.commands import Kept, Stage
+from gateway.store.commands import STUMBLES, Kept, Stage
 from gateway.store.ledger import append
 from wire.commands import (
     CancelReservation,
@@ -46,23 +44,11 @@ from wire.commands import (
     StationAnswer,
     UnreadOrder,
 )
-from wire.errors import WireError
 from wire.ids import random_id
 from wire.records import AuditEntry, AuthMethod, Basis, Decision, RecordKind, Verdict
 
 CALL_TIMEOUT_S = 30.0
 MEND_S = 1.0
-_OWN_FAULTS = (
-    ArithmeticError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    WireError,
-    msgspec.MsgspecError,
-    sqlite3.Error,
-)
-"""What a command may raise over its own data, beyond what the judge and the translation refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +180,7 @@ class Executor(Companion):
         try:
             if kept.stage is Stage.WAITING:
                 await self._perform(kept)
-        except _OWN_FAULTS as error:
+        except STUMBLES as error:
             # Whoever waits for the report must not wait for ever; what was asked before stays asked.
             say("command-broken", level="error", id=kept.order.command_id, reason=f"{type(error).__name__}: {error}")
             await self._conclude(kept, 1, ResultCode.FAILED, f"the gateway could not go on with it: {error}")
