@@ -21,7 +21,8 @@ a token.
 A token without a character asks nobody: Invalid. A start without a driver (NoAuthorization) is policy no_authorization.
 
 A contract chain that was presented and rejected ends the matter before the table. A decision made for the same token at
-the same charger a moment ago carries over to its transaction: the chain is presented only once.
+the same charger a moment ago carries over to its transaction: the chain is presented only once. An accept does not
+where the list has an entry that is not valid, or NEVER: then the table is asked anew (`gateway.authorizer`).
 
 Source: OCPI 2.3.0 mod_tokens WhitelistType; OCPP 2.0.1 Part 2 C07.FR.13-17, C12.FR.03.
 """
