@@ -214,6 +214,8 @@ class ChargerServer:
             why = await visit.converse()
             if why == "flood":
                 self._alarm("charger-flood", charger_id, "sent on and on over its pace; its connection was closed")
+            if visit.refused is not None:
+                self._alarm("charger-sent-away", charger_id, f"{visit.refused.code}: {visit.refused}", told=True)
         except ConnectionError:
             guard.cut()  # A close would wait behind what the station neither reads nor sends.
         finally:

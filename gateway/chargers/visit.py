@@ -53,6 +53,8 @@ class Visit:
         bounds: Bounds,
     ) -> None:
         self.admitted, self.station = admitted, station
+        self.refused: AdmissionRefused | None = None
+        """Why the station is not who it has proven to be, once that was seen."""
         self._socket, self._guard, self._line = socket, guard, line
         self._pace, self._bounds = pace, bounds
         self._loop = asyncio.get_running_loop()
@@ -180,6 +182,7 @@ class Visit:
             await self._say_goodbye(WSCloseCode.INVALID_TEXT, b"message cut short, send it again")
             return error.code
         except AdmissionRefused as error:
+            self.refused = error
             say("charger-refused", level="warning", charger=self.station.charger_id, code=error.code, reason=str(error))
             await self._say_goodbye(WSCloseCode.POLICY_VIOLATION, error.code.encode())
             return error.code
