@@ -24,6 +24,7 @@ from gateway.store import (
     chargers,
     commands,
     credentials,
+    decisions,
     local_lists,
     lost_frames,
     notices,
@@ -75,7 +76,8 @@ SCHEMA = Schema(
         + variables.TABLES
         + local_lists.TABLES
         + sequences.TABLES
-        + lost_frames.TABLES,
+        + lost_frames.TABLES
+        + decisions.TABLES,
     ),
 )
 
