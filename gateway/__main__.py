@@ -165,15 +165,29 @@ def _status_lines(found: Status) -> list[str]:
         f"sessions     {found.sessions}, {found.open_sessions} of them open",
         f"chargers     {found.chargers} known",
         f"whitelist    version {found.whitelist_version}, {found.whitelist_tokens} entries",
-        f"quarantine   {len(found.quarantined)}",
     ]
-    lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
+    lines += _trouble_lines(found)
     lines += _quirk_lines(found)
     lines += alone_lines(found.alone)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
     return lines
+
+
+def _trouble_lines(found: Status) -> list[str]:
+    """What chargers sent that could not be read, or not be taken."""
+    count, newest = found.quarantine.count, found.quarantine.newest
+    lines = [f"quarantine   {count}" + (f", the newest {len(newest)}:" if count > len(newest) else "")]
+    lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in newest]
+    if found.lost_frames:
+        lines.append(
+            f"LOST FRAMES  {sum(each.count for each in found.lost_frames)} were too large, see docs/operations.md"
+        )
+    return lines + [
+        f"  {each.charger_id!r}: {each.count} times, last {each.at:%Y-%m-%d %H:%M} UTC: {each.size}"
+        for each in found.lost_frames
+    ]
 
 
 def _quirk_lines(found: Status) -> list[str]:

@@ -17,6 +17,7 @@ from gateway.decide.policy import SitePolicy
 from gateway.grants import Grants, grant_of
 from gateway.store.commands import granted_by
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
+from gateway.store.variables import PRE_AUTHORIZE, is_off
 from gateway.store.whitelist import Whitelist
 from pki.certificate import Certificate
 from pki.verify.bindings import Bindings
@@ -198,6 +199,7 @@ class Authorizer:
             online = answer is not None
             evses = self._evses.get(charger_id.casefold(), frozenset())
             question = replace(question, answer=answer, evses=evses)
+        question = replace(question, starts_unasked=not is_off(self._ledger, charger_id, PRE_AUTHORIZE))
         outcome = decide_authorize(question, self._policy)
         now = self._clock.now()
         return Decision(

@@ -103,12 +103,18 @@ def _accounts(chargers: Sequence[ChargerTable], ports: tuple[Port, ...]) -> dict
                 f"{where} ({charger.id}): password_hash is missing, and no port takes a station without a password"
             )
             raise ConfigurationError(f"{message}; make one with `pnc-gateway password`")
+        if charger.allow_unauthenticated and charger.password_hash is not None:
+            message = (
+                f"{where} ({charger.id}): allow_unauthenticated and password_hash exclude each other; leave one out"
+            )
+            raise ConfigurationError(message)
         found[charger.id.casefold()] = Account(
             charger_id=charger.id,
             password=_password(where, charger),
             client_name=charger.serial_number or charger.id,
             serial_number=charger.serial_number,
             may_step_down=charger.allow_profile_downgrade,
+            may_prove_nothing=charger.allow_unauthenticated,
         )
     _require_own_names(found)
     return found

@@ -69,7 +69,8 @@ def local_server(settings: Settings, site: Site, staples: Staples, health: Calla
     where = settings.local_where
     if where is None:
         return None
-    return LocalServer(where, staples, site.clock, health, AuthorizeDesk(site, _station_of_evse(settings)))
+    chargers = {charger.id.casefold(): charger.id for charger in settings.table.charger}
+    return LocalServer(where, staples, site.clock, health, AuthorizeDesk(site, _station_of_evse(settings), chargers))
 
 
 def _station_of_evse(settings: Settings) -> dict[str, str]:

@@ -51,6 +51,7 @@ id = "{id}"                        # the common name of this gateway's certifica
 # password_hash = "sha256$...$..." # for ports of profile 1 and 2
 # allow_profile_downgrade = false  # it may come back from profile 3 to 2
 # serial_number = "SN-1"           # what its TLS client certificate names; its id when left out
+# allow_unauthenticated = false    # it has no certificate, and may come on profile 0 beside ports of profile 3
 # evse_ids = ["DE*ABC*E000001"]    # what its ISO 15118 certificates may name
 # price_display = "ask"            # whether it shows the [price]: asked, unless this says yes or no
 

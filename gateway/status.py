@@ -15,9 +15,11 @@ from gateway.errors import EnrolmentError, StoreError
 from gateway.store.database import open_reader
 from gateway.store.evidence import read_sources
 from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
+from gateway.store.lost_frames import lost_frames
 from gateway.store.quirks import quirk_counts
 from wire.records import Value
 
+QUARANTINE_SHOWN = 20
 _DAY = timedelta(days=1)
 
 
@@ -27,6 +29,23 @@ class Quarantined(Value, frozen=True, kw_only=True):
     seq: int
     charger_id: str
     reason: str
+
+
+class Quarantine(Value, frozen=True, kw_only=True):
+    """How many messages are quarantined, and the newest of them."""
+
+    count: int
+    newest: tuple[Quarantined, ...]
+
+
+class Lost(Value, frozen=True, kw_only=True):
+    """Frames of a charger that were too large: nothing of them is stored, and the charger sends them again. `size` and
+    `at` are of the latest one."""
+
+    charger_id: str
+    count: int
+    size: str
+    at: datetime
 
 
 class Tolerated(Value, frozen=True, kw_only=True):
@@ -77,7 +96,8 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     chargers: int
     whitelist_version: int
     whitelist_tokens: int
-    quarantined: tuple[Quarantined, ...]
+    quarantine: Quarantine
+    lost_frames: tuple[Lost, ...]
     quirks: tuple[Tolerated, ...]
     alone: tuple[StationAlone, ...]
     certificate: OwnCertificate | None
@@ -146,7 +166,6 @@ def _status(
 ) -> Status:
     owner, last, acked = identity(ledger), head(ledger), acked_seq(ledger)
     oldest = ledger.execute("SELECT at FROM records WHERE seq = ?", (acked + 1,)).fetchone()
-    quarantined = ledger.execute("SELECT seq, charger_id, reason FROM quarantine ORDER BY seq").fetchall()
     return Status(
         gateway_id=owner.gateway_id,
         epoch=owner.epoch,
@@ -160,7 +179,11 @@ def _status(
         chargers=_count(ledger, "chargers"),
         whitelist_version=whitelist.execute("SELECT version FROM list").fetchone()[0],
         whitelist_tokens=_count(whitelist, "tokens"),
-        quarantined=tuple(Quarantined(seq=seq, charger_id=who, reason=why) for seq, who, why in quarantined),
+        quarantine=_quarantine(ledger),
+        lost_frames=tuple(
+            Lost(charger_id=each.charger_id, count=each.count, size=each.size, at=each.at)
+            for each in lost_frames(ledger)
+        ),
         quirks=tuple(
             Tolerated(
                 charger_id=each.charger_id,
@@ -175,6 +198,14 @@ def _status(
         certificate=certificate,
         sources=sources,
     )
+
+
+def _quarantine(ledger: sqlite3.Connection) -> Quarantine:
+    rows = ledger.execute(
+        "SELECT seq, charger_id, reason FROM quarantine ORDER BY seq DESC LIMIT ?", (QUARANTINE_SHOWN,)
+    ).fetchall()
+    newest = tuple(Quarantined(seq=seq, charger_id=who, reason=why) for seq, who, why in reversed(rows))
+    return Quarantine(count=_count(ledger, "quarantine"), newest=newest)
 
 
 def _count(connection: sqlite3.Connection, what: str) -> int:

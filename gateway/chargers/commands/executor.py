@@ -289,7 +289,10 @@ class Executor(Companion):
         answers: list[StationAnswer] = []
         for one in asked:
             try:
-                answer = await station.calls.call(one.action, one.payload, self._patience.call_s)
+                try:
+                    answer = await station.calls.call(one.action, one.payload, self._patience.call_s)
+                finally:
+                    self._roster.commanded(station, one.action)
             except CallFailed as error:
                 outcomes.append(read_failure(one, error))
                 answers.append(as_answer(one, None))
