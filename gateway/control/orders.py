@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from gateway.control.names import parse_instant, parse_setting, parse_variable
-from gateway.control.running import EXIT_REFUSED, ask, control, fail, order, running, this_instant
+from gateway.control.running import EXIT_REFUSED, ask, control, fail, give, order, running, this_instant
 from gateway.control.screen import show_report
 from pki.service.screen import screen
 from wire import commands
@@ -80,9 +80,7 @@ def start(
     if wait is None:
         order(config, as_json, lambda: wanted)
         return
-    command_id = random_id(os.urandom(16))
-    body = msgspec.json.encode({"command_id": command_id, "command": wanted})
-    first = msgspec.json.decode(ask(lambda: control(config).post(body, "commands")), type=CommandReport)
+    first = msgspec.json.decode(give(config, as_json, lambda: wanted), type=CommandReport)
     _await_start(config, as_json, first, wait)
 
 
