@@ -36,7 +36,7 @@ _CERTIFICATE_CAP = 64 * 1024
 _NEAR = timedelta(days=14)
 # Each TLS connection has a buffer of this size for reading, 256 KiB by default: too much for a thousand idle stations.
 sslproto.SSLProtocol.max_size = 16 * 1024
-_Stamps = tuple[tuple[int, int], ...]
+_Stamps = tuple[tuple[int, int, int], ...]
 
 
 class PortTLS:
@@ -67,7 +67,7 @@ class PortTLS:
         self._stamps, self._roots = stamps, tuple(roots)
 
     def is_outdated(self, roots: Sequence[str]) -> bool:
-        """Whether a file was written, or the roots changed, since they were taken up."""
+        """Whether a file was written or may be read by others, or the roots changed, since they were taken up."""
         return tuple(roots) != self._roots or self._read_stamps() != self._stamps
 
     def _exchange(self, handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _front: ssl.SSLContext) -> None:
@@ -77,7 +77,7 @@ class PortTLS:
     def _read_stamps(self) -> _Stamps | None:
         files = [path for pair in self._port.pairs for path in (pair.certificate, pair.key)]
         try:
-            return tuple((found.st_mtime_ns, found.st_ino) for found in (path.stat() for path in files))
+            return tuple((found.st_mtime_ns, found.st_ino, found.st_mode) for found in (path.stat() for path in files))
         except OSError:
             return None
 
