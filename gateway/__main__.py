@@ -19,11 +19,12 @@ from gateway.control.display import command
 from gateway.control.stations import charger, chargers
 from gateway.errors import GatewayError, StoreError
 from gateway.sample import sample_config
+from gateway.wording import counted, instant
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
 
 if TYPE_CHECKING:
-    from gateway.status import Source, Status
+    from gateway.status import Running, Source, Status
 
 EXIT_DEGRADED, EXIT_REFUSED = 1, 2
 
@@ -35,7 +36,12 @@ def main() -> None:
 
 
 _config = click.option(
-    "--config", "config", required=True, type=click.Path(path_type=Path, dir_okay=False), help="gateway.toml"
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("gateway.toml"),
+    show_default=True,
+    help="the gateway's gateway.toml",
 )
 
 
@@ -136,7 +142,7 @@ def enrol(config: Path, code_file: Path | None, as_json: bool) -> None:
         click.echo(encode(found))
         return
     click.echo(f"enrolled {found.gateway_id} at {found.pki}")
-    click.echo(f"certificate {found.serial}, valid until {found.not_after:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"certificate {found.serial}, valid until {instant(found.not_after)}")
     click.echo(f"key and chain: {found.path}")
 
 
@@ -157,23 +163,36 @@ def status(config: Path, as_json: bool) -> None:
 
 
 def _status_lines(found: Status) -> list[str]:
-    waiting = f", oldest from {found.oldest_unsent_at:%Y-%m-%d %H:%M:%S} UTC" if found.oldest_unsent_at else ""
+    waiting = f", oldest from {instant(found.oldest_unsent_at)}" if found.oldest_unsent_at else ""
+    connected = None if found.running is None else found.running.connected
     lines = [
+        f"running      {_running(found.running)}",
         f"gateway      {found.gateway_id} (epoch {found.epoch})",
         f"records      {found.records}, acknowledged by the hub up to {found.acked_seq}",
         f"to send      {found.backlog}{waiting}",
         f"sessions     {found.sessions}, {found.open_sessions} of them open",
-        f"chargers     {found.chargers} known",
-        f"whitelist    version {found.whitelist_version}, {found.whitelist_tokens} entries",
+        f"chargers     {found.configured} configured, {found.booted} {'has' if found.booted == 1 else 'have'} booted"
+        + ("" if connected is None else f", {connected} connected"),
+        f"whitelist    version {found.whitelist_version}, {counted(found.whitelist_tokens, 'entry', 'entries')}",
         f"quarantine   {len(found.quarantined)}",
     ]
     lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in found.quarantined]
     lines += _quirk_lines(found)
-    lines += alone_lines(found.alone)
+    lines += alone_lines(found.alone, found.not_asked)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
     return lines
+
+
+def _running(found: Running | None) -> str:
+    """Whether the gateway runs, since when, and whether its hub answers."""
+    if found is None:
+        return "no"
+    if found.since is None:
+        return f"yes, but it cannot be asked: {found.trouble}"
+    uplink = {None: "not known", True: "online", False: "offline"}[found.online]
+    return f"since {instant(found.since)}, uplink {uplink}"
 
 
 def _quirk_lines(found: Status) -> list[str]:
@@ -182,7 +201,8 @@ def _quirk_lines(found: Status) -> list[str]:
         return []
     lines = [f"quirks       {sum(each.count for each in found.quirks)} tolerated (docs/quirks.md)"]
     return lines + [
-        f"  {each.charger_id!r}: {each.quirk} {each.count} times, last at {each.example}" for each in found.quirks
+        f"  {each.charger_id!r}: {each.quirk} {counted(each.count, 'time')}, last at {each.example}"
+        for each in found.quirks
     ]
 
 
@@ -192,8 +212,8 @@ def _paper_lines(found: Status) -> list[str]:
     own = found.certificate
     if own is not None:
         days = f"{own.days_left:.1f} of {own.life_days:.1f} days left"
-        lines.append(f"certificate  valid until {own.not_after:%Y-%m-%d %H:%M} UTC, {days}")
-        lines.append(f"             next one from {own.renew_from:%Y-%m-%d %H:%M} UTC on")
+        lines.append(f"certificate  valid until {instant(own.not_after)}, {days}")
+        lines.append(f"             next one from {instant(own.renew_from)} on")
     good = [source for source in found.sources if source.code is None]
     if found.sources:
         lines.append(f"sources      {len(good)} of {len(found.sources)} fetched and verified")
@@ -203,7 +223,7 @@ def _paper_lines(found: Status) -> list[str]:
             by_code.setdefault(source.code, []).append(source)
     for code, troubled in by_code.items():
         first, more = troubled[0], len(troubled) - 1
-        since = f", last good {first.good_at:%Y-%m-%d %H:%M} UTC" if first.good_at else ""
+        since = f", last good {instant(first.good_at)}" if first.good_at else ""
         lines.append(f"  TROUBLE {first.name}{f' and {more} more' if more else ''}{since}\n    {code}: {first.message}")
     return lines
 

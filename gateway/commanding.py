@@ -21,7 +21,9 @@ from gateway.uplink.link import LinkSettings
 class Commanding:
     """These parts, put together."""
 
-    def __init__(self, settings: Settings, site: Site, server: ChargerServer, link: LinkSettings) -> None:
+    def __init__(
+        self, settings: Settings, site: Site, server: ChargerServer, link: LinkSettings, online: Callable[[], bool]
+    ) -> None:
         waits, names = settings.table.commands, [one.id for one in settings.table.charger]
         patience = Patience(
             waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s, hub_may_all=waits.hub_may == "all"
@@ -32,7 +34,7 @@ class Commanding:
             if companion is not None:
                 server.roster.accompany(companion)
         views = Views(site.ledger, server.roster, presence, names)
-        self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock)
+        self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, online)
         self._link = CommandLink(link, self._executor, site.ledger, site.writer)
 
     def stored(self) -> None:
