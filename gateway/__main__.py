@@ -30,7 +30,7 @@ EXIT_DEGRADED, EXIT_REFUSED = 1, 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="pncgate")
+@click.version_option(package_name="pncgate", prog_name="pnc-gateway")
 def main() -> None:
     """Edge gateway for Plug & Charge sites: authorizes drivers and keeps every signed meter value, uplink or not."""
 
@@ -79,7 +79,10 @@ def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="add the station to this gateway.toml")
 @click.option("--password-file", type=click.Path(path_type=Path, dir_okay=False), help="write the password there, 0600")
 def password(charger_id: str, config: Path | None, password_file: Path | None) -> None:
-    """Make a password for a charging station: it is shown once, the configuration keeps only its hash."""
+    """Make a password for a charging station.
+
+    It is shown once; the configuration keeps only its hash.
+    """
     if not is_charger_id(charger_id):
         _fail(f"--charger {charger_id!r}: at most 48 of A-Z a-z 0-9 * _ = + | @ . - and space")
     if config is not None and charger_id.casefold() in _settings(config).entrance.accounts:
@@ -103,7 +106,11 @@ def password(charger_id: str, config: Path | None, password_file: Path | None) -
 @main.command()
 @_config
 def run(config: Path) -> None:
-    """Serve the site until SIGTERM; one JSON object per line on standard output, the event `ready` when all listens."""
+    """Serve the site until SIGTERM.
+
+    It says what it does on standard output, one JSON object per line; the event `ready` when all listens. SIGHUP reads
+    trust, revocation lists and certificates again.
+    """
     from gateway.site import Gateway
 
     settings = _settings(config)
@@ -126,7 +133,9 @@ def run(config: Path) -> None:
 @click.option("--code-file", type=click.Path(path_type=Path, dir_okay=False), help="holds the one-time code")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def enrol(config: Path, code_file: Path | None, as_json: bool) -> None:
-    """Get this gateway's certificate with a one-time code: from --code-file, or asked for on standard input.
+    """Get this gateway's certificate.
+
+    With a one-time code: from --code-file, or asked for on standard input.
 
     The key is made here and never leaves this box. A gateway that runs takes the new certificate up within a minute;
     from then on it renews it by itself.
@@ -150,7 +159,10 @@ def enrol(config: Path, code_file: Path | None, as_json: bool) -> None:
 @_config
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def status(config: Path, as_json: bool) -> None:
-    """Show what the store holds and what waits for the hub, the gateway running or stopped; exit 1 if it has halted."""
+    """Show how the gateway is, running or stopped.
+
+    Whether it runs, what its store holds, what waits for the hub. Ends with 1 when the uplink has halted.
+    """
     from gateway.status import read_status
 
     try:
@@ -231,7 +243,10 @@ def _paper_lines(found: Status) -> list[str]:
 @main.command()
 @_config
 def export(config: Path) -> None:
-    """Print the chain of records as JSON lines: first whose chain it is, then every record, byte for byte."""
+    """Print the chain of records as JSON lines.
+
+    First whose chain it is, then every record, byte for byte.
+    """
     from gateway.store.ledger import all_records, identity, open_ledger_reader
 
     try:

@@ -28,7 +28,7 @@ class Commanding:
         patience = Patience(
             waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s, hub_may_all=waits.hub_may == "all"
         )
-        self._executor = Executor(site, server.roster, {name.casefold() for name in names}, patience)
+        self._executor = Executor(site, server.roster, names, patience)
         presence, board = Presence(site.clock), price_board(settings)
         for companion in (self._executor, presence, board):
             if companion is not None:

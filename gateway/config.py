@@ -14,6 +14,7 @@ from gateway.entrance import LOOPBACK, parse_listen, read_entrance
 from gateway.errors import ConfigurationError, DownloadError
 from gateway.tables import GatewayConfig as GatewayConfig, LocalTable, RefreshTable
 from gateway.uplink.allowed import AllowedHosts
+from gateway.wording import reason
 from wire.ids import is_gateway_id
 from wire.toml import TOMLError, parse_toml
 
@@ -106,10 +107,8 @@ def load_settings(path: Path) -> Settings:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path}: there is no such file; `pnc-gateway init` writes one") from error
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: cannot be read: it is not UTF-8 from byte {error.start} on") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {reason(error)}") from error
     try:
         table = parse_toml(GatewayConfig, text, str(path))
     except TOMLError as error:

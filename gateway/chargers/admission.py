@@ -64,7 +64,7 @@ class Admission:
         if account is None:
             raise AdmissionRefused("unknown-station", "no [[charger]] has this id", 404, charger_id)
         if port.profile.by_password and shown is None:
-            raise AdmissionRefused("credentials", "the password or its absence proves nothing", 401, charger_id)
+            raise AdmissionRefused("credentials", "wrong password" if headers else "no password sent", 401, charger_id)
         certificate = None
         if port.profile is SecurityProfile.MUTUAL_TLS:
             certificate = self._certified(request, account)

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.chargers.port import KeyPair, Port, SecurityProfile
 from gateway.errors import ConfigurationError
+from gateway.wording import reason
 
 _EPHEMERAL = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _RSA_KEY_EXCHANGE = "AES128-GCM-SHA256:AES256-GCM-SHA384"
@@ -99,7 +100,9 @@ class PortTLS:
             try:
                 context.load_cert_chain(pair.certificate, pair.key)
             except (OSError, ValueError) as error:
-                message = f"{self._port.key}: {pair.certificate} with key {pair.key} cannot be used for TLS: {error}"
+                message = (
+                    f"{self._port.key}: {pair.certificate} with key {pair.key} cannot be used for TLS: {reason(error)}"
+                )
                 raise ConfigurationError(message) from error
         if self._port.profile is SecurityProfile.MUTUAL_TLS:
             _trust(context, self._port, roots)
@@ -127,7 +130,7 @@ def _trust(context: ssl.SSLContext, port: Port, roots: tuple[str, ...]) -> None:
     try:
         context.load_verify_locations(cadata="".join(roots))
     except (ssl.SSLError, ValueError) as error:
-        raise ConfigurationError(f"{port.key}: the backend roots cannot be used for TLS: {error}") from error
+        raise ConfigurationError(f"{port.key}: the backend roots cannot be used for TLS: {reason(error)}") from error
 
 
 def _read_certificate(port: Port, pair: KeyPair) -> x509.Certificate:

@@ -15,6 +15,7 @@ import msgspec
 from gateway.clock import Clock
 from gateway.config import load_settings
 from gateway.control.client import Control, ControlError
+from gateway.control.mistakes import mistake
 from gateway.control.screen import show_report
 from gateway.errors import GatewayError
 from pki.service.screen import screen
@@ -63,8 +64,12 @@ def give(config: Path, as_json: bool, wanted: Callable[[], Command]) -> bytes:
         command = wanted()
         body = encode({"command_id": command_id, "command": command})
         decode(_Probe, body, "command")
-    except (ValueError, MalformedValue) as error:
+    except MalformedValue as error:
+        fail(mistake(error, click.get_current_context().command))
+    except ValueError as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
     gateway = control(config)
     if not as_json:
         click.echo(f"waiting for {command.charger_id}, up to {CALL_TIMEOUT_S:g} s", err=True)

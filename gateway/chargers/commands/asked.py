@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
 
+from gateway.chargers.commands.spoken import allowed_values, typed_name
 from gateway.chargers.connected import MODULES
 from gateway.errors import CommandRefused
 from wire.commands import Command, CommandToken, ResultCode, VariableName
@@ -63,9 +64,15 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
     try:
         request = decode(type_, text, f"{action} for OCPP {ocpp}")
     except MalformedValue as error:
-        raise CommandRefused(ResultCode.MALFORMED, str(error)) from error
+        raise CommandRefused(ResultCode.MALFORMED, f"{error}{_allowed(type_, error)}") from error
     _require_no_password(request)
     return Asked(action, encode(request))
+
+
+def _allowed(type_: type[Message], error: MalformedValue) -> str:
+    """What may stand there instead, where that can be listed."""
+    values = allowed_values(type_, error.where) if "enum value" in str(error) else ()
+    return f"; write one of {', '.join(values)}" if values else ""
 
 
 def _require_no_password(request: Message) -> None:
@@ -96,8 +103,8 @@ def _plain(value: object) -> object:
 
 def refuse(command: Command, ocpp: str, why: str = "") -> CommandRefused:
     """The error that says that a version has no such command."""
-    tag = command.__struct_config__.tag
-    return CommandRefused(ResultCode.NOT_SUPPORTED, f"{tag} cannot be said in OCPP {ocpp}{why and f': {why}'}")
+    message = f"`{typed_name(command)}` cannot be said in OCPP {ocpp}{why and f': {why}'}"
+    return CommandRefused(ResultCode.NOT_SUPPORTED, message)
 
 
 def shown(name: VariableName) -> str:
