@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from hub.clock import utc
 from hub.config import HubConfig, load_config
 from hub.desk import CommandDesk
 from hub.errors import HubError
@@ -160,7 +161,7 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
     for name in totals.__struct_fields__:
         click.echo(f"{name.replace('_', ' '):20}{getattr(totals, name)}")
     for gateway in gateways:
-        seen = "never" if gateway.last_seen is None else gateway.last_seen.isoformat(timespec="seconds")
+        seen = "never" if gateway.last_seen is None else utc(gateway.last_seen)
         click.echo(f"gateway {gateway.gateway_id}  epoch {gateway.epoch}  acked {gateway.acked_seq}  last seen {seen}")
     for kind, entries in (("conflict", conflicts), ("quarantine", quarantine)):
         for entry in entries:

@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 import click
 import msgspec
+from rich.console import Console
 
+from hub.clock import utc
 from hub.config import HubConfig, load_config
 from hub.errors import HubError
 from pki.service.screen import listing, screen
@@ -21,6 +23,8 @@ from wire.errors import MalformedValue
 from wire.records import TokenType, decode, encode
 
 EXIT_REFUSED, EXIT_UNUSABLE = 1, 2
+WHOLE_LINES = 1000
+"""Columns in which every row of a list has room."""
 TIMEOUT_S = 60.0
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -195,22 +199,34 @@ class _Commands(msgspec.Struct):
 @_asking
 def list_commands(gateway: str | None, config_path: Path, token_file: Path, as_json: bool) -> None:
     """List the commands, oldest first."""
-    api, table, after = _api(config_path, token_file), listing("CREATED", "GATEWAY", "CHARGER", "COMMAND", "RESULT"), 0
+    api, found, after = _api(config_path, token_file), list[CommandState](), 0
     chosen = f"&gateway_id={quote(gateway)}" if gateway else ""
     while True:
         path = f"/api/v1/commands?after={after}{chosen}"
         page = decode(_Commands, _got(api, path), "commands")
-        for one in page.commands:
-            if as_json:
-                click.echo(encode(one))
-            result = one.reports[-1].result.value if one.reports else one.state.value
-            name = f"{one.command.__struct_config__.tag} {one.command_id}"
-            table.add_row(f"{one.created_at:%Y-%m-%d %H:%M:%S}", one.gateway_id, one.command.charger_id, name, result)
+        found += page.commands
         if page.next is None:
             break
         after = page.next
     if not as_json:
-        screen().print(table)
+        _print_list(screen(), found)
+    for one in found if as_json else ():
+        click.echo(encode(one))
+
+
+def _print_list(console: Console, commands: list[CommandState]) -> None:
+    """A table; where it has no room, two lines each. Either way an id stands in one line, to be copied."""
+    table = listing("CREATED", "GATEWAY", "CHARGER", "COMMAND", "RESULT", "ID")
+    lines = list[str]()
+    for one in commands:
+        result = one.reports[-1].result.value if one.reports else one.state.value
+        name, charger = str(one.command.__struct_config__.tag), one.command.charger_id
+        table.add_row(utc(one.created_at), one.gateway_id, charger, name, result, one.command_id)
+        lines.append(f"{utc(one.created_at)}  {name}  {charger} at {one.gateway_id}  {result}\n  {one.command_id}")
+    if console.measure(table, options=console.options.update(width=WHOLE_LINES)).maximum <= console.width:
+        console.print(table)
+    else:
+        console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 def _api(config_path: Path, token_file: Path) -> HubAPI:
