@@ -102,13 +102,15 @@ _wait = click.option("--wait", is_flag=True, help="wait until the command is don
 
 @click.group()
 def command() -> None:
-    """Give commands to stations through the running hub, and see what came of them.
+    """Give commands to stations and see what came of them.
 
-    Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when the hub could not be asked.
+    The hub must be running. Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when the hub could not be asked.
 
     \b
-    pnc-hub command start --gateway site-1 --charger CP-1 --token APP-4711 --token-file token
-    pnc-hub command send --gateway site-1 '{"command": "RESET", "charger_id": "CP-1"}' --token-file token
+    export PNC_HUB_TOKEN_FILE=token
+    pnc-hub command start --gateway site-1 --charger CP-1 --token APP-4711
+    pnc-hub command send --gateway site-1 \\
+        '{"command": "RESET", "charger_id": "CP-1"}'
     """
 
 
@@ -170,7 +172,7 @@ def stop(session_id: str, wait: bool, config_path: Path, token_file: Path, as_js
 def send(
     wanted: str, gateway: str, expires: int, wait: bool, config_path: Path, token_file: Path, as_json: bool
 ) -> None:
-    """Give any command; COMMAND is JSON, as in docs/operations.md."""
+    """Give any command; COMMAND is JSON, as in docs/commands.md."""
     try:
         msgspec.json.decode(wanted)
     except msgspec.DecodeError as error:

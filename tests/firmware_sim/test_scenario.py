@@ -155,3 +155,10 @@ def test_a_play_that_takes_too_long_is_ended_with_exit_1(tmp_path: Path) -> None
     assert result.exit_code == 1
     assert "FAILED: ended after 0.02 s, in step 1 of 3; this machine may be slow" in result.stdout
     assert "FAILED: 3 steps were not played" in result.stdout
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["charger"]])
+def test_help_fits_on_a_narrow_screen_and_no_sentence_is_cut(command: list[str]) -> None:
+    told = CliRunner().invoke(main, [*command, "--help"], terminal_width=80).output
+    assert "..." not in told.replace("[ARGS]...", "")
+    assert max(map(len, told.splitlines())) <= 80
