@@ -156,7 +156,7 @@ def _remove(folder: Path, keep: Path | None) -> None:
     multiple=True,
     type=click.Choice([misdeed.value for misdeed in Misdeed]),
     metavar="NAME",
-    help=f"misbehave, as often as wanted: {', '.join(misdeed.value for misdeed in Misdeed)}",
+    help="misbehave as docs/simulator.md tells under this name; may be given several times",
 )
 @click.option("--list-entries", type=click.IntRange(0, 100_000), default=100, show_default=True, help="its list's room")
 @click.option("--list-items", type=click.IntRange(1, 10_000), default=20, show_default=True, help="entries per message")

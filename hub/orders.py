@@ -104,7 +104,8 @@ _wait = click.option("--wait", is_flag=True, help="wait until the command is don
 def command() -> None:
     """Give commands to stations and see what came of them.
 
-    The hub must be running. Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when the hub could not be asked.
+    The hub must be running. Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when
+    the hub could not be asked.
 
     \b
     export PNC_HUB_TOKEN_FILE=token
