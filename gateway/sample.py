@@ -51,6 +51,7 @@ id = "{id}"                        # the common name of this gateway's certifica
 # password_hash = "sha256$...$..." # for ports of profile 1 and 2
 # allow_profile_downgrade = false  # it may come back from profile 3 to 2
 # serial_number = "SN-1"           # what its TLS client certificate names; its id when left out
+# allow_unauthenticated = false    # it has no certificate, and may come on profile 0 beside ports of profile 3
 # evse_ids = ["DE*ABC*E000001"]    # what its ISO 15118 certificates may name
 # price_display = "ask"            # whether it shows the [price]: asked, unless this says yes or no
 
@@ -117,7 +118,7 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # start_window_s = 900.0           # how long after a remote start its session may begin
 # answer_timeout_s = 30.0          # how long a station may take to answer
 # station_wait_s = 10.0            # how long the hub's command waits for a station that is away
-# hub_may = "all"                  # what the hub may want: all, or charging alone (start, stop, reserve, unlock)
+# hub_may = "charging"             # what the hub may want: start, stop, reserve, unlock; or "all": firmware, resets ...
 
 [policy]
 # unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import http.client
+import math
 import ssl
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 import click
 import msgspec
+from rich.console import Console
 
+from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.errors import HubError
 from pki.service.screen import listing, screen
@@ -20,8 +24,14 @@ from wire.commands import MAX_WAIT_S, CommandState, CommandToken, OrderState, Re
 from wire.errors import MalformedValue
 from wire.records import TokenType, decode, encode
 
-EXIT_REFUSED, EXIT_UNUSABLE = 1, 2
+EXIT_REFUSED, EXIT_UNUSABLE, EXIT_UNTOLD = 1, 2, 3
+WHOLE_LINES = 1000
+"""Columns in which every row of a list has room."""
 TIMEOUT_S = 60.0
+REPORT_PATIENCE = timedelta(minutes=2)
+"""How long after it expired a command may have no report: it is begun before that, and the station takes its time."""
+START_PATIENCE = timedelta(hours=1)
+"""How long after that a session may be awaited, once the station has answered."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -98,13 +108,16 @@ _wait = click.option("--wait", is_flag=True, help="wait until the command is don
 
 @click.group()
 def command() -> None:
-    """Give commands to stations through the running hub, and see what came of them.
+    """Give commands to stations and see what came of them.
 
-    Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when the hub could not be asked.
+    The hub must be running. Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when
+    the hub could not be asked, 3 when nobody reported in time what came of it (--wait).
 
     \b
-    pnc-hub command start --gateway site-1 --charger CP-1 --token APP-4711 --token-file token
-    pnc-hub command send --gateway site-1 '{"command": "RESET", "charger_id": "CP-1"}' --token-file token
+    export PNC_HUB_TOKEN_FILE=token
+    pnc-hub command start --gateway site-1 --charger CP-1 --token APP-4711
+    pnc-hub command send --gateway site-1 \\
+        '{"command": "RESET", "charger_id": "CP-1"}'
     """
 
 
@@ -166,7 +179,7 @@ def stop(session_id: str, wait: bool, config_path: Path, token_file: Path, as_js
 def send(
     wanted: str, gateway: str, expires: int, wait: bool, config_path: Path, token_file: Path, as_json: bool
 ) -> None:
-    """Give any command; COMMAND is JSON, as in docs/operations.md."""
+    """Give any command; COMMAND is JSON, as in docs/commands.md."""
     try:
         msgspec.json.decode(wanted)
     except msgspec.DecodeError as error:
@@ -195,22 +208,34 @@ class _Commands(msgspec.Struct):
 @_asking
 def list_commands(gateway: str | None, config_path: Path, token_file: Path, as_json: bool) -> None:
     """List the commands, oldest first."""
-    api, table, after = _api(config_path, token_file), listing("CREATED", "GATEWAY", "CHARGER", "COMMAND", "RESULT"), 0
+    api, found, after = _api(config_path, token_file), list[CommandState](), 0
     chosen = f"&gateway_id={quote(gateway)}" if gateway else ""
     while True:
         path = f"/api/v1/commands?after={after}{chosen}"
         page = decode(_Commands, _got(api, path), "commands")
-        for one in page.commands:
-            if as_json:
-                click.echo(encode(one))
-            result = one.reports[-1].result.value if one.reports else one.state.value
-            name = f"{one.command.__struct_config__.tag} {one.command_id}"
-            table.add_row(f"{one.created_at:%Y-%m-%d %H:%M:%S}", one.gateway_id, one.command.charger_id, name, result)
+        found += page.commands
         if page.next is None:
             break
         after = page.next
     if not as_json:
-        screen().print(table)
+        _print_list(screen(), found)
+    for one in found if as_json else ():
+        click.echo(encode(one))
+
+
+def _print_list(console: Console, commands: list[CommandState]) -> None:
+    """A table; where it has no room, two lines each. Either way an id stands in one line, to be copied."""
+    table = listing("CREATED", "GATEWAY", "CHARGER", "COMMAND", "RESULT", "ID")
+    lines = list[str]()
+    for one in commands:
+        result = one.reports[-1].result.value if one.reports else one.state.value
+        name, charger = str(one.command.__struct_config__.tag), one.command.charger_id
+        table.add_row(utc(one.created_at), one.gateway_id, charger, name, result, one.command_id)
+        lines.append(f"{utc(one.created_at)}  {name}  {charger} at {one.gateway_id}  {result}\n  {one.command_id}")
+    if console.measure(table, options=console.options.update(width=WHOLE_LINES)).maximum <= console.width:
+        console.print(table)
+    else:
+        console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 def _api(config_path: Path, token_file: Path) -> HubAPI:
@@ -229,8 +254,9 @@ def _submit(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
 def _show(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
     """Show the state, after the command is done with `wait`, and end by what it says."""
     state = decode(CommandState, body, "command")
-    while wait and state.state is not OrderState.DONE:
-        path = f"/api/v1/commands/{quote(state.command_id, safe='')}?wait={MAX_WAIT_S}&seen={len(state.reports)}"
+    while wait and state.state is not OrderState.DONE and (left := seconds_left(state, now())) > 0:
+        wait_s = min(MAX_WAIT_S, math.ceil(left))
+        path = f"/api/v1/commands/{quote(state.command_id, safe='')}?wait={wait_s}&seen={len(state.reports)}"
         body = _got(api, path)
         state = decode(CommandState, body, "command")
     if as_json:
@@ -241,8 +267,17 @@ def _show(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
             click.echo(f"{report.result.value}  {report.message}")
             if report.session_id is not None:
                 click.echo(f"session {report.session_id}")
+    if wait and state.state is not OrderState.DONE:
+        _fail(f"gateway {state.gateway_id} has not reported in time; `pnc-hub command show` tells later", EXIT_UNTOLD)
     good = not state.reports or state.reports[-1].result is ResultCode.ACCEPTED
     sys.exit(0 if good else EXIT_REFUSED)
+
+
+def seconds_left(state: CommandState, at: datetime) -> float:
+    """How much longer a report is worth waiting for; not above 0 when it is not: the gateway has the order and is
+    silent. A report that comes later is kept all the same."""
+    patience = START_PATIENCE if state.reports else REPORT_PATIENCE
+    return (state.expires_at + patience - at).total_seconds()
 
 
 def _got(api: HubAPI, path: str) -> bytes:
@@ -256,6 +291,6 @@ def _or_fail(asking: Callable[[], bytes]) -> bytes:
         _fail(str(error))
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = EXIT_UNUSABLE) -> NoReturn:
     click.echo(f"pnc-hub: {message}", err=True)
-    sys.exit(EXIT_UNUSABLE)
+    sys.exit(code)

@@ -21,7 +21,8 @@ a token.
 A token without a character asks nobody: Invalid. A start without a driver (NoAuthorization) is policy no_authorization.
 
 A contract chain that was presented and rejected ends the matter before the table. A decision made for the same token at
-the same charger a moment ago carries over to its transaction: the chain is presented only once.
+the same charger a moment ago carries over to its transaction: the chain is presented only once. An accept does not
+where the list has an entry that is not valid, or NEVER: then the table is asked anew (`gateway.authorizer`).
 
 Source: OCPI 2.3.0 mod_tokens WhitelistType; OCPP 2.0.1 Part 2 C07.FR.13-17, C12.FR.03.
 """
@@ -67,7 +68,9 @@ class ContractEvidence:
 @dataclass(frozen=True, slots=True)
 class Question:
     """Everything a decision may rest on. `answer` is None when the hub was not asked or did not answer in time. `evses`
-    are the EVSE ids of the station that asks, as `evse_key` writes them. `unnamed`: `token` is NOBODY, and why."""
+    are the EVSE ids of the station that asks, as `evse_key` writes them. `unnamed`: `token` is NOBODY, and why.
+    `starts_unasked`: a station that remembers a good answer starts by it without asking again, or it is not known that
+    it does not (LocalPreAuthorize)."""
 
     token: TokenRef
     contract: ContractEvidence | None = None
@@ -76,6 +79,7 @@ class Question:
     earlier: Decision | None = None
     evses: frozenset[str] = frozenset()
     unnamed: Unnamed | None = None
+    starts_unasked: bool = True
 
     @property
     def nobody(self) -> Unnamed | None:
@@ -165,17 +169,21 @@ def decide_authorize(question: Question, policy: SitePolicy) -> Outcome:
         contract_id=contract.emaid if contract is not None else token.contract_id if token else None,
         group_id=token.group_id if token else None,
         authorization_reference=question.answer.authorization_reference if question.answer else None,
-        transient=verdict is Verdict.ACCEPTED and _holds_only_now(basis, token),
+        transient=verdict is Verdict.ACCEPTED and _holds_only_now(basis, token, question.starts_unasked),
     )
 
 
-def _holds_only_now(basis: Basis, token: Token | None) -> bool:
+def _holds_only_now(basis: Basis, token: Token | None, starts_unasked: bool) -> bool:
     """Whether an accept must not be remembered: a station that did would let the driver in while nobody can be asked.
 
     So it is with a token whose owner wants to be asked each time (OCPI WhitelistType NEVER), and with one that was let
-    in because nobody knew it (as OCPP 2.0.1 C15.FR.01 has it for what a station lets in by itself).
+    in because nobody knew it (as OCPP 2.0.1 C15.FR.01 has it for what a station lets in by itself). One whose owner
+    wants to be asked whenever it is possible (ALLOWED_OFFLINE) may be remembered by stations that ask all the same.
     """
-    return basis is Basis.SITE_POLICY or (token is not None and token.whitelist is WhitelistType.NEVER)
+    if basis is Basis.SITE_POLICY:
+        return True
+    asked_always = (WhitelistType.NEVER, WhitelistType.ALLOWED_OFFLINE) if starts_unasked else (WhitelistType.NEVER,)
+    return token is not None and token.whitelist in asked_always
 
 
 def _chain_refused(contract: ContractEvidence) -> Outcome:

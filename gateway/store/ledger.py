@@ -20,7 +20,18 @@ from pathlib import Path
 
 from gateway.clock import Moment
 from gateway.errors import StoreError
-from gateway.store import chargers, commands, credentials, local_lists, notices, quirks, sequences, variables
+from gateway.store import (
+    chargers,
+    commands,
+    credentials,
+    decisions,
+    local_lists,
+    lost_frames,
+    notices,
+    quirks,
+    sequences,
+    variables,
+)
 from gateway.store.database import Schema, open_reader, open_writer
 from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, Value, chain_hash, encode
 
@@ -41,6 +52,9 @@ _REUSED_IDS = """
 """
 """A transaction id may come again (`reuse`); and the registers of 1.6 sessions tell whose an end is that has no number.
 What numbers were given stays as it was (rule 4)."""
+
+PAGE_BYTES = 8 * 1024 * 1024
+"""Of record bodies that are read at a time."""
 
 SCHEMA = Schema(
     name="ledger",
@@ -80,7 +94,9 @@ SCHEMA = Schema(
         + variables.TABLES
         + local_lists.TABLES
         + sequences.TABLES
-        + _REUSED_IDS,
+        + _REUSED_IDS
+        + lost_frames.TABLES
+        + decisions.TABLES,
     ),
 )
 
@@ -222,19 +238,20 @@ def read_records(connection: sqlite3.Connection, after: int, limit: int, max_byt
 def all_records(connection: sqlite3.Connection) -> Iterator[Record]:
     """Every record in order, read in pages so that no read transaction stands long. Raises StoreError."""
     after = 0
-    while page := _select(connection, after, 1000):
+    while page := read_records(connection, after, 1000, PAGE_BYTES):
         yield from page
         after = page[-1].seq
 
 
-def _select(connection: sqlite3.Connection, after: int, limit: int) -> list[Record]:
+def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[Record]:
+    """Record by record: one may have megabytes."""
     try:
         rows = connection.execute(
             "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
-        return [
-            Record(
+        for seq, kind, at, boot_id, mono_ns, clock, body, hash_ in rows:
+            yield Record(
                 seq=seq,
                 kind=RecordKind(kind),
                 at=datetime.fromisoformat(at),
@@ -244,8 +261,6 @@ def _select(connection: sqlite3.Connection, after: int, limit: int) -> list[Reco
                 body=body,
                 hash=hash_,
             )
-            for seq, kind, at, boot_id, mono_ns, clock, body, hash_ in rows
-        ]
     except (sqlite3.Error, ValueError, TypeError) as error:
         raise StoreError(f"the ledger is damaged among records {after + 1} to {after + limit}: {error}") from error
 

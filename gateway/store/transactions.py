@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from gateway.store.arrivals import Arrival, stored_keys
 from gateway.store.commands import note_session
+from gateway.store.decisions import keep_decision
 from gateway.store.ledger import Identity, append
 from gateway.store.sequences import note_sequence
 from gateway.store.sessions import (
@@ -189,10 +190,7 @@ def remember_decision(connection: sqlite3.Connection, decision: Decision) -> Non
         return
     body = encode(decision).decode()
     for key in _keys_of(decision):
-        connection.execute(
-            "INSERT INTO decisions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
-            (decision.charger_id, key, body),
-        )
+        keep_decision(connection, decision, key, body)
 
 
 def latest_decision(connection: sqlite3.Connection, charger_id: str, uid: str) -> Decision | None:

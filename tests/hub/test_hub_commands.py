@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -11,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -19,21 +22,22 @@ from hub.clock import now
 from hub.config import load_config
 from hub.desk import CommandDesk
 from hub.errors import TooManyCommands
-from hub.orders import HubAPI, OrderFailed
+from hub.orders import REPORT_PATIENCE, START_PATIENCE, HubAPI, OrderFailed, seconds_left
 from hub.store import commands as store
-from hub.store.database import Database
+from hub.store.database import FILE_NAME, Database
 from hub.terms import EnergyPrice, Terms
 from tests.hub.conftest import API_TOKEN, HubProcess
 from wire.commands import (
     ClearCache,
     CommandOrder,
     CommandReport,
+    CommandState,
     CommandToken,
     OrderState,
     ResultCode,
     StartSession,
 )
-from wire.records import TokenRef, TokenType, encode
+from wire.records import TokenRef, TokenType, decode, encode
 
 TERMS = Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal(0)))
 TOKEN = CommandToken(uid="APP-1", type=TokenType.APP_USER, contract_id="C-1", country_code="DE", party_id="ABC")
@@ -111,6 +115,38 @@ def test_reports_come_any_time_and_the_first_of_a_number_stays(tmp_path: Path) -
         assert await desk.state("nobody", 0, 20) is None
 
     at_desk(tmp_path, part)
+
+
+@pytest.mark.parametrize("number", [-1, 0, store.MAX_REPORTS + 1, 2**70])
+def test_a_command_has_only_so_many_reports(tmp_path: Path, number: int) -> None:
+    async def part(desk: CommandDesk) -> None:
+        await desk.submit("site-1", order())
+        with pytest.raises(ValueError, match="reports number 1 to 2"):
+            await desk.report("site-1", report(number=number))
+        found = await desk.state("c1")
+        assert found is not None
+        assert found.reports == ()
+
+    at_desk(tmp_path, part)
+
+
+def test_old_commands_go_with_their_reports(tmp_path: Path) -> None:
+    async def part() -> None:
+        database, at = Database(tmp_path, TERMS), now()
+        try:
+            for name, when in (("old", at), ("new", at + store.KEPT_FOR), ("newer", at + store.KEPT_FOR * 1.01)):
+                given = CommandOrder(
+                    command_id=name, expires_at=when + timedelta(minutes=1), command=ClearCache(charger_id="CP-1")
+                )
+                await database.write(lambda c, given=given, when=when: store.put(c, "site-1", given, when))
+                await database.write(lambda c, name=name, when=when: store.add_report(c, "site-1", report(name), when))
+            kept, _ = await database.read(lambda c: store.listed(c, None, 0, 10, at))
+            assert [each.command_id for each in kept] == ["new", "newer"]
+            assert await database.read(lambda c: c.execute("SELECT count(*) FROM command_reports").fetchone()) == (2,)
+        finally:
+            await database.close()
+
+    asyncio.run(asyncio.wait_for(part(), 30))
 
 
 def test_what_nobody_fetched_in_time_has_expired(tmp_path: Path) -> None:
@@ -219,6 +255,7 @@ def test_a_command_over_http_and_through_a_restart(hub: HubProcess) -> None:
     assert link.request("POST", "/sync/v1/commands/c2/result", encode(report()))[0] == 400
     for _ in range(2):
         assert link.request("POST", "/sync/v1/commands/c1/result", encode(report()))[0] == 200
+    assert link.request("POST", "/sync/v1/commands/c1/result", encode(report(number=2**70)))[0] == 400
     hub.kill()
     hub.start()
     assert hub.api("GET", "/api/v1/commands/c1")[1]["state"] == "done"
@@ -260,7 +297,13 @@ def test_the_command_line_says_what_is_wrong(hub: HubProcess, hub_config: Path, 
     start = ["command", "start", "--gateway", "site-1", "--charger", "CP-1", "--token", "T"]
     made = CliRunner().invoke(main, [*start, *more])
     assert (made.exit_code, "queued" in made.output) == (0, True), made.output
-    assert "START_SESSION" in CliRunner().invoke(main, ["command", "list", *more]).output
+    id_ = made.output.split()[1]
+    for width in ("24", "80", "200"):
+        listed = CliRunner().invoke(main, ["command", "list", *more], env={"COLUMNS": width}).output
+        assert [line.split()[-1] for line in listed.splitlines() if id_[:8] in line] == [id_]
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  +", listed)
+        assert all(word in listed for word in ("START_SESSION", "CP-1", "site-1", "queued"))
+    assert json.loads(CliRunner().invoke(main, ["command", "list", "--json", *more]).output)["command_id"] == id_
     for arguments, words in [
         (["command", "stop", "nothing"], "no session"),
         (["command", "show", "nothing"], "no command"),
@@ -273,6 +316,38 @@ def test_the_command_line_says_what_is_wrong(hub: HubProcess, hub_config: Path, 
     assert "Bearer" in CliRunner().invoke(main, [*start, *more]).output
     token_file.unlink()
     assert CliRunner().invoke(main, [*start, *more]).exit_code == 2
+
+
+def test_waiting_for_a_gateway_that_never_reports_comes_to_an_end(
+    hub: HubProcess, hub_config: Path, tmp_path: Path
+) -> None:
+    """The order was handed out, its time is over, and nobody says what came of it."""
+    assert hub.api("POST", "/api/v1/commands", wish(command_id="c1"))[0] == 201
+    assert b"c1" in hub.link().request("GET", "/sync/v1/commands?wait=5&after=0")[1]
+    hub.kill()
+    long_ago = encode(now() - timedelta(minutes=3)).decode().strip('"')
+    connection = sqlite3.connect(load_config(hub_config).state_dir / FILE_NAME)
+    with connection:
+        connection.execute(
+            "UPDATE commands SET expires_at = ?1, body = json_set(body, '$.expires_at', ?1)", (long_ago,)
+        )
+    connection.close()
+    hub.start()
+    token_file, config = tmp_path / "token", tmp_path / "live.toml"
+    token_file.write_text(API_TOKEN)
+    port = hub.listen["api"].rpartition(":")[2]
+    text = hub_config.read_text().replace('[api]\nlisten = "127.0.0.1:0"', f'[api]\nlisten = "127.0.0.1:{port}"')
+    config.write_text(text)
+    shown = ["command", "show", "c1", "--config", str(config), "--token-file", str(token_file)]
+    waited = CliRunner().invoke(main, [*shown, "--wait"])
+    assert (waited.exit_code, "site-1 has not reported" in waited.output) == (3, True), waited.output
+    assert CliRunner().invoke(main, shown).exit_code == 0
+    state = decode(CommandState, encode(hub.api("GET", "/api/v1/commands/c1")[1]), "state")
+    assert state.state is OrderState.QUEUED
+    left = timedelta(seconds=seconds_left(state, state.expires_at))
+    assert left == REPORT_PATIENCE
+    answered = msgspec.structs.replace(state, reports=(report(final=False),))
+    assert timedelta(seconds=seconds_left(answered, state.expires_at)) == START_PATIENCE
 
 
 def test_a_hub_with_another_certificate_is_not_ours(hub: HubProcess, hub_config: Path, tmp_path: Path) -> None:
