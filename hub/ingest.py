@@ -33,8 +33,8 @@ from hub.tokens import bearer_key
 from wire.errors import MalformedValue, WireError
 from wire.ids import session_id
 from wire.ocpp.content import content_key
-from wire.ocpp.frames import Call, FrameError, Send, parse_frame
-from wire.ocpp.salvage import salvage_call
+from wire.ocpp.frames import Call, Send
+from wire.ocpp.salvage import parse_recorded
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import (
     Cdr,
@@ -167,18 +167,8 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
 
 
 def _call(entry: TransactionEntry) -> Call | None:
-    """The CALL of an entry; None for a SEND. A frame that breaks the rules is read as the gateway reads it.
-
-    Raises:
-        MalformedValue, FrameError: it holds no CALL that can be read.
-    """
-    try:
-        frame = parse_frame(entry.frame)
-    except FrameError:
-        broken = salvage_call(entry.frame)
-        if broken is None or broken.payload is None:
-            raise
-        return Call(message_id=broken.message_id, action=broken.action, payload=broken.payload)
+    """The CALL of an entry; None for a SEND. Raises MalformedValue, FrameError."""
+    frame = parse_recorded(entry.frame)
     if isinstance(frame, Send):
         return None
     if not isinstance(frame, Call):

@@ -50,8 +50,9 @@ _REUSED_IDS = """
     ALTER TABLE sessions_anew RENAME TO sessions;
     CREATE INDEX sessions_by_start ON sessions (charger_id, start_key) WHERE start_key IS NOT NULL;
 """
-"""A transaction id may come again (`reuse`); and the registers of 1.6 sessions, which tell whose an end is that has no
-number. What numbers were given stays as it was (rule 4)."""
+"""A transaction id may come again (`reuse`); and the registers of 1.6 sessions tell whose an end is that has no number.
+What numbers were given stays as it was (rule 4)."""
+
 PAGE_BYTES = 8 * 1024 * 1024
 """Of record bodies that are read at a time."""
 

@@ -21,14 +21,17 @@ from gateway.store.arrivals import Arrival
 from gateway.store.ledger import Identity
 from wire.ids import session_id
 from wire.ocpp import v16
-from wire.ocpp.transaction import TransactionMessage
-from wire.records import TransactionEvent
+from wire.ocpp.frames import Call
+from wire.ocpp.salvage import parse_recorded
+from wire.ocpp.transaction import TransactionMessage, read_transaction
+from wire.records import TransactionEntry, TransactionEvent, decode
 
 _CLOCKS_KNOW_BETTER = datetime(2020, 1, 1, tzinfo=UTC)
 _CLOCK_STANDS = timedelta(days=1)
 """A start that is older than this when it first comes may be told by a clock that stands still."""
 _ALIKE_WH = 4000.0
 """Registers that are less apart cannot be told from each other by what a session adds to them."""
+_LAST_VALUES = 20
 _CLEARLY = 4.0
 """One register must be this many times nearer than the next to be the one that is meant."""
 
@@ -110,10 +113,36 @@ def running_at_end(connection: sqlite3.Connection, charger: str, message: Transa
         values,
     )
     latest: dict[int, Running] = {}
-    for *session, connector, start_wh, last_wh in rows:
-        latest.setdefault(connector, Running(StoredSession(*session), connector, start_wh, last_wh))
+    for *found, connector, start_wh, last_wh in rows:
+        if connector not in latest:
+            session = StoredSession(*found)
+            told = [register for register in (last_wh, _told_wh(connection, session)) if register is not None]
+            latest[connector] = Running(session, connector, start_wh, max(told, default=None))
     end_wh = _wh(message)
     return [each for each in latest.values() if end_wh is None or each.start_wh is None or each.start_wh <= end_wh]
+
+
+def _told_wh(connection: sqlite3.Connection, session: StoredSession) -> float | None:
+    """The highest register in the last values that named the session by its number; None when there are none.
+
+    Read from their records, so that no message has to write what is asked for once in years.
+    """
+    rows = connection.execute(
+        "SELECT body FROM records WHERE seq IN (SELECT seq FROM seen WHERE bucket = ? ORDER BY seq DESC LIMIT ?)",
+        (session.session_no, _LAST_VALUES),
+    )
+    told: list[float] = []
+    for (body,) in rows:
+        entry = decode(TransactionEntry, body, "stored record")
+        if entry.action == "MeterValues" and entry.quarantine is None:
+            frame = parse_recorded(entry.frame)
+            assert isinstance(frame, Call)
+            told += _registers(read_transaction(entry.ocpp, frame.action, frame.payload))
+    return max(told, default=None)
+
+
+def _registers(message: TransactionMessage) -> list[float]:
+    return [float(sample.energy_wh) for sample in message.samples if sample.energy_wh is not None]
 
 
 def meant_by_end(running: Sequence[Running], message: TransactionMessage) -> StoredSession | None:
@@ -218,7 +247,8 @@ def _free_number(connection: sqlite3.Connection, charger_id: str) -> int:
 def advance_session(
     connection: sqlite3.Connection, arrival: Arrival, session: StoredSession, message: TransactionMessage
 ) -> None:
-    """Note what a message says of its session: where it is, how far its register has come, and its end."""
+    """Note what a message says of its session: where it is, its end, and how far its register has come where the
+    message does not name it, for then its record is hard to find again (`_told_wh`)."""
     if message.evse_id:
         connection.execute(
             "UPDATE sessions SET evse_id = ? WHERE session_no = ? AND evse_id = 0",
@@ -229,13 +259,11 @@ def advance_session(
             "UPDATE sessions SET ended_at = ? WHERE session_no = ? AND ended_at IS NULL",
             (message.at.isoformat(), session.session_no),
         )
-    elif message.samples and arrival.ocpp == v16.VERSION:
-        registers = [sample.energy_wh for sample in message.samples if sample.energy_wh is not None]
-        if registers:
-            connection.execute(
-                "UPDATE sessions SET last_wh = max(coalesce(last_wh, start_wh, 0), ?) WHERE session_no = ?",
-                (float(max(registers)), session.session_no),
-            )
+    elif arrival.names_no_session and (registers := _registers(message)):
+        connection.execute(
+            "UPDATE sessions SET last_wh = max(coalesce(last_wh, start_wh, 0), ?) WHERE session_no = ?",
+            (max(registers), session.session_no),
+        )
 
 
 def ended_at(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> datetime | None:

@@ -53,6 +53,9 @@ class FirstReply:
     seq: int
 
 
+_SEEN_AGAIN = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)"
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the store knows of a message. `doubt`: why its session cannot be told, None when it can or there is none."""
@@ -120,8 +123,9 @@ def store_message(
             note_sequence(connection, session.session_no, arrival.message.seq_no)
     reply = first.text if first else reply_for(session.transaction_id if session else None).decode()
     seq = append(connection, owner, RecordKind.TRANSACTION, _record(arrival, session, reply), arrival.now)
+    insert = "INSERT INTO seen VALUES (?, ?, ?, ?)" if known.doubt is None else _SEEN_AGAIN
     for name in {whole} if first else {key, whole}:
-        connection.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", (bucket, name, seq, reply))
+        connection.execute(insert, (bucket, name, seq, reply))
     if arrival.decision is not None:
         remember_decision(connection, arrival.decision)
         if arrival.decision.command_id is not None and session is not None:

@@ -136,10 +136,15 @@ def test_an_end_below_the_registers_of_all_that_run_is_of_none_of_them(bench: Be
     assert stop(bench, 900).transaction_id not in {*map(str, numbers), None}
 
 
-def test_values_tell_whose_an_end_cannot_be(bench: Bench) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_values_tell_whose_an_end_cannot_be(bench: Bench, named: bool) -> None:
     numbers = starts(bench, 0, 0)
     value = {"timestamp": stamp(bench, 30), "sampledValue": [{"value": "9", "unit": "kWh"}]}
-    send(bench.station("1.6"), "MeterValues", {"connectorId": 1, "transactionId": -1, "meterValue": [value]})
+    send(
+        bench.station("1.6"),
+        "MeterValues",
+        {"connectorId": 1, "transactionId": numbers[0] if named else -1, "meterValue": [value]},
+    )
     assert stop(bench, 2000).transaction_id == str(numbers[1])
     assert stop(bench, 9100).transaction_id == str(numbers[0])
 

@@ -33,6 +33,7 @@ LONG = '"' + "x" * 300 + '"'
         (f'[2,{LONG},"MeterValues",', LONG, "MeterValues", None),
         ('[2,["m1"],"MeterValues",{"v":1}]', '"-1"', "MeterValues", b'{"v":1}'),
         ('[2,"m\ud8001","MeterValues",', '"-1"', "MeterValues", None),
+        ('[2,"m\\ud8001","MeterValues",{"v":1}]', '"m\\ud8001"', "MeterValues", None),
         ('[2,"' + "x" * 100_000 + '","MeterValues",', '"-1"', "MeterValues", None),
         ('[2,"MeterValues",{"v":1}]', '"-1"', "MeterValues", b'{"v":1}'),
         # the number of elements

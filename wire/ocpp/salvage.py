@@ -9,12 +9,13 @@ Source: OCPP-J 1.6 4.2; OCPP 2.0.1 Part 2 E; OCPP 2.0.1 Part 4 4.2.3 (the id -1 
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
 import msgspec
 
-from wire.ocpp.frames import MAX_MESSAGE_ID
+from wire.ocpp.frames import MAX_MESSAGE_ID, Call, Frame, FrameError, parse_frame
 
 _MAX_ECHO = 4096
 _NO_ID = '"-1"'
@@ -63,6 +64,21 @@ def salvage_call(text: str) -> BrokenCall | None:
     return BrokenCall(*_id_of(elements[1].decode()), action, elements[3] if len(elements) > 3 else None)
 
 
+def parse_recorded(text: str) -> Frame:
+    """The frame of a transaction message that was recorded: one that breaks the rules as it was read when it came.
+
+    Raises:
+        FrameError: its payload cannot be read.
+    """
+    try:
+        return parse_frame(text)
+    except FrameError:
+        broken = salvage_call(text)
+        if broken is None or broken.payload is None:
+            raise
+        return Call(message_id=broken.message_id, action=broken.action, payload=broken.payload)
+
+
 def encode_answer(broken: BrokenCall, payload: bytes) -> str:
     """The text of the CALLRESULT under the id as it was written."""
     return f"[3,{broken.echo},{payload.decode()}]"
@@ -77,10 +93,18 @@ def _id_of(written: str) -> tuple[str, str]:
 
 
 def _is_json(written: str) -> bool:
-    """Whether it may stand in an answer."""
+    """Whether it may stand in an answer: also a text with half a character, escaped, which few readers take."""
     try:
         msgspec.json.decode(written)
     except (msgspec.MsgspecError, UnicodeError):
+        return written.startswith('"') and _is_escaped(written)
+    return True
+
+
+def _is_escaped(written: str) -> bool:
+    try:
+        json.loads(written)
+    except ValueError:
         return False
     return True
 
