@@ -10,20 +10,21 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.decide.authorize import ContractEvidence, Question, decide_authorize, wants_hub
+from gateway.decide.authorize import NOBODY, ContractEvidence, Question, decide_authorize, wants_hub
 from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
 from gateway.decide.offered import OfferedAnswer
 from gateway.decide.policy import SitePolicy
 from gateway.grants import Grants, grant_of
 from gateway.store.commands import granted_by
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
+from gateway.store.variables import PRE_AUTHORIZE, is_off
 from gateway.store.whitelist import Whitelist
 from pki.certificate import Certificate
 from pki.verify.bindings import Bindings
 from pki.verify.conclusion import VerifiedChain
 from pki.verify.hash_text import HashData
 from wire.ids import random_id
-from wire.ocpp.transaction import TransactionMessage
+from wire.ocpp.transaction import TransactionMessage, Unnamed
 from wire.records import (
     AllowedType,
     AuthorizationInfo,
@@ -149,6 +150,10 @@ class Authorizer:
                 return await self._decide(charger_id, Question(token=meant, earlier=earlier), earlier.chain)
         return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
 
+    async def for_nobody(self, charger_id: str, unnamed: Unnamed) -> Decision:
+        """The decision for a transaction whose token names nobody."""
+        return await self._decide(charger_id, Question(token=NOBODY, unnamed=unnamed), None)
+
     async def for_remote_start(self, charger_id: str, message: TransactionMessage) -> Decision | None:
         """The decision of the command that a message without a token names by its remoteStartId."""
         granted = None if message.remote_start_id is None else self._granted(charger_id, message)
@@ -194,6 +199,7 @@ class Authorizer:
             online = answer is not None
             evses = self._evses.get(charger_id.casefold(), frozenset())
             question = replace(question, answer=answer, evses=evses)
+        question = replace(question, starts_unasked=not is_off(self._ledger, charger_id, PRE_AUTHORIZE))
         outcome = decide_authorize(question, self._policy)
         now = self._clock.now()
         return Decision(

@@ -9,6 +9,7 @@ from gateway.chargers.credentials import PasswordHash
 from gateway.chargers.port import Account, Bounds, Entrance, KeyPair, Port, SecurityProfile
 from gateway.errors import ConfigurationError
 from gateway.tables import ChargersTable, ChargerTable, GatewayConfig, LimitsTable, PortTable
+from gateway.wording import counted
 from wire.ids import is_charger_id
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -72,7 +73,7 @@ def _port(number: int, table: PortTable, file: FileNamed) -> Port:
     if not table.certificates:
         raise ConfigurationError(f"{key}: profile {profile} needs certificates and keys, for example one pair of EC")
     if len(table.certificates) != len(table.keys) or len(table.certificates) > 2:
-        given = f"{len(table.certificates)} certificates and {len(table.keys)} keys"
+        given = f"{counted(len(table.certificates), 'certificate')} and {counted(len(table.keys), 'key')}"
         raise ConfigurationError(f"{key}: {given}; give one or two pairs, in one order")
     pairs = [
         KeyPair(file(certificate, f"{key} certificates"), file(secret, f"{key} keys"))
@@ -103,12 +104,18 @@ def _accounts(chargers: Sequence[ChargerTable], ports: tuple[Port, ...]) -> dict
                 f"{where} ({charger.id}): password_hash is missing, and no port takes a station without a password"
             )
             raise ConfigurationError(f"{message}; make one with `pnc-gateway password`")
+        if charger.allow_unauthenticated and charger.password_hash is not None:
+            message = (
+                f"{where} ({charger.id}): allow_unauthenticated and password_hash exclude each other; leave one out"
+            )
+            raise ConfigurationError(message)
         found[charger.id.casefold()] = Account(
             charger_id=charger.id,
             password=_password(where, charger),
             client_name=charger.serial_number or charger.id,
             serial_number=charger.serial_number,
             may_step_down=charger.allow_profile_downgrade,
+            may_prove_nothing=charger.allow_unauthenticated,
         )
     _require_own_names(found)
     return found

@@ -35,7 +35,7 @@ class Front:
         preparing = Preparing(site, whitelist, settings.table.offline.under(settings.table.policy))
         self.server.roster.accompany(preparing)
         link.list_moved = preparing.whitelist_moved
-        self._commanding = Commanding(settings, site, self.server, settled)
+        self._commanding = Commanding(settings, site, self.server, settled, lambda: link.online)
 
     def stored(self) -> None:
         """The ledger has grown."""
@@ -69,7 +69,8 @@ def local_server(settings: Settings, site: Site, staples: Staples, health: Calla
     where = settings.local_where
     if where is None:
         return None
-    return LocalServer(where, staples, site.clock, health, AuthorizeDesk(site, _station_of_evse(settings)))
+    chargers = {charger.id.casefold(): charger.id for charger in settings.table.charger}
+    return LocalServer(where, staples, site.clock, health, AuthorizeDesk(site, _station_of_evse(settings), chargers))
 
 
 def _station_of_evse(settings: Settings) -> dict[str, str]:

@@ -51,6 +51,7 @@ id = "{id}"                        # the common name of this gateway's certifica
 # password_hash = "sha256$...$..." # for ports of profile 1 and 2
 # allow_profile_downgrade = false  # it may come back from profile 3 to 2
 # serial_number = "SN-1"           # what its TLS client certificate names; its id when left out
+# allow_unauthenticated = false    # it has no certificate, and may come on profile 0 beside ports of profile 3
 # evse_ids = ["DE*ABC*E000001"]    # what its ISO 15118 certificates may name
 # price_display = "ask"            # whether it shows the [price]: asked, unless this says yes or no
 
@@ -122,6 +123,7 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 [policy]
 # unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
 # contract_offline = "accept"        # a verified contract chain on no list while the hub is unreachable
+# no_authorization = "refuse"        # a charger that has only a button and asks nobody for a token (NoAuthorization)
 # revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
 # revocation_stale_grace_h = 168     # how long it counts after its own end
 # earlier_decision_s = 3600          # how long a decision carries over to its transaction, if the list says no other

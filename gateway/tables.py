@@ -84,6 +84,7 @@ class ChargerTable(Table, frozen=True, kw_only=True):
 
     `password_hash`: for ports of profile 1 and 2. `serial_number`: what its TLS client certificate names (OCPP 2.0.1
     A00.FR.405), its id when it is left out. `allow_profile_downgrade`: it may come back from profile 3 to 2.
+    `allow_unauthenticated`: it has no certificate, and may come on profile 0 beside ports of profile 3.
     `evse_ids`: the EVSE and SECC ids that its ISO 15118 certificates may name; without any it gets none.
     `price_display`: whether it shows the [price]: it is asked, unless this says so.
     """
@@ -92,6 +93,7 @@ class ChargerTable(Table, frozen=True, kw_only=True):
     password_hash: str | None = None
     serial_number: str | None = None
     allow_profile_downgrade: bool = False
+    allow_unauthenticated: bool = False
     evse_ids: tuple[str, ...] = ()
     price_display: Literal["ask", "yes", "no"] = "ask"
 

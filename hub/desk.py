@@ -65,7 +65,7 @@ class CommandDesk:
         return await self._database.write(lambda connection: store.hand_out(connection, gateway_id, after, at))
 
     async def report(self, gateway_id: str, report: CommandReport) -> bool:
-        """Keep a report; False when the gateway has no such command. Raises StoreError."""
+        """Keep a report; False when the gateway has no such command. Raises StoreError, ValueError."""
         at = now()
         known = await self._database.write(lambda connection: store.add_report(connection, gateway_id, report, at))
         for watcher in self._watchers.get(report.command_id, ()):

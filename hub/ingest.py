@@ -9,8 +9,9 @@ Rules
 4. The token of a session is the one its first accepted decision names, as OCPI asks (the token at session start); a
    later accepted decision on the same token refines it. auth_method and authorization_reference: the last one wins.
 5. An ended event completes the session and its CDR is settled once. What comes later is linked to the session and
-   gives a finding; the CDR is never changed. While the start was not seen the settlement is held: the session stays
-   ACTIVE with its end noted and the finding `settlement-held`, and is settled when the start comes.
+   gives a finding; the CDR is never changed. While the start was not seen the settlement is held: the session has its
+   end noted and the finding `settlement-held`, and is settled when the start comes. Until then it is INVALID: it does
+   not run, is not billed, and OCPI lets no COMPLETED session change any more.
 6. A session id is checked against the gateway, charger and transaction it is made of, so no gateway can write into
    another's session.
 
@@ -32,7 +33,8 @@ from hub.tokens import bearer_key
 from wire.errors import MalformedValue, WireError
 from wire.ids import session_id
 from wire.ocpp.content import content_key
-from wire.ocpp.frames import Call, Send, parse_frame
+from wire.ocpp.frames import Call, FrameError, Send, parse_frame
+from wire.ocpp.salvage import salvage_call
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import (
     Cdr,
@@ -144,8 +146,10 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
             return Change(decision=_remembered(entry))  # values outside of any transaction: evidence, not a session
         raise MalformedValue("transaction entry", "$.session_id", f"missing for event {message.event.value}")
     transaction_id = entry.transaction_id
-    if transaction_id is None or entry.session_id != session_id(arrival.gateway_id, entry.charger_id, transaction_id):
-        expected = "the id of this gateway, charger and transaction_id"
+    if transaction_id is None or entry.session_id != session_id(
+        arrival.gateway_id, entry.charger_id, transaction_id, entry.reuse
+    ):
+        expected = "the id of this gateway, charger, transaction_id and reuse"
         raise MalformedValue("transaction entry", "$.session_id", f"{entry.session_id!r} is not {expected}")
     content = content_key(call.action, call.payload).hex()
     held = holdings.session(entry.session_id)
@@ -163,8 +167,18 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
 
 
 def _call(entry: TransactionEntry) -> Call | None:
-    """The CALL of an entry; None for a SEND. Raises MalformedValue, FrameError."""
-    frame = parse_frame(entry.frame)
+    """The CALL of an entry; None for a SEND. A frame that breaks the rules is read as the gateway reads it.
+
+    Raises:
+        MalformedValue, FrameError: it holds no CALL that can be read.
+    """
+    try:
+        frame = parse_frame(entry.frame)
+    except FrameError:
+        broken = salvage_call(entry.frame)
+        if broken is None or broken.payload is None:
+            raise
+        return Call(message_id=broken.message_id, action=broken.action, payload=broken.payload)
     if isinstance(frame, Send):
         return None
     if not isinstance(frame, Call):
@@ -173,9 +187,11 @@ def _call(entry: TransactionEntry) -> Call | None:
 
 
 def _remembered(entry: TransactionEntry) -> Decision | None:
-    """The decision that may speak for other sessions of its token as well: not that of a command."""
+    """The decision that may speak for other sessions of its token as well: not a command's, nor one that names none."""
     decision = entry.decision
-    return None if decision is not None and decision.command_id is not None else decision
+    if decision is None or decision.command_id is not None or not decision.token.uid.strip():
+        return None
+    return decision
 
 
 def _opened(arrival: Arrival, entry: TransactionEntry, message: TransactionMessage) -> SessionState:
@@ -253,6 +269,7 @@ def _ended(state: SessionState, message: TransactionMessage, content: str) -> Se
     """The session with its end noted; that its settlement is held is a finding."""
     session = msgspec.structs.replace(state.session, end_date_time=message.at)
     if state.meter.start_missing:
+        session = msgspec.structs.replace(session, status=SessionStatus.INVALID)
         session = with_findings(session, f"{_HELD}: the end came, the start was not seen")
     return SessionState(session=session, meter=msgspec.structs.replace(state.meter, ended_by=content))
 
@@ -267,7 +284,7 @@ def _earlier(arrival: Arrival, charger_id: str, token: TokenRef, holdings: Holdi
 def _is_late(held: SessionState, message: TransactionMessage) -> bool:
     """Whether a message has nothing to add: the CDR is made, or it is an end where one was noted already."""
     noted = held.meter.ended_by is not None and message.event is TransactionEvent.ENDED
-    return noted or held.session.status is not SessionStatus.ACTIVE
+    return noted or held.session.status is SessionStatus.COMPLETED
 
 
 def _late(arrival: Arrival, held: SessionState, message: TransactionMessage, content: str) -> Change:
@@ -287,11 +304,11 @@ def _decided(session: Session, decision: Decision, holdings: Holdings) -> Sessio
     if decision.verdict is not Verdict.ACCEPTED:
         text = f"not-accepted: {decision.verdict.value} ({decision.reason}) at {decision.at.isoformat()}"
         session = with_findings(session, text)
-        if session.cdr_token is not None:
+        if session.cdr_token is not None or not decision.token.uid.strip():
             return session
         token = _cdr_token(decision.token, decision.contract_id, holdings)
         return msgspec.structs.replace(session, cdr_token=token)
-    if session.auth_method is None or _is_of(session, decision.token):
+    if decision.token.uid.strip() and (session.auth_method is None or _is_of(session, decision.token)):
         token = _cdr_token(decision.token, decision.contract_id, holdings)
         session = msgspec.structs.replace(session, cdr_token=token)
     return msgspec.structs.replace(

@@ -42,8 +42,12 @@ PATH_WHITELIST = "/sync/v1/whitelist"
 PATH_AUTHORIZE = "/sync/v1/authorize"
 
 MAX_BATCH_RECORDS = 500
-MAX_BATCH_BYTES = 4 * 1024 * 1024
-"""Of an encoded Batch; a hub takes as much, a gateway stays below."""
+MAX_BATCH_BYTES = 32 * 1024 * 1024
+"""Of an encoded Batch; a hub takes as much, a gateway stays below: the largest frame of a station has 4 MiB, and a byte
+of it at most 7 within JSON within JSON."""
+
+SLOWEST_BYTES_PER_S = 16 * 1024
+"""What a poor mobile link may take of a batch: both sides wait for so long."""
 
 Credit = Annotated[int, msgspec.Meta(ge=1)]
 

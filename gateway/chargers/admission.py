@@ -5,6 +5,7 @@
 3. the identity is configured; strangers cost as much time as wrong passwords             404 unknown-station
 4. the port's proof: a password (profiles 1, 2)                                           401 credentials
    or a certificate (3)                                                                   403, `station_certificate`
+   or nothing (0), of a station that has nothing to show                                  403 must-authenticate
 5. not below the profile on which the station came before                                 403 profile-downgrade
 
 Nothing of a request is used before it is known to end in an identity, so nothing a stranger sends gets into a log or a
@@ -64,7 +65,9 @@ class Admission:
         if account is None:
             raise AdmissionRefused("unknown-station", "no [[charger]] has this id", 404, charger_id)
         if port.profile.by_password and shown is None:
-            raise AdmissionRefused("credentials", "the password or its absence proves nothing", 401, charger_id)
+            raise AdmissionRefused("credentials", "wrong password" if headers else "no password sent", 401, charger_id)
+        if port.profile is SecurityProfile.UNAUTHENTICATED:
+            self._require_nothing_to_show(account)
         certificate = None
         if port.profile is SecurityProfile.MUTUAL_TLS:
             certificate = self._certified(request, account)
@@ -78,6 +81,20 @@ class Admission:
         if admitted.certificate is not None:
             der = admitted.certificate.certificate.der
             verify_station(der, admitted.account, self._entrance, self._site.authorizer.trust, self._site.clock.now())
+
+    def _require_nothing_to_show(self, account: Account) -> None:
+        """Return if the station has neither password nor certificate to come with: else whoever knows its id could come
+        first, and be it. Raises AdmissionRefused."""
+        if account.password is not None:
+            message = f"{account.charger_id} has a password_hash, and may not come without on a port of profile 0"
+            raise AdmissionRefused("must-authenticate", message, 403, account.charger_id)
+        by_certificate = any(port.profile is SecurityProfile.MUTUAL_TLS for port in self._entrance.ports)
+        if (by_certificate or account.serial_number is not None) and not account.may_prove_nothing:
+            message = (
+                f"{account.charger_id} may have a certificate, and comes without on a port of profile 0; if it has "
+                "none, set allow_unauthenticated = true in its [[charger]]"
+            )
+            raise AdmissionRefused("must-authenticate", message, 403, account.charger_id)
 
     def _certified(self, request: web.Request, account: Account) -> StationCertificate:
         der = shown_certificate(request)

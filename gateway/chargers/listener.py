@@ -8,6 +8,7 @@ Rules
    nothing.
 2. A peer that does not take what is sent is cut off at a deadline, whatever was being sent: an answer, a pong, a
    goodbye.
+3. Of frames that are on their way in, so many may be large at once, over all ports (`large_frames`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ import socket
 from aiohttp import web
 
 from gateway.chargers.crowd import Arrival, Crowd, address_of
+from gateway.chargers.large_frames import Places, Unanswered
 from gateway.chargers.port import Port
 from gateway.chargers.rates import Seldom
 from gateway.chargers.tls import PortTLS
 from gateway.log import say
 
 BACKLOG = 512
+SILENT_INTERVALS = 3
+"""A station is cut off after so many intervals of its pings without a whole frame."""
 _TLS_GOODBYE_S = 5.0
 _PAUSE_S = 0.5
 """How long to wait for a free file descriptor."""
@@ -35,11 +39,13 @@ _SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Guard(asyncio.Protocol):
     """Stands between a transport and the HTTP server. `port` is where the connection came in."""
 
-    def __init__(self, inner: asyncio.Protocol, port: Port, crowd: Crowd, host: str) -> None:
+    def __init__(self, inner: web.RequestHandler, port: Port, crowd: Crowd, places: Places, host: str) -> None:
         self.port, self._inner, self._crowd, self._host = port, inner, crowd, host
+        self._places, self._unanswered = places, Unanswered()
+        self._frame_deadline: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
-        self.is_proven = self.is_connected = False
+        self.is_proven = self.is_connected = self.is_held = False
         self._is_counted = True
         self.settled = asyncio.Event()
         """Set once the station has proven itself, or the connection has ended."""
@@ -72,6 +78,8 @@ class Guard(asyncio.Protocol):
         if self._write_deadline is not None:
             self._write_deadline.cancel()
         self._transport = None
+        self._places.leave(self)
+        self._end_frame_deadline()
         self.release()
         self._inner.connection_lost(exc)
 
@@ -85,10 +93,39 @@ class Guard(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on what has come."""
         self._inner.data_received(data)
+        if self.is_proven and self._transport is not None and self._unanswered.came(len(data)):
+            self._places.ask(self)
 
-    def eof_received(self) -> bool | None:
+    def answered(self, size: int) -> None:
+        """A whole frame of `size` bytes is done with."""
+        if self._unanswered.answered(size):
+            self._places.leave(self)
+            self._end_frame_deadline()
+
+    def hold(self) -> None:
+        """Read no more until `go_on`; the server may still go on with what it has."""
+        self.is_held = True
+        self._inner.pause_reading()
+
+    def go_on(self, *, placed: bool) -> None:
+        """Read again. A large frame has a time, which runs from here."""
+        self.is_held = False
+        if self._transport is None:
+            return
+        if placed:
+            bounds = self._crowd.bounds
+            time_s = SILENT_INTERVALS * bounds.ping_interval_s
+            self._frame_deadline = asyncio.get_running_loop().call_later(time_s, self.cut)
+        self._inner.resume_reading()
+
+    def _end_frame_deadline(self) -> None:
+        if self._frame_deadline is not None:
+            self._frame_deadline.cancel()
+            self._frame_deadline = None
+
+    def eof_received(self) -> None:
         """Pass on that nothing more comes."""
-        return self._inner.eof_received()
+        self._inner.eof_received()
 
     def pause_writing(self) -> None:
         """The peer does not take what is sent: its time runs."""
@@ -108,8 +145,8 @@ class Guard(asyncio.Protocol):
 class Listener:
     """Accepts connections for `server` on one port. `start`, then `close`."""
 
-    def __init__(self, port: Port, tls: PortTLS | None, crowd: Crowd, server: web.Server) -> None:
-        self.port, self.tls = port, tls
+    def __init__(self, port: Port, tls: PortTLS | None, crowd: Crowd, places: Places, server: web.Server) -> None:
+        self.port, self.tls, self._places = port, tls, places
         self._crowd, self._server = crowd, server
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
@@ -178,7 +215,7 @@ class Listener:
         assert task is not None  # This runs as a task.
         arrival = Arrival(host, loop.time(), task)
         deadline_s = arrival.since_s + bounds.handshake_timeout_s
-        guard = Guard(self._server(), self.port, self._crowd, host)
+        guard = Guard(self._server(), self.port, self._crowd, self._places, host)
         try:
             async with asyncio.timeout_at(deadline_s), self._crowd.place(arrival):
                 await self._connect(accepted, guard, deadline_s - loop.time())

@@ -3,14 +3,16 @@
 Rules
 1. A given password is durable before the station hears of it.
 2. While it is not known whether the station took it, the old one and the new one are good. A login with the new one
-   makes it the only one. A login with the old one ends it, unless the question is still under way, or the station has
-   said that it takes it from its next start on.
+   ends what was given before it. A login with the old one proves little: the station may have taken the new one, and
+   use it only from its next start on. So it ends the new one only when that was given `OPEN_FOR` ago, and never when
+   the station has said that it takes it from its next start on.
 3. A new `password_hash` in the configuration puts an end to what was given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from gateway.chargers.connected import Site
 from gateway.chargers.credentials import PasswordHash, proven_hash
@@ -25,13 +27,15 @@ from gateway.store.credentials import (
     keep_password,
 )
 
+OPEN_FOR = timedelta(days=7)
+"""How long a password stays good of which nothing is known while the station comes with an older one."""
+
 
 class Passwords:
     """The passwords of the configured stations."""
 
     def __init__(self, site: Site, accounts: Mapping[str, Account]) -> None:
         self._site, self._accounts = site, accounts
-        self._under_way: set[str] = set()
 
     async def begin(self) -> None:
         """Forget what stands for passwords that are no longer configured. Raises StoreUnavailable."""
@@ -51,19 +55,18 @@ class Passwords:
             proven = GivenPassword(text, mine[0].replaces, Standing.PROVEN)
             await self._site.writer.run(lambda c: keep_password(c, charger_id, proven, at))
             await self._site.audit("charger-password-changed", charger_id, "a login has shown the new password")
-        elif charger_id.casefold() not in self._under_way and any(each.standing is Standing.OPEN for each in held):
-            await self._site.writer.run(lambda c: drop_open_passwords(c, charger_id))
-            await self._site.audit("charger-password-kept", charger_id, "a login has shown the password from before")
+        elif any(each.standing is Standing.OPEN for each in held):
+            dropped = await self._site.writer.run(lambda c: drop_open_passwords(c, charger_id, at - OPEN_FOR))
+            if dropped:
+                message = f"it came with the password from before for {OPEN_FOR.days} days"
+                await self._site.audit("charger-password-kept", charger_id, message)
 
     async def offer(self, charger_id: str, new: PasswordHash) -> None:
-        """Make a password good beside the present one: the question whether the station takes it is under way until
-        `settle`. Raises StoreUnavailable."""
-        self._under_way.add(charger_id.casefold())
+        """Make a password good beside the present one. Raises StoreUnavailable."""
         await self._keep(charger_id, new, Standing.OPEN)
 
     async def settle(self, charger_id: str, new: PasswordHash, standing: Standing | None) -> None:
         """What became of it; None: the station did not take it. Raises StoreUnavailable."""
-        self._under_way.discard(charger_id.casefold())
         if standing is None:
             await self._site.writer.run(lambda c: drop_password(c, charger_id, str(new)))
         elif standing is not Standing.OPEN:

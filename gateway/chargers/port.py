@@ -55,13 +55,15 @@ class Port:
 class Account:
     """One station that may connect. `password` None: it can only show a certificate. `client_name`: the common name of
     that certificate. `serial_number`: what it must name in BootNotification then, where it is configured.
-    `may_step_down`: from profile 3 to 2, never further."""
+    `may_step_down`: from profile 3 to 2, never further. `may_prove_nothing`: it may come on profile 0 also where others
+    show certificates."""
 
     charger_id: str
     password: PasswordHash | None
     client_name: str
     serial_number: str | None = None
     may_step_down: bool = False
+    may_prove_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,20 @@
 """Prepares every connected station for being alone: what it can, how it is set, whom it lets in.
 
-For each station one task, in this order: its variables are read when it is new or has booted, set as policy has it, and
-its local list is brought in step. Then it is left alone until something moves:
+For each station one task, in this order: its variables are read, set as policy has it, and its local list is brought in
+step. Then it is left alone until something moves:
 
 | what                                  | when the station hears of it                                           |
 |---------------------------------------|------------------------------------------------------------------------|
 | a token was blocked                   | at once, where the station holds it as a good one or it was used there |
 | the whitelist moved, tokens were used | `interval_s` after the last time; changes in between come together     |
 | the station booted                    | at once, all of it anew                                                |
-| nothing                               | once a day its version is asked for, in case it forgot its list        |
+| it connected, or a command set it     | at once, its variables anew: somebody else may have set them           |
+| nothing                               | once a day its variables and its list's version are asked for          |
 | it refused or did not answer          | again after a while, longer each time                                  |
 
 At most `AT_ONCE` stations are spoken to at a time, so that a site that comes back does not talk to all of them at once;
-those that failed last wait for each other and for nobody else. A station that boots with every reconnect is read anew
-a few times an hour at most.
+those that failed last wait for each other and for nobody else. A station that connects or boots again and again is
+read anew a few times an hour at most.
 """
 
 from __future__ import annotations
@@ -51,12 +52,13 @@ from gateway.store.local_lists import (
     note_standing,
     read_list,
 )
+from gateway.store.transactions import latest_decision
 from gateway.store.usage import latest_session, latest_uses
 from gateway.store.whitelist import Whitelist
 from gateway.supervisor import supervise
 from gateway.uplink.backoff import Backoff
 from wire.ocpp.payload import Message
-from wire.records import Token, WhitelistChange, WhitelistType
+from wire.records import Token, Verdict, WhitelistChange, WhitelistType
 from wire.tokens import found_by
 
 AT_ONCE = 8
@@ -66,7 +68,9 @@ DAY_S = 86_400.0
 SHORTEST_LOOK_S = 60.0
 HOUR_S = 3600.0
 MANY_BOOTS = 4
-"""Boots within an hour after which a station is one that boots with every reconnect."""
+"""Boots, and connections, within an hour after which the next ones are no reason to read all anew."""
+_SETTING = frozenset({"ChangeConfiguration", "SetVariables", "SetNetworkProfile", "DataTransfer"})
+"""Requests by which a command may change variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,14 @@ def pace_of(policy: OfflinePolicy) -> Pace:
 
 @dataclass(slots=True)
 class _Care:
-    """One connected station, and what is to be done: `booted` all anew, `fresh` ask what it holds, `moved` compare it
-    with what it should hold, `urgent` do so now."""
+    """One connected station, and what is to be done: `booted` all anew, `doubtful` read its variables, `fresh` ask what
+    it holds, `moved` compare it with what it should hold, `urgent` do so now."""
 
     station: Station
     variables: StationVariables
     keeper: ListKeeper
     booted: bool = False
+    doubtful: bool = False
     fresh: bool = True
     moved: bool = False
     urgent: bool = False
@@ -110,7 +115,7 @@ class _Care:
     @property
     def due(self) -> bool:
         """Whether there is anything to be done."""
-        return self.booted or self.fresh or self.moved or self.urgent
+        return self.booted or self.doubtful or self.fresh or self.moved or self.urgent
 
     def wake(self) -> None:
         """Let the task look what there is to be done."""
@@ -128,6 +133,7 @@ class Preparing(Companion):
         self._cares: dict[str, _Care] = {}
         self._turns, self._slow_turns = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
         self._boots: dict[str, deque[float]] = {}
+        self._arrivals: dict[str, deque[float]] = {}
         self._ranking: Ranking | None = None
         self._ranked_session, self._ranked_at = -1, 0.0
         self._ranking_turn = asyncio.Lock()
@@ -140,6 +146,7 @@ class Preparing(Companion):
             station,
             StationVariables(station, self._site, self._policy),
             ListKeeper(station, self._site, self._policy),
+            doubtful=_counts(self._arrivals, station.charger_id),
         )
         self._end(self._cares.get(station.charger_id.casefold()))
         self._cares[station.charger_id.casefold()] = care
@@ -169,20 +176,21 @@ class Preparing(Companion):
         if care is None:
             return
         if type(request).__name__ == "BootNotification":
-            now = asyncio.get_running_loop().time()
-            care.booted, care.fresh = self._boot_counts(station.charger_id, now) or care.booted, True
-            care.not_before = now + self._pace.settle_s  # Its boot is answered first.
+            care.booted, care.fresh = _counts(self._boots, station.charger_id) or care.booted, True
+            # Its boot is answered first.
+            care.not_before = asyncio.get_running_loop().time() + self._pace.settle_s
             care.wake()
         elif type(request).__name__ == "NotifyReport":
             care.variables.heard(request)
 
-    def _boot_counts(self, charger_id: str, now: float) -> bool:
-        """Whether a boot is a reason to read all anew. One that does not count is not remembered."""
-        boots = self._boots.setdefault(charger_id.casefold(), deque(maxlen=MANY_BOOTS))
-        if len(boots) == MANY_BOOTS and now - boots[0] < HOUR_S:
-            return False
-        boots.append(now)
-        return True
+    def commanded(self, station: Station, action: str) -> None:
+        """What is known of the station may hold no longer."""
+        care = self._of(station)
+        if care is None or action not in (*_SETTING, "SendLocalList"):
+            return
+        care.doubtful = care.doubtful or action in _SETTING
+        care.fresh = care.urgent = True
+        care.wake()
 
     def whitelist_moved(self, change: WhitelistChange) -> None:
         """The whitelist has another version; who holds or used a token that is blocked now hears of it at once."""
@@ -250,11 +258,14 @@ class Preparing(Companion):
         check_at = loop.time() + self._pace.check_s
         while True:
             now = loop.time()
-            next_turn = care.not_before if care.urgent or care.booted else max(next_at, care.not_before)
+            next_turn = (
+                care.not_before if care.urgent or care.booted or care.doubtful else max(next_at, care.not_before)
+            )
             if care.due and now >= next_turn and self._registered(care):
                 return
             if now >= check_at:
-                care.fresh, check_at = True, now + self._pace.check_s
+                care.fresh = care.doubtful = True
+                check_at = now + self._pace.check_s
                 await self._forget_lessons(care)
                 continue
             care.news.clear()
@@ -271,13 +282,13 @@ class Preparing(Companion):
     async def _prepare(self, care: _Care) -> tuple[Standing, bool]:
         """How the list stands now, and whether the station was spoken to."""
         charger_id, version = care.station.charger_id, care.station.ocpp
-        booted, fresh = care.booted, care.fresh
-        care.booted = care.fresh = care.moved = care.urgent = False
+        booted, fresh, doubtful = care.booted, care.fresh, care.doubtful
+        care.booted = care.fresh = care.doubtful = care.moved = care.urgent = False
         care.seen_session = latest_session(self._site.ledger)
         try:
-            await self._read_and_set(care, booted=booted)
+            await self._read_and_set(care, booted=booted, doubtful=doubtful)
         except (CallFailed, StoreUnavailable):
-            care.booted = care.booted or booted
+            care.booted, care.doubtful = care.booted or booted, care.doubtful or doubtful
             raise
         stored = read_list(self._site.ledger, charger_id)
         abilities = abilities_of(version, care.variables.told(), stored.learned, self._policy)
@@ -296,10 +307,10 @@ class Preparing(Companion):
         await self._clear_cache(care, abilities)
         return standing, sent
 
-    async def _read_and_set(self, care: _Care, *, booted: bool) -> None:
+    async def _read_and_set(self, care: _Care, *, booted: bool, doubtful: bool) -> None:
         if booted:
             await self._forget_lessons(care)
-        if booted or not care.variables.told():
+        if booted or doubtful or not care.variables.told():
             await care.variables.read()
         await care.variables.set(again=booted)
 
@@ -322,15 +333,19 @@ class Preparing(Companion):
             return await asyncio.to_thread(ranking.wanted, charger_id, able.rules, able.limits.entries, at)
 
     async def _clear_cache(self, care: _Care, abilities: Abilities) -> None:
-        """Have the station forget its cache when a token that it may hold there as a good one was blocked, and its list
-        does not say so. Once for each such token."""
+        """Have the station forget its cache when a token that it may hold there as a good one is so no longer, and its
+        list does not say so. Once for each such token."""
         if not self._policy.clear_cache or not abilities.caches or self._ranking is None:
             return
         charger_id = care.station.charger_id
         stored = read_list(self._site.ledger, charger_id)
         listed = {key for key, entry in stored.entries.items() if entry.status != "Accepted"}
         listed = listed if abilities.lists and stored.standing.state is ListState.IN_STEP else set()
-        silent = {text.casefold() for text in self._ranking.blocked_here(charger_id)} - listed
+        silent = {
+            text.casefold()
+            for text, token in self._ranking.not_good_here(charger_id).items()
+            if not token.valid or self._may_remember(charger_id, text)
+        } - listed
         if silent - stored.cache_cleared_for:
             try:
                 answer = await care.station.ask(MODULES[care.station.ocpp].ClearCache())
@@ -343,6 +358,22 @@ class Preparing(Companion):
         if silent != stored.cache_cleared_for:
             at = self._site.clock.now().at
             await self._site.writer.run(lambda c: note_cleared(c, charger_id, silent, at))
+
+    def _may_remember(self, charger_id: str, text: str) -> bool:
+        """Whether the station may hold a token as a good one, by what it was answered last: an accept that holds only
+        now it was told to forget."""
+        latest = latest_decision(self._site.ledger, charger_id, text)
+        return latest is None or (latest.verdict is Verdict.ACCEPTED and not latest.transient)
+
+
+def _counts(lately: dict[str, deque[float]], charger_id: str) -> bool:
+    """Whether what the station does now is a reason to read all anew. What does not count is not remembered."""
+    now = asyncio.get_running_loop().time()
+    times = lately.setdefault(charger_id.casefold(), deque(maxlen=MANY_BOOTS))
+    if len(times) == MANY_BOOTS and now - times[0] < HOUR_S:
+        return False
+    times.append(now)
+    return True
 
 
 async def _heard_within(news: asyncio.Event, seconds: float) -> bool:

@@ -34,6 +34,7 @@ class Provisioning:
         return {"BootNotification": boot, "Heartbeat": action("Heartbeat", messages.Heartbeat, self._heartbeat)}
 
     async def _boot16(self, request: v16.BootNotification) -> object:
+        self._require_certified(request.charge_point_serial_number, request.charge_box_serial_number)
         told = request.firmware_version, request.charge_point_serial_number
         await self._register(request.charge_point_vendor, request.charge_point_model, *told)
         self._heard(request)
@@ -50,11 +51,13 @@ class Provisioning:
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )
 
-    def _require_certified(self, serial_number: str | None) -> None:
-        """Return if the station calls itself what its certificate names (B01.FR.12). Raises AdmissionRefused."""
+    def _require_certified(self, *serial_numbers: str | None) -> None:
+        """Return if the station calls itself what its certificate names (2.0.1 B01.FR.12; 1.6 has two fields for that,
+        the older one out of use). Raises AdmissionRefused."""
         named, charger_id = self._connected.serial_number, self._connected.charger_id
-        if named is not None and serial_number is not None and serial_number != named:
-            message = f"{charger_id}: boots as {serial_number!a}, its certificate names {named!a}"
+        told = [each for each in serial_numbers if each is not None]
+        if named is not None and told and named not in told:
+            message = f"{charger_id}: boots as {told[0]!a}, its certificate names {named!a}"
             raise AdmissionRefused("wrong-serial", message, 403, charger_id)
 
     async def _register(self, vendor: str, model: str, firmware: str | None, serial_number: str | None) -> None:

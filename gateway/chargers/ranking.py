@@ -82,11 +82,16 @@ class Ranking:
         chosen = choose_wanted([*here, *given.site[:limit], *given.newest[:limit]], rules, limit, at)
         return Wanted(chosen.entries, given.left_out), max(given.eligible, len(chosen.entries))
 
-    def blocked_here(self, charger_id: str) -> dict[str, Token]:
-        """The tokens that were used at the station and are blocked now, by the text that the station showed."""
+    def not_good_here(self, charger_id: str) -> dict[str, Token]:
+        """The tokens that were used at the station and are good by themselves no longer: blocked, or to be asked about
+        each time (NEVER); by the text that the station showed."""
         texts = self._here.get(charger_id.casefold(), [])
         found = {text: self._found[text] for text in texts}
-        return {text: token for text, token in found.items() if token is not None and not token.valid}
+        return {
+            text: token
+            for text, token in found.items()
+            if token is not None and (not token.valid or token.whitelist is WhitelistType.NEVER)
+        }
 
     def _used(self, texts: Sequence[str], used: Used) -> list[Candidate]:
         return [self._candidate(token, used, text) for text in texts if (token := self._found[text]) is not None]

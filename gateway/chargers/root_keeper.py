@@ -3,7 +3,8 @@
 Rules
 1. A station is asked what it holds when it has connected and was accepted, and when the trust of the site has changed.
 2. A root that it lacks is installed. One that is not trusted here is taken out only with `remove`; only for the roles
-   that are named, and never a root of the operator's or the manufacturer's.
+   that are named, and never one of the operator or the manufacturer. One whose name cannot be read stays, and all
+   stay while none of the role is trusted here: that is a folder that went missing, and no wish.
 3. A root that the station does not take is not offered again on this connection, until the trust changes.
 4. What cannot be asked now is asked again after a wait; a station that has no such messages is left alone.
 5. What was put in or taken out stands in the audit log.
@@ -36,7 +37,7 @@ from gateway.supervisor import supervise
 from pki.certificate import Certificate
 from pki.errors import MalformedCertificate
 from pki.verify.certificate_id import issuer_id
-from pki.verify.hash_text import HashData, read_hash_data
+from pki.verify.hash_text import CertificateName, HashData, read_hash_data
 from pki.verify.trust import AnchorRole, TrustStore
 
 USES = {AnchorRole.V2G: InstalledUse.V2G, AnchorRole.MO: InstalledUse.MO, AnchorRole.OEM: InstalledUse.OEM}
@@ -142,8 +143,15 @@ class RootKeeper(Companion):
     async def _remove(
         self, station: Station, anchors: Sequence[Certificate], held: Sequence[InstalledCertificate]
     ) -> None:
+        unread = [each for each in held if _named(each) is None]
+        if unread:
+            serials = ", ".join(each.named.serial_number[:40] for each in unread)
+            say("roots-unreadable", level="warning", charger=station.charger_id, serial_numbers=ascii(serials))
+        if held and not anchors:
+            say("roots-not-removed", level="warning", charger=station.charger_id, reason="no root of the role is here")
+            return
         for each in held:
-            if any(_names(each, anchor) for anchor in anchors):
+            if each in unread or any(_names(each, anchor) for anchor in anchors):
                 continue
             status = await delete_certificate(station, each)
             said = f"{each.use.value} with serial number {each.named.serial_number}: the station said {status}"
@@ -161,6 +169,12 @@ async def _pause(care: _Care, wait_s: float | None) -> None:
 
 def _names(installed: InstalledCertificate, root: Certificate) -> bool:
     """Whether the station means this root; a root is its own issuer. What cannot be read names none."""
+    name = _named(installed)
+    return name is not None and root.serial in name.serials and name.issuer == issuer_id(root, name.issuer.algorithm)
+
+
+def _named(installed: InstalledCertificate) -> CertificateName | None:
+    """What the station calls the root; None: it cannot be read."""
     named = installed.named
     entry = HashData(
         hash_algorithm=named.hash_algorithm,
@@ -169,7 +183,6 @@ def _names(installed: InstalledCertificate, root: Certificate) -> bool:
         serial_number=named.serial_number,
     )
     try:
-        name = read_hash_data(entry, 0)
+        return read_hash_data(entry, 0)
     except MalformedCertificate:
-        return False
-    return root.serial in name.serials and name.issuer == issuer_id(root, name.issuer.algorithm)
+        return None

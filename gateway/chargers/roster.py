@@ -27,6 +27,9 @@ class Companion:
     def heard(self, station: Station, request: Message) -> None:
         """The station has told something that needs no decision; it is answered right after."""
 
+    def commanded(self, station: Station, action: str) -> None:
+        """The station was asked for something that was commanded, so it may not be as it was told to be."""
+
 
 class Roster:
     """One live connection for each station; identities ignore case."""
@@ -67,3 +70,8 @@ class Roster:
         """Pass on what the station has told."""
         for companion in self._companions:
             companion.heard(station, request)
+
+    def commanded(self, station: Station, action: str) -> None:
+        """Pass on what the station was asked by command."""
+        for companion in self._companions:
+            companion.commanded(station, action)

@@ -4,9 +4,10 @@ Steps, each durable before the next:
 1. the new password is good beside the present one;
 2. the station is told: AuthorizationKey (1.6, in hex), SecurityCtrlr.BasicAuthPassword (2.x);
 3. it says Accepted: the new one alone is good. RebootRequired: both are, until it comes with the new one. Rejected: the
-   new one is gone. It says nothing: both are, until its next login shows which one it has.
+   new one is gone. It says nothing: both are, until a login shows which one it has.
+4. One station is asked one such question at a time: the answer to one says nothing about another.
 
-A crash after any step leaves what the step before left, and the next login decides (`passwords`).
+A crash after any step leaves what the step before left, and a login decides (`passwords`).
 
 Source: OCPP 2.0.1 Part 2 A01; OCPP 1.6 Security Whitepaper ed. 3, A01; errata 2025-09 2.1.
 """
@@ -17,6 +18,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+from gateway.chargers.calls import Rank
 from gateway.chargers.connected import Site
 from gateway.chargers.credentials import PasswordHash
 from gateway.chargers.passwords import Passwords
@@ -30,7 +32,7 @@ from wire.ocpp.payload import Message
 
 PASSWORD_BYTES = 20
 """The longest of 1.6; in hex it fits the 40 characters of 2.0.1."""
-MAX_OPEN = 4
+MAX_OPEN = 8
 """Passwords that may be good beside the present one because nothing is known of them."""
 _CLEAR = frozenset({"NotImplemented", "NotSupported"})
 """With these a station says that it has done nothing."""
@@ -54,6 +56,7 @@ class Rotation:
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._site, self._passwords, self._accounts, self._entropy = site, passwords, accounts, entropy
+        self._under_way: set[str] = set()
 
     async def rotate(self, station: Station) -> RotationOutcome:
         """Give the station a new password. It connects anew with it by itself; nobody else ever sees it.
@@ -62,15 +65,30 @@ class Rotation:
 
         Raises:
             RotationFailed: "no-password": it has none that could be changed; "rotation-refused": it did not take it;
-                "rotation-open": it gave no answer, its next login decides; "too-many-open": too often of the last.
-            StoreUnavailable: nothing has changed, or the next login decides.
+                "rotation-open": it gave no answer, a login decides; "too-many-open": too often of the last;
+                "rotation-under-way": it is being asked already.
+            StoreUnavailable: nothing has changed, or a login decides.
         """
+        name = station.charger_id.casefold()
+        if name in self._under_way:
+            message = f"{station.charger_id} is being given a new password already; wait for its answer"
+            raise RotationFailed("rotation-under-way", message)
+        self._under_way.add(name)
+        try:
+            return await self._rotate(station)
+        finally:
+            self._under_way.discard(name)
+
+    async def _rotate(self, station: Station) -> RotationOutcome:
         charger_id = station.charger_id
         account = self._accounts.get(charger_id.casefold())
         if account is None or account.password is None:
             raise RotationFailed("no-password", f"{charger_id} has no password_hash in the configuration")
         if self._passwords.count_open(charger_id) >= MAX_OPEN:
-            message = f"{charger_id}: {MAX_OPEN} new passwords wait for its next login; let it connect anew first"
+            message = (
+                f"{charger_id}: {MAX_OPEN} new passwords wait for a login that shows which one it has; restart the "
+                "station, or give it a password by hand and put its password_hash into the configuration"
+            )
             raise RotationFailed("too-many-open", message)
         text = self._entropy(PASSWORD_BYTES).hex()
         new = PasswordHash.of(text.encode(), self._entropy(16))
@@ -83,7 +101,7 @@ class Rotation:
             if error.ocpp_code not in _CLEAR:
                 # Not in the station's words: it may repeat what it was told.
                 why = error.code if error.ocpp_code is None else f"{error.code} {error.ocpp_code[:40]!a}"
-                message = f"{charger_id}: {why}; both passwords are good until its next login shows which one it has"
+                message = f"{charger_id}: {why}; both passwords are good until a login shows which one it has"
                 await self._said("charger-password-open", charger_id, message)
                 raise RotationFailed("rotation-open", message) from error
             standing, status = None, str(error.ocpp_code)
@@ -98,7 +116,7 @@ class Rotation:
 
     async def _tell(self, station: Station, text: str) -> str:
         """The status that the station answers. Raises CallFailed."""
-        answer = await station.ask(_request(station.ocpp, text))
+        answer = await station.ask(_request(station.ocpp, text), rank=Rank.COMMAND)
         if isinstance(answer, v16.ChangeConfigurationAnswer):
             return answer.status
         assert isinstance(answer, v201.SetVariablesAnswer | v21.SetVariablesAnswer)  # `ask` gives the one that fits.

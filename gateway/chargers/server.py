@@ -23,9 +23,10 @@ from gateway.chargers.admission import Admission, Admitted
 from gateway.chargers.calls import Calls
 from gateway.chargers.connected import Site
 from gateway.chargers.crowd import Crowd, address_of
+from gateway.chargers.large_frames import Places, largest
 from gateway.chargers.listener import Guard, Listener
 from gateway.chargers.passwords import Passwords
-from gateway.chargers.port import Entrance, Port
+from gateway.chargers.port import Entrance, Port, SecurityProfile
 from gateway.chargers.rates import Pace, Seldom, TokenBucket
 from gateway.chargers.roster import Roster
 from gateway.chargers.rotation import Rotation
@@ -34,11 +35,11 @@ from gateway.chargers.tls import PortTLS
 from gateway.chargers.visit import Line, Visit
 from gateway.errors import AdmissionRefused, ConfigurationError, StoreUnavailable
 from gateway.log import log_server_errors, say
+from gateway.store.lost_frames import count_lost_frame
 from gateway.supervisor import supervise
 from pki.profile import AnchorRole
 from wire.ocpp import v16, v21, v201
 
-MAX_FRAME_BYTES = 256 * 1024
 VERSIONS = {module.SUBPROTOCOL: module.VERSION for module in (v21, v201, v16)}
 _OFFER = b"offer ocpp2.1, ocpp2.0.1 or ocpp1.6"
 _PATHS = ("/ocpp/{charger_id}", "/ocpp/{written:(?:ocpp)?[0-9][0-9.]{0,4}[jJ]?}/{charger_id}")
@@ -104,7 +105,7 @@ class ChargerServer:
         Raises:
             ConfigurationError: an address cannot be taken; nothing listens then.
         """
-        loop, bounds = asyncio.get_running_loop(), self._entrance.bounds
+        loop, bounds, places = asyncio.get_running_loop(), self._entrance.bounds, Places()
         self._pace_of_all = TokenBucket(bounds.messages_per_s_in_all, bounds.burst_in_all, loop.time())
         await self._passwords.begin()
         await self._runner.setup()
@@ -113,7 +114,7 @@ class ChargerServer:
         assert server is not None  # `setup` has made it.
         addresses = []
         for port in self._entrance.ports:
-            listener = Listener(port, self._tls.get(port), crowd, server)
+            listener = Listener(port, self._tls.get(port), crowd, places, server)
             try:
                 addresses.append(await listener.start())
             except (OSError, UnicodeError) as error:
@@ -138,24 +139,27 @@ class ChargerServer:
             errand.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
 
-    async def reload(self) -> None:
-        """Take up certificates, keys and trust as they are now; what cannot be used leaves that port as it was."""
-        roots = self._roots()
+    async def reload(self, *, asked: bool = False) -> list[str]:
+        """Take up certificates, keys and trust as they are now; what cannot be used leaves that port as it was. The
+        keys of the ports that were changed. `asked`: somebody wants to know, however often it was said."""
+        roots, changed = self._roots(), []
         for port, tls in self._tls.items():
             if not tls.is_outdated(roots):
                 continue
             try:
                 await asyncio.to_thread(tls.reload, roots)
             except ConfigurationError as error:
-                if self._alarms.admits(port.key, self._now_s()) is not None:
+                if self._alarms.admits(port.key, self._now_s()) is not None or asked:
                     say("port-not-reloaded", level="error", port=port.key, reason=str(error))
             else:
                 say("port-reloaded", port=port.key)
+                changed.append(port.key)
         if self._trust is not self._site.authorizer.trust:
             self._trust = self._site.authorizer.trust
             for visit in tuple(self._visits):
                 self._judge_again(visit)
                 await asyncio.sleep(0)  # Each costs a signature.
+        return changed
 
     # --- one connection
 
@@ -172,7 +176,7 @@ class ChargerServer:
             unable = AdmissionRefused("store-unavailable", str(error), 503)
             return self._refused(request, guard.port, unable)
         socket = web.WebSocketResponse(
-            protocols=tuple(VERSIONS), max_msg_size=MAX_FRAME_BYTES, autoping=False, timeout=5.0
+            protocols=tuple(VERSIONS), max_msg_size=_largest(request, admitted), autoping=False, timeout=5.0
         )
         charger_id = admitted.account.charger_id
         try:
@@ -214,6 +218,10 @@ class ChargerServer:
             why = await visit.converse()
             if why == "flood":
                 self._alarm("charger-flood", charger_id, "sent on and on over its pace; its connection was closed")
+            if visit.too_big is not None:
+                await self._lost(charger_id, visit.too_big)
+            if visit.refused is not None:
+                self._alarm("charger-sent-away", charger_id, f"{visit.refused.code}: {visit.refused}", told=True)
         except ConnectionError:
             guard.cut()  # A close would wait behind what the station neither reads nor sends.
         finally:
@@ -238,6 +246,15 @@ class ChargerServer:
         if not swaps.take_if_held(1, now_s):
             message = "connects again and again while it is connected; are there two stations of this id?"
             raise AdmissionRefused("duplicate", message, 503, charger_id)
+
+    async def _lost(self, charger_id: str, size: str) -> None:
+        """Count a frame that was too large: whatever was in it is not in the ledger, and the station sends it again."""
+        self._alarm("frame-too-big", charger_id, f"{size}; nothing of it is stored, and its connection was closed")
+        at = self._site.clock.now().at
+        try:
+            await self._site.writer.run(lambda connection: count_lost_frame(connection, charger_id, size, at))
+        except StoreUnavailable as error:
+            say("store-unavailable", level="error", charger=charger_id, reason=str(error))
 
     def _replaced(self, before: Visit) -> None:
         """Send the connection away that a newer one of the same station has replaced."""
@@ -323,6 +340,12 @@ class ChargerServer:
     @staticmethod
     def _now_s() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _largest(request: web.Request, admitted: Admitted) -> int:
+    """The largest frame that is taken from the station, in bytes."""
+    packed = "permessage-deflate" in request.headers.get(hdrs.SEC_WEBSOCKET_EXTENSIONS, "").casefold()
+    return largest(proven=admitted.profile is not SecurityProfile.UNAUTHENTICATED, packed=packed)
 
 
 def _guard_of(request: web.Request) -> Guard | None:

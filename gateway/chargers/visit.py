@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.chargers.admission import Admitted
-from gateway.chargers.listener import Guard
+from gateway.chargers.listener import SILENT_INTERVALS, Guard
 from gateway.chargers.port import Bounds
 from gateway.chargers.rates import Pace
 from gateway.chargers.station import Station
@@ -21,8 +21,6 @@ from gateway.errors import AdmissionRefused, FrameCut, StoreUnavailable
 from gateway.log import say
 
 GOODBYE_S = 5.0
-PINGS = 3
-"""A station is cut off after so many intervals without a frame."""
 
 
 class Line:
@@ -53,6 +51,10 @@ class Visit:
         bounds: Bounds,
     ) -> None:
         self.admitted, self.station = admitted, station
+        self.refused: AdmissionRefused | None = None
+        """Why the station is not who it has proven to be, once that was seen."""
+        self.too_big: str | None = None
+        """What is known of the size of a frame that was too large, once one came."""
         self._socket, self._guard, self._line = socket, guard, line
         self._pace, self._bounds = pace, bounds
         self._loop = asyncio.get_running_loop()
@@ -106,6 +108,7 @@ class Visit:
                     return why
             elif message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
+            self._guard.answered(size)
         await self._say_goodbye(*goodbye)
         return "sent away"
 
@@ -135,9 +138,9 @@ class Visit:
 
     def look(self, now_s: float) -> bool:
         """Whether it is time to ask the station whether it is there; cuts it off when it has not answered in time."""
-        if not self._is_waiting:  # What it has sent is not read yet.
+        if not self._is_waiting or self._guard.is_held:  # What it has sent is not read yet.
             return False
-        if now_s - self._heard_s >= PINGS * self._bounds.ping_interval_s:
+        if now_s - self._heard_s >= SILENT_INTERVALS * self._bounds.ping_interval_s:
             say("charger-silent", level="warning", charger=self.station.charger_id)
             self._guard.cut()
             return False
@@ -180,6 +183,7 @@ class Visit:
             await self._say_goodbye(WSCloseCode.INVALID_TEXT, b"message cut short, send it again")
             return error.code
         except AdmissionRefused as error:
+            self.refused = error
             say("charger-refused", level="warning", charger=self.station.charger_id, code=error.code, reason=str(error))
             await self._say_goodbye(WSCloseCode.POLICY_VIOLATION, error.code.encode())
             return error.code
@@ -192,13 +196,17 @@ class Visit:
         if message.type is WSMsgType.BINARY:
             await self._say_goodbye(WSCloseCode.UNSUPPORTED_DATA, b"OCPP-J is text")
             return "binary"
-        if self._socket.close_code == WSCloseCode.MESSAGE_TOO_BIG:
+        error = message.data
+        # The socket's own close code is what became of the goodbye.
+        if isinstance(error, WebSocketError) and error.code == WSCloseCode.MESSAGE_TOO_BIG:
+            self.too_big = str(error.args[-1])[:200]
             return "frame-too-big"
         return None
 
 
 def _size(message: WSMessage) -> int | None:
-    """What a frame counts; None for what ends the connection."""
+    """What a frame counts, in bytes; None for what ends the connection."""
     if message.type is WSMsgType.TEXT:
-        return len(message.data)
+        text: str = message.data
+        return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
     return 0 if message.type in (WSMsgType.PING, WSMsgType.PONG) else None

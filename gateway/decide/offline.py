@@ -29,7 +29,7 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 
 V16 = "1.6"
-ACCEPTED, CONCURRENT_TX, EXPIRED = "Accepted", "ConcurrentTx", "Expired"
+ACCEPTED, CONCURRENT_TX = "Accepted", "ConcurrentTx"
 
 
 class Alone(StrEnum):
@@ -226,94 +226,3 @@ def _unknown(version: str, settings: AloneSettings, *, asks: bool) -> AloneOutco
         return AloneOutcome(Alone.ASK, Source.UNKNOWN, "1.6 4.1" if first else "C01")
     allowed = Alone.ALLOW if settings.unknown_offline else Alone.REJECT
     return AloneOutcome(allowed, Source.UNKNOWN, "1.6 3.5.4" if first else "C15")
-
-
-# --- what an answer leaves behind
-
-
-class CacheAct(Enum):
-    """What an answer does to the cache."""
-
-    KEEP = "as it is"
-    STORE = "store"
-    REMOVE = "remove"
-
-
-def cache_after(
-    version: str,
-    presented: Presented,
-    answer: Cached | None,
-    settings: AloneSettings,
-    *,
-    listed: bool,
-) -> CacheAct:
-    """What becomes of the token's cache entry; `answer` None: nobody answered, which leaves no trace, above all not of
-    an unknown token that was let in (C15.FR.01). Every answer is kept, good or bad (C10.FR.04, FR.05)."""
-    if answer is None or not settings.cache_enabled:
-        return CacheAct.KEEP
-    if version == V16:
-        return CacheAct.KEEP if listed else CacheAct.STORE  # 1.6 3.5.3: what is listed is not cached.
-    if presented.type.casefold() == "central":
-        return CacheAct.KEEP  # C03.FR.02, C05.FR.02
-    past = answer.expires_at is not None and answer.expires_at <= answer.updated_at
-    return CacheAct.REMOVE if past else CacheAct.STORE
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """What a station does with a transaction whose token was refused after its start: end it with reason DeAuthorized,
-    or only stop giving energy, after `energy_wh` more at most."""
-
-    ends: bool
-    energy_wh: int
-    clause: str
-
-
-def when_refused(version: str, *, stop_on_invalid: bool, max_energy_wh: int | None) -> Refused:
-    """What StopTransactionOnInvalidId (2.x StopTxOnInvalidId) and MaxEnergyOnInvalidId make of a late refusal, also of
-    one that came online (1.6 errata 3.17)."""
-    first = version == V16
-    if stop_on_invalid:
-        return Refused(True, 0, "1.6 4.8, 9.1 StopTransactionOnInvalidId" if first else "C15.FR.03-07")
-    clause = "1.6 9.1 MaxEnergyOnInvalidId" if first else "C15.FR.03-07"
-    return Refused(False, max_energy_wh or 0, clause)
-
-
-# --- which token is which, and who may end what
-
-
-def same_token(one: str, other: str) -> bool:
-    """Whether two texts name one token: case is ignored, and so is the type, because stations exist that call one card
-    Local in Authorize and ISO14443 in its transaction (2.0.1 C01.FR.25; 1.6 idTokens are case-insensitive)."""
-    return one.casefold() == other.casefold()
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who stands at the station: token, its group (parentIdTag, groupIdToken), and the status it has there."""
-
-    token: str
-    group: str | None = None
-    status: str = ACCEPTED
-
-
-def may_start(holder: Holder, master_pass_group: str | None) -> bool:
-    """Whether the holder may start a transaction: Accepted, and no master pass (C16)."""
-    return holder.status == ACCEPTED and not _in_group(holder, master_pass_group)
-
-
-def may_stop(holder: Holder, started: Holder, master_pass_group: str | None = None) -> bool:
-    """Whether the holder may end what `started` began.
-
-    The same token always; another one of the same group, or a master pass, only if it is Accepted (1.6 4.2; 2.0.1
-    C09.FR.03, FR.07, FR.11, C16). A group is compared with a group and never with a presented token.
-    """
-    if same_token(holder.token, started.token):
-        return True
-    if holder.status != ACCEPTED:
-        return False
-    return _in_group(holder, started.group) or _in_group(holder, master_pass_group)
-
-
-def _in_group(holder: Holder, group: str | None) -> bool:
-    return bool(group) and bool(holder.group) and same_token(holder.group or "", group or "")

@@ -107,10 +107,11 @@ class AuthorizeAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class AuthorizeDesk:
-    """Answers the questions. `stations`: the station of each EVSE that is configured, by its `evse_key`."""
+    """Answers the questions. `stations`: the station of each EVSE that is configured, by its `evse_key`; `chargers`:
+    the stations that are, by case-folded id."""
 
-    def __init__(self, site: Deciding, stations: Mapping[str, str]) -> None:
-        self._site, self._stations = site, stations
+    def __init__(self, site: Deciding, stations: Mapping[str, str], chargers: Mapping[str, str]) -> None:
+        self._site, self._stations, self._chargers = site, stations, chargers
         self._allowance = TokenBucket(PER_S, BURST, 0.0)
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -129,7 +130,7 @@ class AuthorizeDesk:
         except TimeoutError:
             return _hang_up(problem(408, "too-slow", "Request timeout", f"no whole body within {DEADLINE_S:g} s"))
         try:
-            charger_id, presented = read_question(octets, self._stations)
+            charger_id, presented = read_question(octets, self._stations, self._chargers)
         except MalformedValue as error:
             return problem(400, "malformed-question", "Bad request", str(error), where=error.where)
         try:
@@ -145,7 +146,7 @@ class AuthorizeDesk:
         return web.Response(body=body, content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
-def read_question(octets: bytes, stations: Mapping[str, str]) -> tuple[str, Presented]:
+def read_question(octets: bytes, stations: Mapping[str, str], chargers: Mapping[str, str]) -> tuple[str, Presented]:
     """The station that is asked about, and what is presented there.
 
     Raises:
@@ -156,7 +157,7 @@ def read_question(octets: bytes, stations: Mapping[str, str]) -> tuple[str, Pres
         raise MalformedValue("body", "$", "needs emaid or token, and not both")
     if body.charger_id is not None and body.evse_id is not None:
         raise MalformedValue("body", "$.evse_id", "charger_id says already where; give one of them")
-    charger_id = _station(body, stations)
+    charger_id = _station(body, stations, chargers)
     if body.token is not None:
         for name in ("chain_pem", "certificate_hash_data", "ocsp"):
             if getattr(body, name) is not None:
@@ -198,16 +199,25 @@ def answer_of(decision: Decision) -> AuthorizeAnswer:
     )
 
 
-def _station(body: AuthorizeBody, stations: Mapping[str, str]) -> str:
+def _station(body: AuthorizeBody, stations: Mapping[str, str], chargers: Mapping[str, str]) -> str:
+    """Where it is asked: only what is configured, since the store remembers decisions for each station."""
     if body.charger_id is not None:
         if not is_charger_id(body.charger_id):
             raise MalformedValue("body", "$.charger_id", "is no identity of a charging station")
-        return body.charger_id
+        named = chargers.get(body.charger_id.casefold())
+        if named is None:
+            message = f"no [[charger]] has the id {body.charger_id!a}; name one that is configured, or leave it out"
+            raise MalformedValue("body", "$.charger_id", message)
+        return named
     if body.evse_id is None:
         return UNNAMED
     if not is_charger_id(body.evse_id):
         raise MalformedValue("body", "$.evse_id", "is no EVSE id")
-    return stations.get(evse_key(body.evse_id), body.evse_id)
+    named = stations.get(evse_key(body.evse_id))
+    if named is None:
+        message = f"no [[charger]] has the EVSE {body.evse_id!a} in its evse_ids; add it there, or leave it out"
+        raise MalformedValue("body", "$.evse_id", message)
+    return named
 
 
 def _offered(text: str, where: str) -> OfferedAnswer:

@@ -335,12 +335,14 @@ class FoundSession(NamedTuple):
 def sessions_of(
     connection: sqlite3.Connection, charger_id: str, session_id: str | None, transaction_id: str | None
 ) -> list[FoundSession]:
-    """The station's sessions of that name; without a name those that run."""
+    """The station's sessions of that name, the latest first; without a name those that run."""
     columns = "SELECT session_id, transaction_id, evse_id, started_at, ended_at FROM sessions WHERE charger_id = ?1"
     if session_id is not None:
         rows = connection.execute(f"{columns} AND session_id = ?2", (charger_id, session_id))
     elif transaction_id is not None:
-        rows = connection.execute(f"{columns} AND transaction_id = ?2", (charger_id, transaction_id))
+        rows = connection.execute(
+            f"{columns} AND transaction_id = ?2 ORDER BY session_no DESC", (charger_id, transaction_id)
+        )
     else:
         rows = connection.execute(f"{columns} AND ended_at IS NULL ORDER BY session_no DESC LIMIT 20", (charger_id,))
     return [FoundSession(*row) for row in rows.fetchall()]

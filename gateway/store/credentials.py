@@ -1,7 +1,7 @@
 """What stations have proven: the passwords they were given, and the highest security profile they came on.
 
 A password that was given over OCPP replaces the configured one. While it is not known whether the station took it, both
-are good; the next login shows which one it has.
+are good; a login with it decides, and ends what was good before it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 TABLES = """
@@ -25,11 +25,12 @@ class Standing(StrEnum):
     """What is known about a password that was given."""
 
     OPEN = "open"
-    """Sent, or about to be; nobody knows what became of it. A login with another one ends it."""
+    """Sent, or about to be; nobody knows what became of it. A login with it decides. Logins with an older one end it
+    once they go on for long: the station may have taken it, and use it only from its next start on."""
     AWAITED = "awaited"
     """The station took it, and uses it from its next start on. Only a login with it decides."""
     PROVEN = "proven"
-    """The station took it. The ones before are good no longer."""
+    """The station took it. The ones before it are good no longer; one after it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,23 @@ def given_passwords(connection: sqlite3.Connection, charger_id: str, replaces: s
 
 
 def keep_password(connection: sqlite3.Connection, charger_id: str, given: GivenPassword, at: datetime) -> None:
-    """Keep a password, or its new standing. A proven one is alone from then on."""
-    if given.standing is Standing.PROVEN:
-        connection.execute("DELETE FROM credentials WHERE charger_id = ?", (charger_id,))
+    """Keep a password, or its new standing. With a proven one those end that were given before it."""
     connection.execute(
         "INSERT INTO credentials VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET standing = excluded.standing",
-        (charger_id, given.hash, given.replaces, given.standing.value, at.isoformat(timespec="microseconds")),
+        (charger_id, given.hash, given.replaces, given.standing.value, _text(_after_all(connection, charger_id, at))),
     )
+    if given.standing is Standing.PROVEN:
+        connection.execute(
+            "DELETE FROM credentials WHERE charger_id = ?1 AND at <"
+            " (SELECT at FROM credentials WHERE charger_id = ?1 AND hash = ?2)",
+            (charger_id, given.hash),
+        )
+
+
+def _after_all(connection: sqlite3.Connection, charger_id: str, at: datetime) -> datetime:
+    """The instant, or a little after the latest one that is kept: the order of passwords must not hang on the clock."""
+    latest = connection.execute("SELECT max(at) FROM credentials WHERE charger_id = ?", (charger_id,)).fetchone()[0]
+    return at if latest is None else max(at, datetime.fromisoformat(latest) + timedelta(microseconds=1))
 
 
 def drop_password(connection: sqlite3.Connection, charger_id: str, text: str) -> None:
@@ -66,11 +77,12 @@ def drop_password(connection: sqlite3.Connection, charger_id: str, text: str) ->
     connection.execute("DELETE FROM credentials WHERE charger_id = ? AND hash = ?", (charger_id, text))
 
 
-def drop_open_passwords(connection: sqlite3.Connection, charger_id: str) -> None:
-    """Forget those of which nothing is known: the station has shown that it has another one."""
-    connection.execute(
-        "DELETE FROM credentials WHERE charger_id = ? AND standing = ?", (charger_id, Standing.OPEN.value)
-    )
+def drop_open_passwords(connection: sqlite3.Connection, charger_id: str, before: datetime) -> int:
+    """Forget those given before an instant of which nothing is known; how many they were."""
+    return connection.execute(
+        "DELETE FROM credentials WHERE charger_id = ? AND standing = ? AND at < ?",
+        (charger_id, Standing.OPEN.value, _text(before)),
+    ).rowcount
 
 
 def drop_replaced_passwords(connection: sqlite3.Connection, configured: Mapping[str, str]) -> None:
@@ -91,5 +103,10 @@ def note_profile(connection: sqlite3.Connection, charger_id: str, profile: int, 
     connection.execute(
         "INSERT INTO security_profiles VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET profile = excluded.profile,"
         " at = excluded.at",
-        (charger_id, profile, at.isoformat(timespec="microseconds")),
+        (charger_id, profile, _text(at)),
     )
+
+
+def _text(at: datetime) -> str:
+    """An instant as text that sorts as instants do."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")

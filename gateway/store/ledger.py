@@ -20,9 +20,40 @@ from pathlib import Path
 
 from gateway.clock import Moment
 from gateway.errors import StoreError
-from gateway.store import chargers, commands, credentials, local_lists, notices, quirks, sequences, variables
+from gateway.store import (
+    chargers,
+    commands,
+    credentials,
+    decisions,
+    local_lists,
+    lost_frames,
+    notices,
+    quirks,
+    sequences,
+    variables,
+)
 from gateway.store.database import Schema, open_reader, open_writer
 from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, Value, chain_hash, encode
+
+_REUSED_IDS = """
+    CREATE TABLE sessions_anew (
+        session_no INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL UNIQUE,
+        charger_id TEXT NOT NULL COLLATE NOCASE, transaction_id TEXT NOT NULL, evse_id INTEGER NOT NULL,
+        id_tag TEXT, start_key BLOB, started_at TEXT NOT NULL, ended_at TEXT, reuse INTEGER NOT NULL DEFAULT 0,
+        start_wh REAL, last_wh REAL, UNIQUE (charger_id, transaction_id, reuse));
+    INSERT INTO sessions_anew (session_no, session_id, charger_id, transaction_id, evse_id, id_tag, start_key,
+        started_at, ended_at) SELECT session_no, session_id, charger_id, transaction_id, evse_id, id_tag, start_key,
+        started_at, ended_at FROM sessions;
+    DELETE FROM sqlite_sequence WHERE name = 'sessions_anew';
+    INSERT INTO sqlite_sequence SELECT 'sessions_anew', seq FROM sqlite_sequence WHERE name = 'sessions';
+    DROP TABLE sessions;
+    ALTER TABLE sessions_anew RENAME TO sessions;
+    CREATE INDEX sessions_by_start ON sessions (charger_id, start_key) WHERE start_key IS NOT NULL;
+"""
+"""A transaction id may come again (`reuse`); and the registers of 1.6 sessions, which tell whose an end is that has no
+number. What numbers were given stays as it was (rule 4)."""
+PAGE_BYTES = 8 * 1024 * 1024
+"""Of record bodies that are read at a time."""
 
 SCHEMA = Schema(
     name="ledger",
@@ -61,7 +92,10 @@ SCHEMA = Schema(
         + chargers.TABLES
         + variables.TABLES
         + local_lists.TABLES
-        + sequences.TABLES,
+        + sequences.TABLES
+        + _REUSED_IDS
+        + lost_frames.TABLES
+        + decisions.TABLES,
     ),
 )
 
@@ -203,19 +237,20 @@ def read_records(connection: sqlite3.Connection, after: int, limit: int, max_byt
 def all_records(connection: sqlite3.Connection) -> Iterator[Record]:
     """Every record in order, read in pages so that no read transaction stands long. Raises StoreError."""
     after = 0
-    while page := _select(connection, after, 1000):
+    while page := read_records(connection, after, 1000, PAGE_BYTES):
         yield from page
         after = page[-1].seq
 
 
-def _select(connection: sqlite3.Connection, after: int, limit: int) -> list[Record]:
+def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[Record]:
+    """Record by record: one may have megabytes."""
     try:
         rows = connection.execute(
             "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
-        return [
-            Record(
+        for seq, kind, at, boot_id, mono_ns, clock, body, hash_ in rows:
+            yield Record(
                 seq=seq,
                 kind=RecordKind(kind),
                 at=datetime.fromisoformat(at),
@@ -225,8 +260,6 @@ def _select(connection: sqlite3.Connection, after: int, limit: int) -> list[Reco
                 body=body,
                 hash=hash_,
             )
-            for seq, kind, at, boot_id, mono_ns, clock, body, hash_ in rows
-        ]
     except (sqlite3.Error, ValueError, TypeError) as error:
         raise StoreError(f"the ledger is damaged among records {after + 1} to {after + limit}: {error}") from error
 

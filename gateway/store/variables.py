@@ -20,6 +20,8 @@ TABLES = """
         PRIMARY KEY (charger_id, name)) WITHOUT ROWID;
     """
 
+PRE_AUTHORIZE = ("LocalPreAuthorize", "AuthCtrlr.LocalPreAuthorize")
+"""The switch by which a station starts for a token that it knows before it is answered; 1.6 and 2.x."""
 KNOWN = "Accepted"
 """The status of a variable that the station has and tells."""
 
@@ -51,6 +53,16 @@ def read_variables(connection: sqlite3.Connection, charger_id: str) -> dict[str,
         name: Variable(name=name, status=status, value=value, readonly=bool(readonly), wanted=wanted, answer=answer)
         for name, status, value, readonly, wanted, answer in rows
     }
+
+
+def is_off(connection: sqlite3.Connection, charger_id: str, names: Iterable[str]) -> bool:
+    """Whether the station tells that a switch, under one of these names, is off. False when it does not tell."""
+    chosen = tuple(names)
+    rows = connection.execute(
+        f"SELECT value FROM variables WHERE charger_id = ? AND status = ? AND name IN ({','.join('?' * len(chosen))})",
+        (charger_id, KNOWN, *chosen),
+    )
+    return any((value or "").strip().casefold() == "false" for (value,) in rows)
 
 
 def keep_variables(

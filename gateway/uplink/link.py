@@ -24,12 +24,12 @@ from gateway.uplink.backoff import Backoff
 from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, WhitelistChange, decode, encode
 from wire.sync import (
-    MAX_BATCH_BYTES,
     MAX_BATCH_RECORDS,
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,
     PATH_WHITELIST,
+    SLOWEST_BYTES_PER_S,
     Answer,
     Refusal,
     Role,
@@ -37,9 +37,9 @@ from wire.sync import (
     parse_answer,
 )
 
-MAX_BATCH_CHARACTERS = MAX_BATCH_BYTES // 8
-"""Of record bodies in one batch. On the wire a character takes at most 4 bytes (JSON within JSON), and a single record
-is bounded by a charger's largest frame, so a batch stays well below what the hub takes."""
+MAX_BATCH_CHARACTERS = 512 * 1024
+"""Of record bodies in one batch, unless it has only one, which is bounded by a charger's largest frame. On the wire a
+character of a body takes at most 4 bytes, so a batch stays below what the hub takes (MAX_BATCH_BYTES)."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 KEEP_ALIVE_S = 15.0
 
@@ -201,6 +201,7 @@ class Link:
                 data=body,
                 headers={"Content-Type": "application/json"},
                 allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self._patience_s(body)),
             ) as response:
                 if response.status not in (200, 409) or response.content_type != "application/json":
                     message = f"{path} answered {response.status} {response.content_type}, not a hub's answer"
@@ -210,6 +211,10 @@ class Link:
             raise UplinkError("unreachable", f"{self._settings.hub}: {error}") from error
         except TimeoutError as error:
             raise UplinkError("timeout", f"{self._settings.hub}: no answer to {path} in time") from error
+
+    def _patience_s(self, body: bytes | None) -> float:
+        """How long an exchange may take: what is large takes its time over a poor link."""
+        return self._settings.request_timeout_s + len(body or b"") / SLOWEST_BYTES_PER_S
 
     async def _went_offline(self, reason: str, code: str) -> None:
         """Note it, and say it once for each new kind of trouble; a halt is kept for whoever asks for the status."""

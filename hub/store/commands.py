@@ -4,7 +4,9 @@ Rules
 1. A number in the queue is the time in microseconds, and always more than the one before: after a restore from a backup
    the hub's numbers are still ahead of every gateway's.
 2. A command is handed out until a report of it came, its time is over, or its gateway names a later number.
-3. A report is kept once for its number; the first one stays.
+3. A report is kept once for its number; the first one stays. There are at most `MAX_REPORTS` for a command.
+4. A command is kept for `KEPT_FOR` and goes then, with its reports; whoever gave it has long seen what came of it, and
+   what its token charged has long arrived.
 """
 
 from __future__ import annotations
@@ -31,6 +33,10 @@ from wire.tokens import compare_key, meant_by
 MAX_HANDED_OUT = 50
 MAX_WAITING = 1000
 """Commands that may wait for one gateway."""
+MAX_REPORTS = 2
+"""What came of a command at once, and which session came of a start (`wire.commands` rule 4)."""
+KEPT_FOR = timedelta(days=180)
+PURGED_AT_ONCE = 50
 _THE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = "number, command_id, gateway_id, body, created_at, expires_at, delivered_at"
 
@@ -55,6 +61,7 @@ def put(
     ).fetchone()[0]
     if waiting >= MAX_WAITING:
         raise TooManyCommands(f"{waiting} commands wait for gateway {gateway_id} already")
+    _purge(connection, at)
     last = connection.execute("SELECT coalesce(max(number), 0) FROM commands").fetchone()[0]
     number = max(last + 1, (at - _THE_EPOCH) // timedelta(microseconds=1))
     token = order.command.token if isinstance(order.command, StartSession | ReserveNow) else None
@@ -72,6 +79,17 @@ def put(
         ),
     )
     return _require(state(connection, order.command_id, at)), True
+
+
+def _purge(connection: sqlite3.Connection, at: datetime) -> None:
+    """Let some of the oldest commands go, more than come at a time."""
+    until = (at - KEPT_FOR - _THE_EPOCH) // timedelta(microseconds=1)
+    old = connection.execute(
+        "SELECT number, command_id FROM commands WHERE number < ? AND expires_at < ? ORDER BY number LIMIT ?",
+        (until, _text(at - KEPT_FOR), PURGED_AT_ONCE),
+    ).fetchall()
+    connection.executemany("DELETE FROM command_reports WHERE command_id = ?", [(name,) for _, name in old])
+    connection.executemany("DELETE FROM commands WHERE number = ?", [(number,) for number, _ in old])
 
 
 def _require(found: CommandState | None) -> CommandState:
@@ -104,7 +122,13 @@ def is_any(connection: sqlite3.Connection, gateway_id: str, after: int, at: date
 
 
 def add_report(connection: sqlite3.Connection, gateway_id: str, report: CommandReport, at: datetime) -> bool:
-    """Keep a report; False when the gateway was never given such a command."""
+    """Keep a report; False when the gateway was never given such a command.
+
+    Raises:
+        ValueError: a command has no report of this number.
+    """
+    if not 1 <= report.number <= MAX_REPORTS:
+        raise ValueError(f"a command has reports number 1 to {MAX_REPORTS}, not {report.number}")
     row = connection.execute("SELECT gateway_id FROM commands WHERE command_id = ?", (report.command_id,)).fetchone()
     if row is None or row[0] != gateway_id:
         return False

@@ -142,6 +142,10 @@ class GatewayCommands:
         report = decode(CommandReport, await read_body(request, MAX_REPORT_BYTES, BODY_TIMEOUT_S), "report")
         if report.command_id != request.match_info["command_id"]:
             raise Problem(400, "malformed-value", "report: command_id differs from the path's (at $.command_id)")
-        if not await self._desk.report(gateway_id, report):
+        try:
+            known = await self._desk.report(gateway_id, report)
+        except ValueError as error:
+            raise Problem(400, "malformed-value", f"report: {error} (at $.number)") from error
+        if not known:
             raise Problem(404, "unknown-command", f"gateway {gateway_id} was given no command {report.command_id!a}")
         return json_response(b"{}")

@@ -36,6 +36,7 @@ from wire.sync import (
     PATH_BATCHES,
     PATH_HELLO,
     PATH_WHITELIST,
+    SLOWEST_BYTES_PER_S,
     Ack,
     Answer,
     Batch,
@@ -56,7 +57,8 @@ BATCH_TIMEOUT_S = 60.0
 """Megabytes over a site's poor mobile link take their time."""
 SMALL_TIMEOUT_S = 10.0
 MAX_BATCHES_AT_ONCE = 32
-"""Bounds the memory that bodies in flight may take: 32 of 4 MiB."""
+MAX_BYTES_AT_ONCE = 4 * MAX_BATCH_BYTES
+"""Of all the bodies in flight, by what their heads say."""
 _LARGEST = 2**63 - 1
 _EPOCH = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -68,7 +70,7 @@ class SyncEndpoint:
         """Without a `desk` there are no commands: their routes are not served."""
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._batches = 0
+        self._batches = self._batch_bytes = 0
 
     def application(self) -> web.Application:
         """The aiohttp application with the four routes of the protocol, and those of commands."""
@@ -104,11 +106,13 @@ class SyncEndpoint:
     async def batch(self, request: web.Request) -> web.Response:
         """Batch -> 200 Ack after COMMIT, 409 Refusal."""
         gateway_id = self._gateway(request)
-        if self._batches >= MAX_BATCHES_AT_ONCE:
+        size = MAX_BATCH_BYTES if request.content_length is None else min(request.content_length, MAX_BATCH_BYTES)
+        if self._batches >= MAX_BATCHES_AT_ONCE or self._batch_bytes + size > MAX_BYTES_AT_ONCE:
             raise Problem(429, "busy", f"{self._batches} batches are being taken in", retry_after_s=2)
         self._batches += 1
+        self._batch_bytes += size
         try:
-            batch = parse_batch(await read_body(request, MAX_BATCH_BYTES, BATCH_TIMEOUT_S))
+            batch = parse_batch(await read_body(request, MAX_BATCH_BYTES, BATCH_TIMEOUT_S + size / SLOWEST_BYTES_PER_S))
             _require_own(gateway_id, batch.gateway_id)
             chain = _chain(gateway_id, batch.epoch, "sync batch")
             _require_range("sync batch", "$.first_seq", batch.first_seq, 0)
@@ -118,6 +122,7 @@ class SyncEndpoint:
                 return _answer(await self._take(chain, batch, now()))
         finally:
             self._batches -= 1
+            self._batch_bytes -= size
 
     async def _take(self, chain: Chain, batch: Batch, at: datetime) -> Ack | Refusal:
         standing = await self._database.standing(chain, batch.first_seq)

@@ -57,6 +57,7 @@ class Holder:
     word: str = "Accepted"
     knows: bool = True
     heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    garbled: Certificate | None = None
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:
@@ -123,9 +124,13 @@ class Holder:
         if not found:
             return {"status": "NotFound"}
         if isinstance(uses, str):
-            return {"status": "Accepted", "certificateHashData": [named(each) for _, each in found]}
-        chains = [{"certificateType": use, "certificateHashData": named(each)} for use, each in found]
+            return {"status": "Accepted", "certificateHashData": [self._named(each) for _, each in found]}
+        chains = [{"certificateType": use, "certificateHashData": self._named(each)} for use, each in found]
         return {"status": "Accepted", "certificateHashDataChain": chains}
+
+    def _named(self, certificate: Certificate) -> dict[str, str]:
+        told = dict(named(certificate))
+        return told | {"issuerKeyHash": "?" + told["issuerKeyHash"][1:]} if certificate is self.garbled else told
 
 
 def running(part: Callable[[], Awaitable[None]]) -> None:
@@ -243,13 +248,47 @@ def test_roots_follow_the_trust_of_the_site(bench: Bench, papers: Papers, ocpp: 
             ("V2GRootCertificate", papers.v2g.certificate.sha256),
             ("MORootCertificate", papers.mo.certificate.sha256),
         }, "the operator's own root is never touched"
-        kept.trust = TrustStore({V2G: [papers.v2g.certificate, other.certificate], MO: []})
+        another = root("Another MO Root", SECC, "MO")
+        kept.trust = TrustStore({V2G: [papers.v2g.certificate, other.certificate], MO: [another.certificate]})
         keeper.trust_changed()
-        await holder.until(lambda: len(kept.audited) == 5)
-        assert sorted(kept.events()[3:]) == ["charger-root-deleted", "charger-root-installed"]
+        await holder.until(lambda: len(kept.audited) == 6)
+        assert sorted(kept.events()[3:]) == ["charger-root-deleted", *["charger-root-installed"] * 2]
         keeper.detached(holder.station)
 
     running(part)
+
+
+@pytest.mark.parametrize("ocpp", VERSIONS)
+def test_no_root_goes_for_a_folder_that_is_empty_or_a_name_that_cannot_be_read(
+    bench: Bench, papers: Papers, ocpp: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Both would leave cars without Plug & Charge by an oversight."""
+    mine, other = papers.mo.certificate, root("Rough V2G Root 2", SECC, "V2G").certificate
+
+    async def part() -> None:
+        holder = Holder(bench, ocpp, held=[("MORootCertificate", mine), ("V2GRootCertificate", other)])
+        holder.garbled = other
+        kept = Kept(TrustStore({V2G: [papers.v2g.certificate], MO: []}))
+        keeper = kept.keeper(holder, MO, V2G, remove=True)
+        await keeper.attached(holder.station)
+        await holder.boot()
+        await holder.until(lambda: len(kept.audited) == 1)
+        keeper.trust_changed()
+        asked = "GetInstalledCertificateIds"
+        looks = len([action for action, _ in holder.heard if action == asked])
+        await holder.until(lambda: len([action for action, _ in holder.heard if action == asked]) > looks)
+        keeper.trust_changed()
+        await holder.until(lambda: len([action for action, _ in holder.heard if action == asked]) > looks + 1)
+        assert kept.events() == ["charger-root-installed"]
+        assert {each.sha256 for _, each in holder.held} == {
+            each.sha256 for each in (mine, other, papers.v2g.certificate)
+        }
+        keeper.detached(holder.station)
+
+    running(part)
+    said = capfd.readouterr().out
+    assert "roots-unreadable" in said
+    assert "roots-not-removed" in said
 
 
 def test_root_that_is_refused_waits_for_the_next_change_of_trust(bench: Bench, papers: Papers) -> None:

@@ -68,7 +68,7 @@ def serving(
         def health() -> Health:
             return Health(ok=ok, online=False, clock="trusted", chargers=3)
 
-        server = LocalServer(where, staples, clock, health, AuthorizeDesk(bench.site, {}))
+        server = LocalServer(where, staples, clock, health, AuthorizeDesk(bench.site, {}, {}))
         address = await server.start()
         connector = aiohttp.UnixConnector(path=str(where)) if isinstance(where, Path) else aiohttp.TCPConnector()
         base = "http://localhost" if isinstance(where, Path) else f"http://{address}"

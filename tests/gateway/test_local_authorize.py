@@ -17,8 +17,10 @@ import pytest
 
 from gateway.decide.contract import Trust
 from gateway.decide.policy import SitePolicy
-from gateway.local.authorize import BURST, MAX_BODY, AuthorizeDesk, read_question
+from gateway.local.authorize import BURST, MAX_BODY, UNNAMED, AuthorizeDesk, read_question
 from gateway.local.server import Health, LocalServer
+from gateway.presented import Presented, decide_presented
+from gateway.store.decisions import KEPT_FOR, MOST
 from gateway.uplink.staples import Staples
 from pki.certificate import Certificate
 from pki.issue.answers import GOOD, Standing, revoked
@@ -35,6 +37,7 @@ from wire.records import AuthorizationInfo, TokenRef, TokenType, Verdict
 
 ALICE = "DEABC000000001"
 STATIONS = {"DEPNCE000001": "CP-1"}
+CHARGERS = {"cp-1": "CP-1", "cp-2": "CP-2"}
 
 
 @dataclass
@@ -77,7 +80,7 @@ def asking(
 ) -> None:
     async def run() -> None:
         health = Health(ok=True, online=False, clock="trusted", chargers=0)
-        desk = AuthorizeDesk(bench.site, STATIONS)
+        desk = AuthorizeDesk(bench.site, STATIONS, CHARGERS)
         server = LocalServer(where, Staples(), bench.clock, lambda: health, desk)
         address = await server.start()
         try:
@@ -173,12 +176,12 @@ def test_tokens_have_no_certificate_status(bench: Bench) -> None:
     bench.list_tokens(token(group_id="FLEET"))
 
     async def part(curl: Curl) -> None:
-        found = await curl.good({"token": {"uid": "04a1b2c3"}, "charger_id": "CP-7"})
+        found = await curl.good({"token": {"uid": "04a1b2c3"}, "charger_id": "CP-2"})
         assert found["id_token_info"] == {"status": "Accepted", "group_id": "FLEET"}
         assert "certificate_status" not in found
         found = await curl.good({"token": {"uid": "nobody", "type": "OTHER"}})
         assert found["id_token_info"] == {"status": "Unknown"}
-        assert [decision.charger_id for decision in decisions(bench)] == ["CP-7", "local"]
+        assert [decision.charger_id for decision in decisions(bench)] == ["CP-2", "local"]
 
     asking(bench, part)
 
@@ -220,15 +223,40 @@ def test_decision_carries_over_to_the_station_that_was_named(bench: Bench, lab: 
         ({"emaid": ALICE, "chain_pem": "x", "ocsp": ["?"]}, "$.ocsp[0]"),
         ({"emaid": ALICE, "charger_id": "a/b"}, "$.charger_id"),
         ({"emaid": ALICE, "charger_id": ".."}, "$.charger_id"),
+        ({"emaid": ALICE, "charger_id": "CP-9"}, "$.charger_id"),
         ({"emaid": ALICE, "evse_id": "a\n"}, "$.evse_id"),
+        ({"emaid": ALICE, "evse_id": "DE*PNC*E000009"}, "$.evse_id"),
         ({"emaid": ALICE, "charger_id": "CP-1", "evse_id": "DE*PNC*E1"}, "$.evse_id"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(body: object, where: str) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     with pytest.raises(MalformedValue) as refused:
-        read_question(text.encode(errors="surrogateescape"), {})
+        read_question(text.encode(errors="surrogateescape"), {}, CHARGERS)
     assert refused.value.where == where
+
+
+def test_made_up_cards_leave_only_the_newest_decisions(bench: Bench) -> None:
+    """Nor do chargers that do not exist: every one of them would have its own."""
+
+    async def feed() -> None:
+        for number in range(MOST + 50):
+            bench.clock.move(1)
+            where, shown = read_question(json.dumps({"token": {"uid": f"x{number}"}}).encode(), {}, CHARGERS)
+            await decide_presented(bench.site, where, shown)
+        bench.clock.move(1)
+        _, again = read_question(b'{"token": {"uid": "x500"}}', {}, CHARGERS)
+        await decide_presented(bench.site, UNNAMED, again)
+
+    asyncio.run(feed())
+    kept = [row[0] for row in bench.reader.execute("SELECT token FROM decisions ORDER BY at")]
+    assert len(kept) == MOST
+    assert kept[-1] == "x500"
+    assert kept[0] == "x50"
+    bench.clock.move(KEPT_FOR.total_seconds())
+    asyncio.run(decide_presented(bench.site, UNNAMED, Presented(token=TokenRef(uid="y", type=TokenType.RFID))))
+    left = {row[0] for row in bench.reader.execute("SELECT token FROM decisions")}
+    assert left == {"y", "x500"}
 
 
 def test_bad_input_is_a_problem_and_no_decision(bench: Bench) -> None:
@@ -393,6 +421,6 @@ def test_answers_brought_along_count_once_they_are_verified(papers: Papers, tmp_
 
 
 def test_token_of_the_interface_is_of_the_types_of_ocpi() -> None:
-    _, presented = read_question(b'{"token": {"uid": "x", "type": "APP_USER"}}', {})
+    _, presented = read_question(b'{"token": {"uid": "x", "type": "APP_USER"}}', {}, CHARGERS)
     assert presented.token == TokenRef(uid="x", type=TokenType.APP_USER)
     assert Verdict.NOT_AT_THIS_TIME.value == "NotAtThisTime"

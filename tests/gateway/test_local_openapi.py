@@ -53,7 +53,7 @@ def served(papers: Papers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     async def serve() -> None:
         staples, _, clock = filled(papers)
         health = Health(ok=True, online=False, clock="trusted", chargers=0)
-        server = LocalServer(("127.0.0.1", 0), staples, clock, lambda: health, AuthorizeDesk(bench.site, {}))
+        server = LocalServer(("127.0.0.1", 0), staples, clock, lambda: health, AuthorizeDesk(bench.site, {}, {}))
         address = await server.start()
         found.set_result(Served(bench, server, f"http://{address}"))
         await asyncio.to_thread(stop.wait)

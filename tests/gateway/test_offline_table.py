@@ -12,20 +12,12 @@ from hypothesis import given, strategies as st
 from gateway.decide.offline import (
     Alone,
     AloneSettings,
-    CacheAct,
     Cached,
-    Holder,
     Listed,
     Presented,
-    Refused,
     Source,
-    cache_after,
     decide_alone,
     list_accepts,
-    may_start,
-    may_stop,
-    same_token,
-    when_refused,
 )
 from tests.parts import NOON
 
@@ -211,69 +203,3 @@ def keeps_the_laws(
         assert there.alone is A.ASK
     if there.alone is A.ALLOW:
         assert settings.pre_authorize or not settings.may_ask, "nobody starts unasked unless it was told so"
-
-
-@given(st.sampled_from(VERSIONS), st.sampled_from(PRESENTED), st.sampled_from(CACHED), st.booleans(), st.booleans())
-def test_what_becomes_of_the_cache(
-    version: str, presented: Presented, answer: Cached | None, listed: bool, enabled: bool
-) -> None:
-    act = cache_after(version, presented, answer, AloneSettings(cache_enabled=enabled), listed=listed)
-    if answer is None:
-        assert act is CacheAct.KEEP, "an unknown token that was let in is never cached (C15.FR.01)"
-    if not enabled or (version == "1.6" and listed):
-        assert act is CacheAct.KEEP
-    if version != "1.6" and presented.type == "Central":
-        assert act is CacheAct.KEEP, "C03.FR.02, C05.FR.02"
-
-
-def test_answers_good_and_bad_are_cached_but_one_that_is_past_is_removed() -> None:
-    prepaid = Cached("Accepted", NOON, expires_at=NOON)
-    for version in VERSIONS:
-        assert cache_after(version, CARD, Cached("Accepted", NOON), PLAIN, listed=False) is CacheAct.STORE
-        assert cache_after(version, CARD, Cached("Blocked", NOON), PLAIN, listed=False) is CacheAct.STORE
-    assert cache_after("2.0.1", CARD, prepaid, PLAIN, listed=False) is CacheAct.REMOVE
-    assert cache_after("2.0.1", CARD, Cached("Accepted", NOON), PLAIN, listed=True) is CacheAct.STORE
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_late_refusal(version: str) -> None:
-    def outcome(stop: bool, energy: int | None) -> tuple[bool, int]:
-        refused: Refused = when_refused(version, stop_on_invalid=stop, max_energy_wh=energy)
-        assert "OnInvalidId" in refused.clause or refused.clause.startswith("C15.FR.0")
-        return refused.ends, refused.energy_wh
-
-    assert outcome(True, None) == (True, 0)
-    assert outcome(True, 500) == (True, 0)
-    assert outcome(False, None) == (False, 0)
-    assert outcome(False, 500) == (False, 500)
-
-
-def test_tokens_are_compared_without_case_and_without_type() -> None:
-    assert same_token("04a1B2", "04A1b2")
-    assert not same_token("04A1B2", "04A1B3")
-
-
-TEXTS = st.sampled_from(["a", "A", "b", "g", "G", "m", ""])
-HOLDERS = st.builds(Holder, TEXTS, st.none() | TEXTS, st.sampled_from(["Accepted", "Blocked"]))
-
-
-@given(HOLDERS, HOLDERS, st.none() | TEXTS)
-def test_who_may_stop_and_start(holder: Holder, started: Holder, master: str | None) -> None:
-    stops = may_stop(holder, started, master)
-    if same_token(holder.token, started.token):
-        assert stops, "what was begun with a token can be ended with it"
-    elif holder.status != "Accepted" or not holder.group:
-        assert not stops
-    else:
-        same_group = bool(started.group) and same_token(holder.group, started.group or "")
-        assert stops is (same_group or (bool(master) and same_token(holder.group, master or "")))
-    if may_start(holder, master):
-        assert holder.status == "Accepted"
-        assert not (master and holder.group and same_token(holder.group, master)), "a master pass starts nothing (C16)"
-
-
-def test_a_group_is_never_compared_with_a_token() -> None:
-    assert not may_stop(Holder("b", group=None), Holder("a", group="b"))
-    assert not may_stop(Holder("b", group="a"), Holder("a", group=None))
-    assert may_stop(Holder("b", group="G"), Holder("a", group="g"))
-    assert may_stop(Holder("b", group="M"), Holder("a"), master_pass_group="m")

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import WSCloseCode
 
-from gateway.chargers.port import Entrance, Port, SecurityProfile
+from gateway.chargers.port import Account, Entrance, Port, SecurityProfile
 from gateway.decide.policy import Choice
 from pki.issue.authority import Validity
 from tests.gateway.conftest import Bench
@@ -161,6 +161,25 @@ def test_certificate_names_the_serial_number_where_one_is_configured(bench: Benc
         assert await ended(station) == WSCloseCode.POLICY_VIOLATION, "B01.FR.12"
 
     play(bench, part, found)
+    assert any("wrong-serial" in entry.message for entry in events(bench))
+
+
+def test_serial_number_of_16_is_that_of_the_certificate(bench: Bench, house: House) -> None:
+    bench.authorizer.trust = house.trust()
+    named = account("CP-1", serial_number="SN-77")
+    found = replace(entrance(tls_port(house, 3)), accounts={"cp-1": replace(named, client_name="SN-77")})
+    boot = '[2,"b","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"%s}]'
+
+    async def part(ports: Ports) -> None:
+        much = {"password": "", "scheme": "wss", "ssl": house.client(house.station("SN-77"))}
+        station = await ports.connect("CP-1", **much)
+        for told in ("", ',"chargePointSerialNumber":"SN-77"', ',"chargeBoxSerialNumber":"SN-77"'):
+            assert (await ask(station, boot % told))[2]["status"] == "Accepted"
+        await station.send_str(boot % ',"chargePointSerialNumber":"SN-78"')
+        assert await ended(station) == WSCloseCode.POLICY_VIOLATION
+
+    play(bench, part, found)
+    assert any("wrong-serial" in entry.message for entry in events(bench))
 
 
 # --- TLS itself
@@ -263,13 +282,36 @@ def test_what_is_not_tls_or_not_http_is_told(bench: Bench, house: House, capfd: 
 
 # --- profile 0, and the way down
 
+LAB = Port("lab", "127.0.0.1", 0, SecurityProfile.UNAUTHENTICATED)
+BARE = Account(charger_id="CP-1", password=None, client_name="CP-1")
+
 
 def test_profile_0_proves_nothing_and_lets_in_only_who_is_configured(bench: Bench) -> None:
     async def part(ports: Ports) -> None:
         assert (await ask(await ports.connect("CP-1", password="")))[2]["status"] == "Accepted"
         assert await ports.status("CP-9", password="") == 404
 
-    play(bench, part, entrance(Port("lab", "127.0.0.1", 0, SecurityProfile.UNAUTHENTICATED)))
+    play(bench, part, Entrance(ports=(LAB,), accounts={"cp-1": BARE}))
+
+
+def test_profile_0_is_not_for_who_has_something_to_show(bench: Bench, house: House) -> None:
+    """Who knows an id could else come first, and be that station."""
+    bench.authorizer.trust = house.trust()
+    accounts = {"cp-1": account("CP-1"), "cp-2": replace(BARE, charger_id="CP-2")}
+    accounts |= {"cp-3": replace(BARE, charger_id="CP-3", may_prove_nothing=True)}
+    beside = tls_port(house, 3)
+
+    async def part(ports: Ports) -> None:
+        assert [await ports.status(f"CP-{n}", password="") for n in (1, 2, 3)] == [403, 403, 101]
+
+    play(bench, part, Entrance(ports=(LAB, beside), accounts=accounts))
+    assert ["must-authenticate" in entry.message for entry in events(bench)] == [True, True]
+    named = replace(BARE, serial_number="SN-1")
+
+    async def alone(ports: Ports) -> None:
+        assert await ports.status("CP-1", password="") == 403
+
+    play(bench, alone, Entrance(ports=(LAB,), accounts={"cp-1": named}))
 
 
 @pytest.mark.parametrize("may_step_down", [False, True])
@@ -289,7 +331,7 @@ def test_station_that_moved_up_does_not_come_back_lower(bench: Bench, house: Hou
         return await ports.status("CP-1", port=profile, scheme="wss", ssl=shown)
 
     async def up(ports: Ports) -> None:
-        for highest in range(4):
+        for highest in range(1, 4):
             assert await come(ports, highest) == 101
             for lower in range(highest if highest < 3 else 2):
                 assert await come(ports, lower) == 403, (highest, lower)
@@ -305,8 +347,8 @@ def test_station_that_moved_up_does_not_come_back_lower(bench: Bench, house: Hou
     bench.authorizer.trust = house.trust()
     play(bench, down, found)
     changed = [entry.message for entry in events(bench) if entry.event == "charger-profile-changed"]
-    assert changed[:3] == [f"came on security profile {n}, on {n - 1} before" for n in (1, 2, 3)]
-    assert len(changed) == (5 if may_step_down else 3)
+    assert changed[:2] == [f"came on security profile {n}, on {n - 1} before" for n in (2, 3)]
+    assert len(changed) == (4 if may_step_down else 2)
     assert any("profile-downgrade" in entry.message for entry in events(bench))
 
 

@@ -24,7 +24,7 @@ from tests.gateway.conftest import Bench, send
 from tests.gateway.ports import listening
 from tests.gateway.rough_station import Mood, News, RoughStation
 from tests.parts import token
-from wire.records import Token, TokenType, WhitelistChange, WhitelistType
+from wire.records import AllowedType, AuthorizationInfo, Token, TokenType, WhitelistChange, WhitelistType
 
 POLICY = OfflinePolicy().under(SitePolicy())
 QUICK = Pace(settle_s=0.02, interval_s=0.0, retry_min_s=0.01, retry_max_s=0.05, ranking_s=0.0)
@@ -302,11 +302,8 @@ def test_a_station_that_was_away_is_given_only_what_it_lacks(bench: Bench) -> No
         before = len(station.asked)
         async with place.connected(station, boots=False):
             await place.quiet(station)
-        assert [action for action, _ in station.asked[before:]] == [
-            "GetLocalListVersion",
-            "SendLocalList",
-            "GetLocalListVersion",
-        ]
+        lists = [action for action, _ in station.asked[before:] if "LocalList" in action]
+        assert lists == ["GetLocalListVersion", "SendLocalList", "GetLocalListVersion"]
         station.forget()
         async with place.connected(station, boots=False):
             await place.quiet(station)
@@ -447,7 +444,88 @@ def test_what_is_held_survives_a_restart(bench: Bench) -> None:
             await place.quiet(station)
 
     play(bench, again)
-    assert [action for action, _ in station.asked[before:]] == ["GetLocalListVersion"]
+    assert [action for action, _ in station.asked[before:] if "List" in action] == ["GetLocalListVersion"]
+
+
+@pytest.mark.parametrize("ocpp", ["1.6", "2.0.1", "2.1"])
+def test_what_somebody_else_has_set_is_seen_at_once_and_with_each_connection(bench: Bench, ocpp: str) -> None:
+    """By a command here, or in the station itself."""
+    settings = FULL_SETTINGS16 if ocpp == "1.6" else FULL_SETTINGS2
+    name = "LocalPreAuthorize" if ocpp == "1.6" else "AuthCtrlr.LocalPreAuthorize"
+    setting = "ChangeConfiguration" if ocpp == "1.6" else "SetVariables"
+    station = RoughStation(ocpp, variables=dict(settings))
+
+    async def part(place: Place) -> None:
+        async with place.connected(station):
+            await place.quiet(station)
+            assert station.variables[name] == "false"
+            station.variables[name] = "true"
+            found = place.server.roster.find("CP-1")
+            assert found is not None
+            place.server.roster.commanded(found, setting)
+            await place.quiet(station)
+            assert station.variables[name] == "false"
+        station.variables[name] = "true"
+        async with place.connected(station, boots=False):
+            await place.quiet(station)
+            assert station.variables[name] == "false"
+
+    play(bench, part)
+    assert read_variables(bench.reader, "CP-1")[name].value == "false"
+
+
+def test_station_that_comes_again_and_again_is_not_read_each_time(bench: Bench) -> None:
+    station = RoughStation("1.6", variables=dict(FULL_SETTINGS16))
+
+    async def part(place: Place) -> None:
+        for number in range(MANY_BOOTS + 2):
+            async with place.connected(station, boots=number == 0):
+                await place.quiet(station)
+
+    play(bench, part)
+    reads = [payload["key"] for action, payload in station.asked if action == "GetConfiguration"]
+    assert sum("GetConfigurationMaxKeys" in keys for keys in reads) in range(MANY_BOOTS, 2 * MANY_BOOTS + 1)
+
+
+@pytest.mark.parametrize("ocpp", ["1.6", "2.0.1"])
+def test_cached_token_whose_owner_wants_to_be_asked_from_now_on_is_forgotten_once(bench: Bench, ocpp: str) -> None:
+    bench.list_tokens(token("CARD1"))
+    send(bench.station("1.6"), "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+    start = {"connectorId": 1, "idTag": "CARD1", "meterStart": 0, "timestamp": bench.clock.at.isoformat()}
+    send(bench.station("1.6"), "StartTransaction", start)
+    station = RoughStation(ocpp, variables={"SupportedFeatureProfiles": "Core"}, lists=False)
+
+    async def part(place: Place) -> None:
+        async with place.connected(station):
+            await place.quiet(station)
+            assert "ClearCache" not in station.actions()
+            for name in ("first", "second"):
+                place.publish(token("CARD1", whitelist=WhitelistType.NEVER), token(name))
+                await place.quiet(station)
+                assert station.actions().count("ClearCache") == 1
+
+    play(bench, part)
+
+
+def test_token_that_was_never_to_be_remembered_clears_no_cache(bench: Bench) -> None:
+    bench.list_tokens(token("CARD1", whitelist=WhitelistType.NEVER))
+    bench.hub.online = True
+    bench.hub.answers["CARD1"] = AuthorizationInfo(
+        allowed=AllowedType.ALLOWED, token=token("CARD1", whitelist=WhitelistType.NEVER)
+    )
+    send(bench.station("1.6"), "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+    start = {"connectorId": 1, "idTag": "CARD1", "meterStart": 0, "timestamp": bench.clock.at.isoformat()}
+    send(bench.station("1.6"), "StartTransaction", start)
+    station = RoughStation("1.6", variables={"SupportedFeatureProfiles": "Core"}, lists=False)
+
+    async def part(place: Place) -> None:
+        async with place.connected(station):
+            await place.quiet(station)
+            place.publish(token("other"))
+            await place.quiet(station)
+
+    play(bench, part)
+    assert "ClearCache" not in station.actions()
 
 
 def test_the_status_says_what_each_station_does_alone(bench: Bench) -> None:
@@ -466,7 +544,9 @@ def test_the_status_says_what_each_station_does_alone(bench: Bench) -> None:
         ("CP-2", "2.0.1", 0, 48),
     ]
     assert alone_lines(found) == [
-        "alone        0 of 2 stations as wanted",
+        "alone        1 of 2 stations as wanted",
+        "  not as wanted: 'CP-2'",
+        "  not all tokens fit: 'CP-1'",
         "  'CP-1': list in step, 48 entries, room for 48",
         "    48 of 60 tokens fit",
         "  'CP-2': list not supported, 0 entries, room for 48",
@@ -479,6 +559,7 @@ def test_the_status_says_what_each_station_does_alone(bench: Bench) -> None:
         "    gives up transaction messages when it likes",
     ]
     assert alone_lines(()) == []
+    assert alone_lines((), ["CP-3"]) == ["alone        0 of 1 station as wanted", "  not asked yet: 'CP-3'"]
 
 
 def test_a_station_that_boots_with_every_reconnect_is_read_a_few_times_only(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -9,6 +10,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from click.testing import CliRunner, Result
 from gateway.__main__ import main
 from gateway.config import load_settings
 from gateway.store.ledger import open_ledger
+from gateway.store.lost_frames import count_lost_frame
 from tests.gateway.conftest import Bench, send
 from tests.parts import NOON
 from tests.processes import SiteFolder
@@ -115,7 +119,7 @@ def test_password_refuses_what_is_no_identity(charger_id: str) -> None:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (None, "cannot be read"),
+        (None, "there is no such file"),
         ('[gateway]\nid = "x"\ncolour = 1\n', "line 3: unknown key `colour`"),
         ("[gateway", "line 1"),
         ("[gateway]\n", "`id` is missing"),
@@ -215,8 +219,13 @@ def test_two_gateways_never_share_a_store(site: SiteFolder) -> None:
     site.gateway.start()
     try:
         assert_refused(call("run", "--config", site.gateway_toml), "in use by another gateway")
-        status = call("status", "--config", site.gateway_toml, "--json")
-        assert json.loads(status.stdout)["records"] >= 1
+        status = json.loads(call("status", "--config", site.gateway_toml, "--json").stdout)
+        assert status["records"] >= 1
+        assert (status["running"]["online"], status["running"]["connected"]) == (False, 0)
+        plain = call("status", "--config", site.gateway_toml).stdout.splitlines()
+        assert re.fullmatch(r"running      since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, uplink offline", plain[0])
+        assert "chargers     2 configured, 0 have booted, 0 connected" in plain
+        assert "  not asked yet: 'CP-1', 'CP-2'" in plain
     finally:
         assert site.gateway.stop() == 0
     files = {file.name for file in (site.folder / "gateway-state").iterdir()}
@@ -246,10 +255,33 @@ def test_status_counts_and_shows_what_was_quarantined(bench: Bench) -> None:
     shown = json.loads(call("status", "--config", path, "--json").stdout)
     assert (shown["records"], shown["backlog"], shown["acked_seq"]) == (2, 2, 0)
     assert (shown["sessions"], shown["open_sessions"]) == (1, 1)
-    assert [item["seq"] for item in shown["quarantined"]] == [2]
+    assert [item["seq"] for item in shown["quarantine"]["newest"]] == [2]
     plain = call("status", "--config", path).stdout
     assert "record 2 of 'CP-1'" in plain
     assert "to send      2, oldest from" in plain
+    assert plain.startswith("running      no\n")
+    assert shown["running"] is None
+    assert re.search(r"^chargers +\d+ configured, \d+ ha(s|ve) booted$", plain, re.M)
+
+
+def _lose(size: str, at: datetime, connection: sqlite3.Connection) -> None:
+    count_lost_frame(connection, "CP-1", size, at)
+
+
+def test_status_shows_the_newest_of_many_quarantined_and_what_was_lost(bench: Bench) -> None:
+    station, at = bench.station("1.6"), bench.clock.at
+    for number in range(30):
+        send(station, "MeterValues", {"connectorId": number})
+    for size in ("first", "last"):
+        asyncio.run(bench.writer.run(partial(_lose, size, at)))
+    path = config_of(bench)
+    shown = json.loads(call("status", "--config", path, "--json").stdout)
+    assert shown["quarantine"]["count"] == 30
+    assert [item["seq"] for item in shown["quarantine"]["newest"]] == list(range(11, 31))
+    assert [(item["charger_id"], item["count"], item["size"]) for item in shown["lost_frames"]] == [("CP-1", 2, "last")]
+    plain = call("status", "--config", path).stdout
+    assert "quarantine   30, the newest 20:" in plain
+    assert "LOST FRAMES  2 were too large" in plain
 
 
 def test_export_is_the_chain_byte_for_byte(bench: Bench) -> None:

@@ -96,8 +96,8 @@ def test_used_here_then_at_the_site_then_the_newest(whitelist: Whitelist) -> Non
     wanted, eligible = ranking.wanted("CP-1", ASKS, 6, NOON)
     assert eligible == 20
     assert wanted.left_out == {LeftOut.REFUSED_ANYWAY: 1}
-    assert ranking.blocked_here("CP-2").keys() == {"BAD"}
-    assert ranking.blocked_here("CP-1") == {}
+    assert ranking.not_good_here("CP-2").keys() == {"BAD"}
+    assert ranking.not_good_here("CP-1") == {}
 
 
 def test_a_contract_is_found_as_it_was_shown(whitelist: Whitelist) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from gateway.decide.offline import Alone, AloneSettings, CacheAct, Cached, Presented, cache_after, decide_alone
+from gateway.decide.offline import Alone, AloneSettings, Cached, Presented, decide_alone
 from gateway.decide.policy import Choice, SitePolicy
+from gateway.store.variables import Variable, keep_variables
 from tests.gateway.conftest import Bench, send
 from tests.parts import token
 from wire.records import AllowedType, AuthorizationInfo, Token, WhitelistType
@@ -52,7 +54,7 @@ def alone_later(bench: Bench, ocpp: str, answer: tuple[str, datetime | None]) ->
     """What the station does an hour later, alone, with what it remembers of the answer; unknown tokens are let in."""
     at, settings = bench.clock.now().at, AloneSettings(unknown_offline=False)
     cached = Cached(answer[0], at, answer[1])
-    kept = cache_after(ocpp, Presented("ISO14443"), cached, settings, listed=False) is CacheAct.STORE
+    kept = ocpp == "1.6" or answer[1] is None or answer[1] > at  # 2.x does not store what has passed (C10.FR.08).
     later = at + timedelta(hours=1)
     presented = Presented("ISO14443")
     return decide_alone(ocpp, presented, None, cached if kept else None, settings, online=False, at=later).alone
@@ -72,7 +74,26 @@ def test_what_its_owner_wants_to_be_asked_about_each_time_is_not_remembered(
     bench.hub.answers[CARD] = AuthorizationInfo(allowed=AllowedType.ALLOWED, token=listed(whitelist))
     found = answers(bench, ocpp)
     assert [status for status, _ in found] == ["Accepted", "Accepted"]
-    expected = Alone.REJECT if whitelist is WhitelistType.NEVER else Alone.ALLOW
+    # Nothing is known of the station, so it may start by what it remembers without asking.
+    wants_to_be_asked = whitelist in (WhitelistType.NEVER, WhitelistType.ALLOWED_OFFLINE)
+    expected = Alone.REJECT if wants_to_be_asked else Alone.ALLOW
+    assert [alone_later(bench, ocpp, answer) for answer in found] == [expected, expected]
+
+
+@pytest.mark.parametrize("ocpp", list(BOOTS))
+@pytest.mark.parametrize(("value", "expected"), [("False", Alone.ALLOW), ("true", Alone.REJECT)])
+def test_station_that_asks_all_the_same_may_remember_whom_it_must_ask_about(
+    bench: Bench, ocpp: str, value: str, expected: Alone
+) -> None:
+    """OCPI ALLOWED_OFFLINE."""
+    name = "LocalPreAuthorize" if ocpp == "1.6" else "AuthCtrlr.LocalPreAuthorize"
+    told = Variable(name=name, status="Accepted", value=value)
+    asyncio.run(bench.writer.run(lambda c: keep_variables(c, "CP-1", [told], bench.clock.at)))
+    whitelist = WhitelistType.ALLOWED_OFFLINE
+    bench.list_tokens(listed(whitelist))
+    bench.hub.online = True
+    bench.hub.answers[CARD] = AuthorizationInfo(allowed=AllowedType.ALLOWED, token=listed(whitelist))
+    found = answers(bench, ocpp)
     assert [alone_later(bench, ocpp, answer) for answer in found] == [expected, expected]
 
 

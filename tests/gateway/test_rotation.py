@@ -15,9 +15,9 @@ import pytest
 from aiohttp import ClientWebSocketResponse
 
 from gateway.chargers.credentials import PasswordHash
-from gateway.chargers.passwords import Passwords
+from gateway.chargers.passwords import OPEN_FOR, Passwords
 from gateway.chargers.port import Account, Entrance
-from gateway.chargers.rotation import RotationOutcome
+from gateway.chargers.rotation import MAX_OPEN, RotationOutcome
 from gateway.errors import RotationFailed, StoreUnavailable
 from gateway.store.credentials import Standing
 from tests.gateway.conftest import Bench
@@ -152,7 +152,7 @@ def test_refused_password_is_gone(bench: Bench, protocol: str, answer: Answer) -
 @pytest.mark.parametrize("answer", [hanging_up, failing("InternalError"), saying("Nonsense")])
 @pytest.mark.parametrize("took_it", [False, True])
 @pytest.mark.parametrize("restart", [False, True])
-def test_without_an_answer_the_next_login_decides(
+def test_without_an_answer_a_login_decides(
     bench: Bench, answer: Answer, took_it: bool, restart: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = []
@@ -164,10 +164,11 @@ def test_without_an_answer_the_next_login_decides(
         assert outcome.code == "rotation-open"
 
     async def decided(ports: Ports) -> None:
-        first, second = (words[0], None) if took_it else (None, words[0])
-        assert await comes(ports, first)
-        assert not await comes(ports, second)
-        assert await comes(ports, first)
+        if took_it:
+            assert [await comes(ports, word) for word in (words[0], None, words[0])] == [True, False, True]
+            return
+        bench.clock.move(OPEN_FOR.total_seconds() + 1)
+        assert [await comes(ports, word) for word in (None, words[0], None)] == [True, False, True]
 
     play(bench, part)
     if restart:
@@ -208,12 +209,57 @@ def test_login_with_the_old_password_while_the_question_is_under_way_decides_not
     play(bench, part)
 
 
+def test_one_login_with_the_old_password_does_not_lock_out_who_took_the_new_one(bench: Bench) -> None:
+    """Its answer came late, that it uses the new one from its next start on; before that its network fails."""
+
+    async def part(ports: Ports) -> None:
+        word, outcome = await rotate(ports, hanging_up)
+        assert isinstance(outcome, RotationFailed)
+        for _ in range(3):
+            bench.clock.move(86400)
+            assert await comes(ports)
+        assert [await comes(ports, each) for each in (word, None, word)] == [True, False, True]
+
+    play(bench, part)
+    assert [entry.event for entry in events(bench)] == ["charger-password-open", "charger-password-changed"]
+
+
+def test_order_of_passwords_does_not_hang_on_the_clock(bench: Bench) -> None:
+    async def part(ports: Ports) -> None:
+        first, _ = await rotate(ports, saying("Accepted"))
+        bench.clock.move(-86400)
+        second, _ = await rotate(ports, saying("Accepted"), password=first)
+        assert [await comes(ports, each) for each in (None, first, second)] == [False, False, True]
+
+    play(bench, part)
+
+
+def test_one_station_is_given_one_password_at_a_time(bench: Bench) -> None:
+    """Else the answer to one would end the other, which the station has."""
+
+    async def part(ports: Ports) -> None:
+        socket = await ports.connect("CP-1")
+        station = await ports.station()
+        rotating = asyncio.create_task(ports.server.rotation.rotate(station))
+        call = json.loads(await socket.receive_str(timeout=20))
+        with pytest.raises(RotationFailed) as error:
+            await ports.server.rotation.rotate(station)
+        assert error.value.code == "rotation-under-way"
+        await saying("Accepted")(socket, call)
+        assert await rotating is RotationOutcome.CHANGED
+        await socket.close()
+        await ports.empty()
+        assert [await comes(ports, each) for each in (None, told(call))] == [False, True]
+
+    play(bench, part)
+
+
 def test_only_so_many_questions_may_be_open(bench: Bench) -> None:
     async def part(ports: Ports) -> None:
         socket = await ports.connect("CP-1")
         words = []
         station = await ports.station()
-        for _ in range(4):
+        for _ in range(MAX_OPEN):
             rotating = asyncio.create_task(ports.server.rotation.rotate(station))
             call = json.loads(await socket.receive_str(timeout=20))
             words.append(told(call))
@@ -227,7 +273,13 @@ def test_only_so_many_questions_may_be_open(bench: Bench) -> None:
         await socket.close()
         await ports.empty()
         assert await comes(ports, words[2])
-        assert [await comes(ports, word) for word in (*words, None)] == [False, False, True, False, False]
+        # What was given after it may yet be taken: then it ends this one too.
+        assert [await comes(ports, word) for word in (words[1], None, words[-1], words[2])] == [
+            False,
+            False,
+            True,
+            False,
+        ]
 
     play(bench, part)
 
@@ -280,10 +332,9 @@ def test_crash_at_each_step_locks_nobody_out(bench: Bench, step: str, took_it: b
             await passwords.settle("CP-1", new, Standing.PROVEN)
 
     async def decided(ports: Ports) -> None:
-        has, has_not = ("new", None) if took_it else (None, "new")
-        assert await comes(ports, has)
-        assert not await comes(ports, has_not)
-        assert await comes(ports, has)
+        has = "new" if took_it else None
+        assert [await comes(ports, word) for word in (has, has)] == [True, True]
+        assert await comes(ports, None) is not took_it
 
     asyncio.run(until_the_crash())
     bench.restart()

@@ -7,14 +7,18 @@ import json
 import socket
 import sqlite3
 import zlib
+from contextlib import suppress
+from dataclasses import replace
 
 import aiohttp
 import pytest
 from aiohttp import WSCloseCode, WSMsgType
 
-from gateway.chargers.port import Bounds
-from gateway.chargers.server import MAX_FRAME_BYTES
+from gateway.chargers.large_frames import AT_ONCE, LARGE_FROM, LARGEST, LARGEST_PACKED, SMALL
+from gateway.chargers.port import Account, Bounds, Entrance, Port, SecurityProfile
+from gateway.store.lost_frames import lost_frames
 from tests.gateway.conftest import Bench
+from tests.gateway.house import events
 from tests.gateway.ports import BOOT, NAMES, START, Ports, ask, ended, entrance, handshake, listening, masked, play
 from wire.records import RecordKind
 
@@ -55,17 +59,82 @@ def test_a_thousand_bad_frames_end_nothing(bench: Bench) -> None:
 
 @pytest.mark.parametrize("compress", [0, 15])
 def test_oversize_frame_ends_its_sender_alone(bench: Bench, compress: int) -> None:
+    most = LARGEST_PACKED if compress else LARGEST
+
     async def part(ports: Ports) -> None:
         station, other = await ports.connect("CP-1", compress=compress), await ports.connect("CP-2")
         fitting = START % 1
-        assert (await ask(station, fitting + " " * (MAX_FRAME_BYTES - len(fitting) - 1)))[0] == 3
-        await station.send_str(" " * (MAX_FRAME_BYTES + 1) + START % 2)
+        assert (await ask(station, fitting + " " * (most - len(fitting) - 1)))[0] == 3
+        await station.send_str(" " * (most + 1) + START % 2)
         assert await ended(station) == WSCloseCode.MESSAGE_TOO_BIG
         assert (await ask(other, BOOT))[2]["status"] == "Accepted"
         assert (await ask(await ports.connect("CP-1"), START % 3))[0] == 3
 
+    play(bench, part, entrance(bounds=FAST))
+    (lost,) = lost_frames(bench.reader)
+    assert (lost.charger_id, lost.count) == ("CP-1", 1)
+    assert f"exceeds limit {most}" in lost.size.replace("size limit", "limit")
+    assert [entry.event for entry in events(bench)] == ["frame-too-big"]
+    frames = [json.loads(record.body) for record in bench.records() if record.kind is RecordKind.TRANSACTION]
+    assert [json.loads(frame["frame"])[3]["meterStart"] for frame in frames] == [1, 3]
+
+
+def test_session_of_a_day_arrives_in_one_message(bench: Bench) -> None:
+    """Of a station that was alone: what is not taken here it would send again for ever."""
+    value = {"value": "12345.6", "context": "Sample.Periodic", "measurand": "Power.Active.Import", "unit": "W"}
+    sampled = {"timestamp": "2026-11-23T12:00:00Z", "sampledValue": [value] * 5}
+
+    async def part(ports: Ports) -> None:
+        station = await ports.connect("CP-1")
+        number = (await ask(station, START % 1))[2]["transactionId"]
+        stop = {"transactionId": number, "meterStop": 2, "timestamp": "2026-11-23T13:00:00Z"}
+        frame = json.dumps([2, "e", "StopTransaction", stop | {"transactionData": [sampled] * 1440}])
+        assert len(frame) > LARGE_FROM
+        assert (await ask(station, frame))[0] == 3
+
     play(bench, part)
-    assert [json.loads(json.loads(record.body)["frame"])[3]["meterStart"] for record in bench.records()] == [1, 3]
+    assert bench.reader.execute("SELECT count(*) FROM sessions WHERE ended_at IS NULL").fetchone() == (0,)
+    assert bench.reader.execute("SELECT count(*) FROM quarantine").fetchone() == (0,)
+
+
+def test_who_has_proven_nothing_sends_no_large_frame(bench: Bench) -> None:
+    async def part(ports: Ports) -> None:
+        station = await ports.connect("CP-1", password="")
+        await station.send_str(START % 1 + " " * SMALL)
+        assert await ended(station) == WSCloseCode.MESSAGE_TOO_BIG
+
+    lab = Port("lab", "127.0.0.1", 0, SecurityProfile.UNAUTHENTICATED)
+    bare = Account(charger_id="CP-1", password=None, client_name="CP-1")
+    play(bench, part, Entrance(ports=(lab,), accounts={"cp-1": bare}))
+
+
+def test_only_so_many_large_frames_are_on_their_way_at_once(bench: Bench) -> None:
+    """Who begins one and does not end it is cut off, and then the one that waits has its turn."""
+    names = [f"CP-{number}" for number in range(AT_ONCE + 2)]
+    begun = masked(b" " * (LARGEST - 1000))[: LARGE_FROM + 300_000]
+    bounds = replace(FAST, ping_interval_s=1.0)
+
+    async def part(ports: Ports) -> None:
+        async def begin(name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection(*ports.place())
+            writer.write(handshake(name, ports.address))
+            assert b"101" in await reader.readuntil(b"\r\n\r\n")
+            writer.write(begun)
+            return reader, writer
+
+        slow = [await begin(name) for name in names[:AT_ONCE]]
+        for _, writer in slow:
+            await writer.drain()
+        last, other = await ports.connect(names[-2]), await ports.connect(names[-1])
+        answer = asyncio.create_task(ask(last, START % 1 + " " * (LARGEST - 1000)))
+        assert (await ask(other, BOOT))[2]["status"] == "Accepted"
+        assert (await answer)[0] == 3
+        for reader, writer in slow:
+            with suppress(ConnectionError):
+                assert await reader.read() in (b"", b"\x89\x00")
+            writer.close()
+
+    play(bench, part, entrance(names=names, bounds=bounds))
 
 
 @pytest.mark.parametrize("deflated", [False, True])
@@ -77,7 +146,7 @@ def test_oversize_message_in_fragments_ends_its_sender_alone(bench: Bench, defla
         writer.write(handshake("CP-1", ports.address, *([extension] if deflated else [])))
         assert b"101" in await reader.readuntil(b"\r\n\r\n")
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-        data = packer.compress(b" " * 300_000_000) + packer.flush() if deflated else b" " * 2_000_000
+        data = packer.compress(b" " * 300_000_000) + packer.flush() if deflated else b" " * 5_000_000
         pieces = [data[at : at + 1000] for at in range(0, len(data), 1000)]
         async with asyncio.timeout(20):
             try:

@@ -219,8 +219,6 @@ def test_201_transaction_hears_token_info_exactly_when_it_names_a_token(bench: B
         "idTokenInfo": {"status": "Accepted", "groupIdToken": {"idToken": "FLEET", "type": "Central"}}
     }
     assert send(station, "TransactionEvent", event201(bench, "Updated", 1))[2] == {}
-    nobody = event201(bench, "Started", 0, "tx-2", idToken={"idToken": "", "type": "NoAuthorization"})
-    assert send(station, "TransactionEvent", nobody)[2] == {"idTokenInfo": {"status": "Accepted"}}
 
 
 def test_sequence_number_zero_in_every_event_loses_nothing(bench: Bench) -> None:

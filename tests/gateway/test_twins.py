@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
 from aiohttp import WSCloseCode
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from gateway.chargers.port import Bounds, Port, SecurityProfile
+from gateway.chargers.port import Bounds
+from gateway.store.credentials import note_profile
 from tests.gateway.conftest import Bench
 from tests.gateway.house import events, said
 from tests.gateway.ports import Ports, ask, ended, entrance, handshake, play, raw
@@ -83,10 +84,11 @@ def test_connection_that_ends_while_it_is_admitted_takes_nobodys_place(bench: Be
 
     async def part(ports: Ports) -> None:
         station = await ports.connect("CP-1")
+        await bench.writer.run(lambda connection: note_profile(connection, "CP-1", 0, bench.clock.at))
         held = threading.Event()
         slow = asyncio.create_task(bench.writer.run(lambda connection: held.wait(20)))
-        # Its profile has to be written first: it comes on another one.
-        late = asyncio.create_task(ports.status("CP-1", port=1))
+        # Its profile has to be written first: the store has it on another one.
+        late = asyncio.create_task(ports.status("CP-1"))
         with pytest.raises(aiohttp.ClientError):
             await late
         held.set()
@@ -94,9 +96,7 @@ def test_connection_that_ends_while_it_is_admitted_takes_nobodys_place(bench: Be
         await bench.writer.run(lambda connection: None)
         assert (await ask(station))[2]["status"] == "Accepted"
 
-    lab = Port("lab", "127.0.0.1", 0, SecurityProfile.UNAUTHENTICATED)
-    other = replace(lab, profile=SecurityProfile.BASIC, key="basic")
-    play(bench, part, entrance(lab, other, bounds=Bounds(handshake_timeout_s=0.5)))
+    play(bench, part, entrance(bounds=Bounds(handshake_timeout_s=0.5)))
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
@@ -116,6 +117,38 @@ def test_reports_come_any_time_and_the_first_of_a_number_stays(tmp_path: Path) -
     at_desk(tmp_path, part)
 
 
+@pytest.mark.parametrize("number", [-1, 0, store.MAX_REPORTS + 1, 2**70])
+def test_a_command_has_only_so_many_reports(tmp_path: Path, number: int) -> None:
+    async def part(desk: CommandDesk) -> None:
+        await desk.submit("site-1", order())
+        with pytest.raises(ValueError, match="reports number 1 to 2"):
+            await desk.report("site-1", report(number=number))
+        found = await desk.state("c1")
+        assert found is not None
+        assert found.reports == ()
+
+    at_desk(tmp_path, part)
+
+
+def test_old_commands_go_with_their_reports(tmp_path: Path) -> None:
+    async def part() -> None:
+        database, at = Database(tmp_path, TERMS), now()
+        try:
+            for name, when in (("old", at), ("new", at + store.KEPT_FOR), ("newer", at + store.KEPT_FOR * 1.01)):
+                given = CommandOrder(
+                    command_id=name, expires_at=when + timedelta(minutes=1), command=ClearCache(charger_id="CP-1")
+                )
+                await database.write(lambda c, given=given, when=when: store.put(c, "site-1", given, when))
+                await database.write(lambda c, name=name, when=when: store.add_report(c, "site-1", report(name), when))
+            kept, _ = await database.read(lambda c: store.listed(c, None, 0, 10, at))
+            assert [each.command_id for each in kept] == ["new", "newer"]
+            assert await database.read(lambda c: c.execute("SELECT count(*) FROM command_reports").fetchone()) == (2,)
+        finally:
+            await database.close()
+
+    asyncio.run(asyncio.wait_for(part(), 30))
+
+
 def test_what_nobody_fetched_in_time_has_expired(tmp_path: Path) -> None:
     async def part(desk: CommandDesk) -> None:
         await desk.submit("site-1", order(seconds=0.05))
@@ -222,6 +255,7 @@ def test_a_command_over_http_and_through_a_restart(hub: HubProcess) -> None:
     assert link.request("POST", "/sync/v1/commands/c2/result", encode(report()))[0] == 400
     for _ in range(2):
         assert link.request("POST", "/sync/v1/commands/c1/result", encode(report()))[0] == 200
+    assert link.request("POST", "/sync/v1/commands/c1/result", encode(report(number=2**70)))[0] == 400
     hub.kill()
     hub.start()
     assert hub.api("GET", "/api/v1/commands/c1")[1]["state"] == "done"
@@ -263,7 +297,13 @@ def test_the_command_line_says_what_is_wrong(hub: HubProcess, hub_config: Path, 
     start = ["command", "start", "--gateway", "site-1", "--charger", "CP-1", "--token", "T"]
     made = CliRunner().invoke(main, [*start, *more])
     assert (made.exit_code, "queued" in made.output) == (0, True), made.output
-    assert "START_SESSION" in CliRunner().invoke(main, ["command", "list", *more]).output
+    id_ = made.output.split()[1]
+    for width in ("24", "80", "200"):
+        listed = CliRunner().invoke(main, ["command", "list", *more], env={"COLUMNS": width}).output
+        assert [line.split()[-1] for line in listed.splitlines() if id_[:8] in line] == [id_]
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  +", listed)
+        assert all(word in listed for word in ("START_SESSION", "CP-1", "site-1", "queued"))
+    assert json.loads(CliRunner().invoke(main, ["command", "list", "--json", *more]).output)["command_id"] == id_
     for arguments, words in [
         (["command", "stop", "nothing"], "no session"),
         (["command", "show", "nothing"], "no command"),

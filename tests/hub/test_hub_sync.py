@@ -187,7 +187,7 @@ def test_an_old_tls_version_is_refused(hub, ca):
         ("/sync/v1/hello", _HELLO % (b" ", b"0"), 400, "$.epoch"),
         ("/sync/v1/hello", _HELLO % (b"e1", b"99999999999999999999"), 400, "$.head_seq"),
         ("/sync/v1/hello", b" " * 20_000, 413, "16384 bytes"),
-        ("/sync/v1/batches", b" " * (4 * 1024 * 1024 + 1), 413, "4194304 bytes"),
+        ("/sync/v1/batches", b" " * (MAX_BATCH_BYTES + 1), 413, f"{MAX_BATCH_BYTES} bytes"),
         ("/sync/v1/authorize", b'{"uid":"1","type":"CARD"}', 400, "$.type"),
         ("/sync/v1/elsewhere", b"{}", 404, "elsewhere"),
     ],

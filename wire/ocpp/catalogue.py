@@ -29,6 +29,7 @@ class Support(StrEnum):
 
     ACTED_ON = "acted on"
     AUDITED = "entered into the audit log"
+    RECORDED = "recorded and sent to the hub"
     KEPT = "kept and shown"
     ACKNOWLEDGED = "acknowledged"
     BY_ITSELF = "sent by itself"
@@ -253,8 +254,13 @@ CATALOGUE: tuple[Entry, ...] = (
         NotifyEvent|2|the newest
         OpenPeriodicEventStream|2.1
         ClosePeriodicEventStream|2.1
-        NotifyPeriodicEventStream|2.1|a SEND: recorded, never answered
         """,
+    ),
+    *_rows(
+        "N Diagnostics",
+        _S,
+        Support.RECORDED,
+        "NotifyPeriodicEventStream|2.1|a SEND, never answered; each one is a record of the ledger",
     ),
     *_rows(
         "N Diagnostics",

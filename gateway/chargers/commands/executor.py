@@ -63,7 +63,7 @@ class Patience:
 
 
 class Executor(Companion):
-    """Executes the commands of the site. `configured`: the stations that may connect, case-folded. `reported` is called
+    """Executes the commands of the site. `configured`: the stations that may connect, as written. `reported` is called
     whenever there is a report for the hub."""
 
     def __init__(self, site: Site, roster: Roster, configured: Collection[str], patience: Patience) -> None:
@@ -289,7 +289,10 @@ class Executor(Companion):
         answers: list[StationAnswer] = []
         for one in asked:
             try:
-                answer = await station.calls.call(one.action, one.payload, self._patience.call_s)
+                try:
+                    answer = await station.calls.call(one.action, one.payload, self._patience.call_s)
+                finally:
+                    self._roster.commanded(station, one.action)
             except CallFailed as error:
                 outcomes.append(read_failure(one, error))
                 answers.append(as_answer(one, None))
