@@ -126,7 +126,7 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # no_authorization = "refuse"        # a charger that has only a button and asks nobody for a token (NoAuthorization)
 # revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
 # revocation_stale_grace_h = 168     # how long it counts after its own end
-# earlier_decision_s = 3600          # how long a decision carries over to its transaction
+# earlier_decision_s = 3600          # how long a decision carries over to its transaction, if the list says no other
 
 [offline]                          # what stations do alone, while they cannot reach this gateway
 # manage = true                    # give stations lists and settings at all
