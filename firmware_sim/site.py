@@ -241,6 +241,9 @@ whitelist_interval_s = {self.scenario.whitelist_interval_s}
 retry_min_s = 0.2
 retry_max_s = 2.0
 
+[commands]
+hub_may = "all"
+
 [enrol]
 est = "https://127.0.0.1:{self._ports[3]}"
 ca = "../pki/backend/ca.pem"

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.decide.authorize import ContractEvidence, Question, decide_authorize, wants_hub
+from gateway.decide.authorize import NOBODY, ContractEvidence, Question, decide_authorize, wants_hub
 from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
 from gateway.decide.offered import OfferedAnswer
 from gateway.decide.policy import SitePolicy
-from gateway.grants import Grants
+from gateway.grants import Grants, grant_of
 from gateway.store.commands import granted_by
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.variables import PRE_AUTHORIZE, is_off
@@ -24,7 +24,7 @@ from pki.verify.bindings import Bindings
 from pki.verify.conclusion import VerifiedChain
 from pki.verify.hash_text import HashData
 from wire.ids import random_id
-from wire.ocpp.transaction import TransactionMessage
+from wire.ocpp.transaction import TransactionMessage, Unnamed
 from wire.records import (
     AllowedType,
     AuthorizationInfo,
@@ -34,7 +34,13 @@ from wire.records import (
     TokenType,
     TransactionEvent,
     Verdict,
+    WhitelistType,
 )
+
+QUEUED_WHEN_SAID = timedelta(days=7)
+QUEUED_IN_16 = timedelta(days=1)
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far a station's clock may be off without anybody being told."""
 
 
 class Hub(Protocol):
@@ -128,7 +134,8 @@ class Authorizer:
         return await self._decide(charger_id, question, judged.record)
 
     async def for_transaction(self, charger_id: str, token: TokenRef, message: TransactionMessage) -> Decision:
-        """The decision for a token inside a transaction message: the earlier one when it still counts, else a new one.
+        """The decision for a token inside a transaction message: the earlier one when it still counts and the list does
+        not overrule it, else a new one.
 
         A station may have let the driver start by itself, with old data; so a token without an earlier decision is
         decided like any other, and an eMAID without one by its list entry or the hub (OCPP 2.0.1 C12.FR.03, E02.FR.04).
@@ -137,10 +144,15 @@ class Authorizer:
         if granted is not None:
             return await self._decide(charger_id, Question(token=granted.token, earlier=granted), None)
         earlier = latest_decision(self._ledger, charger_id, token.uid)
-        if earlier is not None and self._still_counts(earlier, message):
-            question = Question(token=TokenRef(uid=token.uid, type=earlier.token.type), earlier=earlier)
-            return await self._decide(charger_id, question, earlier.chain)
+        if earlier is not None:
+            meant = TokenRef(uid=token.uid, type=earlier.token.type)
+            if self._still_counts(earlier, message) and not self._overruled(earlier, meant):
+                return await self._decide(charger_id, Question(token=meant, earlier=earlier), earlier.chain)
         return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
+
+    async def for_nobody(self, charger_id: str, unnamed: Unnamed) -> Decision:
+        """The decision for a transaction whose token names nobody."""
+        return await self._decide(charger_id, Question(token=NOBODY, unnamed=unnamed), None)
 
     async def for_remote_start(self, charger_id: str, message: TransactionMessage) -> Decision | None:
         """The decision of the command that a message without a token names by its remoteStartId."""
@@ -151,23 +163,34 @@ class Authorizer:
 
     def _granted(self, charger_id: str, message: TransactionMessage) -> Decision | None:
         """The decision of the command that let the message's session start."""
-        granted = self.grants.for_message(charger_id, message, self._clock.now().at)
-        if granted is not None or message.remote_start_id is None:
-            return granted
-        kept = granted_by(self._ledger, message.remote_start_id)  # A message that was queued for long.
-        if kept is None or kept.grant is None or kept.grant.charger_id.casefold() != charger_id.casefold():
-            return None
-        return kept.grant
+        number = message.remote_start_id
+        if number is not None and not self.grants.holds(charger_id, number):
+            kept = granted_by(self._ledger, charger_id, number)  # A message that was queued for long.
+            if kept is not None:
+                self.grants.add(grant_of(kept))
+        return self.grants.for_message(charger_id, message, self._clock.now().at)
 
     def _still_counts(self, earlier: Decision, message: TransactionMessage) -> bool:
         """Whether an earlier decision carries over: an accept, or a refusal that rests on a contract chain (only the
-        chain can overturn it), made shortly before the message was written or arrived. An end is never refused."""
+        chain can overturn it), made shortly before the message arrived, or before it was written where it was queued.
+        """
         if earlier.verdict is not Verdict.ACCEPTED and earlier.certificate_status is None:
             return False
-        if message.event is TransactionEvent.ENDED:
+        lifetime, now = timedelta(seconds=self._policy.earlier_decision_s), self._clock.now().at
+        if message.event is TransactionEvent.ENDED or abs(now - earlier.at) <= lifetime:
             return True
-        lifetime = timedelta(seconds=self._policy.earlier_decision_s)
-        return any(abs(at - earlier.at) <= lifetime for at in (self._clock.now().at, message.at))
+        waited = now - message.at
+        return -CLOCKS_DIFFER <= message.at - earlier.at <= lifetime and -CLOCKS_DIFFER <= waited <= _queued_at_most(
+            message
+        )
+
+    def _overruled(self, earlier: Decision, meant: TokenRef) -> bool:
+        """Whether the list says no to what was accepted earlier (it may have been blocked since), or that its owner
+        wants to be asked each time."""
+        listed = self._whitelist.find(meant)
+        if earlier.verdict is not Verdict.ACCEPTED or listed is None:
+            return False
+        return not listed.valid or listed.whitelist is WhitelistType.NEVER
 
     async def _decide(self, charger_id: str, question: Question, chain: ChainEvidence | None) -> Decision:
         online = self._hub.online
@@ -199,6 +222,14 @@ class Authorizer:
             command_id=None if question.earlier is None else question.earlier.command_id,
             transient=outcome.transient,
         )
+
+
+def _queued_at_most(message: TransactionMessage) -> timedelta:
+    """How long a message may have waited in its station, so that the time it was written counts. 2.x says `offline`.
+    1.6 cannot, and a clock that stands still looks like a queue that grows; so it is believed for less long."""
+    if message.offline is not None or message.seq_no is not None:
+        return QUEUED_WHEN_SAID if message.offline else timedelta(0)
+    return QUEUED_IN_16
 
 
 def _for_token(asked: TokenRef, answer: AuthorizationInfo | None) -> AuthorizationInfo | None:

@@ -6,10 +6,13 @@ same session rests on the same grant; another session does not.
 | the station says                                   | the grant counts                                           |
 |----------------------------------------------------|------------------------------------------------------------|
 | Authorize with the token                           | until its time is over, or its session has started         |
-| a transaction with our remoteStartId (2.x)         | always, however late the message comes                     |
-| a start with the token, no remoteStartId           | written or arrived within its time, at its EVSE, untaken   |
+| a session with our remoteStartId (2.x)             | written or arrived within its time, at its EVSE, untaken,  |
+|                                                    | with the token or without any                              |
+| a start with the token, no remoteStartId           | the same                                                   |
 | any other message of its session, with the token   | as long as the grant is remembered                         |
+| or without any, but with our remoteStartId         |                                                            |
 
+A remoteStartId is a small number that a station counts on and a neighbour can guess: by itself it proves nothing.
 A grant goes when its station has refused the command. It stays when the station did not answer: it may have acted.
 
 Source: OCPP 1.6 5.11; OCPP 2.0.1 Part 2 F01, F02; OCPI 2.3.0 mod_commands (no real-time authorization of a token that a
@@ -18,14 +21,19 @@ StartSession was given for, for 15 minutes).
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from gateway.store.commands import Kept
 from gateway.store.transactions import token_key
+from wire.commands import ReserveNow, StartSession
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import Decision, TransactionEvent
 
+MAX_TAG = 20
+"""Characters of a tag of OCPP 1.6."""
 REMEMBERED = timedelta(hours=24)
 MAX_OF_CHARGER = 64
 """Grants remembered for one station; the oldest goes first."""
@@ -49,6 +57,30 @@ class Grant:
         self.keys = frozenset(map(token_key, self.tags))
 
 
+def id_tag(uid: str) -> str:
+    """The idTag of 1.6 for a token: its uid, or for one that is longer than a tag a name made from it, the same every
+    time, so that the station's later messages with it are recognised."""
+    if len(uid) <= MAX_TAG:
+        return uid
+    return "T" + hashlib.sha256(uid.casefold().encode()).hexdigest()[: MAX_TAG - 1].upper()
+
+
+def grant_of(kept: Kept) -> Grant:
+    """The grant that a command made when it was begun. Raises TypeError for one that grants nothing."""
+    command = kept.order.command
+    if not isinstance(command, StartSession | ReserveNow) or kept.grant is None or kept.begun_at is None:
+        raise TypeError(f"command {kept.order.command_id} grants nothing")
+    return Grant(
+        number=kept.reservation_number or kept.number,
+        decision=kept.grant,
+        tags=(command.token.uid, id_tag(command.token.uid)),
+        begun_at=kept.begun_at,
+        until=kept.start_until or kept.begun_at,
+        evse_id=command.evse_id,
+        taken=kept.transaction_id,
+    )
+
+
 class Grants:
     """The grants of the site."""
 
@@ -66,6 +98,10 @@ class Grants:
         held = self._by_charger.get(charger_id.casefold())
         if held is not None:
             held[:] = [grant for grant in held if grant.number != number]
+
+    def holds(self, charger_id: str, number: int) -> bool:
+        """Whether the grant of that number is remembered here."""
+        return any(grant.number == number for grant in self._by_charger.get(charger_id.casefold(), ()))
 
     def for_authorize(self, charger_id: str, uid: str, at: datetime) -> Decision | None:
         """The decision for a token that is presented before a start."""
@@ -94,14 +130,16 @@ class Grants:
             key = token_key(message.token.uid)
             own = [grant for grant in held if key in grant.keys]
         if message.remote_start_id is not None:
-            return next((grant for grant in own if grant.number == message.remote_start_id), None)
-        if message.token is None:
+            own = [grant for grant in own if grant.number == message.remote_start_id]
+        elif message.token is None:
             return None
         named = _named(message)
         taken = next((grant for grant in own if grant.taken == named), None)
-        if taken is not None or message.event is not TransactionEvent.STARTED:
+        if taken is not None:
             return taken
-        return next((grant for grant in own if _lets_start(grant, message, at)), None)
+        # A cable may have come first: then the remoteStartId comes with a later message of the session.
+        starts = message.event is TransactionEvent.STARTED or message.remote_start_id is not None
+        return next((grant for grant in own if starts and _lets_start(grant, message, at)), None)
 
 
 def _lets_start(grant: Grant, message: TransactionMessage, at: datetime) -> bool:

@@ -118,11 +118,12 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 # start_window_s = 900.0           # how long after a remote start its session may begin
 # answer_timeout_s = 30.0          # how long a station may take to answer
 # station_wait_s = 10.0            # how long the hub's command waits for a station that is away
-# hub_may = "all"                  # what the hub may want: all, or charging alone (start, stop, reserve, unlock)
+# hub_may = "charging"             # what the hub may want: start, stop, reserve, unlock; or "all": firmware, resets ...
 
 [policy]
 # unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
 # contract_offline = "accept"        # a verified contract chain on no list while the hub is unreachable
+# no_authorization = "refuse"        # a charger that has only a button and asks nobody for a token (NoAuthorization)
 # revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
 # revocation_stale_grace_h = 168     # how long it counts after its own end
 # earlier_decision_s = 3600          # how long a decision carries over to its transaction

@@ -209,13 +209,14 @@ class CommandsTable(Table, frozen=True, kw_only=True):
 
     `start_window_s`: how long after a remote start its session may begin. `answer_timeout_s`: for each answer of a
     station. `station_wait_s`: for a station that is away when the hub's command comes. `hub_may`: what the hub may
-    want: anything, or only what concerns charging (OCPI's five commands, and that somebody pays just now).
+    want: only what concerns charging (OCPI's five commands, and that somebody pays just now), or anything: firmware,
+    certificates, settings, any message.
     """
 
     start_window_s: Seconds = 900.0
     answer_timeout_s: Seconds = 30.0
     station_wait_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 10.0
-    hub_may: Literal["all", "charging"] = "all"
+    hub_may: Literal["all", "charging"] = "charging"
 
 
 class GatewayConfig(Table, frozen=True, kw_only=True):

@@ -32,7 +32,8 @@ from hub.tokens import bearer_key
 from wire.errors import MalformedValue, WireError
 from wire.ids import session_id
 from wire.ocpp.content import content_key
-from wire.ocpp.frames import Call, Send, parse_frame
+from wire.ocpp.frames import Call, FrameError, Send, parse_frame
+from wire.ocpp.salvage import salvage_call
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import (
     Cdr,
@@ -144,8 +145,10 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
             return Change(decision=_remembered(entry))  # values outside of any transaction: evidence, not a session
         raise MalformedValue("transaction entry", "$.session_id", f"missing for event {message.event.value}")
     transaction_id = entry.transaction_id
-    if transaction_id is None or entry.session_id != session_id(arrival.gateway_id, entry.charger_id, transaction_id):
-        expected = "the id of this gateway, charger and transaction_id"
+    if transaction_id is None or entry.session_id != session_id(
+        arrival.gateway_id, entry.charger_id, transaction_id, entry.reuse
+    ):
+        expected = "the id of this gateway, charger, transaction_id and reuse"
         raise MalformedValue("transaction entry", "$.session_id", f"{entry.session_id!r} is not {expected}")
     content = content_key(call.action, call.payload).hex()
     held = holdings.session(entry.session_id)
@@ -163,8 +166,18 @@ def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, 
 
 
 def _call(entry: TransactionEntry) -> Call | None:
-    """The CALL of an entry; None for a SEND. Raises MalformedValue, FrameError."""
-    frame = parse_frame(entry.frame)
+    """The CALL of an entry; None for a SEND. A frame that breaks the rules is read as the gateway reads it.
+
+    Raises:
+        MalformedValue, FrameError: it holds no CALL that can be read.
+    """
+    try:
+        frame = parse_frame(entry.frame)
+    except FrameError:
+        broken = salvage_call(entry.frame)
+        if broken is None or broken.payload is None:
+            raise
+        return Call(message_id=broken.message_id, action=broken.action, payload=broken.payload)
     if isinstance(frame, Send):
         return None
     if not isinstance(frame, Call):
@@ -173,9 +186,11 @@ def _call(entry: TransactionEntry) -> Call | None:
 
 
 def _remembered(entry: TransactionEntry) -> Decision | None:
-    """The decision that may speak for other sessions of its token as well: not that of a command."""
+    """The decision that may speak for other sessions of its token as well: not a command's, nor one that names none."""
     decision = entry.decision
-    return None if decision is not None and decision.command_id is not None else decision
+    if decision is None or decision.command_id is not None or not decision.token.uid.strip():
+        return None
+    return decision
 
 
 def _opened(arrival: Arrival, entry: TransactionEntry, message: TransactionMessage) -> SessionState:
@@ -287,11 +302,11 @@ def _decided(session: Session, decision: Decision, holdings: Holdings) -> Sessio
     if decision.verdict is not Verdict.ACCEPTED:
         text = f"not-accepted: {decision.verdict.value} ({decision.reason}) at {decision.at.isoformat()}"
         session = with_findings(session, text)
-        if session.cdr_token is not None:
+        if session.cdr_token is not None or not decision.token.uid.strip():
             return session
         token = _cdr_token(decision.token, decision.contract_id, holdings)
         return msgspec.structs.replace(session, cdr_token=token)
-    if session.auth_method is None or _is_of(session, decision.token):
+    if decision.token.uid.strip() and (session.auth_method is None or _is_of(session, decision.token)):
         token = _cdr_token(decision.token, decision.contract_id, holdings)
         session = msgspec.structs.replace(session, cdr_token=token)
     return msgspec.structs.replace(

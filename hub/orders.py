@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import math
 import ssl
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
@@ -13,6 +15,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
+from hub.clock import now
 from hub.config import HubConfig, load_config
 from hub.errors import HubError
 from pki.service.screen import listing, screen
@@ -20,8 +23,12 @@ from wire.commands import MAX_WAIT_S, CommandState, CommandToken, OrderState, Re
 from wire.errors import MalformedValue
 from wire.records import TokenType, decode, encode
 
-EXIT_REFUSED, EXIT_UNUSABLE = 1, 2
+EXIT_REFUSED, EXIT_UNUSABLE, EXIT_UNTOLD = 1, 2, 3
 TIMEOUT_S = 60.0
+REPORT_PATIENCE = timedelta(minutes=2)
+"""How long after it expired a command may have no report: it is begun before that, and the station takes its time."""
+START_PATIENCE = timedelta(hours=1)
+"""How long after that a session may be awaited, once the station has answered."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -100,7 +107,8 @@ _wait = click.option("--wait", is_flag=True, help="wait until the command is don
 def command() -> None:
     """Give commands to stations through the running hub, and see what came of them.
 
-    Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when the hub could not be asked.
+    Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when the hub could not be asked,
+    3 when nobody reported in time what came of it (--wait).
 
     \b
     pnc-hub command start --gateway site-1 --charger CP-1 --token APP-4711 --token-file token
@@ -229,8 +237,9 @@ def _submit(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
 def _show(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
     """Show the state, after the command is done with `wait`, and end by what it says."""
     state = decode(CommandState, body, "command")
-    while wait and state.state is not OrderState.DONE:
-        path = f"/api/v1/commands/{quote(state.command_id, safe='')}?wait={MAX_WAIT_S}&seen={len(state.reports)}"
+    while wait and state.state is not OrderState.DONE and (left := seconds_left(state, now())) > 0:
+        wait_s = min(MAX_WAIT_S, math.ceil(left))
+        path = f"/api/v1/commands/{quote(state.command_id, safe='')}?wait={wait_s}&seen={len(state.reports)}"
         body = _got(api, path)
         state = decode(CommandState, body, "command")
     if as_json:
@@ -241,8 +250,17 @@ def _show(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
             click.echo(f"{report.result.value}  {report.message}")
             if report.session_id is not None:
                 click.echo(f"session {report.session_id}")
+    if wait and state.state is not OrderState.DONE:
+        _fail(f"gateway {state.gateway_id} has not reported in time; `pnc-hub command show` tells later", EXIT_UNTOLD)
     good = not state.reports or state.reports[-1].result is ResultCode.ACCEPTED
     sys.exit(0 if good else EXIT_REFUSED)
+
+
+def seconds_left(state: CommandState, at: datetime) -> float:
+    """How much longer a report is worth waiting for; not above 0 when it is not: the gateway has the order and is
+    silent. A report that comes later is kept all the same."""
+    patience = START_PATIENCE if state.reports else REPORT_PATIENCE
+    return (state.expires_at + patience - at).total_seconds()
 
 
 def _got(api: HubAPI, path: str) -> bytes:
@@ -256,6 +274,6 @@ def _or_fail(asking: Callable[[], bytes]) -> bytes:
         _fail(str(error))
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = EXIT_UNUSABLE) -> NoReturn:
     click.echo(f"pnc-hub: {message}", err=True)
-    sys.exit(EXIT_UNUSABLE)
+    sys.exit(code)

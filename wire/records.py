@@ -255,7 +255,8 @@ class TransactionEvent(StrEnum):
 class TransactionEntry(Value, frozen=True, kw_only=True):
     """A transaction message exactly as the charger sent it, with what the gateway made of it and answered.
 
-    `frame` is the whole OCPP-J frame, character for character. `session_id` is the one identifier from charger to CDR.
+    `frame` is the whole OCPP-J frame, character for character. `session_id` is the one identifier from charger to
+    CDR; it is made of `transaction_id` and `reuse`: how many sessions of this charger had that id before.
     `quarantine` says why the payload could not be read; such a message is stored, acknowledged and shown all the same.
     """
 
@@ -268,6 +269,7 @@ class TransactionEntry(Value, frozen=True, kw_only=True):
     reply: str
     session_id: str | None = None
     transaction_id: str | None = None
+    reuse: int = 0
     decision: Decision | None = None
     quarantine: str | None = None
 

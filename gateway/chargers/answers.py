@@ -107,16 +107,9 @@ def transaction_answer(
         named = message is not None and message.token is not None
         return encode(v16.StopTransactionAnswer(id_tag_info=_id_tag_info(decision) if named else None))
     if action == "TransactionEvent" and _names_token(payload):
-        return encode(v201.TransactionEventAnswer(id_token_info=_token_info_owed(message, decision)))
+        # Who carries an idToken is owed idTokenInfo (E03.FR.05), also one that names nobody.
+        return encode(v201.TransactionEventAnswer(id_token_info=_id_token_info(decision)))
     return b"{}"
-
-
-def _token_info_owed(message: TransactionMessage | None, decision: Decision | None) -> v201.IdTokenInfo:
-    """A request that carries an idToken is owed idTokenInfo (E03.FR.05). One of type NoAuthorization asks for nobody's
-    consent and hears Accepted; an unreadable request hears Invalid."""
-    if message is not None and message.token is None:
-        return v201.IdTokenInfo(status=Verdict.ACCEPTED.value)
-    return _id_token_info(decision)
 
 
 def _names_token(payload: bytes) -> bool:

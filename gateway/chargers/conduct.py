@@ -11,7 +11,8 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 
 from gateway.chargers.connected import Connected
-from gateway.store.transactions import Arrival, ended_at
+from gateway.store.arrivals import Arrival
+from gateway.store.sessions import ended_at
 from wire.ocpp import v16
 from wire.ocpp.quirks import Quirk
 from wire.records import TransactionEvent

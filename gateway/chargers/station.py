@@ -43,10 +43,11 @@ from wire.ocpp.frames import (
     encode_result,
     owed_error,
     parse_frame,
-    salvage_call,
     spelled,
 )
 from wire.ocpp.payload import Message
+from wire.ocpp.quirks import Quirk
+from wire.ocpp.salvage import encode_answer, salvage_call
 from wire.ocpp.transaction import is_transaction_action
 
 
@@ -146,7 +147,7 @@ class Station:
             await self._transactions.keep(frame, text)
             return None
         if is_transaction_action(self.ocpp, frame.action):
-            return await self._transactions.take(frame, text, None)
+            return encode_result(frame.message_id, await self._transactions.take(frame, text, None))
         try:
             return encode_result(frame.message_id, await self._answer(frame))
         except CallRejected as error:
@@ -170,11 +171,14 @@ class Station:
         return CallRejected(OCPPErrorCode.NOT_IMPLEMENTED, message)
 
     async def _unreadable(self, text: str, error: FrameError) -> str | None:
-        head = salvage_call(text)
-        if head is not None and is_transaction_action(self.ocpp, head[1]):
-            payload = text.partition(head[1])[2]
-            if error.is_cut and self._connected.wants_again(payload):
-                raise FrameCut("frame-cut", f"{self.charger_id}: {head[1]} ended after {len(text)} characters")
-            call = Call(message_id=head[0], action=head[1], payload=text.encode())
-            return await self._transactions.take(call, text, str(error))
-        return owed_error(text, error, self.ocpp)
+        """The answer to what is no frame: a transaction message is taken all the same, as far as it can be read."""
+        broken = salvage_call(text)
+        if broken is None or not is_transaction_action(self.ocpp, broken.action):
+            return owed_error(text, error, self.ocpp)
+        if error.is_cut and self._connected.wants_again(broken.rest):
+            raise FrameCut("frame-cut", f"{self.charger_id}: {broken.action} ended after {len(text)} characters")
+        self._connected.noticed(Quirk.BROKEN_FRAME, broken.action)
+        payload = text.encode("utf-8", "replace") if broken.payload is None else broken.payload
+        call = Call(message_id=broken.message_id, action=broken.action, payload=payload)
+        unreadable = str(error) if broken.payload is None else None
+        return encode_answer(broken, await self._transactions.take(call, text, unreadable))

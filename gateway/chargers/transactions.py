@@ -17,18 +17,16 @@ from gateway.chargers.conduct import Conduct
 from gateway.chargers.connected import Connected
 from gateway.chargers.gaps import Gaps
 from gateway.log import say
-from gateway.store.transactions import Arrival, first_reply, store_message
+from gateway.store.arrivals import Arrival
+from gateway.store.transactions import first_reply, store_message
 from wire.errors import MalformedValue
 from wire.ocpp import v21
 from wire.ocpp.content import message_keys
-from wire.ocpp.frames import Call, CallRejected, Send, encode_result
+from wire.ocpp.frames import Call, CallRejected, Send
 from wire.ocpp.payload import read_message
 from wire.ocpp.quirks import Quirk
-from wire.ocpp.transaction import TransactionMessage, read_transaction
+from wire.ocpp.transaction import TransactionMessage, Unnamed, read_transaction
 from wire.records import Decision, TransactionEvent
-
-_LARGEST = 2**63 - 1
-"""OCPP integers have 32 bits (2.0.1 Part 2 2.1.3); what no database holds is not read as a number at all."""
 
 
 class Transactions:
@@ -38,8 +36,9 @@ class Transactions:
         self._connected, self._site = connected, connected.site
         self._conduct, self._gaps = Conduct(connected), Gaps(connected)
 
-    async def take(self, call: Call, text: str, unreadable: str | None) -> str:
-        """The CALLRESULT for the frame `text`. `unreadable`: why no JSON could be made of it, None for what is JSON.
+    async def take(self, call: Call, text: str, unreadable: str | None) -> bytes:
+        """The payload of the CALLRESULT for the frame `text`. `unreadable`: why no JSON could be made of it, None for
+        what is JSON.
 
         Raises:
             StoreUnavailable: nothing may be answered.
@@ -48,7 +47,7 @@ class Transactions:
         message, quarantine = None, unreadable
         if unreadable is None:
             try:
-                message = _read(connected, call)
+                message = read_transaction(connected.ocpp, call.action, call.payload, connected.noticed)
             except MalformedValue as error:
                 quarantine = str(error)
         arrival = Arrival(
@@ -66,7 +65,7 @@ class Transactions:
         await self._conduct.watch(arrival)
         first = first_reply(self._site.ledger, arrival)
         if first is not None and first.whole:
-            return encode_result(call.message_id, first.text.encode())
+            return first.text.encode()
         if first is not None:
             connected.noticed(Quirk.REWRITTEN_MESSAGE, call.action)
         decision = None
@@ -80,7 +79,7 @@ class Transactions:
         self._site.stored()
         if arrival.message is not None and arrival.message.event is TransactionEvent.ENDED:
             await self._gaps.ended(arrival.message)
-        return encode_result(call.message_id, reply.encode())
+        return reply.encode()
 
     async def keep(self, stream: Send, text: str) -> None:
         """Record a SEND of 2.1, which is not answered: the values of a periodic event stream. Others are not known.
@@ -119,20 +118,17 @@ class Transactions:
         message = arrival.message
         if message is None:
             return arrival, None
-        if message.token is None:
-            granted = await self._site.authorizer.for_remote_start(self._connected.charger_id, message)
-            return (arrival if granted is None else replace(arrival, decision=granted)), None
-        decision = await self._site.authorizer.for_transaction(self._connected.charger_id, message.token, message)
+        authorizer, charger_id = self._site.authorizer, self._connected.charger_id
+        if message.token is not None:
+            decision = await authorizer.for_transaction(charger_id, message.token, message)
+        elif message.unnamed is Unnamed.EMPTY_TOKEN:
+            decision = await authorizer.for_nobody(charger_id, message.unnamed)
+        else:
+            granted = await authorizer.for_remote_start(charger_id, message)
+            if message.unnamed is None or granted is not None:
+                told = None if message.unnamed is None else granted
+                return (arrival if granted is None else replace(arrival, decision=granted)), told
+            decision = await authorizer.for_nobody(charger_id, message.unnamed)
         if message.event is TransactionEvent.ENDED:
             return arrival, decision
         return replace(arrival, decision=decision), decision
-
-
-def _read(connected: Connected, call: Call) -> TransactionMessage:
-    """What the transaction message says. Raises MalformedValue, also for a number that no database holds."""
-    message = read_transaction(connected.ocpp, call.action, call.payload, connected.noticed)
-    for name in ("evse_id", "connector_id", "seq_no", "remote_start_id", "reservation_id"):
-        number: int | None = getattr(message, name)
-        if number is not None and abs(number) > _LARGEST:
-            raise MalformedValue(call.action, "$", f"{name} is out of range")
-    return message

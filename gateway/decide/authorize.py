@@ -18,8 +18,11 @@ Order: what the contract chain proves, then the list entry, then the hub's answe
 BLOCKED, EXPIRED and NO_CREDIT are Blocked, Expired and NoCredit; NOT_ALLOWED is NotAtThisLocation, and Unknown without
 a token.
 
+A token without a character asks nobody: Invalid. A start without a driver (NoAuthorization) is policy no_authorization.
+
 A contract chain that was presented and rejected ends the matter before the table. A decision made for the same token at
-the same charger a moment ago carries over to its transaction: the chain is presented only once.
+the same charger a moment ago carries over to its transaction: the chain is presented only once. An accept does not
+where the list has an entry that is not valid, or NEVER: then the table is asked anew (`gateway.authorizer`).
 
 Source: OCPI 2.3.0 mod_tokens WhitelistType; OCPP 2.0.1 Part 2 C07.FR.13-17, C12.FR.03.
 """
@@ -29,6 +32,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.decide.policy import Choice, SitePolicy
+from wire.ocpp.transaction import Unnamed
 from wire.records import (
     AllowedType,
     AuthMethod,
@@ -42,6 +46,9 @@ from wire.records import (
     Verdict,
     WhitelistType,
 )
+
+NOBODY = TokenRef(uid="", type=TokenType.OTHER)
+"""What a decision names where no token was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,9 @@ class ContractEvidence:
 @dataclass(frozen=True, slots=True)
 class Question:
     """Everything a decision may rest on. `answer` is None when the hub was not asked or did not answer in time. `evses`
-    are the EVSE ids of the station that asks, as `evse_key` writes them. `starts_unasked`: a station that remembers a
-    good answer starts by it without asking again, or it is not known that it does not (LocalPreAuthorize)."""
+    are the EVSE ids of the station that asks, as `evse_key` writes them. `unnamed`: `token` is NOBODY, and why.
+    `starts_unasked`: a station that remembers a good answer starts by it without asking again, or it is not known that
+    it does not (LocalPreAuthorize)."""
 
     token: TokenRef
     contract: ContractEvidence | None = None
@@ -70,7 +78,15 @@ class Question:
     answer: AuthorizationInfo | None = None
     earlier: Decision | None = None
     evses: frozenset[str] = frozenset()
+    unnamed: Unnamed | None = None
     starts_unasked: bool = True
+
+    @property
+    def nobody(self) -> Unnamed | None:
+        """Why no token can be decided on; None for a token, and for what a chain or a decision speaks for."""
+        if self.contract is not None or self.earlier is not None:
+            return None
+        return self.unnamed or (None if self.token.uid.strip() else Unnamed.EMPTY_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +137,7 @@ def wants_hub(question: Question) -> bool:
     """Whether the truth table asks the hub for this question, so that it is asked only when its answer counts."""
     if question.contract is not None and not question.contract.accepted:
         return False
-    if question.earlier is not None:
+    if question.earlier is not None or question.nobody is not None:
         return False
     listed = question.listed
     if listed is None or listed.whitelist in (WhitelistType.NEVER, WhitelistType.ALLOWED_OFFLINE):
@@ -136,6 +152,8 @@ def decide_authorize(question: Question, policy: SitePolicy) -> Outcome:
         return _chain_refused(contract)
     if contract is None and question.earlier is not None:
         return _carried_over(question.earlier)
+    if question.nobody is not None:
+        return _nobody(question.nobody, policy)
     verdict, reason, basis, method = _token_verdict(question, policy)
     status: CertificateStatus | None = None
     if contract is not None:
@@ -177,6 +195,17 @@ def _chain_refused(contract: ContractEvidence) -> Outcome:
         auth_method=AuthMethod.WHITELIST,
         certificate_status=status,
         contract_id=contract.emaid,
+    )
+
+
+def _nobody(unnamed: Unnamed, policy: SitePolicy) -> Outcome:
+    allowed = unnamed is Unnamed.NO_AUTHORIZATION and policy.no_authorization is Choice.ACCEPT
+    return Outcome(
+        verdict=Verdict.ACCEPTED if allowed else Verdict.INVALID,
+        reason="no-authorization-allowed" if allowed else unnamed.value,
+        basis=Basis.SITE_POLICY,
+        auth_method=AuthMethod.WHITELIST,
+        transient=allowed,
     )
 
 

@@ -26,13 +26,17 @@ class SitePolicy(Table, frozen=True, kw_only=True):
     contract_offline: a contract chain that verified, with no list entry, while the hub is unreachable.
     revocation_unknown: a contract chain of whose certificates one has no revocation evidence at all.
     revocation_stale_grace_h: how long evidence counts after its own nextUpdate has passed, in hours.
+    no_authorization: a charger of 2.x that says it asks nobody for a token, for it has but a button or a key
+    (NoAuthorization); refused, its session is stopped, and what was charged until then stands without a token.
     earlier_decision_s: how long a decision for the same token at the same charger carries over to its transaction, at
-    most a day.
+    most a day. An accept does not where the list says no by then. For a transaction that was queued in the station the
+    time it was written counts: for a week where the station says `offline`, for a day in 1.6, which cannot say it.
     """
 
     unknown_token_offline: Choice = Choice.REFUSE
     contract_offline: Choice = Choice.ACCEPT
     revocation_unknown: Choice = Choice.REFUSE
+    no_authorization: Choice = Choice.REFUSE
     revocation_stale_grace_h: Annotated[int, msgspec.Meta(ge=0, le=_YEAR_H)] = 168
     earlier_decision_s: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 3600
 

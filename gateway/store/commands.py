@@ -8,7 +8,9 @@ Rules
 1. A command is known by its id from the moment it is received. Of the station it is asked at most once: `begin` is
    committed first, and a gateway that finds a command begun without a report after a restart asks no second time.
 2. A report is durable before it is told to anybody, and the first one of its number stays.
-3. The number of a command's row is given to stations (remoteStartId, requestId, reservation id): positive, below 2^31,
+3. What the hub orders under an id that another command has, or what cannot be read, is no command here: its report is
+   kept apart until it is told (`command_refusals`).
+4. The number of a command's row is given to stations (remoteStartId, requestId, reservation id): positive, below 2^31,
    never twice. A fresh store starts at a figure made from the time, like the numbers of sessions.
 """
 
@@ -21,7 +23,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from wire.commands import CommandOrder, CommandReport, ReserveNow
+import msgspec
+
+from wire.commands import CommandOrder, CommandReport, QueuedOrder, ReserveNow, ResultCode, UnreadOrder
+from wire.errors import WireError
 from wire.records import Decision, decode, encode
 
 TABLES = """
@@ -38,6 +43,7 @@ TABLES = """
         command_id TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL, told INTEGER NOT NULL,
         PRIMARY KEY (command_id, number)) WITHOUT ROWID;
     CREATE INDEX command_reports_untold ON command_reports (told) WHERE told = 0;
+    CREATE TABLE command_refusals (command_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
     INSERT INTO sqlite_sequence (name, seq)
         SELECT 'commands', min(max((strftime('%s', 'now') - 1577836800) / 60, 0) * 100, 1073741824);
 """
@@ -45,6 +51,17 @@ KEPT = timedelta(days=30)
 """How long a command that is done is remembered, and would be recognised."""
 _PURGED_AT_ONCE = 100
 _CURSOR = "commands-cursor"
+STUMBLES = (
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    WireError,
+    msgspec.MsgspecError,
+    sqlite3.Error,
+)
+"""What may be raised over a command's own data, here or on the way to a station: it ends that command alone."""
 
 
 class Stage(StrEnum):
@@ -77,41 +94,77 @@ _COLUMNS = (
 )
 
 
-def receive(
-    connection: sqlite3.Connection, orders: Sequence[CommandOrder], at: datetime, cursor: int | None = None
-) -> list[Kept]:
-    """Write down orders that are new, and what is kept of each, in their order. `cursor`: how far the hub's queue is
-    taken in with them; None for orders that do not come from there.
+def receive(connection: sqlite3.Connection, orders: Sequence[CommandOrder], at: datetime) -> list[Kept]:
+    """Write down orders of this box that are new, and what is kept of each, in their order.
 
     Raises:
         ValueError: an order has the id of another one; nothing is written.
     """
     _purge(connection, at)
-    for order in orders:
-        reservation = order.command.reservation_id if isinstance(order.command, ReserveNow) else None
-        connection.execute(
-            "INSERT INTO commands (command_id, from_hub, charger_id, body, state, received_at, reservation_id)"
-            " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT DO NOTHING",
-            (
-                order.command_id,
-                cursor is not None,
-                order.command.charger_id,
-                encode(order).decode(),
-                at.isoformat(),
-                reservation,
-            ),
-        )
-    if cursor is not None:
-        connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (_CURSOR, str(cursor)))
-    found = [kept for order in orders if (kept := find(connection, order.command_id)) is not None]
+    found = [_take_in(connection, order, at, from_hub=False) for order in orders]
     for order, kept in zip(orders, found, strict=True):
-        if (
-            cursor is None
-            and kept.order.command != order.command
-            and encode(kept.order.command) != encode(order.command)
-        ):
+        if not _is_same(kept, order):
             raise ValueError(f"command_id {order.command_id!r} was given to another command already")
     return found
+
+
+def receive_queued(
+    connection: sqlite3.Connection, queued: Sequence[QueuedOrder | UnreadOrder], at: datetime
+) -> list[Kept]:
+    """Write down the hub's orders that are new, and how far its queue is taken in with them; what is kept of those that
+    may be executed. The others have their report, which waits to be told."""
+    _purge(connection, at)
+    taken: list[Kept] = []
+    for one in queued:
+        if isinstance(one, UnreadOrder):
+            if one.command_id is not None:
+                _refuse(connection, one.command_id, at, one.reason)
+            continue
+        kept = _take_in(connection, one.order, at, from_hub=True)
+        if not _is_same(kept, one.order):
+            _refuse(connection, one.order.command_id, at, "its command_id was given to another command at this gateway")
+            continue
+        if not kept.from_hub:  # The same command was given here; the hub hears what came of it as well.
+            for change in (
+                "UPDATE commands SET from_hub = 1 WHERE command_id = ?",
+                "UPDATE command_reports SET told = 0 WHERE command_id = ?",
+            ):
+                connection.execute(change, (one.order.command_id,))
+        taken.append(kept)
+    cursor = max((one.number for one in queued), default=0)
+    connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (_CURSOR, str(cursor)))
+    return taken
+
+
+def _take_in(connection: sqlite3.Connection, order: CommandOrder, at: datetime, *, from_hub: bool) -> Kept:
+    command = order.command
+    connection.execute(
+        "INSERT INTO commands (command_id, from_hub, charger_id, body, state, received_at, reservation_id)"
+        " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT DO NOTHING",
+        (
+            order.command_id,
+            from_hub,
+            command.charger_id,
+            encode(order).decode(),
+            at.isoformat(),
+            command.reservation_id if isinstance(command, ReserveNow) else None,
+        ),
+    )
+    kept = find(connection, order.command_id)
+    if kept is None:
+        raise LookupError("a command that was just stored is not there")
+    return kept
+
+
+def _is_same(kept: Kept, order: CommandOrder) -> bool:
+    return kept.order.command == order.command or encode(kept.order.command) == encode(order.command)
+
+
+def _refuse(connection: sqlite3.Connection, command_id: str, at: datetime, reason: str) -> None:
+    """Keep the report of an order that is no command here."""
+    report = CommandReport(command_id=command_id, number=1, at=at, result=ResultCode.MALFORMED, message=reason[:1000])
+    body = encode(report).decode()
+    connection.execute("INSERT INTO command_refusals VALUES (?, ?) ON CONFLICT DO NOTHING", (command_id, body))
 
 
 def _purge(connection: sqlite3.Connection, at: datetime) -> None:
@@ -155,10 +208,12 @@ def granting(connection: sqlite3.Connection, since: datetime) -> list[Kept]:
     return [_kept(row) for row in rows.fetchall()]
 
 
-def granted_by(connection: sqlite3.Connection, number: int) -> Kept | None:
-    """The StartSession with this remoteStartId, however long ago it was."""
+def granted_by(connection: sqlite3.Connection, charger_id: str, number: int) -> Kept | None:
+    """The StartSession for this station with this remoteStartId, however long ago it was."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM commands WHERE number = ? AND decision IS NOT NULL", (number,)
+        f"SELECT {_COLUMNS} FROM commands WHERE number = ? AND charger_id = ? AND decision IS NOT NULL"
+        " AND reservation_id IS NULL",
+        (number, charger_id),
     ).fetchone()
     return None if row is None else _kept(row)
 
@@ -249,13 +304,19 @@ def reports(connection: sqlite3.Connection, command_id: str) -> tuple[CommandRep
 def untold(connection: sqlite3.Connection, limit: int) -> list[CommandReport]:
     """Reports that the hub has not acknowledged yet."""
     rows = connection.execute(
-        "SELECT body FROM command_reports WHERE told = 0 ORDER BY command_id, number LIMIT ?", (limit,)
+        "SELECT body FROM (SELECT command_id, number, body FROM command_reports WHERE told = 0"
+        " UNION ALL SELECT command_id, 1, body FROM command_refusals) ORDER BY command_id, number LIMIT ?",
+        (limit,),
     )
     return [decode(CommandReport, row[0], "stored report") for row in rows.fetchall()]
 
 
 def note_told(connection: sqlite3.Connection, report: CommandReport) -> None:
     """The hub has the report."""
+    body = encode(report).decode()
+    refusal = (report.command_id, body)
+    if connection.execute("DELETE FROM command_refusals WHERE command_id = ? AND body = ?", refusal).rowcount:
+        return
     connection.execute(
         "UPDATE command_reports SET told = 1 WHERE command_id = ? AND number = ?", (report.command_id, report.number)
     )
@@ -274,12 +335,14 @@ class FoundSession(NamedTuple):
 def sessions_of(
     connection: sqlite3.Connection, charger_id: str, session_id: str | None, transaction_id: str | None
 ) -> list[FoundSession]:
-    """The station's sessions of that name; without a name those that run."""
+    """The station's sessions of that name, the latest first; without a name those that run."""
     columns = "SELECT session_id, transaction_id, evse_id, started_at, ended_at FROM sessions WHERE charger_id = ?1"
     if session_id is not None:
         rows = connection.execute(f"{columns} AND session_id = ?2", (charger_id, session_id))
     elif transaction_id is not None:
-        rows = connection.execute(f"{columns} AND transaction_id = ?2", (charger_id, transaction_id))
+        rows = connection.execute(
+            f"{columns} AND transaction_id = ?2 ORDER BY session_no DESC", (charger_id, transaction_id)
+        )
     else:
         rows = connection.execute(f"{columns} AND ended_at IS NULL ORDER BY session_no DESC LIMIT 20", (charger_id,))
     return [FoundSession(*row) for row in rows.fetchall()]

@@ -35,6 +35,23 @@ from gateway.store import (
 from gateway.store.database import Schema, open_reader, open_writer
 from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, Value, chain_hash, encode
 
+_REUSED_IDS = """
+    CREATE TABLE sessions_anew (
+        session_no INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL UNIQUE,
+        charger_id TEXT NOT NULL COLLATE NOCASE, transaction_id TEXT NOT NULL, evse_id INTEGER NOT NULL,
+        id_tag TEXT, start_key BLOB, started_at TEXT NOT NULL, ended_at TEXT, reuse INTEGER NOT NULL DEFAULT 0,
+        start_wh REAL, last_wh REAL, UNIQUE (charger_id, transaction_id, reuse));
+    INSERT INTO sessions_anew (session_no, session_id, charger_id, transaction_id, evse_id, id_tag, start_key,
+        started_at, ended_at) SELECT session_no, session_id, charger_id, transaction_id, evse_id, id_tag, start_key,
+        started_at, ended_at FROM sessions;
+    DELETE FROM sqlite_sequence WHERE name = 'sessions_anew';
+    INSERT INTO sqlite_sequence SELECT 'sessions_anew', seq FROM sqlite_sequence WHERE name = 'sessions';
+    DROP TABLE sessions;
+    ALTER TABLE sessions_anew RENAME TO sessions;
+    CREATE INDEX sessions_by_start ON sessions (charger_id, start_key) WHERE start_key IS NOT NULL;
+"""
+"""A transaction id may come again (`reuse`); and the registers of 1.6 sessions, which tell whose an end is that has no
+number. What numbers were given stays as it was (rule 4)."""
 PAGE_BYTES = 8 * 1024 * 1024
 """Of record bodies that are read at a time."""
 
@@ -76,6 +93,7 @@ SCHEMA = Schema(
         + variables.TABLES
         + local_lists.TABLES
         + sequences.TABLES
+        + _REUSED_IDS
         + lost_frames.TABLES
         + decisions.TABLES,
     ),

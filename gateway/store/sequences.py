@@ -46,10 +46,10 @@ def note_sequence(connection: sqlite3.Connection, session_no: int, seq_no: int) 
 
 
 def sequence_of(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> Sequence | None:
-    """What is known of a transaction's numbers; None when it has none."""
+    """What is known of a transaction's numbers, of several of that name the latest; None when it has none."""
     row = connection.execute(
         "SELECT lowest, highest, messages FROM sequences JOIN sessions USING (session_no)"
-        " WHERE charger_id = ? AND transaction_id = ?",
+        " WHERE charger_id = ? AND transaction_id = ? ORDER BY session_no DESC LIMIT 1",
         (charger_id, transaction_id),
     ).fetchone()
     return None if row is None else Sequence(*row)

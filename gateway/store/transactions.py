@@ -5,51 +5,41 @@ Everything here runs inside the writer's transaction (see `gateway.store.ledger`
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
-from gateway.clock import Moment
+from gateway.store.arrivals import Arrival, stored_keys
 from gateway.store.commands import note_session
 from gateway.store.decisions import keep_decision
 from gateway.store.ledger import Identity, append
 from gateway.store.sequences import note_sequence
+from gateway.store.sessions import (
+    StoredSession,
+    advance_session,
+    could_end_so,
+    find_session,
+    meant_by_end,
+    open_session,
+    opens_session,
+    running_at_end,
+    session_of_record,
+    starts_again,
+)
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
-from wire.ids import session_id
-from wire.ocpp.content import MessageKeys
 from wire.ocpp.transaction import TransactionMessage
-from wire.records import Basis, Decision, RecordKind, TokenType, TransactionEntry, TransactionEvent, decode, encode
-
-_CLOCKS_KNOW_BETTER = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A transaction message as it came. `message` is None when its payload cannot be read; `quarantine` says why."""
-
-    charger_id: str
-    ocpp: str
-    action: str
-    message_id: str
-    payload: bytes
-    keys: MessageKeys
-    frame: str
-    now: Moment
-    message: TransactionMessage | None = None
-    quarantine: str | None = None
-    decision: Decision | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSession:
-    """A session as the ledger knows it."""
-
-    session_no: int
-    session_id: str
-    transaction_id: str
+from wire.records import (
+    AuditEntry,
+    Basis,
+    Decision,
+    RecordKind,
+    TokenType,
+    TransactionEntry,
+    TransactionEvent,
+    decode,
+    encode,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +53,108 @@ class FirstReply:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the store knows of a message. `doubt`: why its session cannot be told, None when it can or there is none."""
+
+    session: StoredSession | None
+    bucket: int
+    first: FirstReply | None
+    doubt: str | None = None
+
+
 def first_reply(connection: sqlite3.Connection, arrival: Arrival) -> FirstReply | None:
     """The reply that was given when the message came before; None when it is new."""
-    content, payload = _keys(arrival)
-    bucket = _bucket(arrival, _find_session(connection, arrival, content))
-    return _first_reply(connection, bucket, content, payload)
+    return _known(connection, arrival, *stored_keys(arrival)).first
 
 
-def _first_reply(connection: sqlite3.Connection, bucket: int, content: bytes, payload: bytes) -> FirstReply | None:
-    return _seen(connection, bucket, payload, whole=True) or _seen(connection, bucket, content, whole=False)
+def _known(connection: sqlite3.Connection, arrival: Arrival, key: bytes, whole: bytes) -> _Known:
+    session = find_session(connection, arrival, key)
+    bucket = _bucket(arrival, session)
+    first = _seen(connection, bucket, whole, whole=True) or _seen(connection, bucket, key, whole=False)
+    message = arrival.message
+    if message is not None and message.event is TransactionEvent.ENDED and arrival.names_no_session:
+        return _known_end(connection, arrival, message, _Known(None, bucket, first))
+    return _Known(session, bucket, first)
+
+
+def _known_end(connection: sqlite3.Connection, arrival: Arrival, message: TransactionMessage, known: _Known) -> _Known:
+    """An end without a number: of the session it means, of one whose start is not known, or in doubt.
+
+    What was said before may be said again of another session that runs, word for word where two connectors share a
+    meter; only under its old message id it is a resend for certain.
+    """
+    running, first = running_at_end(connection, arrival.charger_id, message), known.first
+    if first is not None:
+        running = could_end_so(connection, running, message, first.seq)
+        if not running or _entry(connection, first.seq).message_id == arrival.message_id:
+            return known
+    elif not running:
+        return known
+    else:
+        session = running[0].session if len(running) == 1 else meant_by_end(running, message)
+        if session is not None:
+            return replace(known, session=session)
+    named = ", ".join(f"{each.session.transaction_id} (connector {each.connector})" for each in running)
+    said = "an end without a transaction number" + (" that came before" if first else "")
+    return replace(known, first=None, doubt=f"{said} may be that of {named}")
 
 
 def store_message(
     connection: sqlite3.Connection, owner: Identity, arrival: Arrival, reply_for: Callable[[str | None], bytes]
 ) -> str:
     """The reply to send, as JSON text: the first one for a repeated message, otherwise `reply_for(transaction_id)`,
-    stored together with the record, the session and the decision. A repeat with another payload is recorded too."""
-    key, whole = _keys(arrival)
-    session = _find_session(connection, arrival, key)
-    bucket = _bucket(arrival, session)
-    first = _first_reply(connection, bucket, key, whole)
+    stored together with the record, the session and the decision. A repeat with another payload is recorded too; what
+    could be of several sessions is kept apart from all of them, and entered into the audit log."""
+    key, whole = stored_keys(arrival)
+    known = _known(connection, arrival, key, whole)
+    first = known.first
     if first is not None and first.whole:
         return first.text
-    if first is not None and _names_no_session(arrival):
-        session = _session_of_record(connection, first.seq)
-    elif session is None and arrival.message is not None and _opens_session(arrival, arrival.message):
-        session = _open_session(connection, owner, arrival, arrival.message, key)
-        bucket = _bucket(arrival, session)
+    if known.doubt is not None:
+        arrival = replace(arrival, quarantine=known.doubt)
+    session, bucket = _session_for(connection, owner, arrival, known, key)
     if session is not None and arrival.message is not None:
-        _advance_session(connection, session, arrival.message)
+        advance_session(connection, arrival, session, arrival.message)
         if arrival.message.seq_no is not None:
             note_sequence(connection, session.session_no, arrival.message.seq_no)
     reply = first.text if first else reply_for(session.transaction_id if session else None).decode()
-    entry = TransactionEntry(
+    seq = append(connection, owner, RecordKind.TRANSACTION, _record(arrival, session, reply), arrival.now)
+    for name in {whole} if first else {key, whole}:
+        connection.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", (bucket, name, seq, reply))
+    if arrival.decision is not None:
+        remember_decision(connection, arrival.decision)
+        if arrival.decision.command_id is not None and session is not None:
+            note_session(connection, arrival.decision.command_id, session.session_id, session.transaction_id)
+    if arrival.quarantine is not None:
+        row = (seq, arrival.charger_id, arrival.quarantine)
+        connection.execute("INSERT INTO quarantine VALUES (?, ?, ?)", row)
+    if known.doubt is not None:
+        alarm = AuditEntry(event="session-in-doubt", subject=arrival.charger_id, message=f"record {seq}: {known.doubt}")
+        append(connection, owner, RecordKind.AUDIT, alarm, arrival.now)
+    return reply
+
+
+def _session_for(
+    connection: sqlite3.Connection, owner: Identity, arrival: Arrival, known: _Known, key: bytes
+) -> tuple[StoredSession | None, int]:
+    """The session that a message is stored with, opened if need be, and the bucket that its keys go to."""
+    message, first, session = arrival.message, known.first, known.session
+    if message is None or known.doubt is not None:
+        return None, known.bucket
+    if first is not None:
+        if arrival.names_no_session:
+            session = session_of_record(connection, _entry(connection, first.seq).session_id)
+        return session, known.bucket
+    is_new = session is None or starts_again(session, arrival)
+    if not is_new or not opens_session(arrival, message):
+        return session, known.bucket
+    session = open_session(connection, owner, arrival, message, key)
+    return session, _bucket(arrival, session)
+
+
+def _record(arrival: Arrival, session: StoredSession | None, reply: str) -> TransactionEntry:
+    return TransactionEntry(
         charger_id=arrival.charger_id,
         ocpp=arrival.ocpp,
         action=arrival.action,
@@ -105,30 +164,25 @@ def store_message(
         reply=reply,
         session_id=session.session_id if session else None,
         transaction_id=session.transaction_id if session else None,
+        reuse=session.reuse if session else 0,
         decision=arrival.decision,
         quarantine=arrival.quarantine,
     )
-    seq = append(connection, owner, RecordKind.TRANSACTION, entry, arrival.now)
-    for name in {whole} if first else {key, whole}:
-        connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (bucket, name, seq, reply))
-    if arrival.decision is not None:
-        remember_decision(connection, arrival.decision)
-        if arrival.decision.command_id is not None and session is not None:
-            note_session(connection, arrival.decision.command_id, session.session_id, session.transaction_id)
-    if arrival.quarantine is not None:
-        row = (seq, arrival.charger_id, arrival.quarantine)
-        connection.execute("INSERT INTO quarantine VALUES (?, ?, ?)", row)
-    return reply
+
+
+def _entry(connection: sqlite3.Connection, seq: int) -> TransactionEntry:
+    (body,) = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
+    return decode(TransactionEntry, body, "stored record")
 
 
 def remember_decision(connection: sqlite3.Connection, decision: Decision) -> None:
     """Keep the latest decision for a token at a charger, so that its transaction can rest on it after a restart too.
 
     A decision that only repeats an earlier one is not kept: it would renew itself for ever, and it would hide what the
-    first one rested on. An eMAID is kept under its normal form as well: a station may show it with the check character
-    and start without.
+    first one rested on; nor is one that names nobody. An eMAID is kept under its normal form as well: a station may
+    show it with the check character and start without.
     """
-    if decision.basis is Basis.EARLIER_DECISION:
+    if decision.basis is Basis.EARLIER_DECISION or not decision.token.uid.strip():
         return
     body = encode(decision).decode()
     for key in _keys_of(decision):
@@ -170,36 +224,11 @@ def token_key(uid: str) -> str:
     return uid.replace("-", "").casefold()
 
 
-def _opens_session(arrival: Arrival, message: TransactionMessage) -> bool:
-    """Whether a message of an unknown session makes one. A 2.x session may first be seen by any of its events, and an
-    orphan 1.6 StopTransaction is money too; values outside a transaction, and those whose transaction has no number,
-    belong to no session."""
-    if message.event is not TransactionEvent.METER_VALUES:
-        return True
-    return message.transaction_id is not None and not _names_no_session(arrival)
-
-
-def _keys(arrival: Arrival) -> tuple[bytes, bytes]:
-    """16 bytes each that name what this charger said, and its very payload. The charger is in them: clock-aligned
-    values of two idle chargers are alike to the letter."""
-    charger = arrival.charger_id.casefold().encode() + b"\0"
-    content, whole = arrival.keys.content, arrival.keys.whole
-    named = hashlib.sha256(charger + content).digest()[:16]
-    return named, named if whole is content else hashlib.sha256(charger + whole).digest()[:16]
-
-
-def _names_no_session(arrival: Arrival) -> bool:
-    """Whether a 1.6 message carries -1, because StartTransaction.conf never came (errata 3.18), or another number that
-    has no meaning: 0 or less (errata 3.54)."""
-    named = arrival.message.transaction_id if arrival.message else None
-    return arrival.ocpp == "1.6" and named is not None and (named == "0" or named.startswith("-"))
-
-
 def _bucket(arrival: Arrival, session: StoredSession | None) -> int:
     """Where the content key is looked up: in its session, or for messages without one in the day they speak of, so that
     the index grows in order. The session that a -1 means is a guess that may change with what arrives in between, so
     such a message is looked up by its day too."""
-    if session is not None and not _names_no_session(arrival):
+    if session is not None and not arrival.names_no_session:
         return session.session_no
     at = arrival.message.at if arrival.message else None
     return -at.toordinal() if at else 0
@@ -208,105 +237,3 @@ def _bucket(arrival: Arrival, session: StoredSession | None) -> int:
 def _seen(connection: sqlite3.Connection, bucket: int, key: bytes, *, whole: bool) -> FirstReply | None:
     row = connection.execute("SELECT reply, seq FROM seen WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
     return None if row is None else FirstReply(str(row[0]), whole, int(row[1]))
-
-
-_COLUMNS = "session_no, session_id, transaction_id"
-
-
-def _find_session(connection: sqlite3.Connection, arrival: Arrival, key: bytes) -> StoredSession | None:
-    message, charger = arrival.message, arrival.charger_id
-    if message is None:
-        return None
-    if arrival.action == "StartTransaction":
-        # A clock that stands at the beginning of time repeats itself: an ended session of such a time is another one.
-        again = " AND ended_at IS NULL" if message.at < _CLOCKS_KNOW_BETTER else ""
-        return _one(connection, f"charger_id = ? AND start_key = ?{again}", (charger, key))
-    if message.transaction_id is None:
-        return None
-    if _names_no_session(arrival):
-        return _find_unanswered(connection, charger, message)
-    return _one(connection, "charger_id = ? AND transaction_id = ?", (charger, message.transaction_id))
-
-
-def _find_unanswered(connection: sqlite3.Connection, charger: str, message: TransactionMessage) -> StoredSession | None:
-    """The session a 1.6 message means that carries no number: of those of this charger that started before the message,
-    with that tag and at that connector where they are named, the latest one that runs. Values may come after the end,
-    so they may mean one that has ended; an end that finds none running ends a session whose start is not known."""
-    where = "charger_id = ? AND started_at <= ? AND start_key IS NOT NULL"
-    values: tuple[object, ...] = (charger, message.at.isoformat())
-    if message.token is not None:
-        where, values = where + " AND id_tag = ? COLLATE NOCASE", (*values, message.token.uid)
-    if message.connector_id:
-        where, values = where + " AND evse_id = ?", (*values, message.connector_id)
-    running = _one(connection, where + " AND ended_at IS NULL", values)
-    if running is None and message.event is TransactionEvent.METER_VALUES:
-        return _one(connection, where, values)
-    return running
-
-
-def ended_at(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> datetime | None:
-    """When the transaction ended by its station's clock; None while it runs, and for one that is not known."""
-    row = connection.execute(
-        "SELECT ended_at FROM sessions WHERE charger_id = ? AND transaction_id = ?", (charger_id, transaction_id)
-    ).fetchone()
-    return None if row is None or row[0] is None else datetime.fromisoformat(row[0])
-
-
-def _session_of_record(connection: sqlite3.Connection, seq: int) -> StoredSession | None:
-    """The session that an earlier record was given to."""
-    (body,) = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
-    name = decode(TransactionEntry, body, "stored record").session_id
-    return None if name is None else _one(connection, "session_id = ?", (name,))
-
-
-def _one(connection: sqlite3.Connection, where: str, values: tuple[object, ...]) -> StoredSession | None:
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM sessions WHERE {where} ORDER BY session_no DESC LIMIT 1", values
-    ).fetchone()
-    return None if row is None else StoredSession(*row)
-
-
-def _open_session(
-    connection: sqlite3.Connection, owner: Identity, arrival: Arrival, message: TransactionMessage, key: bytes
-) -> StoredSession:
-    number = _free_number(connection, arrival.charger_id)
-    named = None if _names_no_session(arrival) else message.transaction_id
-    transaction = named or str(number)
-    name = session_id(owner.gateway_id, arrival.charger_id, transaction)
-    connection.execute(
-        "INSERT INTO sessions (session_no, session_id, charger_id, transaction_id, evse_id, id_tag, start_key,"
-        " started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            number,
-            name,
-            arrival.charger_id,
-            transaction,
-            message.evse_id,
-            message.token.uid if message.token else None,
-            key if arrival.action == "StartTransaction" else None,
-            message.at.isoformat(),
-        ),
-    )
-    return StoredSession(number, name, transaction)
-
-
-def _free_number(connection: sqlite3.Connection, charger_id: str) -> int:
-    """The next session number, which no session had before and no transaction of this charger is called already: a
-    charger that comes from another system may still hold transactions that were numbered there."""
-    number = int(connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'").fetchone()[0]) + 1
-    while _one(connection, "charger_id = ? AND transaction_id = ?", (charger_id, str(number))) is not None:
-        number += 1
-    return number
-
-
-def _advance_session(connection: sqlite3.Connection, session: StoredSession, message: TransactionMessage) -> None:
-    if message.evse_id:
-        connection.execute(
-            "UPDATE sessions SET evse_id = ? WHERE session_no = ? AND evse_id = 0",
-            (message.evse_id, session.session_no),
-        )
-    if message.event is TransactionEvent.ENDED:
-        connection.execute(
-            "UPDATE sessions SET ended_at = ? WHERE session_no = ? AND ended_at IS NULL",
-            (message.at.isoformat(), session.session_no),
-        )

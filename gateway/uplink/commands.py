@@ -1,7 +1,8 @@
 """The hub's commands: asked for by long poll, reported back, on connections of their own beside the ledger's.
 
 Rules
-1. A poll names how far the hub's queue was taken in; what it brings is durable before the next poll names it.
+1. A poll names how far the hub's queue was taken in; what it brings is durable before the next poll names it. An order
+   that cannot be read is reported as MALFORMED and passed: the queue never stands still for one.
 2. A report goes to the hub until it is acknowledged, in any order, over restarts. A hub that knows no such command (it
    was restored from a backup, or replaced) has nothing to do with its report: it is not told again.
 3. Every failure ends in a pause that grows; a hub without this part (404) is asked again rarely.
@@ -23,9 +24,9 @@ from gateway.store import commands as store
 from gateway.store.writer import Writer
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.link import LinkSettings, read_bounded
-from wire.commands import MAX_WAIT_S, PATH_COMMAND_RESULT, PATH_COMMANDS, CommandBatch, CommandReport
+from wire.commands import MAX_WAIT_S, PATH_COMMAND_RESULT, PATH_COMMANDS, CommandReport, parse_batch
 from wire.errors import WireError
-from wire.records import decode, encode
+from wire.records import encode
 
 UNSUPPORTED_PAUSE_S = 600.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -72,7 +73,7 @@ class CommandLink:
             raise UplinkError("no-commands-here", "the hub has no commands to give; it is asked again later")
         if status != 200:
             raise UplinkError("not-a-hub", f"{PATH_COMMANDS} answered {status}")
-        await self._executor.take(decode(CommandBatch, body, "commands").orders)
+        await self._executor.take(parse_batch(body))
 
     async def _tell(self, session: aiohttp.ClientSession) -> None:
         """Bring what was not told yet; then wait for more."""

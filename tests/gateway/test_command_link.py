@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gateway.uplink.commands import CommandLink
 from tests.gateway.conftest import Bench, RoughHub, link_settings, rough_hub, said
 from tests.gateway.test_commands import Yard, play
 from wire.commands import PATH_COMMANDS, ClearCache, CommandBatch, QueuedOrder
+from wire.records import encode
 
 Part = Callable[[Yard, RoughHub], Awaitable[None]]
 
@@ -105,3 +107,46 @@ def test_a_poll_that_goes_wrong_is_said_and_tried_again(
 
     against(bench, lab, mood, part)
     assert (said_so + capfd.readouterr().out).count(code) == 1, "once for each kind of trouble"
+
+
+def test_an_order_that_cannot_be_read_does_not_hold_up_the_others(bench: Bench, lab: Path) -> None:
+    """It has its report, and the queue goes on."""
+    told: dict[str, dict[str, Any]] = {}
+    cost = {"command": "SHOW_COST", "charger_id": "CP-1", "transaction_id": "1", "total_cost": "NaN"}
+    orders: list[dict[str, Any]] = []
+
+    async def mood(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        if request.path == PATH_COMMANDS:
+            fresh = [one for one in orders if one["number"] > int(request.query["after"])]
+            if not fresh:
+                await asyncio.Event().wait()
+            return said({"orders": fresh})
+        report = json.loads(body)
+        told[report["command_id"]] = report
+        return said({})
+
+    async def part(here: Yard, hub: RoughHub) -> None:
+        expires_at = json.loads(encode(here.order(ClearCache(charger_id="CP-1")).expires_at))
+        wanted: list[tuple[object, dict[str, Any]]] = [
+            ("nan", cost),
+            ("unknown", {"command": "DANCE"}),
+            ("not an id", cost),
+            ("fine", {"command": "CLEAR_CACHE", "charger_id": "CP-1"}),
+        ]
+        for number, (name, command) in enumerate(wanted, 1):
+            order = {"command_id": name, "expires_at": expires_at, "command": command}
+            orders.append({"number": number, "order": order})
+        await here.connect("2.0.1")
+        await hub.until(lambda: len(told) >= 3)
+        assert {name: report["result"] for name, report in told.items()} == {
+            "nan": "MALFORMED",
+            "unknown": "MALFORMED",
+            "fine": "ACCEPTED",
+        }
+        assert "total_cost" in told["nan"]["message"]
+        while store.untold(here.bench.reader, 10):
+            await here.bench.writer.run(lambda connection: None)
+        assert store.cursor_of(here.bench.reader) == 4
+        assert here.bench.writer.broken is None
+
+    against(bench, lab, mood, part)

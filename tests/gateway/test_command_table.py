@@ -13,11 +13,11 @@ import msgspec
 import pytest
 from jsonschema import Draft4Validator, Draft6Validator
 
-from gateway.chargers.commands.asked import Asked, Facts, checked
-from gateway.chargers.commands.ocpp16 import id_tag
-from gateway.chargers.commands.outcome import combined, read_answer, read_failure
+from gateway.chargers.commands.asked import PER_ITEM, Asked, Facts, checked, owed
+from gateway.chargers.commands.outcome import as_answer, combined, read_answer, read_failure
 from gateway.chargers.commands.table import TABLE, translate
 from gateway.errors import CallFailed, CommandRefused
+from gateway.grants import id_tag
 from wire import commands as c
 from wire.commands import Command, CommandToken, ResultCode
 from wire.ocpp.catalogue import Sender, Support, entries
@@ -227,26 +227,60 @@ def test_what_iso_15118_needs_over_16_is_wrapped() -> None:
     assert json.loads(install["data"]) == {"certificateType": "MORootCertificate", "certificate": "PEM"}
 
 
-BY_CALL = b'{"key":"authorizationkey","value":"00"}'
-
-
-def test_passwords_are_not_set_by_a_command_that_keeps_them() -> None:
-    secret = c.Setting(name=c.VariableName(variable="AuthorizationKey"), value="00" * 16)
-    name = c.VariableName(component="SecurityCtrlr", variable="BasicAuthPassword")
-    for version, command in [
-        ("1.6", c.SetVariables(charger_id=X, settings=(secret,))),
-        ("2.0.1", c.SetVariables(charger_id=X, settings=(c.Setting(name=name, value="0" * 20),))),
+def test_passwords_and_keys_are_not_set_by_a_command_that_is_kept() -> None:
+    """Not even read: what cannot be read is neither kept nor told to anybody."""
+    for variable in (
+        "AuthorizationKey",
+        "authorizationkey ",
+        "BasicAuthPassword",
+        "SharedSecret",
+        "ApnPassword",
+        "VpnKey",
+        "X-Wifi-Passphrase",
+    ):
+        with pytest.raises(ValueError, match="rotate"):
+            c.SetVariables(charger_id=X, settings=(c.Setting(name=c.VariableName(variable=variable), value="0"),))
+    for action, payload in (
+        ("ChangeConfiguration", b'{"key":" authorizationKey","value":"00"}'),
         (
-            "1.6",
-            c.Call(
-                charger_id=X,
-                action="ChangeConfiguration",
-                payload=msgspec.Raw(b'{"key":"authorizationkey","value":"00"}'),
-            ),
+            "SetVariables",
+            b'{"setVariableData":[{"component":{"name":"WebPaymentsCtrlr"},"variable":{"name":"SharedSecret"},'
+            b'"attributeValue":"s"}]}',
         ),
-    ]:
-        with pytest.raises(CommandRefused, match="rotate"):
-            translate(version, command, FACTS)
+        ("SetNetworkProfile", b'{"configurationSlot":1,"connectionData":{"basicAuthPassword":"p"}}'),
+        ("SetNetworkProfile", b'{"configurationSlot":1,"connectionData":{"vpn":{"server":"s","key":"k"}}}'),
+        ("SetNetworkProfile", b'{"configurationSlot":1,"connectionData":{"vpn":{"password":"p"}}}'),
+        ("SetNetworkProfile", b'{"configurationSlot":1,"connectionData":{"apn":{"simPin":1234}}}'),
+    ):
+        with pytest.raises(ValueError, match="rotate"):
+            c.Call(charger_id=X, action=action, payload=msgspec.Raw(payload))
+    with pytest.raises(CommandRefused, match="rotate"):
+        checked("1.6", "ChangeConfiguration", b'{"key":"AuthorizationKey","value":"00"}')
+    c.Call(charger_id=X, action="GetConfiguration", payload=msgspec.Raw(b'{"key":["AuthorizationKey"]}'))
+
+
+SAID = [
+    {
+        "configurationKey": [
+            {"key": "AuthorizationKey", "readonly": False, "value": "5EC12E7"},
+            {"key": "A", "value": "1"},
+        ]
+    },
+    {"getVariableResult": [{"variable": {"name": "BasicAuthPassword"}, "attributeValue": "5EC12E7"}]},
+    {"connectionData": {"vpn": {"key": "5EC12E7", "user": "u"}, "apn": {"apnPassword": "5EC12E7"}}},
+    {"reportData": [{"variable": {"name": "SharedSecret"}, "variableAttribute": [{"value": "5EC12E7"}]}]},
+]
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_what_a_station_tells_of_its_secrets_is_not_kept(said: dict[str, Any]) -> None:
+    asked = Asked("GetConfiguration", b"{}")
+    kept = json.loads(bytes(as_answer(asked, json.dumps(said).encode()).answer))
+    assert kept == json.loads(json.dumps(said).replace("5EC12E7", "(hidden)"))
+    no_json = json.dumps(said).encode()[:-1]
+    assert b"5EC12E7" not in bytes(as_answer(asked, no_json).answer)
+    harmless = b'{"configurationKey":[{"key":"A","value":"1"}],"x":1.10}'
+    assert bytes(as_answer(asked, harmless).answer) == harmless, "as it came"
 
 
 def test_a_name_that_is_nearly_right_is_told() -> None:
@@ -263,6 +297,14 @@ def test_a_name_that_is_nearly_right_is_told() -> None:
     ("action", "answer", "result"),
     [
         ("RemoteStartTransaction", '{"status":"Accepted"}', "ACCEPTED"),
+        ("UnlockConnector", '{"status":{"status":"Unlocked"}}', "FAILED"),
+        ("UnlockConnector", '{"status":1}', "FAILED"),
+        ("Reset", "{}", "FAILED"),
+        ("GetVariables", "{}", "FAILED"),
+        ("GetVariables", '{"getVariableResult":[]}', "FAILED"),
+        ("GetVariables", '{"getVariableResult":["Accepted"]}', "REJECTED"),
+        ("GetDiagnostics", "{}", "ACCEPTED"),
+        ("CostUpdated", "{}", "ACCEPTED"),
         ("RequestStartTransaction", '{"status":"Rejected","statusInfo":{"reasonCode":"TxStarted"}}', "REJECTED"),
         ("ReserveNow", '{"status":"Occupied"}', "EVSE_OCCUPIED"),
         ("ReserveNow", '{"status":"Faulted"}', "EVSE_INOPERATIVE"),
@@ -292,7 +334,9 @@ def test_a_name_that_is_nearly_right_is_told() -> None:
     ],
 )
 def test_an_answer_means_one_result(action: str, answer: str, result: str) -> None:
-    found, words = read_answer(Asked(action, b"{}"), answer.encode("utf-8", "surrogatepass"))
+    version = "1.6" if action in entries("1.6", Sender.GATEWAY) else "2.1"
+    asked = Asked(action, b"{}", owed(version, action))
+    found, words = read_answer(asked, answer.encode("utf-8", "surrogatepass"))
     assert found.value == result
     assert action in words
 
@@ -301,6 +345,31 @@ def test_the_answer_inside_a_wrapped_one_counts() -> None:
     asked = Asked("DataTransfer", b'{"vendorId":"v","messageId":"DeleteCertificate"}')
     inner = json.dumps({"status": "Accepted", "data": '{"status":"NotFound"}'}).encode()
     assert read_answer(asked, inner)[0] is ResultCode.REJECTED
+    install = c.InstallCertificate(charger_id=X, use=c.CertificateUse.MO_ROOT, certificate="PEM")
+    [asked] = translate("1.6", install, FACTS)
+    for empty in (b'{"status":"Accepted"}', b'{"status":"Accepted","data":"{}"}', b'{"status":"Accepted","data":"x"}'):
+        assert read_answer(asked, empty)[0] is ResultCode.FAILED, "knowing the wrapping is no yes"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_answer_without_its_status_is_a_yes(version: str) -> None:
+    """Held for every message that a gateway sends: where the schema of the answer has a status, it counts."""
+    for action, row in entries(version, Sender.GATEWAY).items():
+        if row.support[version] is Support.NOT_SUPPORTED:
+            continue
+        folder = files("ocpp") / f"v{version.replace('.', '')}" / "schemas"
+        schema = json.loads((folder / f"{action}Response.json").read_text("utf-8-sig"))
+        result, _ = read_answer(Asked(action, b"{}", owed(version, action)), b"{}")
+        telling = {"status", *PER_ITEM} & set(schema.get("required", ()))
+        assert (result is ResultCode.FAILED) == bool(telling), action
+
+
+def test_an_answer_for_some_of_what_was_asked_is_no_yes() -> None:
+    setting = c.Setting(name=VARIABLE, value="1")
+    [asked] = translate("2.0.1", c.SetVariables(charger_id=X, settings=(setting, setting)), FACTS)
+    one = {"attributeStatus": "Accepted"}
+    assert read_answer(asked, json.dumps({"setVariableResult": [one]}).encode())[0] is ResultCode.FAILED
+    assert read_answer(asked, json.dumps({"setVariableResult": [one, one]}).encode())[0] is ResultCode.ACCEPTED
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -16,14 +16,15 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from gateway.chargers.commands.executor import Executor, Patience
-from gateway.chargers.commands.ocpp16 import id_tag
 from gateway.chargers.server import ChargerServer
+from gateway.grants import id_tag
 from gateway.store import commands as store
 from tests.gateway.conftest import Bench
 from tests.gateway.ports import entrance
 from wire.commands import (
     CancelReservation,
     ChangeAvailability,
+    ClearCache,
     Command,
     CommandOrder,
     CommandReport,
@@ -38,10 +39,10 @@ from wire.commands import (
     StopSession,
     VariableName,
 )
-from wire.records import AuthMethod, Basis, Decision, RecordKind, TokenType, TransactionEntry, decode
+from wire.records import AuthMethod, Basis, ClockState, Decision, RecordKind, TokenType, TransactionEntry, decode
 
 NAMES = ("CP-1", "CP-2")
-PATIENCE = Patience(station_s=5.0, call_s=5.0, start_s=600.0)
+PATIENCE = Patience(station_s=5.0, call_s=5.0, start_s=600.0, hub_may_all=True)
 APP = CommandToken(uid="0bce6fbe-a3c5-4b6b-bd39-8a5d1c5b7c11", type=TokenType.APP_USER, contract_id="DE-ABC-1")
 BOOTS = {
     "1.6": {"chargePointVendor": "V", "chargePointModel": "M"},
@@ -300,9 +301,54 @@ def test_a_late_start_after_the_window_rests_on_itself(bench: Bench) -> None:
         late = here.event("Started", 0, idToken=token, evse={"id": 1})
         assert (await station.call("TransactionEvent", late))["idTokenInfo"]["status"] == "Unknown"
         named = here.event("Started", 0, "tx-9", start_id=station.asked[0][1]["remoteStartId"], idToken=token)
-        assert (await station.call("TransactionEvent", named))["idTokenInfo"]["status"] == "Accepted", "it says so"
+        assert (await station.call("TransactionEvent", named))["idTokenInfo"]["status"] == "Unknown", "it is over"
 
-    play(bench, part)
+    async def queued(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        await here.submit(StartSession(charger_id="CP-1", token=APP), "c2")
+        token = {"idToken": APP.uid, "type": "Central"}
+        start_id = station.asked[0][1]["remoteStartId"]
+        event = here.event("Started", 0, "tx-10", start_id=start_id, idToken=token, offline=True)
+        here.bench.clock.move(3 * 86400)
+        answer = await station.call("TransactionEvent", event)
+        assert answer["idTokenInfo"]["status"] == "Accepted", "written in time, whenever it comes"
+
+    play(bench, part, queued)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_remote_start_id_is_good_for_one_session_with_its_token_at_its_place(bench: Bench, restarted: bool) -> None:
+    """A remoteStartId by itself proves nothing: it is a number that counts up."""
+    other = {"idToken": "DEADBEEF", "type": "ISO14443"}
+    own = {"idToken": APP.uid, "type": "Central"}
+
+    async def heard(here: Yard, station: Station, tx: str, evse_id: int, **more: Any) -> Any:
+        start_id = int(here.bench.folder.joinpath("start-id").read_text())
+        event = here.event("Started", 0, tx, start_id=start_id, evse={"id": evse_id}, **more)
+        answer = await station.call("TransactionEvent", event)
+        return answer.get("idTokenInfo", {}).get("status")
+
+    async def first(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        await here.submit(StartSession(charger_id="CP-1", token=APP, evse_id=2))
+        here.bench.folder.joinpath("start-id").write_text(str(station.asked[0][1]["remoteStartId"]))
+        if restarted:
+            here.bench.clock.move(25 * 3600)  # Of the grant only the ledger knows.
+
+    async def then(here: Yard) -> None:
+        station = await here.connect("2.0.1", boot=False)
+        here.bench.clock.at -= timedelta(hours=25 if restarted else 0)
+        assert await heard(here, station, "a", 1, idToken=other) == "Unknown", "another token"
+        assert await heard(here, station, "b", 1, idToken=own) == "Unknown", "another place"
+        assert await heard(here, station, "c", 2, idToken=own) == "Accepted"
+        assert await heard(here, station, "d", 2, idToken=own) == "Unknown", "a second session"
+        assert await heard(here, station, "e", 2) is None
+        assert here.entries()[-1].decision is None, "a third one without a token"
+        assert [one.decision.command_id for one in here.entries() if one.decision] == [None, None, "c1", None]
+        update = here.event("Updated", 1, "c", idToken=other)
+        assert (await station.call("TransactionEvent", update))["idTokenInfo"]["status"] == "Unknown"
+
+    play(bench, first, then)
 
 
 def test_a_refusal_lets_nothing_start(bench: Bench) -> None:
@@ -403,6 +449,51 @@ def test_a_local_command_that_was_not_begun_is_not_begun_later(bench: Bench) -> 
     play(bench, first, then)
 
 
+def test_the_hub_hears_of_an_order_whose_id_is_taken_here(bench: Bench) -> None:
+    async def part(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        local = await here.submit(ClearCache(charger_id="CP-1"), "same")
+        await here.submit(ClearCache(charger_id="CP-1"), "other")
+        assert store.untold(here.bench.reader, 10) == [], "what an operator orders is not the hub's"
+        told = asyncio.Event()
+        here.executor.reported = told.set
+        await here.from_hub(ClearCache(charger_id="CP-1"), "same", 1)
+        assert told.is_set()
+        assert store.untold(here.bench.reader, 10) == [local], "the same command, done once"
+        told.clear()
+        await here.from_hub(Reset(charger_id="CP-1"), "other", 2)
+        assert told.is_set()
+        [refused] = [one for one in store.untold(here.bench.reader, 10) if one.command_id == "other"]
+        assert (refused.result, "another command" in refused.message) == (ResultCode.MALFORMED, True)
+        for report in store.untold(here.bench.reader, 10):
+            await here.bench.writer.run(lambda connection, told=report: store.note_told(connection, told))
+        assert store.untold(here.bench.reader, 10) == []
+        assert store.cursor_of(here.bench.reader) == 2
+        assert [action for action, _ in station.asked] == ["ClearCache"] * 2
+
+    play(bench, part)
+
+
+def test_a_command_that_stumbles_has_its_report(bench: Bench) -> None:
+    """Nobody waits for ever for what the gateway could not go on with."""
+
+    async def part(here: Yard) -> None:
+        await here.connect("2.0.1")
+        await here.bench.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "CREATE TRIGGER no BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'no more'); END"
+                ).rowcount
+            )
+        )
+        report = await here.submit(ClearCache(charger_id="CP-1"))
+        assert (report.result, report.final) == (ResultCode.FAILED, True)
+        assert "could not go on" in report.message
+        assert store.unfinished(here.bench.reader) == []
+
+    play(bench, part)
+
+
 # --- what is not done
 
 
@@ -439,7 +530,23 @@ def test_a_hub_that_may_only_charge_may_not_reset(bench: Bench) -> None:
         assert (await here.submit(Reset(charger_id="CP-1"), "operator")).result is ResultCode.ACCEPTED
         assert [action for action, _ in station.asked] == ["RequestStartTransaction", "Reset"]
 
-    play(bench, part, patience=Patience(hub_may_all=False))
+    play(bench, part, patience=Patience())
+
+
+def test_a_gateway_without_the_time_takes_no_orders_of_the_hub(bench: Bench) -> None:
+    """It could not tell which are too late: by a clock at the beginning of time none is."""
+
+    async def part(here: Yard) -> None:
+        station = await here.connect("2.0.1")
+        order = here.order(StartSession(charger_id="CP-1", token=APP), "old")
+        here.bench.clock.at, here.bench.clock.state = datetime(1970, 1, 1, tzinfo=UTC), ClockState.UNKNOWN
+        await here.executor.take([QueuedOrder(number=1, order=order)])
+        report = await here.report(1, "old")
+        assert (report.result, "clock" in report.message) == (ResultCode.FAILED, True)
+        assert station.asked == []
+        assert (await here.submit(ClearCache(charger_id="CP-1"), "own")).result is ResultCode.ACCEPTED
+
+    play(bench, part)
 
 
 def test_too_late_is_not_begun(bench: Bench) -> None:

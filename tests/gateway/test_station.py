@@ -20,6 +20,7 @@ from wire.records import (
     TransactionEntry,
     TransactionEvent,
     Verdict,
+    WhitelistType,
     decode,
 )
 
@@ -45,6 +46,10 @@ def event201(bench: Bench, kind: str, seq_no: int, tx: str = "tx-1", **more: Any
         "transactionInfo": {"transactionId": tx},
         **more,
     }
+
+
+def told(bench: Bench) -> str:
+    return bench.clock.at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def entries(bench: Bench) -> list[TransactionEntry]:
@@ -214,8 +219,6 @@ def test_201_transaction_hears_token_info_exactly_when_it_names_a_token(bench: B
         "idTokenInfo": {"status": "Accepted", "groupIdToken": {"idToken": "FLEET", "type": "Central"}}
     }
     assert send(station, "TransactionEvent", event201(bench, "Updated", 1))[2] == {}
-    nobody = event201(bench, "Started", 0, "tx-2", idToken={"idToken": "", "type": "NoAuthorization"})
-    assert send(station, "TransactionEvent", nobody)[2] == {"idTokenInfo": {"status": "Accepted"}}
 
 
 def test_sequence_number_zero_in_every_event_loses_nothing(bench: Bench) -> None:
@@ -342,17 +345,69 @@ def test_refused_contract_stays_refused_whatever_the_transaction_says(
 
 
 def test_accept_does_not_renew_itself(bench: Bench) -> None:
-    bench.list_tokens(token())
+    bench.hub.online = True
+    bench.hub.answers["04A1B2C3"] = AuthorizationInfo(allowed=AllowedType.ALLOWED, token=token())
     station = bench.station("1.6")
     send(station, "BootNotification", BOOT16)
     send(station, "Authorize", {"idTag": "04A1B2C3"})
-    bench.list_tokens(token(valid=False))
+    bench.hub.online = False
     found = []
     for meter in range(4):
         bench.clock.move(50 * 60)
         answer: Any = send(station, "StartTransaction", start16(bench, meter=meter))[2]
         found.append(answer["idTagInfo"]["status"])
-    assert found == ["Accepted", "Blocked", "Blocked", "Blocked"]
+    assert found == ["Accepted", "Invalid", "Invalid", "Invalid"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "status"), [({"valid": False}, "Blocked"), ({"whitelist": WhitelistType.NEVER}, "Invalid")]
+)
+def test_a_card_that_was_blocked_since_is_not_let_in_by_an_earlier_accept(
+    bench: Bench, listed: dict[str, Any], status: str
+) -> None:
+    bench.list_tokens(token())
+    station = bench.station("1.6")
+    send(station, "BootNotification", BOOT16)
+    heard: Any = send(station, "Authorize", {"idTag": "04A1B2C3"})[2]
+    assert heard["idTagInfo"]["status"] == "Accepted"
+    bench.clock.move(60)
+    bench.list_tokens(token(**listed))
+    heard = send(station, "StartTransaction", start16(bench))[2]
+    assert heard["idTagInfo"]["status"] == status
+    # Nor does the station learn from the answer to an end that the card is good.
+    stop = {"transactionId": heard["transactionId"], "idTag": "04A1B2C3", "meterStop": 150, "timestamp": told(bench)}
+    heard = send(station, "StopTransaction", stop)[2]
+    assert heard["idTagInfo"]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("days", "ocpp", "offline", "status"),
+    [
+        (0.9, "1.6", None, "Accepted"),
+        (1.1, "1.6", None, "Invalid"),
+        (30, "1.6", None, "Invalid"),
+        (0.9, "2.0.1", None, "Unknown"),
+        (0.9, "2.0.1", False, "Unknown"),
+        (6, "2.0.1", True, "Accepted"),
+        (30, "2.0.1", True, "Unknown"),
+    ],
+)
+def test_a_clock_that_stands_still_carries_no_accept_for_long(
+    bench: Bench, days: float, ocpp: str, offline: bool | None, status: str
+) -> None:
+    """The time a message was written counts where it was queued: 2.x says so, in 1.6 that can only be likely."""
+    bench.hub.online = True
+    bench.hub.answers["04A1B2C3"] = AuthorizationInfo(allowed=AllowedType.ALLOWED, token=token())
+    station, card = bench.station(ocpp), {"idToken": "04A1B2C3", "type": "ISO14443"}
+    send(station, "BootNotification", BOOT16 if ocpp == "1.6" else BOOT201)
+    send(station, "Authorize", {"idTag": "04A1B2C3"} if ocpp == "1.6" else {"idToken": card})
+    bench.hub.online = False
+    said = {} if offline is None else {"offline": offline}
+    written = start16(bench) if ocpp == "1.6" else event201(bench, "Started", 0, idToken=card, **said)
+    bench.clock.move(days * 86400)
+    action, told_of = ("StartTransaction", "idTagInfo") if ocpp == "1.6" else ("TransactionEvent", "idTokenInfo")
+    heard: Any = send(station, action, written)[2]
+    assert heard[told_of]["status"] == status
 
 
 def test_station_that_vouches_for_an_emaid_is_named_as_what_the_decision_rests_on(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -11,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -19,21 +21,22 @@ from hub.clock import now
 from hub.config import load_config
 from hub.desk import CommandDesk
 from hub.errors import TooManyCommands
-from hub.orders import HubAPI, OrderFailed
+from hub.orders import REPORT_PATIENCE, START_PATIENCE, HubAPI, OrderFailed, seconds_left
 from hub.store import commands as store
-from hub.store.database import Database
+from hub.store.database import FILE_NAME, Database
 from hub.terms import EnergyPrice, Terms
 from tests.hub.conftest import API_TOKEN, HubProcess
 from wire.commands import (
     ClearCache,
     CommandOrder,
     CommandReport,
+    CommandState,
     CommandToken,
     OrderState,
     ResultCode,
     StartSession,
 )
-from wire.records import TokenRef, TokenType, encode
+from wire.records import TokenRef, TokenType, decode, encode
 
 TERMS = Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal(0)))
 TOKEN = CommandToken(uid="APP-1", type=TokenType.APP_USER, contract_id="C-1", country_code="DE", party_id="ABC")
@@ -306,6 +309,38 @@ def test_the_command_line_says_what_is_wrong(hub: HubProcess, hub_config: Path, 
     assert "Bearer" in CliRunner().invoke(main, [*start, *more]).output
     token_file.unlink()
     assert CliRunner().invoke(main, [*start, *more]).exit_code == 2
+
+
+def test_waiting_for_a_gateway_that_never_reports_comes_to_an_end(
+    hub: HubProcess, hub_config: Path, tmp_path: Path
+) -> None:
+    """The order was handed out, its time is over, and nobody says what came of it."""
+    assert hub.api("POST", "/api/v1/commands", wish(command_id="c1"))[0] == 201
+    assert b"c1" in hub.link().request("GET", "/sync/v1/commands?wait=5&after=0")[1]
+    hub.kill()
+    long_ago = encode(now() - timedelta(minutes=3)).decode().strip('"')
+    connection = sqlite3.connect(load_config(hub_config).state_dir / FILE_NAME)
+    with connection:
+        connection.execute(
+            "UPDATE commands SET expires_at = ?1, body = json_set(body, '$.expires_at', ?1)", (long_ago,)
+        )
+    connection.close()
+    hub.start()
+    token_file, config = tmp_path / "token", tmp_path / "live.toml"
+    token_file.write_text(API_TOKEN)
+    port = hub.listen["api"].rpartition(":")[2]
+    text = hub_config.read_text().replace('[api]\nlisten = "127.0.0.1:0"', f'[api]\nlisten = "127.0.0.1:{port}"')
+    config.write_text(text)
+    shown = ["command", "show", "c1", "--config", str(config), "--token-file", str(token_file)]
+    waited = CliRunner().invoke(main, [*shown, "--wait"])
+    assert (waited.exit_code, "site-1 has not reported" in waited.output) == (3, True), waited.output
+    assert CliRunner().invoke(main, shown).exit_code == 0
+    state = decode(CommandState, encode(hub.api("GET", "/api/v1/commands/c1")[1]), "state")
+    assert state.state is OrderState.QUEUED
+    left = timedelta(seconds=seconds_left(state, state.expires_at))
+    assert left == REPORT_PATIENCE
+    answered = msgspec.structs.replace(state, reports=(report(final=False),))
+    assert timedelta(seconds=seconds_left(answered, state.expires_at)) == START_PATIENCE
 
 
 def test_a_hub_with_another_certificate_is_not_ours(hub: HubProcess, hub_config: Path, tmp_path: Path) -> None:

@@ -16,6 +16,19 @@ TAGS = {1: "04A1B2C3", 2: "04D4E5F6"}
 """The card that is used at each connector."""
 
 
+HEADS = {
+    "plain": ('[2,"m{}"', "]", '"m{}"'),
+    "number": ("[2,{}", "]", "{}"),
+    "null": ("[2,null", "]", "null"),
+    "empty": ('[2,""', "]", '""'),
+    "long": ('[2,"' + "x" * 300 + '{}"', "]", '"' + "x" * 300 + '{}"'),
+    "nameless": ("[2", "]", '"-1"'),
+    "text": ('["2","m{}"', "]", '"m{}"'),
+    "more": ('[2,"m{}"', ",null]", '"m{}"'),
+}
+"""How a frame begins and ends, and the id that its answer carries; `{}` is the number of the message."""
+
+
 @dataclass
 class Charge:
     """A session as the station means it; registers in Wh."""
@@ -45,12 +58,18 @@ class Waiting:
 
 @dataclass
 class RoughStation:
-    """One station. `still`: its sequence numbers stay 0."""
+    """One station, with its habits. `still`: its sequence numbers stay 0. `untagged`: its ends carry no tag. `reusing`:
+    its 2.x transactions are named by their connector alone. `silent`: in 1.6 it tells its registers at the start
+    and the end alone. `head`: how its CALLs begin and end, see HEADS."""
 
     bench: Bench
     charger_id: str
     ocpp: str
     still: bool = False
+    untagged: bool = False
+    reusing: bool = False
+    silent: bool = False
+    head: str = "plain"
     charges: list[Charge] = field(default_factory=list)
     running: dict[int, Charge] = field(default_factory=dict)
     queue: deque[Waiting] = field(default_factory=deque)
@@ -102,9 +121,11 @@ class RoughStation:
         return waiting.fields | {"transactionId": -1 if number is None else number}
 
     def _say(self, message_id: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
-        frame = json.dumps([2, message_id, action, payload])
+        begin, end, echo = HEADS[self.head]
+        number = message_id.removeprefix("m")
+        frame = f"{begin.format(number)},{json.dumps(action)},{json.dumps(payload)}{end}"
         kind, named, answer = json.loads(asyncio.run(self._line.receive(frame)) or "")
-        assert (kind, named) == (3, message_id), "a transaction message is acknowledged"
+        assert (kind, json.dumps(named)) == (3, echo.format(number)), "a transaction message is acknowledged"
         found: dict[str, Any] = answer
         return found
 
@@ -115,7 +136,7 @@ class RoughStation:
         if connector in self.running:
             return
         register = self.meter_wh[connector]
-        name = f"{self.charger_id}-{len(self.charges)}"
+        name = str(connector) if self.reusing else f"{self.charger_id}-{len(self.charges)}"
         charge = Charge(connector, self._now(), register, register, name, told_wh=register)
         self.charges.append(charge)
         self.running[connector] = charge
@@ -137,9 +158,9 @@ class RoughStation:
             return
         charge.now_wh += energy_wh
         self.meter_wh[connector] = charge.now_wh
-        if self.ocpp == "1.6":
+        if self.ocpp == "1.6" and not self.silent:
             self._values(charge)
-        else:
+        elif self.ocpp != "1.6":
             self._event(charge, "Updated", "MeterValuePeriodic", "Sample.Periodic")
 
     def end(self, connector: int) -> None:
@@ -149,7 +170,8 @@ class RoughStation:
             return
         charge.ended, charge.told_wh = True, charge.now_wh
         if self.ocpp == "1.6":
-            fields = {"idTag": TAGS[connector], "meterStop": charge.now_wh, "timestamp": self._at()}
+            fields = {"meterStop": charge.now_wh, "timestamp": self._at()}
+            fields |= {} if self.untagged else {"idTag": TAGS[connector]}
             self.queue.append(Waiting("StopTransaction", fields, charge))
         else:
             self._event(charge, "Ended", "EVDeparted", "Transaction.End")

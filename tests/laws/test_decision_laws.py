@@ -7,9 +7,10 @@ from dataclasses import replace
 import msgspec
 from hypothesis import given, settings, strategies as st
 
-from gateway.decide.authorize import ContractEvidence, Outcome, Question, decide_authorize, evse_key, wants_hub
+from gateway.decide.authorize import NOBODY, ContractEvidence, Outcome, Question, decide_authorize, evse_key, wants_hub
 from gateway.decide.policy import Choice, SitePolicy
 from tests.parts import NOON, token
+from wire.ocpp.transaction import Unnamed
 from wire.records import (
     AllowedType,
     AuthMethod,
@@ -71,10 +72,11 @@ QUESTIONS = st.builds(
     answer=st.none() | ANSWERS,
     earlier=st.none() | EARLIER,
     evses=st.frozensets(EVSES.map(evse_key)),
-)
+) | st.builds(Question, token=st.just(NOBODY), unnamed=st.sampled_from(Unnamed), answer=st.none() | ANSWERS)
 POLICIES = st.builds(
     SitePolicy,
     unknown_token_offline=st.sampled_from(Choice),
+    no_authorization=st.sampled_from(Choice),
     contract_offline=st.sampled_from(Choice),
     revocation_unknown=st.sampled_from(Choice),
 )
@@ -117,14 +119,27 @@ def test_every_accept_names_who_vouched(question: Question, policy: SitePolicy) 
         Basis.HUB: question.answer is not None and question.answer.allowed is AllowedType.ALLOWED,
         Basis.WHITELIST: question.listed is not None and question.listed.valid,
         Basis.CONTRACT_CHAIN: question.contract is not None and policy.contract_offline is Choice.ACCEPT,
-        Basis.SITE_POLICY: policy.unknown_token_offline is Choice.ACCEPT and question.listed is None,
+        Basis.SITE_POLICY: question.listed is None
+        and (policy.no_authorization if question.nobody else policy.unknown_token_offline) is Choice.ACCEPT,
         Basis.EARLIER_DECISION: question.earlier is not None and question.earlier.verdict is Verdict.ACCEPTED,
     }
     assert vouched[outcome.basis]
 
 
 @law
-@given(QUESTIONS, POLICIES, st.sampled_from(["unknown_token_offline", "contract_offline"]))
+@given(QUESTIONS, POLICIES)
+def test_nobody_is_let_in_only_where_the_site_says_so(question: Question, policy: SitePolicy) -> None:
+    if question.nobody is None:
+        return
+    outcome = decide_authorize(question, policy)
+    allowed = question.nobody is Unnamed.NO_AUTHORIZATION and policy.no_authorization is Choice.ACCEPT
+    assert accepted(outcome) is allowed
+    assert outcome.basis is Basis.SITE_POLICY
+    assert not wants_hub(question)
+
+
+@law
+@given(QUESTIONS, POLICIES, st.sampled_from(["unknown_token_offline", "contract_offline", "no_authorization"]))
 def test_more_lenient_policy_never_refuses_what_a_stricter_one_accepts(
     question: Question, policy: SitePolicy, choice: str
 ) -> None:
@@ -180,7 +195,7 @@ def test_strategies_reach_every_verdict_and_basis() -> None:
     verdicts: set[Verdict] = set()
     bases: set[Basis] = set()
 
-    @settings(max_examples=500, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=1500, deadline=None, derandomize=True, database=None)
     @given(QUESTIONS, POLICIES)
     def gather(question: Question, policy: SitePolicy) -> None:
         outcome = decide_authorize(question, policy)

@@ -21,8 +21,8 @@ from wire.ocpp.frames import (
     encode_send,
     owed_error,
     parse_frame,
-    salvage_call,
 )
+from wire.ocpp.salvage import encode_answer, salvage_call
 
 scalar_text = st.text(st.characters(exclude_categories=["Cs"]))
 any_text = st.text(st.characters())
@@ -142,26 +142,61 @@ pieces = st.sampled_from(
 @example('[6,"a","X",{"v":NaN}]', "2.1")
 @settings(max_examples=200, deadline=None)
 def test_no_text_raises_anything_but_a_frame_error(text: str, ocpp: str) -> None:
-    head = salvage_call(text)
     try:
         frame = parse_frame(text, ocpp)
     except FrameError as error:
         owed = owed_error(text, error, ocpp)
         if owed is not None:
             assert isinstance(parse_frame(owed, ocpp), CallError)
-        frame, head = parse_frame(encode_error(error.message_id, error.ocpp_code, str(error))), None
+        frame = parse_frame(encode_error(error.message_id, error.ocpp_code, str(error)))
+    else:
+        broken = salvage_call(text)
+        if isinstance(frame, Call):
+            assert broken is not None
+            assert (broken.message_id, broken.action) == (frame.message_id, frame.action)
     assert 1 <= len(frame.message_id) <= 255
-    assert head is None or (isinstance(frame, Call) and head == (frame.message_id, frame.action))
+
+
+kinds = st.sampled_from(["2", "2.0", '"2"', " 2 "])
+odd_ids = (st.integers() | st.none() | st.booleans() | scalar_text).map(
+    lambda value: json.dumps(value, ensure_ascii=False)
+)
+ends = st.sampled_from(["", ",{}", ',{"v":1}]', ",{},{}]", ',{"v":NaN}]', ',{"v":', "]", ",null]"])
+
+
+@given(kinds, odd_ids, st.sampled_from(["StopTransaction", "TransactionEvent"]), ends)
+@settings(max_examples=300, deadline=None)
+def test_whatever_its_frame_looks_like_a_call_is_known_and_can_be_answered(
+    kind: str, message_id: str, action: str, end: str
+) -> None:
+    text = f"[{kind},{message_id},{json.dumps(action)}{end}"
+    broken = salvage_call(text)
+    assert broken is not None
+    assert broken.action == action
+    assert json.loads(encode_answer(broken, b"{}")) == [3, json.loads(message_id), {}]
+
+
+@given(any_text | st.lists(pieces, max_size=25).map("".join))
+@settings(max_examples=200, deadline=None)
+def test_what_is_salvaged_can_be_answered_and_recorded(text: str) -> None:
+    broken = salvage_call(text)
+    if broken is not None:
+        kind, _, payload = json.loads(encode_answer(broken, b"{}"))
+        assert (kind, payload) == (3, {})
+        assert len(broken.message_id) <= 255
+        assert encode_answer(broken, broken.message_id.encode())
 
 
 @given(
-    ids.filter(lambda text: not set(text) & set('"\\')),
+    ids.filter(lambda text: not set(text) & set('"\\') and text.isprintable()),
     st.sampled_from(["StopTransaction", "TransactionEvent"]),
     scalar_text,
 )
 @settings(max_examples=100, deadline=None)
 def test_whatever_follows_the_head_of_a_call_the_head_is_salvaged(message_id: str, action: str, rest: str) -> None:
-    assert salvage_call(f'[2,"{message_id}","{action}",{rest}') == (message_id, action)
+    broken = salvage_call(f'[2,"{message_id}","{action}",{rest}')
+    assert broken is not None
+    assert (broken.message_id, broken.action) == (message_id, action)
 
 
 @given(st.integers(min_value=-(10**30), max_value=10**30).filter(lambda kind: not 2 <= kind <= 6), ids)

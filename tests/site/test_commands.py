@@ -39,7 +39,7 @@ NOW = "2026-11-29T12:00:00Z"
 def site(tmp_path: Path, lab: Path) -> Iterator[SiteFolder]:
     made = SiteFolder(tmp_path, lab)
     text = made.gateway_toml.read_text()
-    made.gateway_toml.write_text(text + "[commands]\nstart_window_s = 20.0\nanswer_timeout_s = 5.0\n")
+    made.gateway_toml.write_text(text + '[commands]\nstart_window_s = 20.0\nanswer_timeout_s = 5.0\nhub_may = "all"\n')
     made.hub.start()
     made.gateway.start()
     yield made

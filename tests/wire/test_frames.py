@@ -1,4 +1,4 @@
-"""OCPP-J frames: every error path, what can be salvaged, and each version's own spelling."""
+"""OCPP-J frames: every error path, and each version's own spelling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from wire.ocpp.frames import (
     encode_send,
     owed_error,
     parse_frame,
-    salvage_call,
     spelled,
 )
 from wire.ocpp.quirks import Quirk
@@ -212,31 +211,6 @@ def test_a_description_is_cut_to_what_fits() -> None:
     long = "é" * 300
     assert json.loads(encode_error("a", "InternalError", long)) == [4, "a", "InternalError", long[:255], {}]
     assert json.loads(encode_error("a", "InternalError", ""))[3] == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "head"),
-    [
-        ('[2,"m1","TransactionEvent",{"v":NaN}]', ("m1", "TransactionEvent")),
-        (' [ 2 ,\n"m1" , "StopTransaction" , ', ("m1", "StopTransaction")),
-        ('[2,"m1","MeterValues",' + "[" * 50_000, ("m1", "MeterValues")),
-        ('[2,"m1","MeterValues",{"v":"\\ud800"}]', ("m1", "MeterValues")),
-        (f'[2,"{LONG_ID}","MeterValues",', (LONG_ID, "MeterValues")),
-        (f'[2,"{LONG_ID}x","MeterValues",', None),
-        ('[2,"m1","MeterValues"', None),
-        ('[2,"","MeterValues",', None),
-        ('[2,"m\\"1","MeterValues",', None),
-        ('[2,"m\ud8001","MeterValues",', None),
-        ('[2,"m1","Meter-Values",', None),
-        ('[2,"m1",5,', None),
-        ('[3,"m1","MeterValues",', None),
-        ('[22,"m1","MeterValues",', None),
-        ('x[2,"m1","MeterValues",', None),
-        ("", None),
-    ],
-)
-def test_the_head_of_a_broken_call_is_salvaged(text: str, head: tuple[str, str] | None) -> None:
-    assert salvage_call(text) == head
 
 
 def test_16_has_its_own_spelling_and_lacks_two_codes() -> None:

@@ -15,6 +15,7 @@ from wire.ocpp.quirks import QUIRKS, Kind, Quirk
 from wire.ocpp.transaction import (
     SignedSample,
     TransactionMessage,
+    Unnamed,
     is_transaction_action,
     read_transaction,
     token_of,
@@ -192,9 +193,30 @@ def test_types_of_tokens(type_: str, expected: TokenType) -> None:
     assert event(idToken={"idToken": "x", "type": type_}).token == TokenRef(uid="x", type=expected)
 
 
-@pytest.mark.parametrize("token", [{"idToken": "", "type": "NoAuthorization"}, {"idToken": "", "type": "Central"}])
-def test_no_authorization_is_nobody(token: object) -> None:
-    assert event(idToken=token).token is None
+@pytest.mark.parametrize(
+    ("id_token", "type_", "unnamed", "quirks"),
+    [
+        ("", "NoAuthorization", Unnamed.NO_AUTHORIZATION, []),
+        (" ", "noauthorization", Unnamed.NO_AUTHORIZATION, []),
+        ("", "Central", Unnamed.EMPTY_TOKEN, [Quirk.EMPTY_TOKEN]),
+        ("  ", "ISO14443", Unnamed.EMPTY_TOKEN, [Quirk.EMPTY_TOKEN]),
+    ],
+)
+def test_a_token_that_names_nobody_says_why(id_token: str, type_: str, unnamed: Unnamed, quirks: list[Quirk]) -> None:
+    message, notes = noted("2.0.1", "TransactionEvent", EVENT | {"idToken": {"idToken": id_token, "type": type_}})
+    assert (message.token, message.unnamed) == (None, unnamed)
+    assert [quirk for quirk, _ in notes if quirk is not Quirk.SPELLING] == quirks
+
+
+def test_a_token_of_type_no_authorization_with_characters_is_a_token() -> None:
+    told = event(idToken={"idToken": "04STOLEN", "type": "NoAuthorization"})
+    assert (told.token, told.unnamed) == (TokenRef(uid="04STOLEN", type=TokenType.OTHER), None)
+
+
+def test_16_start_by_an_empty_tag_names_nobody() -> None:
+    message, notes = noted("1.6", "StartTransaction", START | {"idTag": " "})
+    assert (message.token, message.unnamed) == (None, Unnamed.EMPTY_TOKEN)
+    assert notes == [(Quirk.EMPTY_TOKEN, "StartTransaction $.idTag")]
 
 
 def test_which_actions_must_never_be_lost() -> None:
@@ -487,6 +509,13 @@ NOTED: list[tuple[str, str, object, Quirk, str]] = [
         f"{AT_VALUE}.signedMeterValue.signedMeterData",
     ),
     ("2.0.1", "TransactionEvent", EVENT | {"cableMaxCurrent": "32A"}, Quirk.MISTYPED_FIELD, "$.cableMaxCurrent"),
+    (
+        "2.0.1",
+        "TransactionEvent",
+        EVENT | {"idToken": {"idToken": "", "type": "Local"}},
+        Quirk.EMPTY_TOKEN,
+        "$.idToken.idToken",
+    ),
     ("2.1", "TransactionEvent", EVENT | {"seqNo": -1}, Quirk.OUT_OF_BOUNDS, "$.seqNo"),
     (
         "2.1",
@@ -524,6 +553,31 @@ def test_what_is_kept_beyond_the_schema_keeps_what_it_says() -> None:
     assert noted("2.1", "TransactionEvent", EVENT | {"seqNo": -1})[0].seq_no == -1
     (sample,) = noted("2.0.1", "TransactionEvent", in_values(measurand="Taste", value=2))[0].samples
     assert (sample.measurand, sample.energy_wh) == ("Taste", None)
+
+
+@pytest.mark.parametrize(
+    ("ocpp", "action", "payload", "name", "instead"),
+    [
+        ("1.6", "StartTransaction", START | {"reservationId": 10**22}, "reservation_id", None),
+        ("1.6", "StartTransaction", START | {"connectorId": 10**22}, "evse_id", 0),
+        ("2.0.1", "TransactionEvent", EVENT | {"seqNo": 2**63}, "seq_no", None),
+        ("2.1", "TransactionEvent", EVENT | {"reservationId": -(10**30)}, "reservation_id", None),
+        (
+            "2.1",
+            "TransactionEvent",
+            EVENT | {"transactionInfo": {"transactionId": "T-1", "remoteStartId": 2**64}},
+            "remote_start_id",
+            None,
+        ),
+    ],
+)
+def test_a_number_that_no_database_holds_costs_the_number_alone(
+    ocpp: str, action: str, payload: object, name: str, instead: object
+) -> None:
+    message, notes = noted(ocpp, action, payload)
+    assert message.at == AT
+    assert getattr(message, name) == instead
+    assert (Quirk.OUT_OF_BOUNDS, f"{action} {name}") in notes
 
 
 def test_a_message_full_of_quirks_is_read_all_the_same() -> None:

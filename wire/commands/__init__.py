@@ -15,6 +15,7 @@ Source: OCPI 2.3.0 mod_commands; OCPP 1.6 5; OCPP 2.0.1 Part 2 B, C, F, G, H, L,
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -63,7 +64,8 @@ from wire.commands.station import (
     UpdateFirmware as UpdateFirmware,
     VariableName as VariableName,
 )
-from wire.records import Value
+from wire.errors import MalformedValue
+from wire.records import Value, decode
 
 PATH_COMMANDS = "/sync/v1/commands"
 """GET ?wait=25&after=N -> CommandBatch: what waits for the gateway that asks, as soon as there is any."""
@@ -124,6 +126,48 @@ class CommandBatch(Value, frozen=True, kw_only=True):
     """What waits for a gateway, in order."""
 
     orders: tuple[QueuedOrder, ...] = ()
+
+
+class _RawOrder(Value, frozen=True, kw_only=True):
+    number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    order: msgspec.Raw
+
+
+class _RawBatch(Value, frozen=True, kw_only=True):
+    orders: tuple[_RawOrder, ...] = ()
+
+
+class _Named(Value, frozen=True, kw_only=True):
+    command_id: CommandId
+
+
+class UnreadOrder(Value, frozen=True, kw_only=True):
+    """An order in the hub's queue that cannot be read, and why. `command_id` is None where not even that can be."""
+
+    number: int
+    command_id: str | None
+    reason: str
+
+
+def parse_batch(body: bytes) -> tuple[QueuedOrder | UnreadOrder, ...]:
+    """The orders of a CommandBatch, in order; one that cannot be read does not stand in the way of the others.
+
+    Raises:
+        MalformedValue: it is no batch, or an order in it has no number.
+    """
+    return tuple(_read_order(one) for one in decode(_RawBatch, body, "commands").orders)
+
+
+def _read_order(raw: _RawOrder) -> QueuedOrder | UnreadOrder:
+    try:
+        return QueuedOrder(number=raw.number, order=decode(CommandOrder, bytes(raw.order), "order"))
+    except MalformedValue as error:
+        reason = str(error)
+    try:
+        named = decode(_Named, bytes(raw.order), "order").command_id
+    except MalformedValue:
+        named = None
+    return UnreadOrder(number=raw.number, command_id=named, reason=reason)
 
 
 class ResultCode(StrEnum):

@@ -16,6 +16,20 @@ CommandId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._:-]{1,64}\Z")]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Natural = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Text36 = Annotated[str, msgspec.Meta(min_length=1, max_length=36)]
+LARGEST_AMOUNT = Decimal(10) ** 9
+MOST_PLACES = 12
+"""An amount of money is below the one, and has no more decimal places than the other."""
+
+
+def require_amount(name: str, amount: Decimal | None) -> None:
+    """Return if the amount is one. Raises ValueError for what is no number, or out of all proportion."""
+    if amount is None:
+        return
+    exponent = amount.as_tuple().exponent
+    if not amount.is_finite() or not isinstance(exponent, int):
+        raise ValueError(f"{name} is no number")
+    if amount.copy_abs() >= LARGEST_AMOUNT or exponent < -MOST_PLACES or exponent > MOST_PLACES:
+        raise ValueError(f"{name} is out of bounds: below {LARGEST_AMOUNT}, at most {MOST_PLACES} decimal places")
 
 
 class CommandToken(Value, frozen=True, kw_only=True):
@@ -111,6 +125,10 @@ class ShowCost(Wanted, frozen=True, kw_only=True, tag="SHOW_COST"):
     transaction_id: Text36
     total_cost: Decimal
 
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        require_amount("total_cost", self.total_cost)
+
 
 class TariffTerms(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A price before taxes: per kWh, per minute of charging, and once. `texts` by language."""
@@ -121,6 +139,11 @@ class TariffTerms(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     per_minute: Decimal | None = None
     fee: Decimal | None = None
     texts: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        for name in ("per_kwh", "per_minute", "fee"):
+            require_amount(name, getattr(self, name))
 
 
 class SetTariff(Wanted, frozen=True, kw_only=True, tag="SET_TARIFF"):

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from wire.commands.charging import CommandToken, Instant, Natural, Positive, Text36, Wanted
+from wire.commands.secrets import NOT_BY_COMMAND, is_secret, require_no_secret
 from wire.records import Value
 
 
@@ -79,6 +80,11 @@ class SetVariables(Wanted, frozen=True, kw_only=True, tag="SET_VARIABLES"):
     """Set variables; 1.6 takes them one by one, up to the first that is refused."""
 
     settings: Annotated[tuple[Setting, ...], msgspec.Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a variable that holds a secret."""
+        if any(is_secret(setting.name.variable) for setting in self.settings):
+            raise ValueError(NOT_BY_COMMAND)
 
 
 class ReportKind(StrEnum):
@@ -161,12 +167,20 @@ class DataTransfer(Wanted, frozen=True, kw_only=True, tag="DATA_TRANSFER"):
     message_id: Annotated[str, msgspec.Meta(max_length=50)] | None = None
     data: msgspec.Raw = msgspec.Raw()
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for data with a secret in it."""
+        require_no_secret(bytes(self.data) or b"null")
+
 
 class Call(Wanted, frozen=True, kw_only=True, tag="CALL"):
     """Any action of the station's version, with a payload that its schema allows."""
 
     action: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{1,50}\Z")]
     payload: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a payload with a secret in it."""
+        require_no_secret(bytes(self.payload))
 
 
 # --- certificates

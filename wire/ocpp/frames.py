@@ -206,18 +206,6 @@ def owed_error(text: str, error: FrameError, ocpp: str) -> str | None:
     return encode_error(error.message_id, spelled(error.ocpp_code, ocpp), str(error))
 
 
-_CALL_HEAD = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\ud800-\udfff]{1,255})"\s*,\s*"([A-Za-z0-9]{1,50})"\s*,')
-
-
-def salvage_call(text: str) -> tuple[str, str] | None:
-    """The message id and action at the head of a CALL whose rest is not JSON; None when even the head is unreadable.
-
-    For transaction messages only: a payload with, say, a bare NaN must be kept and acknowledged, not refused.
-    """
-    head = _CALL_HEAD.match(text)
-    return (head[1], head[2]) if head else None
-
-
 def encode_call(message_id: str, action: str, payload: object) -> str:
     """The text of a CALL; `payload` is a value, a mapping, or `bytes` that are JSON already."""
     return f"[2,{_json(message_id)},{_json(action)},{_embedded(payload)}]"

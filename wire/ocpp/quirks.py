@@ -47,9 +47,11 @@ class Quirk(StrEnum):
     REPEATED_SEQUENCE = "repeated-sequence"
     REUSED_TRANSACTION_ID = "reused-transaction-id"
     REWRITTEN_MESSAGE = "rewritten-message"
+    EMPTY_TOKEN = "empty-token"
     NULL_PAYLOAD = "null-payload"
     UNEVEN_ERROR = "uneven-error"
     LONG_MESSAGE_ID = "long-message-id"
+    BROKEN_FRAME = "broken-frame"
 
 
 class Kind(StrEnum):
@@ -217,7 +219,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=ALL_VERSIONS,
         accepted="an integer or a list outside the bounds of its schema",
         seen="not seen by us",
-        treated="kept as it came",
+        treated="kept as it came; an integer beyond 64 bits, where it is no register and no transactionId, is taken as"
+        " left out",
     ),
     Quirk.MISSING_FIELD: Tolerance(
         kind=Kind.KEPT,
@@ -291,7 +294,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=("1.6",),
         accepted="transactionId of 0 or less in StopTransaction and MeterValues",
         seen="stations that never got the answer to their StartTransaction (1.6 errata 3.18; EVerest/libocpp#495)",
-        treated="given to the session that runs, by connector, time and tag; an end that finds none ends a session"
+        treated="given to the session that runs, by connector, time, tag and register; an end that could be that of"
+        " several is kept apart from all, shown and entered into the audit log; one that finds none ends a session"
         " whose start is not known; values that find none belong to no session",
     ),
     Quirk.REUSED_MESSAGE_ID: Tolerance(
@@ -313,7 +317,8 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         versions=OCPP_2,
         accepted="a transaction that starts under the id of one that ended before",
         seen="not seen by us; 2.0.1 Part 2 E02.FR.08 forbids it",
-        treated="recorded with the session of that id, which stays as it was billed, and entered into the audit log",
+        treated="a session of its own, billed like any other, and entered into the audit log; what is older than its"
+        " start stays with the one before",
     ),
     Quirk.REWRITTEN_MESSAGE: Tolerance(
         kind=Kind.CONDUCT,
@@ -321,6 +326,13 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         accepted="StartTransaction or StopTransaction that came before, with other fields beside those that name it",
         seen="a station that builds the message anew after a reboot (EVerest/libocpp#907, steve#1294)",
         treated="recorded beside the first, answered as the first was",
+    ),
+    Quirk.EMPTY_TOKEN: Tolerance(
+        kind=Kind.KEPT,
+        versions=ALL_VERSIONS,
+        accepted="a start by an idTag or idToken without a character, of another type than NoAuthorization",
+        seen="not seen by us",
+        treated="a session without a token; the station hears Invalid",
     ),
     Quirk.NULL_PAYLOAD: Tolerance(
         kind=Kind.FRAME,
@@ -342,5 +354,14 @@ QUIRKS: Mapping[Quirk, Tolerance] = {
         accepted="a message id of more than 36 characters, up to 255",
         seen="not seen by us",
         treated="answered under it",
+    ),
+    Quirk.BROKEN_FRAME: Tolerance(
+        kind=Kind.FRAME,
+        versions=ALL_VERSIONS,
+        accepted="a CALL with a transaction message whose type is text, whose id is a number, null, empty, missing or"
+        " of more than 255 characters, that has elements too few or too many, or whose payload is no JSON",
+        seen="not seen by us; a station resends what is refused, and what it gives up on is not billed",
+        treated="taken like any other where there is a payload, else kept and shown; answered under the id as it was"
+        " written, and under -1 where that is no number and no text",
     ),
 }

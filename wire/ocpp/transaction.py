@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Context, Decimal
+from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -23,7 +24,7 @@ import msgspec
 from wire.errors import MalformedValue
 from wire.ocpp import v16, v21, v201
 from wire.ocpp.mend import conforms, decoder_of, mend_transaction
-from wire.ocpp.quirks import Noticed, to_nobody
+from wire.ocpp.quirks import Noticed, Quirk, to_nobody
 from wire.records import TokenRef, TokenType, TransactionEvent, Value
 
 T = TypeVar("T")
@@ -59,8 +60,16 @@ class Sampled(Value, frozen=True, kw_only=True):
     signed: SignedSample | None = None
 
 
+class Unnamed(StrEnum):
+    """A token that names nobody: the driver was not asked for one (NoAuthorization), or it has no characters."""
+
+    NO_AUTHORIZATION = "no-authorization"
+    EMPTY_TOKEN = "empty-token"
+
+
 class TransactionMessage(Value, frozen=True, kw_only=True):
-    """What a transaction message says. `register_wh` is 1.6's meterStart or meterStop.
+    """What a transaction message says. `register_wh` is 1.6's meterStart or meterStop. `unnamed` is why there is no
+    `token` where the message has a place for one and it is filled.
 
     `transaction_id` is None for a 1.6 StartTransaction (the gateway gives the id) and for values outside a transaction.
     A 1.6 tag is typed RFID: the version has one kind of token; only an earlier Plug & Charge decision can tell more.
@@ -73,6 +82,7 @@ class TransactionMessage(Value, frozen=True, kw_only=True):
     transaction_id: str | None = None
     connector_id: int | None = None
     token: TokenRef | None = None
+    unnamed: Unnamed | None = None
     seq_no: int | None = None
     offline: bool | None = None
     register_wh: Decimal | None = None
@@ -90,6 +100,17 @@ _ACTIONS = {
 }
 
 
+_LARGEST = 2**63 - 1
+"""OCPP integers have 32 bits (2.0.1 Part 2 2.1.3); what no database holds says nothing, and is taken as left out."""
+_NUMBERS = (
+    ("evse_id", 0),
+    ("connector_id", None),
+    ("seq_no", None),
+    ("remote_start_id", None),
+    ("reservation_id", None),
+)
+
+
 def is_transaction_action(ocpp: str, action: str) -> bool:
     """Whether `action` is one whose loss costs money: it is stored before it is answered, and never refused."""
     return action in _ACTIONS[ocpp]
@@ -101,15 +122,25 @@ def read_transaction(ocpp: str, action: str, payload: bytes, noticed: Noticed = 
     Raises:
         MalformedValue: a field the meaning hangs on is missing or of another type; names the JSON path.
     """
+    message = _meaning(ocpp, action, payload, noticed)
+    for name, instead in _NUMBERS:
+        number: int | None = getattr(message, name)
+        if number is not None and abs(number) > _LARGEST:
+            noticed(Quirk.OUT_OF_BOUNDS, f"{action} {name}")
+            message = msgspec.structs.replace(message, **{name: instead})
+    return message
+
+
+def _meaning(ocpp: str, action: str, payload: bytes, noticed: Noticed) -> TransactionMessage:
     if ocpp == v16.VERSION:
         if action == "StartTransaction":
-            return _start16(_read(v16.StartTransaction, payload, action, noticed))
+            return _start16(_read(v16.StartTransaction, payload, action, noticed), noticed)
         if action == "StopTransaction":
             return _stop16(_read(v16.StopTransaction, payload, action, noticed))
         return _values16(_read(v16.MeterValues, payload, action, noticed))
     messages = v21 if ocpp == v21.VERSION else v201
     if action == "TransactionEvent":
-        return _event(_read(messages.TransactionEvent, payload, action, noticed))
+        return _event(_read(messages.TransactionEvent, payload, action, noticed), noticed)
     return _values(_read(messages.MeterValues, payload, action, noticed))
 
 
@@ -123,13 +154,17 @@ def _read(type_: type[T], payload: bytes, action: str, noticed: Noticed) -> T:
     return message
 
 
-def _start16(request: v16.StartTransaction) -> TransactionMessage:
+def _start16(request: v16.StartTransaction, noticed: Noticed) -> TransactionMessage:
+    named = bool(request.id_tag.strip())
+    if not named:
+        noticed(Quirk.EMPTY_TOKEN, "StartTransaction $.idTag")
     return TransactionMessage(
         event=TransactionEvent.STARTED,
         at=_utc(request.timestamp),
         evse_id=request.connector_id,
         connector_id=request.connector_id,
-        token=TokenRef(uid=request.id_tag, type=TokenType.RFID),
+        token=TokenRef(uid=request.id_tag, type=TokenType.RFID) if named else None,
+        unnamed=None if named else Unnamed.EMPTY_TOKEN,
         register_wh=Decimal(request.meter_start),
         reservation_id=request.reservation_id,
     )
@@ -200,19 +235,29 @@ def token_of(id_token: str, type_: str) -> TokenRef:
     return TokenRef(uid=id_token, type=_TOKEN_TYPES.get(type_.casefold(), TokenType.OTHER))
 
 
-def _event(request: v201.TransactionEvent | v21.TransactionEvent) -> TransactionMessage:
+def _unnamed(token: v201.IdToken | v21.IdToken | None, noticed: Noticed) -> Unnamed | None:
+    """NoAuthorization with an empty idToken is a start without a driver; with characters it is a token like another."""
+    if token is None or token.id_token.strip():
+        return None
+    if token.type.casefold() == "noauthorization":
+        return Unnamed.NO_AUTHORIZATION
+    noticed(Quirk.EMPTY_TOKEN, "TransactionEvent $.idToken.idToken")
+    return Unnamed.EMPTY_TOKEN
+
+
+def _event(request: v201.TransactionEvent | v21.TransactionEvent, noticed: Noticed) -> TransactionMessage:
     if request.event_type not in _EVENTS:
         raise MalformedValue("TransactionEvent", "$.eventType", f"is {request.event_type!r}, not one of {[*_EVENTS]}")
     token, info = request.id_token, request.transaction_info
-    # NoAuthorization carries an empty idToken: a session without a driver, not a driver's token.
-    presented = token is not None and token.type.casefold() != "noauthorization" and token.id_token
+    unnamed = _unnamed(token, noticed)
     return TransactionMessage(
         event=_EVENTS[request.event_type],
         at=_utc(request.timestamp),
         evse_id=request.evse.id if request.evse else 0,
         connector_id=request.evse.connector_id if request.evse else None,
         transaction_id=info.transaction_id,
-        token=token_of(token.id_token, token.type) if token is not None and presented else None,
+        token=token_of(token.id_token, token.type) if token is not None and unnamed is None else None,
+        unnamed=unnamed,
         seq_no=request.seq_no,
         offline=request.offline,
         samples=_samples(request.meter_value),

@@ -6,26 +6,41 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import cache
+
+import msgspec
 
 from gateway.chargers.connected import MODULES
 from gateway.errors import CommandRefused
 from wire.commands import Command, CommandToken, ResultCode, VariableName
+from wire.commands.secrets import require_no_secret
 from wire.errors import MalformedValue
-from wire.ocpp import v16, v21, v201
 from wire.ocpp.catalogue import Sender, Support, entries
 from wire.ocpp.payload import Message
 from wire.records import decode, encode
 
 Payload = dict[str, object]
-_PASSWORDS = frozenset({"authorizationkey", "basicauthpassword"})
+
+
+PER_ITEM = {
+    "getVariableResult": "attributeStatus",
+    "setVariableResult": "attributeStatus",
+    "clearTariffsResult": "status",
+    "clearMonitoringResult": "status",
+    "setMonitoringResult": "status",
+}
+"""Lists in answers, and the field of their items that says whether it is a yes."""
+TELLING = frozenset({"status", *PER_ITEM})
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: what is sent, as JSON text."""
+    """A request: what is sent, as JSON text. `owed`: the fields of the answer that say whether it is a yes;
+    without them it is none."""
 
     action: str
     payload: bytes
+    owed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +79,19 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
         request = decode(type_, text, f"{action} for OCPP {ocpp}")
     except MalformedValue as error:
         raise CommandRefused(ResultCode.MALFORMED, str(error)) from error
-    _require_no_password(request)
-    return Asked(action, encode(request))
+    sent = encode(request)
+    try:
+        require_no_secret(sent)
+    except ValueError as error:
+        raise CommandRefused(ResultCode.MALFORMED, str(error)) from error
+    return Asked(action, sent, owed(ocpp, action))
 
 
-def _require_no_password(request: Message) -> None:
-    """Commands are kept, and told to the hub: a station's password must not be in them. Raises CommandRefused."""
-    named: list[str] = []
-    if isinstance(request, v16.ChangeConfiguration):
-        named = [request.key]
-    elif isinstance(request, v201.SetVariables | v21.SetVariables):
-        named = [one.variable.name for one in request.set_variable_data]
-    elif isinstance(request, v21.SetNetworkProfile) and request.connection_data.basic_auth_password is not None:
-        named = ["BasicAuthPassword"]
-    if not _PASSWORDS.isdisjoint(name.casefold() for name in named):
-        message = "the station's password is changed by `pnc-gateway command rotate`, which keeps no copy of it"
-        raise CommandRefused(ResultCode.MALFORMED, message)
+@cache
+def owed(ocpp: str, action: str) -> frozenset[str]:
+    """The fields that say whether an answer of that version is a yes, as far as it must have them."""
+    fields = msgspec.structs.fields(getattr(MODULES[ocpp], f"{action}Answer"))
+    return frozenset(field.encode_name for field in fields if field.required) & TELLING
 
 
 def without_none(payload: Payload) -> Payload:

@@ -1,8 +1,8 @@
 """Does what commands want, each once, and reports: durable before anything is asked, and before anybody is told.
 
 1. The command is written down (`take`, `submit`), whatever becomes of it.
-2. It is judged: in time, station known and connected, session known, sayable in the station's version. What is refused
-   here is reported and done.
+2. It is judged: allowed, in time, station known and connected, session known, sayable in the station's version. What is
+   refused here is reported and done.
 3. It is noted as begun, with the decision that it makes (`Grants`), in one commit.
 4. The station is asked. No answer in time is TIMEOUT: it may have acted, so it is not asked again.
 5. The answer is written down as report 1. A StartSession that was not refused goes on: report 2 says which session came
@@ -22,17 +22,16 @@ from datetime import timedelta
 
 from gateway.chargers.commands.asked import Asked, Facts
 from gateway.chargers.commands.judge import Judge, tag_of
-from gateway.chargers.commands.ocpp16 import id_tag
 from gateway.chargers.commands.outcome import as_answer, combined, read_answer, read_failure
 from gateway.chargers.commands.table import translate
 from gateway.chargers.connected import Site
 from gateway.chargers.roster import Companion, Roster
 from gateway.chargers.station import Station
 from gateway.errors import CallFailed, CommandRefused, StoreUnavailable
-from gateway.grants import REMEMBERED, Grant
+from gateway.grants import REMEMBERED, grant_of
 from gateway.log import say
 from gateway.store import commands as store
-from gateway.store.commands import Kept, Stage
+from gateway.store.commands import STUMBLES, Kept, Stage
 from gateway.store.ledger import append
 from wire.commands import (
     CancelReservation,
@@ -43,6 +42,7 @@ from wire.commands import (
     ResultCode,
     StartSession,
     StationAnswer,
+    UnreadOrder,
 )
 from wire.ids import random_id
 from wire.records import AuditEntry, AuthMethod, Basis, Decision, RecordKind, Verdict
@@ -59,7 +59,7 @@ class Patience:
     station_s: float = 10.0
     call_s: float = CALL_TIMEOUT_S
     start_s: float = 900.0
-    hub_may_all: bool = True
+    hub_may_all: bool = False
 
 
 class Executor(Companion):
@@ -90,18 +90,24 @@ class Executor(Companion):
 
     # --- orders
 
-    async def take(self, queued: Sequence[QueuedOrder]) -> None:
-        """Write down the hub's orders, and how far its queue is taken in; they are executed in tasks of their own.
+    async def take(self, queued: Sequence[QueuedOrder | UnreadOrder]) -> None:
+        """Write down the hub's orders, and how far its queue is taken in; they are executed in tasks of their own. What
+        cannot be one is reported at once.
 
         Raises:
             StoreUnavailable: none is written down.
         """
         if not queued:
             return
-        orders, at = [one.order for one in queued], self._site.clock.now().at
-        cursor = max(one.number for one in queued)
-        for kept in await self._site.writer.run(lambda c: store.receive(c, orders, at, cursor)):
+        at = self._site.clock.now().at
+        for one in queued:
+            if isinstance(one, UnreadOrder):
+                say("order-unreadable", level="warning", command=one.command_id, reason=one.reason)
+        taken = await self._site.writer.run(lambda c: store.receive_queued(c, queued, at))
+        for kept in taken:
             self._start(kept)
+        if len(taken) < len(queued) or any(not kept.from_hub for kept in taken):
+            self.reported()
 
     async def submit(self, order: CommandOrder) -> CommandReport:
         """The first report of a local order; of one that was given before, the report that was made then.
@@ -146,7 +152,7 @@ class Executor(Companion):
         """Take up what the gateway before this one left: grants, and commands that are not done."""
         at = self._site.clock.now().at
         for kept in store.granting(self._site.ledger, at - REMEMBERED):
-            self._grants.add(_grant(kept))
+            self._grants.add(grant_of(kept))
         for kept in store.unfinished(self._site.ledger):
             if kept.stage is Stage.WAITING and kept.from_hub:
                 self._start(kept)
@@ -174,6 +180,10 @@ class Executor(Companion):
         try:
             if kept.stage is Stage.WAITING:
                 await self._perform(kept)
+        except STUMBLES as error:
+            # Whoever waits for the report must not wait for ever; what was asked before stays asked.
+            say("command-broken", level="error", id=kept.order.command_id, reason=f"{type(error).__name__}: {error}")
+            await self._conclude(kept, 1, ResultCode.FAILED, f"the gateway could not go on with it: {error}")
         finally:
             reported.set()
             self._running.pop(kept.order.command_id, None)
@@ -183,7 +193,7 @@ class Executor(Companion):
     async def _perform(self, kept: Kept) -> None:
         """Steps 2 to 5, up to report 1."""
         try:
-            self._judge.require_allowed(kept)
+            self._judge.require_allowed(kept, self._site.clock.now())
             station = await self._station(kept)
             facts = self._judge.facts(kept, self._site.clock.now().at)
             asked = translate(station.ocpp, kept.order.command, facts)
@@ -249,7 +259,7 @@ class Executor(Companion):
         say("command", command=tag_of(command), id=kept.order.command_id, charger=command.charger_id, source=source)
         fresh = store.find(site.ledger, kept.order.command_id)
         if fresh is not None and fresh.grant is not None:
-            self._grants.add(_grant(fresh))
+            self._grants.add(grant_of(fresh))
         return True
 
     def _decision(self, kept: Kept, command: StartSession | ReserveNow) -> Decision:
@@ -376,20 +386,3 @@ def _withdrawn(kept: Kept, facts: Facts, result: ResultCode) -> int | None:
     # A change of a reservation that is refused leaves the reservation as it was.
     granting = isinstance(command, StartSession | ReserveNow) and facts.reservation_number is None
     return facts.number if refused and granting else None
-
-
-def _grant(kept: Kept) -> Grant:
-    """The grant that a command made when it was begun."""
-    command = kept.order.command
-    if not isinstance(command, StartSession | ReserveNow) or kept.grant is None or kept.begun_at is None:
-        raise TypeError(f"command {kept.order.command_id} grants nothing")
-    number = kept.reservation_number or kept.number
-    return Grant(
-        number=number,
-        decision=kept.grant,
-        tags=(command.token.uid, id_tag(command.token.uid)),
-        begun_at=kept.begun_at,
-        until=kept.start_until or kept.begun_at,
-        evse_id=command.evse_id,
-        taken=kept.transaction_id,
-    )

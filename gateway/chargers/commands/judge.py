@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from gateway.chargers.commands.asked import Facts
 from gateway.chargers.roster import Roster
 from gateway.chargers.station import Station
+from gateway.clock import Moment
 from gateway.errors import CommandRefused
 from gateway.store import commands as store
 from gateway.store.commands import FoundSession, Kept
@@ -24,6 +25,7 @@ from wire.commands import (
     UnlockConnector,
     WebPaymentStarted,
 )
+from wire.records import ClockState
 
 _NOT_WHILE_PENDING = (StartSession, StopSession)
 """OCPP 2.0.1 B02.FR.05: no remote start or stop before the station was accepted."""
@@ -35,18 +37,32 @@ class Judge:
     """Knows which stations there are and which sessions run."""
 
     def __init__(
-        self, ledger: sqlite3.Connection, roster: Roster, configured: Collection[str], *, hub_may_all: bool = True
+        self, ledger: sqlite3.Connection, roster: Roster, configured: Collection[str], *, hub_may_all: bool = False
     ) -> None:
         self._ledger, self._roster, self._configured = ledger, roster, tuple(configured)
         self._hub_may_all = hub_may_all
 
-    def require_allowed(self, kept: Kept) -> None:
-        """Return if whoever gave the command may give it. Raises CommandRefused."""
-        if kept.from_hub and not self._hub_may_all and not isinstance(kept.order.command, _CHARGING):
+    def require_allowed(self, kept: Kept, now: Moment) -> None:
+        """Return if whoever gave the command may give it, and it can be told whether it is still in time. An operator's
+        orders expire by this very clock, whatever it shows.
+
+        Raises:
+            CommandRefused: REJECTED, FAILED.
+        """
+        if not kept.from_hub:
+            return
+        if not self._hub_may_all and not isinstance(kept.order.command, _CHARGING):
             message = (
-                f"{tag_of(kept.order.command)}: this gateway lets its hub charge, and no more ([commands] hub_may)"
+                f"{tag_of(kept.order.command)}: this gateway lets its hub charge, and no more;"
+                ' [commands] hub_may = "all" lets it do everything'
             )
             raise CommandRefused(ResultCode.REJECTED, message)
+        if now.clock is ClockState.UNKNOWN:
+            message = (
+                f"the clock of the gateway is not set (it shows {now.at:%Y-%m-%d %H:%M}): whether the command is"
+                " still in time cannot be told"
+            )
+            raise CommandRefused(ResultCode.FAILED, message)
 
     def station(self, order: CommandOrder, at: datetime, *, wait: bool) -> Station | None:
         """The station; None when it is worth waiting for it, and `wait` allows that.

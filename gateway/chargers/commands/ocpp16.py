@@ -6,12 +6,11 @@ California Pricing Requirements" 3.
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 from gateway.chargers.commands.asked import Asked, Facts, Payload, checked, decimal, refuse, shown, without_none
 from gateway.errors import CommandRefused
+from gateway.grants import id_tag
 from wire.commands import (
     Call,
     CancelReservation,
@@ -43,7 +42,6 @@ from wire.commands import (
 from wire.ocpp import pnc16, v16
 from wire.records import encode
 
-MAX_TAG = 20
 COST_VENDOR = "org.openchargealliance.costmsg"
 _TRIGGERED = frozenset(
     {
@@ -65,14 +63,6 @@ _SECURITY_USES = {
     CertificateUse.MANUFACTURER_ROOT: "ManufacturerRootCertificate",
 }
 _WRAPPED_USES = frozenset({CertificateUse.V2G_ROOT, CertificateUse.MO_ROOT, CertificateUse.V2G_CHAIN})
-
-
-def id_tag(uid: str) -> str:
-    """The idTag for a token: its uid, or for one that is longer than the 20 characters of 1.6 a name made from it, the
-    same every time, so that the station's later messages with it are recognised."""
-    if len(uid) <= MAX_TAG:
-        return uid
-    return "T" + hashlib.sha256(uid.casefold().encode()).hexdigest()[: MAX_TAG - 1].upper()
 
 
 def _one(action: str, payload: Payload) -> tuple[Asked, ...]:

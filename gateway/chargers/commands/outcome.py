@@ -1,6 +1,7 @@
 """What a station's answer means for whoever gave the command. Pure.
 
-An answer is read as widely as can be: only its status counts here, the rest is passed on as it came.
+An answer is read as widely as can be: only its status counts here, the rest is passed on as it came, without secrets.
+An answer that owes a status and has none is no yes.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.chargers.commands.asked import Asked
+from gateway.chargers.commands.asked import PER_ITEM, Asked
 from gateway.errors import CallFailed
 from wire.commands import ResultCode, StationAnswer
+from wire.commands.secrets import HIDDEN, hidden, holds_secret
+from wire.ocpp import pnc16
+from wire.records import encode
 
 _STATUSES = {
     "Accepted": ResultCode.ACCEPTED,
@@ -50,13 +54,6 @@ _PLAIN = {
     "Unavailable": "the place is out of service",
     "NotFound": "there is none",
 }
-_PER_ITEM = {
-    "getVariableResult": "attributeStatus",
-    "setVariableResult": "attributeStatus",
-    "clearTariffsResult": "status",
-    "clearMonitoringResult": "status",
-    "setMonitoringResult": "status",
-}
 _UNANSWERED = {
     "call-timeout": ResultCode.TIMEOUT,
     "connection-lost": ResultCode.TIMEOUT,
@@ -72,38 +69,60 @@ def read_answer(asked: Asked, answer: bytes) -> tuple[ResultCode, str]:
         return ResultCode.FAILED, f"{asked.action}: the station's answer is not JSON"
     if not isinstance(fields, dict):
         return ResultCode.FAILED, f"{asked.action}: the station's answer is no object"
-    items = next((fields[key] for key in _PER_ITEM if isinstance(fields.get(key), list)), None)
-    if items is not None:
-        return _of_items(asked.action, fields, items)
+    lists = [key for key in PER_ITEM if isinstance(fields.get(key), list)]
+    if lists:
+        return _of_items(asked, fields[lists[0]], PER_ITEM[lists[0]])
     status = fields.get("status")
-    if not isinstance(status, str):
-        return ResultCode.ACCEPTED, f"{asked.action}: answered"
-    action, status = _inner(asked, fields, status)
-    return _result(action, status), f"{action}: {_words(status)}{_details(fields)}"
+    if isinstance(status, str):
+        return _of_status(asked, fields, status)
+    if asked.owed:
+        return ResultCode.FAILED, f"{asked.action}: the station's answer does not say whether it did it"
+    return ResultCode.ACCEPTED, f"{asked.action}: answered"
 
 
-def _inner(asked: Asked, fields: dict[str, object], status: str) -> tuple[str, str]:
-    """The action and status that count: those of a wrapped message, where there is one inside."""
+def _of_status(asked: Asked, fields: dict[str, object], status: str) -> tuple[ResultCode, str]:
+    """What a status says; that of a wrapped message inside decides, where there is one."""
+    action, found = _inner(asked, fields, status)
+    if found is None:
+        return ResultCode.FAILED, f"{action}: the station's answer does not say whether it did it"
+    return _result(action, found), f"{action}: {_words(found)}{_details(fields)}"
+
+
+def _inner(asked: Asked, fields: dict[str, object], status: str) -> tuple[str, str | None]:
+    """The action and status that count: those of a wrapped message, where there is one inside. A message of ISO 15118
+    must have one: the outer status only says that the station knows the wrapping."""
     data = fields.get("data")
-    if asked.action != "DataTransfer" or status != "Accepted" or not isinstance(data, str):
+    if asked.action != "DataTransfer" or status != "Accepted":
         return asked.action, status
+    sent = _object(asked.payload)
+    inner = _object(data) if isinstance(data, str) else {}
+    found, action = inner.get("status"), str(sent.get("messageId"))
+    if isinstance(found, str):
+        return action, found
+    return (action, None) if sent.get("vendorId") == pnc16.VENDOR_ID else (asked.action, status)
+
+
+def _object(text: str | bytes) -> dict[str, object]:
+    """The JSON object in the text; an empty one where there is none."""
     try:
-        inner = msgspec.json.decode(data)
-        name = msgspec.json.decode(asked.payload).get("messageId")
+        found = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return asked.action, status
-    found = inner.get("status") if isinstance(inner, dict) else None
-    return (str(name), found) if isinstance(found, str) else (asked.action, status)
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _of_items(action: str, fields: dict[str, object], items: list[object]) -> tuple[ResultCode, str]:
-    """The first item that is not accepted decides; all are, when there is none."""
-    key = next(_PER_ITEM[name] for name in _PER_ITEM if name in fields)
-    statuses = [item.get(key) for item in items if isinstance(item, dict)]
-    bad = [str(status) for status in statuses if _result(action, str(status)) is not ResultCode.ACCEPTED]
-    if not bad:
-        return ResultCode.ACCEPTED, f"{action}: {len(items)} accepted"
-    return _result(action, bad[0]), f"{action}: {len(bad)} of {len(items)} not accepted, the first one: {bad[0]}"
+def _of_items(asked: Asked, items: object, key: str) -> tuple[ResultCode, str]:
+    """The first item that is not accepted decides; all are, when each that was asked for is there."""
+    found = items if isinstance(items, list) else []
+    wanted = max((len(one) for one in _object(asked.payload).values() if isinstance(one, list)), default=1)
+    statuses = [item.get(key) if isinstance(item, dict) else None for item in found]
+    bad = [str(status) for status in statuses if _result(asked.action, str(status)) is not ResultCode.ACCEPTED]
+    if bad:
+        told = f"{asked.action}: {len(bad)} of {len(found)} not accepted, the first one: {bad[0]}"
+        return _result(asked.action, bad[0]), told
+    if len(found) < wanted:
+        return ResultCode.FAILED, f"{asked.action}: the station answered for {len(found)} of {wanted}"
+    return ResultCode.ACCEPTED, f"{asked.action}: {len(found)} accepted"
 
 
 def _result(action: str, status: str) -> ResultCode:
@@ -133,15 +152,16 @@ def read_failure(asked: Asked, error: CallFailed) -> tuple[ResultCode, str]:
 
 
 def as_answer(asked: Asked, answer: bytes | None) -> StationAnswer:
-    """Request and answer for the report; an answer that is not JSON is passed on as text."""
+    """Request and answer for the report, without the secrets that a station may tell; an answer that is not JSON is
+    passed on as text."""
     if answer is None:
         return StationAnswer(action=asked.action, request=msgspec.Raw(asked.payload))
     try:
-        msgspec.json.decode(answer)
-        raw = msgspec.Raw(answer)
+        told = msgspec.json.decode(answer)
+        text = encode(hidden(told)) if holds_secret(answer) else answer
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raw = msgspec.Raw(msgspec.json.encode(answer.decode("utf-8", "replace")))
-    return StationAnswer(action=asked.action, request=msgspec.Raw(asked.payload), answer=raw)
+        text = encode(HIDDEN if holds_secret(answer) else answer.decode("utf-8", "replace"))
+    return StationAnswer(action=asked.action, request=msgspec.Raw(asked.payload), answer=msgspec.Raw(text))
 
 
 def combined(outcomes: Sequence[tuple[ResultCode, str]]) -> tuple[ResultCode, str]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from gateway.chargers.commands import ocpp2, ocpp16
 from gateway.chargers.commands.asked import Asked, Facts, refuse
+from gateway.errors import CommandRefused
 from wire import commands
-from wire.commands import Command
+from wire.commands import Command, ResultCode
+from wire.errors import WireError
 from wire.ocpp import v16, v21, v201
 
 _BOTH = frozenset({v201.VERSION, v21.VERSION})
@@ -59,6 +63,14 @@ def translate(ocpp: str, command: Command, facts: Facts) -> tuple[Asked, ...]:
     Raises:
         CommandRefused: the version cannot say it, or the values are out of its bounds.
     """
+    try:
+        return _put(ocpp, command, facts)
+    except (ArithmeticError, RecursionError, ValueError, WireError, msgspec.MsgspecError) as error:
+        message = f"{command.__struct_config__.tag} cannot be put into OCPP {ocpp}: {error}"
+        raise CommandRefused(ResultCode.MALFORMED, message) from error
+
+
+def _put(ocpp: str, command: Command, facts: Facts) -> tuple[Asked, ...]:
     _, in_16, in_2, versions = _ROWS[type(command)]
     if ocpp == v16.VERSION and in_16 is not None:
         asked: tuple[Asked, ...] = in_16(command, facts)
