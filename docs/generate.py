@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import msgspec
+from msgspec import inspect as shapes
+
+from gateway.chargers.commands.table import TABLE
+from wire.commands import Command
+from wire.ocpp import v16
 from wire.ocpp.catalogue import CATALOGUE, VERSIONS, WRAPPED, Entry, Sender
 from wire.ocpp.pnc16 import VENDOR_ID
 from wire.ocpp.quirks import QUIRKS, Kind, Quirk, Tolerance
@@ -104,7 +113,117 @@ def _message(row: Entry) -> str:
     return f"| `{row.action}` | {_FROM[row.sender]} | {' | '.join(cells)} | {row.note} |"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"ocpp.md": ocpp_page, "quirks.md": quirks_page}
+_COMMANDS_HEAD = f"""\
+# Commands to stations, as JSON
+
+{_MADE}
+What `pnc-hub command send` takes as COMMAND, and `POST /api/v1/commands` of the hub as `command`: one object, with the
+name as `command`, the station as `charger_id`, and the fields below. An unknown field of a command is refused. How it
+is handed in, and what comes of it, is told in [operations.md](operations.md), *Commands to stations*; there too what
+`pnc-gateway command` takes in the place of JSON.
+
+    {{"command": "START_SESSION", "charger_id": "CP-1", "token": {{"uid": "APP-4711", "type": "APP_USER"}}}}
+    {{"command": "SET_VARIABLES", "charger_id": "CP-1", "settings": [{{"value": "300",
+      "name": {{"component": "OCPPCommCtrlr", "variable": "HeartbeatInterval"}}}}]}}
+
+An instant is RFC 3339 with an offset (`2026-11-23T10:00:00Z`), a decimal is text (`"0.49"`). Lengths are in characters.
+"""
+_WORDS: Mapping[type[shapes.Type], str] = {
+    shapes.BoolType: "true or false",
+    shapes.DateTimeType: "instant",
+    shapes.DecimalType: "decimal",
+    shapes.RawType: "any JSON",
+    shapes.AnyType: "any JSON",
+}
+_INT32 = 2**31 - 1
+
+
+def commands_page() -> str:
+    """docs/commands.md."""
+    parts: dict[type[Any], None] = {}
+    lines = [_COMMANDS_HEAD]
+    versions = {
+        row[0]: [v16.VERSION] * (row[1] is not None) + [version for version in VERSIONS if version in row[3]]
+        for row in TABLE
+    }
+    for command in typing.get_args(Command):
+        spoken = " and ".join(", ".join(versions[command]).rsplit(", ", 1))
+        lines += [f"## {_name(command)}", "", _said(command), "", f"In OCPP {spoken}.", ""]
+        lines += [*_fields(command, parts), ""]
+    lines += ["# Objects in commands", ""]
+    told: list[type[Any]] = []
+    while left := [part for part in parts if part not in told]:
+        told.append(left[0])
+        lines += [f"## {left[0].__name__}", "", _said(left[0]), "", *_fields(left[0], parts), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _name(command: type[Any]) -> str:
+    return str(command.__struct_config__.tag)
+
+
+def _said(struct: type[Any]) -> str:
+    """What its docstring says, in one line."""
+    return " ".join(inspect.getdoc(struct).split()) if struct.__doc__ else ""
+
+
+def _fields(struct: type[Any], parts: dict[type[Any], None]) -> Iterator[str]:
+    """The table of its fields but for `charger_id`; objects that it holds are added to `parts`."""
+    shape = shapes.type_info(struct)
+    assert isinstance(shape, shapes.StructType)
+    fields = [field for field in shape.fields if field.name != "charger_id"]
+    if not fields:
+        yield "No further fields."
+        return
+    yield from ("| field | type | if left out |", "|---|---|---|")
+    for field in fields:
+        yield f"| `{field.encode_name}` | {_type(field.type, parts)} | {_left_out(field)} |"
+
+
+def _left_out(field: shapes.Field) -> str:
+    if field.required:
+        return "must be given"
+    if field.default in (None, msgspec.NODEFAULT, (), msgspec.Raw()):
+        return "optional"
+    return f"`{msgspec.json.encode(field.default).decode()}`"
+
+
+def _type(shape: shapes.Type, parts: dict[type[Any], None]) -> str:
+    match shape:
+        case shapes.UnionType():
+            return " or ".join(_type(one, parts) for one in shape.types if not isinstance(one, shapes.NoneType))
+        case shapes.StructType():
+            parts[shape.cls] = None
+            return f"[{shape.cls.__name__}](#{shape.cls.__name__.lower()})"
+        case shapes.EnumType():
+            return "one of " + ", ".join(f"`{one.value}`" for one in shape.cls)
+        case shapes.VarTupleType():
+            least = f", {shape.min_length} at least" if shape.min_length else ""
+            return f"list of {_type(shape.item_type, parts)}{least}"
+        case shapes.DictType():
+            return f"object of {_type(shape.value_type, parts)}"
+        case shapes.IntType():
+            most = "" if shape.le in (None, _INT32) else f" to {shape.le}"
+            return f"whole number, {shape.ge}{most or ' at least'}"
+        case shapes.StrType():
+            return _text(shape)
+    return _WORDS[type(shape)]
+
+
+def _text(shape: shapes.StrType) -> str:
+    if shape.pattern is not None:
+        pattern = shape.pattern.removeprefix(r"\A").removesuffix(r"\Z").replace("|", r"\|")
+        return f"text like `{pattern}`"
+    if shape.max_length is None:
+        return "text"
+    return f"text, {shape.min_length or 0} to {shape.max_length}"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "commands.md": commands_page,
+    "ocpp.md": ocpp_page,
+    "quirks.md": quirks_page,
+}
 """What each page holds, by its name in this folder."""
 
 

@@ -44,7 +44,10 @@ def main() -> None:
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="play in this new folder and keep it")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object at the end, and nothing else")
 def run(scenario: Path, keep: Path | None, as_json: bool) -> None:
-    """Play SCENARIO; exit 0 when every expectation held, 1 when one did not, 2 when it cannot be played."""
+    """Play a scenario, a whole day at a site.
+
+    Ends with 0 when every expectation held, 1 when one did not, 2 when it cannot be played.
+    """
     try:
         found = load_scenario(scenario)
     except ScenarioError as error:
@@ -152,7 +155,8 @@ def _remove(folder: Path, keep: Path | None) -> None:
     "faults",
     multiple=True,
     type=click.Choice([misdeed.value for misdeed in Misdeed]),
-    help="misbehave in this way; may be given several times",
+    metavar="NAME",
+    help="misbehave as docs/simulator.md tells under this name; may be given several times",
 )
 @click.option("--list-entries", type=click.IntRange(0, 100_000), default=100, show_default=True, help="its list's room")
 @click.option("--list-items", type=click.IntRange(1, 10_000), default=20, show_default=True, help="entries per message")
@@ -182,9 +186,10 @@ def charger(
     stay: float | None,
     offline: bool,
 ) -> None:
-    """Attach one simulated charger to a gateway and play one session; exit 0 when it charged, 1 when refused.
+    """Attach one simulated charger to a gateway.
 
-    With --stay it needs no card: it waits for what the gateway asks, remote starts included.
+    It plays one session with a card or a contract. With --stay it needs neither: it waits for what the gateway asks,
+    remote starts included. Ends with 0 when it charged, 1 when it was refused, 2 when it could not be tried.
     """
     visit = Visit(
         url=url,

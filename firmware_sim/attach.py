@@ -155,6 +155,8 @@ async def _stay(charger: Charger, seconds: float, console: Console) -> None:
         pass
     if charger.online:
         await charger.delivered(30.0)
+    for charge in charger.sessions.charges[told:]:
+        _told(charge, charger.waiting, console)
 
 
 def _told(charge: Charge, waiting: int, console: Console) -> bool:

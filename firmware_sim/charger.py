@@ -179,7 +179,7 @@ class Charger:
         """Keeps a password; gives what follows the answer: a new connection with it."""
         save_password(self._folder, password)
         self.link.use_password(password)
-        return lambda: self._spawn(self.link.reconnect())
+        return lambda: self._spawn(self.link.reconnect("it comes again with its new password"))
 
     def _called(self, call: Call) -> Reply:
         """The answer to a CALL of the gateway. Raises CallRejected."""
@@ -194,7 +194,7 @@ class Charger:
     def _use_certificate(self) -> None:
         """The next connection, made at once, proves itself with the new certificate (A02.FR.08)."""
         if self.link.use_certificate(self.credentials.path(CHARGING_STATION)):
-            self._spawn(self.link.reconnect())
+            self._spawn(self.link.reconnect("it comes again with its new certificate"))
 
     # --- drivers ------------------------------------------------------------------------------------------------
 

@@ -102,6 +102,7 @@ class Connection:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._wait_before = back_off.waits(random.random)
         self._ping_interval_s = ping_interval_s
+        self._leaving = ""
         self._wake = asyncio.Event()
         self.online = False
 
@@ -109,9 +110,10 @@ class Connection:
         """Something was put into the outbox."""
         self._wake.set()
 
-    async def reconnect(self) -> None:
-        """Ends the connection that stands; `run` makes the next one."""
+    async def reconnect(self, why: str) -> None:
+        """Ends the connection that stands, as `why` says; `run` makes the next one."""
         if self._socket is not None:
+            self._leaving = why
             await self._socket.close()
 
     async def run(self) -> None:
@@ -152,15 +154,16 @@ class Connection:
         except aiohttp.WSServerHandshakeError as error:
             return _refusal(error.status, address), False
         except aiohttp.ClientSSLError as error:
-            # The errno of a TLS error is not the system's: its number would be put into wrong words.
-            return f"no TLS with {error.host}:{error.port}: {error.os_error}", False
+            return _no_tls(error), False
         except aiohttp.ClientConnectorError as error:
             return f"cannot connect to {error.host}:{error.port} ({_why(error.os_error)})", False
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
+            return _hung_up(address, error), self.online
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return f"{type(error).__name__}: {error}", self.online
 
     async def _talk(self, ws: aiohttp.ClientWebSocketResponse) -> str:
-        self.online, self._socket = True, ws
+        self.online, self._socket, self._leaving = True, ws, ""
         self._notices.up()
         both = [asyncio.create_task(self._receive(ws)), asyncio.create_task(self._send_due(ws))]
         if Misdeed.FLOOD in self._faults:
@@ -174,7 +177,7 @@ class Connection:
         for task in both:
             if not task.cancelled():
                 task.result()
-        return f"the connection was closed ({ws.close_code})"
+        return self._leaving or _closed(ws.close_code)
 
     async def _receive(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         async for message in ws:
@@ -260,10 +263,12 @@ async def _flood(ws: aiohttp.ClientWebSocketResponse) -> None:
 def _refusal(status: int, address: Address) -> str:
     """An HTTP answer instead of a WebSocket, in plain words."""
     match status:
+        case 401 if address.password is None:
+            return "the gateway wants a password: give --password-file (HTTP 401)"
         case 401:
             return "the gateway refused: unknown charger id or wrong password (HTTP 401)"
         case 403:
-            return "the gateway refused this charger at this port: its certificate or security profile (HTTP 403)"
+            return "not allowed here; the gateway's log says why, as charger-refused (HTTP 403)"
         case 404:
             where = f"{address.charger_id!r} is not a charging station identity there, or the address is wrong"
             return f"the gateway refused: {where} (HTTP 404 for {address.full_url()})"
@@ -271,6 +276,33 @@ def _refusal(status: int, address: Address) -> str:
             return f"the gateway cannot serve now (HTTP {status})"
         case _:
             return f"no WebSocket is served at {address.full_url()} (HTTP {status})"
+
+
+def _no_tls(error: aiohttp.ClientSSLError) -> str:
+    """The errno of a TLS error is not the system's, so the words are OpenSSL's."""
+    hint = "; does this port speak TLS? without it the address is ws://" if "WRONG_VERSION" in str(error) else ""
+    return f"no TLS with {error.host}:{error.port}: {error.os_error}{hint}"
+
+
+def _hung_up(address: Address, error: Exception) -> str:
+    """Closed before a WebSocket stood. A TLS port says nothing to one who speaks without TLS; with TLS 1.3 it hangs up
+    on a certificate after the handshake."""
+    if address.tls is None:
+        return f"hung up on at {address.full_url()}: is it a port with TLS, so wss://? ({error})"
+    why = "it does not take this charger's certificate, or misses one (--identity); its log says why"
+    return f"hung up on at {address.full_url()}: {why}, as charger-refused ({error})"
+
+
+def _closed(code: int | None) -> str:
+    """How a connection that stood was closed, by the code of the WebSocket."""
+    said = {
+        1000: "the gateway closed the connection",
+        1001: "the gateway goes away",
+        1008: "the gateway sent it away; its log says why",
+        1009: "a message was too large for the gateway",
+        1011: "the gateway is in trouble; its log says why",
+    }
+    return f"{said.get(code or 0, 'the connection broke off')} ({code or 'no goodbye'})"
 
 
 def _why(error: OSError) -> str:

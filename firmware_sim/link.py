@@ -144,9 +144,9 @@ class Link:
             tls.load_cert_chain(path)
         return tls is not None
 
-    async def reconnect(self) -> None:
-        """Ends the connection and makes another one."""
-        await self._connection.reconnect()
+    async def reconnect(self, why: str) -> None:
+        """Ends the connection and makes another one; `why` is told."""
+        await self._connection.reconnect(why)
 
     # --- waiting ------------------------------------------------------------------------------------------------
 

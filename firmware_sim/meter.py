@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_sim.lines import append_lines, cut_torn_line, journal_lines, kept
 from wire.errors import MalformedValue
+from wire.meter.keys import public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.record import CurrentType, Pagination, PaginationContext, ReadingReason
 from wire.records import Value, decode, encode
@@ -34,6 +35,9 @@ REGISTER_OBIS = "01-00:B2.08.00*FF"
 """Total import of the device's transaction register (OCMF table of OBIS codes)."""
 _MWH_PER_STEP = 100
 """0.0001 kWh, the last digit shown."""
+
+KEY_FILE = "meter.pub"
+"""The meter's public key, SubjectPublicKeyInfo as hex: what a real meter bears on its housing."""
 
 
 class MeterLine(Value, frozen=True, kw_only=True):
@@ -75,7 +79,7 @@ class SignedReading:
 
 
 class SigningMeter:
-    """The meter of one charger, kept in `folder` (`meter.json` and `meter.jsonl`); one process at a time.
+    """The meter of one charger, kept in `folder` (`meter.json` and `meter.jsonl`; `meter.pub` is its key); one process at a time.
 
     `clock` gives aware instants. A new meter starts at `initial_kwh`; one that is found goes on where it stood.
 
@@ -106,6 +110,9 @@ class SigningMeter:
         self._pagination, self._register_mwh = state.pagination, state.register_mwh
         self._recover()
         self._save()
+        key_path = folder / KEY_FILE
+        with kept(key_path):
+            key_path.write_text(f"{public_key_of(self.public_key).spki.hex()}\n", "ascii")
 
     @property
     def public_key(self) -> ec.EllipticCurvePublicKey:

@@ -137,7 +137,8 @@ class _Stage:
                     if stopped:
                         break
         except TimeoutError:
-            stopped = f"the scenario took longer than {self._scenario.deadline_s:g} s and was ended"
+            limit_s, wanted = self._scenario.deadline_s, self._scenario.step
+            stopped = f"ended after {limit_s:g} s, in step {len(steps) + 1} of {len(wanted)}; this machine may be slow"
         failures = [f"step {result.number} ({result.title}): {text}" for result in steps for text in result.failures]
         failures += self._late_failures
         if stopped and not any(stopped in text for text in failures):

@@ -268,7 +268,7 @@ class Scenario(Table, frozen=True, kw_only=True):
     token: tuple[TokenTable, ...] = ()
     price: PriceTable = PriceTable()
     gateway_id: str = "site-1"
-    deadline_s: Seconds = 60.0
+    deadline_s: Seconds = 180.0
     whitelist_interval_s: Seconds = 300.0
 
 

@@ -19,23 +19,29 @@ from gateway.control.display import command
 from gateway.control.stations import charger, chargers
 from gateway.errors import GatewayError, StoreError
 from gateway.sample import sample_config
+from gateway.wording import counted, instant
 from wire.ids import is_charger_id, is_gateway_id
 from wire.records import encode
 
 if TYPE_CHECKING:
-    from gateway.status import Source, Status
+    from gateway.status import Running, Source, Status
 
 EXIT_DEGRADED, EXIT_REFUSED = 1, 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="pncgate")
+@click.version_option(package_name="pncgate", prog_name="pnc-gateway")
 def main() -> None:
     """Edge gateway for Plug & Charge sites: authorizes drivers and keeps every signed meter value, uplink or not."""
 
 
 _config = click.option(
-    "--config", "config", required=True, type=click.Path(path_type=Path, dir_okay=False), help="gateway.toml"
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("gateway.toml"),
+    show_default=True,
+    help="the gateway's gateway.toml",
 )
 
 
@@ -73,7 +79,10 @@ def init(folder: Path, gateway_id: str, pki: str | None, pki_http: str | None) -
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="add the station to this gateway.toml")
 @click.option("--password-file", type=click.Path(path_type=Path, dir_okay=False), help="write the password there, 0600")
 def password(charger_id: str, config: Path | None, password_file: Path | None) -> None:
-    """Make a password for a charging station: it is shown once, the configuration keeps only its hash."""
+    """Make a password for a charging station.
+
+    It is shown once; the configuration keeps only its hash.
+    """
     if not is_charger_id(charger_id):
         _fail(f"--charger {charger_id!r}: at most 48 of A-Z a-z 0-9 * _ = + | @ . - and space")
     if config is not None and charger_id.casefold() in _settings(config).entrance.accounts:
@@ -97,7 +106,11 @@ def password(charger_id: str, config: Path | None, password_file: Path | None) -
 @main.command()
 @_config
 def run(config: Path) -> None:
-    """Serve the site until SIGTERM; one JSON object per line on standard output, the event `ready` when all listens."""
+    """Serve the site until SIGTERM.
+
+    It says what it does on standard output, one JSON object per line; the event `ready` when all listens. SIGHUP reads
+    trust, revocation lists and certificates again.
+    """
     from gateway.site import Gateway
 
     settings = _settings(config)
@@ -120,7 +133,9 @@ def run(config: Path) -> None:
 @click.option("--code-file", type=click.Path(path_type=Path, dir_okay=False), help="holds the one-time code")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def enrol(config: Path, code_file: Path | None, as_json: bool) -> None:
-    """Get this gateway's certificate with a one-time code: from --code-file, or asked for on standard input.
+    """Get this gateway's certificate.
+
+    With a one-time code: from --code-file, or asked for on standard input.
 
     The key is made here and never leaves this box. A gateway that runs takes the new certificate up within a minute;
     from then on it renews it by itself.
@@ -136,7 +151,7 @@ def enrol(config: Path, code_file: Path | None, as_json: bool) -> None:
         click.echo(encode(found))
         return
     click.echo(f"enrolled {found.gateway_id} at {found.pki}")
-    click.echo(f"certificate {found.serial}, valid until {found.not_after:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"certificate {found.serial}, valid until {instant(found.not_after)}")
     click.echo(f"key and chain: {found.path}")
 
 
@@ -144,7 +159,10 @@ def enrol(config: Path, code_file: Path | None, as_json: bool) -> None:
 @_config
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def status(config: Path, as_json: bool) -> None:
-    """Show what the store holds and what waits for the hub, the gateway running or stopped; exit 1 if it has halted."""
+    """Show how the gateway is, running or stopped.
+
+    Whether it runs, what its store holds, what waits for the hub. Ends with 1 when the uplink has halted.
+    """
     from gateway.status import read_status
 
     try:
@@ -157,18 +175,21 @@ def status(config: Path, as_json: bool) -> None:
 
 
 def _status_lines(found: Status) -> list[str]:
-    waiting = f", oldest from {found.oldest_unsent_at:%Y-%m-%d %H:%M:%S} UTC" if found.oldest_unsent_at else ""
+    waiting = f", oldest from {instant(found.oldest_unsent_at)}" if found.oldest_unsent_at else ""
+    connected = None if found.running is None else found.running.connected
     lines = [
+        f"running      {_running(found.running)}",
         f"gateway      {found.gateway_id} (epoch {found.epoch})",
         f"records      {found.records}, acknowledged by the hub up to {found.acked_seq}",
         f"to send      {found.backlog}{waiting}",
         f"sessions     {found.sessions}, {found.open_sessions} of them open",
-        f"chargers     {found.chargers} known",
-        f"whitelist    version {found.whitelist_version}, {found.whitelist_tokens} entries",
+        f"chargers     {found.configured} configured, {found.booted} {'has' if found.booted == 1 else 'have'} booted"
+        + ("" if connected is None else f", {connected} connected"),
+        f"whitelist    version {found.whitelist_version}, {counted(found.whitelist_tokens, 'entry', 'entries')}",
     ]
     lines += _trouble_lines(found)
     lines += _quirk_lines(found)
-    lines += alone_lines(found.alone)
+    lines += alone_lines(found.alone, found.not_asked)
     lines += _paper_lines(found)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
@@ -181,13 +202,22 @@ def _trouble_lines(found: Status) -> list[str]:
     lines = [f"quarantine   {count}" + (f", the newest {len(newest)}:" if count > len(newest) else "")]
     lines += [f"  record {item.seq} of {item.charger_id!r}: {item.reason}" for item in newest]
     if found.lost_frames:
-        lines.append(
-            f"LOST FRAMES  {sum(each.count for each in found.lost_frames)} were too large, see docs/operations.md"
-        )
+        lost = counted(sum(each.count for each in found.lost_frames), "was", "were")
+        lines.append(f"LOST FRAMES  {lost} too large, see docs/operations.md")
     return lines + [
-        f"  {each.charger_id!r}: {each.count} times, last {each.at:%Y-%m-%d %H:%M} UTC: {each.size}"
+        f"  {each.charger_id!r}: {counted(each.count, 'time')}, last {instant(each.at)}: {each.size}"
         for each in found.lost_frames
     ]
+
+
+def _running(found: Running | None) -> str:
+    """Whether the gateway runs, since when, and whether its hub answers."""
+    if found is None:
+        return "no"
+    if found.since is None:
+        return f"yes, but it cannot be asked: {found.trouble}"
+    uplink = {None: "not known", True: "online", False: "offline"}[found.online]
+    return f"since {instant(found.since)}, uplink {uplink}"
 
 
 def _quirk_lines(found: Status) -> list[str]:
@@ -196,7 +226,8 @@ def _quirk_lines(found: Status) -> list[str]:
         return []
     lines = [f"quirks       {sum(each.count for each in found.quirks)} tolerated (docs/quirks.md)"]
     return lines + [
-        f"  {each.charger_id!r}: {each.quirk} {each.count} times, last at {each.example}" for each in found.quirks
+        f"  {each.charger_id!r}: {each.quirk} {counted(each.count, 'time')}, last at {each.example}"
+        for each in found.quirks
     ]
 
 
@@ -206,8 +237,8 @@ def _paper_lines(found: Status) -> list[str]:
     own = found.certificate
     if own is not None:
         days = f"{own.days_left:.1f} of {own.life_days:.1f} days left"
-        lines.append(f"certificate  valid until {own.not_after:%Y-%m-%d %H:%M} UTC, {days}")
-        lines.append(f"             next one from {own.renew_from:%Y-%m-%d %H:%M} UTC on")
+        lines.append(f"certificate  valid until {instant(own.not_after)}, {days}")
+        lines.append(f"             next one from {instant(own.renew_from)} on")
     good = [source for source in found.sources if source.code is None]
     if found.sources:
         lines.append(f"sources      {len(good)} of {len(found.sources)} fetched and verified")
@@ -217,7 +248,7 @@ def _paper_lines(found: Status) -> list[str]:
             by_code.setdefault(source.code, []).append(source)
     for code, troubled in by_code.items():
         first, more = troubled[0], len(troubled) - 1
-        since = f", last good {first.good_at:%Y-%m-%d %H:%M} UTC" if first.good_at else ""
+        since = f", last good {instant(first.good_at)}" if first.good_at else ""
         lines.append(f"  TROUBLE {first.name}{f' and {more} more' if more else ''}{since}\n    {code}: {first.message}")
     return lines
 
@@ -225,7 +256,10 @@ def _paper_lines(found: Status) -> list[str]:
 @main.command()
 @_config
 def export(config: Path) -> None:
-    """Print the chain of records as JSON lines: first whose chain it is, then every record, byte for byte."""
+    """Print the chain of records as JSON lines.
+
+    First whose chain it is, then every record, byte for byte.
+    """
     from gateway.store.ledger import all_records, identity, open_ledger_reader
 
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
-from gateway.chargers.abilities import StationAlone, show_alone
+from gateway.chargers.abilities import NO_ROOM, StationAlone, show_alone
 from gateway.decide.policy import OfflinePolicy
 from gateway.store.chargers import versions
 from gateway.store.local_lists import Standing, read_standings
 from gateway.store.variables import all_variables
+from gateway.wording import counted
 
 
 def read_alone(ledger: sqlite3.Connection, policy: OfflinePolicy) -> tuple[StationAlone, ...]:
@@ -24,16 +26,34 @@ def read_alone(ledger: sqlite3.Connection, policy: OfflinePolicy) -> tuple[Stati
     return tuple(rows)
 
 
-def alone_lines(found: tuple[StationAlone, ...]) -> list[str]:
-    """The same for people: one line for each station, and one for each remark."""
-    if not found:
+def alone_lines(found: tuple[StationAlone, ...], not_asked: Sequence[str] = ()) -> list[str]:
+    """The same for people: who is as wanted, who is not, whose list has no room for all, who was not asked yet; then
+    one line for each station, and one for each remark."""
+    if not found and not not_asked:
         return []
-    ready = sum(not row.remarks and row.list.problem is None for row in found)
-    lines = [f"alone        {ready} of {len(found)} stations as wanted"]
+    short = [row.charger_id for row in found if _is_short(row)]
+    unlike = [row.charger_id for row in found if _other_remarks(row) or row.list.problem is not None]
+    lines = [f"alone        {len(found) - len(unlike)} of {counted(len(found) + len(not_asked), 'station')} as wanted"]
+    for what, names in (("not as wanted", unlike), ("not all tokens fit", short), ("not asked yet", not_asked)):
+        if names:
+            lines.append(f"  {what}: {', '.join(map(repr, names))}")
     for row in found:
         room = "" if row.limit is None else f", room for {row.limit}"
-        lines.append(f"  {row.charger_id!r}: list {row.list.state}, {row.held} entries{room}")
+        lines.append(f"  {row.charger_id!r}: list {row.list.state}, {counted(row.held, 'entry', 'entries')}{room}")
         if row.list.problem is not None:
             lines.append(f"    {row.list.problem}")
         lines += [f"    {remark}" for remark in row.remarks if remark != row.list.problem]
     return lines
+
+
+def _is_short(row: StationAlone) -> bool:
+    """Whether its list holds all it can, and that is less than it may hold."""
+    return any(_says_short(remark) for remark in row.remarks)
+
+
+def _other_remarks(row: StationAlone) -> list[str]:
+    return [remark for remark in row.remarks if not _says_short(remark)]
+
+
+def _says_short(remark: str) -> bool:
+    return remark.endswith(NO_ROOM)

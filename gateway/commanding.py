@@ -21,18 +21,20 @@ from gateway.uplink.link import LinkSettings
 class Commanding:
     """These parts, put together."""
 
-    def __init__(self, settings: Settings, site: Site, server: ChargerServer, link: LinkSettings) -> None:
+    def __init__(
+        self, settings: Settings, site: Site, server: ChargerServer, link: LinkSettings, online: Callable[[], bool]
+    ) -> None:
         waits, names = settings.table.commands, [one.id for one in settings.table.charger]
         patience = Patience(
             waits.station_wait_s, waits.answer_timeout_s, waits.start_window_s, hub_may_all=waits.hub_may == "all"
         )
-        self._executor = Executor(site, server.roster, {name.casefold() for name in names}, patience)
+        self._executor = Executor(site, server.roster, names, patience)
         presence, board = Presence(site.clock), price_board(settings)
         for companion in (self._executor, presence, board):
             if companion is not None:
                 server.roster.accompany(companion)
         views = Views(site.ledger, server.roster, presence, names)
-        self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock)
+        self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, online)
         self._link = CommandLink(link, self._executor, site.ledger, site.writer)
 
     def stored(self) -> None:

@@ -14,6 +14,7 @@ from gateway.entrance import LOOPBACK, parse_listen, read_entrance
 from gateway.errors import ConfigurationError, DownloadError
 from gateway.tables import GatewayConfig as GatewayConfig, LocalTable, RefreshTable
 from gateway.uplink.allowed import AllowedHosts
+from gateway.wording import reason
 from wire.ids import is_gateway_id
 from wire.toml import TOMLError, parse_toml
 
@@ -31,11 +32,12 @@ class Retried(Protocol):
 
 
 class Settings:
-    """A checked configuration: `table` as written, paths made absolute, `entrance` for the stations."""
+    """A checked configuration: `table` as written, paths made absolute, `entrance` for the stations; `path` is the
+    file that it was read from, if any."""
 
-    def __init__(self, table: GatewayConfig, folder: Path) -> None:
+    def __init__(self, table: GatewayConfig, folder: Path, path: Path | None = None) -> None:
         """Raises ConfigurationError for a value that cannot be used."""
-        self.table, self.folder = table, folder
+        self.table, self.folder, self.path = table, folder, path
         if not is_gateway_id(table.gateway.id):
             raise ConfigurationError(
                 f"[gateway] id {table.gateway.id!r}: use 1 to 48 letters, digits, '.', '_' or '-', the first of them a "
@@ -103,14 +105,16 @@ def load_settings(path: Path) -> Settings:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path}: there is no such file; `pnc-gateway init` writes one") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}; `pnc-gateway init` writes one") from error
+        raise ConfigurationError(f"{path}: cannot be read: {reason(error)}") from error
     try:
         table = parse_toml(GatewayConfig, text, str(path))
     except TOMLError as error:
         raise ConfigurationError(str(error)) from error
     try:
-        return Settings(table, path.absolute().parent)
+        return Settings(table, path.absolute().parent, path.absolute())
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
 

@@ -9,6 +9,7 @@ from gateway.chargers.credentials import PasswordHash
 from gateway.chargers.port import Account, Bounds, Entrance, KeyPair, Port, SecurityProfile
 from gateway.errors import ConfigurationError
 from gateway.tables import ChargersTable, ChargerTable, GatewayConfig, LimitsTable, PortTable
+from gateway.wording import counted
 from wire.ids import is_charger_id
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -72,7 +73,7 @@ def _port(number: int, table: PortTable, file: FileNamed) -> Port:
     if not table.certificates:
         raise ConfigurationError(f"{key}: profile {profile} needs certificates and keys, for example one pair of EC")
     if len(table.certificates) != len(table.keys) or len(table.certificates) > 2:
-        given = f"{len(table.certificates)} certificates and {len(table.keys)} keys"
+        given = f"{counted(len(table.certificates), 'certificate')} and {counted(len(table.keys), 'key')}"
         raise ConfigurationError(f"{key}: {given}; give one or two pairs, in one order")
     pairs = [
         KeyPair(file(certificate, f"{key} certificates"), file(secret, f"{key} keys"))

@@ -35,7 +35,7 @@ class Front:
         preparing = Preparing(site, whitelist, settings.table.offline.under(settings.table.policy))
         self.server.roster.accompany(preparing)
         link.list_moved = preparing.whitelist_moved
-        self._commanding = Commanding(settings, site, self.server, settled)
+        self._commanding = Commanding(settings, site, self.server, settled, lambda: link.online)
 
     def stored(self) -> None:
         """The ledger has grown."""

@@ -30,6 +30,7 @@ from gateway.uplink.backoff import Backoff
 from gateway.uplink.download import Downloader
 from gateway.uplink.refresh import Refresh
 from gateway.uplink.staples import Staples
+from gateway.wording import reason
 from pki.certificate import Certificate
 from pki.verify.certificate_id import IssuerID, issuer_id
 from pki.verify.conclusion import VerifiedChain
@@ -199,7 +200,7 @@ class Paper:
         try:
             context.load_verify_locations(self._settings.file(ca, "[trust.refresh] ca"))
         except (ssl.SSLError, OSError) as error:
-            raise ConfigurationError(f"[trust.refresh] ca {ca!r} cannot be used: {error}") from error
+            raise ConfigurationError(f"[trust.refresh] ca {ca!r} cannot be used: {reason(error)}") from error
         return context
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from gateway.config import Settings
 from gateway.errors import ConfigurationError
 from gateway.uplink.pool import TOKEN_PATH, ContractPool, PoolAccess
+from gateway.wording import reason
 
 _SECRET_MAX = 4096
 
@@ -53,7 +54,7 @@ def _secret(settings: Settings, name: str) -> str:
             raise ConfigurationError(f"[pool] secret_file {name!r} can be read by others; chmod 600 {path}")
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"[pool] secret_file {name!r}: cannot be read: {error}") from error
+        raise ConfigurationError(f"[pool] secret_file {name!r}: cannot be read: {reason(error)}") from error
     if not 1 <= len(text) <= _SECRET_MAX:
         raise ConfigurationError(f"[pool] secret_file {name!r}: holds {len(text)} characters, 1 to {_SECRET_MAX}")
     return text
@@ -65,5 +66,5 @@ def _tls(settings: Settings, ca: str) -> ssl.SSLContext:
     try:
         context.load_verify_locations(settings.file(ca, "[pool] ca"))
     except (ssl.SSLError, OSError) as error:
-        raise ConfigurationError(f"[pool] ca {ca!r} cannot be used: {error}") from error
+        raise ConfigurationError(f"[pool] ca {ca!r} cannot be used: {reason(error)}") from error
     return context

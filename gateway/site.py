@@ -23,6 +23,7 @@ from gateway.keeper import TrustKeeper
 from gateway.local.server import Health
 from gateway.log import say
 from gateway.paper import Paper
+from gateway.reload import check_configuration
 from gateway.store.chains import kept_chains
 from gateway.store.evidence import open_evidence
 from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
@@ -175,15 +176,20 @@ class Gateway:
         self._link.stored()
 
     async def _reload_when(self, again: asyncio.Event) -> None:
-        """Whenever it is asked for: take new trust if all of it can be read, otherwise keep the old and say so."""
+        """Whenever it is asked for: take new trust if all of it can be read, otherwise keep the old and say so. The
+        configuration itself is only compared."""
         while True:
             await again.wait()
             again.clear()
+            config = await asyncio.to_thread(check_configuration, self._settings)
+            before = self._paper.certificate_not_after
             await self._paper.take_up()
             reloaded = await self._keeper.reload()
-            await self._front.server.reload()
+            ports = await self._front.server.reload(asked=True)
             if reloaded:
-                say("reloaded")
+                taken = ["trust anchors and revocation lists", *(f"certificates of {key}" for key in ports)]
+                taken += ["own certificate"] if self._paper.certificate_not_after != before else []
+                say("reloaded", taken_up=taken, config=config)
 
     async def _keep_link(self) -> None:
         """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""

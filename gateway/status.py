@@ -6,12 +6,17 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
 
+import msgspec
+
 from gateway.alone import read_alone
 from gateway.chargers.abilities import StationAlone
 from gateway.config import Settings
+from gateway.control.client import Control, ControlError
+from gateway.control.seen import GatewayView
 from gateway.enrol.identity import load_identity
 from gateway.enrol.renewal import EARLIEST
 from gateway.errors import EnrolmentError, StoreError
+from gateway.store.chargers import versions
 from gateway.store.database import open_reader
 from gateway.store.evidence import read_sources
 from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
@@ -21,6 +26,7 @@ from wire.records import Value
 
 QUARANTINE_SHOWN = 20
 _DAY = timedelta(days=1)
+_ANSWER_WITHIN_S = 3.0
 
 
 class Quarantined(Value, frozen=True, kw_only=True):
@@ -81,9 +87,22 @@ class Source(Value, frozen=True, kw_only=True, omit_defaults=False):
     message: str | None
 
 
-class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """The store at a glance. `backlog` counts records the hub has not acknowledged; `oldest_unsent_at` is its age."""
+class Running(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The gateway that runs: since when, whether its hub answers, how many stations are connected; each None when it
+    cannot be known, and `trouble` says why."""
 
+    since: datetime | None = None
+    online: bool | None = None
+    connected: int | None = None
+    trouble: str | None = None
+
+
+class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """The store at a glance. `backlog` counts records the hub has not acknowledged; `oldest_unsent_at` is its age.
+    `running` None: no gateway runs; `chargers` have booted here at any time, `booted` of those that are `configured`;
+    `not_asked` about how they are set yet."""
+
+    running: Running | None
     gateway_id: str
     epoch: str
     records: int
@@ -94,12 +113,15 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     sessions: int
     open_sessions: int
     chargers: int
+    configured: int
+    booted: int
     whitelist_version: int
     whitelist_tokens: int
     quarantine: Quarantine
     lost_frames: tuple[Lost, ...]
     quirks: tuple[Tolerated, ...]
     alone: tuple[StationAlone, ...]
+    not_asked: tuple[str, ...]
     certificate: OwnCertificate | None
     sources: tuple[Source, ...]
 
@@ -115,10 +137,20 @@ def read_status(settings: Settings, at: datetime) -> Status:
         closing(open_reader(settings.whitelist_path)) as whitelist,
     ):
         try:
-            alone = read_alone(ledger, settings.table.offline.under(settings.table.policy))
-            return _status(ledger, whitelist, _own_certificate(settings, at), _sources(settings), alone)
+            return _status(ledger, whitelist, settings, at)
         except sqlite3.Error as error:
             raise StoreError(f"{settings.state_dir}: a database is damaged: {error}") from error
+
+
+def read_running(settings: Settings) -> Running | None:
+    """What the running gateway says of itself; None when none runs."""
+    try:
+        found = msgspec.json.decode(Control(settings.state_dir, _ANSWER_WITHIN_S).get("gateway"), type=GatewayView)
+    except ControlError as error:
+        return None if error.code == "not-running" else Running(trouble=str(error))
+    except msgspec.MsgspecError:
+        return Running(trouble="it does not say since when")
+    return Running(since=found.since, online=found.online, connected=found.connected)
 
 
 def _own_certificate(settings: Settings, at: datetime) -> OwnCertificate | None:
@@ -157,16 +189,16 @@ def _sources(settings: Settings) -> tuple[Source, ...]:
         )
 
 
-def _status(
-    ledger: sqlite3.Connection,
-    whitelist: sqlite3.Connection,
-    certificate: OwnCertificate | None,
-    sources: tuple[Source, ...],
-    alone: tuple[StationAlone, ...],
-) -> Status:
+def _status(ledger: sqlite3.Connection, whitelist: sqlite3.Connection, settings: Settings, at: datetime) -> Status:
+    """Raises sqlite3.Error, StoreError."""
+    policy = settings.table.offline.under(settings.table.policy)
+    names, booted = [one.id for one in settings.table.charger], set(versions(ledger))
+    alone = read_alone(ledger, policy)
+    asked = {one.charger_id.casefold() for one in alone}
     owner, last, acked = identity(ledger), head(ledger), acked_seq(ledger)
     oldest = ledger.execute("SELECT at FROM records WHERE seq = ?", (acked + 1,)).fetchone()
     return Status(
+        running=read_running(settings),
         gateway_id=owner.gateway_id,
         epoch=owner.epoch,
         records=_count(ledger, "records"),
@@ -177,6 +209,8 @@ def _status(
         sessions=_count(ledger, "sessions"),
         open_sessions=_count(ledger, "sessions WHERE ended_at IS NULL"),
         chargers=_count(ledger, "chargers"),
+        configured=len(names),
+        booted=sum(name.casefold() in booted for name in names),
         whitelist_version=whitelist.execute("SELECT version FROM list").fetchone()[0],
         whitelist_tokens=_count(whitelist, "tokens"),
         quarantine=_quarantine(ledger),
@@ -195,8 +229,9 @@ def _status(
             for each in quirk_counts(ledger)
         ),
         alone=alone,
-        certificate=certificate,
-        sources=sources,
+        not_asked=tuple(name for name in names if name.casefold() not in asked) if policy.manage else (),
+        certificate=_own_certificate(settings, at),
+        sources=_sources(settings),
     )
 
 

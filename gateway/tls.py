@@ -7,6 +7,7 @@ import ssl
 from gateway.config import Settings
 from gateway.enrol.identity import load_identity
 from gateway.errors import ConfigurationError, EnrolmentError
+from gateway.wording import reason
 
 
 def uplink_tls(settings: Settings) -> ssl.SSLContext:
@@ -24,7 +25,7 @@ def uplink_tls(settings: Settings) -> ssl.SSLContext:
     except EnrolmentError as error:
         raise ConfigurationError(str(error)) from error
     except (ssl.SSLError, OSError) as error:
-        raise ConfigurationError(f"[uplink] certificate, key or ca cannot be used: {error}") from error
+        raise ConfigurationError(f"[uplink] certificate, key or ca cannot be used: {reason(error)}") from error
     return context
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from hub.clock import utc
 from hub.config import HubConfig, load_config
 from hub.desk import CommandDesk
 from hub.errors import HubError
@@ -83,7 +84,10 @@ _config_option = click.option(
 @main.command()
 @_config_option
 def run(config_path: Path) -> None:
-    """Run until SIGTERM or SIGINT; one JSON object per line on standard output."""
+    """Run until SIGTERM or SIGINT.
+
+    Standard output says what happens, one JSON object a line.
+    """
     start_journal()
     _or_exit(lambda: asyncio.run(_serve(load_config(config_path))))
 
@@ -105,7 +109,10 @@ def init(config_path: Path) -> None:
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Add the holder to this hub.toml.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="Write the token there, mode 0600.")
 def token(name: str, config_path: Path | None, token_file: Path | None) -> None:
-    """Make an API token: shown once, only its salted hash goes into hub.toml."""
+    """Make an API token for an operator's program.
+
+    It is shown once; only its salted hash goes into hub.toml.
+    """
     secret, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
     digest = hashlib.sha256(salt + secret.encode()).hexdigest()
     hashed = f"sha256${salt.hex()}${digest}"
@@ -160,7 +167,7 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
     for name in totals.__struct_fields__:
         click.echo(f"{name.replace('_', ' '):20}{getattr(totals, name)}")
     for gateway in gateways:
-        seen = "never" if gateway.last_seen is None else gateway.last_seen.isoformat(timespec="seconds")
+        seen = "never" if gateway.last_seen is None else utc(gateway.last_seen)
         click.echo(f"gateway {gateway.gateway_id}  epoch {gateway.epoch}  acked {gateway.acked_seq}  last seen {seen}")
     for kind, entries in (("conflict", conflicts), ("quarantine", quarantine)):
         for entry in entries:

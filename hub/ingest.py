@@ -9,8 +9,9 @@ Rules
 4. The token of a session is the one its first accepted decision names, as OCPI asks (the token at session start); a
    later accepted decision on the same token refines it. auth_method and authorization_reference: the last one wins.
 5. An ended event completes the session and its CDR is settled once. What comes later is linked to the session and
-   gives a finding; the CDR is never changed. While the start was not seen the settlement is held: the session stays
-   ACTIVE with its end noted and the finding `settlement-held`, and is settled when the start comes.
+   gives a finding; the CDR is never changed. While the start was not seen the settlement is held: the session has its
+   end noted and the finding `settlement-held`, and is settled when the start comes. Until then it is INVALID: it does
+   not run, is not billed, and OCPI lets no COMPLETED session change any more.
 6. A session id is checked against the gateway, charger and transaction it is made of, so no gateway can write into
    another's session.
 
@@ -268,6 +269,7 @@ def _ended(state: SessionState, message: TransactionMessage, content: str) -> Se
     """The session with its end noted; that its settlement is held is a finding."""
     session = msgspec.structs.replace(state.session, end_date_time=message.at)
     if state.meter.start_missing:
+        session = msgspec.structs.replace(session, status=SessionStatus.INVALID)
         session = with_findings(session, f"{_HELD}: the end came, the start was not seen")
     return SessionState(session=session, meter=msgspec.structs.replace(state.meter, ended_by=content))
 
@@ -282,7 +284,7 @@ def _earlier(arrival: Arrival, charger_id: str, token: TokenRef, holdings: Holdi
 def _is_late(held: SessionState, message: TransactionMessage) -> bool:
     """Whether a message has nothing to add: the CDR is made, or it is an end where one was noted already."""
     noted = held.meter.ended_by is not None and message.event is TransactionEvent.ENDED
-    return noted or held.session.status is not SessionStatus.ACTIVE
+    return noted or held.session.status is SessionStatus.COMPLETED
 
 
 def _late(arrival: Arrival, held: SessionState, message: TransactionMessage, content: str) -> Change:

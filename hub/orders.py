@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 import click
 import msgspec
+from rich.console import Console
 
-from hub.clock import now
+from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.errors import HubError
 from pki.service.screen import listing, screen
@@ -24,6 +25,8 @@ from wire.errors import MalformedValue
 from wire.records import TokenType, decode, encode
 
 EXIT_REFUSED, EXIT_UNUSABLE, EXIT_UNTOLD = 1, 2, 3
+WHOLE_LINES = 1000
+"""Columns in which every row of a list has room."""
 TIMEOUT_S = 60.0
 REPORT_PATIENCE = timedelta(minutes=2)
 """How long after it expired a command may have no report: it is begun before that, and the station takes its time."""
@@ -105,14 +108,16 @@ _wait = click.option("--wait", is_flag=True, help="wait until the command is don
 
 @click.group()
 def command() -> None:
-    """Give commands to stations through the running hub, and see what came of them.
+    """Give commands to stations and see what came of them.
 
-    Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when the hub could not be asked,
-    3 when nobody reported in time what came of it (--wait).
+    The hub must be running. Ends with 0 when the station accepted (or the command is on its way), 1 when not, 2 when
+    the hub could not be asked, 3 when nobody reported in time what came of it (--wait).
 
     \b
-    pnc-hub command start --gateway site-1 --charger CP-1 --token APP-4711 --token-file token
-    pnc-hub command send --gateway site-1 '{"command": "RESET", "charger_id": "CP-1"}' --token-file token
+    export PNC_HUB_TOKEN_FILE=token
+    pnc-hub command start --gateway site-1 --charger CP-1 --token APP-4711
+    pnc-hub command send --gateway site-1 \\
+        '{"command": "RESET", "charger_id": "CP-1"}'
     """
 
 
@@ -174,7 +179,7 @@ def stop(session_id: str, wait: bool, config_path: Path, token_file: Path, as_js
 def send(
     wanted: str, gateway: str, expires: int, wait: bool, config_path: Path, token_file: Path, as_json: bool
 ) -> None:
-    """Give any command; COMMAND is JSON, as in docs/operations.md."""
+    """Give any command; COMMAND is JSON, as in docs/commands.md."""
     try:
         msgspec.json.decode(wanted)
     except msgspec.DecodeError as error:
@@ -203,22 +208,34 @@ class _Commands(msgspec.Struct):
 @_asking
 def list_commands(gateway: str | None, config_path: Path, token_file: Path, as_json: bool) -> None:
     """List the commands, oldest first."""
-    api, table, after = _api(config_path, token_file), listing("CREATED", "GATEWAY", "CHARGER", "COMMAND", "RESULT"), 0
+    api, found, after = _api(config_path, token_file), list[CommandState](), 0
     chosen = f"&gateway_id={quote(gateway)}" if gateway else ""
     while True:
         path = f"/api/v1/commands?after={after}{chosen}"
         page = decode(_Commands, _got(api, path), "commands")
-        for one in page.commands:
-            if as_json:
-                click.echo(encode(one))
-            result = one.reports[-1].result.value if one.reports else one.state.value
-            name = f"{one.command.__struct_config__.tag} {one.command_id}"
-            table.add_row(f"{one.created_at:%Y-%m-%d %H:%M:%S}", one.gateway_id, one.command.charger_id, name, result)
+        found += page.commands
         if page.next is None:
             break
         after = page.next
     if not as_json:
-        screen().print(table)
+        _print_list(screen(), found)
+    for one in found if as_json else ():
+        click.echo(encode(one))
+
+
+def _print_list(console: Console, commands: list[CommandState]) -> None:
+    """A table; where it has no room, two lines each. Either way an id stands in one line, to be copied."""
+    table = listing("CREATED", "GATEWAY", "CHARGER", "COMMAND", "RESULT", "ID")
+    lines = list[str]()
+    for one in commands:
+        result = one.reports[-1].result.value if one.reports else one.state.value
+        name, charger = str(one.command.__struct_config__.tag), one.command.charger_id
+        table.add_row(utc(one.created_at), one.gateway_id, charger, name, result, one.command_id)
+        lines.append(f"{utc(one.created_at)}  {name}  {charger} at {one.gateway_id}  {result}\n  {one.command_id}")
+    if console.measure(table, options=console.options.update(width=WHOLE_LINES)).maximum <= console.width:
+        console.print(table)
+    else:
+        console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 def _api(config_path: Path, token_file: Path) -> HubAPI:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -39,7 +40,7 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=240)
     finally:
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -88,6 +89,11 @@ def test_first_site_from_an_empty_folder_to_a_charged_car(tmp_path: Path) -> Non
     done = run(script, tmp_path)
     assert done.returncode == 0, done.stdout
     assert '"contract_id":"DEABC000000001"' in done.stdout, done.stdout
+    started = re.search(r"^session (\S+)", done.stdout, re.MULTILINE)
+    assert started is not None, done.stdout
+    found, _ = json.JSONDecoder().raw_decode(done.stdout, done.stdout.rindex('{"cdrs"'))
+    assert ["key-claimed" in str(cdr.get("findings")) for cdr in found["cdrs"]] == [True, False], done.stdout
+    assert (found["cdrs"][1]["session_id"], found["cdrs"][1]["auth_method"]) == (started[1], "COMMAND"), done.stdout
     waiting = [int(number) for number in re.findall(r"^to send +(\d+)", done.stdout, re.MULTILINE)]
     assert waiting[0] == 0, done.stdout
     assert waiting[-1] > 0, done.stdout

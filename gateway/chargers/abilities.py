@@ -32,6 +32,9 @@ MESSAGE_BYTES = 16_384
 ENVELOPE_BYTES = 160
 """What a SendLocalList takes besides its entries."""
 
+NO_ROOM = "tokens fit"
+"""How the remark about a list ends that cannot hold all it should."""
+
 Told = Mapping[str, Variable]
 
 
@@ -168,7 +171,7 @@ def _remarks(version: str, told: Told, standing: Standing, policy: OfflinePolicy
     elif no_list:
         found.append("authorizes offline from its cache alone: no local list")
     elif standing.state is ListState.IN_STEP and standing.fits < standing.wanted:
-        found.append(f"{standing.fits} of {standing.wanted} tokens fit")
+        found.append(f"{standing.fits} of {standing.wanted} {NO_ROOM}")
     if no_cache and not no_list:
         found.append("no cache of answers")
     return [*found, *_wanting(version, told, policy), *_refusals(version, told, policy)]

@@ -65,7 +65,7 @@ class Admission:
         if account is None:
             raise AdmissionRefused("unknown-station", "no [[charger]] has this id", 404, charger_id)
         if port.profile.by_password and shown is None:
-            raise AdmissionRefused("credentials", "the password or its absence proves nothing", 401, charger_id)
+            raise AdmissionRefused("credentials", "wrong password" if headers else "no password sent", 401, charger_id)
         if port.profile is SecurityProfile.UNAUTHENTICATED:
             self._require_nothing_to_show(account)
         certificate = None

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.chargers.actions import Actions, action
-from gateway.chargers.calls import Calls
+from gateway.chargers.calls import Calls, Rank
 from gateway.chargers.connected import MODULES
 from gateway.chargers.naming import Named, hash_data_of
 from gateway.chargers.signing import Signing
@@ -101,14 +101,14 @@ class StationCertificates:
             if self._ocpp == v16.VERSION and use is not CertificateUse.CHARGING_STATION:
                 return await self._install_wrapped(chain_pem)
             request = _certificate_signed(self._ocpp, use, chain_pem, request_id)
-            payload = await self._calls.call("CertificateSigned", request)
+            payload = await self._calls.call("CertificateSigned", request, rank=Rank.SESSION)
             return read_message(v201.CertificateSignedAnswer, payload, "CertificateSigned answer", self._noticed).status
         except (MalformedValue, CallRejected) as error:
             raise CallFailed("unreadable-answer", f"{self.charger_id}: {error}") from error
 
     async def _install_wrapped(self, chain_pem: str) -> str:
         call = pnc16.wrap("CertificateSigned", pnc16.CertificateSigned(certificate_chain=chain_pem))
-        payload = await self._calls.call("DataTransfer", call)
+        payload = await self._calls.call("DataTransfer", call, rank=Rank.SESSION)
         outer = read_message(v16.DataTransferAnswer, payload, "DataTransfer answer", self._noticed)
         inner = pnc16.unwrap_answer(v201.CertificateSignedAnswer, outer, "CertificateSigned", self._noticed)
         return outer.status if inner is None else inner.status

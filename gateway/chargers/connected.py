@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from gateway.authorizer import Authorizer
-from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
+from gateway.chargers.calls import CALL_TIMEOUT_S, Calls, Rank
 from gateway.chargers.cut_frames import CutFrames
 from gateway.chargers.quirk_tally import QuirkTally
 from gateway.clock import Clock
@@ -84,17 +84,17 @@ class Connected:
         """Whether what came cut short as `payload` should be sent again."""
         return self.site.cut_frames.wanted_again(self.charger_id, payload, self.site.clock.now().at)
 
-    async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S) -> Message:
+    async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S, rank: Rank = Rank.UPKEEP) -> Message:
         """The station's answer to a request of its version, an instance of the type named like it with `Answer`.
 
         Not to be awaited by whoever answers the station's own CALLs: the answer comes through the same reader.
 
         Raises:
-            CallFailed: no answer, a CALLERROR, or an answer that cannot be read ("unreadable-answer").
+            CallFailed: as `Calls.exchange`, and "unreadable-answer": an answer that cannot be read.
         """
         action = type(request).__name__
         answer_type: type[Message] = getattr(MODULES[self.ocpp], f"{action}Answer")
-        result = await self.calls.exchange(action, request, timeout_s)
+        result = await self.calls.exchange(action, request, timeout_s, rank)
         try:
             return read_message(answer_type, result.payload, f"{action} answer", self.noticed)
         except CallRejected as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.chargers.calls import Rank
 from gateway.chargers.connected import MODULES, Connected
 from gateway.errors import CallFailed, StoreUnavailable
 from gateway.log import say
@@ -48,7 +49,7 @@ class Gaps:
         connected = self._connected
         request = MODULES[connected.ocpp].GetTransactionStatus(transaction_id=name)
         try:
-            answer = await connected.ask(request)
+            answer = await connected.ask(request, rank=Rank.SESSION)
         except CallFailed as error:
             say("gap-not-explained", level="warning", charger=connected.charger_id, reason=str(error))
             return

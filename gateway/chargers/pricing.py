@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.chargers.calls import Rank
 from gateway.chargers.connected import PriceShown
 from gateway.chargers.roster import Companion
 from gateway.chargers.station import Station
@@ -177,7 +178,7 @@ class PriceBoard(Companion):
 
 async def _sent(station: Station, request: Message) -> None:
     try:
-        await station.ask(request)
+        await station.ask(request, rank=Rank.SESSION)
     except CallFailed as error:
         say("price-not-shown", level="warning", charger=station.charger_id, reason=str(error))
 

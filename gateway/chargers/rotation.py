@@ -18,6 +18,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+from gateway.chargers.calls import Rank
 from gateway.chargers.connected import Site
 from gateway.chargers.credentials import PasswordHash
 from gateway.chargers.passwords import Passwords
@@ -115,7 +116,7 @@ class Rotation:
 
     async def _tell(self, station: Station, text: str) -> str:
         """The status that the station answers. Raises CallFailed."""
-        answer = await station.ask(_request(station.ocpp, text))
+        answer = await station.ask(_request(station.ocpp, text), rank=Rank.COMMAND)
         if isinstance(answer, v16.ChangeConfigurationAnswer):
             return answer.status
         assert isinstance(answer, v201.SetVariablesAnswer | v21.SetVariablesAnswer)  # `ask` gives the one that fits.

@@ -139,24 +139,27 @@ class ChargerServer:
             errand.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
 
-    async def reload(self) -> None:
-        """Take up certificates, keys and trust as they are now; what cannot be used leaves that port as it was."""
-        roots = self._roots()
+    async def reload(self, *, asked: bool = False) -> list[str]:
+        """Take up certificates, keys and trust as they are now; what cannot be used leaves that port as it was. The
+        keys of the ports that were changed. `asked`: somebody wants to know, however often it was said."""
+        roots, changed = self._roots(), []
         for port, tls in self._tls.items():
             if not tls.is_outdated(roots):
                 continue
             try:
                 await asyncio.to_thread(tls.reload, roots)
             except ConfigurationError as error:
-                if self._alarms.admits(port.key, self._now_s()) is not None:
+                if self._alarms.admits(port.key, self._now_s()) is not None or asked:
                     say("port-not-reloaded", level="error", port=port.key, reason=str(error))
             else:
                 say("port-reloaded", port=port.key)
+                changed.append(port.key)
         if self._trust is not self._site.authorizer.trust:
             self._trust = self._site.authorizer.trust
             for visit in tuple(self._visits):
                 self._judge_again(visit)
                 await asyncio.sleep(0)  # Each costs a signature.
+        return changed
 
     # --- one connection
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from gateway.chargers.actions import Action, Actions
 from gateway.chargers.authorizing import Authorizing
-from gateway.chargers.calls import CALL_TIMEOUT_S, Calls
+from gateway.chargers.calls import CALL_TIMEOUT_S, Calls, Rank
 from gateway.chargers.certificates import StationCertificates
 from gateway.chargers.connected import Connected, PriceShown, Site
 from gateway.chargers.contracts import StationContracts
@@ -109,9 +109,9 @@ class Station:
         """What the station may ask besides transaction messages."""
         return frozenset(self._actions)
 
-    async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S) -> Message:
+    async def ask(self, request: Message, timeout_s: float = CALL_TIMEOUT_S, rank: Rank = Rank.UPKEEP) -> Message:
         """The station's answer to a request of its version. Raises CallFailed; see `Connected.ask`."""
-        return await self._connected.ask(request, timeout_s)
+        return await self._connected.ask(request, timeout_s, rank)
 
     async def install(self, use: CertificateUse, chain_pem: str, request_id: int | None = None) -> str:
         """The status that the station answers to CertificateSigned. Raises CallFailed."""

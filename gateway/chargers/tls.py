@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.chargers.port import KeyPair, Port, SecurityProfile
 from gateway.errors import ConfigurationError
+from gateway.wording import reason
 
 _EPHEMERAL = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _RSA_KEY_EXCHANGE = "AES128-GCM-SHA256:AES256-GCM-SHA384"
@@ -36,7 +37,7 @@ _CERTIFICATE_CAP = 64 * 1024
 _NEAR = timedelta(days=14)
 # Each TLS connection has a buffer of this size for reading, 256 KiB by default: too much for a thousand idle stations.
 sslproto.SSLProtocol.max_size = 16 * 1024
-_Stamps = tuple[tuple[int, int], ...]
+_Stamps = tuple[tuple[int, int, int], ...]
 
 
 class PortTLS:
@@ -67,7 +68,7 @@ class PortTLS:
         self._stamps, self._roots = stamps, tuple(roots)
 
     def is_outdated(self, roots: Sequence[str]) -> bool:
-        """Whether a file was written, or the roots changed, since they were taken up."""
+        """Whether a file was written or may be read by others, or the roots changed, since they were taken up."""
         return tuple(roots) != self._roots or self._read_stamps() != self._stamps
 
     def _exchange(self, handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _front: ssl.SSLContext) -> None:
@@ -77,7 +78,7 @@ class PortTLS:
     def _read_stamps(self) -> _Stamps | None:
         files = [path for pair in self._port.pairs for path in (pair.certificate, pair.key)]
         try:
-            return tuple((found.st_mtime_ns, found.st_ino) for found in (path.stat() for path in files))
+            return tuple((found.st_mtime_ns, found.st_ino, found.st_mode) for found in (path.stat() for path in files))
         except OSError:
             return None
 
@@ -99,7 +100,9 @@ class PortTLS:
             try:
                 context.load_cert_chain(pair.certificate, pair.key)
             except (OSError, ValueError) as error:
-                message = f"{self._port.key}: {pair.certificate} with key {pair.key} cannot be used for TLS: {error}"
+                message = (
+                    f"{self._port.key}: {pair.certificate} with key {pair.key} cannot be used for TLS: {reason(error)}"
+                )
                 raise ConfigurationError(message) from error
         if self._port.profile is SecurityProfile.MUTUAL_TLS:
             _trust(context, self._port, roots)
@@ -127,7 +130,7 @@ def _trust(context: ssl.SSLContext, port: Port, roots: tuple[str, ...]) -> None:
     try:
         context.load_verify_locations(cadata="".join(roots))
     except (ssl.SSLError, ValueError) as error:
-        raise ConfigurationError(f"{port.key}: the backend roots cannot be used for TLS: {error}") from error
+        raise ConfigurationError(f"{port.key}: the backend roots cannot be used for TLS: {reason(error)}") from error
 
 
 def _read_certificate(port: Port, pair: KeyPair) -> x509.Certificate:

@@ -1,7 +1,8 @@
 """Asking a station for its variables and setting them, within what it takes in one message.
 
-What it answers is durable before anything rests on it. A part of a question that a station refuses as a whole is asked
-again in halves, so that one variable it dislikes does not hide the others.
+What it answers is durable before anything rests on it. A question that a station refuses for its size or its form is
+asked again in halves, so that one variable it dislikes does not hide the others. Any other refusal, and an answer that
+cannot be read, would be the same to each half: it is kept as the answer for all of them.
 """
 
 from __future__ import annotations
@@ -45,6 +46,17 @@ ITEMS = 10
 REPORT_TIMEOUT_S = 30.0
 _PARTLY = ("call-refused", "unreadable-answer")
 """Failures that say something about the question and nothing about the connection."""
+_IN_HALVES = frozenset(
+    {
+        "FormationViolation",
+        "FormatViolation",
+        "PropertyConstraintViolation",
+        "OccurenceConstraintViolation",
+        "OccurrenceConstraintViolation",
+        "TypeConstraintViolation",
+    }
+)
+"""CALLERRORs for the size or the form of a question (1.6-J 4.2.3, 2.0.1 Part 4 4.3; with the spelling of 1.6)."""
 
 
 class StationVariables:
@@ -81,7 +93,7 @@ class StationVariables:
             if error.code not in _PARTLY:
                 raise
             half = len(names) // 2
-            if half == 0 or error.ocpp_code in ("NotImplemented", "NotSupported"):
+            if half == 0 or error.ocpp_code not in _IN_HALVES:
                 status = error.ocpp_code or error.code
                 return [Variable(name=name, status=status) for name in names]
             return [*await self._ask(names[:half]), *await self._ask(names[half:])]

@@ -23,8 +23,8 @@ class ControlError(GatewayError):
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a socket in the file system."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
@@ -38,8 +38,8 @@ class _UnixConnection(http.client.HTTPConnection):
 class Control:
     """The gateway whose state is in `state_dir`."""
 
-    def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / SOCKET_NAME
+    def __init__(self, state_dir: Path, timeout_s: float = TIMEOUT_S) -> None:
+        self._path, self._timeout_s = state_dir / SOCKET_NAME, timeout_s
 
     def get(self, *steps: str) -> bytes:
         """The answer at a path. Raises ControlError."""
@@ -51,7 +51,7 @@ class Control:
 
     def _ask(self, method: str, steps: tuple[str, ...], body: bytes | None) -> bytes:
         path = "/v1/" + "/".join(quote(step, safe="") for step in steps)
-        connection = _UnixConnection(self._path)
+        connection = _UnixConnection(self._path, self._timeout_s)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()
@@ -62,8 +62,13 @@ class Control:
         except PermissionError as error:
             message = f"{self._path}: only the user that runs the gateway may use it"
             raise ControlError("not-allowed", message) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise ControlError("no-answer", f"{self._path}: {str(error) or type(error).__name__}") from error
+        except TimeoutError as error:
+            message = f"{self._path}: the gateway gave no answer within {self._timeout_s:g} s"
+            raise ControlError("no-answer", message) from error
+        except OSError as error:
+            raise ControlError("no-answer", f"{self._path}: {error.strerror or type(error).__name__}") from error
+        except http.client.HTTPException as error:
+            raise ControlError("no-answer", f"{self._path}: what answers there is no gateway") from error
         finally:
             connection.close()
         if response.status != 200:

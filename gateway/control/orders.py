@@ -11,9 +11,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.control.mistakes import no_json
 from gateway.control.names import parse_instant, parse_setting, parse_variable
-from gateway.control.running import EXIT_REFUSED, ask, control, fail, order, running, this_instant
+from gateway.control.running import EXIT_REFUSED, ask, control, fail, give, order, running, this_instant
 from gateway.control.screen import show_report
+from gateway.wording import reason
 from pki.service.screen import screen
 from wire import commands
 from wire.commands import CommandReport, CommandToken, ReportKind, ResetKind, ResultCode
@@ -80,9 +82,7 @@ def start(
     if wait is None:
         order(config, as_json, lambda: wanted)
         return
-    command_id = random_id(os.urandom(16))
-    body = msgspec.json.encode({"command_id": command_id, "command": wanted})
-    first = msgspec.json.decode(ask(lambda: control(config).post(body, "commands")), type=CommandReport)
+    first = msgspec.json.decode(give(config, as_json, lambda: wanted), type=CommandReport)
     _await_start(config, as_json, first, wait)
 
 
@@ -354,8 +354,10 @@ def call(charger: str, action: str, payload: str, config: Path, as_json: bool) -
         text = sys.stdin.read() if payload == "-" else payload
         text = Path(payload[1:]).read_text("utf-8") if payload.startswith("@") else text
         msgspec.json.decode(text)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        fail(f"PAYLOAD: {error}")
+    except msgspec.DecodeError as error:
+        fail(f"PAYLOAD {no_json(error)}")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"PAYLOAD {payload}: {reason(error)}")
     order(
         config,
         as_json,

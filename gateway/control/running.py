@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -14,14 +15,18 @@ import msgspec
 from gateway.clock import Clock
 from gateway.config import load_settings
 from gateway.control.client import Control, ControlError
+from gateway.control.mistakes import mistake
 from gateway.control.screen import show_report
 from gateway.errors import GatewayError
 from pki.service.screen import screen
 from wire.commands import Command, CommandReport, ResultCode
 from wire.errors import MalformedValue
+from wire.ids import random_id
 from wire.records import decode, encode
 
-EXIT_REFUSED, EXIT_UNUSABLE = 1, 2
+EXIT_REFUSED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 2, 130
+CALL_TIMEOUT_S = 30.0
+"""How long the gateway waits for one answer of a station."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -49,19 +54,38 @@ def control(config: Path) -> Control:
 
 def order(config: Path, as_json: bool, wanted: Callable[[], Command]) -> None:
     """Give a command to the gateway, show its report, and end: 0 accepted, 1 not, 2 when it could not be asked."""
+    show(give(config, as_json, wanted), as_json)
+
+
+def give(config: Path, as_json: bool, wanted: Callable[[], Command]) -> bytes:
+    """The first report of a command; ends the process when there is none."""
+    command_id = random_id(os.urandom(16))
     try:
         command = wanted()
-        body = encode({"command": command})
+        body = encode({"command_id": command_id, "command": command})
         decode(_Probe, body, "command")
-    except (ValueError, MalformedValue) as error:
+    except MalformedValue as error:
+        fail(mistake(error, click.get_current_context().command))
+    except ValueError as error:
         fail(str(error))
-    show(ask(lambda: control(config).post(body, "commands")), as_json)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
+    gateway = control(config)
+    if not as_json:
+        click.echo(f"waiting for {command.charger_id}, up to {CALL_TIMEOUT_S:g} s", err=True)
+    try:
+        return ask(lambda: gateway.post(body, "commands"))
+    except KeyboardInterrupt:
+        message = f"\nthe command goes on; `pnc-gateway command status {command_id}` says what came of it"
+        click.echo(message, err=True)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 class _Probe(msgspec.Struct):
     """Reads a command back, so that a value out of bounds is named before anything is sent."""
 
     command: Command
+    command_id: str
 
 
 def show(body: bytes, as_json: bool) -> NoReturn:

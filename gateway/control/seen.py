@@ -7,6 +7,15 @@ from datetime import datetime
 import msgspec
 
 
+class GatewayView(msgspec.Struct, frozen=True, kw_only=True):
+    """The gateway itself: since when it runs, whether its hub answers (None: not known), how many stations are
+    connected."""
+
+    since: datetime
+    online: bool | None
+    connected: int
+
+
 class ConnectorView(msgspec.Struct, frozen=True, kw_only=True):
     """A connector's state as the station told it last. In 1.6 EVSE and connector are one number; 0 is the station."""
 

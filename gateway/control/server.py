@@ -1,5 +1,6 @@
 """The control socket: HTTP in the state directory, for its owner alone (mode 0600).
 
+    GET  /v1/gateway                  since when it runs, whether its hub answers
     GET  /v1/chargers                 every station: who it is, since when, its sessions and connectors
     GET  /v1/chargers/{id}            one, with what it told last
     POST /v1/commands                 {"command": {...}} -> CommandReport, once the station has answered
@@ -12,6 +13,7 @@ Errors are RFC 9457 problem bodies. Who may open the socket may do all of it: th
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from gateway.chargers.commands.executor import Executor
 from gateway.chargers.commands.judge import unknown_charger
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock
+from gateway.control.seen import GatewayView
 from gateway.control.socket_path import SOCKET_NAME, reachable
 from gateway.control.view import Views
 from gateway.errors import ConfigurationError, RotationFailed, StoreUnavailable
@@ -43,14 +46,22 @@ class LocalOrder(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ControlServer:
-    """Serves `views` and `executor` at `state_dir`/control.sock."""
+    """Serves `views` and `executor` at `state_dir`/control.sock. `online`: whether the hub answers."""
 
     def __init__(
-        self, state_dir: Path, views: Views, executor: Executor, chargers: ChargerServer, clock: Clock
+        self,
+        state_dir: Path,
+        views: Views,
+        executor: Executor,
+        chargers: ChargerServer,
+        clock: Clock,
+        online: Callable[[], bool | None] = lambda: None,
     ) -> None:
         self._path = state_dir / SOCKET_NAME
         self._views, self._executor, self._server, self._clock = views, executor, chargers, clock
+        self._online, self._since = online, clock.now().at
         app = web.Application(middlewares=[tell_problems], client_max_size=MAX_BODY)
+        app.router.add_get("/v1/gateway", self._gateway)
         app.router.add_get("/v1/chargers", self._chargers)
         app.router.add_get("/v1/chargers/{charger_id}", self._charger)
         app.router.add_post("/v1/chargers/{charger_id}/rotate", self._rotate)
@@ -77,6 +88,9 @@ class ControlServer:
         """Stop listening."""
         await self._runner.cleanup()
         self._path.unlink(missing_ok=True)
+
+    async def _gateway(self, _request: web.Request) -> web.Response:
+        return _json(GatewayView(since=self._since, online=self._online(), connected=self._server.connected))
 
     async def _chargers(self, _request: web.Request) -> web.Response:
         return _json({"chargers": self._views.all()})

@@ -52,11 +52,19 @@ def firmware(
             location=location,
             retrieve_at=parse_instant(retrieve_at) if retrieve_at else this_instant(),
             install_at=parse_instant(install_at) if install_at else None,
-            signing_certificate=certificate.read_text("ascii") if certificate else None,
+            signing_certificate=_pem(certificate) if certificate else None,
             signature=_base64(signature.read_bytes()) if signature else None,
             retries=retries,
         ),
     )
+
+
+def _pem(path: Path) -> str:
+    """The text of a PEM file. Raises ValueError, OSError."""
+    try:
+        return path.read_text("ascii")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no certificate in PEM") from None
 
 
 def _base64(data: bytes) -> str:
@@ -244,9 +252,7 @@ def install(charger: str, use: str, file: Path, config: Path, as_json: bool) -> 
     order(
         config,
         as_json,
-        lambda: commands.InstallCertificate(
-            charger_id=charger, use=CertificateUse(use), certificate=file.read_text("ascii")
-        ),
+        lambda: commands.InstallCertificate(charger_id=charger, use=CertificateUse(use), certificate=_pem(file)),
     )
 
 

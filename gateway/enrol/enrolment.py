@@ -21,6 +21,7 @@ from gateway.enrol.answer import load_backend_roots, own_leaf, verify_answer
 from gateway.enrol.est import EST, Code, Label
 from gateway.enrol.identity import OwnIdentity, load_identity, save_identity
 from gateway.errors import ConfigurationError, EnrolmentError
+from gateway.wording import reason
 from pki.errors import PKIError
 from pki.issue.keys import PrivateKey, generate_key, public_key_der, signing_hash
 from pki.profiles import profile_named
@@ -48,7 +49,7 @@ class PKI:
         try:
             self.tls.load_cert_chain(path)
         except (ssl.SSLError, OSError) as error:
-            raise EnrolmentError("identity-unusable", f"{path}: cannot be used for TLS: {error}") from error
+            raise EnrolmentError("identity-unusable", f"{path}: cannot be used for TLS: {reason(error)}") from error
 
 
 def open_pki(settings: Settings) -> PKI:
@@ -63,7 +64,7 @@ def open_pki(settings: Settings) -> PKI:
         context.load_verify_locations(ca)
         trust = load_backend_roots(ca)
     except (PKIError, ssl.SSLError, OSError) as error:
-        raise ConfigurationError(f"[enrol] ca {table.ca!r} cannot be used: {error}") from error
+        raise ConfigurationError(f"[enrol] ca {table.ca!r} cannot be used: {reason(error)}") from error
     return PKI(EST(table.est, context, table.timeout_s), context, trust)
 
 

@@ -74,5 +74,11 @@ CREATE TABLE command_reports (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS, _COMMANDS)
+_ENDED_WITHOUT_START = """
+UPDATE sessions SET status = 'INVALID', session = json_set(session, '$.status', 'INVALID')
+WHERE status = 'ACTIVE' AND json_extract(session, '$.end_date_time') IS NOT NULL;
+"""
+"""A session whose end came and whose start did not was ACTIVE once (hub/ingest.py, rule 5)."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS, _COMMANDS, _ENDED_WITHOUT_START)
 """Append only: a released migration is never edited."""

@@ -374,6 +374,7 @@ def test_a_new_password_is_used_at_once_and_kept(tmp_path: Path, ocpp: str) -> N
             made = await ask("SetVariables", {"setVariableData": [new]})
             assert made["setVariableResult"][0]["attributeStatus"] == "Accepted"
         await ask.server.until(lambda: ask.server.connections == 2)
+        assert "CP-1 has no connection: it comes again with its new password" in ask.told
 
     play(tmp_path, ocpp, story)
     assert load_password(tmp_path) == text.encode()

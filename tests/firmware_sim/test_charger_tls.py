@@ -94,13 +94,33 @@ def test_a_charger_proves_itself_with_a_certificate_alone(tmp_path: Path, paths:
     async def run() -> None:
         async with listening(HostileServer(friendly), tls=server_side(paths, mutual=True)) as server:
             async with attached(server, tmp_path, "2.0.1", paths.ca, None, None) as charger:
-                with pytest.raises(ChargerError):
-                    await charger.connect(0.3)
+                with pytest.raises(ChargerError, match=r"certificate, or misses one \(--identity\)"):
+                    await charger.connect(0.5)
             async with attached(server, tmp_path, "2.0.1", paths.ca, paths.station, None) as charger:
                 await charger.connect(5)
             assert server.authorizations == [""]
             shown = x509.load_der_x509_certificate(server.peers[-1] or b"")
             assert shown.subject.rfc4514_string().startswith("CN=CP-1")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_charger_that_comes_with_tls_where_there_is_none_or_without_says_so(
+    tmp_path: Path, paths: Paths, tls: bool
+) -> None:
+    async def run() -> None:
+        theirs = server_side(paths, mutual=False) if tls else None
+        async with listening(HostileServer(friendly), tls=theirs) as server:
+            own = None if tls else client_context("CP-1", paths.ca, None, tmp_path)
+            url = server.url.replace("wss:", "ws:") if tls else server.url.replace("ws:", "wss:")
+            address = Address(url, "CP-1", b"secret", VERSIONS["2.0.1"], own)
+            spec = ChargerSpec(charger_id="CP-1", ocpp="2.0.1", power_w=22_000, current=CurrentType.AC)
+            charger = Charger(spec, address, tmp_path, lambda: datetime.now(UTC), back_off=BackOff(0.01, 0.05))
+            words = r"is it a port with TLS, so wss://\?" if tls else r"without it the address is ws://"
+            with pytest.raises(ChargerError, match=words):
+                await charger.connect(0.5)
+            await charger.disconnect()
 
     asyncio.run(run())
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.chargers.calls import WAITING, Calls
+from gateway.chargers.calls import BACK_OFF_S, WAITING, Calls, Rank
 from gateway.errors import CallFailed
 from wire.ocpp.frames import Call, CallError, CallResult, parse_frame
 
@@ -144,5 +144,63 @@ def test_caller_that_goes_away_frees_its_turn() -> None:
         assert not calls.answered(result(wire.frames[0], {}))
         assert calls.answered(result(wire.frames[1], {}))
         assert await again == b"{}"
+
+    playing(part)
+
+
+def test_what_people_want_goes_first() -> None:
+    async def part(calls: Calls, wire: Wire) -> None:
+        ranks = [Rank.UPKEEP, Rank.UPKEEP, Rank.SESSION, Rank.COMMAND, Rank.COMMAND]
+        asked = [asyncio.create_task(calls.call("Reset", {"n": n}, rank=rank)) for n, rank in enumerate(ranks)]
+        for n, expected in enumerate((0, 3, 4, 2, 1)):
+            await wire.until(n + 1)
+            assert json.loads(wire.frames[n].payload) == {"n": expected}, "the open one ends first, then by rank"
+            calls.answered(result(wire.frames[n], {}))
+        await asyncio.gather(*asked)
+
+    playing(part)
+
+
+def test_waiting_caller_that_goes_away_holds_nobody_up() -> None:
+    async def part(calls: Calls, wire: Wire) -> None:
+        asked = [asyncio.create_task(calls.call("Reset", {"n": n})) for n in range(3)]
+        await wire.until(1)
+        asked[1].cancel()
+        calls.answered(result(wire.frames[0], {}))
+        await wire.until(2)
+        assert json.loads(wire.frames[1].payload) == {"n": 2}
+        calls.answered(result(wire.frames[1], {}))
+        assert await asked[2] == b"{}"
+        assert asked[1].cancelled()
+
+    playing(part)
+
+
+def test_upkeep_leaves_a_silent_station_alone_and_a_command_does_not() -> None:
+    async def part(calls: Calls, wire: Wire) -> None:
+        assert (await failed(calls.call("GetVariables", {}, 0.02, Rank.UPKEEP))).code == "call-timeout"
+        error = await failed(calls.call("GetVariables", {}, rank=Rank.UPKEEP))
+        assert error.code == "station-silent"
+        assert f"{BACK_OFF_S / 60:g} min" in str(error)
+        assert len(wire.frames) == 1, "nothing was sent"
+        asked = asyncio.create_task(calls.call("Reset", {}))
+        await wire.until(2)
+        calls.answered(result(wire.frames[1], {}))
+        await asked
+        again = asyncio.create_task(calls.call("GetVariables", {}, rank=Rank.UPKEEP))
+        await wire.until(3)  # It has answered, so that it is asked again.
+        calls.answered(result(wire.frames[2], {}))
+        assert await again == b"{}"
+
+    playing(part)
+
+
+def test_session_is_no_upkeep() -> None:
+    async def part(calls: Calls, wire: Wire) -> None:
+        assert (await failed(calls.call("Reset", {}, timeout_s=0.02))).code == "call-timeout"
+        asked = asyncio.create_task(calls.call("GetTransactionStatus", {}, rank=Rank.SESSION))
+        await wire.until(2)
+        calls.answered(result(wire.frames[1], {}))
+        assert await asked == b"{}"
 
     playing(part)

@@ -167,7 +167,7 @@ async def yard(bench: Bench, patience: Patience = PATIENCE) -> AsyncIterator[Yar
     executors: list[Executor] = []
     bench.site = _site_telling(bench, executors)
     server = ChargerServer(bench.site, found)
-    executor = Executor(bench.site, server.roster, found.accounts, patience)
+    executor = Executor(bench.site, server.roster, [each.charger_id for each in found.accounts.values()], patience)
     executors.append(executor)
     server.roster.accompany(executor)
     await executor.resume()
@@ -500,7 +500,7 @@ def test_a_command_that_stumbles_has_its_report(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("command", "result", "words"),
     [
-        (StartSession(charger_id="CP-9", token=APP), ResultCode.UNKNOWN_CHARGER, "did you mean cp-"),
+        (StartSession(charger_id="CP-9", token=APP), ResultCode.UNKNOWN_CHARGER, "did you mean CP-"),
         (StartSession(charger_id="CP-2", token=APP), ResultCode.CHARGER_OFFLINE, "not connected"),
         (StopSession(charger_id="CP-1", session_id="x"), ResultCode.UNKNOWN_SESSION, "no session 'x'"),
         (StopSession(charger_id="CP-1"), ResultCode.UNKNOWN_SESSION, "no session runs"),

@@ -277,7 +277,7 @@ PLAIN_PORT = '[[chargers.port]]\nlisten = "127.0.0.1:8181"\nprofile = %s\n'
         ((PLAIN_PORT % "0\nallow_unauthenticated = true").replace("127.0.0.1", "0.0.0.0"), "allow_unencrypted_network"),
         (PLAIN_PORT % "1" + PLAIN_PORT % "1", "is that of [[chargers.port]] number 1 too"),
         ((PLAIN_PORT % "1").replace("127.0.0.1:8181", "8181"), "[[chargers.port]] number 1 listen"),
-        (TLS_PORT.replace('keys = ["csms.key.pem"]', ""), "1 certificates and 0 keys"),
+        (TLS_PORT.replace('keys = ["csms.key.pem"]', ""), "1 certificate and 0 keys"),
         (TLS_PORT.replace("csms.key.pem", "none.pem"), "[[chargers.port]] number 1 keys 'none.pem'"),
         (TLS_PORT.replace('"csms.pem"', '"none.pem"'), "[[chargers.port]] number 1 certificates 'none.pem'"),
         ("[chargers.limits]\nmessages_per_s = 0\n", "messages_per_s"),

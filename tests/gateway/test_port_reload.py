@@ -71,6 +71,25 @@ def test_new_certificate_is_taken_up_without_closing_sockets(
     assert str(pair.certificate) in out
 
 
+def test_key_that_others_can_read_is_refused_at_a_reload_as_at_the_start(
+    bench: Bench, house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pair = house.server()
+
+    async def part(ports: Ports) -> None:
+        pair.key.chmod(0o644)
+        assert await ports.server.reload(asked=True) == []
+        assert await ports.server.reload(asked=True) == [], "told whenever somebody asks"
+        assert (await ask(await ports.connect(scheme="wss", ssl=house.client())))[2]["status"] == "Accepted"
+        pair.key.chmod(0o600)
+        assert await ports.server.reload(asked=True) == []
+
+    play(bench, part, entrance(tls_port(house, 2, pair)))
+    lines = said(capfd, "port-not-reloaded")
+    assert len(lines) == 2
+    assert all("chmod 600" in str(line["reason"]) for line in lines)
+
+
 def test_changed_file_is_seen_without_being_told(bench: Bench, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.chargers.server._WATCH_EVERY_S", 0.02)
     pair = house.server()

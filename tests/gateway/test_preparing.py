@@ -544,7 +544,9 @@ def test_the_status_says_what_each_station_does_alone(bench: Bench) -> None:
         ("CP-2", "2.0.1", 0, 48),
     ]
     assert alone_lines(found) == [
-        "alone        0 of 2 stations as wanted",
+        "alone        1 of 2 stations as wanted",
+        "  not as wanted: 'CP-2'",
+        "  not all tokens fit: 'CP-1'",
         "  'CP-1': list in step, 48 entries, room for 48",
         "    48 of 60 tokens fit",
         "  'CP-2': list not supported, 0 entries, room for 48",
@@ -557,6 +559,7 @@ def test_the_status_says_what_each_station_does_alone(bench: Bench) -> None:
         "    gives up transaction messages when it likes",
     ]
     assert alone_lines(()) == []
+    assert alone_lines((), ["CP-3"]) == ["alone        0 of 1 station as wanted", "  not asked yet: 'CP-3'"]
 
 
 def test_a_station_that_boots_with_every_reconnect_is_read_a_few_times_only(bench: Bench) -> None:

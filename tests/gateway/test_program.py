@@ -119,7 +119,7 @@ def test_password_refuses_what_is_no_identity(charger_id: str) -> None:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (None, "cannot be read"),
+        (None, "there is no such file"),
         ('[gateway]\nid = "x"\ncolour = 1\n', "line 3: unknown key `colour`"),
         ("[gateway", "line 1"),
         ("[gateway]\n", "`id` is missing"),
@@ -219,8 +219,13 @@ def test_two_gateways_never_share_a_store(site: SiteFolder) -> None:
     site.gateway.start()
     try:
         assert_refused(call("run", "--config", site.gateway_toml), "in use by another gateway")
-        status = call("status", "--config", site.gateway_toml, "--json")
-        assert json.loads(status.stdout)["records"] >= 1
+        status = json.loads(call("status", "--config", site.gateway_toml, "--json").stdout)
+        assert status["records"] >= 1
+        assert (status["running"]["online"], status["running"]["connected"]) == (False, 0)
+        plain = call("status", "--config", site.gateway_toml).stdout.splitlines()
+        assert re.fullmatch(r"running      since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, uplink offline", plain[0])
+        assert "chargers     2 configured, 0 have booted, 0 connected" in plain
+        assert "  not asked yet: 'CP-1', 'CP-2'" in plain
     finally:
         assert site.gateway.stop() == 0
     files = {file.name for file in (site.folder / "gateway-state").iterdir()}
@@ -254,6 +259,9 @@ def test_status_counts_and_shows_what_was_quarantined(bench: Bench) -> None:
     plain = call("status", "--config", path).stdout
     assert "record 2 of 'CP-1'" in plain
     assert "to send      2, oldest from" in plain
+    assert plain.startswith("running      no\n")
+    assert shown["running"] is None
+    assert re.search(r"^chargers +\d+ configured, \d+ ha(s|ve) booted$", plain, re.M)
 
 
 def _lose(size: str, at: datetime, connection: sqlite3.Connection) -> None:

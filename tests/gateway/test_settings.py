@@ -26,6 +26,7 @@ from gateway.store.local_lists import Learned, ListState, Standing
 from gateway.store.variables import Variable, read_variables
 from tests.gateway.conftest import Bench
 from tests.gateway.rough_station import RoughStation
+from wire.ocpp.payload import Message
 from wire.records import encode
 
 POLICY = OfflinePolicy().under(SitePolicy())
@@ -159,6 +160,21 @@ def test_a_station_that_knows_no_variables_is_asked_little(bench: Bench, version
     assert able.lists, "whether it has a list, its list says"
     assert able.limits.per_message == PER_MESSAGE
     assert able.rules.pre_authorize is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("failure", ["unreadable-answer", "InternalError"])
+def test_only_a_refusal_of_size_or_form_is_asked_in_halves(bench: Bench, version: str, failure: str) -> None:
+    class Garbled(RoughStation):
+        async def ask(self, request: Message, timeout_s: float = 0.0) -> Message:
+            self.asked.append((type(request).__name__, None))
+            code = "call-refused" if failure == "InternalError" else failure
+            raise CallFailed(code, "CP-1: no", ocpp_code="InternalError" if code == "call-refused" else None)
+
+    station = Garbled(version)
+    told = told_by(bench, station)
+    assert {each.status for each in told.values()} == {failure}
+    assert len(station.asked) < 12, "one question for each part, and none of them twice"
 
 
 def test_a_lost_connection_is_not_an_answer(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
@@ -296,7 +297,13 @@ def test_the_command_line_says_what_is_wrong(hub: HubProcess, hub_config: Path, 
     start = ["command", "start", "--gateway", "site-1", "--charger", "CP-1", "--token", "T"]
     made = CliRunner().invoke(main, [*start, *more])
     assert (made.exit_code, "queued" in made.output) == (0, True), made.output
-    assert "START_SESSION" in CliRunner().invoke(main, ["command", "list", *more]).output
+    id_ = made.output.split()[1]
+    for width in ("24", "80", "200"):
+        listed = CliRunner().invoke(main, ["command", "list", *more], env={"COLUMNS": width}).output
+        assert [line.split()[-1] for line in listed.splitlines() if id_[:8] in line] == [id_]
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  +", listed)
+        assert all(word in listed for word in ("START_SESSION", "CP-1", "site-1", "queued"))
+    assert json.loads(CliRunner().invoke(main, ["command", "list", "--json", *more]).output)["command_id"] == id_
     for arguments, words in [
         (["command", "stop", "nothing"], "no session"),
         (["command", "show", "nothing"], "no command"),

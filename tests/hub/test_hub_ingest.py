@@ -143,7 +143,7 @@ def test_an_end_without_a_start_is_noted_and_its_settlement_held(books, chain, c
     chain.add(RecordKind.TRANSACTION, ended.body)
     books.take(chain)
     (session,) = books.sessions()
-    assert (session.status, session.end_date_time, session.kwh) == (SessionStatus.ACTIVE, t0, Decimal(0))
+    assert (session.status, session.end_date_time, session.kwh) == (SessionStatus.INVALID, t0, Decimal(0))
     assert codes(session.findings) == ["start-not-seen", "settlement-held", "late-record"]
     assert books.cdrs() == []
     assert session.cdr_token is not None
@@ -160,6 +160,7 @@ def test_a_start_that_comes_after_the_end_settles_the_session_once(books, chain,
     charger.decide(charger.decision("04FF", t0 + 40 * MINUTE, Verdict.BLOCKED, reason="another-session"))
     books.take(chain)
     assert (books.cdrs(), books.sessions()[0].kwh) == ([], Decimal(5))
+    assert books.sessions()[0].status is SessionStatus.INVALID
     decision = charger.decision("04A1", t0, contract_id="C-1")
     started = charger.event("Started", "T1", t0, "1.000", decision=decision, signed=begin)
     books.take(chain, 4)

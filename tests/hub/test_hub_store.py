@@ -6,8 +6,10 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hub.errors import StalePosition, StoreError
@@ -17,7 +19,7 @@ from hub.store.database import Database
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.schema import MIGRATIONS
 from hub.store.writer import Writer
-from wire.records import GENESIS_HASH, RecordKind
+from wire.records import GENESIS_HASH, RecordKind, Session, SessionStatus, decode, encode
 
 
 def with_writer(path: Path, use: Callable[[Writer], Awaitable[None]]) -> None:
@@ -131,6 +133,34 @@ def test_versions_issued_by_an_older_program_are_remembered(tmp_path):
     connection = open_writer(path)
     assert connection.execute("SELECT version FROM issued_versions ORDER BY 1").fetchall() == [(1,), (3,)]
     connection.close()
+
+
+def test_a_session_that_only_ended_does_not_run_any_more_after_the_upgrade(tmp_path, t0):
+    path = tmp_path / "hub.sqlite"
+    running = Session(
+        id="s1",
+        gateway_id="site-1",
+        charger_id="CP-1",
+        evse_id=1,
+        transaction_id="T1",
+        status=SessionStatus.ACTIVE,
+        start_date_time=t0,
+        last_updated=t0,
+        kwh=Decimal("1.50"),
+    )
+    ended = msgspec.structs.replace(running, id="s2", end_date_time=t0, findings=("settlement-held: x",))
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript("".join(MIGRATIONS[:3]) + "PRAGMA user_version = 3;")
+    for session in (running, ended):
+        row = (session.id, encode(session).decode())
+        old.execute("INSERT INTO sessions VALUES (NULL, ?, 'site-1', 'cp-1', 'ACTIVE', ?, '{}')", row)
+    old.close()
+    connection = open_writer(path)
+    rows = connection.execute("SELECT status, session FROM sessions ORDER BY id").fetchall()
+    connection.close()
+    found = [(status, decode(Session, text, "session")) for status, text in rows]
+    invalid = msgspec.structs.replace(ended, status=SessionStatus.INVALID)
+    assert found == [("ACTIVE", running), ("INVALID", invalid)]
 
 
 def test_instants_keep_their_offset(t0):

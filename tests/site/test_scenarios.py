@@ -17,7 +17,7 @@ SCENARIOS = Path(firmware_sim.__file__).parent / "scenarios"
 
 def play(name: str, folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "firmware_sim", "run", str(SCENARIOS / f"{name}.toml"), "--json"]
-    played = subprocess.run([*command, "--keep", str(folder)], capture_output=True, timeout=115, check=False)
+    played = subprocess.run([*command, "--keep", str(folder)], capture_output=True, timeout=200, check=False)
     assert played.stderr == b""
     result: dict[str, Any] = json.loads(played.stdout)
     assert result["failures"] == []

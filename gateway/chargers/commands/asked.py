@@ -10,6 +10,7 @@ from functools import cache
 
 import msgspec
 
+from gateway.chargers.commands.spoken import allowed_values, typed_name
 from gateway.chargers.connected import MODULES
 from gateway.errors import CommandRefused
 from wire.commands import Command, CommandToken, ResultCode, VariableName
@@ -78,7 +79,7 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
     try:
         request = decode(type_, text, f"{action} for OCPP {ocpp}")
     except MalformedValue as error:
-        raise CommandRefused(ResultCode.MALFORMED, str(error)) from error
+        raise CommandRefused(ResultCode.MALFORMED, f"{error}{_allowed(type_, error)}") from error
     sent = encode(request)
     try:
         require_no_secret(sent)
@@ -92,6 +93,12 @@ def owed(ocpp: str, action: str) -> frozenset[str]:
     """The fields that say whether an answer of that version is a yes, as far as it must have them."""
     fields = msgspec.structs.fields(getattr(MODULES[ocpp], f"{action}Answer"))
     return frozenset(field.encode_name for field in fields if field.required) & TELLING
+
+
+def _allowed(type_: type[Message], error: MalformedValue) -> str:
+    """What may stand there instead, where that can be listed."""
+    values = allowed_values(type_, error.where) if "enum value" in str(error) else ()
+    return f"; write one of {', '.join(values)}" if values else ""
 
 
 def without_none(payload: Payload) -> Payload:
@@ -108,8 +115,8 @@ def _plain(value: object) -> object:
 
 def refuse(command: Command, ocpp: str, why: str = "") -> CommandRefused:
     """The error that says that a version has no such command."""
-    tag = command.__struct_config__.tag
-    return CommandRefused(ResultCode.NOT_SUPPORTED, f"{tag} cannot be said in OCPP {ocpp}{why and f': {why}'}")
+    message = f"`{typed_name(command)}` cannot be said in OCPP {ocpp}{why and f': {why}'}"
+    return CommandRefused(ResultCode.NOT_SUPPORTED, message)
 
 
 def shown(name: VariableName) -> str:

@@ -63,7 +63,7 @@ class Patience:
 
 
 class Executor(Companion):
-    """Executes the commands of the site. `configured`: the stations that may connect, case-folded. `reported` is called
+    """Executes the commands of the site. `configured`: the stations that may connect, as written. `reported` is called
     whenever there is a report for the hub."""
 
     def __init__(self, site: Site, roster: Roster, configured: Collection[str], patience: Patience) -> None:

@@ -8,12 +8,14 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from gateway.chargers.commands.asked import Facts
+from gateway.chargers.commands.spoken import typed_name
 from gateway.chargers.roster import Roster
 from gateway.chargers.station import Station
 from gateway.clock import Moment
 from gateway.errors import CommandRefused
 from gateway.store import commands as store
 from gateway.store.commands import FoundSession, Kept
+from gateway.wording import instant
 from wire.commands import (
     CancelReservation,
     Command,
@@ -34,12 +36,13 @@ _CHARGING = (StartSession, StopSession, ReserveNow, CancelReservation, UnlockCon
 
 
 class Judge:
-    """Knows which stations there are and which sessions run."""
+    """Knows which stations there are and which sessions run. `configured`: as they are written."""
 
     def __init__(
         self, ledger: sqlite3.Connection, roster: Roster, configured: Collection[str], *, hub_may_all: bool = False
     ) -> None:
-        self._ledger, self._roster, self._configured = ledger, roster, tuple(configured)
+        self._ledger, self._roster = ledger, roster
+        self._configured = {name.casefold(): name for name in configured}
         self._hub_may_all = hub_may_all
 
     def require_allowed(self, kept: Kept, now: Moment) -> None:
@@ -53,7 +56,7 @@ class Judge:
             return
         if not self._hub_may_all and not isinstance(kept.order.command, _CHARGING):
             message = (
-                f"{tag_of(kept.order.command)}: this gateway lets its hub charge, and no more;"
+                f"`{typed_name(kept.order.command)}`: this gateway lets its hub charge, and no more;"
                 ' [commands] hub_may = "all" lets it do everything'
             )
             raise CommandRefused(ResultCode.REJECTED, message)
@@ -72,7 +75,7 @@ class Judge:
         """
         charger_id = order.command.charger_id
         if at >= order.expires_at:
-            message = f"it was to be begun before {order.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+            message = f"it was to be begun before {instant(order.expires_at)}"
             raise CommandRefused(ResultCode.EXPIRED, message)
         station = self._roster.find(charger_id)
         if station is None:
@@ -89,7 +92,7 @@ class Judge:
 
     def _require_known(self, charger_id: str) -> None:
         if charger_id.casefold() not in self._configured:
-            raise unknown_charger(charger_id, self._configured)
+            raise unknown_charger(charger_id, self._configured.values())
 
     def facts(self, kept: Kept, at: datetime) -> Facts:
         """What the translation needs of the ledger.
@@ -130,14 +133,15 @@ class Judge:
 
 def _require_running(session: FoundSession) -> None:
     if session.ended_at is not None:
-        message = f"session {session.session_id} ended at {session.ended_at}"
+        message = f"session {session.session_id} ended at {instant(datetime.fromisoformat(session.ended_at))}"
         raise CommandRefused(ResultCode.UNKNOWN_SESSION, message)
 
 
 def unknown_charger(charger_id: str, configured: Collection[str]) -> CommandRefused:
     """The refusal that names the station most like the one that was asked for."""
-    near = get_close_matches(charger_id.casefold(), configured, 1, 0.6)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    names = {name.casefold(): name for name in configured}
+    near = get_close_matches(charger_id.casefold(), names, 1, 0.6)
+    meant = f"; did you mean {names[near[0]]}?" if near else ""
     return CommandRefused(ResultCode.UNKNOWN_CHARGER, f"{charger_id!a} is no charger of this gateway{meant}")
 
 

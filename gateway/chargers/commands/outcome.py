@@ -144,11 +144,12 @@ def _details(fields: dict[str, object]) -> str:
 
 def read_failure(asked: Asked, error: CallFailed) -> tuple[ResultCode, str]:
     """The result of a CALL without CALLRESULT."""
+    said = str(error) if asked.action in str(error) else f"{asked.action}: {error}"
     if error.code == "call-refused":
-        return _CALL_ERRORS.get(error.ocpp_code or "", ResultCode.FAILED), f"{asked.action}: {error}"
+        return _CALL_ERRORS.get(error.ocpp_code or "", ResultCode.FAILED), said
     result = _UNANSWERED.get(error.code, ResultCode.FAILED)
     doubt = "; whether the station did it is not known" if result is ResultCode.TIMEOUT else ""
-    return result, f"{asked.action}: {error}{doubt}"
+    return result, f"{said}{doubt}"
 
 
 def as_answer(asked: Asked, answer: bytes | None) -> StationAnswer:
