@@ -101,6 +101,8 @@ class Guard(asyncio.Protocol):
         if self._unanswered.answered(size):
             self._places.leave(self)
             self._end_frame_deadline()
+        elif size and self._frame_deadline is not None:
+            self._begin_frame_deadline()  # The next large one is behind it.
 
     def hold(self) -> None:
         """Read no more until `go_on`; the server may still go on with what it has."""
@@ -113,10 +115,13 @@ class Guard(asyncio.Protocol):
         if self._transport is None:
             return
         if placed:
-            bounds = self._crowd.bounds
-            time_s = SILENT_INTERVALS * bounds.ping_interval_s
-            self._frame_deadline = asyncio.get_running_loop().call_later(time_s, self.cut)
+            self._begin_frame_deadline()
         self._inner.resume_reading()
+
+    def _begin_frame_deadline(self) -> None:
+        self._end_frame_deadline()
+        time_s = SILENT_INTERVALS * self._crowd.bounds.ping_interval_s
+        self._frame_deadline = asyncio.get_running_loop().call_later(time_s, self.cut)
 
     def _end_frame_deadline(self) -> None:
         if self._frame_deadline is not None:
