@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from gateway.chargers.commands.spoken import allowed_values, typed_name
 from gateway.chargers.connected import MODULES
 from gateway.errors import CommandRefused
+from gateway.wording import plain_mistake
 from wire.commands import Command, CommandToken, ResultCode, VariableName
 from wire.errors import MalformedValue
 from wire.ocpp import v16, v21, v201
@@ -18,6 +19,7 @@ from wire.ocpp.payload import Message
 from wire.records import decode, encode
 
 Payload = dict[str, object]
+_ENUM = "Invalid enum value "
 _PASSWORDS = frozenset({"authorizationkey", "basicauthpassword"})
 
 
@@ -64,15 +66,19 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
     try:
         request = decode(type_, text, f"{action} for OCPP {ocpp}")
     except MalformedValue as error:
-        raise CommandRefused(ResultCode.MALFORMED, f"{error}{_allowed(type_, error)}") from error
+        message = f"{action} for OCPP {ocpp}: {_wrong(type_, error)}"
+        raise CommandRefused(ResultCode.MALFORMED, message) from error
     _require_no_password(request)
     return Asked(action, encode(request))
 
 
-def _allowed(type_: type[Message], error: MalformedValue) -> str:
-    """What may stand there instead, where that can be listed."""
-    values = allowed_values(type_, error.where) if "enum value" in str(error) else ()
-    return f"; write one of {', '.join(values)}" if values else ""
+def _wrong(type_: type[Message], error: MalformedValue) -> str:
+    """What is wrong and where; what may stand there instead, where that can be listed."""
+    said, where = plain_mistake(error), error.where.removeprefix("$").removeprefix(".")
+    values = allowed_values(type_, error.where) if _ENUM in said else ()
+    if not values:
+        return f"{where}: {said}" if where else said
+    return f"{where} {said.removeprefix(_ENUM)} is none of {', '.join(values)}"
 
 
 def _require_no_password(request: Message) -> None:
