@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner, Result
 from rich.console import Console
 
+from gateway.__main__ import main
 from gateway.chargers.abilities import StationAlone
 from gateway.control.answers import listed_certificates
 from gateway.control.screen import chargers_table, show_charger, show_report
 from gateway.control.seen import ChargerView, ConnectorView, QuirkView
+from gateway.control.server import ControlServer
+from gateway.control.view import Presence, Views
 from gateway.store.local_lists import ListState, Standing
+from tests.gateway.conftest import Bench
+from tests.gateway.test_commands import yard
+from tests.processes import SiteFolder
 from wire.commands import CommandReport, ResultCode, StationAnswer
 
 AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -160,3 +169,38 @@ def test_settings_are_a_table_in_every_version() -> None:
     assert old.splitlines()[-1].split() == ["A", "b", "Accepted"]
     silent = StationAnswer(action="SetVariables", request=msgspec.Raw(msgspec.json.encode(request)))
     assert report(silent).splitlines()[-1].split() == ["AuthCtrlr.Enabled", "true", "no", "answer"]
+
+
+def test_a_certificate_is_taken_out_by_its_number(bench: Bench, tmp_path: Path, lab: Path) -> None:
+    config = str(SiteFolder(folder=tmp_path, lab=lab).gateway_toml)
+    state = tmp_path / "gateway-state"
+    state.mkdir()
+    chain = [
+        {"certificateType": "V2GRootCertificate", "certificateHashData": named("cd", "1A")},
+        {"certificateType": "MORootCertificate", "certificateHashData": named("ef", "2B")},
+    ]
+    held = {"status": "Accepted", "certificateHashDataChain": chain}
+
+    async def run() -> None:
+        async with yard(bench) as here:
+            station = await here.connect("2.0.1", GetInstalledCertificateIds=held)
+            views = Views(bench.reader, here.server.roster, Presence(bench.clock), ["CP-1"])  # type: ignore[arg-type]
+            control = ControlServer(state, views, here.executor, here.server, bench.clock)  # type: ignore[arg-type]
+            await control.start()
+
+            def typed(*words: str) -> Result:
+                return CliRunner().invoke(
+                    main, ["command", "certificates", "delete", "CP-1", *words, "--config", config]
+                )
+
+            assert (await asyncio.to_thread(typed, "2")).exit_code == 0
+            assert [action for action, _ in station.asked] == ["GetInstalledCertificateIds", "DeleteCertificate"]
+            assert station.asked[-1][1] == {"certificateHashData": named("cd", "1A")}
+            none = await asyncio.to_thread(typed, "3")
+            assert (none.exit_code, "CP-1 holds 2 certificates; there is no number 3" in none.output) == (2, True)
+            four = await asyncio.to_thread(typed, *named("ef", "2B").values())
+            assert (four.exit_code, station.asked[-1][1]) == (0, {"certificateHashData": named("ef", "2B")})
+            assert "by its NUMBER" in (await asyncio.to_thread(typed, "a", "b")).output
+            await control.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
