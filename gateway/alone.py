@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gateway.chargers.abilities import NO_ROOM, StationAlone, show_alone
+from gateway.chargers.abilities import NO_ROOM, UNTOLD, StationAlone, show_alone
 from gateway.decide.policy import OfflinePolicy
 from gateway.store.chargers import versions
-from gateway.store.local_lists import Standing, read_standings
+from gateway.store.local_lists import ListState, Standing, read_standings
 from gateway.store.variables import all_variables
 from gateway.wording import counted
 
@@ -31,13 +31,21 @@ def alone_lines(found: tuple[StationAlone, ...], not_asked: Sequence[str] = ()) 
     one line for each station, and one for each remark."""
     if not found and not not_asked:
         return []
+    unasked = [row.charger_id for row in found if is_unasked(row)]
     short = [row.charger_id for row in found if _is_short(row)]
-    unlike = [row.charger_id for row in found if _other_remarks(row) or row.list.problem is not None]
-    lines = [f"alone        {len(found) - len(unlike)} of {counted(len(found) + len(not_asked), 'station')} as wanted"]
-    for what, names in (("not as wanted", unlike), ("not all tokens fit", short), ("not asked yet", not_asked)):
+    unlike = [row.charger_id for row in found if _is_unlike(row)]
+    ready = len(found) - len(unlike) - len(unasked)
+    lines = [f"alone        {ready} of {counted(len(found) + len(not_asked), 'station')} as wanted"]
+    for what, names in (
+        ("not as wanted", unlike),
+        ("not all tokens fit", short),
+        ("not asked yet", [*unasked, *not_asked]),
+    ):
         if names:
             lines.append(f"  {what}: {', '.join(map(repr, names))}")
     for row in found:
+        if is_unasked(row):
+            continue
         room = "" if row.limit is None else f", room for {row.limit}"
         lines.append(f"  {row.charger_id!r}: list {row.list.state}, {counted(row.held, 'entry', 'entries')}{room}")
         if row.list.problem is not None:
@@ -46,14 +54,16 @@ def alone_lines(found: tuple[StationAlone, ...], not_asked: Sequence[str] = ()) 
     return lines
 
 
+def is_unasked(row: StationAlone) -> bool:
+    """Whether it has told nothing yet, and nothing is known to be wrong."""
+    return row.list.state is ListState.UNTOUCHED and row.list.problem is None and row.remarks == (UNTOLD,)
+
+
+def _is_unlike(row: StationAlone) -> bool:
+    others = any(not remark.endswith(NO_ROOM) for remark in row.remarks)
+    return not is_unasked(row) and (others or row.list.problem is not None)
+
+
 def _is_short(row: StationAlone) -> bool:
     """Whether its list holds all it can, and that is less than it may hold."""
-    return any(_says_short(remark) for remark in row.remarks)
-
-
-def _other_remarks(row: StationAlone) -> list[str]:
-    return [remark for remark in row.remarks if not _says_short(remark)]
-
-
-def _says_short(remark: str) -> bool:
-    return remark.endswith(NO_ROOM)
+    return any(remark.endswith(NO_ROOM) for remark in row.remarks)

@@ -33,7 +33,8 @@ class Commanding:
         for companion in (self._executor, presence, board):
             if companion is not None:
                 server.roster.accompany(companion)
-        views = Views(site.ledger, server.roster, presence, names)
+        policy = settings.table.offline.under(settings.table.policy)
+        views = Views(site.ledger, server.roster, presence, names, policy)
         self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, online)
         self._link = CommandLink(link, self._executor, site.ledger, site.writer)
 

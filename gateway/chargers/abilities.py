@@ -32,6 +32,9 @@ MESSAGE_BYTES = 16_384
 ENVELOPE_BYTES = 160
 """What a SendLocalList takes besides its entries."""
 
+UNREADABLE = "unreadable-answer"
+"""The status of variables about which an answer came that cannot be read."""
+UNTOLD = "has not told its settings yet"
 NO_ROOM = "tokens fit"
 """How the remark about a list ends that cannot hold all it should."""
 
@@ -161,7 +164,9 @@ def _unlike(version: str, told: Told, policy: OfflinePolicy) -> list[SettingShow
 
 def _remarks(version: str, told: Told, standing: Standing, policy: OfflinePolicy) -> list[str]:
     if not told:
-        return ["has not told its settings yet"]
+        return [UNTOLD]
+    if all(each.status == UNREADABLE for each in told.values()):
+        return ["its answers about its settings cannot be read"]
     able = abilities_of(version, told, Learned(), policy)
     no_list = not able.lists or standing.state is ListState.NOT_SUPPORTED
     no_cache = not able.caches or _lacks(version, told, CACHE_ENABLED)

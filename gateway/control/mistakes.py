@@ -7,6 +7,7 @@ import re
 import click
 import msgspec
 
+from gateway.wording import plain_mistake
 from wire.errors import MalformedValue
 
 _STEP = re.compile(r"[A-Za-z0-9_]+")
@@ -28,13 +29,6 @@ _TYPED_AS = {
     "timeout_s": "timeout",
 }
 """What stands for a field of a command where its option has another name."""
-_WORDS = (
-    (re.compile(r"Expected `str` of length <= (\d+)"), r"at most \1 characters"),
-    (re.compile(r"Expected `str` of length >= 1"), "must not be empty"),
-    (re.compile(r"Expected `array` of length >= 1"), "give at least one"),
-    (re.compile(r"Expected `(?:int|float|decimal)` (?:<=) (\S+)"), r"at most \1"),
-    (re.compile(r"Expected `(?:int|float|decimal)` (?:>=) (\S+)"), r"at least \1"),
-)
 _PATTERNS = {
     "currency": "write three capital letters, as in EUR",
     "action": "write letters and digits only, as in TriggerMessage",
@@ -46,12 +40,9 @@ def mistake(error: MalformedValue, typed: click.Command) -> str:
     """What is wrong in the command that was typed."""
     steps = [step for step in _STEP.findall(error.where) if not step.isdigit()]
     field = steps[-1] if steps else ""
-    said = str(error).removeprefix(f"{error.what}: ").removesuffix(f" (at {error.where})")
+    said = plain_mistake(error)
     if "matching regex" in said and field in _PATTERNS:
         said = _PATTERNS[field]
-    for pattern, words in _WORDS:
-        if pattern.search(said):
-            said = pattern.sub(words, said)
     return f"{_option(typed, steps)}: {said}"
 
 

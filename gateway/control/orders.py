@@ -309,19 +309,20 @@ def reserve(
 ) -> None:
     """Keep a place free for a token."""
     name = reservation_id or random_id(os.urandom(16))
-    if not as_json:
-        click.echo(f"reservation {name}")
-    order(
-        config,
-        as_json,
-        lambda: commands.ReserveNow(
+
+    def wanted() -> commands.ReserveNow:
+        expiry_date = parse_instant(until) if until else this_instant() + timedelta(minutes=minutes)
+        if not as_json:
+            click.echo(f"reservation {name}")
+        return commands.ReserveNow(
             charger_id=charger,
             token=CommandToken(uid=token, type=TokenType(type_)),
-            expiry_date=parse_instant(until) if until else this_instant() + timedelta(minutes=minutes),
+            expiry_date=expiry_date,
             reservation_id=name,
             evse_id=evse,
-        ),
-    )
+        )
+
+    order(config, as_json, wanted)
 
 
 @command.command(name="cancel-reservation")

@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from gateway.chargers.abilities import StationAlone
+
 
 class GatewayView(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway itself: since when it runs, whether its hub answers (None: not known), how many stations are
@@ -44,8 +46,17 @@ class NoticeView(msgspec.Struct, frozen=True, kw_only=True):
     payload: msgspec.Raw
 
 
+class QuirkView(msgspec.Struct, frozen=True, kw_only=True):
+    """How often it did what is beyond its schema and was accepted (docs/quirks.md)."""
+
+    quirk: str
+    count: int
+    example: str
+
+
 class ChargerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One station. `pending`: it never booted here. `notices` only when one station is asked for."""
+    """One station. `pending`: it never booted here. `disconnected_since`: as long as the gateway runs that saw it go.
+    `security_profile`: on which it came last. `alone`, `quirks`, `notices` only when one station is asked for."""
 
     charger_id: str
     connected: bool
@@ -57,7 +68,11 @@ class ChargerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     firmware: str | None = None
     booted_at: str | None = None
     connected_since: datetime | None = None
+    disconnected_since: datetime | None = None
     last_heard: datetime | None = None
+    security_profile: int | None = None
     sessions: tuple[SessionView, ...] = ()
     connectors: tuple[ConnectorView, ...] = ()
+    alone: StationAlone | None = None
+    quirks: tuple[QuirkView, ...] = ()
     notices: tuple[NoticeView, ...] = ()

@@ -32,7 +32,8 @@ def chargers(config: Path, as_json: bool) -> None:
     if not found:
         click.echo("no stations are configured; `pnc-gateway password --charger ID --config ...` adds one")
         return
-    screen().print(chargers_table(found, this_instant()))
+    console = screen()
+    console.print(chargers_table(found, this_instant(), console.width), crop=False)
 
 
 @click.command()

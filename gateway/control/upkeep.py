@@ -8,15 +8,18 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.control.answers import ListedCertificate, listed_certificates
 from gateway.control.names import parse_instant
 from gateway.control.orders import command as command
-from gateway.control.running import order, running, this_instant
+from gateway.control.running import fail, give, order, running, show, this_instant
+from gateway.wording import counted
 from wire import commands
-from wire.commands import CertificateHash, CertificateUse, CommandToken, LogKind
-from wire.records import TokenType
+from wire.commands import CertificateHash, CertificateUse, CommandReport, CommandToken, LogKind, ResultCode
+from wire.records import TokenType, decode
 
 _charger = click.argument("charger")
 _uses = [use.value for use in CertificateUse]
+_HASH = ("hash_algorithm", "issuer_name_hash", "issuer_key_hash", "serial_number")
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -231,10 +234,16 @@ def certificates() -> None:
 
 @certificates.command(name="list")
 @_charger
-@click.option("--use", "uses", type=click.Choice(_uses), multiple=True, help="may be given several times")
+@click.option("--use", "uses", type=click.Choice(_uses), metavar="TYPE", multiple=True, help="may be given again")
 @running
 def list_certificates(charger: str, uses: tuple[str, ...], config: Path, as_json: bool) -> None:
-    """Ask which certificates are installed."""
+    """Ask which certificates are installed.
+
+    \b
+    TYPE is one of
+      V2GRootCertificate      MORootCertificate            OEMRootCertificate
+      CSMSRootCertificate     ManufacturerRootCertificate  V2GCertificateChain
+    """
     order(
         config,
         as_json,
@@ -244,11 +253,17 @@ def list_certificates(charger: str, uses: tuple[str, ...], config: Path, as_json
 
 @certificates.command()
 @_charger
-@click.argument("use", type=click.Choice(_uses))
+@click.argument("use", metavar="TYPE", type=click.Choice(_uses))
 @click.argument("file", type=_file)
 @running
 def install(charger: str, use: str, file: Path, config: Path, as_json: bool) -> None:
-    """Have a station trust the root in FILE (PEM)."""
+    """Have a station trust the root in FILE (PEM).
+
+    \b
+    TYPE is one of
+      V2GRootCertificate      MORootCertificate            OEMRootCertificate
+      CSMSRootCertificate     ManufacturerRootCertificate
+    """
     order(
         config,
         as_json,
@@ -258,31 +273,42 @@ def install(charger: str, use: str, file: Path, config: Path, as_json: bool) -> 
 
 @certificates.command()
 @_charger
-@click.argument("algorithm", type=click.Choice(["SHA256", "SHA384", "SHA512"]))
-@click.argument("issuer_name_hash")
-@click.argument("issuer_key_hash")
-@click.argument("serial_number")
-@click.option("--use", type=click.Choice(_uses), default="CSMSRootCertificate", help="for the dialect of OCPP 1.6")
+@click.argument("named", nargs=-1, required=True, metavar="NUMBER|HASH...")
+@click.option("--use", type=click.Choice(_uses), metavar="TYPE", help="for OCPP 1.6 with four values: its type")
 @running
-def delete(
-    charger: str,
-    algorithm: str,
-    issuer_name_hash: str,
-    issuer_key_hash: str,
-    serial_number: str,
-    use: str,
-    config: Path,
-    as_json: bool,
-) -> None:
-    """Have a station forget a certificate, named as `list` shows it."""
-    named = CertificateHash(
-        hash_algorithm=algorithm,
-        issuer_name_hash=issuer_name_hash,
-        issuer_key_hash=issuer_key_hash,
-        serial_number=serial_number,
-    )
+def delete(charger: str, named: tuple[str, ...], use: str | None, config: Path, as_json: bool) -> None:
+    """Have a station forget a certificate.
+
+    By its NUMBER in `certificates list`, which is asked for again, or by the four values of its HASH: algorithm, hash
+    of the issuer's name, hash of the issuer's key, serial number.
+
+    \b
+    pnc-gateway command certificates delete CP-1 2
+    """
+    if len(named) == 1 and named[0].isascii() and named[0].isdecimal():
+        found = _numbered(charger, int(named[0]), config, as_json)
+    elif len(named) == len(_HASH):
+        kind = use or CertificateUse.CSMS_ROOT.value
+        found = ListedCertificate(kind, CertificateHash(**dict(zip(_HASH, named, strict=True))))
+    else:
+        fail("name the certificate by its NUMBER in `certificates list`, or by the four values of its hash")
     order(
         config,
         as_json,
-        lambda: commands.DeleteCertificate(charger_id=charger, certificate=named, use=CertificateUse(use)),
+        lambda: commands.DeleteCertificate(charger_id=charger, certificate=found.named, use=CertificateUse(found.use)),
     )
+
+
+def _numbered(charger: str, number: int, config: Path, as_json: bool) -> ListedCertificate:
+    """The certificate of that number now; ends the process when there is none."""
+    body = give(config, as_json, lambda: commands.ListCertificates(charger_id=charger))
+    report = decode(CommandReport, body, "report")
+    found = listed_certificates(report.answers)
+    if report.result is not ResultCode.ACCEPTED:
+        show(body, as_json)
+    if not 1 <= number <= len(found):
+        fail(f"{charger} holds {counted(len(found), 'certificate')}; there is no number {number}")
+    one = found[number - 1]
+    if not as_json:
+        click.echo(f"number {number}: {one.use}, serial {one.named.serial_number}", err=True)
+    return one

@@ -9,21 +9,27 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from gateway.alone import read_alone
+from gateway.chargers.abilities import StationAlone
 from gateway.chargers.roster import Companion, Roster
 from gateway.chargers.station import Station
 from gateway.clock import Clock
-from gateway.control.seen import ChargerView, ConnectorView, NoticeView, SessionView
+from gateway.control.seen import ChargerView, ConnectorView, NoticeView, QuirkView, SessionView
+from gateway.decide.policy import OfflinePolicy
 from gateway.store.chargers import Registered, registered
 from gateway.store.commands import sessions_of
+from gateway.store.credentials import highest_profile
 from gateway.store.notices import Notice, notices
+from gateway.store.quirks import quirk_counts
 
 
 class Presence(Companion):
-    """Since when each station is connected."""
+    """Since when each station is connected, or gone."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since: dict[Station, datetime] = {}
+        self._gone: dict[str, tuple[datetime, datetime | None]] = {}
 
     async def attached(self, station: Station) -> None:
         """It is, from now on."""
@@ -31,7 +37,12 @@ class Presence(Companion):
 
     def detached(self, station: Station) -> None:
         """It is no longer."""
+        self._gone[station.charger_id.casefold()] = self._clock.now().at, self.last_heard(station)
         self._since.pop(station, None)
+
+    def gone(self, charger_id: str) -> tuple[datetime | None, datetime | None]:
+        """Since when a station that is not connected is not, and when it was heard last; as far as it was seen."""
+        return self._gone.get(charger_id.casefold(), (None, None))
 
     def since(self, station: Station) -> datetime | None:
         """When it connected."""
@@ -46,13 +57,19 @@ class Presence(Companion):
 
 
 class Views:
-    """Makes the views. `configured`: the stations of the configuration, as they are written there."""
+    """Makes the views. `configured`: the stations of the configuration, as they are written there; `policy`: what they
+    should do alone."""
 
     def __init__(
-        self, ledger: sqlite3.Connection, roster: Roster, presence: Presence, configured: Collection[str]
+        self,
+        ledger: sqlite3.Connection,
+        roster: Roster,
+        presence: Presence,
+        configured: Collection[str],
+        policy: OfflinePolicy | None = None,
     ) -> None:
         self._ledger, self._roster, self._presence = ledger, roster, presence
-        self._configured = tuple(configured)
+        self._configured, self._policy = tuple(configured), policy or OfflinePolicy()
 
     def names(self) -> list[str]:
         """Every station that is configured or connected; as it is written in the configuration, if it is."""
@@ -75,6 +92,7 @@ class Views:
         station, told = self._roster.find(name), notices(self._ledger, name)
         booted = registered(self._ledger, name) or Registered(None, None, None, None, None, None)
         running = sessions_of(self._ledger, name, None, None)
+        gone, heard = self._presence.gone(name) if station is None else (None, self._presence.last_heard(station))
         return ChargerView(
             charger_id=name,
             connected=station is not None,
@@ -86,7 +104,9 @@ class Views:
             firmware=booted.firmware,
             booted_at=booted.booted_at,
             connected_since=None if station is None else self._presence.since(station),
-            last_heard=None if station is None else self._presence.last_heard(station),
+            disconnected_since=gone,
+            last_heard=heard or _latest(told, booted),
+            security_profile=highest_profile(self._ledger, name),
             sessions=tuple(
                 SessionView(
                     session_id=one.session_id,
@@ -97,8 +117,28 @@ class Views:
                 for one in running
             ),
             connectors=tuple(_connector(notice) for notice in told if notice.action == "StatusNotification"),
+            alone=self._alone(name) if whole else None,
+            quirks=self._quirks(name) if whole else (),
             notices=tuple(_notice(notice) for notice in told) if whole else (),
         )
+
+    def _alone(self, name: str) -> StationAlone | None:
+        rows = read_alone(self._ledger, self._policy)
+        return next((row for row in rows if row.charger_id.casefold() == name.casefold()), None)
+
+    def _quirks(self, name: str) -> tuple[QuirkView, ...]:
+        return tuple(
+            QuirkView(quirk=each.quirk, count=each.count, example=each.example)
+            for each in quirk_counts(self._ledger)
+            if each.charger_id.casefold() == name.casefold()
+        )
+
+
+def _latest(told: Collection[Notice], booted: Registered) -> datetime | None:
+    """The newest that is stored of a station: what it told, or its boot."""
+    times = [notice.at for notice in told]
+    times += [] if booted.booted_at is None else [datetime.fromisoformat(booted.booted_at)]
+    return max(times, default=None)
 
 
 def _connector(notice: Notice) -> ConnectorView:

@@ -390,5 +390,5 @@ def test_no_answer_means_one_result(code: str, ocpp_code: str | None, result: st
 
 def test_the_first_that_went_wrong_decides() -> None:
     good, bad = (ResultCode.ACCEPTED, "a"), (ResultCode.REJECTED, "b")
-    assert combined([good, good]) == (ResultCode.ACCEPTED, "a; a")
+    assert combined([good, good]) == (ResultCode.ACCEPTED, "a")
     assert combined([good, bad, (ResultCode.TIMEOUT, "c")]) == bad

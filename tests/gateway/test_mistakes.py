@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -13,6 +18,7 @@ from gateway.__main__ import main
 from gateway.chargers.commands.asked import Asked, checked
 from gateway.chargers.commands.outcome import read_failure
 from gateway.chargers.commands.spoken import _TYPED, allowed_values
+from gateway.control.socket_path import SOCKET_NAME, reachable
 from gateway.errors import CallFailed, CommandRefused, ConfigurationError
 from gateway.wording import counted, reason
 from tests.processes import SiteFolder
@@ -59,11 +65,39 @@ def test_a_command_says_at_once_what_it_waits_for(tmp_path: Path, lab: Path) -> 
 
 
 def test_values_that_are_allowed_are_listed() -> None:
-    with pytest.raises(CommandRefused, match=r"Foo.*; write one of BootNotification, .*StatusNotification"):
+    with pytest.raises(
+        CommandRefused, match=r"requestedMessage 'Foo' is none of BootNotification, .*StatusNotification"
+    ):
         checked("2.0.1", "TriggerMessage", {"requestedMessage": "Foo"})
     assert allowed_values(v201.TriggerMessage, "$.evse") == ()
     assert "SHA256" in allowed_values(v201.DeleteCertificate, "$.certificateHashData.hashAlgorithm")
     assert "Target" in allowed_values(v201.GetVariables, "$.getVariableData[...].attributeType")
+
+
+def test_what_is_too_long_for_a_version_is_said_plainly() -> None:
+    with pytest.raises(CommandRefused, match=r"^ChangeConfiguration for OCPP 1\.6: key: at most 50 characters$"):
+        checked("1.6", "ChangeConfiguration", {"key": "k" * 60, "value": "1"})
+
+
+def test_ctrl_c_says_how_to_learn_what_came_of_it(tmp_path: Path, lab: Path) -> None:
+    site = SiteFolder(folder=tmp_path, lab=lab)
+    state = tmp_path / "gateway-state"
+    state.mkdir()
+    with socket.socket(socket.AF_UNIX) as gateway, reachable(state / SOCKET_NAME) as short:
+        gateway.bind(short)
+        gateway.listen()
+        arguments = ["command", "clear-cache", "CP-1", "--config", str(site.gateway_toml)]
+        process = subprocess.Popen([sys.executable, "-m", "gateway", *arguments], stderr=subprocess.PIPE)
+        with gateway.accept()[0] as asking:
+            request = b""
+            while b"command_id" not in request:
+                request += asking.recv(4096)
+            process.send_signal(signal.SIGINT)
+            told = process.communicate(timeout=20)[1].decode()
+    command_id = json.loads(request.partition(b"\r\n\r\n")[2])["command_id"]
+    assert process.returncode == 130
+    assert told.splitlines()[0] == "waiting for CP-1, up to 30 s"
+    assert f"the command goes on; `pnc-gateway command status {command_id}` says what came of it" in told
 
 
 def test_every_command_is_called_as_it_is_typed() -> None:

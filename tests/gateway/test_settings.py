@@ -175,6 +175,9 @@ def test_only_a_refusal_of_size_or_form_is_asked_in_halves(bench: Bench, version
     told = told_by(bench, station)
     assert {each.status for each in told.values()} == {failure}
     assert len(station.asked) < 12, "one question for each part, and none of them twice"
+    if failure == "unreadable-answer":
+        remarks = show_alone("CP-1", version, told, Standing(), 0, POLICY).remarks
+        assert remarks == ("its answers about its settings cannot be read",)
 
 
 def test_a_lost_connection_is_not_an_answer(bench: Bench) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from gateway.chargers.commands.spoken import allowed_values, typed_name
 from gateway.chargers.connected import MODULES
 from gateway.errors import CommandRefused
+from gateway.wording import plain_mistake
 from wire.commands import Command, CommandToken, ResultCode, VariableName
 from wire.commands.secrets import require_no_secret
 from wire.errors import MalformedValue
@@ -22,7 +23,7 @@ from wire.records import decode, encode
 
 Payload = dict[str, object]
 
-
+_ENUM = "Invalid enum value "
 PER_ITEM = {
     "getVariableResult": "attributeStatus",
     "setVariableResult": "attributeStatus",
@@ -79,7 +80,8 @@ def checked(ocpp: str, action: str, payload: Payload | bytes) -> Asked:
     try:
         request = decode(type_, text, f"{action} for OCPP {ocpp}")
     except MalformedValue as error:
-        raise CommandRefused(ResultCode.MALFORMED, f"{error}{_allowed(type_, error)}") from error
+        message = f"{action} for OCPP {ocpp}: {_wrong(type_, error)}"
+        raise CommandRefused(ResultCode.MALFORMED, message) from error
     sent = encode(request)
     try:
         require_no_secret(sent)
@@ -95,10 +97,13 @@ def owed(ocpp: str, action: str) -> frozenset[str]:
     return frozenset(field.encode_name for field in fields if field.required) & TELLING
 
 
-def _allowed(type_: type[Message], error: MalformedValue) -> str:
-    """What may stand there instead, where that can be listed."""
-    values = allowed_values(type_, error.where) if "enum value" in str(error) else ()
-    return f"; write one of {', '.join(values)}" if values else ""
+def _wrong(type_: type[Message], error: MalformedValue) -> str:
+    """What is wrong and where; what may stand there instead, where that can be listed."""
+    said, where = plain_mistake(error), error.where.removeprefix("$").removeprefix(".")
+    values = allowed_values(type_, error.where) if _ENUM in said else ()
+    if not values:
+        return f"{where}: {said}" if where else said
+    return f"{where} {said.removeprefix(_ENUM)} is none of {', '.join(values)}"
 
 
 def without_none(payload: Payload) -> Payload:

@@ -170,4 +170,4 @@ def combined(outcomes: Sequence[tuple[ResultCode, str]]) -> tuple[ResultCode, st
     bad = [outcome for outcome in outcomes if outcome[0] is not ResultCode.ACCEPTED]
     if bad:
         return bad[0]
-    return ResultCode.ACCEPTED, "; ".join(message for _, message in outcomes)
+    return ResultCode.ACCEPTED, "; ".join(dict.fromkeys(message for _, message in outcomes))
