@@ -79,7 +79,8 @@ class SignedReading:
 
 
 class SigningMeter:
-    """The meter of one charger, kept in `folder` (`meter.json` and `meter.jsonl`; `meter.pub` is its key); one process at a time.
+    """The meter of one charger, kept in `folder` (`meter.json`, `meter.jsonl`; `meter.pub`, its key); one process at a
+    time.
 
     `clock` gives aware instants. A new meter starts at `initial_kwh`; one that is found goes on where it stood.
 
