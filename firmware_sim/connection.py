@@ -158,7 +158,7 @@ class Connection:
         except aiohttp.ClientConnectorError as error:
             return f"cannot connect to {error.host}:{error.port} ({_why(error.os_error)})", False
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
-            return _hung_up(address, error), self.online
+            return ("the connection broke off", True) if self.online else (_hung_up(address, error), False)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return f"{type(error).__name__}: {error}", self.online
 
@@ -288,9 +288,10 @@ def _hung_up(address: Address, error: Exception) -> str:
     """Closed before a WebSocket stood. A TLS port says nothing to one who speaks without TLS; with TLS 1.3 it hangs up
     on a certificate after the handshake."""
     if address.tls is None:
-        return f"hung up on at {address.full_url()}: is it a port with TLS, so wss://? ({error})"
-    why = "it does not take this charger's certificate, or misses one (--identity); its log says why"
-    return f"hung up on at {address.full_url()}: {why}, as charger-refused ({error})"
+        return f"{address.full_url()} hung up: is it a port with TLS, so wss://?"
+    why = "perhaps the gateway does not take this charger's certificate, or misses one (--identity)"
+    alert = f" ({error})" if "SSL" in str(error) else ""
+    return f"{address.full_url()} hung up: {why}; its log says why, as charger-refused{alert}"
 
 
 def _closed(code: int | None) -> str:

@@ -138,7 +138,8 @@ class _Stage:
                         break
         except TimeoutError:
             limit_s, wanted = self._scenario.deadline_s, self._scenario.step
-            stopped = f"ended after {limit_s:g} s, in step {len(steps) + 1} of {len(wanted)}; this machine may be slow"
+            far = f"in step {len(steps) + 1} of {len(wanted)}, {wanted[len(steps)].title!r}"
+            stopped = f"ended after {limit_s:g} s, {far}; the machine may be slow or busy"
         failures = [f"step {result.number} ({result.title}): {text}" for result in steps for text in result.failures]
         failures += self._late_failures
         if stopped and not any(stopped in text for text in failures):

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from firmware_sim.meter import Identification, SigningMeter, load_meter_journal
+from firmware_sim.meter import KEY_FILE, Identification, SigningMeter, load_meter_journal
 from wire.errors import MalformedValue
 from wire.meter.judge import judge_record
-from wire.meter.keys import public_key_of
+from wire.meter.keys import parse_public_key, public_key_of
 from wire.meter.record import CurrentType, ReadingReason
 from wire.meter.verdict import SignatureVerdict
 
@@ -55,6 +55,8 @@ def test_an_import_register_only_rises(tmp_path: Path, clock: Clock) -> None:
 def test_the_key_stays_and_is_private(tmp_path: Path, clock: Clock) -> None:
     first, second = _meter(tmp_path, clock), _meter(tmp_path, clock)
     assert first.public_key == second.public_key
+    told = (tmp_path / KEY_FILE).read_text("ascii").strip()
+    assert parse_public_key(told).spki == public_key_of(first.public_key).spki
     assert stat.S_IMODE((tmp_path / "meter.json").stat().st_mode) == 0o600
 
 

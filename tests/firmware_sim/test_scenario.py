@@ -153,7 +153,7 @@ def test_a_play_that_takes_too_long_is_ended_with_exit_1(tmp_path: Path) -> None
     (tmp_path / "s.toml").write_text(f"deadline_s = 0.02\n{GOOD}".replace("lab.toml", str(LAB)))
     result = CliRunner().invoke(main, ["run", str(tmp_path / "s.toml"), "--keep", str(tmp_path / "kept")])
     assert result.exit_code == 1
-    assert "FAILED: ended after 0.02 s, in step 1 of 3; this machine may be slow" in result.stdout
+    assert "FAILED: ended after 0.02 s, in step 1 of 3, 'make'; the machine may be slow or busy" in result.stdout
     assert "FAILED: 3 steps were not played" in result.stdout
 
 
