@@ -199,7 +199,8 @@ class Authorizer:
             online = answer is not None
             evses = self._evses.get(charger_id.casefold(), frozenset())
             question = replace(question, answer=answer, evses=evses)
-        question = replace(question, starts_unasked=not is_off(self._ledger, charger_id, PRE_AUTHORIZE))
+        if _asked_unless_alone(question) and is_off(self._ledger, charger_id, PRE_AUTHORIZE):
+            question = replace(question, starts_unasked=False)
         outcome = decide_authorize(question, self._policy)
         now = self._clock.now()
         return Decision(
@@ -222,6 +223,12 @@ class Authorizer:
             command_id=None if question.earlier is None else question.earlier.command_id,
             transient=outcome.transient,
         )
+
+
+def _asked_unless_alone(question: Question) -> bool:
+    """Whether the token is one that stations must ask about while they can; only then their settings matter."""
+    token = question.listed or (question.answer.token if question.answer is not None else None)
+    return token is not None and token.whitelist is WhitelistType.ALLOWED_OFFLINE
 
 
 def _queued_at_most(message: TransactionMessage) -> timedelta:
