@@ -44,7 +44,7 @@ VERSIONS = {module.SUBPROTOCOL: module.VERSION for module in (v21, v201, v16)}
 _OFFER = b"offer ocpp2.1, ocpp2.0.1 or ocpp1.6"
 _PATHS = ("/ocpp/{charger_id}", "/ocpp/{written:(?:ocpp)?[0-9][0-9.]{0,4}[jJ]?}/{charger_id}")
 """A version in the URL is allowed, and means nothing."""
-_WATCH_EVERY_S = 5.0
+WATCH_EVERY_S = 5.0
 """How often silence, files of certificates and the trust are looked at."""
 _LAST_GOODBYE_S = 1.0
 _ALARM_EVERY_S = 60.0
@@ -61,9 +61,13 @@ _MERELY_OLD = frozenset({"expired", "revocation-stale", "revocation-unknown", "c
 class ChargerServer:
     """Accepts stations on every port of `entrance`. `start`, then `stop`."""
 
-    def __init__(self, site: Site, entrance: Entrance) -> None:
-        """Raises ConfigurationError when certificates or keys cannot be used."""
-        self._site, self._entrance = site, entrance
+    def __init__(self, site: Site, entrance: Entrance, watch_every_s: float = WATCH_EVERY_S) -> None:
+        """`watch_every_s`: how often silence and new files are looked for.
+
+        Raises:
+            ConfigurationError: certificates or keys cannot be used.
+        """
+        self._site, self._entrance, self._watch_every_s = site, entrance, watch_every_s
         self.roster = Roster()
         self._passwords = Passwords(site, entrance.accounts)
         self.rotation = Rotation(site, self._passwords, entrance.accounts)
@@ -287,7 +291,7 @@ class ChargerServer:
     async def _watch(self) -> None:
         """Look after silence, and after news."""
         while True:
-            await asyncio.sleep(_WATCH_EVERY_S)
+            await asyncio.sleep(self._watch_every_s)
             for visit in tuple(self._visits):
                 if visit.look(self._now_s()):
                     self._run(visit.ping())

@@ -17,7 +17,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 from gateway.chargers.credentials import PasswordHash
 from gateway.chargers.port import Account, Bounds, Entrance, Port, SecurityProfile
 from gateway.chargers.roster import Companion, Roster
-from gateway.chargers.server import ChargerServer
+from gateway.chargers.server import WATCH_EVERY_S, ChargerServer
 from gateway.chargers.station import Station
 from tests.gateway.conftest import Bench
 
@@ -120,9 +120,11 @@ class Ports:
 
 
 @asynccontextmanager
-async def listening(bench: Bench, found: Entrance | None = None) -> AsyncIterator[Ports]:
+async def listening(
+    bench: Bench, found: Entrance | None = None, watch_every_s: float = WATCH_EVERY_S
+) -> AsyncIterator[Ports]:
     """A server, from start to stop."""
-    server = ChargerServer(bench.site, found or entrance())
+    server = ChargerServer(bench.site, found or entrance(), watch_every_s)
     addresses = await server.start()
     try:
         async with ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
@@ -134,12 +136,16 @@ async def listening(bench: Bench, found: Entrance | None = None) -> AsyncIterato
 
 
 def play(
-    bench: Bench, part: Callable[[Ports], Awaitable[None]], found: Entrance | None = None, within_s: float = 60
+    bench: Bench,
+    part: Callable[[Ports], Awaitable[None]],
+    found: Entrance | None = None,
+    within_s: float = 60,
+    watch_every_s: float = WATCH_EVERY_S,
 ) -> None:
     """Run `part` against a server."""
 
     async def run() -> None:
-        async with listening(bench, found) as ports:
+        async with listening(bench, found, watch_every_s) as ports:
             await part(ports)
         await bench.writer.run(lambda connection: None)
 

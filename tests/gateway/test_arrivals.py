@@ -280,9 +280,7 @@ def test_refused_connection_does_not_stay_open(bench: Bench) -> None:
 # --- silence
 
 
-def test_station_that_answers_no_ping_is_cut_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.chargers.server._WATCH_EVERY_S", 0.02)
-
+def test_station_that_answers_no_ping_is_cut_off(bench: Bench) -> None:
     async def part(ports: Ports) -> None:
         alive = await ports.connect("CP-2")
         listening = asyncio.create_task(alive.receive())
@@ -299,7 +297,7 @@ def test_station_that_answers_no_ping_is_cut_off(bench: Bench, monkeypatch: pyte
         assert not listening.done(), "who answers pings stays"
         listening.cancel()
 
-    play(bench, part, entrance(bounds=Bounds(ping_interval_s=0.2)))
+    play(bench, part, entrance(bounds=Bounds(ping_interval_s=0.2)), watch_every_s=0.02)
 
 
 # --- numbers

@@ -90,8 +90,7 @@ def test_key_that_others_can_read_is_refused_at_a_reload_as_at_the_start(
     assert all("chmod 600" in str(line["reason"]) for line in lines)
 
 
-def test_changed_file_is_seen_without_being_told(bench: Bench, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.chargers.server._WATCH_EVERY_S", 0.02)
+def test_changed_file_is_seen_without_being_told(bench: Bench, house: House) -> None:
     pair = house.server()
 
     async def part(ports: Ports) -> None:
@@ -100,13 +99,10 @@ def test_changed_file_is_seen_without_being_told(bench: Bench, house: House, mon
         while await asyncio.to_thread(serial_served, ports.place()) == before:
             continue
 
-    play(bench, part, entrance(tls_port(house, 2, pair)))
+    play(bench, part, entrance(tls_port(house, 2, pair)), watch_every_s=0.02)
 
 
-def test_certificate_that_ends_soon_is_told(
-    bench: Bench, house: House, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("gateway.chargers.server._WATCH_EVERY_S", 0.01)
+def test_certificate_that_ends_soon_is_told(bench: Bench, house: House, capfd: pytest.CaptureFixture[str]) -> None:
     short, long = house.server("short"), house.server("long")
     short.certificate.write_bytes(house.papers.server(validity=life(days=5, age=timedelta(days=4))))
 
@@ -118,7 +114,7 @@ def test_certificate_that_ends_soon_is_told(
             lines.extend(said(capfd, "port-certificate-ends"))
 
     ports = (tls_port(house, 2, short), replace(tls_port(house, 2, long), key="long"))
-    play(bench, part, entrance(*ports))
+    play(bench, part, entrance(*ports), watch_every_s=0.01)
     assert [line["port"] for line in lines] == [ports[0].key]
 
 

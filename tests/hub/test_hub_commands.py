@@ -173,11 +173,9 @@ def test_a_newer_poll_ends_an_older_one_and_closing_ends_all(tmp_path: Path) -> 
     at_desk(tmp_path, part)
 
 
-def test_numbers_grow_and_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MAX_WAITING", 3)
-
+def test_numbers_grow_and_the_queue_is_bounded(tmp_path: Path) -> None:
     async def part(desk: CommandDesk) -> None:
-        for number in range(3):
+        for number in range(store.MAX_WAITING):
             await desk.submit("site-1", order(f"c{number}"))
         with pytest.raises(TooManyCommands, match="site-1"):
             await desk.submit("site-1", order("more"))
