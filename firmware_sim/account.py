@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, Finding, Held, HubBook, Ledger, held_of
+from wire.chain import GENESIS_HASH, chain_hash
 from wire.meter.judge import judge_record
 from wire.meter.verdict import SignatureVerdict
-from wire.records import GENESIS_HASH, Cdr, SessionStatus, Value, chain_hash
+from wire.records import Cdr, SessionStatus, Value
 
 
 class Row(Value, frozen=True, kw_only=True, omit_defaults=False):

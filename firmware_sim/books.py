@@ -9,13 +9,14 @@ from decimal import Decimal
 
 from firmware_sim.journal import MessageLine
 from firmware_sim.meter import MeterLine
+from wire.chain import Record, RecordKind
 from wire.errors import MalformedValue, MeterRecordError, WireError
 from wire.meter.carrier import unwrap
 from wire.meter.keys import PublicKey
 from wire.meter.ocmf import parse_ocmf
 from wire.ocpp.frames import Call, parse_frame
 from wire.ocpp.transaction import read_transaction
-from wire.records import Cdr, Record, RecordKind, Session, TransactionEntry, Value, decode
+from wire.records import Cdr, Session, TransactionEntry, Value, decode
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from firmware_sim.report import DecisionCheck
 from firmware_sim.scenario import Presenting
 from firmware_sim.sessions import Charge
 from firmware_sim.site import Site
+from wire.chain import Record, RecordKind
 from wire.meter.keys import public_key_of
-from wire.records import Decision, Record, RecordKind, decode
+from wire.records import Decision, decode
 
 POLL_S = 0.1
 

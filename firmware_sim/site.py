@@ -24,9 +24,10 @@ from firmware_sim.books import ChainBook, HubBook
 from firmware_sim.errors import SiteError
 from firmware_sim.faults import free_ports, run_command
 from firmware_sim.scenario import Scenario, TokenTable
+from wire.chain import Record
 from wire.commands import CommandState
 from wire.errors import MalformedValue
-from wire.records import Cdr, Record, Session, Token, TokenType, Value, decode, encode
+from wire.records import Cdr, Session, Token, TokenType, Value, decode, encode
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ from gateway.store.ledger import Identity, append
 from gateway.store.transactions import remember_decision
 from gateway.store.writer import Writer
 from pki.verify.hash_text import HashData
-from wire.records import Decision, RecordKind, TokenRef
+from wire.chain import RecordKind
+from wire.records import Decision, TokenRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,8 @@ from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
-from wire.records import AuditEntry, RecordKind
+from wire.chain import RecordKind
+from wire.records import AuditEntry
 
 MEND_EVERY_S = 1.0
 REMIND_EVERY_S = 600.0

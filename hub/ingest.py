@@ -30,6 +30,7 @@ import msgspec
 from hub.settle import MeterState, read_meter, settle
 from hub.terms import Terms
 from hub.tokens import bearer_key
+from wire.chain import Record, RecordKind
 from wire.errors import MalformedValue, WireError
 from wire.ids import session_id
 from wire.ocpp.content import content_key
@@ -40,8 +41,6 @@ from wire.records import (
     Cdr,
     CdrToken,
     Decision,
-    Record,
-    RecordKind,
     Session,
     SessionStatus,
     Token,

@@ -17,7 +17,6 @@ Source: OCPI 2.3.0 mod_cdrs; OCMF 1.4.1; rounding for an invoice is the invoice'
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -27,10 +26,11 @@ import msgspec
 
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from wire.errors import WireError
-from wire.meter.carrier import EncodingMethod, Unwrapped, unwrap
-from wire.meter.judge import judge_record, judge_session, session_energy_wh
+from wire.meter.carrier import Unwrapped, unwrap
+from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, parse_public_key
-from wire.meter.record import MeterClock, Reading, ReadingReason
+from wire.meter.record import MeterFormat
+from wire.meter.session import judge_session
 from wire.meter.verdict import KeySource, RecordVerdict, Severity, SignatureVerdict
 from wire.ocpp.transaction import SignedSample, TransactionMessage
 from wire.records import (
@@ -52,7 +52,6 @@ _FOUR_PLACES = Decimal("0.0001")
 _SECONDS_PER_HOUR = Decimal(3600)
 _REGISTER_TOLERANCE_WH = Decimal(2)
 """A plain register in whole Wh may differ by 1 Wh at either end."""
-_BILLING_CLOCKS = frozenset({MeterClock.SYNCHRONISED, MeterClock.RELATIVE})
 
 
 class Part(IntEnum):
@@ -269,9 +268,9 @@ def _judge_signed(meter: MeterState, registry_text: str | None) -> _Signed:
         return _Signed(findings=(f"unsigned-energy: {missing}",), data=data)
     # A record of the end alone may hold both readings: OCMF allows a whole session in one record.
     first = begin or end
-    found = judge_session(first.verdict, end.verdict)
+    session = judge_session((first.verdict, end.verdict))
+    found, energy_wh = session.findings, session.energy_wh
     findings = tuple(f"{finding.code}: {finding.message} [{finding.severity.value}]" for finding in found)
-    energy_wh = session_energy_wh(first.verdict, end.verdict)
     refusal = _refusal(first.verdict, end.verdict, registry)
     if refusal is None and any(finding.severity is Severity.FATAL for finding in found):
         refusal = "the signed records do not make one session"
@@ -279,8 +278,7 @@ def _judge_signed(meter: MeterState, registry_text: str | None) -> _Signed:
         refusal = "the signed registers cannot be compared"
     if refusal is not None:
         return _Signed(findings=(*findings, f"unsigned-energy: {refusal}"), data=data)
-    duration = _signed_duration(first.verdict, end.verdict)
-    return _Signed(findings=findings, energy_wh=energy_wh, duration=duration, data=data)
+    return _Signed(findings=findings, energy_wh=energy_wh, duration=session.duration, data=data)
 
 
 def _judge(sample: SignedSample, registry: PublicKey | None) -> _Judged:
@@ -305,22 +303,6 @@ def _refusal(begin: RecordVerdict, end: RecordVerdict, registry: PublicKey | Non
     return None
 
 
-def _signed_duration(begin: RecordVerdict, end: RecordVerdict) -> timedelta | None:
-    """The time between the signed begin and end readings, if both rest on a clock fit for billing (OCMF table 7)."""
-    first = _one(begin, lambda reading: reading.reason is ReadingReason.BEGIN)
-    last = _one(end, lambda reading: reading.reason is not None and reading.reason.is_end)
-    if first is None or last is None or first.at is None or last.at is None:
-        return None
-    if first.clock not in _BILLING_CLOCKS or last.clock not in _BILLING_CLOCKS:
-        return None
-    return last.at - first.at
-
-
-def _one(verdict: RecordVerdict, wanted: Callable[[Reading], bool]) -> Reading | None:
-    readings = () if verdict.record is None else verdict.record.readings
-    return next((reading for reading in readings if wanted(reading)), None)
-
-
 def _signed_data(begin: _Judged | None, end: _Judged | None, registry_text: str | None) -> SignedData | None:
     values = [
         _signed_value(nature, judged) for nature, judged in (("Start", begin), ("End", end)) if judged is not None
@@ -328,8 +310,8 @@ def _signed_data(begin: _Judged | None, end: _Judged | None, registry_text: str 
     any_ = end or begin
     if any_ is None:
         return None
-    method = any_.unwrapped.encoding_method
-    named = method.value if method is EncodingMethod.OCMF else any_.sample.encoding_method or method.value
+    method = any_.unwrapped.format
+    named = method.value if method is MeterFormat.OCMF else any_.sample.encoding_method or method.value
     key = registry_text or next(
         (judged.claimed_text for judged in (end, begin) if judged and judged.claimed_text), None
     )

@@ -5,17 +5,14 @@ Rules of this file
 2. Instants are aware datetimes in UTC. Energy is a Decimal in Wh and keeps the meter's own digits. Money is a Decimal
    with its currency beside it. No floats.
 3. `encode` is deterministic: one value has one text, so hashes over it compare (field order is declaration order).
-4. A `Record` is the unit of evidence: what the gateway stored, numbered and chained, before it answered the charger.
-   Its `body` is JSON text and is never re-serialised: the hash covers its exact characters.
 """
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -231,15 +228,7 @@ class Decision(Value, frozen=True, kw_only=True):
     transient: bool = False
 
 
-# --- the record of evidence -----------------------------------------------------------------------------------------
-
-
-class RecordKind(StrEnum):
-    """What the body of a record is: a TransactionEntry, a Decision or an AuditEntry."""
-
-    TRANSACTION = "transaction"
-    DECISION = "decision"
-    AUDIT = "audit"
+# --- what the records of evidence hold (wire.chain) -----------------------------------------------------------------
 
 
 class TransactionEvent(StrEnum):
@@ -280,42 +269,6 @@ class AuditEntry(Value, frozen=True, kw_only=True):
     event: str
     subject: str
     message: str
-
-
-class Record(Value, frozen=True, kw_only=True):
-    """One numbered link of a gateway's chain of evidence.
-
-    `seq` starts at 1 in each `epoch` of the gateway's store and has no gaps. `mono_ns` and `boot_id` order records
-    whose wall time `at` cannot be trusted. `hash` is `chain_hash(...)`, hex. `boot_id` is one line: a line feed in it
-    could shift fields of the hashed text into one another.
-    """
-
-    seq: int
-    kind: RecordKind
-    at: Annotated[datetime, msgspec.Meta(tz=True)]
-    boot_id: Annotated[str, msgspec.Meta(pattern=r"\A[^\n]*\Z")]
-    mono_ns: int
-    clock: ClockState
-    body: str
-    hash: str
-
-
-GENESIS_HASH = "00" * 32
-"""The hash before the first record of an epoch."""
-
-
-def chain_hash(gateway_id: str, epoch: str, prev_hash: str, record: Record) -> str:
-    """The hash that binds `record` to everything before it: hex SHA-256; `record.hash` itself is not read.
-
-    Covers `prev_hash` (32 bytes), then gateway_id, epoch, seq, kind, at, boot_id, mono_ns, clock (each followed by a
-    line feed, `at` as RFC 3339 in UTC with microseconds and +00:00), then the body's UTF-8 bytes. About 4 us for 1 KB.
-    """
-    at = record.at.astimezone(UTC).isoformat(timespec="microseconds")
-    header = (
-        f"{gateway_id}\n{epoch}\n{record.seq}\n{record.kind.value}\n{at}\n"
-        f"{record.boot_id}\n{record.mono_ns}\n{record.clock.value}\n"
-    )
-    return hashlib.sha256(bytes.fromhex(prev_hash) + header.encode() + record.body.encode()).hexdigest()
 
 
 # --- sessions and charge detail records, as the hub derives them (OCPI 2.3.0 names) ---------------------------------

@@ -12,6 +12,9 @@ Rules
 4. A record the hub holds already is compared by hash. Equal: accepted again, stored once. Different: Refusal `fork`,
    nothing overwritten; the gateway halts, because two histories claim one number (a clone, or a restored image).
 5. A Batch that starts behind a gap, or whose chain does not fit, changes nothing: Refusal with the hub's position.
+6. A Batch carries the signed head of the gateway's log as it ends with this batch, and the proof that the log begins
+   with what the batch continues. The hub compares both with the records it holds and countersigns in the Ack.
+   Signatures are judged by the programs (`wire.tree_head`), which know whose key is whose.
 
               gateway                                       hub
       IDLE  --Hello-->      GREETING                IDLE/READY  --Hello-->   READY   (answers Welcome)
@@ -33,8 +36,10 @@ from typing import Annotated
 
 import msgspec
 
+from wire.chain import GENESIS_HASH, Hex32, Record, chain_hash
 from wire.errors import WireError
-from wire.records import GENESIS_HASH, Record, Value, chain_hash, decode
+from wire.records import Value, decode
+from wire.tree_head import Countersignature, SignedTreeHead
 
 PATH_HELLO = "/sync/v1/hello"
 PATH_BATCHES = "/sync/v1/batches"
@@ -82,22 +87,32 @@ class Welcome(Value, frozen=True, kw_only=True, tag="welcome"):
 
 
 class Batch(Value, frozen=True, kw_only=True, tag="batch"):
-    """Consecutive records from `first_seq` on; `prev_hash` is the hash of record `first_seq - 1`."""
+    """Consecutive records from `first_seq` on; `prev_hash` is the hash of record `first_seq - 1`.
+
+    `tree_head` is of the log up to the last of these records; `consistency` (hex, `wire.merkle.consistency_proof`)
+    leads to it from the log up to record `first_seq - 1`. A gateway of an earlier version sends neither.
+    """
 
     gateway_id: str
     epoch: str
     first_seq: int
     prev_hash: str
     records: tuple[Record, ...]
+    tree_head: SignedTreeHead | None = None
+    consistency: tuple[Hex32, ...] = ()
 
 
 class Ack(Value, frozen=True, kw_only=True, tag="ack"):
-    """All records up to and including `acked_seq` are durable at the hub; the rest as in Welcome."""
+    """All records up to and including `acked_seq` are durable at the hub; the rest as in Welcome.
+
+    `countersignature` stands under the tree head of the acknowledged Batch; None when it carried none.
+    """
 
     acked_seq: int
     acked_hash: str
     credit: Credit = MAX_BATCH_RECORDS
     whitelist_version: int = 0
+    countersignature: Countersignature | None = None
 
 
 class RefusalCode(StrEnum):
@@ -109,6 +124,7 @@ class RefusalCode(StrEnum):
     GAP = "gap"
     CHAIN = "chain-broken"
     FORK = "fork"
+    TREE = "tree-head"
     BUSY = "busy"
 
 
@@ -227,8 +243,15 @@ class SyncPeer:
         self._move("Welcome")
         self._stand(answer)
 
-    def offer(self, records: Sequence[Record]) -> Batch:
+    def offer(
+        self,
+        records: Sequence[Record],
+        tree_head: SignedTreeHead | None = None,
+        consistency: Sequence[str] = (),
+    ) -> Batch:
         """The Batch that carries `records`, which must start at `acked_seq + 1`; the answer goes to `answered`.
+
+        `tree_head` is of the log up to the last of them, `consistency` the proof from `acked_seq` on.
 
         Raises:
             SyncProtocolError: not ready.
@@ -245,6 +268,8 @@ class SyncPeer:
             first_seq=records[0].seq,
             prev_hash=self.acked_hash,
             records=tuple(records),
+            tree_head=tree_head,
+            consistency=tuple(consistency),
         )
         return self._offered
 
@@ -317,7 +342,7 @@ class SyncPeer:
         self._offered = batch
         return tuple(record for record in batch.records if record.seq > self.acked_seq)
 
-    def committed(self) -> Ack:
+    def committed(self, countersignature: Countersignature | None = None) -> Ack:
         """The Ack to send once what `judge` returned is durable; a repeated batch gets the position unchanged."""
         batch = self._offered
         if batch is None:
@@ -327,8 +352,13 @@ class SyncPeer:
         if last.seq > self.acked_seq:
             self.acked_seq, self.acked_hash = last.seq, last.hash
         self._offered = None
-        seq, hash_, version = self.acked_seq, self.acked_hash, self.whitelist_version
-        return Ack(acked_seq=seq, acked_hash=hash_, credit=self.credit, whitelist_version=version)
+        return Ack(
+            acked_seq=self.acked_seq,
+            acked_hash=self.acked_hash,
+            credit=self.credit,
+            whitelist_version=self.whitelist_version,
+            countersignature=countersignature,
+        )
 
     def _refuse_shape(self, batch: Batch, held: Mapping[int, str]) -> Refusal | None:
         if (batch.gateway_id, batch.epoch) != (self.gateway_id, self.epoch):

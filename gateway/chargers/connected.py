@@ -16,11 +16,12 @@ from gateway.clock import Clock
 from gateway.errors import CallFailed
 from gateway.store.ledger import Identity, append
 from gateway.store.writer import Writer
+from wire.chain import RecordKind
 from wire.ocpp import v16, v21, v201
 from wire.ocpp.frames import CallRejected
 from wire.ocpp.payload import Message, read_message
 from wire.ocpp.quirks import Quirk
-from wire.records import AuditEntry, RecordKind
+from wire.records import AuditEntry
 
 if TYPE_CHECKING:
     from gateway.chargers.certificates import CertificateService

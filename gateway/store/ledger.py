@@ -12,6 +12,7 @@ Rules
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ from gateway.store import (
     variables,
 )
 from gateway.store.database import Schema, open_reader, open_writer
-from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, Value, chain_hash, encode
+from wire.chain import GENESIS_HASH, SALT_BYTES, Record, RecordKind, chain_hash
+from wire.records import ClockState, Value, encode
 
 _REUSED_IDS = """
     CREATE TABLE sessions_anew (
@@ -97,6 +99,10 @@ SCHEMA = Schema(
         + _REUSED_IDS
         + lost_frames.TABLES
         + decisions.TABLES,
+        """
+    ALTER TABLE records ADD COLUMN salt TEXT NOT NULL DEFAULT '';
+    ALTER TABLE records ADD COLUMN commitment TEXT;
+    """,
     ),
 )
 
@@ -205,9 +211,10 @@ def append(connection: sqlite3.Connection, owner: Identity, kind: RecordKind, bo
         clock=now.clock,
         body=text,
         hash="",
+        salt=secrets.token_hex(SALT_BYTES),
     )
     connection.execute(
-        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
         (
             record.seq,
             kind.value,
@@ -217,6 +224,7 @@ def append(connection: sqlite3.Connection, owner: Identity, kind: RecordKind, bo
             now.clock.value,
             text,
             chain_hash(owner.gateway_id, owner.epoch, last.hash, record),
+            record.salt,
         ),
     )
     return record.seq
@@ -247,10 +255,11 @@ def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[
     """Record by record: one may have megabytes."""
     try:
         rows = connection.execute(
-            "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash, salt, commitment FROM records "
+            "WHERE seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
-        for seq, kind, at, boot_id, mono_ns, clock, body, hash_ in rows:
+        for seq, kind, at, boot_id, mono_ns, clock, body, hash_, salt, commitment in rows:
             yield Record(
                 seq=seq,
                 kind=RecordKind(kind),
@@ -260,6 +269,8 @@ def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[
                 clock=ClockState(clock),
                 body=body,
                 hash=hash_,
+                salt=salt,
+                commitment=commitment,
             )
     except (sqlite3.Error, ValueError, TypeError) as error:
         raise StoreError(f"the ledger is damaged among records {after + 1} to {after + limit}: {error}") from error

@@ -28,18 +28,9 @@ from gateway.store.sessions import (
 )
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
+from wire.chain import RecordKind
 from wire.ocpp.transaction import TransactionMessage
-from wire.records import (
-    AuditEntry,
-    Basis,
-    Decision,
-    RecordKind,
-    TokenType,
-    TransactionEntry,
-    TransactionEvent,
-    decode,
-    encode,
-)
+from wire.records import AuditEntry, Basis, Decision, TokenType, TransactionEntry, TransactionEvent, decode, encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from hub.store.connection import FILE_NAME, open_reader
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.writer import Writer
 from hub.terms import Terms
-from wire.records import Record, Token
+from wire.chain import Record
+from wire.records import Token
 
 T = TypeVar("T")
 _READERS = 2

@@ -17,7 +17,8 @@ from hub.store.commands import commanded_token
 from hub.store.whitelist import candidates
 from hub.terms import Terms
 from hub.tokens import bearer_key
-from wire.records import GENESIS_HASH, Cdr, Decision, Record, Session, Token, TokenRef, decode, encode
+from wire.chain import GENESIS_HASH, Record
+from wire.records import Cdr, Decision, Session, Token, TokenRef, decode, encode
 from wire.tokens import choose
 
 MAX_CONFLICTS = 100
@@ -104,7 +105,7 @@ def append(
 
 def _insert_record(connection: sqlite3.Connection, chain: Chain, record: Record, at: datetime, change: Change) -> None:
     connection.execute(
-        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             chain.gateway_id,
             chain.epoch,
@@ -118,6 +119,8 @@ def _insert_record(connection: sqlite3.Connection, chain: Chain, record: Record,
             record.body,
             instant(at),
             change.session_id,
+            record.salt,
+            record.commitment,
         ),
     )
     if change.quarantine is not None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub.store.ledger import Chain
-from wire.records import ClockState, Record, RecordKind, Value, encode
+from wire.chain import Record, RecordKind
+from wire.records import ClockState, Value, encode
 
 MAX_PAGE = 1000
 
@@ -220,10 +221,10 @@ def totals(connection: sqlite3.Connection) -> Totals:
     return Totals(**dict(zip(Totals.__struct_fields__, counted, strict=True)))
 
 
-_RECORD = "kind, at, boot_id, mono_ns, clock, body, hash"
+_RECORD = "kind, at, boot_id, mono_ns, clock, body, hash, salt, commitment"
 
 
-def _record(row: tuple[int, str, str, str, int, str, str, str]) -> Record:
+def _record(row: tuple[int, str, str, str, int, str, str, str, str, str | None]) -> Record:
     return Record(
         seq=row[0],
         kind=RecordKind(row[1]),
@@ -233,6 +234,8 @@ def _record(row: tuple[int, str, str, str, int, str, str, str]) -> Record:
         clock=ClockState(row[5]),
         body=row[6],
         hash=row[7],
+        salt=row[8],
+        commitment=row[9],
     )
 
 

@@ -80,5 +80,10 @@ WHERE status = 'ACTIVE' AND json_extract(session, '$.end_date_time') IS NOT NULL
 """
 """A session whose end came and whose start did not was ACTIVE once (hub/ingest.py, rule 5)."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS, _COMMANDS, _ENDED_WITHOUT_START)
+_COMMITMENTS = """
+ALTER TABLE records ADD COLUMN salt TEXT NOT NULL DEFAULT '';
+ALTER TABLE records ADD COLUMN commitment TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS, _COMMANDS, _ENDED_WITHOUT_START, _COMMITMENTS)
 """Append only: a released migration is never edited."""

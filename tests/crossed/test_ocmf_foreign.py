@@ -15,10 +15,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from wire.meter.judge import judge_record, judge_session, session_energy_wh
+from wire.meter.judge import judge_record
 from wire.meter.keys import parse_public_key, public_key_of
 from wire.meter.ocmf import MeterRecordError, OCMFPayload, ReadingDraft, parse_ocmf, sign_ocmf
 from wire.meter.record import CurrentType, Pagination, PaginationContext, ReadingReason
+from wire.meter.session import judge_session
 
 PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
 KEY = public_key_of(PRIVATE.public_key())
@@ -105,15 +106,15 @@ def test_pyocmf_finds_our_clean_pair_compliant_as_we_do() -> None:
     begin, end = sign_ocmf(BEGIN, PRIVATE), sign_ocmf(END, PRIVATE)
     assert foreign(begin).check_eichrecht(foreign(end)) == []
     verdicts = judge_record(begin, KEY, None), judge_record(end, KEY, None)
-    assert judge_session(*verdicts) == ()
-    assert session_energy_wh(*verdicts) == Decimal("7125.1")
+    assert judge_session(verdicts).findings == ()
+    assert judge_session(verdicts).energy_wh == Decimal("7125.1")
 
 
 def test_pyocmf_and_we_reject_a_falling_register() -> None:
     falling = sign_ocmf(replace(END, readings=(replace(LAST, value=Decimal(1)),)), PRIVATE)
     begin = sign_ocmf(BEGIN, PRIVATE)
     assert foreign(begin).check_eichrecht(foreign(falling), errors_only=True)
-    findings = judge_session(judge_record(begin, KEY, None), judge_record(falling, KEY, None))
+    findings = judge_session((judge_record(begin, KEY, None), judge_record(falling, KEY, None))).findings
     assert [(finding.code, finding.severity) for finding in findings] == [("register-falling", "fatal")]
 
 

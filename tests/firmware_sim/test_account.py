@@ -22,24 +22,21 @@ from firmware_sim.meter import SigningMeter, load_meter_journal
 from firmware_sim.ocpp16 import OCPP16
 from firmware_sim.ocpp201 import OCPP201
 from firmware_sim.outbox import Outbox
+from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.meter.keys import public_key_of
 from wire.meter.record import CurrentType, ReadingReason
 from wire.ocpp.frames import Call, CallResult, parse_frame
 from wire.records import (
-    GENESIS_HASH,
     AuthMethod,
     Cdr,
     CdrToken,
     ClockState,
     Price,
-    Record,
-    RecordKind,
     Session,
     SessionStatus,
     TokenType,
     TransactionEntry,
     TransactionEvent,
-    chain_hash,
     decode,
     encode,
 )

@@ -36,20 +36,8 @@ from pki.service.files import load_crls, load_trust
 from pki.verify.revocation import RevocationEvidence
 from tests.gateway.rough_pki import Papers
 from tests.parts import ScriptedHub, SetClock, token
-from wire.records import (
-    GENESIS_HASH,
-    AllowedType,
-    AuditEntry,
-    AuthorizationInfo,
-    Record,
-    RecordKind,
-    Token,
-    TokenRef,
-    TokenType,
-    WhitelistChange,
-    chain_hash,
-    encode,
-)
+from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
+from wire.records import AllowedType, AuditEntry, AuthorizationInfo, Token, TokenRef, TokenType, WhitelistChange, encode
 from wire.sync import (
     PATH_AUTHORIZE,
     PATH_BATCHES,

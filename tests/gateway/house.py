@@ -22,7 +22,8 @@ from pki.issue.keys import encode_key_pem
 from pki.verify.revocation import RevocationEvidence
 from tests.gateway.conftest import Bench
 from tests.gateway.rough_pki import Papers, crl, leaf, now
-from wire.records import AuditEntry, RecordKind, decode
+from wire.chain import RecordKind
+from wire.records import AuditEntry, decode
 
 
 @dataclass

@@ -10,8 +10,9 @@ import pytest
 
 from tests.gateway.conftest import Bench
 from tests.laws.test_station_laws import accounts
+from wire.chain import RecordKind
 from wire.ocpp.quirks import Quirk
-from wire.records import RecordKind, TransactionEntry, decode
+from wire.records import TransactionEntry, decode
 
 START = {"connectorId": 1, "idTag": "A", "meterStart": 1, "timestamp": "2026-11-29T10:00:00Z"}
 EVENT = {

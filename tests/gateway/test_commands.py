@@ -21,6 +21,7 @@ from gateway.grants import id_tag
 from gateway.store import commands as store
 from tests.gateway.conftest import Bench
 from tests.gateway.ports import entrance
+from wire.chain import RecordKind
 from wire.commands import (
     CancelReservation,
     ChangeAvailability,
@@ -39,7 +40,7 @@ from wire.commands import (
     StopSession,
     VariableName,
 )
-from wire.records import AuthMethod, Basis, ClockState, Decision, RecordKind, TokenType, TransactionEntry, decode
+from wire.records import AuthMethod, Basis, ClockState, Decision, TokenType, TransactionEntry, decode
 
 NAMES = ("CP-1", "CP-2")
 PATIENCE = Patience(station_s=5.0, call_s=5.0, start_s=600.0, hub_may_all=True)

@@ -16,8 +16,9 @@ from gateway.chargers.connected import MODULES
 from gateway.chargers.station import Station
 from gateway.errors import CallFailed
 from tests.gateway.conftest import Bench
+from wire.chain import RecordKind
 from wire.ocpp.quirks import Quirk
-from wire.records import AuditEntry, RecordKind, TransactionEntry, TransactionEvent, decode
+from wire.records import AuditEntry, TransactionEntry, TransactionEvent, decode
 
 
 def send(station: Station, action: str, payload: object, message_id: str = "m1") -> list[object]:

@@ -12,7 +12,7 @@ import pytest
 from gateway.chargers.cut_frames import CLOSINGS, WINDOW
 from gateway.errors import FrameCut
 from tests.gateway.conftest import Bench
-from wire.records import RecordKind
+from wire.chain import RecordKind
 
 START = [
     2,

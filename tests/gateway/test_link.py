@@ -18,7 +18,8 @@ from gateway.store.ledger import acked_seq, halted
 from gateway.store.whitelist import Whitelist
 from tests.gateway.conftest import CARD, Bench, Bond, Mood, RoughHub, link_against, said
 from tests.parts import token
-from wire.records import GENESIS_HASH, AllowedType, AuthorizationInfo, TokenRef, TokenType, WhitelistChange
+from wire.chain import GENESIS_HASH
+from wire.records import AllowedType, AuthorizationInfo, TokenRef, TokenType, WhitelistChange
 from wire.sync import (
     PATH_AUTHORIZE,
     PATH_BATCHES,

@@ -10,7 +10,8 @@ from gateway.decide.policy import Choice, SitePolicy
 from tests.gateway.conftest import Bench, send
 from tests.laws.test_station_laws import accounts
 from tests.parts import token
-from wire.records import Basis, Decision, RecordKind, TransactionEntry, Verdict, decode
+from wire.chain import RecordKind
+from wire.records import Basis, Decision, TransactionEntry, Verdict, decode
 
 
 def event(bench: Bench, kind: str, seq_no: int, name: str, id_token: str | None, type_: str = "ISO14443") -> Any:

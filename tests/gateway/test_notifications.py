@@ -12,8 +12,9 @@ from gateway.chargers.calls import Calls
 from gateway.chargers.station import Station
 from gateway.store.notices import MAX_PAYLOAD, MAX_SUBJECTS, notices
 from tests.gateway.conftest import Bench, nobody_listens, send
+from wire.chain import RecordKind
 from wire.ocpp.payload import Message
-from wire.records import AuditEntry, RecordKind, decode
+from wire.records import AuditEntry, decode
 
 AT = "2026-11-29T10:00:00Z"
 BOOT = {

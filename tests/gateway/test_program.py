@@ -24,7 +24,8 @@ from gateway.store.lost_frames import count_lost_frame
 from tests.gateway.conftest import Bench, send
 from tests.parts import NOON
 from tests.processes import SiteFolder
-from wire.records import GENESIS_HASH, Record, chain_hash, decode
+from wire.chain import GENESIS_HASH, Record, chain_hash
+from wire.records import decode
 
 
 def call(*arguments: str | Path) -> Result:

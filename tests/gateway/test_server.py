@@ -20,7 +20,7 @@ from gateway.store.lost_frames import lost_frames
 from tests.gateway.conftest import Bench
 from tests.gateway.house import events
 from tests.gateway.ports import BOOT, NAMES, START, Ports, ask, ended, entrance, handshake, listening, masked, play
-from wire.records import RecordKind
+from wire.chain import RecordKind
 
 FAST = Bounds(messages_per_s=1e6, burst=1e6, messages_per_s_in_all=1e6, burst_in_all=1e6, write_timeout_s=0.2)
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.gateway.conftest import Bench, send
 from tests.laws.test_station_laws import accounts
-from wire.records import AuditEntry, RecordKind, TransactionEntry, decode
+from wire.chain import RecordKind
+from wire.records import AuditEntry, TransactionEntry, decode
 
 
 class Unnumbered:

@@ -11,12 +11,12 @@ import pytest
 
 from tests.gateway.conftest import Bench, send
 from tests.parts import token
+from wire.chain import RecordKind
 from wire.ocpp.pnc16 import VENDOR_ID
 from wire.records import (
     AllowedType,
     AuthorizationInfo,
     Decision,
-    RecordKind,
     TransactionEntry,
     TransactionEvent,
     Verdict,

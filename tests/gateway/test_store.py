@@ -31,7 +31,8 @@ from gateway.store.ledger import (
 from gateway.store.whitelist import SCHEMA as WHITELIST_SCHEMA
 from tests.gateway.conftest import Bench, send
 from tests.parts import NOON, SetClock
-from wire.records import GENESIS_HASH, AuditEntry, RecordKind, chain_hash
+from wire.chain import GENESIS_HASH, RecordKind, chain_hash
+from wire.records import AuditEntry
 
 ENTRY = AuditEntry(event="test", subject="site-1", message="one line")
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from wire.records import RecordKind
+from wire.chain import RecordKind
 
 TOKEN = {
     "country_code": "DE",

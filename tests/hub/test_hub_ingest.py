@@ -16,6 +16,7 @@ from hub.store.ledger import Chain, append, position_of
 from hub.store.readings import Cut
 from hub.store.whitelist import put_tokens
 from hub.terms import MeterPlace, Terms
+from wire.chain import RecordKind
 from wire.ids import session_id
 from wire.meter.record import ReadingReason
 from wire.ocpp.frames import encode_call
@@ -23,7 +24,6 @@ from wire.records import (
     AuthMethod,
     Basis,
     Cdr,
-    RecordKind,
     Session,
     SessionStatus,
     Token,

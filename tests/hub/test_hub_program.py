@@ -238,8 +238,8 @@ def test_the_database_is_durable_private_and_of_this_version(hub, hub_config):
 
 def test_a_cdr_and_a_record_cannot_be_changed_even_by_mistake(tmp_path):
     connection = open_writer(tmp_path / "hub.sqlite")
-    row = ("site-1", "e1", 1, "h", "audit", "t", "b", 1, "trusted", "{}", "t", None)
-    connection.execute(f"INSERT INTO records VALUES ({','.join('?' * 12)})", row)
+    row = ("site-1", "e1", 1, "h", "audit", "t", "b", 1, "trusted", "{}", "t", None, "", None)
+    connection.execute(f"INSERT INTO records VALUES ({','.join('?' * 14)})", row)
     with pytest.raises(sqlite3.IntegrityError, match="never changed"):
         connection.execute("UPDATE records SET body = ''")
     connection.close()

@@ -19,7 +19,8 @@ from hub.store.database import Database
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.schema import MIGRATIONS
 from hub.store.writer import Writer
-from wire.records import GENESIS_HASH, RecordKind, Session, SessionStatus, decode, encode
+from wire.chain import GENESIS_HASH, RecordKind
+from wire.records import Session, SessionStatus, decode, encode
 
 
 def with_writer(path: Path, use: Callable[[Writer], Awaitable[None]]) -> None:

@@ -11,7 +11,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from wire.records import GENESIS_HASH, RecordKind, WhitelistChange, decode, encode
+from wire.chain import GENESIS_HASH, RecordKind
+from wire.records import WhitelistChange, decode, encode
 from wire.sync import MAX_BATCH_BYTES, Ack, Refusal, RefusalCode, Welcome
 
 TOKEN = {

@@ -19,11 +19,11 @@ from pki.service.files import load_trust
 from pki.verify.revocation import RevocationEvidence
 from tests.gateway.conftest import Bench, send
 from tests.parts import NOON, ScriptedHub, SetClock, token
+from wire.chain import RecordKind
 from wire.records import (
     AllowedType,
     AuthorizationInfo,
     Basis,
-    RecordKind,
     TransactionEntry,
     Verdict,
     WhitelistChange,

@@ -21,9 +21,10 @@ from pki.service.files import load_trust
 from pki.verify.revocation import RevocationEvidence
 from tests.gateway.conftest import Bench
 from tests.parts import ScriptedHub, SetClock, token
+from wire.chain import RecordKind
 from wire.ids import session_id
 from wire.ocpp.transaction import is_transaction_action
-from wire.records import RecordKind, TransactionEntry, decode
+from wire.records import TransactionEntry, decode
 
 T0 = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OCPP = {"CP-1": "1.6", "CP-2": "1.6", "CP-3": "2.0.1"}

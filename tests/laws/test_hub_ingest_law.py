@@ -18,26 +18,23 @@ from hub.store.ledger import Books, Chain, append, position_of
 from hub.store.readings import hashes
 from hub.store.schema import MIGRATIONS
 from hub.terms import EnergyPrice, Terms
+from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.ids import session_id
 from wire.meter.draft import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.keys import encode_public_key_oca, public_key_of
 from wire.meter.record import Pagination, PaginationContext, ReadingReason
 from wire.ocpp.frames import encode_call
 from wire.records import (
-    GENESIS_HASH,
     AuthMethod,
     Basis,
     Cdr,
     ClockState,
     Decision,
-    Record,
-    RecordKind,
     TokenRef,
     TokenType,
     TransactionEntry,
     TransactionEvent,
     Verdict,
-    chain_hash,
     decode,
     encode,
 )

@@ -10,11 +10,21 @@ from decimal import Decimal
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings, strategies as st
 
-from wire.meter.carrier import EncodingMethod, unwrap
-from wire.meter.judge import SignatureVerdict, judge_record, judge_session, session_energy_wh
+from wire.meter.carrier import unwrap
+from wire.meter.judge import judge_record
 from wire.meter.keys import encode_public_key_oca, parse_public_key, public_key_of
 from wire.meter.ocmf import MeterRecordError, OCMFPayload, ReadingDraft, parse_ocmf, sign_ocmf
-from wire.meter.record import CurrentType, MeterClock, MeterStatus, Pagination, PaginationContext, ReadingReason
+from wire.meter.record import (
+    CurrentType,
+    MeterClock,
+    MeterFormat,
+    MeterStatus,
+    Pagination,
+    PaginationContext,
+    ReadingReason,
+)
+from wire.meter.session import judge_session
+from wire.meter.verdict import SignatureVerdict
 
 PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
 KEY = public_key_of(PRIVATE.public_key())
@@ -173,9 +183,9 @@ def test_judging_never_raises_and_never_trusts_what_was_not_signed(first: bytes,
         assert (verdict.record is None) == (verdict.signature is SignatureVerdict.UNDECODABLE)
         if verdict.signature is SignatureVerdict.VALID:
             assert raw[SIGNED_FROM : SIGNED_TO + 1] == PLAIN[SIGNED_FROM : SIGNED_TO + 1]
-    for finding in judge_session(begin, end):
+    for finding in judge_session((begin, end)).findings:
         assert finding.message.encode()
-    energy = session_energy_wh(begin, end)
+    energy = judge_session((begin, end)).energy_wh
     assert energy is None or energy >= 0
 
 
@@ -183,7 +193,7 @@ def test_judging_never_raises_and_never_trusts_what_was_not_signed(first: bytes,
 @settings(max_examples=200, deadline=None)
 def test_unwrapping_never_raises_and_keeps_what_it_does_not_know(raw: bytes | str) -> None:
     unwrapped = unwrap(raw)
-    if unwrapped.encoding_method is EncodingMethod.UNKNOWN:
+    if unwrapped.format is MeterFormat.UNKNOWN:
         assert unwrapped.payload == (raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw)
     else:
         assert unwrapped.payload.startswith(b"OCMF|")
@@ -240,8 +250,8 @@ def test_session_energy_is_the_exact_difference(registers: list[Decimal], unit: 
             readings=(ReadingDraft(at=start, reason=reason, value=value, register="1-0:1.8.0", unit=unit),),
         )
         verdicts.append(judge_record(sign_ocmf(payload, PRIVATE), KEY, None))
-    assert judge_session(*verdicts) == ()
+    assert judge_session(verdicts).findings == ()
     numerators = [int(value.scaleb(12)) * (1000 if unit == "kWh" else 1) for value in registers]
-    energy = session_energy_wh(*verdicts)
+    energy = judge_session(verdicts).energy_wh
     assert energy is not None
     assert int(energy.scaleb(12)) == numerators[1] - numerators[0]

@@ -20,7 +20,8 @@ from hub.terms import EnergyPrice, Terms
 from tests.gateway.conftest import Bench
 from tests.laws.rough_station import HEADS, Charge, RoughStation, tick
 from tests.laws.test_gateway_laws import opened, trust as trust
-from wire.records import AuditEntry, RecordKind, Session, SessionStatus, decode
+from wire.chain import RecordKind
+from wire.records import AuditEntry, Session, SessionStatus, decode
 
 Step = Callable[[RoughStation], None]
 TERMS = Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal(0)))

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.errors import MalformedValue
-from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, chain_hash, encode
+from wire.records import ClockState, encode
 from wire.sync import (
     Ack,
     Answer,

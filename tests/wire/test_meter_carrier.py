@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from wire.meter.carrier import MAX_CARRIER_BYTES, EncodingMethod, Layer, unwrap
+from wire.meter.carrier import MAX_CARRIER_BYTES, Layer, unwrap
+from wire.meter.record import MeterFormat
 
 RECORD = b'OCMF|{"PG":"T1","RD":[{"RV":1}]}|{"SD":"00"}'
 TEXT = RECORD.decode()
@@ -50,7 +51,7 @@ def test_every_carrier_gives_back_the_exact_record_and_names_its_layers(
     unwrapped = unwrap(raw)
     assert unwrapped.payload == RECORD
     assert unwrapped.layers == layers
-    assert unwrapped.encoding_method is EncodingMethod.OCMF
+    assert unwrapped.format is MeterFormat.OCMF
     assert unwrapped.public_key_claim == ("a2V5" if Layer.JSON in layers else None)
 
 
@@ -97,7 +98,7 @@ UNKNOWN: list[bytes | str] = [
 @pytest.mark.parametrize("raw", UNKNOWN, ids=range(len(UNKNOWN)))
 def test_what_is_no_record_is_kept_as_it_came(raw: bytes | str) -> None:
     unwrapped = unwrap(raw)
-    assert unwrapped.encoding_method is EncodingMethod.UNKNOWN
+    assert unwrapped.format is MeterFormat.UNKNOWN
     assert unwrapped.payload == (raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw)
     assert unwrapped.layers == ()
 

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from wire.meter.judge import KeySource, RecordVerdict, SignatureVerdict, judge_record
+from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, parse_ocmf, sign_ocmf
 from wire.meter.record import Pagination, PaginationContext, ReadingReason
+from wire.meter.verdict import KeySource, RecordVerdict, SignatureVerdict
 
 PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
 KEY = public_key_of(PRIVATE.public_key())
@@ -121,7 +122,7 @@ def test_every_name_of_the_curve_is_known(name: str) -> None:
 )
 def test_an_algorithm_we_lack_is_said_to_be_lacking_and_is_never_valid(name: str) -> None:
     verdict = judge_record(signed(SA=name), KEY, KEY)
-    assert (verdict.signature, verdict.key_source) == (SignatureVerdict.UNSUPPORTED_ALG, KeySource.NONE)
+    assert (verdict.signature, verdict.key_source) == (SignatureVerdict.UNSUPPORTED, KeySource.NONE)
     assert verdict.record is not None
 
 

@@ -10,10 +10,12 @@ from decimal import Context, Decimal
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wire.meter.judge import RecordVerdict, Severity, judge_record, judge_session, session_energy_wh
+from wire.meter.judge import judge_record
 from wire.meter.keys import public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.record import MeterClock, MeterStatus, Pagination, PaginationContext, ReadingReason
+from wire.meter.session import judge_session
+from wire.meter.verdict import RecordVerdict, Severity
 
 PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
 KEY = public_key_of(PRIVATE.public_key())
@@ -49,7 +51,7 @@ def verdict(payload: OCMFPayload) -> RecordVerdict:
 
 
 def found(begin: RecordVerdict, end: RecordVerdict) -> set[tuple[str, str]]:
-    return {(finding.code, finding.severity.value) for finding in judge_session(begin, end)}
+    return {(finding.code, finding.severity.value) for finding in judge_session((begin, end)).findings}
 
 
 def reading(payload: OCMFPayload, **changes: object) -> OCMFPayload:
@@ -58,40 +60,40 @@ def reading(payload: OCMFPayload, **changes: object) -> OCMFPayload:
 
 def test_a_clean_pair_has_no_findings_and_an_exact_energy() -> None:
     begin, end = verdict(BEGIN), verdict(END)
-    assert judge_session(begin, end) == ()
-    assert session_energy_wh(begin, end) == Decimal("7125")
+    assert judge_session((begin, end)).findings == ()
+    assert judge_session((begin, end)).energy_wh == Decimal("7125")
 
 
 def test_a_clean_session_in_one_record_passed_twice() -> None:
     charging = replace(LAST, at=START + timedelta(minutes=5), reason=ReadingReason.CHARGING, value=Decimal("11.5"))
     both = verdict(replace(BEGIN, readings=(FIRST, charging, LAST)))
-    assert judge_session(both, both) == ()
-    assert session_energy_wh(both, both) == Decimal("7125")
-    assert judge_session(both, verdict(replace(BEGIN, readings=(FIRST, charging, LAST)))) == ()
+    assert judge_session((both, both)).findings == ()
+    assert judge_session((both, both)).energy_wh == Decimal("7125")
+    assert judge_session((both, verdict(replace(BEGIN, readings=(FIRST, charging, LAST))))).findings == ()
 
 
 @pytest.mark.parametrize("reason", "ELRAP")
 def test_every_end_code_ends_a_session(reason: str) -> None:
-    assert judge_session(verdict(BEGIN), verdict(reading(END, reason=ReadingReason(reason)))) == ()
+    assert judge_session((verdict(BEGIN), verdict(reading(END, reason=ReadingReason(reason))))).findings == ()
 
 
 def test_units_are_converted_exactly_and_noted() -> None:
     begin, end = verdict(BEGIN), verdict(reading(END, unit="Wh", value=Decimal("17125.1")))
     assert found(begin, end) == {("unit", "note")}
-    assert session_energy_wh(begin, end) == Decimal("7125.1")
+    assert judge_session((begin, end)).energy_wh == Decimal("7125.1")
 
 
 def test_energy_of_very_many_digits_is_not_rounded() -> None:
     begin = verdict(reading(BEGIN, value=Decimal("0.000000000000000000000000000000000001")))
     end = verdict(reading(END, value=Decimal("123456789012345678901234567890")))
     expected = "123456789012345678901234567889999.999999999999999999999999999999999"
-    assert str(session_energy_wh(begin, end)) == expected
+    assert str(judge_session((begin, end)).energy_wh) == expected
 
 
 def test_the_widest_numbers_that_are_read_still_subtract_exactly() -> None:
     begin = verdict(reading(BEGIN, value=Decimal("1.2345E-60")))
     end = verdict(reading(END, value=Decimal("9." + "9" * 33 + "E+60")))
-    energy = session_energy_wh(begin, end)
+    energy = judge_session((begin, end)).energy_wh
     assert energy is not None
     assert int(energy.scaleb(61, Context(prec=400))) == (10**34 - 1) * 10**91 - 12345
 
@@ -173,13 +175,13 @@ NO_ENERGY = [
 @pytest.mark.parametrize("what", NO_ENERGY)
 def test_registers_that_do_not_compare_have_no_energy(what: str) -> None:
     begin, end, _, _ = BROKEN[what]
-    assert session_energy_wh(verdict(begin), verdict(end)) is None
+    assert judge_session((verdict(begin), verdict(end))).energy_wh is None
 
 
 def test_a_begin_record_replayed_as_end_is_no_session() -> None:
     begin = verdict(BEGIN)
     assert found(begin, begin) == {("end-count", "fatal")}
-    assert session_energy_wh(begin, begin) is None
+    assert judge_session((begin, begin)).energy_wh is None
 
 
 def test_nobody_is_named() -> None:
@@ -204,8 +206,8 @@ def test_a_record_that_does_not_verify_is_fatal_and_one_with_a_claimed_key_is_he
 def test_an_unreadable_record_leaves_nothing_to_compare() -> None:
     broken = judge_record(b"OCMF|{}", KEY, None)
     assert found(broken, verdict(END)) == {("signature", "fatal")}
-    assert session_energy_wh(broken, verdict(END)) is None
-    assert session_energy_wh(verdict(BEGIN), broken) is None
+    assert judge_session((broken, verdict(END))).energy_wh is None
+    assert judge_session((verdict(BEGIN), broken)).energy_wh is None
 
 
 def test_a_key_said_twice_holds_the_session() -> None:
@@ -219,7 +221,7 @@ def test_several_clean_registers_wait_for_a_choice() -> None:
     begin = verdict(replace(BEGIN, readings=(FIRST, second_first)))
     end = verdict(replace(END, readings=(LAST, second_last)))
     assert found(begin, end) == {("several-registers", "hold")}
-    assert session_energy_wh(begin, end) is None
+    assert judge_session((begin, end)).energy_wh is None
 
 
 def test_two_whole_sessions_are_not_one() -> None:
@@ -235,7 +237,7 @@ def test_a_register_that_only_begins_is_fatal() -> None:
 
 
 def test_no_message_shows_the_identification() -> None:
-    findings = judge_session(verdict(BEGIN), verdict(replace(END, id_data="CAFECAFE", id_type="CENTRAL")))
+    findings = judge_session((verdict(BEGIN), verdict(replace(END, id_data="CAFECAFE", id_type="CENTRAL")))).findings
     assert [finding.severity for finding in findings] == [Severity.FATAL]
     assert not any("CAFECAFE" in finding.message or "1A2B3C4D" in finding.message for finding in findings)
 
@@ -245,4 +247,4 @@ def test_a_hostile_record_does_not_flood_the_findings() -> None:
         replace(FIRST, register=f"R{number}", status=MeterStatus.TIMEOUT, at=START - timedelta(seconds=number))
         for number in range(300)
     )
-    assert len(judge_session(verdict(replace(BEGIN, readings=many)), verdict(END))) < 40
+    assert len(judge_session((verdict(replace(BEGIN, readings=many)), verdict(END))).findings) < 40

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
 import pytest
 
+from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash, released
 from wire.errors import MalformedValue
-from wire.records import (
-    GENESIS_HASH,
-    ClockState,
-    Record,
-    RecordKind,
-    Session,
-    SessionStatus,
-    TokenRef,
-    TokenType,
-    chain_hash,
-    decode,
-    encode,
-)
+from wire.records import ClockState, Session, SessionStatus, TokenRef, TokenType, decode, encode
 
 AT = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
 RECORD = Record(
@@ -135,6 +125,35 @@ def test_the_chain_hash_of_a_known_record_never_changes() -> None:
 
 
 VECTOR = "d68c7aeed1a22a6e9be0db997c3790dfd1a339bc8246091bc677287c90b64eba"
+
+
+def test_a_salted_record_is_hashed_by_its_commitment() -> None:
+    salted = msgspec.structs.replace(RECORD, salt="0f" * 16)
+    lines = [b"pncgate record 2", b"site-1", b"e1", b"7", b"transaction", b"2026-11-23T12:00:00.250000+00:00"]
+    header = b"".join(line + b"\n" for line in [*lines, b"3f8d6b1e", b"123456789", b"trusted"])
+    commitment = hmac.new(bytes.fromhex("0f" * 16), RECORD.body.encode(), "sha256").digest()
+    expected = hashlib.sha256(bytes(32) + header + commitment).hexdigest()
+    assert chain_hash("site-1", "e1", GENESIS_HASH, salted) == expected
+
+
+def test_a_record_without_its_content_holds_its_place() -> None:
+    salted = msgspec.structs.replace(RECORD, salt="0f" * 16)
+    bare = released(salted)
+    assert (bare.body, bare.salt, bare.is_released) == ("", "", True)
+    assert chain_hash("site-1", "e1", GENESIS_HASH, bare) == chain_hash("site-1", "e1", GENESIS_HASH, salted)
+    assert released(bare) == bare
+    assert decode(Record, encode(bare), "record") == bare
+
+
+def test_a_record_of_the_first_form_cannot_let_its_content_go() -> None:
+    with pytest.raises(ValueError, match="record 7 covers its body"):
+        released(RECORD)
+
+
+def test_a_record_does_not_carry_content_and_commitment() -> None:
+    text = encode(released(msgspec.structs.replace(RECORD, salt="0f" * 16))).replace(b'"body":""', b'"body":"{}"')
+    with pytest.raises(MalformedValue, match="commitment"):
+        decode(Record, text, "record")
 
 
 def test_whole_seconds_are_hashed_with_microseconds_too() -> None:

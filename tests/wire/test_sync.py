@@ -9,8 +9,9 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
+from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.errors import MalformedValue
-from wire.records import GENESIS_HASH, ClockState, Record, RecordKind, chain_hash, encode
+from wire.records import ClockState, encode
 from wire.sync import (
     MAX_BATCH_RECORDS,
     TRANSITIONS,

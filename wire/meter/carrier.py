@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from wire.errors import MeterRecordError
 from wire.meter.json_text import parse_object
+from wire.meter.record import MeterFormat
 
 MAX_CARRIER_BYTES = 512 * 1024
 MAX_LAYERS = 4
@@ -34,13 +35,6 @@ class Layer(StrEnum):
     BASE64 = "base64"
 
 
-class EncodingMethod(StrEnum):
-    """What the payload turned out to be; the wrapping's own word for it is not asked."""
-
-    OCMF = "OCMF"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unwrapped:
     """A meter record without its carrier. `payload` is the OCMF text, or for `unknown` exactly what was given (then
@@ -49,7 +43,7 @@ class Unwrapped:
 
     payload: bytes = field(repr=False)
     layers: tuple[Layer, ...]
-    encoding_method: EncodingMethod
+    format: MeterFormat
     public_key_claim: str | None = None
 
 
@@ -66,9 +60,7 @@ def unwrap(raw: bytes | str) -> Unwrapped:
         if stripped.startswith(_PREFIX):
             if stripped != data:
                 layers.append(Layer.WHITE_SPACE)
-            return Unwrapped(
-                payload=stripped, layers=tuple(layers), encoding_method=EncodingMethod.OCMF, public_key_claim=claim
-            )
+            return Unwrapped(payload=stripped, layers=tuple(layers), format=MeterFormat.OCMF, public_key_claim=claim)
         if depth == MAX_LAYERS or len(given) > MAX_CARRIER_BYTES:
             break
         if stripped.startswith(b"{"):
@@ -81,7 +73,7 @@ def unwrap(raw: bytes | str) -> Unwrapped:
             break
         layers.append(opened[0])
         data = opened[1]
-    return Unwrapped(payload=given, layers=(), encoding_method=EncodingMethod.UNKNOWN, public_key_claim=claim)
+    return Unwrapped(payload=given, layers=(), format=MeterFormat.UNKNOWN, public_key_claim=claim)
 
 
 def _open_envelope(data: bytes) -> tuple[bytes | None, str | None]:

@@ -2,7 +2,7 @@
 
 The steps of `judge_record`; the first that fails decides:
 1. read the record                              undecodable
-2. the algorithm named in SA is one we verify   unsupported-alg
+2. the algorithm named in SA is one we verify   unsupported
 3. there is a key                               no-key
 4. the key lies on the curve that SA names      bad-key
 5. the signature holds over the exact payload   invalid, or valid
@@ -21,20 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from wire.errors import MeterRecordError
 from wire.meter.keys import PublicKey
 from wire.meter.ocmf import parse_ocmf
-from wire.meter.record import Deviation, DeviationClass, OCMFRecord
-from wire.meter.session import judge_session, session_energy_wh
-from wire.meter.verdict import KeySource, RecordVerdict, SessionFinding, Severity, SignatureVerdict
-
-__all__ = [
-    "KeySource",
-    "RecordVerdict",
-    "SessionFinding",
-    "Severity",
-    "SignatureVerdict",
-    "judge_record",
-    "judge_session",
-    "session_energy_wh",
-]
+from wire.meter.record import Deviation, DeviationClass, MeterRecord
+from wire.meter.verdict import KeySource, RecordVerdict, SignatureVerdict
 
 _ALGORITHM = re.compile(r"ECDSA-([A-Za-z0-9]+)-SHA256", re.IGNORECASE)
 _CURVES = {"secp256r1": "secp256r1", "prime256v1": "secp256r1"}
@@ -61,7 +49,7 @@ def judge_record(raw: bytes, registry_key: PublicKey | None, claimed_key: Public
     curve = _CURVES.get(match[1].lower()) if match else None
     if curve is None:  # 2
         detail = f"no verifier for SA {record.signature.algorithm[:60]!a}"
-        return _verdict(record, SignatureVerdict.UNSUPPORTED_ALG, KeySource.NONE, detail)
+        return _verdict(record, SignatureVerdict.UNSUPPORTED, KeySource.NONE, detail)
     candidates = [(KeySource.REGISTRY, registry_key), (KeySource.CLAIMED, claimed_key)]
     changed = _key_change(registry_key, claimed_key)
     first: RecordVerdict | None = None
@@ -78,7 +66,7 @@ def judge_record(raw: bytes, registry_key: PublicKey | None, claimed_key: Public
 
 
 def _verdict(
-    record: OCMFRecord,
+    record: MeterRecord,
     signature: SignatureVerdict,
     source: KeySource,
     detail: str,
@@ -103,7 +91,7 @@ def _key_change(registry_key: PublicKey | None, claimed_key: PublicKey | None) -
 
 
 def _check(
-    record: OCMFRecord, curve: str, source: KeySource, key: PublicKey, further: tuple[Deviation, ...]
+    record: MeterRecord, curve: str, source: KeySource, key: PublicKey, further: tuple[Deviation, ...]
 ) -> RecordVerdict:
     if key.curve != curve:  # 4
         detail = f"SA names {curve}, the {source.value} key {key.fingerprint} lies on {key.curve}"

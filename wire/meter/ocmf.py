@@ -33,8 +33,8 @@ from wire.meter.record import (
     DeviationClass,
     DeviationLog,
     MeterClock,
+    MeterRecord,
     MeterStatus,
-    OCMFRecord,
     Pagination,
     PaginationContext,
     Reading,
@@ -46,9 +46,9 @@ from wire.meter.record import (
 __all__ = [
     "MAX_READINGS",
     "MAX_RECORD_BYTES",
+    "MeterRecord",
     "MeterRecordError",
     "OCMFPayload",
-    "OCMFRecord",
     "Reading",
     "ReadingDraft",
     "parse_ocmf",
@@ -72,7 +72,7 @@ _TM_STRICT = re.compile(r"[0-9-]{10}T[0-9:]{8},[0-9]{3}[+-][0-9]{4} [UISR]")
 E = TypeVar("E", bound=StrEnum)
 
 
-def parse_ocmf(raw: bytes) -> OCMFRecord:
+def parse_ocmf(raw: bytes) -> MeterRecord:
     """The record that `raw` holds, from `OCMF|` to the end of the signature section; at most 64 KiB, 512 readings.
 
     Signatures are not checked here (`wire.meter.judge`). A fourth section, once used for a public key, is reported and
@@ -103,7 +103,7 @@ def parse_ocmf(raw: bytes) -> OCMFRecord:
     user = _user(fields)
     pagination = _pagination(fields)
     _check_group(fields, pagination, user)
-    return OCMFRecord(
+    return MeterRecord(
         raw=raw,
         payload_bytes=sections[1],
         format_version=version,

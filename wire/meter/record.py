@@ -156,6 +156,21 @@ class MeterStatus(StrEnum):
     READ_ERROR = "F"
 
 
+class MeterFormat(StrEnum):
+    """What a signed meter value turned out to be; a carrier's own word for it is not asked."""
+
+    OCMF = "OCMF"
+    ALFEN = "ALFEN"
+    EDL40 = "EDL40"
+    EDL40_SIG = "EDL40_SIG"
+    EDL40_MENNEKES = "EDL40_MENNEKES"
+    ISA_EDL_40P = "ISA_EDL_40P"
+    PCDF = "PCDF"
+    CHARGEIT = "CHARGEIT"
+    SEALED_OCMF = "SEALED_OCMF"
+    UNKNOWN = "unknown"
+
+
 class CurrentType(StrEnum):
     """RT: alternating or direct current (table 21)."""
 
@@ -217,9 +232,15 @@ class RecordSignature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OCMFRecord:
-    """A readable OCMF record. `payload_bytes` are the signed bytes: exactly what stood between the first two `|`."""
+class MeterRecord:
+    """A readable record of any format, in OCMF's terms. `raw` is what was given, without its carrier.
 
+    `payload_bytes` are the signed bytes: for OCMF exactly what stood between the first two `|`, for formats whose
+    signature covers a text made of the fields, that text. `embedded_key` is a key that stood in the record itself: a
+    claim.
+    """
+
+    format: MeterFormat = MeterFormat.OCMF
     raw: bytes = field(repr=False)
     payload_bytes: bytes = field(repr=False)
     format_version: str | None
@@ -237,6 +258,7 @@ class OCMFRecord:
     readings: tuple[Reading, ...]
     signature: RecordSignature
     deviations: tuple[Deviation, ...]
+    embedded_key: bytes | None = field(default=None, repr=False)
 
 
 class DeviationLog:

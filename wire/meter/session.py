@@ -10,8 +10,9 @@ the pagination, not the identification, not the register.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from itertools import islice, pairwise
 
@@ -19,13 +20,21 @@ from wire.meter.record import (
     EXACT,
     ID_ERROR_LEVELS,
     MeterClock,
+    MeterRecord,
     MeterStatus,
-    OCMFRecord,
     PaginationContext,
     Reading,
     ReadingReason,
 )
-from wire.meter.verdict import KeySource, RecordVerdict, SessionFinding, Severity, SignatureVerdict
+from wire.meter.verdict import (
+    Expected,
+    KeySource,
+    RecordVerdict,
+    SessionFinding,
+    SessionVerdict,
+    Severity,
+    SignatureVerdict,
+)
 
 _MOST_OF_A_KIND = 8
 """A hostile record of 512 readings does not earn 512 findings of one kind."""
@@ -35,8 +44,8 @@ _MOST_OF_A_KIND = 8
 class _Pair:
     """Both records, their readings in order (once, if they are one record), and the readings that begin and end."""
 
-    begin: OCMFRecord
-    end: OCMFRecord
+    begin: MeterRecord
+    end: MeterRecord
     one_record: bool
     readings: tuple[Reading, ...]
     begins: tuple[Reading, ...]
@@ -48,34 +57,32 @@ class _Pair:
         return (self.begins[0], self.ends[0]) if len(self.begins) == len(self.ends) == 1 else None
 
 
-def judge_session(begin: RecordVerdict, end: RecordVerdict) -> tuple[SessionFinding, ...]:
-    """Everything that speaks against billing the session from `begin` to `end`, and what is worth noting; () if clean.
+def judge_session(records: Sequence[RecordVerdict], expected: Expected | None = None) -> SessionVerdict:
+    """The verdict on the session that `records` make: one record that holds both ends, or two, the begin first.
 
-    Pass the same verdict twice for a session in one record. Signatures and key sources count: a record that is not
-    valid is fatal, one that is valid only by a claimed key is a hold.
+    Signatures and key sources count: a record that is not valid is fatal, one that is valid only by a claimed key is a
+    hold.
 
     Source: OCMF 1.4.1, tables 2 to 7.
     """
+    begin, end = records[0], records[-1]
     findings = [*_trust("begin", begin)]
     if begin is not end:
         findings += _trust("end", end)
     if begin.record is None or end.record is None:
-        return tuple(findings)
+        return SessionVerdict(findings=tuple(findings))
     pair = _pair(begin.record, end.record)
     for check in (_identity, _pagination, _assignment, _shape, _conditions, _register, _time):
         findings += check(pair)
-    return tuple(findings)
+    return SessionVerdict(findings=tuple(findings), energy_wh=_energy_wh(pair), duration=_duration(pair))
 
 
-def session_energy_wh(begin: RecordVerdict, end: RecordVerdict) -> Decimal | None:
+def _energy_wh(pair: _Pair) -> Decimal | None:
     """The exact energy in Wh between the begin and the end register; says nothing about trust.
 
-    None unless both records are readable, hold exactly one begin and after it one end between them, name the same
-    meter, gateway and register, carry Wh or kWh, and the register does not fall. Never negative.
+    None unless the records hold exactly one begin and after it one end between them, name the same meter, gateway and
+    register, carry Wh or kWh, and the register does not fall. Never negative.
     """
-    if begin.record is None or end.record is None:
-        return None
-    pair = _pair(begin.record, end.record)
     against = (*_identity(pair), *_shape(pair), *_register(pair))
     bounds = pair.bounds
     if bounds is None or any(finding.severity is not Severity.NOTE for finding in against):
@@ -84,7 +91,18 @@ def session_energy_wh(begin: RecordVerdict, end: RecordVerdict) -> Decimal | Non
     return None if first is None or last is None else EXACT.subtract(last, first)
 
 
-def _pair(begin: OCMFRecord, end: OCMFRecord) -> _Pair:
+def _duration(pair: _Pair) -> timedelta | None:
+    """The time between the begin and the end reading, if both rest on a clock fit for billing (OCMF table 7)."""
+    if pair.bounds is None:
+        return None
+    first, last = pair.bounds
+    if first.at is None or last.at is None:
+        return None
+    fit = (MeterClock.SYNCHRONISED, MeterClock.RELATIVE)
+    return last.at - first.at if first.clock in fit and last.clock in fit else None
+
+
+def _pair(begin: MeterRecord, end: MeterRecord) -> _Pair:
     one_record = begin.payload_bytes == end.payload_bytes
     readings = begin.readings if one_record else begin.readings + end.readings
     return _Pair(
@@ -152,7 +170,7 @@ def _pagination(pair: _Pair) -> Iterator[SessionFinding]:
         yield _fatal("pagination-order", f"begin {_page(pair.begin)}, end {_page(pair.end)}")
 
 
-def _page(record: OCMFRecord) -> str:
+def _page(record: MeterRecord) -> str:
     return "none" if record.pagination is None else f"{record.pagination.context.value}{record.pagination.number}"
 
 

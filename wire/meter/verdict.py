@@ -1,14 +1,17 @@
-"""What can be said of one record and of a session: three axes that are never folded into one yes or no.
+"""What can be said of one record and of a session: axes that are never folded into one yes or no.
 
 Whether the station lies, whether we lack a curve, and whether we lack a key must stay visible apart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
-from wire.meter.record import Deviation, OCMFRecord
+from wire.meter.record import Deviation, MeterFormat, MeterRecord, Reading
 
 
 class SignatureVerdict(StrEnum):
@@ -16,33 +19,57 @@ class SignatureVerdict(StrEnum):
 
     VALID = "valid"
     INVALID = "invalid"
-    UNSUPPORTED_ALG = "unsupported-alg"
+    UNSUPPORTED = "unsupported"
     BAD_KEY = "bad-key"
     NO_KEY = "no-key"
     UNDECODABLE = "undecodable"
 
 
 class KeySource(StrEnum):
-    """Whose key the verdict rests on: the registry's, the one that came along with the record, or none."""
+    """Whose key the verdict rests on: one that the operator pinned, one that the registry learned of a station and
+    nobody has confirmed, the one that came along with the record, or none."""
 
     REGISTRY = "registry"
+    LEARNED = "learned"
     CLAIMED = "claimed"
     NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordVerdict:
-    """The verdict on one record. `detail` says why in words, "" when valid. `record` is None iff `undecodable`."""
+class SafePrediction:
+    """What the SAFE transparency software would say; `reasons` are the rules that refuse, () when it accepts."""
 
+    reasons: tuple[str, ...]
+
+    @property
+    def accepts(self) -> bool:
+        """Whether a customer can check this with the software."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordVerdict:
+    """The verdict on one record. `detail` says why in words, "" when valid. `record` is None iff nothing could be read
+    of it: `undecodable`, or `unsupported` for a format that is only recognised.
+
+    `curve` and `key_fingerprint` (hex SHA-256 of the SubjectPublicKeyInfo) name what was verified with. `fallbacks` are
+    the ways in which the signature had to be read other than as written, in the order in which they were tried.
+    """
+
+    format: MeterFormat = MeterFormat.OCMF
     signature: SignatureVerdict
     key_source: KeySource
     deviations: tuple[Deviation, ...]
-    record: OCMFRecord | None
+    record: MeterRecord | None
     detail: str = ""
+    curve: str | None = None
+    key_fingerprint: str | None = None
+    fallbacks: tuple[str, ...] = ()
+    safe: SafePrediction | None = None
 
     @property
     def is_trusted(self) -> bool:
-        """Valid with a key from the registry: the only verdict that money may rest on."""
+        """Valid with a key that the operator pinned: the only verdict that money may rest on."""
         return self.signature is SignatureVerdict.VALID and self.key_source is KeySource.REGISTRY
 
 
@@ -61,3 +88,50 @@ class SessionFinding:
     code: str
     severity: Severity
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What is known of a session from elsewhere than the meter; None or empty: not known, not compared.
+
+    `identifications` are the texts of the token or eMAID that was authorised. `begin_wh` and `end_wh` are the plain
+    OCPP registers at both ends, `began_at` and `ended_at` the OCPP messages' times. `max_power_w` is what the connector
+    can deliver. `received_at` is our clock when the end came, None while it cannot be trusted.
+    """
+
+    identifications: frozenset[str] = frozenset()
+    begin_wh: Decimal | None = None
+    end_wh: Decimal | None = None
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+    max_power_w: int | None = None
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterPair:
+    """The begin and the end reading of one register of a session."""
+
+    begin: Reading
+    end: Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionVerdict:
+    """The verdict on a session: findings in the order of the checks, () when clean.
+
+    `pairs` are by register (OBIS as written in the begin reading). `energy_wh` is exact, never negative, None when the
+    records do not make one session. `duration` is None unless both ends rest on a clock that is good for it.
+    """
+
+    findings: tuple[SessionFinding, ...]
+    pairs: Mapping[str | None, RegisterPair] = field(default_factory=dict)
+    energy_wh: Decimal | None = None
+    duration: timedelta | None = None
+    safe: SafePrediction | None = None
+
+    @property
+    def is_billable(self) -> bool:
+        """Whether money may rest on it: energy, and nothing fatal and no open hold."""
+        open_ = any(finding.severity is not Severity.NOTE for finding in self.findings)
+        return self.energy_wh is not None and not open_

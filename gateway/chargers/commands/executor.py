@@ -33,6 +33,7 @@ from gateway.log import say
 from gateway.store import commands as store
 from gateway.store.commands import STUMBLES, Kept, Stage
 from gateway.store.ledger import append
+from wire.chain import RecordKind
 from wire.commands import (
     CancelReservation,
     CommandOrder,
@@ -45,7 +46,7 @@ from wire.commands import (
     UnreadOrder,
 )
 from wire.ids import random_id
-from wire.records import AuditEntry, AuthMethod, Basis, Decision, RecordKind, Verdict
+from wire.records import AuditEntry, AuthMethod, Basis, Decision, Verdict
 
 CALL_TIMEOUT_S = 30.0
 MEND_S = 1.0
