@@ -38,13 +38,19 @@ class Layer(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unwrapped:
     """A meter record without its carrier. `payload` is the OCMF text, or for `unknown` exactly what was given (then
-    `layers` is empty). `layers` are in the order they came off. `public_key_claim` is the carrier's publicKey, as text
-    and untrusted; None when it is absent or empty."""
+    `layers` is empty). `layers` are in the order they came off.
+
+    `public_key_claim` is the carrier's publicKey, `encoding_method` and `signing_method` are its words for the record:
+    text, untrusted, None when absent or empty. `cut` says that the record looks cut off by a length limit.
+    """
 
     payload: bytes = field(repr=False)
     layers: tuple[Layer, ...]
     format: MeterFormat
     public_key_claim: str | None = None
+    encoding_method: str | None = None
+    signing_method: str | None = None
+    cut: bool = False
 
 
 def unwrap(raw: bytes | str) -> Unwrapped:
