@@ -114,9 +114,12 @@ def _log(evidence: Evidence) -> Check:
     for excerpt in evidence.chains:
         _check_heads(evidence.gateway_id, excerpt, notes)
         covering, newest = excerpt.covering.signed.head, excerpt.newest.signed.head
-        root = bytes.fromhex(covering.root)
-        proven = [record for record in excerpt.records if _is_included(record, covering.size, root, notes)]
-        notes.held.append(f"{len(proven)} records are in the log of {covering.size} that the gateway signed")
+        root, proven = bytes.fromhex(covering.root), 0
+        for record in excerpt.records:
+            with notes.required(f"record {record.record.seq}"):
+                _require_included(record, covering.size, root)
+                proven += 1
+        notes.held.append(f"{proven} records are in the log of {covering.size} that the gateway signed")
         with notes.required(f"the log of {newest.size}"):
             path = [bytes.fromhex(hash_) for hash_ in excerpt.consistency]
             verify_consistency(covering.size, root, newest.size, bytes.fromhex(newest.root), path)
@@ -148,14 +151,10 @@ def _check_heads(gateway_id: str, excerpt: Excerpt, notes: _Notes) -> None:
         notes.broken.append("the two heads are signed with different keys")
 
 
-def _is_included(proven: ProvenRecord, size: int, root: bytes, notes: _Notes) -> bool:
-    record = proven.record
-    leaf = leaf_hash(bytes.fromhex(record.hash))
+def _require_included(proven: ProvenRecord, size: int, root: bytes) -> None:
+    leaf = leaf_hash(bytes.fromhex(proven.record.hash))
     path = [bytes.fromhex(hash_) for hash_ in proven.inclusion]
-    with notes.required(f"record {record.seq}"):
-        verify_inclusion(leaf, record.seq - 1, size, path, root)
-        return True
-    return False
+    verify_inclusion(leaf, proven.record.seq - 1, size, path, root)
 
 
 # --- 5 and 6: the meter and the session -------------------------------------------------------------------------------
