@@ -70,7 +70,8 @@ def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime) -> Non
     """Note that the gateway spoke; a chain met for the first time gets its row here."""
     seen = instant(at)
     connection.execute(
-        "INSERT INTO gateways VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
+        "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen) "
+        "VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
         (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen),
     )
 

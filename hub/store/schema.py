@@ -1,6 +1,8 @@
 """The tables, as a list of migrations: migration n brings `user_version` from n to n + 1 in one transaction.
 
-Evidence (`records`, `conflicts`, `quarantine`) is only ever inserted. Instants are RFC 3339 text with microseconds.
+Evidence (`records`, `tree_heads`, `conflicts`, `quarantine`, `cdrs`) is only ever inserted, with one exception: the
+content of records, and who charged in a CDR, can be let go (hub.store.erasure), and triggers see to it that no more is
+changed than that. Instants are RFC 3339 text with microseconds.
 """
 
 from __future__ import annotations
@@ -83,7 +85,54 @@ WHERE status = 'ACTIVE' AND json_extract(session, '$.end_date_time') IS NOT NULL
 _COMMITMENTS = """
 ALTER TABLE records ADD COLUMN salt TEXT NOT NULL DEFAULT '';
 ALTER TABLE records ADD COLUMN commitment TEXT;
+ALTER TABLE conflicts ADD COLUMN reason TEXT;
+ALTER TABLE gateways ADD COLUMN frontier BLOB NOT NULL DEFAULT x'';
+ALTER TABLE gateways ADD COLUMN log_key TEXT;
+ALTER TABLE gateways ADD COLUMN told_seq INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE tiles (
+    gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, level INTEGER NOT NULL, number INTEGER NOT NULL, root BLOB NOT NULL,
+    PRIMARY KEY (gateway_id, epoch, level, number)
+) WITHOUT ROWID;
+CREATE TABLE tree_heads (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, size INTEGER NOT NULL,
+    root BLOB NOT NULL, at TEXT NOT NULL, log_key BLOB NOT NULL, signature BLOB NOT NULL,
+    countersigned_at TEXT NOT NULL, hub_key BLOB NOT NULL, countersignature BLOB NOT NULL,
+    UNIQUE (gateway_id, epoch, size)
+);
+CREATE TABLE erasures (
+    number INTEGER PRIMARY KEY, at TEXT NOT NULL, by TEXT NOT NULL, kind TEXT NOT NULL, forced INTEGER NOT NULL,
+    counts TEXT NOT NULL
+);
+ALTER TABLE cdrs ADD COLUMN erasure INTEGER REFERENCES erasures (number);
+CREATE TRIGGER tree_heads_are_final BEFORE UPDATE ON tree_heads
+BEGIN SELECT RAISE(ABORT, 'a tree head is never changed'); END;
+CREATE TRIGGER tree_heads_stay BEFORE DELETE ON tree_heads
+BEGIN SELECT RAISE(ABORT, 'a tree head is never deleted'); END;
+CREATE TRIGGER records_stay BEFORE DELETE ON records
+BEGIN SELECT RAISE(ABORT, 'a record is never deleted'); END;
+DROP TRIGGER records_are_final;
+CREATE TRIGGER records_are_final BEFORE UPDATE ON records WHEN NOT (
+    OLD.salt <> '' AND NEW.body = '' AND NEW.salt = '' AND length(NEW.commitment) = 64 AND (
+        NEW.gateway_id, NEW.epoch, NEW.seq, NEW.hash, NEW.kind, NEW.at, NEW.boot_id, NEW.mono_ns, NEW.clock,
+        NEW.received_at, NEW.session_id
+    ) IS (
+        OLD.gateway_id, OLD.epoch, OLD.seq, OLD.hash, OLD.kind, OLD.at, OLD.boot_id, OLD.mono_ns, OLD.clock,
+        OLD.received_at, OLD.session_id
+    )
+)
+BEGIN SELECT RAISE(ABORT, 'a record is never changed, only its content is let go'); END;
+DROP TRIGGER cdrs_are_final;
+CREATE TRIGGER cdrs_are_final BEFORE UPDATE ON cdrs WHEN NOT (
+    NEW.erasure IS NOT NULL AND NEW.erasure IS NOT OLD.erasure
+    AND (NEW.number, NEW.id, NEW.session_id, NEW.gateway_id) IS (OLD.number, OLD.id, OLD.session_id, OLD.gateway_id)
+    AND json_remove(NEW.cdr, '$.cdr_token', '$.authorization_reference', '$.signed_data', '$.findings')
+        IS json_remove(OLD.cdr, '$.cdr_token', '$.authorization_reference', '$.signed_data', '$.findings')
+)
+BEGIN SELECT RAISE(ABORT, 'a CDR is never changed, only who charged is let go'); END;
 """
+"""Records that can be let go, the Merkle tree over them, its signed heads, and the acts that let go. `frontier` holds
+the peaks of the tree over the chain, empty where it is still to be built (hub.store.tree); `told_seq` is the longest
+chain that the gateway spoke of."""
 
 _METERS = """
 CREATE TABLE meter_keys (
