@@ -5,6 +5,8 @@ HubError                       anything below; carries a stable kebab-case `code
  +- StoreError                 the database cannot be opened, read or written; nothing was stored
  |   +- StalePosition          the position changed between judging a batch and committing it; judge again
  +- TooManyCommands            too many commands wait for a gateway already; nothing was stored
+ +- EvidenceRefused            no evidence file can be made of a session; the code says why
+ +- EvidenceUnusable           a file is no evidence file, or not a whole one
  +- ListenError                a server cannot listen or its certificates cannot be used (hub.web.server)
  +- Problem                    a request to be answered with an RFC 9457 problem body (hub.web.problems)
 """
@@ -49,3 +51,14 @@ class TooManyCommands(HubError):
 
     def __init__(self, message: str) -> None:
         super().__init__("too-many-commands", message)
+
+
+class EvidenceRefused(HubError):
+    """Raised when there is no evidence file to be had: `not-settled`, `erased`, `no-tree-head`, `too-large`."""
+
+
+class EvidenceUnusable(HubError):
+    """Raised when bytes are no evidence file that could be verified."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("no-evidence-file", message)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hub.errors import StoreError
 from hub.store.schema import MIGRATIONS
+from hub.store.tree import build_missing
 
 FILE_NAME = "hub.sqlite"
 _BUSY_MS = 10_000
@@ -40,6 +41,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
             if found != required:
                 raise StoreError(f"{path}: PRAGMA {name} is {found!r}, it must be {required!r}")
         _migrate(connection, path)
+        build_missing(connection)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: cannot be used: {error}") from error

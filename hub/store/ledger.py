@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from hub.arrival import read_arrival
 from hub.errors import StalePosition
-from hub.ingest import Arrival, Change, SessionState, ingest
+from hub.ingest import Change, SessionState, ingest
 from hub.settle import MeterState
 from hub.store.commands import commanded_token
 from hub.store.whitelist import candidates
@@ -69,7 +70,8 @@ def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime) -> Non
     """Note that the gateway spoke; a chain met for the first time gets its row here."""
     seen = instant(at)
     connection.execute(
-        "INSERT INTO gateways VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
+        "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen) "
+        "VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
         (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen),
     )
 
@@ -93,7 +95,7 @@ def append(
     note_seen(connection, chain, at)
     books = Books(connection)
     for record in records:
-        change = ingest(Arrival(gateway_id=chain.gateway_id, record=record, received_at=at), books, terms)
+        change = ingest(read_arrival(chain.gateway_id, record, at), books, terms)
         _insert_record(connection, chain, record, at, change)
         books.keep(chain.gateway_id, change)
     if records:

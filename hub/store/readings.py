@@ -118,7 +118,7 @@ def sessions(connection: sqlite3.Connection, gateway_id: str | None, cut: Cut) -
         "ORDER BY number LIMIT ?",
         (cut.after, gateway_id, gateway_id, cut.limit + 1),
     ).fetchall()
-    return _page(rows, cut)
+    return page_of(rows, cut)
 
 
 def cdrs(connection: sqlite3.Connection, gateway_id: str | None, cut: Cut) -> Page:
@@ -127,7 +127,7 @@ def cdrs(connection: sqlite3.Connection, gateway_id: str | None, cut: Cut) -> Pa
         "SELECT number, cdr FROM cdrs WHERE number > ? AND (? IS NULL OR gateway_id = ?) ORDER BY number LIMIT ?",
         (cut.after, gateway_id, gateway_id, cut.limit + 1),
     ).fetchall()
-    return _page(rows, cut)
+    return page_of(rows, cut)
 
 
 def session(connection: sqlite3.Connection, id_: str) -> str | None:
@@ -159,7 +159,7 @@ def records(connection: sqlite3.Connection, chain: Chain, cut: Cut) -> Page:
         (chain.gateway_id, chain.epoch, cut.after, cut.limit + 1),
     ).fetchall()
     texts = [(row[0], encode(_record(row)).decode()) for row in rows]
-    return _page(texts, cut)
+    return page_of(texts, cut)
 
 
 def hashes(connection: sqlite3.Connection, chain: Chain, first_seq: int, last_seq: int) -> dict[int, str]:
@@ -190,7 +190,7 @@ def conflicts(connection: sqlite3.Connection, cut: Cut) -> Page:
         )
         for row in rows
     ]
-    return _page([(row[0], encode(entry).decode()) for row, entry in zip(rows, entries, strict=True)], cut)
+    return page_of([(row[0], encode(entry).decode()) for row, entry in zip(rows, entries, strict=True)], cut)
 
 
 def quarantine(connection: sqlite3.Connection, cut: Cut) -> Page:
@@ -239,7 +239,7 @@ def _record(row: tuple[int, str, str, str, int, str, str, str, str, str | None])
     )
 
 
-def _page(rows: Sequence[tuple[int, str]], cut: Cut) -> Page:
+def page_of(rows: Sequence[tuple[int, str]], cut: Cut) -> Page:
     """The page of rows (cursor, JSON text), one more than the limit having been asked for."""
     page = rows[: cut.limit]
     return Page(tuple(text for _, text in page), page[-1][0] if len(rows) > cut.limit else None)

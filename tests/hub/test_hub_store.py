@@ -36,7 +36,8 @@ def with_writer(path: Path, use: Callable[[Writer], Awaitable[None]]) -> None:
 
 def _note(name: str) -> Callable[[sqlite3.Connection], int]:
     def work(connection: sqlite3.Connection) -> int:
-        connection.execute("INSERT INTO gateways VALUES (?, 'e', 0, 'h', 't', 't')", (name,))
+        columns = "gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen"
+        connection.execute(f"INSERT INTO gateways ({columns}) VALUES (?, 'e', 0, 'h', 't', 't')", (name,))
         return len(name)
 
     return work

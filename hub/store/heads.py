@@ -1,0 +1,99 @@
+"""Signed tree heads that gateways sent and this hub countersigned: one for each batch, kept for good."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from hub.store.ledger import Chain, instant
+from hub.store.readings import Cut, Page, page_of
+from wire.records import Value, encode
+from wire.tree_head import Countersignature, SignedTreeHead, TreeHead
+
+
+class KeptHead(Value, frozen=True, kw_only=True):
+    """A gateway's signed head and the hub's countersignature under it. What is kept was verified when it came."""
+
+    signed: SignedTreeHead
+    countersignature: Countersignature
+
+
+_COLUMNS = "number, gateway_id, epoch, size, root, at, log_key, signature, countersigned_at, hub_key, countersignature"
+_OF_CHAIN = f"SELECT {_COLUMNS} FROM tree_heads WHERE gateway_id = ? AND epoch = ?"
+
+
+def save_head(connection: sqlite3.Connection, kept: KeptHead) -> None:
+    """Keep a head that was verified, and its countersignature. For the writer."""
+    head, counter = kept.signed.head, kept.countersignature
+    connection.execute(
+        f"INSERT INTO tree_heads ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            head.gateway_id,
+            head.epoch,
+            head.size,
+            bytes.fromhex(head.root),
+            instant(head.at),
+            bytes.fromhex(kept.signed.public_key),
+            bytes.fromhex(kept.signed.signature),
+            instant(counter.at),
+            bytes.fromhex(counter.public_key),
+            bytes.fromhex(counter.signature),
+        ),
+    )
+
+
+def covering_head(connection: sqlite3.Connection, chain: Chain, seq: int) -> KeptHead | None:
+    """The first head that record `seq` is under; None while there is none."""
+    return _first(connection, f"{_OF_CHAIN} AND size >= ? ORDER BY size LIMIT 1", (*_key(chain), seq))
+
+
+def newest_head(connection: sqlite3.Connection, chain: Chain) -> KeptHead | None:
+    """The longest head of a chain; None when its gateway has sent none."""
+    return _first(connection, f"{_OF_CHAIN} ORDER BY size DESC LIMIT 1", _key(chain))
+
+
+def head_of_size(connection: sqlite3.Connection, chain: Chain, size: int) -> KeptHead | None:
+    """The head of exactly this size."""
+    return _first(connection, f"{_OF_CHAIN} AND size = ?", (*_key(chain), size))
+
+
+def kept_heads(connection: sqlite3.Connection, chain: Chain, after: int, limit: int) -> tuple[KeptHead, ...]:
+    """At most `limit` heads of a chain that are longer than `after`, by size."""
+    rows = connection.execute(f"{_OF_CHAIN} AND size > ? ORDER BY size LIMIT ?", (*_key(chain), after, limit))
+    return tuple(_kept(row) for row in rows.fetchall())
+
+
+def heads_page(connection: sqlite3.Connection, gateway_id: str | None, epoch: str | None, cut: Cut) -> Page:
+    """Heads of one chain, of one gateway or of all, in the order in which they came."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM tree_heads WHERE number > ?1 AND (?2 IS NULL OR gateway_id = ?2)"
+        " AND (?3 IS NULL OR epoch = ?3) ORDER BY number LIMIT ?4",
+        (cut.after, gateway_id, epoch, cut.limit + 1),
+    ).fetchall()
+    return page_of([(row[0], encode(_kept(row)).decode()) for row in rows], cut)
+
+
+def last_countersigned(connection: sqlite3.Connection) -> KeptHead | None:
+    """The head that was countersigned last, of whichever chain."""
+    return _first(connection, f"SELECT {_COLUMNS} FROM tree_heads ORDER BY number DESC LIMIT 1", ())
+
+
+def _key(chain: Chain) -> tuple[str, str]:
+    return chain.gateway_id, chain.epoch
+
+
+def _first(connection: sqlite3.Connection, query: str, values: Sequence[object]) -> KeptHead | None:
+    row = connection.execute(query, values).fetchone()
+    return None if row is None else _kept(row)
+
+
+def _kept(row: tuple[int, str, str, int, bytes, str, bytes, bytes, str, bytes, bytes]) -> KeptHead:
+    _, gateway_id, epoch, size, root, at, log_key, signature, countersigned_at, hub_key, countersignature = row
+    head = TreeHead(gateway_id=gateway_id, epoch=epoch, size=size, root=root.hex(), at=datetime.fromisoformat(at))
+    return KeptHead(
+        signed=SignedTreeHead(head=head, public_key=log_key.hex(), signature=signature.hex()),
+        countersignature=Countersignature(
+            at=datetime.fromisoformat(countersigned_at), public_key=hub_key.hex(), signature=countersignature.hex()
+        ),
+    )
