@@ -105,13 +105,11 @@ def chain_hash(gateway_id: str, epoch: str, prev_hash: str, record: Record) -> s
     clock (each followed by a line feed, `at` as RFC 3339 in UTC with microseconds and +00:00), then the commitment (32
     bytes). In the first form, without salt: no such line, and the body's UTF-8 bytes at the end. About 5 us for 1 KB.
     """
-    start = hash_start(gateway_id, epoch)
+    start = hash_start(gateway_id, epoch, salted=bool(record.salt or record.commitment))
     if record.commitment is not None:
         content = bytes.fromhex(record.commitment)
-    elif record.salt:
-        content = commitment_of(record.salt, record.body)
     else:
-        start, content = start[len(_SECOND_FORM) :], record.body.encode()
+        content = commitment_of(record.salt, record.body) if record.salt else record.body.encode()
     stamp = Stamp(record.kind.value, instant_text(record.at), record.boot_id, record.mono_ns, record.clock.value)
     return link_hash(start, bytes.fromhex(prev_hash), record.seq, stamp, content).hex()
 
@@ -131,13 +129,15 @@ def instant_text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def hash_start(gateway_id: str, epoch: str) -> bytes:
-    """What the hashes of all records of a chain cover alike, behind the hash before."""
-    return f"{_SECOND_FORM}{gateway_id}\n{epoch}\n".encode()
+def hash_start(gateway_id: str, epoch: str, *, salted: bool = True) -> bytes:
+    """What the hashes of all records of a chain cover alike, behind the hash before. Not `salted`: in the first
+    form."""
+    return f"{_SECOND_FORM if salted else ''}{gateway_id}\n{epoch}\n".encode()
 
 
-def link_hash(start: bytes, previous: bytes, seq: int, stamp: Stamp, commitment: bytes) -> bytes:
-    """The hash of record `seq` of the second form, 32 bytes, from its parts; `chain_hash` says what it covers."""
+def link_hash(start: bytes, previous: bytes, seq: int, stamp: Stamp, content: bytes) -> bytes:
+    """The hash of record `seq`, 32 bytes, from its parts; `content` is the commitment, of the first form the body.
+    `chain_hash` says what it covers."""
     kind, at, boot_id, mono_ns, clock = stamp
     header = f"{seq}\n{kind}\n{at}\n{boot_id}\n{mono_ns}\n{clock}\n"
-    return _sha256(previous + start + header.encode() + commitment).digest()
+    return _sha256(previous + start + header.encode() + content).digest()

@@ -183,6 +183,8 @@ def open_ledger_reader(path: Path) -> sqlite3.Connection:
     try:
         if _owner(connection, path) is None:
             raise StoreError(f"{path}: has no owner yet; the gateway never ran with it")
+        if connection.execute("PRAGMA user_version").fetchone()[0] < len(SCHEMA.migrations):
+            raise StoreError(f"{path}: of an earlier version; start the gateway once, which brings it up to date")
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: {error}") from error

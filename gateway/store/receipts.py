@@ -89,6 +89,11 @@ def all_receipts(connection: sqlite3.Connection) -> list[Receipt]:
     return [_receipt(row) for row in connection.execute(f"{_SELECT} ORDER BY size").fetchall()]
 
 
+def countersigned_seq(connection: sqlite3.Connection) -> int:
+    """Up to which record the hub's countersignature reaches; 0 before the first."""
+    return int(connection.execute("SELECT coalesce(max(size), 0) FROM receipts").fetchone()[0])
+
+
 def countersigned_before(connection: sqlite3.Connection, at: datetime) -> int:
     """Up to which record the hub had countersigned before an instant."""
     (size,) = connection.execute("SELECT coalesce(max(size), 0) FROM receipts WHERE at < ?", (_text(at),)).fetchone()

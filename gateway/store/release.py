@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 
 from gateway.store.receipts import countersigned_before
-from wire.chain import GENESIS_HASH, RecordKind, Stamp, commitment_of, hash_start, instant_text, link_hash
+from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
+from wire.chain import GENESIS_HASH, RecordKind, commitment_of
 from wire.records import Value, decode
 
 TABLES = """
@@ -56,85 +56,59 @@ def release_step(connection: sqlite3.Connection, before: datetime, limit: int = 
     looked at, 0 when there are none. To be called inside a transaction."""
     seq, acked = connection.execute("SELECT released.seq, acked_seq FROM released, position").fetchone()
     last: int = min(seq + limit, acked, countersigned_before(connection, before))
-    rows = connection.execute(f"{_SELECT} WHERE mine.seq > ? AND mine.seq <= ?", (seq, last)).fetchall()
+    if last <= seq:
+        return 0
     gone = 0
-    for record in map(_Kept._make, rows):
-        commitment = _commitment(connection, record)
+    for row in rows_between(connection, seq, last, limit):
+        commitment = _commitment(connection, row)
         if commitment is None:
             continue
-        session_id = _open_session(connection, record)
+        session_id = _open_session(connection, row)
         if session_id is None:
-            _let_go(connection, record.seq, commitment)
+            _let_go(connection, row.seq, commitment)
             gone += 1
         else:
-            connection.execute("INSERT INTO held_back VALUES (?, ?)", (record.seq, session_id))
-    if last > seq:
-        connection.execute("UPDATE released SET seq = ?, records = records + ?", (last, gone))
-    return max(last - int(seq), 0)
+            connection.execute("INSERT INTO held_back VALUES (?, ?)", (row.seq, session_id))
+    connection.execute("UPDATE released SET seq = ?, records = records + ?", (last, gone))
+    return last - int(seq)
 
 
 def release_held_back(connection: sqlite3.Connection, limit: int = STEP) -> int:
     """Let go of the content of records that waited for the end of their session, at most `limit`; says how many there
     were. To be called inside a transaction."""
-    rows = connection.execute(
-        f"{_SELECT} JOIN held_back ON held_back.seq = mine.seq JOIN sessions USING (session_id)"
-        " WHERE ended_at IS NOT NULL LIMIT ?",
-        (limit,),
+    waiting = connection.execute(
+        "SELECT seq FROM held_back JOIN sessions USING (session_id) WHERE ended_at IS NOT NULL LIMIT ?", (limit,)
     ).fetchall()
     gone = 0
-    for record in map(_Kept._make, rows):
-        connection.execute("DELETE FROM held_back WHERE seq = ?", (record.seq,))
-        commitment = _commitment(connection, record)
-        if commitment is not None:
-            _let_go(connection, record.seq, commitment)
-            gone += 1
+    for (seq,) in waiting:
+        connection.execute("DELETE FROM held_back WHERE seq = ?", (seq,))
+        for row in rows_between(connection, seq - 1, seq, 1):
+            commitment = _commitment(connection, row)
+            if commitment is not None:
+                _let_go(connection, seq, commitment)
+                gone += 1
     connection.execute("UPDATE released SET records = records + ?", (gone,))
-    return len(rows)
+    return len(waiting)
 
 
-class _Kept(NamedTuple):
-    seq: int
-    kind: str
-    at: str
-    boot_id: str
-    mono_ns: int
-    clock: str
-    body: str
-    hash: str
-    salt: str
-    previous: str
-
-
-_SELECT = (
-    "SELECT mine.seq, mine.kind, mine.at, mine.boot_id, mine.mono_ns, mine.clock, mine.body, mine.hash, mine.salt,"
-    f" coalesce(before.hash, '{GENESIS_HASH}') FROM records mine LEFT JOIN records before ON before.seq = mine.seq - 1"
-)
-
-
-def _commitment(connection: sqlite3.Connection, record: _Kept) -> bytes | None:
+def _commitment(connection: sqlite3.Connection, row: KeptRow) -> bytes | None:
     """What stands for the content once it is gone; None for what has to stay: a record of the first form, and one that
     was altered, whose content is all that could show how."""
-    if not record.salt:
+    owner = connection.execute("SELECT gateway_id, epoch FROM identity").fetchone()
+    before = [each.hash for each in rows_between(connection, row.seq - 2, row.seq - 1, 1)]
+    previous = as_hash(GENESIS_HASH if row.seq == 1 else "".join(before))
+    if not row.salt or RowHash(*owner).of(row, previous) != as_hash(row.hash):
         return None
-    gateway_id, epoch = connection.execute("SELECT gateway_id, epoch FROM identity").fetchone()
-    try:
-        commitment = commitment_of(record.salt, record.body)
-        at = instant_text(datetime.fromisoformat(record.at))
-        stamp = Stamp(record.kind, at, record.boot_id, record.mono_ns, record.clock)
-        previous = bytes.fromhex(record.previous)
-    except (ValueError, TypeError, AttributeError):
-        return None
-    hash_ = link_hash(hash_start(gateway_id, epoch), previous, record.seq, stamp, commitment)
-    return commitment if hash_.hex() == record.hash else None
+    return commitment_of(row.salt, row.body)
 
 
-def _open_session(connection: sqlite3.Connection, record: _Kept) -> str | None:
+def _open_session(connection: sqlite3.Connection, row: KeptRow) -> str | None:
     """The session of a record, if it is one that is not over."""
-    if record.kind != RecordKind.TRANSACTION.value:
+    if row.kind != RecordKind.TRANSACTION.value:
         return None
-    session_id = decode(_OfSession, record.body, "stored record").session_id
-    row = connection.execute("SELECT ended_at FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
-    return None if row is None or row[0] is not None else session_id
+    session_id = decode(_OfSession, row.body, "stored record").session_id
+    known = connection.execute("SELECT ended_at FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+    return None if known is None or known[0] is not None else session_id
 
 
 def _let_go(connection: sqlite3.Connection, seq: int, commitment: bytes) -> None:

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from gateway.errors import StoreError
 from wire.merkle import (
@@ -27,6 +28,7 @@ from wire.merkle import (
     fold,
     inclusion_proof,
     leaf_hashes,
+    tree_root,
 )
 from wire.tree_head import SignedTreeHead, SigningKey, TreeHead
 
@@ -60,12 +62,12 @@ class KeptTree:
 
 def kept_hashes(connection: sqlite3.Connection, after: int, count: int) -> list[bytes]:
     """The hashes of the records behind number `after`, at most `count`. Raises StoreError for one that is no hash."""
-    rows = connection.execute(
-        "SELECT hash FROM records WHERE seq > ? AND seq <= ? ORDER BY seq", (after, after + count)
-    ).fetchall()
     try:
+        rows = connection.execute(
+            "SELECT hash FROM records WHERE seq > ? AND seq <= ? ORDER BY seq", (after, after + count)
+        ).fetchall()
         return [bytes.fromhex(row[0]) for row in rows]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, sqlite3.OperationalError) as error:  # The last: text that is no UTF-8.
         message = f"the ledger is damaged: the hash of a record among {after + 1} to {after + count} is none"
         raise StoreError(f"{message}; `pnc-gateway ledger verify` says which") from error
 
@@ -151,9 +153,9 @@ def sign_head(
         StoreError: a hash cannot be read.
     """
     old_size, size = sizes
-    tree = TiledTree(KeptTree(connection))
-    root = tree.frontier(size).root().hex()
-    proof = consistency_proof(old_size, size, tree.subtree)
+    subtree = cache(TiledTree(KeptTree(connection)).subtree)  # Root and proof are made of the same subtrees.
+    root = tree_root(size, subtree).hex()
+    proof = consistency_proof(old_size, size, subtree)
     head = TreeHead(gateway_id=gateway_id, epoch=epoch, size=size, root=root, at=at)
     return OfferedHead(key.sign_head(head), tuple(node.hex() for node in proof))
 
