@@ -175,6 +175,12 @@ def open_gaps(pages: Pages, newest: Page) -> tuple[Gap, ...]:
     return tuple(gaps[:MAX_RANGES])
 
 
+def gaps_below(page: Page, pages: Pages) -> tuple[Gap, ...]:
+    """The numbers missing between a page and the next lower one of its book, the lowest first; () for the first page."""
+    below = pages.below(page)
+    return () if below is None else tuple(_missing(page, below, pages))
+
+
 def _registers(record: MeterRecord) -> tuple[PageRegister, ...]:
     first: dict[str, Decimal] = {}
     last: dict[str, Decimal] = {}

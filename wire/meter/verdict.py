@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from wire.meter.record import Deviation, MeterFormat, MeterRecord, Reading
 from wire.meter.safe import SafePrediction, predict_record, predict_session
 
@@ -36,8 +38,7 @@ class KeySource(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordVerdict:
+class RecordVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one record. `detail` says why in words, "" when valid. `record` is None iff nothing could be read
     of it: `undecodable`, or `unsupported` for a format that is only recognised.
 
