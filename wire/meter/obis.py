@@ -59,6 +59,7 @@ def _parse(text: str) -> OBIS | None:
     return OBIS(a, b, c, d, e, f) if f <= _CURRENT_PERIOD else None
 
 
+@lru_cache(maxsize=512)
 def is_spelled_as_specified(text: str) -> bool:
-    """Whether `text` has the spelling of OCMF's table 25."""
+    """Whether `text`, an OBIS code, has the spelling of OCMF's table 25."""
     return _AS_SPECIFIED.fullmatch(text) is not None
