@@ -7,35 +7,15 @@ import json
 import msgspec
 import pytest
 
+from tests.wire.ocmf_text import BEGIN, END, SD, ocmf_text, without
 from wire.meter.ocmf import parse_ocmf
 from wire.meter.record import MeterFormat, MeterRecord
 from wire.meter.safe import predict_record, predict_session
 from wire.meter.verdict import KeySource, RecordVerdict, SignatureVerdict
 
-BEGIN: dict[str, object] = {
-    "TM": "2026-11-23T08:30:15,250+0100 S",
-    "TX": "B",
-    "RV": 10.5,
-    "RI": "01-00:B2.08.00*FF",
-    "RU": "kWh",
-    "RT": "AC",
-    "EF": "",
-    "ST": "G",
-}
-END = {**BEGIN, "TM": "2026-11-23T09:30:15,250+0100 S", "TX": "E", "RV": 20.5}
-SD = "3006020101020101"
-
 
 def record(*readings: dict[str, object], signature: object = None, **fields: object) -> MeterRecord:
-    """A record with these readings; a field that is None is left out."""
-    payload = {"FV": "1.2", "PG": "T7", "MS": "M", "IS": True, "IT": "NONE", "RD": readings, **fields}
-    payload = {key: value for key, value in payload.items() if value is not None}
-    rest = signature if signature is not None else {"SD": SD}
-    return parse_ocmf(f"OCMF|{json.dumps(payload)}|{json.dumps(rest)}".encode())
-
-
-def without(reading: dict[str, object], *keys: str) -> dict[str, object]:
-    return {key: value for key, value in reading.items() if key not in keys}
+    return parse_ocmf(ocmf_text(*readings, signature=signature, **fields))
 
 
 def codes(one: MeterRecord) -> tuple[str, ...]:
