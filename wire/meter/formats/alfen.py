@@ -17,7 +17,15 @@ from __future__ import annotations
 import struct
 
 from wire.errors import MeterRecordError
-from wire.meter.formats.terms import decoded_base32, energy, foreign_record, identification, instant, obis_text
+from wire.meter.formats.terms import (
+    bare_signature,
+    decoded_base32,
+    energy,
+    foreign_record,
+    identification,
+    instant,
+    obis_text,
+)
 from wire.meter.record import (
     DeviationClass,
     DeviationLog,
@@ -27,7 +35,6 @@ from wire.meter.record import (
     MeterStatus,
     Reading,
     ReadingReason,
-    RecordSignature,
 )
 
 MAX_ALFEN_BYTES = 4 * 1024
@@ -90,7 +97,7 @@ def _record(raw: bytes, parts: list[bytes], dataset: bytes, signature: bytes, re
         MeterFormat.ALFEN,
         raw,
         dataset,
-        RecordSignature(algorithm="ECDSA-secp192r1-SHA256", encoding="base32", value=signature),
+        bare_signature(signature, "ECDSA-secp192r1-SHA256", "base32"),
         page=page,
         meter_serial=meter.hex().upper(),
         gateway_serial=adapter.hex().upper(),

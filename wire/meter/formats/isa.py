@@ -27,7 +27,7 @@ from wire.meter.formats.sml import (
     parse_list_response,
     parse_time,
 )
-from wire.meter.formats.terms import energy, foreign_record, identification, obis_text
+from wire.meter.formats.terms import bare_signature, energy, foreign_record, identification, obis_text
 from wire.meter.record import (
     DeviationClass,
     DeviationLog,
@@ -36,7 +36,6 @@ from wire.meter.record import (
     MeterRecord,
     Reading,
     ReadingReason,
-    RecordSignature,
 )
 
 SIGNED = struct.Struct("<10sIB6sBbq2s66s128sI20sB6sBbq6sI42x")
@@ -88,7 +87,7 @@ def parse_isa(raw: bytes) -> MeterRecord:
         MeterFormat.ISA_EDL_40P,
         raw,
         signed,
-        RecordSignature(algorithm="ECDSA-secp256r1-SHA256", encoding="raw", value=signature[:_SIGNATURE_BYTES]),
+        bare_signature(signature[:_SIGNATURE_BYTES], "ECDSA-secp256r1-SHA256", "raw"),
         page=number(entry_of(answer, _PAGE, "page").value, "page"),
         meter_serial=server_id.hex().upper(),
         user=identification(contract),
