@@ -17,6 +17,7 @@ from __future__ import annotations
 import struct
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.formats.terms import (
     bare_signature,
     decoded_base32,
@@ -28,7 +29,6 @@ from wire.meter.formats.terms import (
 )
 from wire.meter.record import (
     DeviationClass,
-    DeviationLog,
     MeterClock,
     MeterFormat,
     MeterRecord,

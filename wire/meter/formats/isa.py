@@ -17,6 +17,7 @@ from __future__ import annotations
 import struct
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.formats.sml import (
     Entry,
     ListResponse,
@@ -30,7 +31,6 @@ from wire.meter.formats.sml import (
 from wire.meter.formats.terms import bare_signature, energy, foreign_record, identification, obis_text
 from wire.meter.record import (
     DeviationClass,
-    DeviationLog,
     MeterClock,
     MeterFormat,
     MeterRecord,
