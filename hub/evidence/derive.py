@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 
+from hub.arrival import Arrival
 from hub.evidence.content import Excerpt, Judgement, MeterKey, ProvenRecord, SignedText
 from hub.evidence.texts import PINNED, carried_texts, counted, judgement_of, told_text
-from hub.ingest import Arrival, Change, SessionState, ingest
+from hub.ingest import Change, SessionState, ingest
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from hub.tokens import bearer_key
 from wire.chain import RecordKind

@@ -17,6 +17,7 @@ from __future__ import annotations
 import struct
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.formats.terms import (
     bare_signature,
     decoded_base32,
@@ -26,16 +27,7 @@ from wire.meter.formats.terms import (
     instant,
     obis_text,
 )
-from wire.meter.record import (
-    DeviationClass,
-    DeviationLog,
-    MeterClock,
-    MeterFormat,
-    MeterRecord,
-    MeterStatus,
-    Reading,
-    ReadingReason,
-)
+from wire.meter.record import DeviationClass, MeterClock, MeterFormat, MeterRecord, MeterStatus, Reading, ReadingReason
 
 MAX_ALFEN_BYTES = 4 * 1024
 DATASET = struct.Struct("<10s4s2s10sIII6sBbQ20sII")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.formats.sml import (
     ListResponse,
     entry_of,
@@ -43,7 +44,6 @@ from wire.meter.formats.terms import (
 )
 from wire.meter.record import (
     DeviationClass,
-    DeviationLog,
     MeterClock,
     MeterFormat,
     MeterRecord,

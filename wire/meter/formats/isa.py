@@ -17,6 +17,7 @@ from __future__ import annotations
 import struct
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.formats.sml import (
     Entry,
     ListResponse,
@@ -28,15 +29,7 @@ from wire.meter.formats.sml import (
     parse_time,
 )
 from wire.meter.formats.terms import bare_signature, energy, foreign_record, identification, obis_text
-from wire.meter.record import (
-    DeviationClass,
-    DeviationLog,
-    MeterClock,
-    MeterFormat,
-    MeterRecord,
-    Reading,
-    ReadingReason,
-)
+from wire.meter.record import DeviationClass, MeterClock, MeterFormat, MeterRecord, Reading, ReadingReason
 
 SIGNED = struct.Struct("<10sIB6sBbq2s66s128sI20sB6sBbq6sI42x")
 SIGNED_BYTES = 320

@@ -11,9 +11,9 @@ from decimal import Decimal
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.record import (
     EXACT,
-    DeviationLog,
     MeterFormat,
     MeterRecord,
     Pagination,
