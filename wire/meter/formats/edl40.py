@@ -170,8 +170,16 @@ def parse_edl40_sig(raw: bytes) -> MeterRecord:
         at=instant(SIGNED.unpack(signed[: SIGNED.size])[1]),
         clock=MeterClock.UNKNOWN,
         log=log,
-        embedded_key=None if key is None else _decoded(key) or None,
+        embedded_key=None if key is None else _claim(key),
     )
+
+
+def _claim(key: Element) -> bytes | None:
+    """The key's bytes, or its text when that is in no encoding: whether it is a key is for the judge to say."""
+    try:
+        return _decoded(key) or None
+    except MeterRecordError:
+        return key.text.strip().encode() or None
 
 
 def _decoded(element: Element) -> bytes:
