@@ -7,6 +7,8 @@ HubError                       anything below; carries a stable kebab-case `code
  +- TooManyCommands            too many commands wait for a gateway already; nothing was stored
  +- TreeMismatch               a batch's tree head is not that of the log held; nothing was stored (hub.tree)
  +- LogKeyError                the key that countersigns tree heads cannot be used (hub.log_key)
+ +- EvidenceRefused            no evidence file can be made of a session; the code says why
+ +- EvidenceUnusable           a file is no evidence file, or not a whole one
  +- ListenError                a server cannot listen or its certificates cannot be used (hub.web.server)
  +- Problem                    a request to be answered with an RFC 9457 problem body (hub.web.problems)
 """
@@ -51,3 +53,14 @@ class TooManyCommands(HubError):
 
     def __init__(self, message: str) -> None:
         super().__init__("too-many-commands", message)
+
+
+class EvidenceRefused(HubError):
+    """Raised when there is no evidence file to be had: `not-settled`, `erased`, `no-tree-head`, `too-large`."""
+
+
+class EvidenceUnusable(HubError):
+    """Raised when bytes are no evidence file that could be verified."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("no-evidence-file", message)

@@ -2,7 +2,7 @@
 
 Rules
 1. Records are judged in the order of their sequence, each once. How they were cut into batches changes nothing.
-2. Nothing here refuses a record: what cannot be read is quarantined with a reason, and the record is kept.
+2. Nothing here refuses a record: what cannot be used is quarantined with a reason, and the record is kept.
 3. A started event opens the session named by the record; any other event of a session never seen opens it too, with
    the finding `start-not-seen`: energy that flowed is not dropped for a lost message. When the start comes after all,
    the session begins with it, and the finding is `start-late`.
@@ -12,8 +12,6 @@ Rules
    gives a finding; the CDR is never changed. While the start was not seen the settlement is held: the session has its
    end noted and the finding `settlement-held`, and is settled when the start comes. Until then it is INVALID: it does
    not run, is not billed, and OCPI lets no COMPLETED session change any more.
-6. A session id is checked against the gateway, charger and transaction it is made of, so no gateway can write into
-   another's session.
 
 Source: OCPI 2.3.0 mod_sessions, mod_cdrs; OCPP 2.0.1 E; design of this project.
 """
@@ -27,16 +25,12 @@ from typing import Protocol
 
 import msgspec
 
+from hub.arrival import Arrival
 from hub.settle import MeterState, read_meter, settle
 from hub.terms import Terms
 from hub.tokens import bearer_key
-from wire.chain import Record, RecordKind
-from wire.errors import MalformedValue, WireError
-from wire.ids import session_id
-from wire.ocpp.content import content_key
-from wire.ocpp.frames import Call, Send
-from wire.ocpp.salvage import parse_recorded
-from wire.ocpp.transaction import TransactionMessage, read_transaction
+from wire.errors import WireError
+from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
     Cdr,
     CdrToken,
@@ -48,7 +42,6 @@ from wire.records import (
     TransactionEntry,
     TransactionEvent,
     Verdict,
-    decode,
 )
 
 DECISION_HOLDS = timedelta(hours=1)
@@ -92,23 +85,15 @@ class Change:
     quarantine: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A record on its way into the books: from whom, and when the hub received it."""
-
-    gateway_id: str
-    record: Record
-    received_at: datetime
-
-
 def ingest(arrival: Arrival, holdings: Holdings, terms: Terms) -> Change:
     """What the record changes; the same record must not be ingested twice. Never raises for a record's content."""
-    record = arrival.record
+    if arrival.trouble is not None:
+        return Change(quarantine=arrival.trouble)
     try:
-        if record.kind is RecordKind.TRANSACTION:
-            return _transaction(arrival, decode(TransactionEntry, record.body, "transaction entry"), holdings, terms)
-        if record.kind is RecordKind.DECISION:
-            return _decision(arrival, decode(Decision, record.body, "decision"), holdings)
+        if arrival.decision is not None:
+            return _decision(arrival, arrival.decision, holdings)
+        if arrival.entry is not None and arrival.message is not None:
+            return _transaction(arrival, arrival.entry, arrival.message, holdings, terms)
     except WireError as error:
         return Change(quarantine=str(error))
     except (ArithmeticError, ValueError) as error:
@@ -120,7 +105,6 @@ def ingest(arrival: Arrival, holdings: Holdings, terms: Terms) -> Change:
 def _decision(arrival: Arrival, decision: Decision, holdings: Holdings) -> Change:
     """A decision is remembered for a session to come and applied to those that run with its token; one that a command
     made, or that rests on one, is for one session alone, whose own records hold it."""
-    _require_aware(decision.at, "decision")
     if decision.command_id is not None:
         return Change()
     touched = tuple(
@@ -131,48 +115,23 @@ def _decision(arrival: Arrival, decision: Decision, holdings: Holdings) -> Chang
     return Change(sessions=touched, decision=decision)
 
 
-def _transaction(arrival: Arrival, entry: TransactionEntry, holdings: Holdings, terms: Terms) -> Change:
-    if entry.quarantine is not None or entry.event is TransactionEvent.UNREADABLE:
-        return Change(quarantine=entry.quarantine or "the gateway could not read the message")
-    if entry.decision is not None:
-        _require_aware(entry.decision.at, "transaction entry")
-    call = _call(entry)
-    if call is None:
-        return Change()  # values of a periodic event stream: evidence, not a session
-    message = read_transaction(entry.ocpp, call.action, call.payload)
-    if entry.session_id is None:
-        if message.event is TransactionEvent.METER_VALUES:
-            return Change(decision=_remembered(entry))  # values outside of any transaction: evidence, not a session
-        raise MalformedValue("transaction entry", "$.session_id", f"missing for event {message.event.value}")
-    transaction_id = entry.transaction_id
-    if transaction_id is None or entry.session_id != session_id(
-        arrival.gateway_id, entry.charger_id, transaction_id, entry.reuse
-    ):
-        expected = "the id of this gateway, charger, transaction_id and reuse"
-        raise MalformedValue("transaction entry", "$.session_id", f"{entry.session_id!r} is not {expected}")
-    content = content_key(call.action, call.payload).hex()
-    held = holdings.session(entry.session_id)
+def _transaction(
+    arrival: Arrival, entry: TransactionEntry, message: TransactionMessage, holdings: Holdings, terms: Terms
+) -> Change:
+    if arrival.session_id is None:
+        return Change(decision=_remembered(entry))  # values outside of any transaction: evidence, not a session
+    held = holdings.session(arrival.session_id)
     if held is not None and _is_late(held, message):
-        return _late(arrival, held, message, content)
+        return _late(arrival, held, message)
     state = _carried_on(arrival, held or _opened(arrival, entry, message), entry, message, holdings)
     if message.event is TransactionEvent.ENDED:
-        state = _ended(state, message, content)
+        state = _ended(state, message, arrival.content)
     cdr = None
     if state.meter.ended_by is not None and not state.meter.start_missing:
         session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED)
         settled = settle(session, state.meter, terms, arrival.received_at)
         state, cdr = SessionState(session=settled.session, meter=settled.meter), settled.cdr
-    return Change(sessions=(state,), cdr=cdr, decision=_remembered(entry), session_id=entry.session_id)
-
-
-def _call(entry: TransactionEntry) -> Call | None:
-    """The CALL of an entry; None for a SEND. Raises MalformedValue, FrameError."""
-    frame = parse_recorded(entry.frame)
-    if isinstance(frame, Send):
-        return None
-    if not isinstance(frame, Call):
-        raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(frame).__name__}")
-    return frame
+    return Change(sessions=(state,), cdr=cdr, decision=_remembered(entry), session_id=arrival.session_id)
 
 
 def _remembered(entry: TransactionEntry) -> Decision | None:
@@ -276,12 +235,12 @@ def _is_late(held: SessionState, message: TransactionMessage) -> bool:
     return noted or held.session.status is SessionStatus.COMPLETED
 
 
-def _late(arrival: Arrival, held: SessionState, message: TransactionMessage, content: str) -> Change:
+def _late(arrival: Arrival, held: SessionState, message: TransactionMessage) -> Change:
     """A record after the end: linked and noted. The end itself, sent again, is no news."""
     link = held.session.id
     if held.session.gateway_id != arrival.gateway_id:
         return Change(quarantine=f"session {link} belongs to gateway {held.session.gateway_id}")
-    if content == held.meter.ended_by:
+    if arrival.content == held.meter.ended_by:
         return Change(session_id=link)
     finding = f"late-record: {message.event.value} of {message.at.isoformat()} came after the end"
     session = with_findings(held.session, finding)
@@ -322,11 +281,6 @@ def _cdr_token(token: TokenRef, contract_id: str | None, holdings: Holdings) -> 
 def _is_of(session: Session, token: TokenRef) -> bool:
     own = session.cdr_token
     return own is not None and bearer_key(own.uid) == bearer_key(token.uid)
-
-
-def _require_aware(at: datetime, what: str) -> None:
-    if at.tzinfo is None:
-        raise MalformedValue(what, "$.at", "an instant without an offset from UTC")
 
 
 def with_findings(session: Session, *findings: str) -> Session:

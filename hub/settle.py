@@ -38,9 +38,11 @@ from wire.records import (
     Cdr,
     CdrToken,
     Price,
+    PriceComponent,
     Session,
     SignedData,
     SignedValue,
+    TariffDimension,
     TokenType,
     TransactionEvent,
     Value,
@@ -202,6 +204,10 @@ def settle(session: Session, meter: MeterState, terms: Terms, settled_at: dateti
         last_updated=settled_at,
         signed_data=signed.data,
         findings=findings,
+        price_components=(
+            PriceComponent(type=TariffDimension.ENERGY, price=terms.price.energy_per_kwh),
+            PriceComponent(type=TariffDimension.FLAT, price=terms.price.session_fee),
+        ),
     )
     return SettledSession(session=session, meter=meter, cdr=cdr)
 

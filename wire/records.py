@@ -318,6 +318,20 @@ class Price(Value, frozen=True, kw_only=True):
     before_taxes: Decimal
 
 
+class TariffDimension(StrEnum):
+    """OCPI TariffDimensionType, the part that is charged for here: per kWh, and once for a session."""
+
+    ENERGY = "ENERGY"
+    FLAT = "FLAT"
+
+
+class PriceComponent(Value, frozen=True, kw_only=True):
+    """OCPI PriceComponent, before taxes; the currency stands in the object that holds it."""
+
+    type: TariffDimension
+    price: Decimal
+
+
 class SignedValue(Value, frozen=True, kw_only=True):
     """OCPI SignedValue: nature Start, End or Intermediate; `plain_data` the signed text, `signed_data` its base64."""
 
@@ -335,7 +349,11 @@ class SignedData(Value, frozen=True, kw_only=True):
 
 
 class Cdr(Value, frozen=True, kw_only=True):
-    """A charge detail record: immutable; built only when the session has ended. Energy in kWh, time in hours."""
+    """A charge detail record: immutable; built only when the session has ended. Energy in kWh, time in hours.
+
+    `price_components` are the terms that made `total_cost` (OCPI has them in the CDR's tariff); empty in a CDR of an
+    earlier version.
+    """
 
     id: str
     session_id: str
@@ -355,3 +373,4 @@ class Cdr(Value, frozen=True, kw_only=True):
     authorization_reference: str | None = None
     signed_data: SignedData | None = None
     findings: tuple[str, ...] = ()
+    price_components: tuple[PriceComponent, ...] = ()

@@ -66,14 +66,17 @@ class SigningKey:
         self._key = Ed25519PrivateKey.from_private_bytes(secret)
         self.public_key = self._key.public_key().public_bytes_raw().hex()
 
+    def sign(self, statement: bytes) -> str:
+        """The signature (hex) over a statement, whose first line says what it is for (rule 3)."""
+        return self._key.sign(statement).hex()
+
     def sign_head(self, head: TreeHead) -> SignedTreeHead:
         """The head with this log's signature. About 50 us."""
-        return SignedTreeHead(head=head, public_key=self.public_key, signature=self._key.sign(_head_text(head)).hex())
+        return SignedTreeHead(head=head, public_key=self.public_key, signature=self.sign(_head_text(head)))
 
     def countersign(self, signed: SignedTreeHead, at: datetime) -> Countersignature:
         """This hub's signature under a head that it has verified."""
-        signature = self._key.sign(_countersigned_text(signed, at)).hex()
-        return Countersignature(at=at, public_key=self.public_key, signature=signature)
+        return Countersignature(at=at, public_key=self.public_key, signature=self.sign(_countersigned_text(signed, at)))
 
 
 def verify_tree_head(signed: SignedTreeHead, log_key: str) -> TreeHead:
@@ -82,7 +85,7 @@ def verify_tree_head(signed: SignedTreeHead, log_key: str) -> TreeHead:
     Raises:
         TreeHeadError: `tree-head-key`, `tree-head-signature`.
     """
-    _require_signed(signed.public_key, log_key, signed.signature, _head_text(signed.head), "tree head")
+    require_signed(signed.public_key, log_key, signed.signature, _head_text(signed.head), "tree head")
     return signed.head
 
 
@@ -94,16 +97,21 @@ def verify_countersignature(signed: SignedTreeHead, counter: Countersignature, h
         TreeHeadError: `tree-head-key`, `tree-head-signature`.
     """
     text = _countersigned_text(signed, counter.at)
-    _require_signed(counter.public_key, hub_key, counter.signature, text, "countersignature")
+    require_signed(counter.public_key, hub_key, counter.signature, text, "countersignature")
     return counter.at
 
 
-def _require_signed(named: str, expected: str, signature: str, text: bytes, what: str) -> None:
+def require_signed(named: str, expected: str, signature: str, statement: bytes, what: str) -> None:
+    """Return if the key that is `named` is the `expected` one (hex) and made `signature` (hex) over `statement`.
+
+    Raises:
+        TreeHeadError: `tree-head-key`, `tree-head-signature`; names `what` was signed.
+    """
     if named != expected:
         message = f"the {what} names the key {named[:16]}, expected {expected[:16]}"
         raise TreeHeadError("tree-head-key", message)
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(named)).verify(bytes.fromhex(signature), text)
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(named)).verify(bytes.fromhex(signature), statement)
     except (InvalidSignature, ValueError) as error:
         raise TreeHeadError("tree-head-signature", f"the signature of the {what} does not hold") from error
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from hub.arrival import read_arrival
 from hub.errors import StalePosition
-from hub.ingest import Arrival, Change, SessionState, ingest
+from hub.ingest import Change, SessionState, ingest
 from hub.settle import MeterState
 from hub.store.commands import commanded_token
 from hub.store.whitelist import candidates
@@ -100,7 +101,7 @@ def append(
     note_seen(connection, chain, at)
     books = Books(connection)
     for record in records:
-        change = ingest(Arrival(gateway_id=chain.gateway_id, record=record, received_at=at), books, terms)
+        change = ingest(read_arrival(chain.gateway_id, record, at), books, terms)
         _insert_record(connection, chain, record, at, change)
         books.keep(chain.gateway_id, change)
     if records:

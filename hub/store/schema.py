@@ -134,5 +134,62 @@ BEGIN SELECT RAISE(ABORT, 'a CDR is never changed, only who charged is let go');
 the peaks of the tree over the chain, empty where it is still to be built (hub.store.tree); `told_seq` is the longest
 chain that the gateway spoke of."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS, _COMMANDS, _ENDED_WITHOUT_START, _COMMITMENTS)
+_METERS = """
+CREATE TABLE meter_keys (
+    number INTEGER PRIMARY KEY, meter_serial TEXT, gateway_serial TEXT, charge_point_id TEXT, place TEXT,
+    public_key TEXT NOT NULL, fingerprint TEXT NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL, changed_at TEXT NOT NULL
+);
+CREATE UNIQUE INDEX meter_keys_once ON meter_keys (
+    public_key, ifnull(meter_serial, ''), ifnull(gateway_serial, ''), ifnull(charge_point_id, ''), ifnull(place, '')
+);
+CREATE INDEX meter_keys_by_meter ON meter_keys (meter_serial) WHERE meter_serial IS NOT NULL;
+CREATE INDEX meter_keys_by_gateway ON meter_keys (gateway_serial) WHERE gateway_serial IS NOT NULL;
+CREATE INDEX meter_keys_by_point ON meter_keys (charge_point_id) WHERE charge_point_id IS NOT NULL;
+CREATE INDEX meter_keys_by_place ON meter_keys (place) WHERE place IS NOT NULL;
+CREATE INDEX meter_keys_by_fingerprint ON meter_keys (fingerprint);
+CREATE TABLE meter_key_acts (
+    number INTEGER PRIMARY KEY, key_number INTEGER NOT NULL REFERENCES meter_keys (number), act TEXT NOT NULL,
+    key TEXT NOT NULL, by_whom TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL
+);
+CREATE TABLE verdicts (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    part INTEGER NOT NULL, session_id TEXT, judged_at TEXT NOT NULL, version TEXT NOT NULL, verdict TEXT NOT NULL
+);
+CREATE INDEX verdicts_of_record ON verdicts (gateway_id, epoch, seq, part, number);
+CREATE INDEX verdicts_of_session ON verdicts (session_id, number) WHERE session_id IS NOT NULL;
+CREATE TABLE meter_sightings (
+    meter TEXT NOT NULL, place TEXT NOT NULL, signature TEXT NOT NULL, key_source TEXT NOT NULL,
+    count INTEGER NOT NULL, first_seen TEXT NOT NULL, last_seen TEXT NOT NULL,
+    PRIMARY KEY (meter, place, signature, key_source)
+) WITHOUT ROWID;
+CREATE TABLE meter_pages (
+    number INTEGER PRIMARY KEY, signer TEXT NOT NULL, meter TEXT NOT NULL, context TEXT NOT NULL, page INTEGER NOT NULL,
+    payload_sha256 TEXT NOT NULL, session_id TEXT, place TEXT, at TEXT, body TEXT NOT NULL
+);
+CREATE UNIQUE INDEX meter_pages_once ON meter_pages (
+    signer, meter, context, page, payload_sha256, ifnull(session_id, '')
+);
+CREATE INDEX meter_pages_of_signer ON meter_pages (signer, context, page);
+CREATE INDEX meter_pages_by_payload ON meter_pages (payload_sha256);
+CREATE INDEX meter_pages_of_place ON meter_pages (place, at) WHERE place IS NOT NULL AND at IS NOT NULL;
+CREATE TABLE meter_gaps (
+    number INTEGER PRIMARY KEY, signer TEXT NOT NULL, meter TEXT NOT NULL, context TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, session_id TEXT, noticed_at TEXT NOT NULL,
+    closed_at TEXT, closed_by TEXT, why TEXT
+);
+CREATE INDEX meter_gaps_open ON meter_gaps (signer, context, last) WHERE closed_at IS NULL;
+CREATE TABLE outcomes (
+    number INTEGER PRIMARY KEY, session_id TEXT NOT NULL, judged_at TEXT NOT NULL, version TEXT NOT NULL,
+    outcome TEXT NOT NULL
+);
+CREATE INDEX outcomes_of_session ON outcomes (session_id, number);
+CREATE TRIGGER verdicts_are_final BEFORE UPDATE ON verdicts BEGIN
+    SELECT RAISE(ABORT, 'a verdict is never changed'); END;
+CREATE TRIGGER outcomes_are_final BEFORE UPDATE ON outcomes BEGIN
+    SELECT RAISE(ABORT, 'an outcome is never changed'); END;
+"""
+"""Keys and pages are found by columns; what they hold is the JSON beside them. Verdicts and outcomes are only appended:
+the newest one of a signed value or a session counts."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS, _COMMANDS, _ENDED_WITHOUT_START, _COMMITMENTS, _METERS)
 """Append only: a released migration is never edited."""

@@ -13,7 +13,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given, settings, strategies as st
 
-from hub.ingest import Arrival, ingest
+from hub.arrival import read_arrival
+from hub.ingest import ingest
 from hub.store.ledger import Books, Chain, append, position_of
 from hub.store.readings import hashes
 from hub.store.schema import MIGRATIONS
@@ -286,7 +287,7 @@ registers = st.from_regex(r"-?(0|[1-9][0-9]{0,60})(\.[0-9]{1,60})?([eE][+-]?[0-9
 def test_no_body_stops_the_ingest(kind: RecordKind, body: str) -> None:
     (record,) = _chain([(kind, body)])
     with _database() as connection:
-        ingest(Arrival(gateway_id=GATEWAY, record=record, received_at=T0), Books(connection), TERMS)
+        ingest(read_arrival(GATEWAY, record, T0), Books(connection), TERMS)
 
 
 @settings(max_examples=200, deadline=None)

@@ -127,10 +127,6 @@ BAD: dict[str, str | bytes] = {
     "not an elliptic curve": ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
     .public_key()
     .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-    "secp192k1": bytes.fromhex("3046301006072a8648ce3d020106052b8104001f033200")
-    + bytes.fromhex(
-        "04DB4FF10EC057E9AE26B07D0280B7F4341DA5D1B1EAE06C7D9B2F2F6D9C5628A7844163D015BE86344082AA88D95E2F9D"
-    ),
     "too many layers": b64(b64(b64(b64(b64(HEX))))),
     "too long": "0" * (MAX_KEY_BYTES + 1),
     "PEM of nothing": "-----BEGIN PUBLIC KEY-----\n\n-----END PUBLIC KEY-----",

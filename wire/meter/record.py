@@ -167,6 +167,10 @@ class MeterFormat(StrEnum):
     ISA_EDL_40P = "ISA_EDL_40P"
     PCDF = "PCDF"
     CHARGEIT = "CHARGEIT"
+    BSM = "BSM"
+    CHARGEPOINT = "CHARGEPOINT"
+    SNAPSHOT = "SNAPSHOT"
+    SAFE_VALUES = "SAFE_VALUES"
     SEALED_OCMF = "SEALED_OCMF"
     UNKNOWN = "unknown"
 

@@ -11,7 +11,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from wire.meter.record import Deviation, MeterFormat, MeterRecord, Reading
+from wire.meter.safe import SafePrediction, predict_record
 
 
 class SignatureVerdict(StrEnum):
@@ -35,20 +38,7 @@ class KeySource(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafePrediction:
-    """What the SAFE transparency software would say; `reasons` are the rules that refuse, () when it accepts."""
-
-    reasons: tuple[str, ...]
-
-    @property
-    def accepts(self) -> bool:
-        """Whether a customer can check this with the software."""
-        return not self.reasons
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordVerdict:
+class RecordVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one record. `detail` says why in words, "" when valid. `record` is None iff nothing could be read
     of it: `undecodable`, or `unsupported` for a format that is only recognised.
 
@@ -65,7 +55,12 @@ class RecordVerdict:
     curve: str | None = None
     key_fingerprint: str | None = None
     fallbacks: tuple[str, ...] = ()
-    safe: SafePrediction | None = None
+
+    @property
+    def safe(self) -> SafePrediction | None:
+        """What the SAFE transparency software would say if the signature holds; None: not predicted. Worked out anew at
+        each call: keep it when it is asked for twice."""
+        return None if self.record is None else predict_record(self.record)
 
     @property
     def is_trusted(self) -> bool:

@@ -1,0 +1,117 @@
+"""A record on its way into the books, read as far as it can be read. Pure.
+
+Rules
+1. Nothing here refuses a record: `trouble` says why its content cannot be used, and the record is kept.
+2. A session id is checked against the gateway, charger and transaction it is made of, so no gateway can write into
+   another's session.
+3. Signed values are found in every message, also in one that cannot be used.
+
+Source: design of this project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from hub.carried import CarriedValue, carried_values, salvaged_values
+from wire.chain import Record, RecordKind
+from wire.errors import MalformedValue, WireError
+from wire.ids import session_id
+from wire.ocpp.content import content_key
+from wire.ocpp.frames import Call, Send
+from wire.ocpp.salvage import parse_recorded
+from wire.ocpp.transaction import TransactionMessage, read_transaction
+from wire.records import Decision, TransactionEntry, TransactionEvent, decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A record: from whom, when the hub received it, and what it holds.
+
+    A decision has its `decision`, a transaction message its `entry` and, unless there is `trouble` or nothing in it for
+    us, the `message` with its `content` key. `session_id` is the session's that the message is of, checked (rule 2),
+    also when the message cannot be used; `values` are all its signed values.
+    """
+
+    gateway_id: str
+    record: Record
+    received_at: datetime
+    decision: Decision | None = None
+    entry: TransactionEntry | None = None
+    message: TransactionMessage | None = None
+    content: str = ""
+    session_id: str | None = None
+    values: tuple[CarriedValue, ...] = ()
+    trouble: str | None = None
+
+
+def read_arrival(gateway_id: str, record: Record, received_at: datetime) -> Arrival:
+    """The record, read. Never raises for a record's content; one whose content was let go holds nothing."""
+    bare = Arrival(gateway_id=gateway_id, record=record, received_at=received_at)
+    if record.is_released:
+        return bare
+    try:
+        if record.kind is RecordKind.DECISION:
+            decision = decode(Decision, record.body, "decision")
+            _require_aware(decision.at, "decision")
+            return replace(bare, decision=decision)
+        if record.kind is RecordKind.TRANSACTION:
+            return _transaction(bare, decode(TransactionEntry, record.body, "transaction entry"))
+    except WireError as error:
+        return replace(bare, trouble=str(error))
+    return bare
+
+
+def _transaction(bare: Arrival, entry: TransactionEntry) -> Arrival:
+    session = _session_of(bare.gateway_id, entry)
+    arrival = replace(bare, entry=entry, session_id=session)
+    if entry.quarantine is not None or entry.event is TransactionEvent.UNREADABLE:
+        trouble = entry.quarantine or "the gateway could not read the message"
+        return replace(arrival, trouble=trouble, values=salvaged_values(entry))
+    try:
+        if entry.decision is not None:
+            _require_aware(entry.decision.at, "transaction entry")
+        call = _call(entry)
+        if call is None:
+            return arrival  # values of a periodic event stream: evidence, not a session
+        message = read_transaction(entry.ocpp, call.action, call.payload)
+    except WireError as error:
+        return replace(arrival, trouble=str(error), values=salvaged_values(entry))
+    except (ArithmeticError, ValueError) as error:
+        trouble = f"the content breaks arithmetic: {error}"  # as a date at the end of the calendar does
+        return replace(arrival, trouble=trouble, values=salvaged_values(entry))
+    arrival = replace(arrival, message=message, values=carried_values(message))
+    if session is None and (entry.session_id is not None or message.event is not TransactionEvent.METER_VALUES):
+        return replace(arrival, trouble=_no_session(entry, message.event))
+    return replace(arrival, content=content_key(call.action, call.payload).hex())
+
+
+def _session_of(gateway_id: str, entry: TransactionEntry) -> str | None:
+    """The entry's session, if it is the one that its gateway, charger and transaction make (rule 2)."""
+    if entry.session_id is None or entry.transaction_id is None:
+        return None
+    made = session_id(gateway_id, entry.charger_id, entry.transaction_id, entry.reuse)
+    return made if made == entry.session_id else None
+
+
+def _no_session(entry: TransactionEntry, event: TransactionEvent) -> str:
+    message = f"missing for event {event.value}"
+    if entry.session_id is not None:
+        message = f"{entry.session_id!r} is not the id of this gateway, charger, transaction_id and reuse"
+    return str(MalformedValue("transaction entry", "$.session_id", message))
+
+
+def _call(entry: TransactionEntry) -> Call | None:
+    """The CALL of an entry; None for a SEND. Raises MalformedValue, FrameError."""
+    frame = parse_recorded(entry.frame)
+    if isinstance(frame, Send):
+        return None
+    if not isinstance(frame, Call):
+        raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(frame).__name__}")
+    return frame
+
+
+def _require_aware(at: datetime, what: str) -> None:
+    if at.tzinfo is None:
+        raise MalformedValue(what, "$.at", "an instant without an offset from UTC")
