@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
+from hub.arrival import Arrival
 from hub.evidence.content import JudgedFinding, Judgement, MeterKey, ReadingShown, SignedText
 from hub.settle import MeterState
 from wire.errors import WireError
@@ -20,7 +21,7 @@ from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.record import MeterFormat, MeterRecord, Reading
 from wire.meter.session import judge_session
 from wire.meter.verdict import RecordVerdict
-from wire.ocpp.transaction import SignedSample, TransactionMessage
+from wire.ocpp.transaction import SignedSample
 
 CLAIMED, PINNED = "claimed", "pinned"
 
@@ -35,14 +36,13 @@ class Carried:
     verdict: RecordVerdict
 
 
-def carried_texts(messages: Iterable[tuple[int, TransactionMessage]], keys: Sequence[MeterKey]) -> tuple[Carried, ...]:
-    """The signed texts in `messages` (record number, message), in the order in which they came, each once."""
+def carried_texts(arrivals: Iterable[Arrival], keys: Sequence[MeterKey]) -> tuple[Carried, ...]:
+    """The signed texts in the session's records, in the order in which they came, each once."""
     found: dict[bytes, tuple[SignedSample, list[int]]] = {}
-    for seq, message in messages:
-        for sample in message.samples:
-            if sample.signed is not None:
-                _, seqs = found.setdefault(unwrap(sample.signed.raw).payload, (sample.signed, []))
-                seqs.append(seq)
+    for arrival in arrivals:
+        for value in arrival.values:
+            _, seqs = found.setdefault(unwrap(value.signed.raw).payload, (value.signed, []))
+            seqs.append(arrival.record.seq)
     registry = _registry_key(keys)
     return tuple(
         Carried(
