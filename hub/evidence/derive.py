@@ -12,12 +12,13 @@ from decimal import Decimal
 from itertools import pairwise
 
 from hub.arrival import Arrival, read_arrival
-from hub.evidence.content import Excerpt, Judgement, MeterKey, SignedText
-from hub.evidence.texts import PINNED, carried_texts, counted, judgement_of, told_text
+from hub.evidence.content import Excerpt, Judgement, SignedText
+from hub.evidence.texts import carried_texts, counted, judgement_of, told_text
 from hub.ingest import Change, SessionState, ingest
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from hub.tokens import bearer_key
 from wire.meter.record import MeterRecord, PaginationContext
+from wire.meter.registry import KeyPlace, KeyState, RegisteredKey
 from wire.records import (
     Cdr,
     CdrToken,
@@ -49,14 +50,15 @@ class Derived:
     missing: tuple[str, ...]
 
 
-def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequence[MeterKey]) -> Derived:
+def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequence[RegisteredKey]) -> Derived:
     """What follows from the records in `chains` under the price and for the token listing of the `stated` CDR. Never
     raises for what the records hold."""
     arrivals = tuple(
         read_arrival(gateway_id, proven.record, proven.received_at) for excerpt in chains for proven in excerpt.records
     )
     state, cdr = _replayed(arrivals, stated, keys)
-    carried = carried_texts(arrivals, keys)
+    place = KeyPlace(gateway_id=stated.gateway_id, charger_id=stated.charger_id, evse_id=stated.evse_id)
+    carried = carried_texts(arrivals, keys, place)
     ends = counted(None if state is None else state.meter)
     texts = tuple(told_text(number, one, ends) for number, one in enumerate(carried, start=1))
     return Derived(
@@ -96,11 +98,12 @@ class _Books:
 
     def listed(self, token: TokenRef) -> Token | None:
         """What the list said of the token, as far as the CDR tells."""
-        if bearer_key(token.uid) != bearer_key(self._token.uid):
+        country_code, party_id = self._token.country_code, self._token.party_id
+        if country_code is None or party_id is None or bearer_key(token.uid) != bearer_key(self._token.uid):
             return None
         return Token(
-            country_code=self._token.country_code or "",
-            party_id=self._token.party_id or "",
+            country_code=country_code,
+            party_id=party_id,
             uid=self._token.uid,
             type=self._token.type,
             contract_id=self._token.contract_id,
@@ -120,7 +123,7 @@ class _Books:
 
 
 def _replayed(
-    arrivals: Iterable[Arrival], stated: Cdr, keys: Sequence[MeterKey]
+    arrivals: Iterable[Arrival], stated: Cdr, keys: Sequence[RegisteredKey]
 ) -> tuple[SessionState | None, Cdr | None]:
     books = _Books(stated.cdr_token)
     terms = Terms(price=_price(stated), meter_keys=_registry(stated, keys))
@@ -138,9 +141,9 @@ def _price(stated: Cdr) -> EnergyPrice:
     )
 
 
-def _registry(stated: Cdr, keys: Sequence[MeterKey]) -> dict[MeterPlace, str]:
+def _registry(stated: Cdr, keys: Sequence[RegisteredKey]) -> dict[MeterPlace, str]:
     place = MeterPlace(stated.gateway_id, stated.charger_id.casefold(), stated.evse_id)
-    pinned = [key.public_key for key in keys if key.state == PINNED]
+    pinned = [key.public_key for key in keys if key.state is KeyState.PINNED]
     return {place: pinned[0]} if pinned else {}
 
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hub.evidence.checks import log_keys, shown_amount
 from hub.evidence.content import Evidence, Outcome, ReadingShown, SignedText, Step
-from hub.evidence.texts import CLAIMED
+from wire.meter.registry import KeyState, RegisteredKey
 from wire.records import Cdr, TariffDimension
 
 EDITION = 1
@@ -177,7 +177,7 @@ def _price_lines(cdr: Cdr) -> Iterator[dict[str, str]]:
 
 def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:
     for key in evidence.keys:
-        yield {"who": "Meter", "what": f"the readings; {_key_words(key.origin, key.state)}", "key": key.public_key}
+        yield {"who": "Meter", "what": f"the readings; the key is {_key_words(key)}", "key": key.public_key}
     roles = {
         "log": ("Site", f"the log of {evidence.gateway_id}, where the session was recorded"),
         "hub": ("Hub", "that it saw the same log, and this file"),
@@ -188,13 +188,14 @@ def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:
 
 def _keys(evidence: Evidence) -> Iterator[dict[str, str]]:
     for key in evidence.keys:
-        yield {"words": _key_words(key.origin, key.state), "text": key.public_key}
+        yield {"words": _key_words(key), "text": key.public_key}
 
 
-def _key_words(origin: str, state: str) -> str:
-    if state == CLAIMED:
-        return "the key came along with the values; nobody has confirmed it"
-    return f"the hub has the key from: {origin} ({state})"
+def _key_words(key: RegisteredKey) -> str:
+    words = f"on curve {key.curve}, {key.state.value}; the hub has it from: {key.source.value}"
+    if key.state is KeyState.LEARNED and key.confirmed_at is None:
+        return f"{words}, and nobody has confirmed it"
+    return words
 
 
 def _text(text: SignedText, content: bytes) -> dict[str, str]:

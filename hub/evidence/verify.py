@@ -21,8 +21,8 @@ from hub.evidence.container import CONTENT, PAGE, SEAL, VALUES, pack, read_seal,
 from hub.evidence.content import VERSION, Check, Evidence, Outcome, Step
 from hub.evidence.derive import Derived, derive
 from hub.evidence.page import EDITION, render_page
-from wire.errors import MalformedValue
-from wire.meter.keys import PublicKey
+from wire.errors import WireError
+from wire.meter.keys import PublicKey, parse_public_key
 from wire.records import Value, decode, encode
 
 ROLES = ("hub", "log", "meter")
@@ -90,11 +90,14 @@ def read_content(data: bytes) -> Evidence:
     """The content of an `evidence.json`.
 
     Raises:
-        EvidenceUnusable: it cannot be read, is of another version, or holds an instant without an offset.
+        EvidenceUnusable: it cannot be read, is of another version, or holds a key that is none or an instant without an
+            offset.
     """
     try:
         evidence = decode(Evidence, data, CONTENT)
-    except MalformedValue as error:
+        for key in evidence.keys:
+            parse_public_key(key.public_key)
+    except WireError as error:
         raise EvidenceUnusable(str(error)) from error
     if evidence.version != VERSION:
         raise EvidenceUnusable(f"{CONTENT}: version {evidence.version}, this program reads {VERSION}")
@@ -113,13 +116,13 @@ def _container(data: bytes, members: Mapping[str, bytes], evidence: Evidence) ->
     notes = Notes()
     if pack(members) != data:
         notes.broken.append("bytes of the file belong to none of its members")
-    hubs = {key for role, key in log_keys(evidence.chains) if role == "hub"}
+    newest = {excerpt.newest.countersignature.public_key for excerpt in evidence.chains}
     with notes.required("the seal"):
         seal = read_seal(members)
         verify_seal(members, seal, seal.public_key)
         notes.held.append(f"{len(members)} members, sealed by the hub at {seal.at.isoformat()}")
-        if hubs != {seal.public_key}:
-            notes.broken.append("the seal is another hub's than the countersignatures in the file")
+        if newest != {seal.public_key}:
+            notes.broken.append("the seal is another hub's than the countersignature under the newest head")
     return notes.check(Step.CONTAINER)
 
 

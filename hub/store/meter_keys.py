@@ -84,9 +84,7 @@ def keep_key(connection: sqlite3.Connection, row: RegisteredKey, act: Act) -> in
     return number
 
 
-def registry_of(
-    connection: sqlite3.Connection, identity: Identity, public_keys: Sequence[str] = ()
-) -> KeyRegistry:
+def registry_of(connection: sqlite3.Connection, identity: Identity, public_keys: Sequence[str] = ()) -> KeyRegistry:
     """The rows that name anything of `identity`, and those that hold one of `public_keys` (hex)."""
     wanted = [f"{column} = ?" for column, value in zip(_COLUMNS, identity, strict=True) if value is not None]
     values = [value for value in identity if value is not None]
