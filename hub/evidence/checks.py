@@ -40,7 +40,8 @@ _OWN_WORDS = frozenset({"deviations", "detail", "key_source"})
 """What a later version may find or say in other words."""
 _SESSION_CHANGES = frozenset({"last_updated", "findings"})
 """What records that came after the bill may have changed."""
-_BILL_APART = frozenset({"findings", "signed_data", "total_cost"})
+_BILL_APART = frozenset({"findings", "signed_data", "total_cost", "price_components"})
+"""What is compared in another way, or is taken from the bill in the first place."""
 
 
 class Notes:
@@ -183,6 +184,8 @@ def _judge_text(text: SignedText, meter_keys: Collection[str], notes: Notes) -> 
     if text.signature is not SignatureVerdict.VALID:
         lies = text.part is not None and text.signature in _LIES
         (notes.broken if lies else notes.open).append(f"{name}: {text.signature.value}: {text.detail}")
+    elif text.registered not in (None, text.key_fingerprint):
+        notes.broken.append(f"{name}: signed with another key than the registered one of its meter")
     elif text.key_source is KeySource.REGISTRY or text.key_fingerprint in meter_keys:
         notes.held.append(f"{name}: signed by meter {text.meter_serial}, byte for byte")
     else:

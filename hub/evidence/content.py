@@ -76,7 +76,8 @@ class ReadingShown(Value, frozen=True, kw_only=True):
 class SignedText(Value, frozen=True, kw_only=True):
     """A signed meter value. `member` of the file is its exact bytes; `seqs` are the records that carry it.
 
-    `part` is what it counts for in the session: begin, end, both, or nothing.
+    `part` is what it counts for in the session: begin, end, both, or nothing. `key_fingerprint` names the key that it
+    verifies with, `registered` the one that the registry has for its meter and time; None: there is none.
     """
 
     member: str
@@ -88,6 +89,7 @@ class SignedText(Value, frozen=True, kw_only=True):
     key_source: KeySource
     detail: str = ""
     key_fingerprint: str | None = None
+    registered: str | None = None
     meter_serial: str | None = None
     pagination: str | None = None
     readings: tuple[ReadingShown, ...] = ()

@@ -21,18 +21,20 @@ from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.record import MeterFormat, MeterRecord, Reading
 from wire.meter.registry import KeyPlace, KeyRegistry, RegisteredKey
 from wire.meter.session import judge_session
-from wire.meter.verdict import RecordVerdict
+from wire.meter.verdict import KeySource, RecordVerdict
 from wire.ocpp.transaction import SignedSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """One signed text: its exact bytes, the first value that carried it, the records that hold it, its verdict."""
+    """One signed text: its exact bytes, the first value that carried it, the records that hold it, its verdict, and the
+    registry's key for its meter and time."""
 
     payload: bytes = field(repr=False)
     sample: SignedSample = field(repr=False)
     seqs: tuple[int, ...]
     verdict: RecordVerdict
+    registered: PublicKey | None
 
 
 def carried_texts(arrivals: Iterable[Arrival], keys: Sequence[RegisteredKey], place: KeyPlace) -> tuple[Carried, ...]:
@@ -43,17 +45,23 @@ def carried_texts(arrivals: Iterable[Arrival], keys: Sequence[RegisteredKey], pl
             _, seqs = found.setdefault(unwrap(value.signed.raw).payload, (value.signed, []))
             seqs.append(arrival.record.seq)
     registry = KeyRegistry(keys)
-    return tuple(
-        Carried(
-            payload=payload,
-            sample=sample,
-            seqs=tuple(dict.fromkeys(seqs)),
-            verdict=judge_record(
-                unwrap(sample.raw), lambda record: registry.key_for(record, place), sample.public_key or None
-            ),
-        )
-        for payload, (sample, seqs) in found.items()
-    )
+    return tuple(_judged(payload, sample, seqs, registry, place) for payload, (sample, seqs) in found.items())
+
+
+def _judged(
+    payload: bytes, sample: SignedSample, seqs: Iterable[int], registry: KeyRegistry, place: KeyPlace
+) -> Carried:
+    registered: PublicKey | None = None
+
+    def key_for(record: MeterRecord) -> tuple[PublicKey, KeySource] | None:
+        nonlocal registered
+        found = registry.key_for(record, place)
+        registered = None if found is None else found[0]
+        return found
+
+    verdict = judge_record(unwrap(sample.raw), key_for, sample.public_key or None)
+    seqs = tuple(dict.fromkeys(seqs))
+    return Carried(payload=payload, sample=sample, seqs=seqs, verdict=verdict, registered=registered)
 
 
 def parsed_key(text: str) -> PublicKey | None:
@@ -101,6 +109,7 @@ def told_text(number: int, carried: Carried, ends: tuple[bytes | None, bytes | N
         key_source=verdict.key_source,
         detail=verdict.detail,
         key_fingerprint=verdict.key_fingerprint,
+        registered=None if carried.registered is None else carried.registered.fingerprint,
         meter_serial=None if record is None else record.meter_serial or record.gateway_serial,
         pagination=None if record is None else _page(record),
         readings=() if record is None else tuple(_shown(reading) for reading in record.readings),
