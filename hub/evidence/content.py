@@ -1,9 +1,9 @@
 """What an evidence file says, clause by clause: the values of its member `evidence.json`. Pure.
 
  1. `version` is of this form; `program` made the file, at `made_at`. `issuer` is whom a driver asks.
- 2. `gateway_id` is the site's gateway, each of `chains` an excerpt of one log of its: the records that name the session,
-    and the decisions about its token while it ran or was about to. A gateway begins a new log (an epoch) with a new
-    store, so nearly always there is one.
+ 2. `gateway_id` is the site's gateway, each of `chains` an excerpt of one log of its: the records that name the
+    session, and the decisions about its token while it ran or was about to. A gateway begins a new log (an epoch) with
+    a new store, so nearly always there is one.
  3. Each record stands as the gateway wrote it, with the hash before it, when the hub received it, and the proof that it
     is in the log whose head is `covering`. The gateway signed that head, the hub countersigned it. `consistency` leads
     from there to `newest`, the last head that the hub held: nothing was removed in between.
@@ -15,8 +15,8 @@
  7. `checks` is what the hub found when it did steps 3 to 8 of `hub.evidence.verify` itself. It is printed on the page,
     and proves nothing: do them again.
 
-What the hub says of its own accord and no record holds: the price, the keys and their origin, the token's contract where
-no decision names it, when it received a record. Its seal stands behind that (`hub.evidence.container`).
+What the hub says of its own accord and no record holds: the price, the keys and their origin, the token's contract
+where no decision names it, when it received a record. Its seal stands behind that (`hub.evidence.container`).
 """
 
 from __future__ import annotations
@@ -24,23 +24,19 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 
+import msgspec
+
+from hub.store.heads import KeptHead
 from wire.chain import Hex32, Record
 from wire.meter.record import MeterFormat
 from wire.meter.verdict import KeySource, Severity, SignatureVerdict
 from wire.records import Cdr, Session, Value
-from wire.tree_head import Countersignature, SignedTreeHead
 
 VERSION = 1
 MAX_RECORDS = 20_000
 """Of one session: a charger that samples every second for five hours."""
-
-
-class WitnessedHead(Value, frozen=True, kw_only=True):
-    """A tree head that the gateway signed, and the hub's signature under it."""
-
-    signed: SignedTreeHead
-    countersignature: Countersignature
 
 
 class ProvenRecord(Value, frozen=True, kw_only=True):
@@ -48,7 +44,7 @@ class ProvenRecord(Value, frozen=True, kw_only=True):
 
     record: Record
     prev_hash: Hex32
-    received_at: datetime
+    received_at: Annotated[datetime, msgspec.Meta(tz=True)]
     inclusion: tuple[Hex32, ...]
 
 
@@ -57,8 +53,8 @@ class Excerpt(Value, frozen=True, kw_only=True):
 
     epoch: str
     records: tuple[ProvenRecord, ...]
-    covering: WitnessedHead
-    newest: WitnessedHead
+    covering: KeptHead
+    newest: KeptHead
     consistency: tuple[Hex32, ...]
 
 
@@ -116,7 +112,8 @@ class JudgedFinding(Value, frozen=True, kw_only=True):
 
 
 class Judgement(Value, frozen=True, kw_only=True):
-    """The verdict on the signed session: `energy_wh` and `duration_s` are exact, None when the texts do not give them."""
+    """The verdict on the signed session; `energy_wh` and `duration_s` are exact, None when the texts do not give
+    them."""
 
     findings: tuple[JudgedFinding, ...]
     energy_wh: Decimal | None = None
@@ -164,7 +161,7 @@ class Evidence(Value, frozen=True, kw_only=True):
 
     version: int
     program: str
-    made_at: datetime
+    made_at: Annotated[datetime, msgspec.Meta(tz=True)]
     gateway_id: str
     chains: tuple[Excerpt, ...]
     session: Session

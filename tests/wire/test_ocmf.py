@@ -149,9 +149,9 @@ def test_a_draft_that_no_meter_could_mean_is_not_signed(changes: dict[str, objec
     assert caught.value.code == code
 
 
-def test_only_a_secp256r1_key_signs() -> None:
+def test_only_a_key_on_a_curve_of_meters_signs() -> None:
     with pytest.raises(MeterRecordError) as caught:
-        sign_ocmf(draft(), ec.derive_private_key(5, ec.SECP384R1()))
+        sign_ocmf(draft(), ec.derive_private_key(5, ec.SECP224R1()))
     assert caught.value.code == "unsupported-curve"
 
 

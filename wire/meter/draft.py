@@ -5,18 +5,22 @@ Serialised once, in a fixed key order, with every number as the digits it was gi
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from wire.errors import MeterRecordError
+from wire.meter.curves import Curve, curve_named
 from wire.meter.json_text import parse_number
 from wire.meter.record import CurrentType, MeterClock, MeterStatus, Pagination, ReadingReason
+from wire.meter.secp192k1 import Secp192k1PrivateKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,27 +68,99 @@ class OCMFPayload:
     charge_point_id: str | None = None
 
 
-def sign_ocmf(payload: OCMFPayload, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The whole record `OCMF|payload|signature`, ASCII, signed with ECDSA-secp256r1-SHA256, SD in hex.
+MeterPrivateKey = ec.EllipticCurvePrivateKey | Secp192k1PrivateKey
 
-    Deterministic (RFC 6979): the same payload and key give the same bytes. About 60 us.
+
+class SignatureEncoding(StrEnum):
+    """SE: how SD holds the signature (table 8)."""
+
+    HEX = "hex"
+    BASE64 = "base64"
+
+
+def derive_private_key(curve: str, secret: int) -> MeterPrivateKey:
+    """The private key `secret`, at least 1 and below the curve's order, on a curve in any spelling of
+    `wire.meter.curves`.
+
+    Raises:
+        MeterRecordError: `unsupported-curve`.
+    """
+    found = curve_named(curve)
+    if found is None:
+        raise MeterRecordError("unsupported-curve", "key", f"no curve {curve[:40]!a} is known")
+    if found.implementation is None:
+        return Secp192k1PrivateKey(secret)
+    return ec.derive_private_key(secret, found.implementation())
+
+
+def sign_ocmf(
+    payload: OCMFPayload,
+    key: MeterPrivateKey,
+    *,
+    algorithm: str | None = None,
+    encoding: SignatureEncoding = SignatureEncoding.HEX,
+) -> bytes:
+    """The whole record `OCMF|payload|signature`, ASCII. `algorithm` is SA as it shall stand there: None for OCMF's name
+    of the key's curve with SHA-256, "" for none at all. Formats 0.4 to 0.9 hold SA in the signed section.
+
+    Deterministic (RFC 6979): the same arguments give the same bytes. About 60 us on secp256r1.
 
     Raises:
         MeterRecordError: `bad-draft` for a naive time or a value that `parse_ocmf` would refuse; `unsupported-curve`.
 
-    Source: OCMF 1.4.1, tables 1 to 8.
+    Source: OCMF 1.4.1, tables 1 to 8, 22.
     """
-    if not isinstance(key.curve, ec.SECP256R1):
-        raise MeterRecordError("unsupported-curve", "key", f"expected a secp256r1 key, found {key.curve.name}")
-    signed = _payload_text(payload).encode("ascii")
-    signature = key.sign(signed, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-    section = json.dumps({"SA": "ECDSA-secp256r1-SHA256", "SE": "hex", "SD": signature.hex()}, separators=(",", ":"))
-    return b"OCMF|" + signed + b"|" + section.encode("ascii")
+    curve = _curve_of(key)
+    written = f"ECDSA-{curve.name}-SHA256" if algorithm is None else algorithm
+    inside = (0, 4) <= _version(payload) < (1, 0)
+    signed = _payload_text(payload, written if inside else "").encode("ascii")
+    return sign_payload(signed, key, algorithm="" if inside else written, hash_as=written, encoding=encoding)
 
 
-def _payload_text(payload: OCMFPayload) -> str:
+def sign_payload(
+    signed: bytes,
+    key: MeterPrivateKey,
+    *,
+    algorithm: str,
+    hash_as: str | None = None,
+    encoding: SignatureEncoding = SignatureEncoding.HEX,
+) -> bytes:
+    """The record over exactly these payload bytes, whatever they are. `algorithm` is SA, "" for none; the hash is the
+    one that `hash_as` names, which is `algorithm` if it is None, and SHA-256 where that names none.
+
+    Raises:
+        MeterRecordError: `unsupported-curve`.
+    """
+    _curve_of(key)
+    sha512 = (algorithm if hash_as is None else hash_as).lower().endswith("sha512")
+    if isinstance(key, Secp192k1PrivateKey):
+        signature = key.sign(signed, "sha512" if sha512 else "sha256")
+    else:
+        hashed = hashes.SHA512() if sha512 else hashes.SHA256()
+        signature = key.sign(signed, ec.ECDSA(hashed, deterministic_signing=True))
+    value = signature.hex() if encoding is SignatureEncoding.HEX else base64.b64encode(signature).decode()
+    section = {**({"SA": algorithm} if algorithm else {}), "SE": encoding.value, "SD": value}
+    return b"OCMF|" + signed + b"|" + json.dumps(section, separators=(",", ":")).encode("ascii")
+
+
+def _curve_of(key: MeterPrivateKey) -> Curve:
+    name = "secp192k1" if isinstance(key, Secp192k1PrivateKey) else key.curve.name
+    curve = curve_named(name)
+    if curve is None:
+        raise MeterRecordError("unsupported-curve", "key", f"no meter signs on {name}")
+    return curve
+
+
+def _version(payload: OCMFPayload) -> tuple[int, ...]:
+    """FV as numbers; () for what is not numbers, and below every version."""
+    parts = payload.format_version.split(".")
+    return tuple(map(int, parts)) if all(map(str.isdecimal, parts)) else ()
+
+
+def _payload_text(payload: OCMFPayload, algorithm: str) -> str:
     before_readings = {
         "FV": payload.format_version,
+        "SA": algorithm or None,
         "GI": payload.gateway_id,
         "GS": payload.gateway_serial,
         "GV": payload.gateway_version,

@@ -31,7 +31,7 @@ from wire.meter.record import Deviation, DeviationClass
 from wire.meter.secp192k1 import Secp192k1PublicKey
 
 _MAX_ALGORITHM_CHARS = 64
-_WRITTEN = re.compile(r"ECDSA-[A-Za-z0-9]+-SHA(256|512)", re.IGNORECASE)
+_WRITTEN = re.compile(r"ECDSA-([A-Za-z0-9]+)-SHA(?:256|512)", re.IGNORECASE)
 _SQUEEZED = re.compile(r"ecdsa([a-z0-9]+)sha(256|512)")
 _ECDSA = {"256": ec.ECDSA(hashes.SHA256()), "512": ec.ECDSA(hashes.SHA512())}
 
@@ -98,8 +98,9 @@ def _unsupported(message: str) -> MeterRecordError:
 def _odd(text: str, curve: Curve, bits: str) -> Iterator[Deviation]:
     usual = f"ECDSA-{curve.name}-SHA{bits}"
     if text != usual:
-        refused = _WRITTEN.fullmatch(text) is None
-        kind = DeviationClass.SAFE_REJECT if refused else DeviationClass.SPEC
+        written = _WRITTEN.fullmatch(text)
+        known_to_safe = written is not None and written[1].lower().replace("brainpoolp", "brainpool") == curve.name
+        kind = DeviationClass.SPEC if known_to_safe else DeviationClass.SAFE_REJECT
         yield _deviation("algorithm-spelling", "/signature/SA", kind, f"expected {usual}, found {text!a}")
     if bits != "256":
         message = "OCMF knows SHA256 only, and so does the SAFE software"
@@ -145,9 +146,9 @@ def fallbacks_that_hold(
 
 def deviation_of(fallback: Fallback) -> Deviation:
     """The deviation that a reading other than as written is."""
-    kind = DeviationClass.SPEC if fallback is Fallback.UNSIGNED else DeviationClass.SAFE_REJECT
     if fallback in (Fallback.LATIN_1, Fallback.UTF_8):
-        return _deviation("payload-encoding", "/payload", kind, _SAID[fallback])
+        return _deviation("payload-encoding", "/payload", DeviationClass.SAFE_REJECT, _SAID[fallback])
+    kind = DeviationClass.SAFE_REJECT if fallback is Fallback.BARE else DeviationClass.SPEC
     return _deviation("signature-encoding", "/signature/SD", kind, _SAID[fallback])
 
 

@@ -84,7 +84,6 @@ def parse_list_response(data: bytes) -> ListResponse:
     reader = _Reader(content)
     while not reader.at_end:
         body = _message_body(reader.field(0), reader.position)
-        reader.end_of_message()
         if body is not None:
             return _list_response(body, checksum_holds)
     raise MeterRecordError("no-list", "SML", "no message answers with a list of values")
@@ -114,6 +113,40 @@ def parse_second_index(field: Field, where: str) -> int:
         case (1, (1, int(seconds))) if 0 <= seconds < 2**32:
             return seconds
     raise MeterRecordError("sml-time", where, "expected a seconds index")
+
+
+def entry_of(answer: ListResponse, name: bytes, what: str) -> Entry:
+    """The entry under that OBIS name.
+
+    Raises:
+        MeterRecordError: `missing-entry`.
+    """
+    entry = answer.entries.get(name)
+    if entry is None:
+        raise MeterRecordError("missing-entry", f"SML/{name.hex()}", f"the answer holds no {what}")
+    return entry
+
+
+def octets(field: Field, what: str) -> bytes:
+    """The octets of a field that must hold some.
+
+    Raises:
+        MeterRecordError: `missing-entry`.
+    """
+    if not isinstance(field, bytes):
+        raise MeterRecordError("missing-entry", "SML", f"the answer holds no {what}")
+    return field
+
+
+def number(field: Field, what: str) -> int:
+    """The number of a field that must be one.
+
+    Raises:
+        MeterRecordError: `missing-entry`.
+    """
+    if not isinstance(field, int) or isinstance(field, bool):
+        raise MeterRecordError("missing-entry", "SML", f"the answer holds no {what}")
+    return field
 
 
 def _unframed(data: bytes) -> tuple[bytes, bool]:
@@ -177,17 +210,14 @@ class _Reader:
         self.position += count
         return taken
 
-    def end_of_message(self) -> None:
-        """Past the end mark of one message."""
-        if self._take(1)[0] != _END_OF_MESSAGE:
-            raise MeterRecordError("sml-form", "SML", f"no end of message before byte {self.position}")
-
     def field(self, depth: int) -> Field:
-        """The next field, with everything in it."""
+        """The next field, with everything in it; the mark that ends a message is its last field, and None."""
         if depth > MAX_DEPTH:
             raise MeterRecordError("too-deep", "SML", f"fields nested more than {MAX_DEPTH} deep")
         start = self.position
         head = self._take(1)[0]
+        if head == _END_OF_MESSAGE:
+            return None
         kind, length = head & 0x70, head & 0x0F
         while head & 0x80:
             head = self._take(1)[0]

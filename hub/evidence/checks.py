@@ -1,0 +1,343 @@
+"""What is compared inside of an evidence file: steps 3 to 8 of a verification (`hub.evidence.verify`). Pure.
+
+3. Records: each hash covers what the record says, each names this session or a decision about its token.
+4. Log: each record is in the log whose head the gateway signed and the hub countersigned, and nothing was taken from
+   that log up to the newest head.
+5. Meter: the signatures hold over the exact bytes in the charger's frames, and the copies in the file are those bytes.
+6. Session: session and verdict follow from the records, and nothing is missing that is not said to be.
+7. Decision: a decision in the log let this token charge, here and then.
+8. Bill: energy, time and price follow from the above.
+
+A step that cannot be done is open, never good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+import msgspec
+
+from hub.clock import utc
+from hub.evidence.content import Check, Evidence, Excerpt, Judgement, Outcome, ProvenRecord, SignedText, Step
+from hub.evidence.derive import Derived
+from hub.evidence.texts import parsed_key
+from hub.ingest import DECISION_HOLDS
+from hub.tokens import bearer_key
+from wire.chain import chain_hash
+from wire.errors import WireError
+from wire.merkle import leaf_hash, verify_consistency, verify_inclusion
+from wire.meter.verdict import KeySource, Severity, SignatureVerdict
+from wire.records import Basis, Cdr, Decision, SignedData, TariffDimension, Verdict
+from wire.tree_head import verify_countersignature, verify_tree_head
+
+_LIES = frozenset({SignatureVerdict.INVALID, SignatureVerdict.BAD_KEY, SignatureVerdict.UNDECODABLE})
+"""Verdicts that speak against a signed text; the others say that it could not be checked."""
+_OWN_WORDS = frozenset({"deviations", "detail", "key_source"})
+"""What a later version may find or say in other words."""
+_SESSION_CHANGES = frozenset({"last_updated", "findings"})
+"""What records that came after the bill may have changed."""
+_BILL_APART = frozenset({"findings", "signed_data", "total_cost"})
+
+
+class _Notes:
+    """The sentences of one step."""
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+        self.open: list[str] = []
+        self.broken: list[str] = []
+
+    def check(self, step: Step) -> Check:
+        outcome = Outcome.BROKEN if self.broken else Outcome.OPEN if self.open else Outcome.HOLDS
+        return Check(step=step, outcome=outcome, details=(*self.broken, *self.open, *self.held))
+
+    @contextmanager
+    def required(self, what: str) -> Iterator[None]:
+        """Notes a WireError that is raised inside as broken; what comes after it in the block is not done."""
+        try:
+            yield
+        except WireError as error:
+            self.broken.append(f"{what}: {error}")
+
+
+def content_checks(evidence: Evidence, derived: Derived, meter_keys: Collection[str] = ()) -> tuple[Check, ...]:
+    """Steps 3 to 8, in order; `meter_keys` are the fingerprints of meter keys that somebody knows from elsewhere."""
+    return (
+        _records(evidence, derived),
+        _log(evidence),
+        _meter(evidence, derived, meter_keys),
+        _session(evidence, derived),
+        _decision(evidence, derived),
+        _bill(evidence, derived),
+    )
+
+
+# --- 3 and 4: the log -------------------------------------------------------------------------------------------------
+
+
+def _records(evidence: Evidence, derived: Derived) -> Check:
+    notes = _Notes()
+    for excerpt in evidence.chains:
+        notes.broken += _broken_links(evidence.gateway_id, excerpt)
+    notes.broken += derived.unread
+    for one in derived.told:
+        if one.entry.session_id != evidence.session.id:
+            notes.broken.append(f"record {one.seq} belongs to session {one.entry.session_id}")
+    count = sum(len(excerpt.records) for excerpt in evidence.chains)
+    if count == 0:
+        notes.broken.append("there is no record at all")
+    notes.held.append(f"{count} records, each with the hash of what it says")
+    return notes.check(Step.RECORDS)
+
+
+def _broken_links(gateway_id: str, excerpt: Excerpt) -> Iterator[str]:
+    for proven in excerpt.records:
+        record = proven.record
+        if record.is_released:
+            yield f"record {record.seq}: its content was let go"
+        if record.hash != chain_hash(gateway_id, excerpt.epoch, proven.prev_hash, record):
+            yield f"record {record.seq}: its hash does not cover what it says"
+    for before, after in pairwise(excerpt.records):
+        gap = after.record.seq - before.record.seq
+        if gap <= 0:
+            yield f"record {after.record.seq} stands behind record {before.record.seq}"
+        elif gap == 1 and after.prev_hash != before.record.hash:
+            yield f"record {after.record.seq} does not follow record {before.record.seq}"
+
+
+def _log(evidence: Evidence) -> Check:
+    notes = _Notes()
+    for excerpt in evidence.chains:
+        _check_heads(evidence.gateway_id, excerpt, notes)
+        covering, newest = excerpt.covering.signed.head, excerpt.newest.signed.head
+        root, proven = bytes.fromhex(covering.root), 0
+        for record in excerpt.records:
+            with notes.required(f"record {record.record.seq}"):
+                _require_included(record, covering.size, root)
+                proven += 1
+        notes.held.append(f"{proven} records are in the log of {covering.size} that the gateway signed")
+        with notes.required(f"the log of {newest.size}"):
+            path = [bytes.fromhex(hash_) for hash_ in excerpt.consistency]
+            verify_consistency(covering.size, root, newest.size, bytes.fromhex(newest.root), path)
+            seen = utc(excerpt.newest.countersignature.at)
+            notes.held.append(f"nothing was taken from it up to the log of {newest.size}, which the hub saw at {seen}")
+    if len({key for role, key in log_keys(evidence.chains) if role == "hub"}) > 1:
+        notes.broken.append("the heads are countersigned by different hubs")
+    return notes.check(Step.LOG)
+
+
+def log_keys(chains: Iterable[Excerpt]) -> Iterator[tuple[str, str]]:
+    """The keys that signed (`log`) and countersigned (`hub`) the heads, hex."""
+    for excerpt in chains:
+        for kept in (excerpt.covering, excerpt.newest):
+            yield "log", kept.signed.public_key
+            yield "hub", kept.countersignature.public_key
+
+
+def _check_heads(gateway_id: str, excerpt: Excerpt, notes: _Notes) -> None:
+    for which, kept in (("covering", excerpt.covering), ("newest", excerpt.newest)):
+        head, counter = kept.signed.head, kept.countersignature
+        if (head.gateway_id, head.epoch) != (gateway_id, excerpt.epoch):
+            notes.broken.append(f"the {which} head is of the log {head.gateway_id}/{head.epoch}")
+        with notes.required(f"the {which} head"):
+            verify_tree_head(kept.signed, kept.signed.public_key)
+        with notes.required(f"the {which} head"):
+            verify_countersignature(kept.signed, counter, counter.public_key)
+    if excerpt.covering.signed.public_key != excerpt.newest.signed.public_key:
+        notes.broken.append("the two heads are signed with different keys")
+
+
+def _require_included(proven: ProvenRecord, size: int, root: bytes) -> None:
+    leaf = leaf_hash(bytes.fromhex(proven.record.hash))
+    path = [bytes.fromhex(hash_) for hash_ in proven.inclusion]
+    verify_inclusion(leaf, proven.record.seq - 1, size, path, root)
+
+
+# --- 5 and 6: the meter and the session -------------------------------------------------------------------------------
+
+
+def _meter(evidence: Evidence, derived: Derived, meter_keys: Collection[str]) -> Check:
+    notes = _Notes()
+    if [text.member for text in evidence.texts] != [text.member for text in derived.texts]:
+        notes.broken.append(f"{len(derived.texts)} signed texts are in the records, the file lists others")
+    for stated, found in zip(evidence.texts, derived.texts, strict=False):
+        for name in _differing(stated, found, _OWN_WORDS):
+            notes.broken.append(
+                f"{found.member}: the file says {name} {getattr(stated, name)}, found {getattr(found, name)}"
+            )
+    for found in derived.texts:
+        _judge_text(found, meter_keys, notes)
+    if not any(text.part for text in derived.texts):
+        notes.open.append("no signed text counts for this session: its energy is the charger's word")
+    return notes.check(Step.METER)
+
+
+def _judge_text(text: SignedText, meter_keys: Collection[str], notes: _Notes) -> None:
+    name = f"{text.member} ({text.pagination or 'no number'}, {text.part or 'in between'})"
+    if text.signature is not SignatureVerdict.VALID:
+        lies = text.part is not None and text.signature in _LIES
+        (notes.broken if lies else notes.open).append(f"{name}: {text.signature.value}: {text.detail}")
+    elif text.key_source is KeySource.REGISTRY or text.key_fingerprint in meter_keys:
+        notes.held.append(f"{name}: signed by meter {text.meter_serial}, byte for byte")
+    else:
+        notes.open.append(f"{name}: valid, by a key that nobody has confirmed")
+
+
+def _session(evidence: Evidence, derived: Derived) -> Check:
+    notes = _Notes()
+    if derived.state is None:
+        notes.broken.append("the records open no such session")
+    else:
+        found = derived.state.session
+        for name in _differing(evidence.session, found, _SESSION_CHANGES):
+            notes.broken.append(
+                f"session {name}: the file says {getattr(evidence.session, name)}, "
+                f"the records say {getattr(found, name)}"
+            )
+        notes.held.append("the session follows from the records")
+    _compare_judgements(evidence.judgement, derived.judgement, notes)
+    unsaid = [what for what in derived.missing if what not in evidence.missing]
+    notes.broken += [f"left out: {what}" for what in unsaid]
+    notes.open += [f"missing, as the file says: {what}" for what in evidence.missing]
+    if not derived.missing:
+        notes.held.append("nothing is missing by the charger's own counting")
+    return notes.check(Step.SESSION)
+
+
+def _compare_judgements(stated: Judgement | None, found: Judgement | None, notes: _Notes) -> None:
+    if stated is None or found is None:
+        if stated is not found:
+            notes.broken.append("the file and its records do not both have a signed session")
+        return
+    for name in ("energy_wh", "duration_s"):
+        if getattr(stated, name) != getattr(found, name):
+            notes.broken.append(
+                f"{name}: the file says {getattr(stated, name)}, the signed texts say {getattr(found, name)}"
+            )
+    said = {(finding.code, finding.severity) for finding in stated.findings}
+    for finding in found.findings:
+        if finding.severity is not Severity.NOTE and (finding.code, finding.severity) not in said:
+            notes.broken.append(f"the file does not say: {finding.code}: {finding.message}")
+    for finding in stated.findings:
+        where = notes.held if finding.severity is Severity.NOTE else notes.open
+        where.append(f"{finding.code}: {finding.message}")
+
+
+def _differing(stated: msgspec.Struct, found: msgspec.Struct, apart: Collection[str]) -> list[str]:
+    """The fields in which two values of one type differ."""
+    names = (name for name in stated.__struct_fields__ if name not in apart)
+    return [name for name in names if getattr(stated, name) != getattr(found, name)]
+
+
+# --- 7 and 8: the decision and the bill -------------------------------------------------------------------------------
+
+
+def _decision(evidence: Evidence, derived: Derived) -> Check:
+    notes = _Notes()
+    strange = [seq for seq, decision in derived.decisions if not _is_about(decision, evidence.cdr)]
+    notes.broken += [f"record {seq} decides about another token or charger" for seq in strange]
+    rests_on = resting_on(derived, evidence.cdr)
+    if rests_on is None:
+        if any(text.startswith("no-decision:") for text in evidence.cdr.findings):
+            notes.open.append("no decision is known, as the bill says")
+        else:
+            notes.broken.append("no decision in the log let this token charge")
+        return notes.check(Step.DECISION)
+    seq, decision = rests_on
+    notes.broken += _against(decision, evidence.cdr)
+    notes.held.append(
+        f"record {seq}: {decision.verdict.value} at {utc(decision.at)}, {decision.reason}, by {decision.basis.value}"
+    )
+    if decision.chain is not None:
+        notes.held.append(
+            f"contract chain: {decision.chain.code}, revocation {decision.chain.revocation}, "
+            f"certificate {decision.chain.leaf_sha256 or 'not known'}"
+        )
+    return notes.check(Step.DECISION)
+
+
+def resting_on(derived: Derived, cdr: Cdr) -> tuple[int, Decision] | None:
+    """The accepted decision that the session rests on, with the number of the record that holds it: the last one that
+    its own messages name; without any, the last one about its token before them."""
+    named = {one.entry.decision.decision_id for one in derived.told if one.entry.decision is not None}
+    accepted = [
+        (seq, decision)
+        for seq, decision in derived.decisions
+        if decision.verdict is Verdict.ACCEPTED and _is_about(decision, cdr)
+    ]
+    own = [one for one in accepted if one[1].decision_id in named]
+    found = own or accepted
+    return found[-1] if found else None
+
+
+def _is_about(decision: Decision, cdr: Cdr) -> bool:
+    same_place = decision.charger_id.casefold() == cdr.charger_id.casefold()
+    return same_place and bearer_key(decision.token.uid) == bearer_key(cdr.cdr_token.uid)
+
+
+def _against(decision: Decision, cdr: Cdr) -> Iterator[str]:
+    """What speaks against a decision as this bill's."""
+    if decision.contract_id is not None and decision.contract_id != cdr.cdr_token.contract_id:
+        yield f"it is about the contract {decision.contract_id}, the bill about {cdr.cdr_token.contract_id}"
+    if decision.basis is Basis.CONTRACT_CHAIN and (decision.chain is None or decision.chain.code != "accepted"):
+        yield "it rests on a contract chain that was not accepted"
+    if decision.at.tzinfo is None or not timedelta(0) <= cdr.end_date_time - decision.at:
+        yield f"it was made at {decision.at.isoformat()}, after the session"
+    elif decision.command_id is None and cdr.start_date_time - decision.at > DECISION_HOLDS:
+        yield f"it was made at {utc(decision.at)}, more than {DECISION_HOLDS} before the session"
+
+
+def _bill(evidence: Evidence, derived: Derived) -> Check:
+    notes, stated, found = _Notes(), evidence.cdr, derived.cdr
+    if stated.session_id != evidence.session.id:
+        notes.broken.append(f"the bill is of session {stated.session_id}")
+    if found is None:
+        notes.broken.append("the records give no bill")
+        return notes.check(Step.BILL)
+    for name in _differing(stated, found, _BILL_APART):
+        notes.broken.append(f"{name}: the bill says {getattr(stated, name)}, the records say {getattr(found, name)}")
+    if not _same_signed_data(stated.signed_data, found.signed_data):
+        notes.broken.append("the signed texts in the bill are not those in the records")
+    if stated.price_components:
+        notes.held.append(_sum(stated))
+        if stated.total_cost != found.total_cost:
+            said, due = stated.total_cost.before_taxes, found.total_cost.before_taxes
+            notes.broken.append(f"the bill says {said} {stated.currency}, its own price gives {due}")
+    else:
+        notes.open.append("the bill does not name its price, so the cost was not computed again")
+    said_codes = {text.partition(":")[0] for text in stated.findings}
+    notes.broken += [
+        f"the bill does not say: {text}" for text in found.findings if text.partition(":")[0] not in said_codes
+    ]
+    notes.open += [f"the bill itself says: {text}" for text in stated.findings if not text.endswith("[note]")]
+    return notes.check(Step.BILL)
+
+
+def _sum(cdr: Cdr) -> str:
+    terms: Sequence[str] = [
+        f"{cdr.total_energy} kWh x {component.price}"
+        if component.type is TariffDimension.ENERGY
+        else f"{component.price} for the session"
+        for component in cdr.price_components
+        if component.price or component.type is TariffDimension.ENERGY
+    ]
+    return f"{' + '.join(terms)} = {shown_amount(cdr.total_cost.before_taxes)} {cdr.currency} before taxes"
+
+
+def shown_amount(amount: Decimal) -> str:
+    """An amount of money as people read it: at least two decimals, none lost."""
+    plain = amount.normalize()
+    exponent = plain.as_tuple().exponent
+    return f"{amount:.2f}" if isinstance(exponent, int) and exponent >= -2 else f"{plain:f}"
+
+
+def _same_signed_data(stated: SignedData | None, found: SignedData | None) -> bool:
+    """Whether both hold the same texts and the same key, in whatever spelling."""
+    if stated is None or found is None:
+        return stated is found
+    keys = [None if data.public_key is None else parsed_key(data.public_key) for data in (stated, found)]
+    return stated.signed_values == found.signed_values and keys[0] == keys[1]

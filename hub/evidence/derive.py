@@ -1,0 +1,232 @@
+"""What follows from the records of an evidence file alone: session and bill, read again as a hub reads them. Pure.
+
+The same function serves the hub, which writes down what follows, and whoever verifies, who compares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+
+from hub.evidence.content import Excerpt, Judgement, MeterKey, ProvenRecord, SignedText
+from hub.evidence.texts import PINNED, carried_texts, counted, judgement_of, told_text
+from hub.ingest import Arrival, Change, SessionState, ingest
+from hub.terms import EnergyPrice, MeterPlace, Terms
+from hub.tokens import bearer_key
+from wire.chain import RecordKind
+from wire.errors import MalformedValue, WireError
+from wire.meter.record import MeterRecord, PaginationContext
+from wire.ocpp.frames import Call
+from wire.ocpp.salvage import parse_recorded
+from wire.ocpp.transaction import TransactionMessage, read_transaction
+from wire.records import (
+    Cdr,
+    CdrToken,
+    Decision,
+    SessionStatus,
+    TariffDimension,
+    Token,
+    TokenRef,
+    TransactionEntry,
+    TransactionEvent,
+    WhitelistType,
+    decode,
+)
+
+_NAMED_GAPS = 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A transaction message of the session, as its record holds it."""
+
+    seq: int
+    entry: TransactionEntry
+    message: TransactionMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """What the records say. `unread` names records that say nothing usable; `contents` are the exact signed bytes by
+    member, `decisions` those that stand in the log as records of their own, by number. `state` is None when the
+    records open no session, `cdr` when they do not end it."""
+
+    told: tuple[Told, ...]
+    decisions: tuple[tuple[int, Decision], ...]
+    unread: tuple[str, ...]
+    state: SessionState | None
+    cdr: Cdr | None
+    texts: tuple[SignedText, ...]
+    contents: Mapping[str, bytes] = field(repr=False)
+    judgement: Judgement | None
+    missing: tuple[str, ...]
+
+
+def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequence[MeterKey]) -> Derived:
+    """What follows from the records in `chains` under the price and for the token listing of the `stated` CDR. Never
+    raises for what the records hold."""
+    records = [proven for excerpt in chains for proven in excerpt.records]
+    told, decisions, unread = _read(records)
+    state, cdr = _replayed(gateway_id, records, stated, keys)
+    carried = carried_texts(((one.seq, one.message) for one in told), keys)
+    ends = counted(None if state is None else state.meter)
+    texts = tuple(told_text(number, one, ends) for number, one in enumerate(carried, start=1))
+    return Derived(
+        told=told,
+        decisions=decisions,
+        unread=unread,
+        state=state,
+        cdr=cdr,
+        texts=texts,
+        contents={text.member: one.payload for text, one in zip(texts, carried, strict=True)},
+        judgement=judgement_of(carried, ends),
+        missing=(*_untold(told), *_pages_missing(one.verdict.record for one in carried)),
+    )
+
+
+# --- the records ----------------------------------------------------------------------------------------------------
+
+
+def _read(
+    records: Iterable[ProvenRecord],
+) -> tuple[tuple[Told, ...], tuple[tuple[int, Decision], ...], tuple[str, ...]]:
+    told, decisions, unread = [], [], []
+    for record in (proven.record for proven in records):
+        try:
+            if record.kind is RecordKind.DECISION:
+                decisions.append((record.seq, decode(Decision, record.body, "decision")))
+            elif record.kind is RecordKind.TRANSACTION:
+                entry = decode(TransactionEntry, record.body, "transaction entry")
+                told.append(Told(seq=record.seq, entry=entry, message=_message(entry)))
+            else:
+                unread.append(f"record {record.seq} is neither a message nor a decision")
+        except WireError as error:
+            unread.append(f"record {record.seq}: {error}")
+    return tuple(told), tuple(decisions), tuple(unread)
+
+
+def _message(entry: TransactionEntry) -> TransactionMessage:
+    """What the frame of an entry says. Raises WireError."""
+    frame = parse_recorded(entry.frame)
+    if not isinstance(frame, Call):
+        raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(frame).__name__}")
+    return read_transaction(entry.ocpp, frame.action, frame.payload)
+
+
+class _Books:
+    """The holdings of a hub that has never seen anything but these records (`hub.ingest.Holdings`)."""
+
+    def __init__(self, token: CdrToken) -> None:
+        self._token = token
+        self._sessions: dict[str, SessionState] = {}
+        self._decisions: dict[tuple[str, str], Decision] = {}
+        self.cdr: Cdr | None = None
+
+    def session(self, id_: str) -> SessionState | None:
+        return self._sessions.get(id_)
+
+    def active_sessions(self, gateway_id: str, charger_id: str) -> tuple[SessionState, ...]:
+        return tuple(
+            state
+            for state in self._sessions.values()
+            if state.session.status is SessionStatus.ACTIVE
+            and (state.session.gateway_id, state.session.charger_id.casefold()) == (gateway_id, charger_id.casefold())
+        )
+
+    def decision(self, gateway_id: str, charger_id: str, token: TokenRef) -> Decision | None:
+        return self._decisions.get((charger_id.casefold(), bearer_key(token.uid)))
+
+    def listed(self, token: TokenRef) -> Token | None:
+        """What the list said of the token, as far as the CDR tells."""
+        if bearer_key(token.uid) != bearer_key(self._token.uid):
+            return None
+        return Token(
+            country_code=self._token.country_code or "",
+            party_id=self._token.party_id or "",
+            uid=self._token.uid,
+            type=self._token.type,
+            contract_id=self._token.contract_id,
+            issuer="",
+            valid=True,
+            whitelist=WhitelistType.NEVER,
+            last_updated=_EPOCH,
+        )
+
+    def keep(self, change: Change) -> None:
+        for state in change.sessions:
+            self._sessions[state.session.id] = state
+        if change.decision is not None:
+            key = change.decision.charger_id.casefold(), bearer_key(change.decision.token.uid)
+            self._decisions[key] = change.decision
+        self.cdr = self.cdr or change.cdr
+
+
+def _replayed(
+    gateway_id: str, records: Iterable[ProvenRecord], stated: Cdr, keys: Sequence[MeterKey]
+) -> tuple[SessionState | None, Cdr | None]:
+    books = _Books(stated.cdr_token)
+    terms = Terms(price=_price(stated), meter_keys=_registry(stated, keys))
+    for proven in records:
+        arrival = Arrival(gateway_id=gateway_id, record=proven.record, received_at=proven.received_at)
+        books.keep(ingest(arrival, books, terms))
+    return books.session(stated.session_id), books.cdr
+
+
+def _price(stated: Cdr) -> EnergyPrice:
+    """The price that the CDR names; nothing where it names none."""
+    prices = {component.type: component.price for component in stated.price_components}
+    free = Decimal(0)
+    return EnergyPrice(
+        stated.currency, prices.get(TariffDimension.ENERGY, free), prices.get(TariffDimension.FLAT, free)
+    )
+
+
+def _registry(stated: Cdr, keys: Sequence[MeterKey]) -> dict[MeterPlace, str]:
+    place = MeterPlace(stated.gateway_id, stated.charger_id.casefold(), stated.evse_id)
+    pinned = [key.public_key for key in keys if key.state == PINNED]
+    return {place: pinned[0]} if pinned else {}
+
+
+# --- what is missing ------------------------------------------------------------------------------------------------
+
+
+def _untold(told: Sequence[Told]) -> Iterator[str]:
+    """What the charger's own counting of its messages says is not there."""
+    events = {one.message.event for one in told}
+    if TransactionEvent.STARTED not in events:
+        yield "the message that begins the session"
+    if TransactionEvent.ENDED not in events:
+        yield "the message that ends the session"
+    numbers = {one.message.seq_no for one in told if one.message.seq_no is not None}
+    if gaps := _gaps(numbers):
+        yield f"messages of the charger with the sequence numbers {gaps}"
+
+
+def _pages_missing(records: Iterable[MeterRecord | None]) -> Iterator[str]:
+    """What the meters' own counting of signed records says is not there, between the first and the last here."""
+    pages: dict[str, set[int]] = {}
+    for record in records:
+        if record is None or record.pagination is None:
+            continue
+        if record.pagination.context is PaginationContext.TRANSACTION:
+            meter = record.meter_serial or record.gateway_serial or "without a serial"
+            pages.setdefault(meter, set()).add(record.pagination.number)
+    for meter, numbers in pages.items():
+        if gaps := _gaps(numbers):
+            yield f"signed records of meter {meter} with the numbers {gaps}"
+
+
+def _gaps(numbers: set[int]) -> str:
+    """The whole numbers between those that are there, as ranges; empty without any."""
+    ordered = sorted(numbers)
+    found = [
+        f"{before + 1}" if after - before == 2 else f"{before + 1} to {after - 1}"
+        for before, after in pairwise(ordered)
+        if after - before > 1
+    ]
+    more = f" and {len(found) - _NAMED_GAPS} gaps more" if len(found) > _NAMED_GAPS else ""
+    return ", ".join(found[:_NAMED_GAPS]) + more
