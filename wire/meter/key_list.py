@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import io
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
@@ -100,7 +99,7 @@ def parse_key_list(text: str) -> tuple[RegisteredKey, ...]:
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     head = text.lstrip().split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
     names: list[str] | None = None
     line = 1
     try:
