@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from hub.evidence.container import CONTENT, PAGE, SEAL, pack, sealed, unpack
-from hub.evidence.content import Evidence, Excerpt, Outcome, ProvenRecord, Step
+from hub.evidence.container import CONTENT, PAGE, SEAL, VALUES, pack, sealed, unpack
+from hub.evidence.content import Evidence, Excerpt, ProvenRecord, Step, StepOutcome
 from hub.evidence.gather import EvidenceFile, Maker, make_evidence
 from hub.evidence.page import render_page
 from hub.evidence.verify import Report, read_content
@@ -100,8 +100,9 @@ def forged(data: bytes, *, key: SigningKey | None = HUB, content: bytes | None =
     evidence = msgspec.structs.replace(content_of(data), **changes)
     text = encode(evidence) if content is None else content
     texts = {name: members[name] for name in members if name.startswith("records/")}
+    values = {name: members[name] for name in members if name == VALUES}
     page = render_page(evidence, texts, hashlib.sha256(text).hexdigest())
-    fresh = {CONTENT: text, PAGE: page, **texts}
+    fresh = {CONTENT: text, PAGE: page, **values, **texts}
     return pack({**fresh, SEAL: members[SEAL]} if key is None else sealed(fresh, key, evidence.made_at))
 
 
@@ -117,7 +118,7 @@ def with_records(evidence: Evidence, records: tuple[ProvenRecord, ...]) -> tuple
 
 
 def broken_steps(report: Report) -> set[str]:
-    return {check.step.value for check in report.steps if check.outcome is Outcome.BROKEN}
+    return {check.step.value for check in report.steps if check.outcome is StepOutcome.BROKEN}
 
 
 def broken_content(report: Report) -> set[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from hub.errors import EvidenceUnusable
 from hub.evidence.container import CONTENT, PAGE, SEAL, pack, sealed, unpack
-from hub.evidence.content import Check, Outcome, Step
+from hub.evidence.content import Check, Step, StepOutcome
 from hub.evidence.verify import GivenKeys, verify_evidence
 from tests.hub.conftest import T0, MeterDouble
 from tests.hub.evidence_site import (
@@ -73,7 +73,7 @@ def meter_keys(site: EvidenceSite) -> Any:
 def test_a_file_holds_with_the_keys_of_its_signers(site: EvidenceSite, good: bytes) -> None:
     given = GivenKeys(hub=frozenset({HUB.public_key}), log=frozenset({LOG.public_key}), meter=meter_keys(site))
     report = verify_evidence(good, given)
-    assert [check.outcome for check in report.steps] == [Outcome.HOLDS] * 9, report
+    assert [check.outcome for check in report.steps] == [StepOutcome.HOLDS] * 9, report
     assert report.verdict == "holds, with the keys that were given"
     assert report.session_id == site.ids[0]
 
@@ -82,7 +82,7 @@ def test_without_keys_it_says_whose_words_they_are(good: bytes) -> None:
     report = verify_evidence(good)
     assert report.holds
     assert report.verdict == "consistent; keys as the file names them"
-    assert [check.step for check in report.steps if check.outcome is Outcome.OPEN] == [Step.KEYS]
+    assert [check.step for check in report.steps if check.outcome is StepOutcome.OPEN] == [Step.KEYS]
     partly = verify_evidence(good, GivenKeys(hub=frozenset({HUB.public_key})))
     assert partly.verdict == "consistent; compared with given keys: hub; as the file names them: log, meter"
 
@@ -248,10 +248,10 @@ def test_what_is_missing_may_be_said_but_not_kept_quiet(good: bytes) -> None:
         good, chains=with_records(mine, kept), missing=("messages of the charger with the sequence numbers 1",)
     )
     report = verify_evidence(said)
-    assert report.steps[5].outcome is Outcome.OPEN
+    assert report.steps[5].outcome is StepOutcome.OPEN
     assert "members" in broken_steps(report)  # the page still says that nothing is missing
     checks = tuple(
-        Check(step=check.step, outcome=Outcome.OPEN if check.step is Step.SESSION else check.outcome, details=())
+        Check(step=check.step, outcome=StepOutcome.OPEN if check.step is Step.SESSION else check.outcome, details=())
         for check in mine.checks
     )
     honest = forged(
@@ -311,12 +311,10 @@ def test_a_meter_key_that_did_not_sign_is_noticed(good: bytes) -> None:
 
 def test_a_better_verdict_than_found_is_noticed(site: EvidenceSite, good: bytes) -> None:
     texts = content_of(good).texts
-    longer = (msgspec.structs.replace(texts[0], pagination="T99"), *texts[1:])
-    assert broken_content(verify_evidence(forged(good, texts=longer))) == {"meter"}
-    judgement = content_of(good).judgement
-    assert judgement is not None
-    more = msgspec.structs.replace(judgement, energy_wh=Decimal("4300"))
-    assert broken_content(verify_evidence(forged(good, judgement=more))) == {"session"}
+    other_page = msgspec.structs.replace(texts[0], seqs=(9,))
+    assert broken_content(verify_evidence(forged(good, texts=(other_page, *texts[1:])))) == {"meter"}
+    more = msgspec.structs.replace(content_of(good).outcome, energy_wh=Decimal("4300"))
+    assert broken_content(verify_evidence(forged(good, outcome=more))) == {"session"}
 
 
 def test_page_and_texts_say_what_the_content_says(good: bytes) -> None:
@@ -334,5 +332,5 @@ def test_page_and_texts_say_what_the_content_says(good: bytes) -> None:
 
 def test_a_page_of_another_edition_is_left_to_the_seal(good: bytes) -> None:
     report = verify_evidence(forged(good, page_edition=99))
-    assert report.steps[1].outcome is Outcome.OPEN
+    assert report.steps[1].outcome is StepOutcome.OPEN
     assert report.holds
