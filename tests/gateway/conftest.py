@@ -32,6 +32,7 @@ from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
+from gateway.uplink.witness import Witness
 from pki.service.files import load_crls, load_trust
 from pki.verify.revocation import RevocationEvidence
 from tests.gateway.rough_pki import Papers
@@ -285,7 +286,8 @@ def link_against(
         async with rough_hub(lab, certificate) as hub:
             hub.mood = mood
             chosen = replace(link_settings(lab, hub.address, ca), **more)
-            link = Link(chosen, bench.site.owner, bench.reader, bench.writer, bench.whitelist)
+            witness = Witness(bench.site.owner, bench.reader, bench.writer, bench.clock.now)
+            link = Link(chosen, bench.site.owner, bench.reader, bench.writer, bench.whitelist, witness)
             running = asyncio.create_task(link.run())
             bond = Bond(bench, hub, link, running)
             try:

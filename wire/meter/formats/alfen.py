@@ -17,18 +17,17 @@ from __future__ import annotations
 import struct
 
 from wire.errors import MeterRecordError
-from wire.meter.formats.terms import decoded_base32, energy, foreign_record, identification, instant, obis_text
-from wire.meter.record import (
-    DeviationClass,
-    DeviationLog,
-    MeterClock,
-    MeterFormat,
-    MeterRecord,
-    MeterStatus,
-    Reading,
-    ReadingReason,
-    RecordSignature,
+from wire.meter.deviations import DeviationLog
+from wire.meter.formats.terms import (
+    bare_signature,
+    decoded_base32,
+    energy,
+    foreign_record,
+    identification,
+    instant,
+    obis_text,
 )
+from wire.meter.record import DeviationClass, MeterClock, MeterFormat, MeterRecord, MeterStatus, Reading, ReadingReason
 
 MAX_ALFEN_BYTES = 4 * 1024
 DATASET = struct.Struct("<10s4s2s10sIII6sBbQ20sII")
@@ -90,7 +89,7 @@ def _record(raw: bytes, parts: list[bytes], dataset: bytes, signature: bytes, re
         MeterFormat.ALFEN,
         raw,
         dataset,
-        RecordSignature(algorithm="ECDSA-secp192r1-SHA256", encoding="base32", value=signature),
+        bare_signature(signature, "ECDSA-secp192r1-SHA256", "base32"),
         page=page,
         meter_serial=meter.hex().upper(),
         gateway_serial=adapter.hex().upper(),

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.formats.sml import (
     ListResponse,
     entry_of,
@@ -32,6 +33,7 @@ from wire.meter.formats.sml import (
     parse_time,
 )
 from wire.meter.formats.terms import (
+    bare_signature,
     decoded_base64,
     decoded_hex,
     energy,
@@ -42,7 +44,6 @@ from wire.meter.formats.terms import (
 )
 from wire.meter.record import (
     DeviationClass,
-    DeviationLog,
     MeterClock,
     MeterFormat,
     MeterRecord,
@@ -191,10 +192,10 @@ class _Signed:
     curve: str
 
     @property
-    def bare_signature(self) -> RecordSignature:
-        """r||s, without the bytes of the log book behind it."""
+    def proof(self) -> RecordSignature:
+        """The signature itself, without the bytes of the log book behind it."""
         size = next(size for size, curve in _CURVES.items() if curve == self.curve)
-        return RecordSignature(algorithm=f"ECDSA-{self.curve}-SHA256", encoding="raw", value=self.signature[:size])
+        return bare_signature(self.signature[:size], f"ECDSA-{self.curve}-SHA256", "raw")
 
 
 def _record(
@@ -218,7 +219,7 @@ def _record(
         signed.format,
         signed.raw,
         signed.content,
-        signed.bare_signature,
+        signed.proof,
         page=page,
         meter_serial=server_id.hex().upper(),
         user=identification(contract),

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.record import (
     EXACT,
-    DeviationLog,
     MeterFormat,
     MeterRecord,
     Pagination,
@@ -95,6 +97,14 @@ def decoded_base64(text: str, where: str) -> bytes:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
     except ValueError as error:
         raise MeterRecordError("encoding", where, "not base64") from error
+
+
+def bare_signature(bare: bytes, algorithm: str, encoding: str) -> RecordSignature:
+    """A signature that stands as r||s in the record, as is right in its format: given in DER, as OCMF has it, so that
+    nobody takes its form for a fault."""
+    half = len(bare) // 2
+    value = encode_dss_signature(int.from_bytes(bare[:half]), int.from_bytes(bare[half:]))
+    return RecordSignature(algorithm=algorithm, encoding=encoding, value=value)
 
 
 def foreign_record(
