@@ -20,13 +20,14 @@ demo: $(VENV)/.run
 JUDGES := tests/pki tests/vectors tests/crossed
 SERVICE := tests/pki/registry tests/pki/web tests/pki/pool
 # The others run in two processes, file by file; those that take minutes begin.
-LONG := tests/site tests/test_readme.py tests/test_pki_page.py tests/laws/test_gateway_laws.py
+LONG := tests/site tests/test_readme.py tests/test_pki_page.py tests/laws
+SHORT := $(filter-out $(LONG) $(JUDGES) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
 
 test: lint
 ifeq ($(strip $(PYTEST_ARGS)),)
 	$(BIN)/python -m coverage run -m pytest $(JUDGES) $(SERVICE:%=--ignore=%)
 	$(BIN)/python -m coverage report
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONG) tests $(JUDGES:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONG) $(SHORT)
 	$(BIN)/python -m pytest $(SERVICE)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

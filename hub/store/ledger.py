@@ -14,7 +14,9 @@ from hub.arrival import read_arrival
 from hub.errors import StalePosition
 from hub.ingest import Change, SessionState, ingest
 from hub.settle import MeterState
+from hub.signed import Outcome, SessionValues
 from hub.store.commands import commanded_token
+from hub.store.metering import MeterBooks, keep_outcome, outcome_of
 from hub.store.whitelist import candidates
 from hub.terms import Terms
 from hub.tokens import bearer_key
@@ -99,11 +101,13 @@ def append(
     if held != judged_at:
         raise StalePosition(chain.gateway_id, judged_at.seq, held.seq)
     note_seen(connection, chain, at)
-    books = Books(connection)
+    books = Books(connection, terms, at)
     for record in records:
-        change = ingest(read_arrival(chain.gateway_id, record, at), books, terms)
+        arrival = read_arrival(chain.gateway_id, record, at)
+        books.meters.take(arrival, chain.epoch)
+        change = ingest(arrival, books, terms)
         _insert_record(connection, chain, record, at, change)
-        books.keep(chain.gateway_id, change)
+        books.keep(chain.gateway_id, change, at)
     if records:
         connection.execute(
             "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
@@ -165,8 +169,9 @@ def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Confli
 class Books:
     """The hub's holdings inside a transaction: what `ingest` asks for, and where its changes are kept."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, terms: Terms, at: datetime) -> None:
         self._connection = connection
+        self.meters = MeterBooks(connection, terms, at)
 
     def session(self, id_: str) -> SessionState | None:
         """The session with this id."""
@@ -194,12 +199,22 @@ class Books:
         """The whitelist's entry for a presented token; without one, what a command said of it."""
         return choose(candidates(self._connection, token)) or commanded_token(self._connection, token)
 
-    def keep(self, gateway_id: str, change: Change) -> None:
+    def values_of(self, session: Session) -> SessionValues:
+        """All signed values of a session, judged with the keys known now."""
+        return self.meters.values_of(session)
+
+    def outcome(self, session_id: str) -> Outcome | None:
+        """What the signed values of a session came to, as judged last."""
+        return outcome_of(self._connection, session_id)
+
+    def keep(self, gateway_id: str, change: Change, at: datetime) -> None:
         """Store what a record changed."""
         for state in change.sessions:
             self._keep_session(state)
         if change.cdr is not None:
             self._keep_cdr(change.cdr)
+        if change.outcome is not None and change.session_id is not None:
+            keep_outcome(self._connection, change.session_id, change.outcome, at)
         if change.decision is not None:
             self._keep_decision(gateway_id, change.decision)
 

@@ -139,7 +139,7 @@ def _records(connection: sqlite3.Connection, chain: Chain, size: int, on_records
     seq = 0
     while seq < size:
         rows = connection.execute(
-            f"SELECT seq, {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq > ? AND seq <= ?"
+            f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq > ? AND seq <= ?"
             " ORDER BY seq LIMIT ?",
             (chain.gateway_id, chain.epoch, seq, size, AT_A_TIME),
         ).fetchall()
