@@ -19,6 +19,7 @@ from gateway.control.display import command
 from gateway.control.stations import charger, chargers
 from gateway.errors import GatewayError, StoreError
 from gateway.ledger.command import ledger
+from gateway.metering.command import meter
 from gateway.sample import sample_config
 from gateway.wording import counted, instant
 from wire.ids import is_charger_id, is_gateway_id
@@ -317,6 +318,7 @@ main.add_command(chargers)
 main.add_command(ledger)
 main.add_command(charger)
 main.add_command(command)
+main.add_command(meter)
 
 if __name__ == "__main__":
     main()

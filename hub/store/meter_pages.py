@@ -141,9 +141,7 @@ def keep_page(connection: sqlite3.Connection, page: Page, at: datetime) -> None:
 def _fill(connection: sqlite3.Connection, ticket: GapTicket, page: Page, pages: StoredPages, at: datetime) -> None:
     """Close a ticket whose number came, and open what is left of it. The number of another meter with the same key may
     leave it as it is (wire.meter.history, rule 2)."""
-    end = Page(
-        signer=ticket.signer, meter=ticket.meter, context=ticket.context, number=ticket.last, payload_sha256=""
-    )
+    end = Page(signer=ticket.signer, meter=ticket.meter, context=ticket.context, number=ticket.last, payload_sha256="")
     upper = pages.above(end)
     missing = list(gaps_below(page, pages)) if page.meter == ticket.meter else []
     missing += [] if upper is None else gaps_below(upper, pages)
@@ -165,7 +163,8 @@ def _open(connection: sqlite3.Connection, signer: str, gap: Gap, session_id: str
 
 def _close(connection: sqlite3.Connection, number: int, at: datetime, by_whom: str, why: str) -> None:
     connection.execute(
-        "UPDATE meter_gaps SET closed_at = ?, closed_by = ?, why = ? WHERE number = ?", (_text(at), by_whom, why, number)
+        "UPDATE meter_gaps SET closed_at = ?, closed_by = ?, why = ? WHERE number = ?",
+        (_text(at), by_whom, why, number),
     )
 
 
@@ -205,7 +204,7 @@ def _ticket(row: tuple[object, ...]) -> GapTicket:
         number=int(str(number)),
         signer=str(signer),
         meter=str(meter),
-        context=PaginationContext(context),
+        context=PaginationContext(str(context)),
         first=int(str(first)),
         last=int(str(last)),
         noticed_at=datetime.fromisoformat(str(noticed_at)),
