@@ -43,8 +43,8 @@ _SESSION_CHANGES = frozenset({"last_updated", "findings"})
 _BILL_APART = frozenset({"findings", "signed_data", "total_cost"})
 
 
-class _Notes:
-    """The sentences of one step."""
+class Notes:
+    """The sentences of one step, collected."""
 
     def __init__(self) -> None:
         self.held: list[str] = []
@@ -52,6 +52,7 @@ class _Notes:
         self.broken: list[str] = []
 
     def check(self, step: Step) -> Check:
+        """How the step went: broken if anything is, else open if anything is."""
         outcome = Outcome.BROKEN if self.broken else Outcome.OPEN if self.open else Outcome.HOLDS
         return Check(step=step, outcome=outcome, details=(*self.broken, *self.open, *self.held))
 
@@ -80,13 +81,14 @@ def content_checks(evidence: Evidence, derived: Derived, meter_keys: Collection[
 
 
 def _records(evidence: Evidence, derived: Derived) -> Check:
-    notes = _Notes()
+    notes = Notes()
     for excerpt in evidence.chains:
         notes.broken += _broken_links(evidence.gateway_id, excerpt)
-    notes.broken += derived.unread
-    for one in derived.told:
-        if one.entry.session_id != evidence.session.id:
-            notes.broken.append(f"record {one.seq} belongs to session {one.entry.session_id}")
+    for arrival in derived.arrivals:
+        if arrival.trouble is not None:
+            notes.open.append(f"record {arrival.record.seq} cannot be read: {arrival.trouble}")
+        if arrival.decision is None and arrival.session_id != evidence.session.id:
+            notes.broken.append(f"record {arrival.record.seq} is not one of session {evidence.session.id}")
     count = sum(len(excerpt.records) for excerpt in evidence.chains)
     if count == 0:
         notes.broken.append("there is no record at all")
@@ -110,7 +112,7 @@ def _broken_links(gateway_id: str, excerpt: Excerpt) -> Iterator[str]:
 
 
 def _log(evidence: Evidence) -> Check:
-    notes = _Notes()
+    notes = Notes()
     for excerpt in evidence.chains:
         _check_heads(evidence.gateway_id, excerpt, notes)
         covering, newest = excerpt.covering.signed.head, excerpt.newest.signed.head
@@ -126,7 +128,7 @@ def _log(evidence: Evidence) -> Check:
             seen = utc(excerpt.newest.countersignature.at)
             notes.held.append(f"nothing was taken from it up to the log of {newest.size}, which the hub saw at {seen}")
     if len({key for role, key in log_keys(evidence.chains) if role == "hub"}) > 1:
-        notes.broken.append("the heads are countersigned by different hubs")
+        notes.open.append("the heads are countersigned with several keys: the hub's was replaced in between")
     return notes.check(Step.LOG)
 
 
@@ -138,7 +140,7 @@ def log_keys(chains: Iterable[Excerpt]) -> Iterator[tuple[str, str]]:
             yield "hub", kept.countersignature.public_key
 
 
-def _check_heads(gateway_id: str, excerpt: Excerpt, notes: _Notes) -> None:
+def _check_heads(gateway_id: str, excerpt: Excerpt, notes: Notes) -> None:
     for which, kept in (("covering", excerpt.covering), ("newest", excerpt.newest)):
         head, counter = kept.signed.head, kept.countersignature
         if (head.gateway_id, head.epoch) != (gateway_id, excerpt.epoch):
@@ -161,7 +163,7 @@ def _require_included(proven: ProvenRecord, size: int, root: bytes) -> None:
 
 
 def _meter(evidence: Evidence, derived: Derived, meter_keys: Collection[str]) -> Check:
-    notes = _Notes()
+    notes = Notes()
     if [text.member for text in evidence.texts] != [text.member for text in derived.texts]:
         notes.broken.append(f"{len(derived.texts)} signed texts are in the records, the file lists others")
     for stated, found in zip(evidence.texts, derived.texts, strict=False):
@@ -176,7 +178,7 @@ def _meter(evidence: Evidence, derived: Derived, meter_keys: Collection[str]) ->
     return notes.check(Step.METER)
 
 
-def _judge_text(text: SignedText, meter_keys: Collection[str], notes: _Notes) -> None:
+def _judge_text(text: SignedText, meter_keys: Collection[str], notes: Notes) -> None:
     name = f"{text.member} ({text.pagination or 'no number'}, {text.part or 'in between'})"
     if text.signature is not SignatureVerdict.VALID:
         lies = text.part is not None and text.signature in _LIES
@@ -188,7 +190,7 @@ def _judge_text(text: SignedText, meter_keys: Collection[str], notes: _Notes) ->
 
 
 def _session(evidence: Evidence, derived: Derived) -> Check:
-    notes = _Notes()
+    notes = Notes()
     if derived.state is None:
         notes.broken.append("the records open no such session")
     else:
@@ -208,7 +210,7 @@ def _session(evidence: Evidence, derived: Derived) -> Check:
     return notes.check(Step.SESSION)
 
 
-def _compare_judgements(stated: Judgement | None, found: Judgement | None, notes: _Notes) -> None:
+def _compare_judgements(stated: Judgement | None, found: Judgement | None, notes: Notes) -> None:
     if stated is None or found is None:
         if stated is not found:
             notes.broken.append("the file and its records do not both have a signed session")
@@ -237,7 +239,7 @@ def _differing(stated: msgspec.Struct, found: msgspec.Struct, apart: Collection[
 
 
 def _decision(evidence: Evidence, derived: Derived) -> Check:
-    notes = _Notes()
+    notes = Notes()
     strange = [seq for seq, decision in derived.decisions if not _is_about(decision, evidence.cdr)]
     notes.broken += [f"record {seq} decides about another token or charger" for seq in strange]
     rests_on = resting_on(derived, evidence.cdr)
@@ -263,7 +265,8 @@ def _decision(evidence: Evidence, derived: Derived) -> Check:
 def resting_on(derived: Derived, cdr: Cdr) -> tuple[int, Decision] | None:
     """The accepted decision that the session rests on, with the number of the record that holds it: the last one that
     its own messages name; without any, the last one about its token before them."""
-    named = {one.entry.decision.decision_id for one in derived.told if one.entry.decision is not None}
+    entries = [arrival.entry for arrival in derived.arrivals if arrival.entry is not None]
+    named = {entry.decision.decision_id for entry in entries if entry.decision is not None}
     accepted = [
         (seq, decision)
         for seq, decision in derived.decisions
@@ -292,7 +295,7 @@ def _against(decision: Decision, cdr: Cdr) -> Iterator[str]:
 
 
 def _bill(evidence: Evidence, derived: Derived) -> Check:
-    notes, stated, found = _Notes(), evidence.cdr, derived.cdr
+    notes, stated, found = Notes(), evidence.cdr, derived.cdr
     if stated.session_id != evidence.session.id:
         notes.broken.append(f"the bill is of session {stated.session_id}")
     if found is None:

@@ -1,6 +1,7 @@
 """What an evidence file says, clause by clause: the values of its member `evidence.json`. Pure.
 
- 1. `version` is of this form; `program` made the file, at `made_at`. `issuer` is whom a driver asks.
+ 1. `version` is of this form; `program` made the file, at `made_at`, with a page of this edition, and with `values.xml`
+    or without. `issuer` is whom a driver asks.
  2. `gateway_id` is the site's gateway, each of `chains` an excerpt of one log of its: the records that name the
     session, and the decisions about its token while it ran or was about to. A gateway begins a new log (an epoch) with
     a new store, so nearly always there is one.
@@ -8,8 +9,9 @@
     is in the log whose head is `covering`. The gateway signed that head, the hub countersigned it. `consistency` leads
     from there to `newest`, the last head that the hub held: nothing was removed in between.
  4. `session` and `cdr` are what the hub made of the records; the CDR names the price.
- 5. `keys` are the keys of the meters with the hub's word where each came from. `texts` are the signed meter values that
-    the records carry, each also a member of the file, with what the hub read in it and its verdict.
+ 5. `keys` are the rows of the hub's registry for the meter: where each key came from, and who vouches for it. `texts`
+    are the signed meter values that the records carry, each also a member of the file, with what the hub read in it and
+    its verdict.
  6. `judgement` is the hub's verdict on the signed session. `missing` is what the charger's own counting says is not
     there: nothing can be left out without being named here, as far as a charger counts.
  7. `checks` is what the hub found when it did steps 3 to 8 of `hub.evidence.verify` itself. It is printed on the page,
@@ -31,6 +33,7 @@ import msgspec
 from hub.store.heads import KeptHead
 from wire.chain import Hex32, Record
 from wire.meter.record import MeterFormat
+from wire.meter.registry import RegisteredKey
 from wire.meter.verdict import KeySource, Severity, SignatureVerdict
 from wire.records import Cdr, Session, Value
 
@@ -56,18 +59,6 @@ class Excerpt(Value, frozen=True, kw_only=True):
     covering: KeptHead
     newest: KeptHead
     consistency: tuple[Hex32, ...]
-
-
-class MeterKey(Value, frozen=True, kw_only=True):
-    """A meter's public key (hex SubjectPublicKeyInfo): where the hub has it from, and how far it goes with it.
-
-    `state` as in the hub's registry, or `claimed` for a key that merely came along with a value.
-    """
-
-    public_key: str
-    origin: str
-    state: str
-    meter_serial: str | None = None
 
 
 class ReadingShown(Value, frozen=True, kw_only=True):
@@ -166,9 +157,11 @@ class Evidence(Value, frozen=True, kw_only=True):
     chains: tuple[Excerpt, ...]
     session: Session
     cdr: Cdr
-    keys: tuple[MeterKey, ...]
+    keys: tuple[RegisteredKey, ...]
     texts: tuple[SignedText, ...]
     judgement: Judgement | None
     missing: tuple[str, ...]
     checks: tuple[Check, ...]
     issuer: str = ""
+    page_edition: int = 0
+    has_values: bool = False

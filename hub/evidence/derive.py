@@ -11,17 +11,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 
-from hub.evidence.content import Excerpt, Judgement, MeterKey, ProvenRecord, SignedText
-from hub.evidence.texts import PINNED, carried_texts, counted, judgement_of, told_text
-from hub.ingest import Arrival, Change, SessionState, ingest
+from hub.arrival import Arrival, read_arrival
+from hub.evidence.content import Excerpt, Judgement, SignedText
+from hub.evidence.texts import carried_texts, counted, judgement_of, told_text
+from hub.ingest import Change, SessionState, ingest
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from hub.tokens import bearer_key
-from wire.chain import RecordKind
-from wire.errors import MalformedValue, WireError
 from wire.meter.record import MeterRecord, PaginationContext
-from wire.ocpp.frames import Call
-from wire.ocpp.salvage import parse_recorded
-from wire.ocpp.transaction import TransactionMessage, read_transaction
+from wire.meter.registry import KeyPlace, KeyState, RegisteredKey
 from wire.records import (
     Cdr,
     CdrToken,
@@ -30,10 +27,8 @@ from wire.records import (
     TariffDimension,
     Token,
     TokenRef,
-    TransactionEntry,
     TransactionEvent,
     WhitelistType,
-    decode,
 )
 
 _NAMED_GAPS = 20
@@ -41,23 +36,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A transaction message of the session, as its record holds it."""
-
-    seq: int
-    entry: TransactionEntry
-    message: TransactionMessage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """What the records say. `unread` names records that say nothing usable; `contents` are the exact signed bytes by
-    member, `decisions` those that stand in the log as records of their own, by number. `state` is None when the
-    records open no session, `cdr` when they do not end it."""
+    """What the records say. `contents` are the exact signed bytes by member, `decisions` those that stand in the log as
+    records of their own, by number. `state` is None when the records open no session, `cdr` when they do not end it."""
 
-    told: tuple[Told, ...]
+    arrivals: tuple[Arrival, ...]
     decisions: tuple[tuple[int, Decision], ...]
-    unread: tuple[str, ...]
     state: SessionState | None
     cdr: Cdr | None
     texts: tuple[SignedText, ...]
@@ -66,55 +50,27 @@ class Derived:
     missing: tuple[str, ...]
 
 
-def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequence[MeterKey]) -> Derived:
+def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequence[RegisteredKey]) -> Derived:
     """What follows from the records in `chains` under the price and for the token listing of the `stated` CDR. Never
     raises for what the records hold."""
-    records = [proven for excerpt in chains for proven in excerpt.records]
-    told, decisions, unread = _read(records)
-    state, cdr = _replayed(gateway_id, records, stated, keys)
-    carried = carried_texts(((one.seq, one.message) for one in told), keys)
+    arrivals = tuple(
+        read_arrival(gateway_id, proven.record, proven.received_at) for excerpt in chains for proven in excerpt.records
+    )
+    state, cdr = _replayed(arrivals, stated, keys)
+    place = KeyPlace(gateway_id=stated.gateway_id, charger_id=stated.charger_id, evse_id=stated.evse_id)
+    carried = carried_texts(arrivals, keys, place)
     ends = counted(None if state is None else state.meter)
     texts = tuple(told_text(number, one, ends) for number, one in enumerate(carried, start=1))
     return Derived(
-        told=told,
-        decisions=decisions,
-        unread=unread,
+        arrivals=arrivals,
+        decisions=tuple((one.record.seq, one.decision) for one in arrivals if one.decision is not None),
         state=state,
         cdr=cdr,
         texts=texts,
         contents={text.member: one.payload for text, one in zip(texts, carried, strict=True)},
         judgement=judgement_of(carried, ends),
-        missing=(*_untold(told), *_pages_missing(one.verdict.record for one in carried)),
+        missing=(*_untold(arrivals), *_pages_missing(one.verdict.record for one in carried)),
     )
-
-
-# --- the records ----------------------------------------------------------------------------------------------------
-
-
-def _read(
-    records: Iterable[ProvenRecord],
-) -> tuple[tuple[Told, ...], tuple[tuple[int, Decision], ...], tuple[str, ...]]:
-    told, decisions, unread = [], [], []
-    for record in (proven.record for proven in records):
-        try:
-            if record.kind is RecordKind.DECISION:
-                decisions.append((record.seq, decode(Decision, record.body, "decision")))
-            elif record.kind is RecordKind.TRANSACTION:
-                entry = decode(TransactionEntry, record.body, "transaction entry")
-                told.append(Told(seq=record.seq, entry=entry, message=_message(entry)))
-            else:
-                unread.append(f"record {record.seq} is neither a message nor a decision")
-        except WireError as error:
-            unread.append(f"record {record.seq}: {error}")
-    return tuple(told), tuple(decisions), tuple(unread)
-
-
-def _message(entry: TransactionEntry) -> TransactionMessage:
-    """What the frame of an entry says. Raises WireError."""
-    frame = parse_recorded(entry.frame)
-    if not isinstance(frame, Call):
-        raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(frame).__name__}")
-    return read_transaction(entry.ocpp, frame.action, frame.payload)
 
 
 class _Books:
@@ -142,11 +98,12 @@ class _Books:
 
     def listed(self, token: TokenRef) -> Token | None:
         """What the list said of the token, as far as the CDR tells."""
-        if bearer_key(token.uid) != bearer_key(self._token.uid):
+        country_code, party_id = self._token.country_code, self._token.party_id
+        if country_code is None or party_id is None or bearer_key(token.uid) != bearer_key(self._token.uid):
             return None
         return Token(
-            country_code=self._token.country_code or "",
-            party_id=self._token.party_id or "",
+            country_code=country_code,
+            party_id=party_id,
             uid=self._token.uid,
             type=self._token.type,
             contract_id=self._token.contract_id,
@@ -166,12 +123,11 @@ class _Books:
 
 
 def _replayed(
-    gateway_id: str, records: Iterable[ProvenRecord], stated: Cdr, keys: Sequence[MeterKey]
+    arrivals: Iterable[Arrival], stated: Cdr, keys: Sequence[RegisteredKey]
 ) -> tuple[SessionState | None, Cdr | None]:
     books = _Books(stated.cdr_token)
     terms = Terms(price=_price(stated), meter_keys=_registry(stated, keys))
-    for proven in records:
-        arrival = Arrival(gateway_id=gateway_id, record=proven.record, received_at=proven.received_at)
+    for arrival in arrivals:
         books.keep(ingest(arrival, books, terms))
     return books.session(stated.session_id), books.cdr
 
@@ -185,23 +141,24 @@ def _price(stated: Cdr) -> EnergyPrice:
     )
 
 
-def _registry(stated: Cdr, keys: Sequence[MeterKey]) -> dict[MeterPlace, str]:
+def _registry(stated: Cdr, keys: Sequence[RegisteredKey]) -> dict[MeterPlace, str]:
     place = MeterPlace(stated.gateway_id, stated.charger_id.casefold(), stated.evse_id)
-    pinned = [key.public_key for key in keys if key.state == PINNED]
+    pinned = [key.public_key for key in keys if key.state is KeyState.PINNED]
     return {place: pinned[0]} if pinned else {}
 
 
 # --- what is missing ------------------------------------------------------------------------------------------------
 
 
-def _untold(told: Sequence[Told]) -> Iterator[str]:
+def _untold(arrivals: Iterable[Arrival]) -> Iterator[str]:
     """What the charger's own counting of its messages says is not there."""
-    events = {one.message.event for one in told}
+    messages = [one.message for one in arrivals if one.message is not None]
+    events = {message.event for message in messages}
     if TransactionEvent.STARTED not in events:
         yield "the message that begins the session"
     if TransactionEvent.ENDED not in events:
         yield "the message that ends the session"
-    numbers = {one.message.seq_no for one in told if one.message.seq_no is not None}
+    numbers = {message.seq_no for message in messages if message.seq_no is not None}
     if gaps := _gaps(numbers):
         yield f"messages of the charger with the sequence numbers {gaps}"
 

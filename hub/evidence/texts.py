@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from hub.evidence.content import JudgedFinding, Judgement, MeterKey, ReadingShown, SignedText
+from hub.arrival import Arrival
+from hub.evidence.content import JudgedFinding, Judgement, ReadingShown, SignedText
 from hub.settle import MeterState
 from wire.errors import WireError
 from wire.meter.carrier import unwrap
 from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.record import MeterFormat, MeterRecord, Reading
+from wire.meter.registry import KeyPlace, KeyRegistry, RegisteredKey
 from wire.meter.session import judge_session
 from wire.meter.verdict import RecordVerdict
-from wire.ocpp.transaction import SignedSample, TransactionMessage
-
-CLAIMED, PINNED = "claimed", "pinned"
+from wire.ocpp.transaction import SignedSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,36 +35,25 @@ class Carried:
     verdict: RecordVerdict
 
 
-def carried_texts(messages: Iterable[tuple[int, TransactionMessage]], keys: Sequence[MeterKey]) -> tuple[Carried, ...]:
-    """The signed texts in `messages` (record number, message), in the order in which they came, each once."""
+def carried_texts(arrivals: Iterable[Arrival], keys: Sequence[RegisteredKey], place: KeyPlace) -> tuple[Carried, ...]:
+    """The signed texts in the session's records, in the order in which they came, each once. `place` is the meter's."""
     found: dict[bytes, tuple[SignedSample, list[int]]] = {}
-    for seq, message in messages:
-        for sample in message.samples:
-            if sample.signed is not None:
-                _, seqs = found.setdefault(unwrap(sample.signed.raw).payload, (sample.signed, []))
-                seqs.append(seq)
-    registry = _registry_key(keys)
+    for arrival in arrivals:
+        for value in arrival.values:
+            _, seqs = found.setdefault(unwrap(value.signed.raw).payload, (value.signed, []))
+            seqs.append(arrival.record.seq)
+    registry = KeyRegistry(keys)
     return tuple(
         Carried(
             payload=payload,
             sample=sample,
             seqs=tuple(dict.fromkeys(seqs)),
-            verdict=judge_record(payload, registry, claimed_key(sample)),
+            verdict=judge_record(
+                unwrap(sample.raw), lambda record: registry.key_for(record, place), sample.public_key or None
+            ),
         )
         for payload, (sample, seqs) in found.items()
     )
-
-
-def _registry_key(keys: Sequence[MeterKey]) -> PublicKey | None:
-    for key in keys:
-        if key.state == PINNED and (found := parsed_key(key.public_key)) is not None:
-            return found
-    return None
-
-
-def claimed_key(sample: SignedSample) -> PublicKey | None:
-    """The key that came along with a signed value, None without one that can be read."""
-    return parsed_key(sample.public_key or unwrap(sample.raw).public_key_claim or "")
 
 
 def parsed_key(text: str) -> PublicKey | None:

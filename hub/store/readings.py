@@ -155,10 +155,10 @@ def tokens(connection: sqlite3.Connection, cut: Cut) -> Page:
 def records(connection: sqlite3.Connection, chain: Chain, cut: Cut) -> Page:
     """Records of a chain by sequence; the cursor is the last sequence number of the page."""
     rows = connection.execute(
-        f"SELECT seq, {_RECORD} FROM records WHERE gateway_id = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
+        f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
         (chain.gateway_id, chain.epoch, cut.after, cut.limit + 1),
     ).fetchall()
-    texts = [(row[0], encode(_record(row)).decode()) for row in rows]
+    texts = [(row[0], encode(record_of(row)).decode()) for row in rows]
     return page_of(texts, cut)
 
 
@@ -221,10 +221,11 @@ def totals(connection: sqlite3.Connection) -> Totals:
     return Totals(**dict(zip(Totals.__struct_fields__, counted, strict=True)))
 
 
-_RECORD = "kind, at, boot_id, mono_ns, clock, body, hash, salt, commitment"
+RECORD_COLUMNS = "seq, kind, at, boot_id, mono_ns, clock, body, hash, salt, commitment"
 
 
-def _record(row: tuple[int, str, str, str, int, str, str, str, str, str | None]) -> Record:
+def record_of(row: tuple[int, str, str, str, int, str, str, str, str, str | None]) -> Record:
+    """The record in a row of `RECORD_COLUMNS`."""
     return Record(
         seq=row[0],
         kind=RecordKind(row[1]),
