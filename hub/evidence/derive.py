@@ -15,14 +15,17 @@ from hub.arrival import Arrival, read_arrival
 from hub.evidence.content import Excerpt, Judgement, SignedText
 from hub.evidence.texts import carried_texts, counted, judgement_of, told_text
 from hub.ingest import Change, SessionState, ingest
-from hub.terms import EnergyPrice, MeterPlace, Terms
+from hub.judging import JudgedValue, judge_values
+from hub.signed import Outcome, SessionValues
+from hub.terms import EnergyPrice, Terms
 from hub.tokens import bearer_key
 from wire.meter.record import MeterRecord, PaginationContext
-from wire.meter.registry import KeyPlace, KeyState, RegisteredKey
+from wire.meter.registry import KeyPlace, KeyRegistry, RegisteredKey
 from wire.records import (
     Cdr,
     CdrToken,
     Decision,
+    Session,
     SessionStatus,
     TariffDimension,
     Token,
@@ -56,10 +59,12 @@ def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequen
     arrivals = tuple(
         read_arrival(gateway_id, proven.record, proven.received_at) for excerpt in chains for proven in excerpt.records
     )
-    state, cdr = _replayed(arrivals, stated, keys)
     place = KeyPlace(gateway_id=stated.gateway_id, charger_id=stated.charger_id, evse_id=stated.evse_id)
+    books = _replayed(arrivals, stated, keys, place)
+    state, cdr = books.session(stated.session_id), books.cdr
+    values = () if state is None else books.values_of(state.session).values
     carried = carried_texts(arrivals, keys, place)
-    ends = counted(None if state is None else state.meter)
+    ends = counted(values)
     texts = tuple(told_text(number, one, ends) for number, one in enumerate(carried, start=1))
     return Derived(
         arrivals=arrivals,
@@ -76,8 +81,9 @@ def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequen
 class _Books:
     """The holdings of a hub that has never seen anything but these records (`hub.ingest.Holdings`)."""
 
-    def __init__(self, token: CdrToken) -> None:
-        self._token = token
+    def __init__(self, token: CdrToken, keys: Sequence[RegisteredKey], place: KeyPlace) -> None:
+        self._token, self._registry, self._place = token, KeyRegistry(keys), place
+        self._values: dict[str, tuple[JudgedValue, ...]] = {}
         self._sessions: dict[str, SessionState] = {}
         self._decisions: dict[tuple[str, str], Decision] = {}
         self.cdr: Cdr | None = None
@@ -113,6 +119,21 @@ class _Books:
             last_updated=_EPOCH,
         )
 
+    def take(self, arrival: Arrival) -> None:
+        """Judge the signed values of a record, before anything is made of it."""
+        if arrival.session_id is not None:
+            held = self._values.get(arrival.session_id, ())
+            judged = judge_values(arrival.values, self._place, lambda record, place: self._registry)
+            self._values[arrival.session_id] = (*held, *judged)
+
+    def values_of(self, session: Session) -> SessionValues:
+        """The signed values that have come; what history has against them, only the hub can know."""
+        return SessionValues(values=self._values.get(session.id, ()))
+
+    def outcome(self, session_id: str) -> Outcome | None:
+        """None: the records say what came last, not what it was before."""
+        return None
+
     def keep(self, change: Change) -> None:
         for state in change.sessions:
             self._sessions[state.session.id] = state
@@ -122,14 +143,13 @@ class _Books:
         self.cdr = self.cdr or change.cdr
 
 
-def _replayed(
-    arrivals: Iterable[Arrival], stated: Cdr, keys: Sequence[RegisteredKey]
-) -> tuple[SessionState | None, Cdr | None]:
-    books = _Books(stated.cdr_token)
-    terms = Terms(price=_price(stated), meter_keys=_registry(stated, keys))
+def _replayed(arrivals: Iterable[Arrival], stated: Cdr, keys: Sequence[RegisteredKey], place: KeyPlace) -> _Books:
+    books = _Books(stated.cdr_token, keys, place)
+    terms = Terms(price=_price(stated))
     for arrival in arrivals:
+        books.take(arrival)
         books.keep(ingest(arrival, books, terms))
-    return books.session(stated.session_id), books.cdr
+    return books
 
 
 def _price(stated: Cdr) -> EnergyPrice:
@@ -139,12 +159,6 @@ def _price(stated: Cdr) -> EnergyPrice:
     return EnergyPrice(
         stated.currency, prices.get(TariffDimension.ENERGY, free), prices.get(TariffDimension.FLAT, free)
     )
-
-
-def _registry(stated: Cdr, keys: Sequence[RegisteredKey]) -> dict[MeterPlace, str]:
-    place = MeterPlace(stated.gateway_id, stated.charger_id.casefold(), stated.evse_id)
-    pinned = [key.public_key for key in keys if key.state is KeyState.PINNED]
-    return {place: pinned[0]} if pinned else {}
 
 
 # --- what is missing ------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from decimal import Decimal
 
 from hub.arrival import Arrival
 from hub.evidence.content import JudgedFinding, Judgement, ReadingShown, SignedText
-from hub.settle import MeterState
+from hub.judging import JudgedValue
+from hub.signed import ends_of
 from wire.errors import WireError
 from wire.meter.carrier import unwrap
 from wire.meter.judge import judge_record
@@ -64,10 +65,10 @@ def parsed_key(text: str) -> PublicKey | None:
         return None
 
 
-def counted(meter: MeterState | None) -> tuple[bytes | None, bytes | None]:
+def counted(values: Iterable[JudgedValue]) -> tuple[bytes | None, bytes | None]:
     """The exact bytes that count as the begin and as the end of a session."""
-    ends = (None, None) if meter is None else (meter.begin_signed, meter.end_signed)
-    begin, end = (None if end is None else unwrap(end.signed.raw).payload for end in ends)
+    ends = ends_of(values)
+    begin, end = (None if one is None else one.unwrapped.payload for one in (ends.begin, ends.end))
     return begin, end
 
 

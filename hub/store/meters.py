@@ -195,7 +195,7 @@ def held_sessions(connection: sqlite3.Connection, cut: Cut) -> Page:
 
 
 def attention(connection: sqlite3.Connection, since: datetime) -> Attention:
-    """What waits for a person; values that do not verify are counted where the last of their kind came after `since`."""
+    """What waits for a person. Values that do not verify count where the last of their kind came after `since`."""
     states = dict(connection.execute("SELECT state, count(*) FROM meter_keys GROUP BY state").fetchall())
     gaps, missing = connection.execute(
         "SELECT count(*), coalesce(sum(last - first + 1), 0) FROM meter_gaps WHERE closed_at IS NULL"
