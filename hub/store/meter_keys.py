@@ -113,7 +113,7 @@ def is_full(connection: sqlite3.Connection, row: RegisteredKey) -> bool:
 def pin_configured(connection: sqlite3.Connection, place: MeterPlace, key: PublicKey | None, at: datetime) -> bool:
     """Bring the place's row to what hub.toml says, `key` or nothing; whether anything changed. Rule 3."""
     spot = place.named
-    held = registry_of(connection, RegisteredKey(place=spot, **_NO_KEY).identity)
+    held = registry_of(connection, identity_of(None, spot))
     changed = False
     for row in held:
         if row.source is not KeyOrigin.CONFIGURATION or row.state is not KeyState.PINNED or not _is_of_place(row):
@@ -134,9 +134,6 @@ def pin_configured(connection: sqlite3.Connection, place: MeterPlace, key: Publi
     )
     keep_key(connection, row, Act(name="pinned", at=at, by_whom=CONFIGURED_BY))
     return True
-
-
-_NO_KEY = {"public_key": "", "curve": "", "source": KeyOrigin.CONFIGURATION, "state": KeyState.PINNED}
 
 
 def _is_of_place(row: RegisteredKey) -> bool:

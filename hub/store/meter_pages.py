@@ -204,7 +204,7 @@ def _ticket(row: tuple[object, ...]) -> GapTicket:
         number=int(str(number)),
         signer=str(signer),
         meter=str(meter),
-        context=PaginationContext(context),
+        context=PaginationContext(str(context)),
         first=int(str(first)),
         last=int(str(last)),
         noticed_at=datetime.fromisoformat(str(noticed_at)),

@@ -137,7 +137,8 @@ chain that the gateway spoke of."""
 _METERS = """
 CREATE TABLE meter_keys (
     number INTEGER PRIMARY KEY, meter_serial TEXT, gateway_serial TEXT, charge_point_id TEXT, place TEXT,
-    public_key TEXT NOT NULL, fingerprint TEXT NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL, changed_at TEXT NOT NULL
+    public_key TEXT NOT NULL, fingerprint TEXT NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL,
+    changed_at TEXT NOT NULL
 );
 CREATE UNIQUE INDEX meter_keys_once ON meter_keys (
     public_key, ifnull(meter_serial, ''), ifnull(gateway_serial, ''), ifnull(charge_point_id, ''), ifnull(place, '')
