@@ -308,3 +308,26 @@ def constants(session: SignedSession) -> Iterator[SessionFinding]:
     if len(texts) > 1 and not any(reading.reason is ReadingReason.TARIFF_CHANGE for reading in session.readings):
         first, other = list(texts)[:2]
         yield hold("tariff-change", f"no reading of a tariff change, yet TT {short(first)}, then {short(other)}")
+    yield from _losses(session)
+    counters = {reading.event_counter for reading in session.begins + session.ends}
+    if len(counters) > 1:
+        yield fatal("event-counter", f"EI: {' and '.join(sorted(str(one) for one in counters)[:2])}")
+
+
+def _losses(session: SignedSession) -> Iterator[SessionFinding]:
+    """CL begins at 0 and does not fall; what it is worked out from (LC) is one for the session."""
+    compensations = dict.fromkeys(record.loss_compensation for record in session.records if _is_transactional(record))
+    if len(compensations) > 1:
+        yield hold("loss-compensation", "the records work out the cable's loss (LC) differently")
+    for reading in islice((one for one in session.begins if one.cumulated_loss), MOST_OF_A_KIND):
+        yield hold("loss-begin", f"CL is {reading.cumulated_loss} at the begin; expected 0")
+    falls = (
+        (before.cumulated_loss, after.cumulated_loss)
+        for run in session.runs().values()
+        for (before, _), (after, _) in pairwise(run)
+        if before.cumulated_loss is not None
+        and after.cumulated_loss is not None
+        and after.cumulated_loss < before.cumulated_loss
+    )
+    for before, after in islice(falls, MOST_OF_A_KIND):
+        yield hold("loss-falling", f"CL {before}, then {after}")
