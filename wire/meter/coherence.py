@@ -95,8 +95,11 @@ def copies(left: Sequence[RecordVerdict]) -> Iterator[SessionFinding]:
 
 
 def identity(session: SignedSession) -> Iterator[SessionFinding]:
-    """The same meter and gateway in all records."""
+    """The same format, meter and gateway in all records."""
     first = session.begin
+    formats = dict.fromkeys(record.format.value for record in session.records)
+    if len(formats) > 1:
+        yield fatal("format", " and ".join(formats))
     for code, values in (
         ("meter-serial", [record.meter_serial for record in session.records]),
         ("gateway-serial", [record.gateway_serial for record in session.records]),
@@ -249,7 +252,7 @@ def registers(session: SignedSession) -> Iterator[SessionFinding]:
     for which, readings in (("begin", session.begins), ("end", session.ends)):
         for reading in islice((one for one in readings if one.energy_wh is None), MOST_OF_A_KIND):
             yield fatal("value-unreadable", f"{which} reading {reading.value} {short(reading.unit)} is no energy")
-    runs = session.runs().values()
+    runs = session.runs.values()
     falls = ((before, after) for run in runs for (_, before), (_, after) in pairwise(run) if after < before)
     for before, after in islice(falls, MOST_OF_A_KIND):
         yield fatal("register-falling", f"{before} Wh, then {after} Wh")
@@ -323,7 +326,7 @@ def _losses(session: SignedSession) -> Iterator[SessionFinding]:
         yield hold("loss-begin", f"CL is {reading.cumulated_loss} at the begin; expected 0")
     falls = (
         (before.cumulated_loss, after.cumulated_loss)
-        for run in session.runs().values()
+        for run in session.runs.values()
         for (before, _), (after, _) in pairwise(run)
         if before.cumulated_loss is not None
         and after.cumulated_loss is not None

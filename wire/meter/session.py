@@ -35,7 +35,7 @@ _AGREEMENT = (agreement.authorised, agreement.power, agreement.plain_register, a
 
 def judge_session(records: Sequence[RecordVerdict], expected: Expected | None = None) -> SessionVerdict:
     """The verdict on the session that `records` make: the begin first, the end last, any others between; one record, or
-    twice the same, if it holds both ends. Never raises. About 60 us for a pair.
+    twice the same, if it holds both ends. Never raises. About 0.1 ms for a pair.
 
     Signatures and key sources count: an end that is not valid is fatal, one that is valid only by a claimed or a
     learned key is a hold. `energy_wh` is taken from one register: what reached the vehicle before what left the mains,
