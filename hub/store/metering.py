@@ -19,15 +19,17 @@ from hub.arrival import Arrival, read_arrival
 from hub.judging import CODE_VERSION, JudgedValue, KeptVerdict, judge_values, kept
 from hub.signed import Outcome, SessionValues, ends_of
 from hub.store.meter_keys import Act, identity_of, is_full, keep_key, pin_configured, registry_of
-from hub.store.meter_pages import StoredPages, keep_page
+from hub.store.meter_pages import StoredPages, is_explained, keep_page
 from hub.terms import MeterPlace, Terms
 from wire.chain import Record, RecordKind
-from wire.meter.history import judge_history, page_of
+from wire.meter.history import gaps_below, judge_history, page_of
 from wire.meter.keys import parse_public_key
 from wire.meter.record import MeterRecord
 from wire.meter.registry import Identity, KeyOrigin, KeyPlace, KeyRegistry
-from wire.meter.verdict import SessionFinding
+from wire.meter.verdict import SessionFinding, Severity
 from wire.records import ClockState, Session, decode, encode
+
+_GAP = "pagination-gap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,21 @@ class MeterBooks:
                 yield from self._registry_for(value.verdict.record, value.place).findings(
                     value.verdict.record, value.place
                 )
-            yield from judge_history(value.verdict, session_id, pages, place)
+            for finding in judge_history(value.verdict, session_id, pages, place):
+                yield self._explained(value, session_id, finding) if finding.code == _GAP else finding
+
+    def _explained(self, value: JudgedValue, session_id: str, finding: SessionFinding) -> SessionFinding:
+        """A gap as a note, where an operator has closed the tickets on all of it."""
+        page = page_of(value.verdict, session_id)
+        if page is None:
+            return finding
+        gaps = gaps_below(page, StoredPages(self._connection))
+        reasons = [is_explained(self._connection, page.signer, gap) for gap in gaps]
+        if None in reasons:
+            return finding
+        told = "; ".join(dict.fromkeys(reason for reason in reasons if reason is not None))
+        message = f"{finding.message}; closed by {told}"
+        return SessionFinding(code=finding.code, severity=Severity.NOTE, message=message)
 
 
 HELD = "gateway_id, epoch, seq, kind, at, boot_id, mono_ns, clock, body, hash, received_at"
@@ -222,11 +238,18 @@ def count_sighting(
 
 
 def keep_outcome(connection: sqlite3.Connection, session_id: str, outcome: Outcome, at: datetime) -> None:
-    """Append what the signed values of a session came to."""
+    """Append what the signed values of a session came to; it is held until they may be billed."""
     connection.execute(
         "INSERT INTO outcomes (session_id, judged_at, version, outcome) VALUES (?, ?, ?, ?)",
         (session_id, _instant(at), CODE_VERSION, encode(outcome).decode()),
     )
+    if outcome.billable:
+        connection.execute("DELETE FROM held_sessions WHERE session_id = ?", (session_id,))
+    else:
+        connection.execute(
+            "INSERT INTO held_sessions (session_id, since) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (session_id, _instant(at)),
+        )
 
 
 def outcome_of(connection: sqlite3.Connection, session_id: str) -> Outcome | None:
