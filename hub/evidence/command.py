@@ -72,7 +72,7 @@ class _SessionOrVerb(click.Group):
 
 @click.group(cls=_SessionOrVerb, context_settings={"ignore_unknown_options": True})
 def evidence() -> None:
-    """Write the evidence of a charging session into one file, or verify such files.
+    """Write a session's evidence, verify evidence files.
 
     The file holds the session's records, keys, decision, bill and proofs, and a page that a driver can read. SESSION
     may be the beginning of an id. Verifying asks nothing but the file and the keys given.
@@ -90,7 +90,9 @@ def evidence() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each file.")
 @click.option("--config", "config_path", type=click.Path(path_type=Path), default=Path("hub.toml"), show_default=True)
 def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: bool, config_path: Path) -> None:
-    """Write the evidence of SESSION into a file; reads only, works while the hub runs.
+    """Write the evidence of SESSION into a file.
+
+    Reads only, works while the hub runs. SESSION may be the beginning of an id.
 
     Ends with 1 when there is no evidence to be had, 2 when the hub's files cannot be used.
     """
@@ -197,9 +199,9 @@ def verify(
     meter_key: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Verify evidence files, asking nothing but them and the keys given; each key option may be repeated.
+    """Verify evidence files.
 
-    Without keys from elsewhere a file can only be consistent: the keys are then as the file names them.
+    Nothing is asked but them and the keys given; each key option may be repeated. Without keys from elsewhere a file can only be consistent: the keys are then as the file names them.
 
     Ends with 0 when nothing is broken, 1 when something is, 2 when a file or a key cannot be used.
     """
