@@ -24,6 +24,7 @@ from hub.evidence.gather import Maker
 from hub.journal import start_journal
 from hub.log_key import load_log_key, make_log_key, missing_key
 from hub.orders import command
+from hub.proofs import ledger
 from hub.store import readings
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.database import Database
@@ -238,6 +239,7 @@ async def _log_key(state_dir: Path, database: Database) -> SigningKey:
 
 main.add_command(command)
 main.add_command(evidence)
+main.add_command(ledger)
 
 if __name__ == "__main__":
     main()

@@ -95,7 +95,10 @@ def _who(record: MeterRecord) -> Iterator[tuple[str, str]]:
     yield "algorithm", record.signature.algorithm
     firmware = None if record.meter_firmware is None else f"firmware {record.meter_firmware}"
     yield "meter", _joined(record.meter_serial, _beside(record.meter_vendor, record.meter_model), firmware)
-    yield "gateway", _joined(record.gateway_serial, record.gateway_id)
+    loss = record.loss_compensation
+    resistance = None if loss is None or loss.resistance is None else _beside(str(loss.resistance), loss.unit)
+    yield "cable loss", _joined(loss and loss.name, resistance)
+    yield "gateway", _joined(record.gateway_serial, record.gateway_id, record.gateway_version)
     yield "charge point", _beside(record.charge_point_type, record.charge_point_id)
     yield "driver", _driver(record.user)
     yield "tariff", record.tariff_text or ""

@@ -201,7 +201,8 @@ def verify(
 ) -> None:
     """Verify evidence files.
 
-    Nothing is asked but them and the keys given; each key option may be repeated. Without keys from elsewhere a file can only be consistent: the keys are then as the file names them.
+    Nothing is asked but them and the keys given; each key option may be repeated. Without keys from elsewhere a file
+    can only be consistent: the keys are then as the file names them.
 
     Ends with 0 when nothing is broken, 1 when something is, 2 when a file or a key cannot be used.
     """

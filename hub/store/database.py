@@ -7,8 +7,9 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +55,7 @@ class Database:
         """
         self._terms = terms
         self._path = state_dir / FILE_NAME
-        self._lock = _lock(state_dir)
+        self._lock = lock_state(state_dir)
         try:
             self._writer = Writer(self._path)
         except (StoreError, RuntimeError):  # RuntimeError: no further thread can be started
@@ -170,8 +171,22 @@ class Database:
         await self._writer.submit(lambda connection: None)
 
 
-def _lock(state_dir: Path) -> int:
-    """A lock on the folder, held until closed: two writers in one WAL database may corrupt it."""
+@contextmanager
+def state_locked(state_dir: Path) -> Iterator[None]:
+    """The hub's lock for a command that works while no hub runs. Raises StoreError (`already-running`)."""
+    descriptor = lock_state(state_dir)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_state(state_dir: Path) -> int:
+    """A lock on the folder, held until closed: two writers in one WAL database may corrupt it.
+
+    Raises:
+        StoreError: `already-running`, or the folder cannot be used.
+    """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(state_dir / "hub.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -227,7 +227,7 @@ RECORD_COLUMNS = "seq, kind, at, boot_id, mono_ns, clock, body, hash, salt, comm
 
 
 def record_of(row: tuple[int, str, str, str, int, str, str, str, str, str | None]) -> Record:
-    """The record in a row of `RECORD_COLUMNS`."""
+    """The record in a row of `RECORD_COLUMNS`. Raises ValueError when it is none."""
     return Record(
         seq=row[0],
         kind=RecordKind(row[1]),

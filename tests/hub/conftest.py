@@ -367,12 +367,7 @@ class HubProcess:
         command = [sys.executable, "-m", "hub", "run", "--config", str(self.config)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            pytest.fail(f"the hub did not start: {self.process.communicate()[1]}")
-        ready = json.loads(line)
-        assert ready["event"] == "ready", ready
-        self.listen = ready["listen"]
+        self.listen = self.next_line("ready")["listen"]
 
     def next_line(self, event: str) -> dict[str, Any]:
         """The next line of the hub's log that tells of `event`; waits for it."""
@@ -382,7 +377,7 @@ class HubProcess:
             fields: dict[str, Any] = json.loads(line)
             if fields["event"] == event:
                 return fields
-        pytest.fail(f"the hub ended without {event}")
+        pytest.fail(f"the hub ended without {event}: {self.process.communicate()[1]}")
 
     def kill(self) -> None:
         """kill -9."""

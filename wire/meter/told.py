@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from wire.meter.carrier import Unwrapped
-from wire.meter.record import Deviation, MeterRecord, Reading, UserAssignment
+from wire.meter.record import Deviation, LossCompensation, MeterRecord, Reading, UserAssignment
 from wire.meter.safe import SafePrediction
 from wire.meter.verdict import KeySource, RecordVerdict, SessionVerdict, SignatureVerdict
 from wire.records import Value
@@ -65,6 +65,15 @@ class ToldIdentification(Value, frozen=True, kw_only=True):
     data: str | None = None
 
 
+class ToldLoss(Value, frozen=True, kw_only=True):
+    """The cable whose loss the meter takes off."""
+
+    resistance: str | None = None
+    unit: str | None = None
+    name: str | None = None
+    number: str | None = None
+
+
 class ToldContent(Value, frozen=True, kw_only=True):
     """What a record says, in OCMF's terms; what it does not say is left out."""
 
@@ -75,13 +84,17 @@ class ToldContent(Value, frozen=True, kw_only=True):
     meter_vendor: str | None = None
     meter_model: str | None = None
     meter_firmware: str | None = None
+    charge_controller_firmware: str | None = None
+    loss_compensation: ToldLoss | None = None
     gateway_id: str | None = None
     gateway_serial: str | None = None
+    gateway_version: str | None = None
     charge_point_type: str | None = None
     charge_point_id: str | None = None
     tariff_text: str | None = None
     identification: ToldIdentification | None = None
     readings: tuple[ToldReading, ...] = ()
+    vendor_extensions: tuple[str, ...] = ()
 
 
 class ToldRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,13 +225,17 @@ def _content(record: MeterRecord, with_identification: bool) -> ToldContent:
         meter_vendor=record.meter_vendor,
         meter_model=record.meter_model,
         meter_firmware=record.meter_firmware,
+        charge_controller_firmware=record.charge_controller_firmware,
+        loss_compensation=None if record.loss_compensation is None else _loss(record.loss_compensation),
         gateway_id=record.gateway_id,
         gateway_serial=record.gateway_serial,
+        gateway_version=record.gateway_version,
         charge_point_type=record.charge_point_type,
         charge_point_id=record.charge_point_id,
         tariff_text=record.tariff_text,
         identification=_identification(record.user, with_identification),
         readings=tuple(map(_reading, record.readings)),
+        vendor_extensions=record.vendor_extensions,
     )
 
 
@@ -234,6 +251,10 @@ def _identification(user: UserAssignment, with_data: bool) -> ToldIdentification
     )
 
 
+def _loss(loss: LossCompensation) -> ToldLoss:
+    return ToldLoss(resistance=_digits(loss.resistance), unit=loss.unit, name=loss.name, number=_digits(loss.number))
+
+
 def _reading(reading: Reading) -> ToldReading:
     return ToldReading(
         time=None if reading.at is None else reading.at.isoformat(timespec="milliseconds"),
@@ -244,6 +265,8 @@ def _reading(reading: Reading) -> ToldReading:
         register=reading.register,
         energy_wh=None if reading.energy_wh is None else f"{reading.energy_wh:f}",
         current=None if reading.current is None else reading.current.value,
+        cumulated_loss=_digits(reading.cumulated_loss),
+        event_counter=_digits(reading.event_counter),
         error_flags=reading.error_flags,
         status=None if reading.status is None else reading.status.value,
     )
