@@ -19,6 +19,7 @@ from hub.evidence.content import Check, Step, StepOutcome
 from hub.evidence.gather import EvidenceFile, Maker, make_evidence
 from hub.evidence.verify import GivenKeys, Report, verify_evidence
 from hub.log_key import load_log_key
+from hub.options import EXIT_UNUSABLE, config_option, fail, json_option
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.excerpts import sessions_like
 from pki.service.screen import listing, screen
@@ -26,7 +27,7 @@ from wire.errors import WireError
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.records import Value, encode
 
-EXIT_NOT_PROVEN, EXIT_UNUSABLE = 1, 2
+EXIT_NOT_PROVEN = 1
 MAX_KEY_FILE_BYTES = 64 * 1024
 _KEY_HEX = 64
 _MARKS = {
@@ -87,8 +88,8 @@ def evidence() -> None:
 @click.argument("sessions", nargs=-1, required=True, metavar="SESSION...")
 @click.option("--out", type=click.Path(path_type=Path), help="The file, or an existing folder for several.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each file.")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), default=Path("hub.toml"), show_default=True)
+@json_option
+@config_option
 def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: bool, config_path: Path) -> None:
     """Write the evidence of SESSION into a file.
 
@@ -104,11 +105,11 @@ def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: boo
             _save(path, file.data, force)
             _tell_written(file, path, as_json)
     except EvidenceRefused as error:
-        _fail(str(error), EXIT_NOT_PROVEN)
+        fail(str(error), EXIT_NOT_PROVEN)
     except HubError as error:
-        _fail(str(error), EXIT_UNUSABLE)
+        fail(str(error))
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}", EXIT_UNUSABLE)
+        fail(f"{error.filename}: {error.strerror}")
 
 
 def _made(config: HubConfig, sessions: Sequence[str]) -> Iterable[EvidenceFile]:
@@ -191,7 +192,7 @@ def _tell_written(file: EvidenceFile, path: Path, as_json: bool) -> None:
 @click.option("--hub-key", multiple=True, metavar="KEY", help="The hub's key, 64 hex digits or a file with them.")
 @click.option("--log-key", multiple=True, metavar="KEY", help="The key of a gateway's log, likewise.")
 @click.option("--meter-key", multiple=True, metavar="KEY", help="A meter's public key, in any spelling, or a file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each file.")
+@json_option
 def verify(
     files: tuple[Path, ...],
     hub_key: tuple[str, ...],
@@ -213,7 +214,7 @@ def verify(
             meter=tuple(_meter_key(text) for text in meter_key),
         )
     except EvidenceUnusable as error:
-        _fail(str(error), EXIT_UNUSABLE)
+        fail(str(error))
     results = [_verified(path, given) for path in files]
     console = screen()
     for result in results:
@@ -292,8 +293,3 @@ def _print_details(console: Console, checks: Iterable[Check]) -> None:
             console.print(
                 Text.assemble("  ", (mark, style), f" step {check.step.number} ({check.step.value}): {detail}")
             )
-
-
-def _fail(message: str, code: int) -> None:
-    click.echo(f"pnc-hub: {message}", err=True)
-    sys.exit(code)
