@@ -19,6 +19,8 @@ from hub.clock import utc
 from hub.config import HubConfig, load_config
 from hub.desk import CommandDesk
 from hub.errors import HubError
+from hub.evidence.command import evidence
+from hub.evidence.gather import Maker
 from hub.journal import start_journal
 from hub.log_key import load_log_key, make_log_key, missing_key
 from hub.orders import command
@@ -65,6 +67,9 @@ listen = "127.0.0.1:8444"
 currency = "EUR"
 energy_per_kwh = "0.49"
 session_fee = "0.00"
+
+# [operator]
+# contact = "Example Energy, help@example.com"  # whom a driver asks; on the page of an evidence file
 
 # [[meter]]                        # registered meter keys; a meter that is not listed is judged by the key it claims
 # gateway_id = "site-1"
@@ -202,8 +207,10 @@ async def _serve(config: HubConfig) -> None:
     desk = CommandDesk(database, config.gateways)
     listeners: dict[str, Listener] = {}
     try:
-        endpoint = SyncEndpoint(database, config.gateways, await _log_key(config.state_dir, database), desk)
-        api = OperatorAPI(database, config.clients, config.gateways, desk)
+        key = await _log_key(config.state_dir, database)
+        endpoint = SyncEndpoint(database, config.gateways, key, desk)
+        maker = Maker(key=key, terms=config.terms, issuer=config.contact)
+        api = OperatorAPI(database, config.clients, config.gateways, desk, maker)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context)
         listeners["api"] = Listener("api", api.application(), config.api, api_context)
         listen = {name: await listener.start() for name, listener in listeners.items()}
@@ -231,6 +238,7 @@ async def _log_key(state_dir: Path, database: Database) -> SigningKey:
 
 
 main.add_command(command)
+main.add_command(evidence)
 main.add_command(ledger)
 
 if __name__ == "__main__":

@@ -50,6 +50,10 @@ class _Price(Table, frozen=True, kw_only=True):
     session_fee: Decimal = Decimal(0)
 
 
+class _Operator(Table, frozen=True, kw_only=True):
+    contact: str = ""
+
+
 class _Meter(Table, frozen=True, kw_only=True):
     gateway_id: str
     charger_id: str
@@ -62,6 +66,7 @@ class _File(Table, frozen=True, kw_only=True):
     sync: _Sync
     api: _API
     price: _Price
+    operator: _Operator = _Operator()
     meter: tuple[_Meter, ...] = ()
 
 
@@ -95,7 +100,7 @@ class APIClient:
 
 @dataclass(frozen=True, slots=True)
 class HubConfig:
-    """Everything hub.toml says, with absolute paths."""
+    """Everything hub.toml says, with absolute paths. `contact` is whom a driver asks about a bill, "" if nobody."""
 
     state_dir: Path
     sync: Address
@@ -106,6 +111,7 @@ class HubConfig:
     api_tls: TLSFiles
     clients: tuple[APIClient, ...]
     terms: Terms
+    contact: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,7 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
         api_tls=api_tls,
         clients=tuple(_client(source, client, index) for index, client in enumerate(api.client)),
         terms=Terms(price=_price(source, file.price), meter_keys=_meters(source, file.meter)),
+        contact=file.operator.contact.strip(),
     )
 
 

@@ -15,11 +15,13 @@ from aiohttp import web
 from hub.clock import now
 from hub.config import APIClient
 from hub.desk import CommandDesk
+from hub.evidence.gather import Maker
 from hub.store import commands, heads, readings, whitelist
 from hub.store.database import Database
 from hub.store.readings import MAX_PAGE, Cut, Page
 from hub.tokens import parse_tokens
 from hub.web.commands import OperatorCommands
+from hub.web.evidence import OperatorEvidence
 from hub.web.ledger import OperatorLedger, required_chain
 from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
 from wire.records import encode
@@ -41,10 +43,11 @@ class OperatorAPI:
         clients: Sequence[APIClient],
         admitted: Collection[str],
         desk: CommandDesk | None = None,
+        maker: Maker | None = None,
     ) -> None:
-        """Without a `desk` there are no commands: their routes are not served."""
+        """Without a `desk` there are no commands, without a `maker` no evidence files: their routes are not served."""
         self._database, self._clients, self._admitted = database, tuple(clients), tuple(admitted)
-        self._desk = desk
+        self._desk, self._maker = desk, maker
 
     def application(self) -> web.Application:
         """The aiohttp application with all routes; every one but the health check asks for a token."""
@@ -69,6 +72,8 @@ class OperatorAPI:
         )
         if self._desk is not None:
             app.add_routes(OperatorCommands(self._desk).routes())
+        if self._maker is not None:
+            app.add_routes(OperatorEvidence(self._database, self._maker).routes())
         return app
 
     @web.middleware
