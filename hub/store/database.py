@@ -46,9 +46,9 @@ class Database:
         Raises:
             StoreError: another hub runs on this folder, or the database cannot be used.
         """
-        self._terms = terms
+        self.terms = terms
         self._path = state_dir / FILE_NAME
-        self._lock = _lock(state_dir)
+        self._lock = lock_state(state_dir)
         try:
             self._writer = Writer(self._path)
         except (StoreError, RuntimeError):  # RuntimeError: no further thread can be started
@@ -111,7 +111,7 @@ class Database:
             StoreError: nothing was stored.
         """
         await self._writer.submit(
-            lambda connection: ledger.append(connection, chain, judged_at, records, at, self._terms)
+            lambda connection: ledger.append(connection, chain, judged_at, records, at, self.terms)
         )
 
     async def note_seen(self, chain: Chain, at: datetime, conflict: Conflict | None = None) -> None:
@@ -137,8 +137,12 @@ class Database:
         await self._writer.submit(lambda connection: None)
 
 
-def _lock(state_dir: Path) -> int:
-    """A lock on the folder, held until closed: two writers in one WAL database may corrupt it."""
+def lock_state(state_dir: Path) -> int:
+    """A lock on the folder, held until closed: two writers in one WAL database may corrupt it.
+
+    Raises:
+        StoreError: `already-running` when another process holds it; or the folder cannot be used.
+    """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(state_dir / "hub.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
