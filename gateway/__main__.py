@@ -18,6 +18,8 @@ from gateway.config import Settings, load_settings
 from gateway.control.display import command
 from gateway.control.stations import charger, chargers
 from gateway.errors import GatewayError, StoreError
+from gateway.ledger.command import ledger
+from gateway.metering.command import meter
 from gateway.sample import sample_config
 from gateway.wording import counted, instant
 from wire.ids import is_charger_id, is_gateway_id
@@ -161,7 +163,8 @@ def enrol(config: Path, code_file: Path | None, as_json: bool) -> None:
 def status(config: Path, as_json: bool) -> None:
     """Show how the gateway is, running or stopped.
 
-    Whether it runs, what its store holds, what waits for the hub. Ends with 1 when the uplink has halted.
+    Whether it runs, what its store holds, what waits for the hub. Ends with 1 when the uplink has halted, or
+    when the hub and the ledger do not agree.
     """
     from gateway.status import read_status
 
@@ -170,7 +173,7 @@ def status(config: Path, as_json: bool) -> None:
     except StoreError as error:
         _fail(str(error))
     click.echo(encode(found) if as_json else "\n".join(_status_lines(found)))
-    if found.halted is not None:
+    if found.halted is not None or found.log_troubles:
         sys.exit(EXIT_DEGRADED)
 
 
@@ -182,6 +185,7 @@ def _status_lines(found: Status) -> list[str]:
         f"gateway      {found.gateway_id} (epoch {found.epoch})",
         f"records      {found.records}, acknowledged by the hub up to {found.acked_seq}",
         f"to send      {found.backlog}{waiting}",
+        f"ledger       {_ledger_line(found)}",
         f"sessions     {found.sessions}, {found.open_sessions} of them open",
         f"chargers     {found.configured} configured, {found.booted} {'has' if found.booted == 1 else 'have'} booted"
         + ("" if connected is None else f", {connected} connected"),
@@ -191,9 +195,22 @@ def _status_lines(found: Status) -> list[str]:
     lines += _quirk_lines(found)
     lines += alone_lines(found.alone, found.not_asked)
     lines += _paper_lines(found)
+    for trouble in found.log_troubles:
+        lines.append(f"LEDGER TROUBLE {trouble.kind.value}: {trouble.message}")
+    if found.log_troubles:
+        lines.append("  what to do: docs/operations.md, The ledger")
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
     return lines
+
+
+def _ledger_line(found: Status) -> str:
+    """How far the hub's countersignature reaches, and how much was let go."""
+    reached = (
+        f"countersigned by the hub up to {found.countersigned_seq}" if found.countersigned_seq else "not countersigned"
+    )
+    gone = found.released.records
+    return reached + (f", {counted(gone, 'record')} without content" if gone else "")
 
 
 def _trouble_lines(found: Status) -> list[str]:
@@ -298,8 +315,10 @@ def _fail(message: str) -> NoReturn:
 
 
 main.add_command(chargers)
+main.add_command(ledger)
 main.add_command(charger)
 main.add_command(command)
+main.add_command(meter)
 
 if __name__ == "__main__":
     main()

@@ -24,6 +24,7 @@ from gateway.local.server import Health
 from gateway.log import say
 from gateway.paper import Paper
 from gateway.reload import check_configuration
+from gateway.retention import Retention
 from gateway.store.chains import kept_chains
 from gateway.store.evidence import open_evidence
 from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
@@ -34,6 +35,7 @@ from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.link import Link, LinkSettings
 from gateway.uplink.staples import Staples
+from gateway.uplink.witness import Witness
 from wire.chain import RecordKind
 from wire.records import AuditEntry
 
@@ -69,7 +71,12 @@ class Gateway:
             self._evidence, other_remark = open_evidence(settings.evidence_path)
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
-            self._link = Link(_link_settings(settings, tls), self._owner, self._reader, self._writer, self._whitelist)
+            uplink, now = settings.table.uplink, self._clock.now
+            witness = Witness(self._owner, self._reader, self._writer, now, uplink.hub_log_key)
+            self._link = Link(
+                _link_settings(settings, tls), self._owner, self._reader, self._writer, self._whitelist, witness
+            )
+            self._retention = Retention(self._writer, now, settings.table.ledger.keep_days)
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
                 self._clock,
@@ -124,6 +131,7 @@ class Gateway:
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("retention", self._retention.run)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
             *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),

@@ -22,6 +22,8 @@ from gateway.store.evidence import read_sources
 from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
 from gateway.store.lost_frames import lost_frames
 from gateway.store.quirks import quirk_counts
+from gateway.store.receipts import Trouble, countersigned_seq, troubles
+from gateway.store.release import Released, released
 from wire.records import Value
 
 QUARANTINE_SHOWN = 20
@@ -99,6 +101,7 @@ class Running(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The store at a glance. `backlog` counts records the hub has not acknowledged; `oldest_unsent_at` is its age.
+    `countersigned_seq`: up to where the hub's countersignature reaches; `log_troubles`: what is wrong with that now.
     `running` None: no gateway runs; `chargers` have booted here at any time, `booted` of those that are `configured`;
     `not_asked` about how they are set yet."""
 
@@ -109,6 +112,9 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     acked_seq: int
     backlog: int
     halted: str | None
+    countersigned_seq: int
+    log_troubles: tuple[Trouble, ...]
+    released: Released
     oldest_unsent_at: datetime | None
     sessions: int
     open_sessions: int
@@ -205,6 +211,9 @@ def _status(ledger: sqlite3.Connection, whitelist: sqlite3.Connection, settings:
         acked_seq=acked,
         backlog=last.seq - acked,
         halted=halted(ledger),
+        countersigned_seq=countersigned_seq(ledger),
+        log_troubles=troubles(ledger),
+        released=released(ledger),
         oldest_unsent_at=datetime.fromisoformat(oldest[0]) if oldest else None,
         sessions=_count(ledger, "sessions"),
         open_sessions=_count(ledger, "sessions WHERE ended_at IS NULL"),

@@ -100,17 +100,26 @@ class ChargerTable(Table, frozen=True, kw_only=True):
 
 class UplinkTable(Table, frozen=True, kw_only=True):
     """[uplink]: the hub, and the certificate this gateway shows it: without `certificate` and `key` the one that it
-    gets by [enrol]."""
+    gets by [enrol]. `hub_log_key`: the hub's Ed25519 key (hex) that countersigns this gateway's log, without it the
+    first one that it shows."""
 
     hub: str
     ca: str
     certificate: str | None = None
     key: str | None = None
+    hub_log_key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] | None = None
     authorize_timeout_s: Seconds = 0.8
     request_timeout_s: Seconds = 20.0
     whitelist_interval_s: Seconds = 300.0
     retry_min_s: Seconds = 1.0
     retry_max_s: Seconds = 60.0
+
+
+class LedgerTable(Table, frozen=True, kw_only=True):
+    """[ledger]: how many days what a record says is kept after the hub countersigned it; 0: for ever. Its hash and its
+    place in the log stay in any case."""
+
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 30
 
 
 class EnrolTable(Table, frozen=True, kw_only=True):
@@ -224,6 +233,7 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
 
     gateway: GatewayTable
     uplink: UplinkTable
+    ledger: LedgerTable = LedgerTable()
     trust: TrustTable
     chargers: ChargersTable = ChargersTable()
     charger: tuple[ChargerTable, ...] = ()

@@ -20,12 +20,15 @@ from hub.config import HubConfig, load_config
 from hub.desk import CommandDesk
 from hub.errors import HubError
 from hub.journal import start_journal
+from hub.log_key import load_log_key, make_log_key, missing_key
 from hub.meter_screens import told_attention
 from hub.meters import RECENT, meters
 from hub.orders import command
+from hub.proofs import ledger
 from hub.store import readings
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.database import Database
+from hub.store.heads import last_countersigned
 from hub.store.meter_keys import pin_all_configured
 from hub.store.meters import attention
 from hub.store.readings import Cut
@@ -33,6 +36,7 @@ from hub.web.api import OperatorAPI
 from hub.web.server import Listener, server_context
 from hub.web.sync import SyncEndpoint
 from wire.records import encode
+from wire.tree_head import SigningKey
 
 _log = logging.getLogger("hub")
 
@@ -205,14 +209,13 @@ async def _serve(config: HubConfig) -> None:
     api_context = server_context(config.api_tls)
     database = Database(config.state_dir, config.terms)
     desk = CommandDesk(database, config.gateways)
-    endpoint = SyncEndpoint(database, config.gateways, desk)
-    api = OperatorAPI(database, config.clients, config.gateways, desk)
-    listeners = {
-        "sync": Listener("sync", endpoint.application(), config.sync, sync_context),
-        "api": Listener("api", api.application(), config.api, api_context),
-    }
+    listeners: dict[str, Listener] = {}
     try:
         await database.write(lambda connection: pin_all_configured(connection, config.terms.meter_keys, now()))
+        endpoint = SyncEndpoint(database, config.gateways, await _log_key(config.state_dir, database), desk)
+        api = OperatorAPI(database, config.clients, config.gateways, desk)
+        listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context)
+        listeners["api"] = Listener("api", api.application(), config.api, api_context)
         listen = {name: await listener.start() for name, listener in listeners.items()}
         _log.info("ready", extra={"fields": {"listen": listen, "pid": os.getpid()}})
         await stop.wait()
@@ -224,8 +227,22 @@ async def _serve(config: HubConfig) -> None:
     _log.info("stopped")
 
 
+async def _log_key(state_dir: Path, database: Database) -> SigningKey:
+    """The key that countersigns, made at the first start. Raises LogKeyError."""
+    key, last = load_log_key(state_dir), await database.read(last_countersigned)
+    used = None if last is None else last.countersignature.public_key
+    if key is None:
+        if used is not None:
+            raise missing_key(state_dir, used)
+        key = make_log_key(state_dir)
+    elif used not in (None, key.public_key):
+        _log.warning("hub-log-key-changed", extra={"fields": {"before": used, "now": key.public_key}})
+    return key
+
+
 main.add_command(command)
 main.add_command(meters)
+main.add_command(ledger)
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,8 @@ WireError                      anything below; carries a stable kebab-case `code
  +- FrameError                 an OCPP-J frame that cannot be answered as a CALL (wire.ocpp.frames)
  +- CallRejected               a CALL to be answered with CALLERROR; carries the OCPP error code
  +- SyncProtocolError          an event the sync state table does not allow (wire.sync)
- +- MeterRecordError           an OCMF record or a meter key that cannot be read (wire.meter)
+ +- MeterRecordError           a meter record or a meter key that cannot be read (wire.meter)
+ +- MeterExportError           meter records that another party's format cannot carry (wire.meter.export)
 """
 
 from __future__ import annotations
@@ -36,3 +37,7 @@ class MeterRecordError(WireError):
     def __init__(self, code: str, where: str, message: str) -> None:
         super().__init__(code, f"{message} (at {where})")
         self.where = where
+
+
+class MeterExportError(WireError):
+    """Raised when meter records cannot be put into another party's format; nothing is shortened to make them fit."""

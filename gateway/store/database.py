@@ -27,7 +27,9 @@ class Schema:
     migrations: tuple[str, ...]
 
 
-def open_writer(path: Path, schema: Schema) -> sqlite3.Connection:
+def open_writer(
+    path: Path, schema: Schema, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     """The one read-write connection to `path`, its tables brought up to the schema's last step.
 
     Raises:
@@ -37,7 +39,12 @@ def open_writer(path: Path, schema: Schema) -> sqlite3.Connection:
     existed = path.exists()
     try:
         connection = sqlite3.connect(
-            path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
+            path,
+            timeout=_BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            factory=factory,
         )
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error

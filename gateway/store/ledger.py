@@ -8,11 +8,11 @@ Rules
 4. A 1.6 transactionId is the session's number: positive, below 2^31, never given twice, durable before it is answered.
    Numbers of a fresh store start at a figure made from the time, so a lost store does not give old ids again.
 5. The position the hub acknowledged is a cursor; it lags harmlessly and never leads.
+6. What a record says may be let go (`gateway.store.release`), its row never: chain and tree stand on it.
 """
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,11 +30,15 @@ from gateway.store import (
     lost_frames,
     notices,
     quirks,
+    receipts,
+    release,
     sequences,
+    tree,
     variables,
 )
 from gateway.store.database import Schema, open_reader, open_writer
-from wire.chain import GENESIS_HASH, SALT_BYTES, Record, RecordKind, chain_hash
+from gateway.store.tip import LedgerConnection, tip_of
+from wire.chain import GENESIS_HASH, Record, RecordKind, Stamp, instant_text
 from wire.records import ClockState, Value, encode
 
 _REUSED_IDS = """
@@ -102,7 +106,10 @@ SCHEMA = Schema(
         """
     ALTER TABLE records ADD COLUMN salt TEXT NOT NULL DEFAULT '';
     ALTER TABLE records ADD COLUMN commitment TEXT;
-    """,
+    """
+        + tree.TABLES
+        + receipts.TABLES
+        + release.TABLES,
     ),
 )
 
@@ -126,15 +133,22 @@ class Identity:
 def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite3.Connection:
     """The read-write connection to the ledger; a fresh one takes `epoch` as its name for this life of the store.
 
+    A store of an earlier version gets its key and its tiles, about a second for 300,000 records.
+
     Raises:
-        StoreError: unusable, or it belongs to another gateway.
+        StoreError: unusable, or it belongs to another gateway, or the end of its chain is damaged.
     """
-    connection = open_writer(path, SCHEMA)
+    connection = open_writer(path, SCHEMA, LedgerConnection)
     try:
         owner = _owner(connection, path) or _take(connection, Identity(gateway_id, epoch), at)
         if owner.gateway_id != gateway_id:
             message = f"{path} belongs to gateway {owner.gateway_id!r}, the configuration says {gateway_id!r}"
             raise StoreError(f"{message}; use another state_dir")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            tree.take_log_key(connection)
+            tree.make_missing_tiles(connection, head(connection).seq)
+        tip_of(connection, (owner.gateway_id, owner.epoch))
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: {error}") from error
@@ -169,6 +183,8 @@ def open_ledger_reader(path: Path) -> sqlite3.Connection:
     try:
         if _owner(connection, path) is None:
             raise StoreError(f"{path}: has no owner yet; the gateway never ran with it")
+        if connection.execute("PRAGMA user_version").fetchone()[0] < len(SCHEMA.migrations):
+            raise StoreError(f"{path}: of an earlier version; start the gateway once, which brings it up to date")
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: {error}") from error
@@ -199,35 +215,10 @@ def hash_at(connection: sqlite3.Connection, seq: int) -> str | None:
 
 
 def append(connection: sqlite3.Connection, owner: Identity, kind: RecordKind, body: Value, now: Moment) -> int:
-    """The sequence number of a new record that holds `body`. To be called inside a transaction."""
-    last = head(connection)
-    text = encode(body).decode()
-    record = Record(
-        seq=last.seq + 1,
-        kind=kind,
-        at=now.at,
-        boot_id=now.boot_id,
-        mono_ns=now.mono_ns,
-        clock=now.clock,
-        body=text,
-        hash="",
-        salt=secrets.token_hex(SALT_BYTES),
-    )
-    connection.execute(
-        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-        (
-            record.seq,
-            kind.value,
-            now.at.isoformat(timespec="microseconds"),
-            now.boot_id,
-            now.mono_ns,
-            now.clock.value,
-            text,
-            chain_hash(owner.gateway_id, owner.epoch, last.hash, record),
-            record.salt,
-        ),
-    )
-    return record.seq
+    """The sequence number of a new record that holds `body`. To be called inside a transaction. Raises StoreError when
+    the end of the chain is damaged."""
+    stamp = Stamp(kind.value, instant_text(now.at), now.boot_id, now.mono_ns, now.clock.value)
+    return tip_of(connection, (owner.gateway_id, owner.epoch)).append(connection, stamp, encode(body))
 
 
 def read_records(connection: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> list[Record]:

@@ -133,6 +133,8 @@ def _told_wh(connection: sqlite3.Connection, session: StoredSession) -> float | 
     )
     told: list[float] = []
     for (body,) in rows:
+        if not body:  # Let go: of a session that was over, and that a late message speaks of again.
+            continue
         entry = decode(TransactionEntry, body, "stored record")
         if entry.action == "MeterValues" and entry.quarantine is None:
             frame = parse_recorded(entry.frame)

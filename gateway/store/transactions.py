@@ -81,7 +81,8 @@ def _known_end(connection: sqlite3.Connection, arrival: Arrival, message: Transa
     running, first = running_at_end(connection, arrival.charger_id, message), known.first
     if first is not None:
         running = could_end_so(connection, running, message, first.seq)
-        if not running or _entry(connection, first.seq).message_id == arrival.message_id:
+        said_first = _entry(connection, first.seq)
+        if not running or (said_first is not None and said_first.message_id == arrival.message_id):
             return known
     elif not running:
         return known
@@ -139,7 +140,8 @@ def _session_for(
         return None, known.bucket
     if first is not None:
         if arrival.names_no_session:
-            session = session_of_record(connection, _entry(connection, first.seq).session_id)
+            said_first = _entry(connection, first.seq)
+            session = None if said_first is None else session_of_record(connection, said_first.session_id)
         return session, known.bucket
     is_new = session is None or starts_again(session, arrival)
     if not is_new or not opens_session(arrival, message):
@@ -165,9 +167,10 @@ def _record(arrival: Arrival, session: StoredSession | None, reply: str) -> Tran
     )
 
 
-def _entry(connection: sqlite3.Connection, seq: int) -> TransactionEntry:
+def _entry(connection: sqlite3.Connection, seq: int) -> TransactionEntry | None:
+    """What record `seq` says; None once that was let go (`gateway.store.release`)."""
     (body,) = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
-    return decode(TransactionEntry, body, "stored record")
+    return decode(TransactionEntry, body, "stored record") if body else None
 
 
 def remember_decision(connection: sqlite3.Connection, decision: Decision) -> None:

@@ -75,6 +75,11 @@ class Writer:
             self._pump = asyncio.create_task(self._commit_waiting(), name="store-writer")
         return await piece.answer
 
+    async def idle(self) -> None:
+        """Return once there is no work that is not committed yet."""
+        while self._pump is not None and not self._pump.done():
+            await asyncio.wait({self._pump})
+
     @property
     def broken(self) -> str | None:
         """Why no work is taken, None while all is well."""

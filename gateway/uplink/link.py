@@ -12,6 +12,7 @@ import sqlite3
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import aiohttp
 
@@ -21,6 +22,7 @@ from gateway.store.ledger import Identity, acked_seq, hash_at, head, move_positi
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from gateway.uplink.backoff import Backoff
+from gateway.uplink.witness import Witness
 from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, WhitelistChange, decode, encode
 from wire.sync import (
@@ -30,8 +32,10 @@ from wire.sync import (
     PATH_HELLO,
     PATH_WHITELIST,
     SLOWEST_BYTES_PER_S,
+    Ack,
     Answer,
     Refusal,
+    RefusalCode,
     Role,
     SyncPeer,
     parse_answer,
@@ -61,9 +65,16 @@ class Link:
     """The gateway's end of the sync protocol. `run` until cancelled; `online` is what decisions look at."""
 
     def __init__(
-        self, settings: LinkSettings, owner: Identity, ledger: sqlite3.Connection, writer: Writer, whitelist: Whitelist
+        self,
+        settings: LinkSettings,
+        owner: Identity,
+        ledger: sqlite3.Connection,
+        writer: Writer,
+        whitelist: Whitelist,
+        witness: Witness,
     ) -> None:
         self._settings, self._ledger, self._writer, self._whitelist = settings, ledger, writer, whitelist
+        self._witness = witness
         self._peer = SyncPeer(Role.GATEWAY, owner.gateway_id, owner.epoch, acked_seq(ledger))
         self._something_to_send = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
@@ -148,14 +159,23 @@ class Link:
             records = read_records(self._ledger, self._peer.acked_seq, limit, MAX_BATCH_CHARACTERS)
             if not records:
                 return
-            answer = await self._ask(PATH_BATCHES, encode(self._peer.offer(records)))
+            offered = await self._witness.offer(self._peer.acked_seq, records[-1].seq)
+            signed, proof = (None, ()) if offered is None else (offered.signed, offered.consistency)
+            answer = await self._ask(PATH_BATCHES, encode(self._peer.offer(records, signed, proof)))
             self._peer.answered(answer)
             if isinstance(answer, Refusal):
-                if answer.retry_after_s:
-                    await asyncio.sleep(min(answer.retry_after_s, self._settings.retry_max_s))
-                raise UplinkError(answer.code.value, f"the hub refused a batch: {answer.message}")
-            await self._note_position()
+                await self._heed(answer)
+            elif isinstance(answer, Ack):
+                await self._witness.acknowledged(answer, signed)
             self._backoff.reset()
+
+    async def _heed(self, refusal: Refusal) -> NoReturn:
+        """Wait as the hub wants, and go offline with what it said."""
+        if refusal.code is RefusalCode.TREE:
+            await self._witness.refused(refusal)
+        if refusal.retry_after_s:
+            await asyncio.sleep(min(refusal.retry_after_s, self._settings.retry_max_s))
+        raise UplinkError(refusal.code.value, f"the hub refused a batch: {refusal.message}")
 
     async def _note_position(self) -> None:
         acked = self._peer.acked_seq

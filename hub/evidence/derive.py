@@ -12,18 +12,18 @@ from decimal import Decimal
 from itertools import pairwise
 
 from hub.arrival import Arrival, read_arrival
-from hub.evidence.content import Excerpt, Judgement, SignedText
-from hub.evidence.texts import carried_texts, counted, judgement_of, told_text
-from hub.ingest import Change, SessionState, ingest
-from hub.judging import JudgedValue, judge_values
-from hub.signed import Outcome, SessionValues
-from hub.terms import EnergyPrice, Terms
+from hub.evidence.content import Excerpt, SignedText
+from hub.evidence.texts import CarriedText, carried_texts, told_texts, values_xml
+from hub.ingest import SessionState, ingest
+from hub.judging import JudgedValue
+from hub.settle import expected_of
+from hub.signed import Outcome, SessionValues, ends_of, judge_signed
+from hub.terms import EnergyPrice, MeterPlace, Terms
 from hub.tokens import bearer_key
-from wire.meter.record import MeterRecord, PaginationContext
-from wire.meter.registry import KeyPlace, KeyRegistry, RegisteredKey
+from wire.meter.registry import KeyRegistry, RegisteredKey
+from wire.meter.verdict import Expected, SessionFinding
 from wire.records import (
     Cdr,
-    CdrToken,
     Decision,
     Session,
     SessionStatus,
@@ -39,59 +39,101 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What a hub says of its own accord, and the rest follows from (`hub.evidence.content`). Of the CDR, the price and
+    how the token is listed count."""
+
+    gateway_id: str
+    cdr: Cdr
+    keys: Sequence[RegisteredKey]
+    against: tuple[SessionFinding, ...]
+    max_power_w: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
     """What the records say. `contents` are the exact signed bytes by member, `decisions` those that stand in the log as
-    records of their own, by number. `state` is None when the records open no session, `cdr` when they do not end it."""
+    records of their own, by number. `state` is None when the records open no session, `cdr` when they do not end it;
+    `values_xml` where there is no form for it."""
 
     arrivals: tuple[Arrival, ...]
     decisions: tuple[tuple[int, Decision], ...]
     state: SessionState | None
     cdr: Cdr | None
+    outcome: Outcome
     texts: tuple[SignedText, ...]
     contents: Mapping[str, bytes] = field(repr=False)
-    judgement: Judgement | None
+    values_xml: bytes | None = field(repr=False)
     missing: tuple[str, ...]
 
 
-def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequence[RegisteredKey]) -> Derived:
-    """What follows from the records in `chains` under the price and for the token listing of the `stated` CDR. Never
-    raises for what the records hold."""
+def derive(chains: Sequence[Excerpt], stated: Stated) -> Derived:
+    """What follows from the records in `chains`. Never raises for what the records hold."""
     arrivals = tuple(
-        read_arrival(gateway_id, proven.record, proven.received_at) for excerpt in chains for proven in excerpt.records
+        read_arrival(stated.gateway_id, proven.record, proven.received_at)
+        for excerpt in chains
+        for proven in excerpt.records
     )
-    place = KeyPlace(gateway_id=stated.gateway_id, charger_id=stated.charger_id, evse_id=stated.evse_id)
-    books = _replayed(arrivals, stated, keys, place)
-    state, cdr = books.session(stated.session_id), books.cdr
-    values = () if state is None else books.values_of(state.session).values
-    carried = carried_texts(arrivals, keys, place)
-    ends = counted(values)
-    texts = tuple(told_text(number, one, ends) for number, one in enumerate(carried, start=1))
+    books = _Books(stated)
+    for arrival in arrivals:
+        books.take(arrival)
+    carried = books.carried
+    ends = ends_of(one.value for one in carried)
+    told = tuple(told_texts(carried, ends))
     return Derived(
         arrivals=arrivals,
         decisions=tuple((one.record.seq, one.decision) for one in arrivals if one.decision is not None),
-        state=state,
-        cdr=cdr,
-        texts=texts,
-        contents={text.member: one.payload for text, one in zip(texts, carried, strict=True)},
-        judgement=judgement_of(carried, ends),
-        missing=(*_untold(arrivals), *_pages_missing(one.verdict.record for one in carried)),
+        state=books.session(stated.cdr.session_id),
+        cdr=books.cdr,
+        outcome=books.outcome_now(),
+        texts=tuple(text for text, _ in told),
+        contents={text.member: payload for text, payload in told},
+        values_xml=values_xml(ends),
+        missing=(*_untold(arrivals), *_pages_missing(one.value for one in carried)),
     )
 
 
 class _Books:
     """The holdings of a hub that has never seen anything but these records (`hub.ingest.Holdings`)."""
 
-    def __init__(self, token: CdrToken, keys: Sequence[RegisteredKey], place: KeyPlace) -> None:
-        self._token, self._registry, self._place = token, KeyRegistry(keys), place
-        self._values: dict[str, tuple[JudgedValue, ...]] = {}
+    def __init__(self, stated: Stated) -> None:
+        cdr = stated.cdr
+        self._stated = stated
+        self._place = MeterPlace(cdr.gateway_id, cdr.charger_id.casefold(), cdr.evse_id)
+        power = {} if stated.max_power_w is None else {self._place: stated.max_power_w}
+        self._terms = Terms(price=_price(cdr), max_power_w=power)
+        self._registry = KeyRegistry(stated.keys)
         self._sessions: dict[str, SessionState] = {}
         self._decisions: dict[tuple[str, str], Decision] = {}
+        self.carried: list[CarriedText] = []
         self.cdr: Cdr | None = None
 
+    def take(self, arrival: Arrival) -> None:
+        """Judge the signed values of one more record, and change what it changes."""
+        self.carried += carried_texts((arrival,), self._registry, self._place.named)
+        change = ingest(arrival, self, self._terms)
+        for state in change.sessions:
+            self._sessions[state.session.id] = state
+        if change.decision is not None:
+            key = change.decision.charger_id.casefold(), bearer_key(change.decision.token.uid)
+            self._decisions[key] = change.decision
+        self.cdr = self.cdr or change.cdr
+
+    def outcome_now(self) -> Outcome:
+        """What all signed values come to."""
+        state = self._sessions.get(self._stated.cdr.session_id)
+        expected = Expected() if state is None else expected_of(state.session, state.meter, self._terms)
+        return judge_signed(self._values(), expected)[0]
+
+    def _values(self) -> SessionValues:
+        return SessionValues(values=tuple(one.value for one in self.carried), against=self._stated.against)
+
     def session(self, id_: str) -> SessionState | None:
+        """The session with this id."""
         return self._sessions.get(id_)
 
     def active_sessions(self, gateway_id: str, charger_id: str) -> tuple[SessionState, ...]:
+        """The sessions that run at a charger."""
         return tuple(
             state
             for state in self._sessions.values()
@@ -100,65 +142,40 @@ class _Books:
         )
 
     def decision(self, gateway_id: str, charger_id: str, token: TokenRef) -> Decision | None:
+        """The last decision on a token at a charger."""
         return self._decisions.get((charger_id.casefold(), bearer_key(token.uid)))
 
     def listed(self, token: TokenRef) -> Token | None:
         """What the list said of the token, as far as the CDR tells."""
-        country_code, party_id = self._token.country_code, self._token.party_id
-        if country_code is None or party_id is None or bearer_key(token.uid) != bearer_key(self._token.uid):
+        of = self._stated.cdr.cdr_token
+        if of.country_code is None or of.party_id is None or bearer_key(token.uid) != bearer_key(of.uid):
             return None
         return Token(
-            country_code=country_code,
-            party_id=party_id,
-            uid=self._token.uid,
-            type=self._token.type,
-            contract_id=self._token.contract_id,
+            country_code=of.country_code,
+            party_id=of.party_id,
+            uid=of.uid,
+            type=of.type,
+            contract_id=of.contract_id,
             issuer="",
             valid=True,
             whitelist=WhitelistType.NEVER,
             last_updated=_EPOCH,
         )
 
-    def take(self, arrival: Arrival) -> None:
-        """Judge the signed values of a record, before anything is made of it."""
-        if arrival.session_id is not None:
-            held = self._values.get(arrival.session_id, ())
-            judged = judge_values(arrival.values, self._place, lambda record, place: self._registry)
-            self._values[arrival.session_id] = (*held, *judged)
-
     def values_of(self, session: Session) -> SessionValues:
-        """The signed values that have come; what history has against them, only the hub can know."""
-        return SessionValues(values=self._values.get(session.id, ()))
+        """The signed values that have come so far; all are of the one session."""
+        return self._values()
 
     def outcome(self, session_id: str) -> Outcome | None:
-        """None: the records say what came last, not what it was before."""
+        """None: what was said before is not in the records."""
         return None
 
-    def keep(self, change: Change) -> None:
-        for state in change.sessions:
-            self._sessions[state.session.id] = state
-        if change.decision is not None:
-            key = change.decision.charger_id.casefold(), bearer_key(change.decision.token.uid)
-            self._decisions[key] = change.decision
-        self.cdr = self.cdr or change.cdr
 
-
-def _replayed(arrivals: Iterable[Arrival], stated: Cdr, keys: Sequence[RegisteredKey], place: KeyPlace) -> _Books:
-    books = _Books(stated.cdr_token, keys, place)
-    terms = Terms(price=_price(stated))
-    for arrival in arrivals:
-        books.take(arrival)
-        books.keep(ingest(arrival, books, terms))
-    return books
-
-
-def _price(stated: Cdr) -> EnergyPrice:
+def _price(cdr: Cdr) -> EnergyPrice:
     """The price that the CDR names; nothing where it names none."""
-    prices = {component.type: component.price for component in stated.price_components}
+    prices = {component.type: component.price for component in cdr.price_components}
     free = Decimal(0)
-    return EnergyPrice(
-        stated.currency, prices.get(TariffDimension.ENERGY, free), prices.get(TariffDimension.FLAT, free)
-    )
+    return EnergyPrice(cdr.currency, prices.get(TariffDimension.ENERGY, free), prices.get(TariffDimension.FLAT, free))
 
 
 # --- what is missing ------------------------------------------------------------------------------------------------
@@ -177,15 +194,14 @@ def _untold(arrivals: Iterable[Arrival]) -> Iterator[str]:
         yield f"messages of the charger with the sequence numbers {gaps}"
 
 
-def _pages_missing(records: Iterable[MeterRecord | None]) -> Iterator[str]:
+def _pages_missing(values: Iterable[JudgedValue]) -> Iterator[str]:
     """What the meters' own counting of signed records says is not there, between the first and the last here."""
     pages: dict[str, set[int]] = {}
-    for record in records:
-        if record is None or record.pagination is None:
-            continue
-        if record.pagination.context is PaginationContext.TRANSACTION:
+    for value in values:
+        record = value.verdict.record
+        if record is not None and value.number is not None:
             meter = record.meter_serial or record.gateway_serial or "without a serial"
-            pages.setdefault(meter, set()).add(record.pagination.number)
+            pages.setdefault(meter, set()).add(value.number)
     for meter, numbers in pages.items():
         if gaps := _gaps(numbers):
             yield f"signed records of meter {meter} with the numbers {gaps}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -13,15 +12,13 @@ import msgspec
 
 from hub.errors import EvidenceRefused
 from hub.evidence.checks import content_checks
-from hub.evidence.container import CONTENT, MAX_FILE_BYTES, PAGE, pack, sealed
-from hub.evidence.content import VERSION, Check, Evidence, Outcome
-from hub.evidence.derive import derive
+from hub.evidence.container import CONTENT, MAX_FILE_BYTES, PAGE, VALUES, pack, sealed
+from hub.evidence.content import VERSION, Check, Evidence, StepOutcome
+from hub.evidence.derive import Derived, Stated, derive
 from hub.evidence.page import EDITION, render_page
-from hub.store.excerpts import excerpts_of, session_and_bill
+from hub.store.excerpts import excerpts_of, meter_facts, session_and_bill
 from hub.terms import MeterPlace, Terms
-from wire.meter.keys import parse_public_key
-from wire.meter.registry import KeyOrigin, KeyPlace, KeyState, RegisteredKey
-from wire.records import Session, encode
+from wire.records import encode
 from wire.tree_head import SigningKey
 
 
@@ -44,9 +41,9 @@ class EvidenceFile:
     checks: tuple[Check, ...]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> StepOutcome:
         """The worst of the checks."""
-        return max((check.outcome for check in self.checks), key=list(Outcome).index)
+        return max((check.outcome for check in self.checks), key=list(StepOutcome).index)
 
 
 def make_evidence(connection: sqlite3.Connection, session_id: str, maker: Maker, at: datetime) -> EvidenceFile:
@@ -62,8 +59,16 @@ def make_evidence(connection: sqlite3.Connection, session_id: str, maker: Maker,
         if chain.newest.countersignature.public_key != maker.key.public_key:
             message = "this hub has another key now than the one that countersigned the newest tree head"
             raise EvidenceRefused("hub-key", f"{message}; make the file after the gateway's next batch")
-    keys = _keys(session, maker.terms)
-    derived = derive(session.gateway_id, chains, cdr, keys)
+    place = MeterPlace(session.gateway_id, session.charger_id.casefold(), session.evse_id)
+    keys, against = meter_facts(connection, session, maker.terms, at)
+    stated = Stated(
+        gateway_id=session.gateway_id,
+        cdr=cdr,
+        keys=keys,
+        against=against,
+        max_power_w=maker.terms.max_power_w.get(place),
+    )
+    derived = derive(chains, stated)
     evidence = Evidence(
         version=VERSION,
         program=f"pncgate {version('pncgate')}",
@@ -74,14 +79,17 @@ def make_evidence(connection: sqlite3.Connection, session_id: str, maker: Maker,
         cdr=cdr,
         keys=keys,
         texts=derived.texts,
-        judgement=derived.judgement,
+        outcome=derived.outcome,
+        against=against,
         missing=derived.missing,
         checks=(),
         issuer=maker.issuer,
         page_edition=EDITION,
+        has_values=derived.values_xml is not None,
+        max_power_w=stated.max_power_w,
     )
     evidence = msgspec.structs.replace(evidence, checks=content_checks(evidence, derived))
-    data = pack(members_of(evidence, derived.contents, maker.key))
+    data = pack(members_of(evidence, derived, maker.key))
     if len(data) > MAX_FILE_BYTES:
         message = f"the file would have {len(data)} bytes, {MAX_FILE_BYTES} at most are allowed"
         raise EvidenceRefused("too-large", message)
@@ -89,24 +97,9 @@ def make_evidence(connection: sqlite3.Connection, session_id: str, maker: Maker,
     return EvidenceFile(session_id=session.id, data=data, records=records, checks=evidence.checks)
 
 
-def members_of(evidence: Evidence, texts: Mapping[str, bytes], key: SigningKey) -> dict[str, bytes]:
+def members_of(evidence: Evidence, derived: Derived, key: SigningKey) -> dict[str, bytes]:
     """All members of the file that says `evidence`, sealed with `key` at the time the evidence was made."""
     content = encode(evidence)
-    page = render_page(evidence, texts, hashlib.sha256(content).hexdigest())
-    return sealed({CONTENT: content, PAGE: page, **texts}, key, evidence.made_at)
-
-
-def _keys(session: Session, terms: Terms) -> tuple[RegisteredKey, ...]:
-    place = MeterPlace(session.gateway_id, session.charger_id.casefold(), session.evse_id)
-    text = terms.meter_keys.get(place)
-    if text is None:
-        return ()
-    key = parse_public_key(text)
-    row = RegisteredKey(
-        place=KeyPlace(gateway_id=place.gateway_id, charger_id=place.charger_id, evse_id=place.evse_id),
-        public_key=key.spki.hex(),
-        curve=key.curve,
-        source=KeyOrigin.CONFIGURATION,
-        state=KeyState.PINNED,
-    )
-    return (row,)
+    page = render_page(evidence, derived.contents, hashlib.sha256(content).hexdigest())
+    values = {} if derived.values_xml is None else {VALUES: derived.values_xml}
+    return sealed({CONTENT: content, PAGE: page, **values, **derived.contents}, key, evidence.made_at)

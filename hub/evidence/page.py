@@ -16,8 +16,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hub.evidence.checks import log_keys, shown_amount
-from hub.evidence.content import Evidence, Outcome, ReadingShown, SignedText, Step
+from hub.evidence.content import Evidence, SignedText, Step, StepOutcome, TextPart
 from wire.meter.registry import KeyState, RegisteredKey
+from wire.meter.told import ToldReading
 from wire.records import Cdr, TariffDimension
 
 EDITION = 1
@@ -31,11 +32,11 @@ _QUESTIONS = {
     Step.DECISION: "Was this contract or card allowed to charge?",
     Step.BILL: "Do energy, time and price follow from that?",
 }
-_ANSWERS = {Outcome.HOLDS: "Yes.", Outcome.OPEN: "Not proven.", Outcome.BROKEN: "No."}
+_ANSWERS = {StepOutcome.HOLDS: "Yes.", StepOutcome.OPEN: "Not proven.", StepOutcome.BROKEN: "No."}
 _OVERALL = {
-    Outcome.HOLDS: ("Everything fits", "from the meter's signature to the price"),
-    Outcome.OPEN: ("Nothing speaks against it, but not everything is proven", "see what was checked"),
-    Outcome.BROKEN: ("This does not fit", "see what was checked"),
+    StepOutcome.HOLDS: ("Everything fits", "from the meter's signature to the price"),
+    StepOutcome.OPEN: ("Nothing speaks against it, but not everything is proven", "see what was checked"),
+    StepOutcome.BROKEN: ("This does not fit", "see what was checked"),
 }
 _CLOCKS = {
     "S": "clock synchronised",
@@ -43,7 +44,6 @@ _CLOCKS = {
     "I": "clock informative only",
     "U": "clock state unknown",
 }
-_PARTS = {"begin": "begin", "end": "end", "both": "begin and end", None: "in between"}
 _REASONS = {"B": "begin", **dict.fromkeys("ELRAP", "end"), "T": "tariff change"}
 _LONGEST_TEXT = 20_000
 """Characters of a signed value that a page shows; a longer one is in its own member."""
@@ -93,12 +93,11 @@ _TEMPLATE = Environment(
 
 
 def _facts(evidence: Evidence) -> dict[str, object]:
-    session, cdr, judgement = evidence.session, evidence.cdr, evidence.judgement
-    zone = _zone(evidence.texts)
-    signed_s = None if judgement is None else judgement.duration_s
+    session, cdr = evidence.session, evidence.cdr
+    zone, signed_s = _zone(evidence.texts), evidence.outcome.duration_s
     seconds = cdr.end_date_time - cdr.start_date_time if signed_s is None else timedelta(seconds=int(signed_s))
-    unsigned = any(finding.startswith("unsigned-energy") for finding in cdr.findings)
-    overall = max((check.outcome for check in evidence.checks), key=list(Outcome).index, default=Outcome.OPEN)
+    unsigned = any(finding.startswith("unsigned-energy:") for finding in cdr.findings)
+    overall = max((check.outcome for check in evidence.checks), key=list(StepOutcome).index, default=StepOutcome.OPEN)
     return {
         "session_id": session.id,
         "overall": overall.value,
@@ -125,11 +124,20 @@ def _facts(evidence: Evidence) -> dict[str, object]:
 
 def _zone(texts: Sequence[SignedText]) -> tzinfo:
     """The offset of the meter's own clock, UTC without one."""
-    for text in texts:
-        for reading in text.readings:
-            if reading.at is not None and reading.at.tzinfo is not None:
-                return reading.at.tzinfo
-    return UTC
+    times = (_instant(reading.time) for text in texts for reading in _readings_of(text))
+    return next((at.tzinfo for at in times if at is not None and at.tzinfo is not None), UTC)
+
+
+def _readings_of(text: SignedText) -> Sequence[ToldReading]:
+    return () if text.verdict.record is None else text.verdict.record.readings
+
+
+def _instant(text: str | None) -> datetime | None:
+    """The instant in `text`, None where there is none."""
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _shown_time(at: datetime, zone: tzinfo) -> str:
@@ -146,22 +154,29 @@ def _shown_duration(length: timedelta) -> str:
 
 def _readings(texts: Sequence[SignedText]) -> Iterator[dict[str, str]]:
     """The readings at both ends of the session, the begin first."""
-    order = {"begin": 0, "both": 1, "end": 2}
-    for text in sorted((text for text in texts if text.part is not None), key=lambda text: order[text.part or "end"]):
-        for reading in text.readings:
+    order = list(TextPart)
+    for text in sorted((text for text in texts if text.part.is_end), key=lambda text: order.index(text.part)):
+        for reading in _readings_of(text):
             yield _reading(text, reading)
 
 
-def _reading(text: SignedText, reading: ReadingShown) -> dict[str, str]:
+def _reading(text: SignedText, reading: ToldReading) -> dict[str, str]:
+    at, content = _instant(reading.time), text.verdict.record
+    serial = None if content is None else content.meter_serial or content.gateway_serial
     return {
-        "what": _PARTS[text.part] if text.part != "both" else _REASONS.get(reading.reason or "", "in between"),
+        "what": _REASONS.get(reading.reason or "", "in between") if text.part is TextPart.BOTH else text.part.value,
         "value": f"{reading.value or 'none'} {reading.unit or ''}".strip(),
-        "at": "none" if reading.at is None else _shown_time(reading.at, reading.at.tzinfo or UTC),
+        "at": reading.time or "none" if at is None else _shown_time(at, at.tzinfo or UTC),
         "clock": _CLOCKS.get(reading.clock or "", "clock state not told"),
         "register": reading.register or "not named",
-        "page": text.pagination or "no number",
-        "serial": text.meter_serial or "without a serial",
+        "page": _page_of(text),
+        "serial": serial or "without a serial",
     }
+
+
+def _page_of(text: SignedText) -> str:
+    content = text.verdict.record
+    return "no number" if content is None or content.pagination is None else content.pagination
 
 
 def _price_lines(cdr: Cdr) -> Iterator[dict[str, str]]:
@@ -208,10 +223,13 @@ def _text(text: SignedText, content: bytes) -> dict[str, str]:
     if not shown.isprintable():
         shown = ""  # Copied from a page, a line end would be another one.
     where = "record" if len(text.seqs) == 1 else "records"
-    words = f"member {text.member}, in {where} {', '.join(map(str, text.seqs))} of the log; {text.signature.value}"
+    words = f"member {text.member}, in {where} {', '.join(map(str, text.seqs))} of the log"
+    words = f"{words}; {text.verdict.format}, signature {text.verdict.signature.value}"
+    if text.verdict.safe is not None and not text.verdict.safe.accepts:
+        words += f"; the transparency software is expected to refuse it: {', '.join(text.verdict.safe.reasons)}"
     return {
-        "page": text.pagination or text.member,
-        "what": _PARTS[text.part],
+        "page": _page_of(text),
+        "what": text.part.value,
         "words": words if shown else f"{words}. It is no plain line of text: take the member of this file.",
         "text": shown,
     }

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from hub.errors import EvidenceUnusable
 from hub.evidence.checks import Notes, content_checks, log_keys
 from hub.evidence.container import CONTENT, PAGE, SEAL, VALUES, pack, read_seal, unpack, verify_seal
-from hub.evidence.content import VERSION, Check, Evidence, Outcome, Step
-from hub.evidence.derive import Derived, derive
+from hub.evidence.content import VERSION, Check, Evidence, Step, StepOutcome
+from hub.evidence.derive import Derived, Stated, derive
 from hub.evidence.page import EDITION, render_page
 from wire.errors import WireError
 from wire.meter.keys import PublicKey, parse_public_key
@@ -68,7 +68,7 @@ def verify_evidence(data: bytes, given: GivenKeys | None = None) -> Report:
     given = given or GivenKeys()
     members = unpack(data)
     evidence = read_content(members[CONTENT])
-    derived = derive(evidence.gateway_id, evidence.chains, evidence.cdr, evidence.keys)
+    derived = derive(evidence.chains, stated_in(evidence))
     found = content_checks(evidence, derived)
     keys = tuple(_compared(evidence, derived, given))
     steps = (
@@ -80,7 +80,7 @@ def verify_evidence(data: bytes, given: GivenKeys | None = None) -> Report:
     return Report(
         session_id=evidence.session.id,
         verdict=_verdict(steps, keys),
-        holds=all(check.outcome is not Outcome.BROKEN for check in steps),
+        holds=all(check.outcome is not StepOutcome.BROKEN for check in steps),
         steps=steps,
         keys=keys,
     )
@@ -107,6 +107,17 @@ def read_content(data: bytes) -> Evidence:
     return evidence
 
 
+def stated_in(evidence: Evidence) -> Stated:
+    """What the hub says of its own accord in the evidence."""
+    return Stated(
+        gateway_id=evidence.gateway_id,
+        cdr=evidence.cdr,
+        keys=evidence.keys,
+        against=evidence.against,
+        max_power_w=evidence.max_power_w,
+    )
+
+
 def texts_named(evidence: Evidence, members: Mapping[str, bytes]) -> dict[str, bytes]:
     """The members that are signed texts, as the evidence names them; those that are not there are left out."""
     return {text.member: members[text.member] for text in evidence.texts if text.member in members}
@@ -131,38 +142,42 @@ def _members(members: Mapping[str, bytes], evidence: Evidence, derived: Derived,
     content = members[CONTENT]
     if encode(evidence) != content:
         notes.broken.append(f"{CONTENT} is not the one text of what it says")
-    expected = [CONTENT, PAGE, *([VALUES] if evidence.has_values else []), *derived.contents, SEAL]
+    expected = [CONTENT, PAGE, *([VALUES] if derived.values_xml is not None else []), *derived.contents, SEAL]
     if list(members) != expected:
         strange = sorted(set(members) ^ set(expected))
         notes.broken.append(f"members missing, not known or in another order: {', '.join(strange[:5]) or 'order'}")
-    for name, exact in derived.contents.items():
+    exact_members = dict(derived.contents)
+    if derived.values_xml is not None:
+        exact_members[VALUES] = derived.values_xml
+    for name, exact in exact_members.items():
         if name in members and members[name] != exact:
-            notes.broken.append(f"{name} is not what the charger's frame carries")
+            notes.broken.append(f"{name} is not what the charger's frames carry")
     if evidence.page_edition != EDITION:
         notes.open.append(f"{PAGE} is of edition {evidence.page_edition}, this program makes {EDITION}: not compared")
     elif members[PAGE] != render_page(evidence, texts_named(evidence, members), hashlib.sha256(content).hexdigest()):
         notes.broken.append(f"{PAGE} does not say what {CONTENT} says")
     notes.broken += _overstated(evidence.checks, found)
-    notes.held.append(f"{PAGE} and {len(derived.contents)} signed texts say what {CONTENT} says")
+    notes.held.append(f"{PAGE} and {len(exact_members)} members of signed texts say what {CONTENT} says")
     return notes.check(Step.MEMBERS)
 
 
 def _overstated(stated: Iterable[Check], found: Iterable[Check]) -> list[str]:
     """Where the file claims more than is found."""
-    worst = list(Outcome)
+    worst = list(StepOutcome)
     said = {check.step: check.outcome for check in stated}
     return [
-        f"the file says {said.get(check.step, Outcome.HOLDS).value} of step {check.step.number}, "
+        f"the file says {said.get(check.step, StepOutcome.HOLDS).value} of step {check.step.number}, "
         f"found {check.outcome.value}"
         for check in found
-        if worst.index(said.get(check.step, Outcome.HOLDS)) < worst.index(check.outcome)
+        if worst.index(said.get(check.step, StepOutcome.HOLDS)) < worst.index(check.outcome)
     ]
 
 
 def _compared(evidence: Evidence, derived: Derived, given: GivenKeys) -> Iterable[KeyCompared]:
     keys = dict.fromkeys(log_keys(evidence.chains))
     known: Mapping[str, frozenset[str]] = {"hub": given.hub, "log": given.log, "meter": given.fingerprints()}
-    used = dict.fromkeys(text.key_fingerprint for text in derived.texts if text.part and text.key_fingerprint)
+    prints = (text.verdict.key_fingerprint for text in derived.texts if text.part.is_end)
+    used = dict.fromkeys(name for name in prints if name is not None)
     for role, key in (*keys, *(("meter", fingerprint) for fingerprint in used)):
         yield KeyCompared(role=role, key=key, same=key in known[role] if known[role] else None)
 
@@ -180,10 +195,10 @@ def _keys(keys: Sequence[KeyCompared]) -> Check:
 
 
 def _verdict(steps: Sequence[Check], keys: Sequence[KeyCompared]) -> str:
-    broken = [check.step for check in steps if check.outcome is Outcome.BROKEN]
+    broken = [check.step for check in steps if check.outcome is StepOutcome.BROKEN]
     if broken:
         return f"does not hold: {_named(broken)}"
-    open_ = [check.step for check in steps if check.outcome is Outcome.OPEN and check.step is not Step.KEYS]
+    open_ = [check.step for check in steps if check.outcome is StepOutcome.OPEN and check.step is not Step.KEYS]
     first = f"consistent, not proven: {_named(open_)}" if open_ else "consistent"
     compared = [role for role in ROLES if any(key.role == role and key.same for key in keys)]
     named = [role for role in ROLES if role not in compared]

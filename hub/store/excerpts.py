@@ -20,12 +20,17 @@ from hub.evidence.content import MAX_RECORDS, Excerpt, ProvenRecord
 from hub.ingest import DECISION_HOLDS
 from hub.store.heads import covering_head, newest_head
 from hub.store.ledger import Chain
+from hub.store.meter_keys import identity_of, registry_of
+from hub.store.metering import MeterBooks
 from hub.store.readings import RECORD_COLUMNS, record_of
 from hub.store.tree import log_of
+from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record, RecordKind
 from wire.errors import MalformedValue
 from wire.merkle import ProofError, TiledTree, consistency_proof, inclusion_proof
+from wire.meter.registry import Identity, RegisteredKey
+from wire.meter.verdict import SessionFinding
 from wire.records import Cdr, Decision, Session, TransactionEntry, decode
 
 MOST_BEFORE = 100_000
@@ -94,6 +99,21 @@ def excerpts_of(connection: sqlite3.Connection, session: Session, cdr: Cdr) -> t
         by_epoch.setdefault(epoch, []).append(_Received(record_of(tuple(row)), datetime.fromisoformat(received_at)))
     in_order = sorted(by_epoch.items(), key=lambda item: item[1][0].at)
     return tuple(_excerpt(connection, Chain(session.gateway_id, epoch), own, cdr) for epoch, own in in_order)
+
+
+def meter_facts(
+    connection: sqlite3.Connection, session: Session, terms: Terms, at: datetime
+) -> tuple[tuple[RegisteredKey, ...], tuple[SessionFinding, ...]]:
+    """The registry's rows for the meters of a session's signed values, and what registry and history have against
+    these values."""
+    signed = MeterBooks(connection, terms, at, reads_only=True).values_of(session)
+    rows: dict[tuple[Identity, str], RegisteredKey] = {}
+    for value in signed.values:
+        record = value.verdict.record
+        if record is not None:
+            known = registry_of(connection, identity_of(record, value.place))
+            rows |= {(row.identity, row.public_key): row for row in known.rows_for(record, value.place)}
+    return tuple(rows.values()), signed.against
 
 
 def _excerpt(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Excerpt:

@@ -23,6 +23,7 @@ from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record
 from wire.records import Cdr, Decision, Session, Token, TokenRef, decode, encode
 from wire.tokens import choose
+from wire.tree_head import SignedTreeHead
 
 MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
@@ -46,13 +47,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Something offered that contradicts what is held: `kind` is fork (another hash) or rollback (an older head)."""
+    """Something offered that contradicts what is held: `kind` is fork (another hash), rollback (an older head) or tree
+    (a tree head that is not that of the log held; the hashes are the roots then)."""
 
     kind: str
     seq: int
     held_hash: str
     offered_hash: str
-    offered: Record | None = None
+    offered: Record | SignedTreeHead | None = None
+    reason: str | None = None
 
 
 def instant(at: datetime) -> str:
@@ -68,13 +71,15 @@ def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
     return Position(0, GENESIS_HASH) if row is None else Position(*row)
 
 
-def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime) -> None:
-    """Note that the gateway spoke; a chain met for the first time gets its row here."""
+def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime, told_seq: int = 0) -> None:
+    """Note that the gateway spoke, perhaps of a chain of `told_seq` records; a chain met for the first time gets its
+    row here."""
     seen = instant(at)
     connection.execute(
-        "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen) "
-        "VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
-        (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen),
+        "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen, told_seq) "
+        "VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+        "SET last_seen = excluded.last_seen, told_seq = max(told_seq, excluded.told_seq)",
+        (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen, told_seq),
     )
 
 
@@ -86,7 +91,8 @@ def append(
     at: datetime,
     terms: Terms,
 ) -> None:
-    """Store records that were judged to continue the chain at `judged_at`, derive what follows, move the position.
+    """Store records that were judged to continue the chain at `judged_at`, derive what follows, move the position. The
+    tree grows in the same transaction (hub.store.database).
 
     Raises:
         StalePosition: the chain has moved since it was judged; nothing was stored.
@@ -139,8 +145,9 @@ def _insert_record(connection: sqlite3.Connection, chain: Chain, record: Record,
 def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Conflict, at: datetime) -> None:
     """Keep what was offered beside what is held; the same offer is kept once, MAX_CONFLICTS for a chain in all."""
     connection.execute(
-        "INSERT INTO conflicts (gateway_id, epoch, seq, kind, held_hash, offered_hash, offered, seen_at) "
-        "SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM conflicts WHERE gateway_id = ? AND epoch = ?) < ? "
+        "INSERT INTO conflicts (gateway_id, epoch, seq, kind, held_hash, offered_hash, offered, reason, seen_at) "
+        "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? "
+        "WHERE (SELECT count(*) FROM conflicts WHERE gateway_id = ? AND epoch = ?) < ? "
         "ON CONFLICT DO NOTHING",
         (
             chain.gateway_id,
@@ -150,6 +157,7 @@ def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Confli
             conflict.held_hash,
             conflict.offered_hash,
             None if conflict.offered is None else encode(conflict.offered).decode(),
+            conflict.reason,
             instant(at),
             chain.gateway_id,
             chain.epoch,

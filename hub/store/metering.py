@@ -44,9 +44,9 @@ class Source:
 class MeterBooks:
     """The meters' side of the hub's holdings inside one transaction; what is looked up once is remembered."""
 
-    def __init__(self, connection: sqlite3.Connection, terms: Terms, at: datetime) -> None:
-        """`at` is our clock now."""
-        self._connection, self._terms, self._at = connection, terms, at
+    def __init__(self, connection: sqlite3.Connection, terms: Terms, at: datetime, *, reads_only: bool = False) -> None:
+        """`at` is our clock now. `reads_only`: hub.toml's keys count as they were when a record came last."""
+        self._connection, self._terms, self._at, self._reads_only = connection, terms, at, reads_only
         self._arrived: tuple[Source, Arrival] | None = None
         self._configured: set[KeyPlace] = set()
         self._registries: dict[Identity, KeyRegistry] = {}
@@ -115,7 +115,7 @@ class MeterBooks:
     # --- keys -------------------------------------------------------------------------------------------------------
 
     def _registry_for(self, record: MeterRecord, place: KeyPlace | None) -> KeyRegistry:
-        if place is not None and place not in self._configured:
+        if place is not None and place not in self._configured and not self._reads_only:
             self._configured.add(place)
             spot = MeterPlace(place.gateway_id, place.charger_id, place.evse_id)
             text = self._terms.meter_keys.get(spot)

@@ -43,6 +43,7 @@ class ConflictEntry(Value, frozen=True, kw_only=True):
     held_hash: str
     offered_hash: str
     seen_at: datetime
+    reason: str | None = None
 
 
 class QuarantineEntry(Value, frozen=True, kw_only=True):
@@ -174,7 +175,7 @@ def hashes(connection: sqlite3.Connection, chain: Chain, first_seq: int, last_se
 def conflicts(connection: sqlite3.Connection, cut: Cut) -> Page:
     """What contradicted the books, oldest first."""
     rows = connection.execute(
-        "SELECT number, gateway_id, epoch, seq, kind, held_hash, offered_hash, seen_at FROM conflicts "
+        "SELECT number, gateway_id, epoch, seq, kind, held_hash, offered_hash, seen_at, reason FROM conflicts "
         "WHERE number > ? ORDER BY number LIMIT ?",
         (cut.after, cut.limit + 1),
     ).fetchall()
@@ -187,6 +188,7 @@ def conflicts(connection: sqlite3.Connection, cut: Cut) -> Page:
             held_hash=row[5],
             offered_hash=row[6],
             seen_at=datetime.fromisoformat(row[7]),
+            reason=row[8],
         )
         for row in rows
     ]
@@ -225,7 +227,7 @@ RECORD_COLUMNS = "seq, kind, at, boot_id, mono_ns, clock, body, hash, salt, comm
 
 
 def record_of(row: tuple[int, str, str, str, int, str, str, str, str, str | None]) -> Record:
-    """The record in a row of `RECORD_COLUMNS`."""
+    """The record in a row of `RECORD_COLUMNS`. Raises ValueError when it is none."""
     return Record(
         seq=row[0],
         kind=RecordKind(row[1]),

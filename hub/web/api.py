@@ -15,12 +15,12 @@ from aiohttp import web
 from hub.clock import now
 from hub.config import APIClient
 from hub.desk import CommandDesk
-from hub.store import commands, readings, whitelist
+from hub.store import commands, heads, readings, whitelist
 from hub.store.database import Database
-from hub.store.ledger import Chain
 from hub.store.readings import Page
 from hub.tokens import parse_tokens
 from hub.web.commands import OperatorCommands
+from hub.web.ledger import OperatorLedger, required_chain
 from hub.web.lists import cut_of, page_response
 from hub.web.meters import CLIENT, OperatorMeters
 from hub.web.problems import Problem, json_response, read_body, tell_problems
@@ -64,9 +64,11 @@ class OperatorAPI:
                 web.get("/api/v1/tokens", self.tokens),
                 web.put("/api/v1/tokens", self.put_tokens),
                 web.get("/api/v1/commands", self.commands),
+                web.get("/api/v1/tree-heads", self.tree_heads),
+                *OperatorLedger(self._database).routes(),
+                *OperatorMeters(self._database).routes(),
             ]
         )
-        app.add_routes(OperatorMeters(self._database).routes())
         if self._desk is not None:
             app.add_routes(OperatorCommands(self._desk).routes())
         return app
@@ -118,17 +120,18 @@ class OperatorAPI:
 
     async def records(self, request: web.Request) -> web.Response:
         """The records of one chain, by sequence."""
-        gateway_id, epoch = request.query.get("gateway_id"), request.query.get("epoch")
-        if not gateway_id or not epoch:
-            missing = "epoch" if gateway_id else "gateway_id"
-            raise Problem(400, "bad-query", f"query parameter {missing}: missing; records are numbered in a chain")
-        chain, cut = Chain(gateway_id, epoch), cut_of(request)
+        chain, cut = required_chain(request, "records are numbered in a chain"), cut_of(request)
         return await self._listed("records", lambda connection: readings.records(connection, chain, cut))
 
     async def conflicts(self, request: web.Request) -> web.Response:
         """What gateways offered against what is held."""
         cut = cut_of(request)
         return await self._listed("conflicts", lambda connection: readings.conflicts(connection, cut))
+
+    async def tree_heads(self, request: web.Request) -> web.Response:
+        """Tree heads with their countersignatures, in the order in which they came."""
+        gateway_id, epoch, cut = request.query.get("gateway_id"), request.query.get("epoch"), cut_of(request)
+        return await self._listed("tree_heads", lambda connection: heads.heads_page(connection, gateway_id, epoch, cut))
 
     async def quarantine(self, request: web.Request) -> web.Response:
         """Records that are held but could not be used, each with the reason."""

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +21,7 @@ import msgspec
 from pki.errors import MalformedCertificate, PKIError, TrustError
 from pki.pem import parse_chain_pem, parse_pem
 from pki.profiles import AnchorRole
+from pki.service.json_lines import NO_ID, echo_id, id_of, read_lines
 from pki.service.paths import judge_path_texts
 from pki.service.verdicts import (
     DEFAULT_PROFILE,
@@ -47,8 +46,6 @@ _TRUST_BLOCKS = 64
 _ANCHORS = 256
 """Anchors of one line: an operator holds some dozens, and work grows with them."""
 _CRL_PEM_CAP = CRL_CAP // 2 * 3
-_NO_ID = msgspec.Raw(b"null")
-_ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,200}"|-?[0-9]{1,30})\s*,')
 
 
 class BatchAnswer(Verdict, frozen=True, kw_only=True):
@@ -94,13 +91,11 @@ class Demands:
 
 def run_batch(stream: BinaryIO, demands: Demands) -> Iterator[bytes]:
     """One JSON object, line feed included, for each line of `stream` that is not blank, as soon as it is judged."""
-    while line := stream.readline(LINE_CAP + 1):
-        if len(line) > LINE_CAP:
-            while line and not line.endswith(b"\n"):
-                line = stream.readline(LINE_CAP)
+    for line in read_lines(stream, LINE_CAP):
+        if line is None:
             error = MalformedCertificate("size-limit", f"line longer than {LINE_CAP} bytes")
-            yield _answer_line(_NO_ID, refused_input(error))
-        elif line.strip():
+            yield _answer_line(NO_ID, refused_input(error))
+        else:
             yield _judge_line(line, demands)
 
 
@@ -109,12 +104,12 @@ def _judge_line(line: bytes, demands: Demands) -> bytes:
         request = msgspec.json.decode(line, type=BatchRequest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         refusal = MalformedCertificate("malformed-request", f"line is not a request: {error}")
-        return _answer_line(_id_of(line), refused_input(refusal))
+        return _answer_line(id_of(line), refused_input(refusal))
     try:
         verdict = _judge_request(request, demands)
     except PKIError as error:
         verdict = refused_input(error)
-    return _answer_line(_echo(bytes(request.id)), verdict)
+    return _answer_line(echo_id(bytes(request.id)), verdict)
 
 
 def _judge_request(request: BatchRequest, demands: Demands) -> Verdict:
@@ -225,26 +220,6 @@ def _ocsp_der(answer: str, index: int) -> bytes:
     if len(der) > OCSP_CAP:
         raise TrustError("size-limit", f"ocsps {index} has {len(der)} bytes, at most {OCSP_CAP}")
     return der
-
-
-def _id_of(line: bytes) -> msgspec.Raw:
-    """The id of a line that is no request: read leniently, then only from the line's beginning, then given up."""
-    try:
-        whole: object = json.loads(line)
-    except (ValueError, RecursionError):
-        start = _ID_FIRST.match(line)
-        return _echo(start[1]) if start else _NO_ID
-    given = whole.get("id") if isinstance(whole, dict) else None
-    return _echo(json.dumps(given).encode())
-
-
-def _echo(text: bytes) -> msgspec.Raw:
-    """An id that may be written again: valid JSON in valid UTF-8; null for anything else."""
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _NO_ID
-    return msgspec.Raw(text)
 
 
 def _answer_line(id_: msgspec.Raw, verdict: Verdict) -> bytes:

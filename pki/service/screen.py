@@ -72,6 +72,15 @@ def print_listing(console: Console, table: Table) -> None:
     console.print(table, crop=False)
 
 
+def print_hanging(console: Console, head: Text, body: str, style: str = "") -> None:
+    """`body` after `head`, its further lines below its own beginning."""
+    indent = cell_len(head.plain)
+    width = max(_NARROWEST, console.width - indent)
+    for number, line in enumerate(Text(printable(body), style=style).wrap(console, width, overflow="fold")):
+        line.rstrip()
+        console.print(Text.assemble(head if number == 0 else " " * indent, line), soft_wrap=True)
+
+
 def short_profile(name: str) -> str:
     """A profile without what the names of nearly all begin with: `-2-secc`, `-20-secc`, `backend-client`."""
     return name.removeprefix(_ISO)
@@ -96,20 +105,20 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
         # The refusal is the verdict itself, which has just been said.
         if finding.severity is Severity.TOLERATED:
             told = one_line(finding.code, finding.message, finding.clause, finding.index)
-            _print_hanging(console, Text.assemble(("tolerated", "yellow"), " "), told)
+            print_hanging(console, Text.assemble(("tolerated", "yellow"), " "), told)
 
 
 def print_explained(console: Console, verdict: ExplainedVerdict) -> None:
     """The verdict, then every step with how it ended; a step that met something says what, where and what to do."""
     _print_head(console, verdict)
     if not any(found.remedy == verdict.remedy for step in verdict.steps for found in step.findings):
-        _print_hanging(console, Text("next ", style="dim"), verdict.remedy)
+        print_hanging(console, Text("next ", style="dim"), verdict.remedy)
     if verdict.steps:
         console.print()
     for step in verdict.steps:
         head = Text.assemble(f"{step.step:>2} ", (f"{_word(step.outcome):<12}", _STEP_STYLES[step.outcome]))
         told = step.rule if step.said is None else f"{step.rule}: {step.said}"
-        _print_hanging(console, head, told, "dim" if step.outcome is StepOutcome.NOT_REACHED else "")
+        print_hanging(console, head, told, "dim" if step.outcome is StepOutcome.NOT_REACHED else "")
         for explained in step.findings:
             word = _word(step.outcome) if step.outcome is StepOutcome.NO_EVIDENCE else explained.severity.value
             _print_explained_finding(console, explained, word, indent=4)
@@ -124,7 +133,7 @@ def print_lint(console: Console, reports: Sequence[LintReport]) -> None:
         why = "" if report.row.guessed is None else f" (guessed: {report.row.guessed})"
         tolerated = len(report.findings) - report.refused
         console.print(Text(f"certificate {report.index}  {names[report.index]}", style="bold"), soft_wrap=True)
-        _print_hanging(console, Text("  row        ", style="dim"), row + why)
+        print_hanging(console, Text("  row        ", style="dim"), row + why)
         count = Text(
             f"{report.refused} refused, {tolerated} tolerated", style="bold red" if report.refused else "green"
         )
@@ -142,7 +151,7 @@ def print_lint(console: Console, reports: Sequence[LintReport]) -> None:
 def _print_head(console: Console, verdict: Verdict) -> None:
     said = one_line(verdict.code, verdict.message, verdict.clause, verdict.index)
     word = verdict.verdict.value
-    _print_hanging(console, Text.assemble((word, _VERDICT_STYLES[verdict.verdict]), " "), said)
+    print_hanging(console, Text.assemble((word, _VERDICT_STYLES[verdict.verdict]), " "), said)
     if verdict.verdict is Outcome.MALFORMED:
         return
     console.print(Text(f"revocation {verdict.revocation}"))
@@ -154,7 +163,7 @@ def _print_explained_finding(console: Console, found: Explained, word: str, *, i
     """One finding: what it did in a word, its message, then what is known of it, a line for each."""
     margin = " " * indent
     head = Text.assemble(margin, (f"{word:<11} ", _SEVERITY_STYLES[found.severity]))
-    _print_hanging(console, head, f"{found.code}: {found.message}")
+    print_hanging(console, head, f"{found.code}: {found.message}")
     certificate = None if found.certificate is None or not where else f"{found.index}, {found.certificate}"
     rows = {
         "certificate": certificate,
@@ -166,21 +175,12 @@ def _print_explained_finding(console: Console, found: Explained, word: str, *, i
     }
     for label, value in rows.items():
         if value is not None:
-            _print_hanging(console, Text(f"{margin}  {label:<12}", style="dim"), value)
+            print_hanging(console, Text(f"{margin}  {label:<12}", style="dim"), value)
 
 
 def _print_footnote(console: Console, clauses: Iterable[str | None]) -> None:
     if any(clause and clause.startswith("ISO 15118") for clause in clauses):
         console.print(Text(_CITED, style="dim"))
-
-
-def _print_hanging(console: Console, head: Text, body: str, style: str = "") -> None:
-    """`body` after `head`, its further lines below its own beginning."""
-    indent = cell_len(head.plain)
-    width = max(_NARROWEST, console.width - indent)
-    for number, line in enumerate(Text(printable(body), style=style).wrap(console, width, overflow="fold")):
-        line.rstrip()
-        console.print(Text.assemble(head if number == 0 else " " * indent, line), soft_wrap=True)
 
 
 def _word(outcome: StepOutcome) -> str:

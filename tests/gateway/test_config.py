@@ -24,6 +24,7 @@ from gateway.tables import (
     ChargerTable,
     CommandsTable,
     EnrolTable,
+    LedgerTable,
     LimitsTable,
     LocalTable,
     PoolTable,
@@ -512,7 +513,8 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
     assert spoken.chargers.listen == "127.0.0.1:8180"
     assert structs.replace(spoken.chargers, listen=None, organization=None, port=()) == plain.chargers
     assert port == PortTable(listen=port.listen, profile=3, certificates=port.certificates, keys=port.keys)
-    assert spoken.uplink == plain.uplink
+    assert structs.replace(spoken.uplink, hub_log_key=None) == plain.uplink
+    assert spoken.ledger == plain.ledger == LedgerTable()
     assert (spoken.trust.anchors, spoken.trust.crls) == (plain.trust.anchors, plain.trust.crls)
     assert spoken.policy == plain.policy
     assert [charger.id for charger in spoken.charger] == ["CP-1"]
@@ -571,6 +573,7 @@ def test_sample_shows_every_key(tmp_path: Path) -> None:
         LimitsTable,
         PriceTable,
         CommandsTable,
+        LedgerTable,
     )
     for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *tables):
         for key in set(table.__struct_fields__) - {"refresh", "stations", "port", "limits"}:

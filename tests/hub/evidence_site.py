@@ -13,17 +13,19 @@ from typing import Any
 
 import msgspec
 
-from hub.evidence.container import CONTENT, PAGE, SEAL, pack, sealed, unpack
-from hub.evidence.content import Evidence, Excerpt, ProvenRecord
+from hub.evidence.container import CONTENT, PAGE, SEAL, VALUES, pack, sealed, unpack
+from hub.evidence.content import Evidence, Excerpt, ProvenRecord, Step, StepOutcome
 from hub.evidence.gather import EvidenceFile, Maker, make_evidence
 from hub.evidence.page import render_page
-from hub.evidence.verify import Report, read_content, verify_evidence
+from hub.evidence.verify import Report, read_content
 from hub.store.connection import FILE_NAME, open_writer
 from hub.store.heads import KeptHead, save_head
 from hub.store.ledger import Chain, append, position_of
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from tests.hub.conftest import T0, ChainWriter, ChargerDouble, MeterDouble
+from wire.ids import session_id
 from wire.merkle import Frontier, leaf_hash
+from wire.meter.record import ReadingReason
 from wire.records import encode
 from wire.tree_head import SigningKey, TreeHead
 
@@ -40,6 +42,7 @@ class EvidenceSite:
     meter: MeterDouble = field(default_factory=MeterDouble)
     known_meter: bool = True
     sent: int = 0
+    ids: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.charger = ChargerDouble(self.chain, meter=self.meter)
@@ -68,9 +71,16 @@ class EvidenceSite:
         save_head(self.connection, KeptHead(signed=signed, countersignature=hub.countersign(signed, at)))
 
     def session(self, transaction: str, start: datetime, begin: str, end: str, uid: str = "04A1") -> str:
-        """A decided, signed session; its id."""
-        self.charger.decide(self.charger.decision(uid, start))
-        return self.charger.signed_session(transaction, start, begin, end)
+        """A decided, signed session of half an hour; its id."""
+        charger, middle, stop = self.charger, start + timedelta(minutes=10), start + timedelta(minutes=30)
+        decision = charger.decision(uid, start)
+        charger.decide(decision)
+        first = self.meter.sign(ReadingReason.BEGIN, start, begin)
+        charger.event("Started", transaction, start, begin, uid=uid, decision=decision, signed=first)
+        charger.event("Updated", transaction, middle, begin, uid=uid)
+        last = self.meter.sign(ReadingReason.END, stop, end)
+        charger.event("Ended", transaction, stop, end, uid=uid, signed=last)
+        return session_id(self.chain.gateway_id, charger.charger_id, transaction)
 
     def evidence(self, session_id: str) -> EvidenceFile:
         return make_evidence(self.connection, session_id, self.maker, LATER)
@@ -90,8 +100,9 @@ def forged(data: bytes, *, key: SigningKey | None = HUB, content: bytes | None =
     evidence = msgspec.structs.replace(content_of(data), **changes)
     text = encode(evidence) if content is None else content
     texts = {name: members[name] for name in members if name.startswith("records/")}
+    values = {name: members[name] for name in members if name == VALUES}
     page = render_page(evidence, texts, hashlib.sha256(text).hexdigest())
-    fresh = {CONTENT: text, PAGE: page, **texts}
+    fresh = {CONTENT: text, PAGE: page, **values, **texts}
     return pack({**fresh, SEAL: members[SEAL]} if key is None else sealed(fresh, key, evidence.made_at))
 
 
@@ -107,8 +118,9 @@ def with_records(evidence: Evidence, records: tuple[ProvenRecord, ...]) -> tuple
 
 
 def broken_steps(report: Report) -> set[str]:
-    return {check.step.value for check in report.steps if check.outcome.value == "broken"}
+    return {check.step.value for check in report.steps if check.outcome is StepOutcome.BROKEN}
 
 
-def verified(data: bytes) -> Report:
-    return verify_evidence(data)
+def broken_content(report: Report) -> set[str]:
+    """The broken steps without the second: a page that still says all is well breaks that one too."""
+    return broken_steps(report) - {Step.MEMBERS.value}

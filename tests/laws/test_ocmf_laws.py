@@ -195,7 +195,7 @@ def test_unwrapping_never_raises_and_keeps_what_it_does_not_know(raw: bytes | st
     unwrapped = unwrap(raw)
     if unwrapped.format is MeterFormat.UNKNOWN:
         assert unwrapped.payload == (raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw)
-    else:
+    elif unwrapped.format is MeterFormat.OCMF:
         assert unwrapped.payload.startswith(b"OCMF|")
 
 
@@ -250,7 +250,7 @@ def test_session_energy_is_the_exact_difference(registers: list[Decimal], unit: 
             readings=(ReadingDraft(at=start, reason=reason, value=value, register="1-0:1.8.0", unit=unit),),
         )
         verdicts.append(judge_record(sign_ocmf(payload, PRIVATE), KEY, None))
-    assert judge_session(verdicts).findings == ()
+    assert {finding.code for finding in judge_session(verdicts).findings} <= {"power-implausible"}
     numerators = [int(value.scaleb(12)) * (1000 if unit == "kWh" else 1) for value in registers]
     energy = judge_session(verdicts).energy_wh
     assert energy is not None

@@ -12,10 +12,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from wire.meter.carrier import Layer, Unwrapped, unwrap
+from wire.meter.curves import CURVES, Curve
+from wire.meter.draft import derive_private_key, sign_payload
 from wire.meter.judge import judge_record
-from wire.meter.keys import PublicKey, public_key_of
+from wire.meter.keys import PublicKey, encode_public_key_oca, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, parse_ocmf, sign_ocmf
-from wire.meter.record import Pagination, PaginationContext, ReadingReason
+from wire.meter.record import DeviationClass, MeterFormat, MeterRecord, Pagination, PaginationContext, ReadingReason
+from wire.meter.signature import Fallback
 from wire.meter.verdict import KeySource, RecordVerdict, SignatureVerdict
 
 PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
@@ -102,9 +106,117 @@ def test_the_same_values_serialised_anew_are_not_what_was_signed() -> None:
     assert judge_record(signed(again, der=SIGNATURE), KEY, None).signature is SignatureVerdict.INVALID
 
 
-@pytest.mark.parametrize("name", ["ECDSA-secp256r1-SHA256", "ecdsa-SECP256R1-sha256", "ECDSA-prime256v1-SHA256"])
-def test_every_name_of_the_curve_is_known(name: str) -> None:
-    assert judge_record(signed(SA=name), KEY, None).signature is SignatureVerdict.VALID
+def test_the_key_verified_with_is_named() -> None:
+    verdict = judge_record(RECORD, KEY)
+    assert (verdict.curve, verdict.key_fingerprint, verdict.fallbacks) == ("secp256r1", KEY.fingerprint, ())
+
+
+def test_the_registry_is_asked_for_the_record_that_was_read() -> None:
+    asked: list[MeterRecord] = []
+
+    def key_for(record: MeterRecord) -> tuple[PublicKey, KeySource]:
+        asked.append(record)
+        return KEY, KeySource.LEARNED
+
+    verdict = judge_record(RECORD, key_for, OTHER)
+    assert (verdict.signature, verdict.key_source, codes(verdict)) == ("valid", "learned", {"key-changed"})
+    assert not verdict.is_trusted
+    assert asked == [parse_ocmf(RECORD)]
+
+
+def test_a_meter_that_the_registry_does_not_know_is_judged_by_its_claim() -> None:
+    assert judge_record(RECORD, lambda _: None).signature is SignatureVerdict.NO_KEY
+    assert judge_record(RECORD, lambda _: None, KEY.spki.hex()).key_source is KeySource.CLAIMED
+
+
+def test_keys_may_be_text_whose_curve_the_record_tells() -> None:
+    private = derive_private_key("secp256k1", 5)
+    point = public_key_of(private.public_key()).spki[-64:].hex()
+    raw = sign_payload(PAYLOAD, private, algorithm="ECDSA-secp256k1-SHA256")
+    assert judge_record(raw, point).is_trusted
+    assert judge_record(raw, None, point).signature is SignatureVerdict.VALID
+    assert judge_record(RECORD, point).signature is SignatureVerdict.BAD_KEY
+
+
+@pytest.mark.parametrize("text", ["TESTPUBLICKEY1", "30", "ключ", "\ud800", "0" * 9000, b"\xff"])
+def test_a_claim_that_cannot_be_read_is_a_deviation_and_no_exception(text: str | bytes) -> None:
+    trusted = judge_record(RECORD, KEY, text)
+    assert trusted.is_trusted
+    assert codes(trusted) == {"key-unreadable"}
+    alone = judge_record(RECORD, None, text)
+    assert (alone.signature, alone.key_source, codes(alone)) == ("bad-key", "claimed", {"key-unreadable"})
+    assert judge_record(RECORD, text).signature is SignatureVerdict.BAD_KEY
+    assert judge_record(RECORD, text).key_source is KeySource.REGISTRY
+
+
+@pytest.mark.parametrize("text", ["", b""])
+def test_an_empty_claim_is_none(text: str | bytes) -> None:
+    assert judge_record(RECORD, None, text).signature is SignatureVerdict.NO_KEY
+
+
+def test_the_key_in_the_carrier_is_a_claim() -> None:
+    envelope = {"signedMeterData": base64.b64encode(RECORD).decode(), "publicKey": encode_public_key_oca(KEY)}
+    carried = unwrap(json.dumps(envelope))
+    assert judge_record(carried, None).key_source is KeySource.CLAIMED
+    changed = judge_record(carried, OTHER)
+    assert (changed.signature, changed.key_source, codes(changed)) == ("valid", "claimed", {"key-changed"})
+    assert judge_record(carried, KEY, KEY.spki.hex()).deviations == ()
+
+
+@pytest.mark.parametrize("format_", [MeterFormat.CHARGEIT, MeterFormat.SEALED_OCMF])
+def test_a_format_without_a_reader_is_unsupported_and_named(format_: MeterFormat) -> None:
+    verdict = judge_record(Unwrapped(payload=b"anything", layers=(), format=format_), KEY)
+    assert (verdict.signature, verdict.format, verdict.record) == ("unsupported", format_, None)
+    assert format_.value in verdict.detail
+
+
+def test_what_is_no_format_is_undecodable_and_what_was_cut_is_said_to_be() -> None:
+    for cut in (False, True):
+        carried = Unwrapped(payload=b"?", layers=(Layer.BASE64,), format=MeterFormat.UNKNOWN, cut=cut)
+        verdict = judge_record(carried, KEY)
+        assert (verdict.signature, verdict.record) == ("undecodable", None)
+        assert ("cut off" in verdict.detail) == cut
+
+
+SPELLINGS = [(curve, name) for curve in CURVES for name in (curve.name, *curve.spellings)]
+
+
+@pytest.mark.parametrize(("curve", "name"), SPELLINGS, ids=[name for _, name in SPELLINGS])
+def test_every_name_of_every_curve_is_known_in_any_case(curve: Curve, name: str) -> None:
+    private = derive_private_key(curve.name, 7)
+    key = public_key_of(private.public_key())
+    usual = f"ECDSA-{curve.name}-SHA256"
+    for written in (f"ECDSA-{name}-SHA256", f"ecdsa-{name.upper()}-sha256"):
+        verdict = judge_record(sign_payload(PAYLOAD, private, algorithm=written), key)
+        assert verdict.is_trusted
+        assert ("algorithm-spelling" in codes(verdict)) == (written != usual)
+        assert ("algorithm-extension" in codes(verdict)) == (curve.name == "secp521r1")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ecdsa-SECP256R1-sha256", DeviationClass.SPEC),
+        ("ECDSA-prime256v1-SHA256", DeviationClass.SAFE_REJECT),
+        ("ECDSA-P-256-SHA-256", DeviationClass.SAFE_REJECT),
+        ("ECDSA_secp256r1_SHA256", DeviationClass.SAFE_REJECT),
+        (" ECDSA-secp256r1-SHA256\n", DeviationClass.SAFE_REJECT),
+    ],
+)
+def test_an_odd_name_of_the_algorithm_is_a_deviation(name: str, kind: DeviationClass) -> None:
+    verdict = judge_record(signed(SA=name), KEY)
+    assert verdict.is_trusted
+    assert [(found.code, found.deviation_class) for found in verdict.deviations] == [("algorithm-spelling", kind)]
+
+
+def test_sha_512_is_verified_as_an_extension() -> None:
+    raw = sign_payload(PAYLOAD, PRIVATE, algorithm="ECDSA-secp256r1-SHA512")
+    verdict = judge_record(raw, KEY)
+    assert verdict.is_trusted
+    assert [(found.code, found.deviation_class) for found in verdict.deviations] == [
+        ("algorithm-extension", DeviationClass.SAFE_REJECT)
+    ]
+    assert judge_record(raw.replace(b"SHA512", b"SHA256"), KEY).signature is SignatureVerdict.INVALID
 
 
 @pytest.mark.parametrize(
@@ -138,16 +250,77 @@ def test_a_signature_in_base64_is_verified() -> None:
     assert judge_record(raw, KEY, None).is_trusted
 
 
-def test_bare_r_and_s_verify_with_a_deviation() -> None:
+def element(tag: int, content: bytes, length: bytes | None = None) -> bytes:
+    return bytes([tag]) + (length or bytes([len(content)])) + content
+
+
+def number(value: int, pad: int = 0) -> bytes:
+    """An INTEGER as unsigned octets without their sign's zero, after `pad` zeros."""
+    octets = value.to_bytes((value.bit_length() + 7) // 8)
+    return element(2, bytes(pad) + octets)
+
+
+def with_high_bits(curve: Curve) -> tuple[object, bytes, int, int]:
+    """A key of `curve` with a payload whose r and s both read as negative without their zero octets."""
+    private = derive_private_key(curve.name, 0xC0FFEE)
+    size = curve.coordinate_bytes
+    for page in range(1000):
+        payload = PAYLOAD.replace(b'"PG":"T1"', b'"PG":"T%d"' % page)
+        r, s = decode_dss_signature(parse_ocmf(sign_payload(payload, private, algorithm="")).signature.value)
+        if all(value.to_bytes(size)[0] >= 0x80 for value in (r, s)):
+            return private, payload, r, s
+    raise AssertionError("none of a thousand")
+
+
+@pytest.mark.parametrize("name", ["secp192k1", "secp256r1", "brainpool256r1"])
+def test_signatures_that_are_not_quite_der_verify_and_say_how(name: str) -> None:
+    curve = next(curve for curve in CURVES if curve.name == name)
+    private, payload, r, s = with_high_bits(curve)
+    key, size = public_key_of(private.public_key()), curve.coordinate_bytes
+    both = number(r, 1) + number(s, 1)
+    unsigned, safe = element(0x30, number(r) + number(s)), DeviationClass.SPEC
+    readings = {
+        r.to_bytes(size) + s.to_bytes(size): (Fallback.BARE, DeviationClass.SAFE_REJECT),
+        unsigned: (Fallback.UNSIGNED, safe),
+        element(0x30, number(r, 1) + number(s)): (Fallback.UNSIGNED, safe),
+        element(0x30, number(r, 2) + number(s, 1)): (Fallback.LOOSE, safe),
+        element(0x30, both) + b"\0": (Fallback.LOOSE, safe),
+        element(0x30, both + b"\5\0"): (Fallback.LOOSE, safe),
+        element(0x30, both, b"\x81" + bytes([len(both)])): (Fallback.LOOSE, safe),
+        element(0x30, both, b"\x82\0" + bytes([len(both)])): (Fallback.LOOSE, safe),
+        unsigned + b"\0": (Fallback.LOOSE, safe),
+    }
+    for value, (fallback, kind) in readings.items():
+        raw = signed(payload, value, SA=f"ECDSA-{name}-SHA256")
+        verdict = judge_record(raw, key)
+        assert verdict.is_trusted, value.hex()
+        assert verdict.fallbacks == (fallback,), value.hex()
+        assert [(found.code, found.deviation_class) for found in verdict.deviations] == [("signature-encoding", kind)]
+        other = signed(payload.replace(b"1.000", b"1.001"), value, SA=f"ECDSA-{name}-SHA256")
+        assert judge_record(other, key).signature is SignatureVerdict.INVALID
+
+
+def test_the_mirrored_signature_verifies_too_and_so_is_no_identity() -> None:
     r, s = decode_dss_signature(SIGNATURE)
-    verdict = judge_record(signed(der=r.to_bytes(32) + s.to_bytes(32)), KEY, None)
-    assert verdict.signature is SignatureVerdict.VALID
-    assert codes(verdict) == {"signature-encoding"}
+    assert judge_record(signed(der=encode_dss_signature(r, ORDER - s)), KEY).is_trusted
 
 
-def test_bare_r_and_s_of_another_payload_do_not() -> None:
-    r, s = decode_dss_signature(PRIVATE.sign(b"other", ec.ECDSA(hashes.SHA256())))
-    assert judge_record(signed(der=r.to_bytes(32) + s.to_bytes(32)), KEY, None).signature is SignatureVerdict.INVALID
+def test_no_altered_byte_of_what_was_signed_verifies() -> None:
+    begin = len(b"OCMF|")
+    for place in range(begin, begin + len(PAYLOAD)):
+        for mask in (0x01, 0x20, 0x80):
+            altered = RECORD[:place] + bytes([RECORD[place] ^ mask]) + RECORD[place + 1 :]
+            assert judge_record(altered, KEY, KEY).signature is not SignatureVerdict.VALID, (place, mask)
+
+
+def test_whatever_is_altered_behind_the_payload_the_verdict_is_one_and_the_payload_the_same() -> None:
+    for place in range(len(b"OCMF|") + len(PAYLOAD), len(RECORD)):
+        for mask in (0x01, 0x20, 0x80):
+            altered = RECORD[:place] + bytes([RECORD[place] ^ mask]) + RECORD[place + 1 :]
+            verdict = judge_record(altered, KEY)
+            if verdict.signature is SignatureVerdict.VALID:
+                assert verdict.record is not None
+                assert verdict.record.payload_bytes == PAYLOAD
 
 
 R, S = decode_dss_signature(SIGNATURE)

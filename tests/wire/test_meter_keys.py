@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from wire.meter.keys import MAX_KEY_BYTES, encode_public_key_oca, parse_public_key, public_key_of
+from wire.meter.curves import CURVES, Curve, is_available
+from wire.meter.draft import derive_private_key
+from wire.meter.keys import MAX_KEY_BYTES, PublicKey, encode_public_key_oca, parse_public_key, public_key_of
 from wire.meter.ocmf import MeterRecordError
 
 KEY = public_key_of(ec.derive_private_key(0xC0FFEE, ec.SECP256R1()).public_key())
@@ -58,6 +60,96 @@ def test_every_spelling_means_the_same_key(spelling: str) -> None:
     key = parse_public_key(SPELLINGS[spelling])
     assert key == KEY
     assert (key.curve, key.spki, key.fingerprint) == ("secp256r1", DER, KEY.fingerprint)
+
+
+def key_on(curve: Curve, secret: int = 0xC0FFEE) -> PublicKey:
+    return public_key_of(derive_private_key(curve.name, secret).public_key())
+
+
+def bare_forms(key: PublicKey, curve: Curve) -> dict[str, bytes]:
+    size = curve.coordinate_bytes
+    point = key.spki[-2 * size - 1 :]
+    return {
+        "point": point,
+        "X||Y": point[1:],
+        "compressed": bytes([2 + point[-1] % 2]) + point[1 : size + 1],
+    }
+
+
+every_curve = pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve.name)
+
+
+@every_curve
+def test_every_spelling_means_the_same_key_on_every_curve(curve: Curve) -> None:
+    key = key_on(curve)
+    forms = {**bare_forms(key, curve), "SPKI": key.spki}
+    for name, octets in forms.items():
+        text, digits = base64.b64encode(octets).decode(), octets.hex()
+        for spelling in (
+            octets,
+            text,
+            digits,
+            "0x" + digits.upper(),
+            b64(digits),
+            f"oca:base16:asn1:{digits}",
+            f"oca:base32:asn1:{base64.b32encode(octets).decode().lower()}",
+            b64(f"oca:base64:asn1:{text}"),
+        ):
+            assert parse_public_key(spelling, curve.name) == key, name
+    assert parse_public_key(encode_public_key_oca(key)) == key
+    assert (key.curve, len(key.spki)) == (curve.name, len(curve.spki_prefix) + 2 * curve.coordinate_bytes + 1)
+
+
+@every_curve
+def test_without_a_curve_an_uncompressed_point_is_on_the_curve_that_it_lies_on(curve: Curve) -> None:
+    key = key_on(curve)
+    forms = bare_forms(key, curve)
+    assert parse_public_key(forms["point"]) == parse_public_key(forms["X||Y"]) == key
+
+
+@every_curve
+def test_a_bare_point_of_another_curve_is_a_bad_key_and_says_which_curve_was_tried(curve: Curve) -> None:
+    for other in CURVES:
+        if other is not curve:
+            for form in ("point", "X||Y"):
+                with pytest.raises(MeterRecordError, match=curve.name):
+                    parse_public_key(bare_forms(key_on(other), other)[form], curve.name)
+
+
+@every_curve
+def test_a_key_off_its_curve_is_a_bad_key_in_every_form(curve: Curve) -> None:
+    key = key_on(curve)
+    for octets in (key.spki, bare_forms(key, curve)["point"], bare_forms(key, curve)["X||Y"]):
+        off = octets[:-1] + bytes([octets[-1] ^ 1])
+        with pytest.raises(MeterRecordError, match="not on") as caught:
+            parse_public_key(off, curve.name)
+        assert caught.value.code == "bad-key"
+
+
+@every_curve
+def test_a_named_key_keeps_its_curve_whatever_the_record_names(curve: Curve) -> None:
+    for name in ("secp256r1", "brainpoolP384r1", "no-curve"):
+        assert parse_public_key(key_on(curve).spki.hex(), name) == key_on(curve)
+
+
+def test_a_compressed_point_may_mean_keys_on_two_curves() -> None:
+    x = (6).to_bytes(32)  # An x that points of both curves have.
+    text = (b"\x02" + x).hex()
+    nist, koblitz = (
+        public_key_of(ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x02" + x))
+        for curve in (ec.SECP256R1(), ec.SECP256K1())
+    )
+    assert parse_public_key(text) == parse_public_key(text, "secp256r1") == nist
+    assert parse_public_key(text, "secp256k1") == koblitz
+
+
+def test_a_curve_that_the_library_lacks_is_said_to_be_lacking() -> None:
+    class Lacking(ec.EllipticCurve):
+        name, key_size, group_order = "secp112r1", 112, 0xDB7C2ABF62E35E7628DFAC6561C5
+
+    lacking = Curve(name="secp112r1", oid=bytes.fromhex("06052b81040006"), coordinate_bytes=14, implementation=Lacking)
+    assert not is_available(lacking)
+    assert all(map(is_available, CURVES))
 
 
 def test_the_composite_that_is_sent_is_the_form_of_the_application_note() -> None:
@@ -124,6 +216,18 @@ BAD: dict[str, str | bytes] = {
     "SPKI off the curve": DER[:-1] + bytes([DER[-1] ^ 1]),
     "point of zeros": b"\x04" + bytes(64),
     "explicit curve parameters": explicit_parameters(),
+    "RSA": rsa.generate_private_key(65537, 1024)
+    .public_key()
+    .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    "secp224r1": ec.derive_private_key(5, ec.SECP224R1())
+    .public_key()
+    .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    "secp224r1, a bare point": ec.derive_private_key(5, ec.SECP224R1())
+    .public_key()
+    .public_bytes(Encoding.X962, PublicFormat.UncompressedPoint),
+    "SPKI with X||Y in place of a point": DER[:1] + bytes([DER[1] - 1]) + DER[2:24] + b"\x41\0" + POINT[1:],
+    "SPKI with unused bits": DER[:25] + b"\1" + DER[26:],
+    "SPKI of another point's length": DER.replace(DER[13:23], bytes.fromhex("06082a8648ce3d030101")),
     "not an elliptic curve": ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
     .public_key()
     .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),

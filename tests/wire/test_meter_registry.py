@@ -231,6 +231,18 @@ def test_a_list_in_json_says_the_same() -> None:
         assert second.place == PLACE
 
 
+def test_the_curve_of_a_bare_point_may_be_named() -> None:
+    point = public_key_of(ec.derive_private_key(5, ec.BrainpoolP256R1()).public_key())
+    bare = point.spki[-64:].hex()
+    (row_,) = parse_key_list(f"meter_serial,public_key,curve\nMS-1,{bare},brainpoolP256r1\n")
+    assert row_.key == point
+
+
+def test_a_line_separator_of_unicode_is_no_end_of_a_line() -> None:
+    (row_,) = parse_key_list(f"meter_serial,public_key\r\nMS\u2028\x0b1,{HEX}\r\n")
+    assert row_.meter_serial == "MS\u2028\x0b1"
+
+
 WRONG = {
     "": "no keys",
     "meter_serial,key\nMS-1,00": "line 1: unknown column 'key'",
@@ -243,6 +255,7 @@ WRONG = {
     f"meter_serial,public_key\n,{HEX}": "line 2, meter_serial: nothing says whose key this is",
     f"meter_serial,public_key\nMS-1,{HEX}\n\nMS-1,{HEX}": "line 4: the same key of the same unit stands in line 2",
     f"meter_serial,public_key,curve\nMS-1,{HEX},secp384r1": "line 2, curve: the key lies on secp256r1",
+    f"meter_serial,public_key,curve\nMS-1,{HEX},p-what": "line 2, curve: unknown curve 'p-what'; expected secp192k1",
     f"meter_serial,public_key,source\nMS-1,{HEX},ocpp-field": "line 2, source: expected one of nameplate",
     f"meter_serial,public_key,not_before\nMS-1,{HEX},1.5.2026": "line 2, not_before: expected 2026-05-01",
     f"meter_serial,public_key,not_before\nMS-1,{HEX},2026-05-01T08:00:00": "has no offset",

@@ -11,11 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from wire.meter.judge import judge_record
-from wire.meter.keys import public_key_of
+from wire.meter.keys import PublicKey, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
-from wire.meter.record import MeterClock, MeterStatus, Pagination, PaginationContext, ReadingReason
+from wire.meter.record import MeterClock, MeterRecord, MeterStatus, Pagination, PaginationContext, ReadingReason
 from wire.meter.session import judge_session
-from wire.meter.verdict import RecordVerdict, Severity
+from wire.meter.verdict import Expected, KeySource, RecordVerdict, Severity, SignatureVerdict
 
 PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
 KEY = public_key_of(PRIVATE.public_key())
@@ -180,7 +180,7 @@ def test_registers_that_do_not_compare_have_no_energy(what: str) -> None:
 
 def test_a_begin_record_replayed_as_end_is_no_session() -> None:
     begin = verdict(BEGIN)
-    assert found(begin, begin) == {("end-count", "fatal")}
+    assert found(begin, begin) == {("end-count", "fatal"), ("record-repeated", "fatal")}
     assert judge_session((begin, begin)).energy_wh is None
 
 
@@ -215,13 +215,73 @@ def test_a_key_said_twice_holds_the_session() -> None:
     assert ("duplicate-key", "hold") in found(judge_record(raw, KEY, None), verdict(END))
 
 
-def test_several_clean_registers_wait_for_a_choice() -> None:
-    second_first = replace(FIRST, register="01-00:B0.08.00*FF", value=Decimal(500))
-    second_last = replace(LAST, register="01-00:B0.08.00*FF", value=Decimal(507))
-    begin = verdict(replace(BEGIN, readings=(FIRST, second_first)))
-    end = verdict(replace(END, readings=(LAST, second_last)))
-    assert found(begin, end) == {("several-registers", "hold")}
-    assert judge_session((begin, end)).energy_wh is None
+def over(registers: dict[str, tuple[str, str]]) -> tuple[RecordVerdict, RecordVerdict]:
+    """A session over several registers, each with its begin and end value in kWh."""
+    begins = tuple(replace(FIRST, register=name, value=Decimal(first)) for name, (first, _) in registers.items())
+    ends = tuple(replace(LAST, register=name, value=Decimal(last)) for name, (_, last) in registers.items())
+    return verdict(replace(BEGIN, readings=begins)), verdict(replace(END, readings=ends))
+
+
+def test_each_register_of_a_session_has_its_pair_and_one_is_billed() -> None:
+    mains, device = ("01-00:B0.08.00*FF", "01-00:B1.08.00*FF")
+    transaction = "01-00:B3.08.00*FF"
+    session = judge_session(
+        over({mains: ("500.000", "507.300"), device: ("480.000", "487.125"), transaction: ("0.000", "7.125")})
+    )
+    assert session.findings == ()
+    assert session.energy_wh == Decimal(7125)
+    assert list(session.pairs) == [mains, device, transaction]
+    assert session.pairs[mains].end.value == Decimal("507.300")
+
+
+PREFERRED = [
+    ("01-00:B3.08.00*FF", "01-00:B1.08.00*FF"),
+    ("01-00:B1.08.00*FF", "01-00:B2.08.00*FF"),
+    ("01-00:98.08.00*FF", "1-0:1.8.0"),
+    ("01-00:B2.08.00*FF", "01-00:B0.08.00*FF"),
+    ("1-0:1.8.0", "1-0:1.8.1"),
+    ("1-0:1.8.0*255", "1-0:2.8.0"),
+    ("1-0:1.8.0", "vendor"),
+]
+
+
+@pytest.mark.parametrize(("billed", "other"), PREFERRED)
+def test_the_register_that_is_billed(billed: str, other: str) -> None:
+    for order in ((billed, other), (other, billed)):
+        registers = {name: ("1.000", "3.000") if name == billed else ("5.00", "7.00") for name in order}
+        assert judge_session(over(registers)).energy_wh == Decimal(2000)
+        assert judge_session(over(registers)).findings == ()
+
+
+def test_registers_of_one_side_must_agree() -> None:
+    found_ = judge_session(over({"01-00:B1.08.00*FF": ("10.00", "17.00"), "01-00:B3.08.00*FF": ("0.00", "7.20")}))
+    assert [(finding.code, finding.severity.value) for finding in found_.findings] == [("registers-disagree", "hold")]
+    close = judge_session(over({"01-00:B1.08.00*FF": ("10.00", "17.00"), "01-00:B3.08.00*FF": ("0.00", "7.02")}))
+    assert close.findings == ()
+
+
+def test_registers_of_which_none_is_the_one_to_bill_wait_for_a_choice() -> None:
+    session = judge_session(over({"1-0:1.8.1": ("1", "2"), "1-0:1.8.2": ("5", "7")}))
+    assert [(finding.code, finding.severity.value) for finding in session.findings] == [("several-registers", "hold")]
+    assert session.energy_wh is None
+    given_back = judge_session(over({"01-00:C0.08.00*FF": ("1", "2")}))
+    assert [(finding.code, finding.severity.value) for finding in given_back.findings] == [("export-only", "hold")]
+    assert given_back.energy_wh is None
+
+
+@pytest.mark.parametrize("spelling", ["1-0:B2.8.0", "01-00:b2.08.00", "1-0:B2.8.0*255", "01-00:B2.08.00.FF"])
+def test_one_register_in_two_spellings_is_one(spelling: str) -> None:
+    assert judge_session((verdict(BEGIN), verdict(reading(END, register=spelling)))).findings == ()
+
+
+def test_a_register_of_another_channel_is_another() -> None:
+    end = verdict(reading(END, register="01-0B:B2.08.00*FF"))
+    assert ("register", "fatal") in found(verdict(BEGIN), end)
+
+
+def test_readings_that_are_no_energy_do_not_count_beside_those_that_are() -> None:
+    resistance = replace(LAST, register="01-00:00.08.06*FF", unit="mOhm", value=Decimal(3))
+    assert found(verdict(BEGIN), verdict(replace(END, readings=(resistance, LAST)))) == set()
 
 
 def test_two_whole_sessions_are_not_one() -> None:
@@ -234,6 +294,190 @@ def test_two_whole_sessions_are_not_one() -> None:
 def test_a_register_that_only_begins_is_fatal() -> None:
     extra = replace(FIRST, register="01-00:B0.08.00*FF")
     assert ("end-count", "fatal") in found(verdict(replace(BEGIN, readings=(FIRST, extra))), verdict(END))
+
+
+def middle(number: int, minutes: int, value: str, **changes: object) -> OCMFPayload:
+    between = replace(LAST, at=START + timedelta(minutes=minutes), reason=ReadingReason.CHARGING, value=Decimal(value))
+    return replace(BEGIN, pagination=page(number), readings=(replace(between, **changes),))
+
+
+def codes(*records: RecordVerdict, expected: Expected | None = None) -> list[tuple[str, str]]:
+    return [(finding.code, finding.severity.value) for finding in judge_session(records, expected).findings]
+
+
+LATER = replace(END, pagination=page(8))
+
+
+def test_records_in_between_are_judged_in_the_order_of_their_pages() -> None:
+    between = verdict(middle(5, 10, "11.5")), verdict(middle(6, 20, "12.5"))
+    assert codes(verdict(BEGIN), *between, verdict(LATER)) == []
+    assert codes(verdict(BEGIN), *reversed(between), verdict(LATER)) == []
+    assert judge_session((verdict(BEGIN), *between, verdict(LATER))).energy_wh == Decimal(7125)
+
+
+MIDDLE = {
+    "page outside": (middle(9, 10, "11.5"), ("pagination-order", "fatal")),
+    "register too high": (middle(5, 10, "17.126"), ("register-falling", "fatal")),
+    "time too late": (middle(5, 61, "11.5"), ("time-falling", "fatal")),
+    "other meter": (replace(middle(5, 10, "11.5"), meter_serial="MS-2"), ("meter-serial", "fatal")),
+    "other user": (replace(middle(5, 10, "11.5"), id_data="FFFFFFFF"), ("identification", "fatal")),
+    "begin": (middle(5, 10, "11.5", reason=ReadingReason.BEGIN), ("begin-count", "fatal")),
+    "exception": (middle(5, 10, "11.5", reason=ReadingReason.EXCEPTION), ("exception", "fatal")),
+    "tariff": (replace(middle(5, 10, "11.5"), tariff_text="002;EUR"), ("tariff-change", "hold")),
+    "jump": (middle(5, 0, "17.125"), ("power-implausible", "hold")),
+}
+
+
+@pytest.mark.parametrize("what", MIDDLE)
+def test_a_record_in_between_that_does_not_fit_is_found(what: str) -> None:
+    payload, expected = MIDDLE[what]
+    assert expected in codes(verdict(BEGIN), verdict(payload), verdict(LATER), expected=Expected(max_power_w=22_000))
+
+
+def test_a_tariff_that_changes_with_a_reading_is_in_order() -> None:
+    change = replace(middle(5, 10, "11.5", reason=ReadingReason.TARIFF_CHANGE), tariff_text="002;EUR")
+    assert codes(verdict(BEGIN), verdict(change), verdict(replace(LATER, tariff_text="002;EUR"))) == []
+
+
+def test_an_altered_record_in_between_holds_the_session_and_leaves_its_energy() -> None:
+    raw = sign_ocmf(middle(5, 10, "11.5"), PRIVATE).replace(b"11.5", b"11.6")
+    broken = judge_record(raw, KEY, None)
+    assert codes(verdict(BEGIN), broken, verdict(LATER)) == [("signature", "hold")]
+    assert judge_session((verdict(BEGIN), broken, verdict(LATER))).energy_wh == Decimal(7125)
+
+
+def test_a_fiscal_record_in_between_is_no_part_of_the_transaction() -> None:
+    fiscal = OCMFPayload(
+        pagination=page(900, PaginationContext.FISCAL),
+        meter_serial="MS-1",
+        gateway_serial="GS-1",
+        readings=(replace(LAST, reason=None, value=Decimal(99), register="1-0:1.8.0"),),
+    )
+    assert codes(verdict(BEGIN), verdict(fiscal), verdict(LATER)) == []
+
+
+def test_of_two_copies_the_one_that_verifies_counts() -> None:
+    raw = sign_ocmf(END, PRIVATE)
+    head, _, tail = raw.rpartition(b'"SD":"')
+    spoilt = judge_record(head + b'"SD":"' + tail[:10] + (b"0" if tail[10:11] != b"0" else b"1") + tail[11:], KEY, None)
+    assert spoilt.signature is not SignatureVerdict.VALID
+    for order in ((spoilt, verdict(END)), (verdict(END), spoilt)):
+        assert codes(verdict(BEGIN), *order) == [("bad-copy", "note")]
+        assert judge_session((verdict(BEGIN), *order)).is_billable
+
+
+def test_two_keys_of_one_meter_in_one_session_are_found() -> None:
+    other = ec.derive_private_key(0xBEEF, ec.SECP256R1())
+    end = judge_record(sign_ocmf(END, other), public_key_of(other.public_key()), None)
+    assert codes(verdict(BEGIN), end) == [("two-keys", "hold")]
+
+
+def test_a_learned_key_holds_the_session() -> None:
+    def learned(record: MeterRecord) -> tuple[PublicKey, KeySource]:
+        return KEY, KeySource.LEARNED
+
+    assert codes(judge_record(sign_ocmf(BEGIN, PRIVATE), learned, None), verdict(END)) == [("key-learned", "hold")]
+
+
+def test_no_records_are_no_session() -> None:
+    assert codes() == [("no-records", "fatal")]
+    assert not judge_session(()).is_billable
+
+
+def test_a_value_that_is_repeated_after_the_meter_was_lost_is_found() -> None:
+    lost = middle(6, 20, "11.5", status=MeterStatus.TIMEOUT)
+    stale = middle(7, 30, "11.5")
+    records = [verdict(one) for one in (BEGIN, middle(5, 10, "11.5"), lost, stale, LATER)]
+    assert codes(*records) == [("meter-status", "hold"), ("value-repeated", "hold")]
+    fresh = [*records[:3], verdict(middle(7, 30, "11.6")), records[4]]
+    assert codes(*fresh) == [("meter-status", "hold")]
+
+
+# --- against what is known from elsewhere -----------------------------------------------------------------------------
+
+FIT = Expected(
+    identifications=frozenset({"1a2b3c4d"}),
+    begin_wh=Decimal(108_000),
+    end_wh=Decimal(115_125),
+    began_at=START - timedelta(minutes=3),
+    ended_at=START + timedelta(hours=1, seconds=20),
+    max_power_w=11_000,
+    received_at=START + timedelta(hours=1),
+)
+
+
+def test_what_agrees_with_everything_is_clean() -> None:
+    assert codes(verdict(BEGIN), verdict(END), expected=FIT) == []
+    assert judge_session((verdict(BEGIN), verdict(END)), FIT).is_billable
+
+
+DISAGREEING = {
+    "another token": (
+        {"identifications": frozenset({"CAFECAFE", "DEABCC12345678"})},
+        "identification-authorised",
+        "fatal",
+    ),
+    "plain register": ({"end_wh": Decimal(115_130)}, "register-differs", "hold"),
+    "began later": ({"began_at": START + timedelta(minutes=6)}, "time-differs", "hold"),
+    "ended earlier": ({"ended_at": START + timedelta(minutes=54)}, "time-differs", "hold"),
+    "received before": ({"received_at": START + timedelta(minutes=54)}, "time-ahead", "hold"),
+    "too much for the cable": ({"max_power_w": 3_700}, "power-implausible", "hold"),
+}
+
+
+@pytest.mark.parametrize("what", DISAGREEING)
+def test_each_disagreement_is_found(what: str) -> None:
+    changes, code, severity = DISAGREEING[what]
+    assert codes(verdict(BEGIN), verdict(END), expected=replace(FIT, **changes)) == [(code, severity)]
+
+
+def test_a_clock_that_is_not_synchronised_is_asked_for_durations_only() -> None:
+    begin, end = (verdict(reading(one, clock=MeterClock.INFORMATIVE)) for one in (BEGIN, END))
+    off = replace(FIT, began_at=START + timedelta(days=400), ended_at=START + timedelta(days=400, hours=1))
+    assert codes(begin, end, expected=off) == [("clock-informative", "note"), ("time-differs", "note")]
+    short = replace(FIT, began_at=START, ended_at=START + timedelta(minutes=30))
+    assert ("duration-differs", "hold") in codes(begin, end, expected=short)
+
+
+def test_a_gigawatt_hour_in_an_hour_is_implausible_whatever_the_cable() -> None:
+    end = verdict(reading(END, value=Decimal("1000010.000")))
+    assert codes(verdict(BEGIN), end) == [("power-implausible", "hold")]
+
+
+def test_the_registers_of_ocpp_may_be_other_ones() -> None:
+    mains = judge_session(
+        over({"01-00:B0.08.00*FF": ("500.000", "507.300"), "01-00:B3.08.00*FF": ("0.000", "7.125")}),
+        Expected(begin_wh=Decimal(500_000), end_wh=Decimal(507_300)),
+    )
+    assert mains.findings == ()
+    assert mains.energy_wh == Decimal(7125)
+
+
+NAMED = [
+    ("ISO14443", "04:A2:B3:C4", "04a2b3c4", None),
+    ("ISO14443", "C4B3A204", "04A2B3C4", None),
+    ("EMAID", "DEABCC123456789", "DE-ABC-C12345678", None),
+    ("EMAID", "DE-ABC-C12345678-X", "DEABCC12345678", None),
+    ("CENTRAL", "app-4711", "APP4711", None),
+    ("ISO14443", "04A2B3C5", "04A2B3C4", ("identification-authorised", "fatal")),
+    ("EMAID", "DEABCC12345679", "DEABCC12345678", ("identification-authorised", "fatal")),
+    ("UNDEFINED", "somebody", "04A2B3C4", ("identification-authorised", "fatal")),
+    ("PHONE_NUMBER", "+491701234567", "04A2B3C4", ("identification-authorised", "hold")),
+    ("CENTRAL", "9f" * 32, "04A2B3C4", ("identification-hashed", "note")),
+    ("NONE", None, "04A2B3C4", ("identification-absent", "note")),
+    ("ISO14443", "", "04A2B3C4", ("identification-absent", "note")),
+]
+
+
+@pytest.mark.parametrize(("kind", "said", "authorised", "expected"), NAMED)
+def test_the_meter_names_the_one_who_was_authorised(
+    kind: str, said: str | None, authorised: str, expected: tuple[str, str] | None
+) -> None:
+    begin, end = (verdict(replace(one, id_type=kind, id_data=said)) for one in (BEGIN, END))
+    session = judge_session((begin, end), Expected(identifications=frozenset({authorised})))
+    told = [(finding.code, finding.severity.value) for finding in session.findings]
+    assert told == ([] if expected is None else [expected])
+    assert not any(said and said in finding.message for finding in session.findings)
 
 
 def test_no_message_shows_the_identification() -> None:

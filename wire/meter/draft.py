@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from wire.errors import MeterRecordError
 from wire.meter.curves import Curve, curve_named
 from wire.meter.json_text import parse_number
-from wire.meter.record import CurrentType, MeterClock, MeterStatus, Pagination, ReadingReason
+from wire.meter.record import CurrentType, LossCompensation, MeterClock, MeterStatus, Pagination, ReadingReason
 from wire.meter.secp192k1 import Secp192k1PrivateKey
 
 
@@ -37,15 +37,19 @@ class ReadingDraft:
     register: str | None = None
     unit: str | None = None
     current: CurrentType | None = None
+    cumulated_loss: Decimal | None = None
     error_flags: str | None = None
+    event_counter: int | None = None
     status: MeterStatus | None = MeterStatus.GOOD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OCMFPayload:
-    """What one record will say; a field that is None is left out. `id_*` are IS, IL, IF, IT and ID.
+    """What one record will say; a field that is None is left out. `id_*` are IS, IL, IF, IT and ID, `extensions` a
+    vendor's own fields: names that begin with U to Z, and what JSON says of their values.
 
-    Format 1.2 by default: the newest that verifiers in the field (SAFE 1.4.1 up to 1.3) all read.
+    Format 1.2 by default: the newest that verifiers in the field (SAFE 1.4.1 up to 1.3) all read. Before format 0.5 the
+    gateway stands in VI and VV, and IS holds the level.
     """
 
     pagination: Pagination
@@ -66,6 +70,9 @@ class OCMFPayload:
     tariff_text: str | None = None
     charge_point_type: str | None = None
     charge_point_id: str | None = None
+    charge_controller_firmware: str | None = None
+    loss_compensation: LossCompensation | None = None
+    extensions: Mapping[str, object] = field(default_factory=dict)
 
 
 MeterPrivateKey = ec.EllipticCurvePrivateKey | Secp192k1PrivateKey
@@ -152,35 +159,48 @@ def _curve_of(key: MeterPrivateKey) -> Curve:
 
 
 def _version(payload: OCMFPayload) -> tuple[int, ...]:
-    """FV as numbers; () for what is not numbers, and below every version."""
+    """FV as numbers; the newest for what is not numbers."""
     parts = payload.format_version.split(".")
-    return tuple(map(int, parts)) if all(map(str.isdecimal, parts)) else ()
+    return tuple(map(int, parts)) if all(map(str.isdecimal, parts)) else (1, 4)
 
 
 def _payload_text(payload: OCMFPayload, algorithm: str) -> str:
+    is_older = _version(payload) < (0, 5)
     before_readings = {
         "FV": payload.format_version,
         "SA": algorithm or None,
-        "GI": payload.gateway_id,
+        "VI" if is_older else "GI": payload.gateway_id,
         "GS": payload.gateway_serial,
-        "GV": payload.gateway_version,
+        "VV" if is_older else "GV": payload.gateway_version,
         "PG": f"{payload.pagination.context.value}{payload.pagination.number}",
         "MV": payload.meter_vendor,
         "MM": payload.meter_model,
         "MS": payload.meter_serial,
         "MF": payload.meter_firmware,
-        "IS": payload.id_assigned,
-        "IL": payload.id_level,
+        "IS": payload.id_level if is_older else payload.id_assigned,
+        "IL": None if is_older else payload.id_level,
         "IF": payload.id_flags,
         "IT": payload.id_type,
         "ID": payload.id_data,
         "TT": payload.tariff_text,
-        "CT": payload.charge_point_type,
-        "CI": payload.charge_point_id,
+        "CF": payload.charge_controller_firmware,
     }
+    loss = [] if payload.loss_compensation is None else [f'"LC":{_object(_loss_members(payload.loss_compensation))}']
+    place = {"CT": payload.charge_point_type, "CI": payload.charge_point_id, **payload.extensions}
     readings = ",".join(_object(_reading_members(reading, number)) for number, reading in enumerate(payload.readings))
+    members = [*_members(before_readings), *loss, *_members(place), f'"RD":[{readings}]']
     # JSON may say `|` only inside a string, where the escape means the same; the sections' separator stays unique.
-    return _object([*_members(before_readings), f'"RD":[{readings}]']).replace("|", "\\u007c")
+    return _object(members).replace("|", "\\u007c")
+
+
+def _loss_members(loss: LossCompensation) -> list[str]:
+    where = "/payload/LC"
+    return [
+        *_members({"LN": loss.name}),
+        *_number("LI", loss.number, where),
+        *_number("LR", loss.resistance, where),
+        *_members({"LU": loss.unit}),
+    ]
 
 
 def _members(values: Mapping[str, object]) -> list[str]:
@@ -194,24 +214,20 @@ def _object(members: Iterable[str]) -> str:
 def _reading_members(reading: ReadingDraft, number: int) -> list[str]:
     where = f"/payload/RD/{number}"
     times = {} if reading.at is None else {"TM": _time_text(reading.at, reading.clock, where)}
-    value = []
-    if reading.value is not None:
-        if parse_number(str(reading.value)) is None:
-            raise MeterRecordError("bad-draft", f"{where}/RV", f"no meter reads {reading.value}")
-        value = [f'"RV":{reading.value}']
     return [
         *_members({**times, "TX": reading.reason}),
-        *value,
-        *_members(
-            {
-                "RI": reading.register,
-                "RU": reading.unit,
-                "RT": reading.current,
-                "EF": reading.error_flags,
-                "ST": reading.status,
-            }
-        ),
+        *_number("RV", reading.value, where),
+        *_members({"RI": reading.register, "RU": reading.unit, "RT": reading.current}),
+        *_number("CL", reading.cumulated_loss, where),
+        *_members({"EF": reading.error_flags, "EI": reading.event_counter, "ST": reading.status}),
     ]
+
+
+def _number(key: str, value: Decimal | None, where: str) -> list[str]:
+    """The member with the digits as they are; [] for None."""
+    if value is not None and parse_number(str(value)) is None:
+        raise MeterRecordError("bad-draft", f"{where}/{key}", f"no meter reads {value}")
+    return [] if value is None else [f'"{key}":{value}']
 
 
 def _time_text(at: datetime, clock: MeterClock, where: str) -> str:

@@ -176,7 +176,7 @@ def open_gaps(pages: Pages, newest: Page) -> tuple[Gap, ...]:
 
 
 def gaps_below(page: Page, pages: Pages) -> tuple[Gap, ...]:
-    """The numbers missing between a page and the next lower one of its book, the lowest first; () for the first page."""
+    """The numbers missing between a page and the next lower one of its book, lowest first; () for the first page."""
     below = pages.below(page)
     return () if below is None else tuple(_missing(page, below, pages))
 

@@ -184,8 +184,8 @@ def _check(
     signed, signature = record.payload_bytes, record.signature.value
     if holds_as_written(key, algorithm, signed, signature):  # 5
         return _verdict(record, SignatureVerdict.VALID, source, deviations, "", key)
-    is_text = record.format is MeterFormat.OCMF
-    fallbacks = fallbacks_that_hold(key, algorithm, signed, signature, is_text=is_text)
+    reencoded = record.payload_reencoded if record.format is MeterFormat.OCMF else None
+    fallbacks = fallbacks_that_hold(key, algorithm, signed, signature, reencoded)
     if fallbacks is None:
         detail = (
             f"the signature does not fit the payload under the {source.value} key {key.fingerprint}: "

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import csv
 import difflib
-import io
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from typing import TypeVar
 
 from wire.errors import MeterRecordError, WireError
+from wire.meter.curves import CURVES, curve_named
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.registry import KeyOrigin, KeyPlace, KeyState, RegisteredKey
 
@@ -100,7 +100,9 @@ def parse_key_list(text: str) -> tuple[RegisteredKey, ...]:
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     head = text.lstrip().split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # Not splitlines: it also breaks at characters that are no line ends in CSV.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
     names: list[str] | None = None
     line = 1
     try:
@@ -218,13 +220,16 @@ def _key(members: Mapping[str, str]) -> PublicKey:
     text = members.get("public_key")
     if text is None:
         raise _Refused("public_key", "missing; expected SPKI as hex, base64 or PEM, a point, or an oca: composite")
+    name = members.get("curve")
+    curve = None if name is None else curve_named(name)
+    if name is not None and curve is None:
+        raise _Refused("curve", f"unknown curve {name[:40]!a}; expected {', '.join(known.name for known in CURVES)}")
     try:
-        key = parse_public_key(text)
+        key = parse_public_key(text, name)
     except MeterRecordError as error:
         raise _Refused("public_key", f"{error}; copy it again as it is printed or exported") from error
-    curve = members.get("curve", key.curve).lower()
-    if curve != key.curve:
-        raise _Refused("curve", f"the key lies on {key.curve}, not on {curve[:40]!a}")
+    if curve is not None and curve.name != key.curve:
+        raise _Refused("curve", f"the key lies on {key.curve}, not on {curve.name}")
     return key
 
 

@@ -41,6 +41,8 @@ _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC
 _HEX = re.compile(r"(?:0[xX])?(?:[0-9A-Fa-f]{2})+")
 _OCA = re.compile(r"oca:(base16|base32|base64):asn1:(.+)", re.IGNORECASE | re.DOTALL)
 _EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
+_HEAD = 16
+"""In so many octets of a SubjectPublicKeyInfo its algorithm stands."""
 _UNCOMPRESSED, _COMPRESSED = b"\x04", (b"\x02", b"\x03")
 
 
@@ -194,8 +196,8 @@ _SIZES = frozenset(curve.coordinate_bytes for curve in CURVES)
 
 
 def _is_point(data: bytes) -> bool:
-    """A SubjectPublicKeyInfo has another length than every bare point."""
-    return _coordinate_bytes(data) in _SIZES
+    """Known by its length, which is also that of one SubjectPublicKeyInfo: of a compressed point on secp192k1."""
+    return _coordinate_bytes(data) in _SIZES and _EC_PUBLIC_KEY not in data[:_HEAD]
 
 
 def _from_bare_point(data: bytes, curves: tuple[Curve, ...]) -> PublicKey:

@@ -19,12 +19,14 @@ _OBIS = re.compile(
     r"(?:(?P<A>[0-9A-F]{1,2})-(?P<B>[0-9A-F]{1,2}):)?(?P<C>[0-9A-F]{1,2})\.(?P<D>[0-9A-F]{1,2})"
     r"(?:\.(?P<E>[0-9A-F]{1,2})(?:[*.&](?P<F>[0-9A-F]{1,3}))?)?"
 )
+_AS_SPECIFIED = re.compile(r"[0-9A-F]{2}-[0-9A-F]{2}:[0-9A-F]{2}[.][0-9A-F]{2}[.][0-9A-F]{2}[*][0-9A-F]{2}")
 _LONGEST = 32
 
 _IMPORTS = {0x01, 0x98, 0x9E, 0xB0, 0xB1, 0xB2, 0xB3}
 _EXPORTS = {0x02, 0xC0, 0xC1, 0xC2, 0xC3}
 _LIFETIME = {0x01, 0x02, 0xB0, 0xB1, 0xC0, 0xC1}
 _DEVICE = {0x98, 0xB1, 0xB3, 0xC1, 0xC3}
+_RESERVED = frozenset({*range(0xB4, 0xC0), *range(0xC4, 0xC8)})
 _ENERGY = 0x08
 _CURRENT = 0xFF
 
@@ -61,6 +63,16 @@ class OBIS:
         return self.quantity in _DEVICE
 
     @property
+    def is_accumulation(self) -> bool:
+        """Whether it counts up over time: energy, not power."""
+        return self.kind == _ENERGY
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether OCMF keeps its quantity for later use: B4 to BF, C4 to C7."""
+        return self.quantity in _RESERVED
+
+    @property
     def _counts(self) -> bool:
         return self.medium == 1 and self.kind == _ENERGY
 
@@ -69,10 +81,15 @@ class OBIS:
         return f"{head}*{self.storage:02X}"
 
 
-@lru_cache(maxsize=1024)
 def parse_obis(text: str) -> OBIS | None:
-    """The code that `text` spells, None when it is none. Rule 1."""
-    match = _OBIS.fullmatch(text.strip().upper()) if len(text) <= _LONGEST else None
+    """The code that `text` spells, None when it is none. Rule 1. Few registers are met again and again: the last 1024
+    texts are remembered, longer ones than any code not."""
+    return _parse(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> OBIS | None:
+    match = _OBIS.fullmatch(text.strip().upper())
     if match is None:
         return None
     storage = match["F"]
@@ -92,3 +109,9 @@ def register_name(text: str) -> str:
     without outer white space."""
     code = parse_obis(text)
     return text.strip().upper() if code is None else str(code)
+
+
+@lru_cache(maxsize=512)
+def is_spelled_as_specified(text: str) -> bool:
+    """Whether `text`, an OBIS code, has the spelling of OCMF's table 25."""
+    return _AS_SPECIFIED.fullmatch(text) is not None

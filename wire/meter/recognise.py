@@ -83,7 +83,7 @@ def _pcdf(data: bytes) -> Recognised | None:
     if frame is None:
         return None
     end = data.rfind(b")") + 1
-    cut = b"(SG:" not in data or len(data) - end > _PCDF_AFTER
+    cut = b"(SG:" not in data[:end] or data[end : end + 1] == b"(" or len(data) - end > _PCDF_AFTER
     payload = data[len(frame) :] if cut else data[len(frame) : end]
     return Recognised(format=MeterFormat.PCDF, payload=payload, cut=cut, framed=payload != data)
 

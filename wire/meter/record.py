@@ -5,10 +5,11 @@ Names follow the OCMF fields; each docstring gives the key. The clauses are tabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Context, Decimal, Inexact
 from enum import StrEnum
+
+import msgspec
 
 EXACT = Context(prec=400, traps=[Inexact])
 """Arithmetic on register values: raises rather than rounds. Bounds of `wire.meter.json_text` keep it from raising."""
@@ -19,59 +20,6 @@ _WH_EXPONENT = {"Wh": 0, "kWh": 3}
 ID_ERROR_LEVELS = frozenset({"MISMATCH", "INVALID", "OUTDATED", "UNKNOWN"})
 """IL that says the identification failed (value lists, tables 10 to 21)."""
 
-ID_LEVELS = frozenset({"NONE", "HEARSAY", "TRUSTED", "VERIFIED", "CERTIFIED", "SECURE"}) | ID_ERROR_LEVELS
-"""IL (value lists, tables 10 to 21)."""
-
-ID_FLAGS = frozenset(
-    {
-        "RFID_NONE",
-        "RFID_PLAIN",
-        "RFID_RELATED",
-        "RFID_PSK",
-        "OCPP_NONE",
-        "OCPP_RS",
-        "OCPP_AUTH",
-        "OCPP_RS_TLS",
-        "OCPP_AUTH_TLS",
-        "OCPP_CACHE",
-        "OCPP_WHITELIST",
-        "OCPP_CERTIFIED",
-        "ISO15118_NONE",
-        "ISO15118_PNC",
-        "PLMN_NONE",
-        "PLMN_RING",
-        "PLMN_SMS",
-    }
-)
-"""IF (value lists, tables 10 to 21)."""
-
-ID_TYPES = frozenset(
-    {
-        "NONE",
-        "DENIED",
-        "UNDEFINED",
-        "ISO14443",
-        "ISO15693",
-        "EMAID",
-        "EVCCID",
-        "EVCOID",
-        "ISO7812",
-        "CARD_TXN_NR",
-        "CENTRAL",
-        "CENTRAL_1",
-        "CENTRAL_2",
-        "LOCAL",
-        "LOCAL_1",
-        "LOCAL_2",
-        "PHONE_NUMBER",
-        "KEY_CODE",
-    }
-)
-"""IT (value lists, tables 10 to 21)."""
-
-UNITS = frozenset({"kWh", "Wh", "mOhm", "uOhm"})
-"""RU (table 20)."""
-
 
 class DeviationClass(StrEnum):
     """What a deviation breaks: the OCMF text, good practice only, or the SAFE transparency software's acceptance."""
@@ -81,8 +29,7 @@ class DeviationClass(StrEnum):
     SAFE_REJECT = "safe-reject"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deviation:
+class Deviation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One way in which a readable record is not as it should be; `pointer` starts with `/payload`,
     `/signature`, or `/publicKey` for the carrier's key."""
 
@@ -182,31 +129,42 @@ class CurrentType(StrEnum):
     DC = "DC"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pagination:
+class Pagination(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """PG: the record's number in the counter of its context."""
 
     context: PaginationContext
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserAssignment:
-    """IS, IL, IF, IT, ID: whom the transaction was assigned to, as text of the record; `data` is personal."""
+class UserAssignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """IS, IL, IF, IT, ID: whom the transaction was assigned to, as text of the record; `data` is personal and in no
+    repr. Before format 0.5 IS held the level: then `assigned` is None."""
 
     assigned: bool | None = None
     level: str | None = None
     flags: tuple[str, ...] = ()
     type: str | None = None
-    data: str | None = field(default=None, repr=False)
+    data: str | None = None
+
+    def __repr__(self) -> str:
+        return f"UserAssignment(assigned={self.assigned}, level={self.level!r}, flags={self.flags}, type={self.type!r})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class LossCompensation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """LC: the cable whose loss the meter takes off (table 24). `resistance` is in `unit`, mOhm or uOhm."""
+
+    resistance: Decimal | None = None
+    unit: str | None = None
+    name: str | None = None
+    number: Decimal | None = None
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One reading with carry-forward resolved; None means absent or not readable (then a deviation says so).
 
-    `at` is TM, aware, in the meter's own offset. `value` is RV with the digits as written and is never inherited: a
-    reading that only reports an error has none. `energy_wh` is the exact value in Wh, None unless RU is Wh or kWh.
+    `at` is TM, aware, in the meter's own offset. `value` is RV with the digits as written; like `cumulated_loss` (CL,
+    in `unit`) and `event_counter` (EI, before format 0.5) it is never inherited: a reading that only reports an error
+    has none. `energy_wh` is the exact value in Wh, None unless RU is Wh or kWh.
     """
 
     at: datetime | None = None
@@ -216,7 +174,9 @@ class Reading:
     register: str | None = None
     unit: str | None = None
     current: CurrentType | None = None
+    cumulated_loss: Decimal | None = None
     error_flags: str | None = None
+    event_counter: Decimal | None = None
     status: MeterStatus | None = None
 
     @property
@@ -226,35 +186,39 @@ class Reading:
         return None if self.value is None or exponent is None else self.value.scaleb(exponent, EXACT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordSignature:
+class RecordSignature(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The signature section: SA as written (or its default), SE, and the decoded bytes of SD."""
 
     algorithm: str
     encoding: str
-    value: bytes = field(repr=False)
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"RecordSignature(algorithm={self.algorithm!r}, encoding={self.encoding!r}, {len(self.value)} bytes)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterRecord:
+class MeterRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A readable record of any format, in OCMF's terms. `raw` is what was given, without its carrier.
 
     `payload_bytes` are the signed bytes: for OCMF exactly what stood between the first two `|`, for formats whose
     signature covers a text made of the fields, that text. `embedded_key` is a key that stood in the record itself: a
-    claim.
+    claim. `vendor_extensions` are the names of the payload's fields that the format leaves to vendors (U.. to Z..).
     """
 
     format: MeterFormat = MeterFormat.OCMF
-    raw: bytes = field(repr=False)
-    payload_bytes: bytes = field(repr=False)
+    raw: bytes
+    payload_bytes: bytes
     format_version: str | None
     pagination: Pagination | None
     gateway_id: str | None
     gateway_serial: str | None
+    gateway_version: str | None = None
     meter_vendor: str | None
     meter_model: str | None
     meter_serial: str | None
     meter_firmware: str | None
+    charge_controller_firmware: str | None = None
+    loss_compensation: LossCompensation | None = None
     charge_point_type: str | None
     charge_point_id: str | None
     tariff_text: str | None
@@ -262,29 +226,23 @@ class MeterRecord:
     readings: tuple[Reading, ...]
     signature: RecordSignature
     deviations: tuple[Deviation, ...]
-    embedded_key: bytes | None = field(default=None, repr=False)
+    embedded_key: bytes | None = None
+    vendor_extensions: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        page = "" if self.pagination is None else f"{self.pagination.context.value}{self.pagination.number}"
+        return f"MeterRecord({self.format.value}, meter {self.meter_serial!r}, page {page!r}, {len(self.raw)} bytes)"
 
-class DeviationLog:
-    """Collects deviations while one record is read; keeps at most 100 and says when there were more."""
-
-    _LIMIT = 100
-
-    def __init__(self) -> None:
-        self._found: list[Deviation] = []
-
-    def add(self, code: str, pointer: str, message: str, deviation_class: DeviationClass = DeviationClass.SPEC) -> None:
-        """Note one deviation; dropped beyond the limit."""
-        if len(self._found) < self._LIMIT:
-            self._found.append(Deviation(code=code, pointer=pointer, deviation_class=deviation_class, message=message))
-        elif len(self._found) == self._LIMIT:
-            message = f"more than {self._LIMIT} deviations; the rest are not listed"
-            self._found.append(
-                Deviation(
-                    code="many-deviations", pointer="/payload", deviation_class=DeviationClass.ADVISORY, message=message
-                )
-            )
-
-    def found(self) -> tuple[Deviation, ...]:
-        """Everything noted so far, in order."""
-        return tuple(self._found)
+    @property
+    def payload_reencoded(self) -> bytes | None:
+        """The signed text in the other encoding that meters sign: latin-1 for UTF-8, UTF-8 for what is none. For a
+        meter whose text was re-encoded on its way: its signature holds over these bytes and not over `payload_bytes`.
+        None where both are the same (ASCII) or the text has letters beyond latin-1."""
+        if self.payload_bytes.isascii():
+            return None
+        try:
+            return self.payload_bytes.decode().encode("latin-1")
+        except UnicodeDecodeError:
+            return self.payload_bytes.decode("latin-1").encode()
+        except UnicodeEncodeError:
+            return None

@@ -128,19 +128,19 @@ def holds_as_written(key: PublicKey, algorithm: Algorithm, signed: bytes, signat
 
 
 def fallbacks_that_hold(
-    key: PublicKey, algorithm: Algorithm, signed: bytes, signature: bytes, *, is_text: bool
+    key: PublicKey, algorithm: Algorithm, signed: bytes, signature: bytes, reencoded: bytes | None
 ) -> tuple[Fallback, ...] | None:
     """For a signature that does not hold as written: the other readings under which it does, None if under none.
-    `is_text`: the payload is text, which may have been signed in another encoding."""
+    `reencoded` is the payload in its other text encoding, None where there is none."""
     readings = [((), signature), *_other_readings(signature, algorithm.curve.coordinate_bytes)]
     for fallbacks, reading in readings[1:]:
         if holds_as_written(key, algorithm, signed, reading):
             return fallbacks
-    other = _other_encoding(signed) if is_text else None
-    if other is not None:
+    if reencoded is not None:
+        encoding = Fallback.LATIN_1 if len(reencoded) < len(signed) else Fallback.UTF_8
         for fallbacks, reading in readings:
-            if holds_as_written(key, algorithm, other[1], reading):
-                return (*fallbacks, other[0])
+            if holds_as_written(key, algorithm, reencoded, reading):
+                return (*fallbacks, encoding)
     return None
 
 
@@ -206,15 +206,3 @@ def _read_loosely(data: bytes, start: int, tag: int) -> _Loose | None:
     if not octets <= 4 or content + length > len(data):
         return None
     return _Loose(content, content + length, bool(octets) and length < 0x80)
-
-
-def _other_encoding(signed: bytes) -> tuple[Fallback, bytes] | None:
-    """UTF-8 as Latin-1, Latin-1 as UTF-8; None for ASCII, which is both, and for text that Latin-1 has not."""
-    if signed.isascii():
-        return None
-    try:
-        return Fallback.LATIN_1, signed.decode().encode("latin-1")
-    except UnicodeDecodeError:
-        return Fallback.UTF_8, signed.decode("latin-1").encode()
-    except UnicodeEncodeError:
-        return None

@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from wire.meter.record import Deviation, MeterFormat, MeterRecord, Reading
-from wire.meter.safe import SafePrediction, predict_record
+from wire.meter.safe import SafePrediction, predict_record, predict_session
 
 
 class SignatureVerdict(StrEnum):
@@ -85,6 +85,21 @@ class SessionFinding:
     message: str
 
 
+def fatal(code: str, message: str) -> SessionFinding:
+    """A finding that no session survives."""
+    return SessionFinding(code=code, severity=Severity.FATAL, message=message)
+
+
+def hold(code: str, message: str) -> SessionFinding:
+    """A finding that somebody has to look at first."""
+    return SessionFinding(code=code, severity=Severity.HOLD, message=message)
+
+
+def note(code: str, message: str) -> SessionFinding:
+    """A finding that is worth knowing."""
+    return SessionFinding(code=code, severity=Severity.NOTE, message=message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """What is known of a session from elsewhere than the meter; None or empty: not known, not compared.
@@ -115,15 +130,26 @@ class RegisterPair:
 class SessionVerdict:
     """The verdict on a session: findings in the order of the checks, () when clean.
 
-    `pairs` are by register (OBIS as written in the begin reading). `energy_wh` is exact, never negative, None when the
-    records do not make one session. `duration` is None unless both ends rest on a clock that is good for it.
+    `records` are those that were compared, each payload once, begin to end. `pairs` are by register (OBIS as written in
+    the begin reading). `energy_wh` is exact, never negative, None when the records do not make one session. `duration`
+    is None unless both ends rest on a clock that is good for it.
     """
 
     findings: tuple[SessionFinding, ...]
     pairs: Mapping[str | None, RegisterPair] = field(default_factory=dict)
     energy_wh: Decimal | None = None
     duration: timedelta | None = None
-    safe: SafePrediction | None = None
+    records: tuple[RecordVerdict, ...] = field(default=(), repr=False)
+
+    @property
+    def safe(self) -> SafePrediction | None:
+        """What the SAFE transparency software would say of the session if the signatures hold; None: not predicted.
+        Worked out anew at each call."""
+        ends = (*self.records[:1], *self.records[1:][-1:])
+        read = [verdict.record for verdict in ends if verdict.record is not None]
+        if len(read) < len(ends):
+            return None
+        return predict_session(read, [verdict.key_fingerprint for verdict in ends])
 
     @property
     def is_billable(self) -> bool:

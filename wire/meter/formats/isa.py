@@ -17,6 +17,7 @@ from __future__ import annotations
 import struct
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.formats.sml import (
     Entry,
     ListResponse,
@@ -27,17 +28,8 @@ from wire.meter.formats.sml import (
     parse_list_response,
     parse_time,
 )
-from wire.meter.formats.terms import energy, foreign_record, identification, obis_text
-from wire.meter.record import (
-    DeviationClass,
-    DeviationLog,
-    MeterClock,
-    MeterFormat,
-    MeterRecord,
-    Reading,
-    ReadingReason,
-    RecordSignature,
-)
+from wire.meter.formats.terms import bare_signature, energy, foreign_record, identification, obis_text
+from wire.meter.record import DeviationClass, MeterClock, MeterFormat, MeterRecord, Reading, ReadingReason
 
 SIGNED = struct.Struct("<10sIB6sBbq2s66s128sI20sB6sBbq6sI42x")
 SIGNED_BYTES = 320
@@ -59,10 +51,10 @@ _LENGTHS = {"server id": 10, "signature of the value": 66, "station": 20, "list 
 
 def parse_isa(raw: bytes) -> MeterRecord:
     """The record that the SML file `raw` holds: the register at the begin, and unless the record was made there the
-    register at its own time, both of 1-0:1.8.0*255.
+    register at its own time, both of 01-00:01.08.00*FF.
 
-    The value at the begin is the same register as kept under 1-0:1.8.0*128 when the contract was set. The status that
-    is signed is one byte whose bits are not public: the readings have none.
+    The value at the begin is the same register as kept under 01-00:01.08.00*80 when the contract was set. The status
+    that is signed is one byte whose bits are not public: the readings have none.
 
     Raises:
         MeterRecordError: the codes of `parse_list_response` and `parse_time`, `missing-entry`, `field-length`,
@@ -88,7 +80,7 @@ def parse_isa(raw: bytes) -> MeterRecord:
         MeterFormat.ISA_EDL_40P,
         raw,
         signed,
-        RecordSignature(algorithm="ECDSA-secp256r1-SHA256", encoding="raw", value=signature[:_SIGNATURE_BYTES]),
+        bare_signature(signature[:_SIGNATURE_BYTES], "ECDSA-secp256r1-SHA256", "raw"),
         page=number(entry_of(answer, _PAGE, "page").value, "page"),
         meter_serial=server_id.hex().upper(),
         user=identification(contract),

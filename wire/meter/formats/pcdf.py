@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.formats.terms import decoded_hex, foreign_record
 from wire.meter.record import (
-    DeviationLog,
     MeterClock,
     MeterFormat,
     MeterRecord,

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
 from wire.errors import MeterRecordError
+from wire.meter.deviations import DeviationLog
 from wire.meter.record import (
     EXACT,
-    DeviationLog,
     MeterFormat,
     MeterRecord,
     Pagination,
@@ -28,8 +30,8 @@ MAX_SCALER = 9
 
 
 def obis_text(code: bytes) -> str:
-    """Six bytes as `A-B:C.D.E*F`, in decimal."""
-    a, b, c, d, e, f = code
+    """Six bytes as OCMF writes a register, `01-00:01.08.00*FF`: two hexadecimal digits each."""
+    a, b, c, d, e, f = code.hex("-").upper().split("-")
     return f"{a}-{b}:{c}.{d}.{e}*{f}"
 
 
@@ -97,6 +99,14 @@ def decoded_base64(text: str, where: str) -> bytes:
         raise MeterRecordError("encoding", where, "not base64") from error
 
 
+def bare_signature(bare: bytes, algorithm: str, encoding: str) -> RecordSignature:
+    """A signature that stands as r||s in the record, as is right in its format: given in DER, as OCMF has it, so that
+    nobody takes its form for a fault."""
+    half = len(bare) // 2
+    value = encode_dss_signature(int.from_bytes(bare[:half]), int.from_bytes(bare[half:]))
+    return RecordSignature(algorithm=algorithm, encoding=encoding, value=value)
+
+
 def foreign_record(
     format_: MeterFormat,
     raw: bytes,
@@ -109,6 +119,7 @@ def foreign_record(
     readings: Sequence[Reading],
     log: DeviationLog,
     gateway_serial: str | None = None,
+    gateway_version: str | None = None,
     meter_firmware: str | None = None,
     format_version: str | None = None,
     embedded_key: bytes | None = None,
@@ -122,6 +133,7 @@ def foreign_record(
         pagination=Pagination(context=PaginationContext.TRANSACTION, number=page),
         gateway_id=None,
         gateway_serial=gateway_serial,
+        gateway_version=gateway_version,
         meter_vendor=None,
         meter_model=None,
         meter_serial=meter_serial,

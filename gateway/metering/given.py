@@ -1,0 +1,141 @@
+"""The meter records that a file holds, each still with what its carrier said of it.
+
+Taken are: one record in any carrier, several OCMF texts behind each other or one a line, the XML of the transparency
+software, and any JSON in which signed values stand as OCPP or OCPI have them: a sampled value, a whole OCPP message, a
+CDR, or its signed_data alone.
+Source: OCPP 1.6 SampledValue, OCPP 2.0.1 SignedMeterValueType, OCPI 2.2.1 SignedData and SignedValue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from wire.errors import MeterRecordError
+from wire.meter.carrier import Unwrapped, split_records, unwrap
+from wire.meter.record import MeterFormat
+from wire.meter.xml_text import parse_xml
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_RECORDS = 1000
+
+BEGIN, END = "Transaction.Begin", "Transaction.End"
+_NATURES = {"start": BEGIN, "end": END}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenRecord:
+    """A record as it was carried. `context` is OCPP's word for when it was taken, `transaction` the file's name for the
+    session that it belongs to; None where the carrier does not say."""
+
+    carried: Unwrapped
+    context: str | None = None
+    transaction: str | None = None
+
+
+def records_in(data: bytes) -> tuple[GivenRecord, ...]:
+    """The records of a file, in its order; at least one, which is of unknown format when nothing is recognised.
+
+    Raises:
+        MeterRecordError: `too-large`, `empty`, `too-many-records`.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise MeterRecordError("too-large", "file", f"more than {MAX_FILE_BYTES} bytes")
+    stripped = data.strip()
+    if not stripped:
+        raise MeterRecordError("empty", "file", "there is nothing in it")
+    found = list(_from_json(stripped)) if stripped[:1] in (b"{", b"[") else []
+    if stripped[:1] == b"<":
+        found = list(_from_xml(stripped))
+    if not found:
+        found = [GivenRecord(carried=unwrap(record)) for record in _bounded(split_records(data))]
+    return tuple(found)
+
+
+def _bounded(records: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    if len(records) > MAX_RECORDS:
+        raise _too_many()
+    return records
+
+
+def _too_many() -> MeterRecordError:
+    message = f"more than {MAX_RECORDS} records; ask for them with --batch, one a line"
+    return MeterRecordError("too-many-records", "file", message)
+
+
+def _from_xml(data: bytes) -> Iterator[GivenRecord]:
+    """Every value of a document of the transparency software; none for other XML, which may itself be a record."""
+    try:
+        root = parse_xml(data, "file")
+    except MeterRecordError:
+        return
+    for number, value in enumerate(root.all_named("value")):
+        signed, key = value.child("signedData"), value.child("publicKey")
+        if number >= MAX_RECORDS:
+            raise _too_many()
+        if signed is not None:
+            yield GivenRecord(
+                carried=_with_claim(unwrap(signed.text), None if key is None else key.text),
+                context=value.attributes.get("context"),
+                transaction=value.attributes.get("transactionId"),
+            )
+
+
+def _from_json(data: bytes) -> Iterator[GivenRecord]:
+    """Every signed value that stands anywhere in a JSON text; none in a text that is a record itself."""
+    try:
+        value: object = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return
+    waiting: list[tuple[object, str | None]] = [(value, None)]
+    count = 0
+    while waiting:
+        value, context = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(item, context) for item in reversed(value)]
+        if not isinstance(value, dict):
+            continue
+        context = _text(value, "context") or context
+        found = list(_signed_here(value, context))
+        count += len(found)
+        if count > MAX_RECORDS:
+            raise _too_many()
+        yield from found
+        if not found:
+            waiting += [(item, context) for item in reversed(value.values())]
+
+
+def _signed_here(members: dict[str, object], context: str | None) -> Iterator[GivenRecord]:
+    values = members.get("signed_values")
+    if isinstance(values, list):
+        key = _text(members, "public_key")
+        yield from (_from_ocpi(value, key) for value in values if isinstance(value, dict))
+    elif (data := _text(members, "signedMeterData")) is not None:
+        yield GivenRecord(carried=_with_claim(unwrap(data), _text(members, "publicKey")), context=context)
+    elif members.get("format") == "SignedData" and (data := _text(members, "value")) is not None:
+        yield GivenRecord(carried=unwrap(data), context=context)
+
+
+def _from_ocpi(value: dict[str, object], key: str | None) -> GivenRecord:
+    """Implementations differ on which of the two fields holds the whole record."""
+    carried = unwrap(_text(value, "signed_data") or "")
+    plain = _text(value, "plain_data")
+    if carried.format is MeterFormat.UNKNOWN and plain is not None:
+        carried = unwrap(plain)
+    nature = _text(value, "nature")
+    context = None if nature is None else _NATURES.get(nature.lower(), nature)
+    return GivenRecord(carried=_with_claim(carried, key), context=context)
+
+
+def _text(members: dict[str, object], name: str) -> str | None:
+    value = members.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _with_claim(carried: Unwrapped, key: str | None) -> Unwrapped:
+    """With the key that stood beside the carrier, if the carrier itself holds none."""
+    if carried.public_key_claim is not None or key is None or not key.strip():
+        return carried
+    return msgspec.structs.replace(carried, public_key_claim=key.strip())

@@ -1,0 +1,55 @@
+"""Lets go of what old records say (`gateway.store.release`) while the stations leave the store alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from time import monotonic
+
+from gateway.clock import Moment
+from gateway.log import say
+from gateway.store.release import release_held_back, release_step
+from gateway.store.writer import Work, Writer
+from wire.records import ClockState
+
+ROUND_S = 600.0
+_SHARE = 5
+"""A step takes at most one part in so many of the time."""
+
+
+class Retention:
+    """Keeps the content of records for `keep_days` after the hub countersigned it, for ever when that is 0."""
+
+    def __init__(self, writer: Writer, now: Callable[[], Moment], keep_days: int) -> None:
+        self._writer, self._now, self._keep = writer, now, timedelta(days=keep_days)
+
+    async def run(self) -> None:
+        """Let go of what is due, again and again, until cancelled; returns at once when content is kept for ever."""
+        while self._keep:
+            await self.round()
+            await asyncio.sleep(ROUND_S)
+
+    async def round(self) -> int:
+        """Let go of all that is due now; says how many records were looked at. A clock that is not known lets go of
+        nothing."""
+        now = self._now()
+        if not self._keep or now.clock is ClockState.UNKNOWN:
+            return 0
+        before = now.at - self._keep
+        looked_at = await self._steps(release_held_back)
+        looked_at += await self._steps(lambda connection: release_step(connection, before))
+        if looked_at:
+            say("content-released", records=looked_at)
+        return looked_at
+
+    async def _steps(self, step: Work[int]) -> int:
+        done = 0
+        while True:
+            await self._writer.idle()
+            begun = monotonic()
+            looked_at = await self._writer.run(step)
+            if not looked_at:
+                return done
+            done += looked_at
+            await asyncio.sleep((monotonic() - begun) * (_SHARE - 1))

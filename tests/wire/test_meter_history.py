@@ -1,0 +1,243 @@
+"""What shows only across the sessions of a meter, each alone, and what looks like it and is in order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.meter_pages import KeptPages
+from wire.meter.history import MAX_RANGES, judge_history, open_gaps, page_of
+from wire.meter.judge import judge_record
+from wire.meter.keys import public_key_of
+from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
+from wire.meter.record import MeterClock, Pagination, PaginationContext, ReadingReason
+from wire.meter.verdict import RecordVerdict
+
+START = datetime(2026, 5, 1, 8, tzinfo=UTC)
+PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
+OTHER = ec.derive_private_key(0xBEEF, ec.SECP256R1())
+LIFETIME = "1-0:1.8.0"
+
+
+def record(
+    number: int,
+    minutes: int | None = None,
+    value: str | None = None,
+    *,
+    meter: str | None = "MS-1",
+    gateway: str | None = "GS-1",
+    key: ec.EllipticCurvePrivateKey = PRIVATE,
+    context: PaginationContext = PaginationContext.TRANSACTION,
+    clock: MeterClock = MeterClock.SYNCHRONISED,
+    register: str = LIFETIME,
+) -> RecordVerdict:
+    """Page `number` of a meter that counts 1 kWh and 10 minutes a page."""
+    reading = ReadingDraft(
+        at=START + timedelta(minutes=10 * number if minutes is None else minutes),
+        clock=clock,
+        reason=ReadingReason.CHARGING,
+        value=Decimal(number if value is None else value),
+        register=register,
+        unit="kWh",
+    )
+    payload = OCMFPayload(
+        pagination=Pagination(context=context, number=number),
+        meter_serial=meter,
+        gateway_serial=gateway,
+        id_assigned=False,
+        id_type="NONE",
+        readings=(reading,),
+    )
+    return judge_record(sign_ocmf(payload, key), public_key_of(key.public_key()))
+
+
+def found(pages: KeptPages, verdict: RecordVerdict, session: str | None = "S", place: str | None = None) -> list[str]:
+    return [f"{finding.code} {finding.severity.value}" for finding in pages.take(verdict, session, place)]
+
+
+def kept(*numbers: int, session: str = "earlier") -> KeptPages:
+    pages = KeptPages()
+    for number in numbers:
+        pages.take(record(number), session)
+    return pages
+
+
+def test_pages_that_follow_each_other_are_in_order() -> None:
+    pages = KeptPages()
+    assert [found(pages, record(number), f"S{number // 2}") for number in range(7, 20)] == [[]] * 13
+
+
+def test_missing_numbers_are_listed_and_close_when_they_come() -> None:
+    pages = kept(7, 8)
+    findings = judge_history(record(13), "S", pages)
+    assert [(finding.code, finding.severity.value) for finding in findings] == [("pagination-gap", "hold")]
+    assert "4 missing between T8 and T13 of 'MS-1': T9 to T12" in findings[0].message
+    pages.take(record(13), "S")
+    assert found(pages, record(10)) == ["pagination-gap hold"]
+    newest = page_of(record(13), "S")
+    assert newest is not None
+    assert [str(gap) for gap in open_gaps(pages, newest)] == ["T11 to T12", "T9"]
+    for number in (9, 12, 11):
+        pages.take(record(number), "S")
+    assert open_gaps(pages, newest) == ()
+    assert judge_history(record(13), "S", pages) == ()
+
+
+def test_a_gap_of_any_size_costs_one_line() -> None:
+    pages = kept(1)
+    (finding,) = judge_history(record(10**19, minutes=20), "S", pages)
+    assert f"{10**19 - 2} missing" in finding.message
+    assert len(finding.message) < 200
+
+
+def test_numbers_before_the_first_page_are_unknown_not_missing() -> None:
+    assert found(KeptPages(), record(4711)) == []
+
+
+def test_one_record_in_two_sessions_is_a_replay() -> None:
+    pages = kept(7, 8, session="A")
+    assert found(pages, record(8), "A") == []
+    assert found(pages, record(8), None) == []
+    assert found(pages, record(8), "B") == ["record-replayed fatal"]
+
+
+def test_a_number_with_two_contents_is_found_on_both() -> None:
+    pages = kept(7, 8)
+    forged = record(8, value="8.5")
+    assert found(pages, forged) == ["page-twice fatal"]
+    assert [finding.code for finding in judge_history(record(8), "earlier", pages)] == ["page-twice"]
+
+
+def test_a_counter_that_went_back_is_found_also_where_its_numbers_are_free() -> None:
+    pages = kept(7, 8, 20)
+    assert found(pages, record(10, minutes=210, value="21")) == [
+        "pagination-back fatal",
+        "register-lower hold",
+        "pagination-gap hold",
+    ]
+    pages = kept(7, 8, 9)
+    assert found(pages, record(7, minutes=100, value="10")) == [
+        "page-twice fatal",
+        "pagination-back fatal",
+        "register-lower hold",
+    ]
+
+
+def test_a_late_record_is_no_counter_that_went_back() -> None:
+    pages = kept(7, 9)
+    assert found(pages, record(8)) == []
+
+
+def test_times_against_numbers_are_found_but_a_clock_that_was_set_is_not() -> None:
+    assert found(kept(7, 8), record(9, minutes=50)) == ["page-order hold"]
+    assert found(kept(7, 8), record(9, minutes=79)) == []
+    assert found(kept(7, 8), record(9, minutes=50, clock=MeterClock.INFORMATIVE)) == ["page-order note"]
+    pages = kept(7, 9)
+    assert found(pages, record(8, minutes=60)) == ["page-order hold"]
+
+
+def test_a_lifetime_register_must_not_fall_between_sessions() -> None:
+    assert found(kept(7, 8), record(9, value="7.999")) == ["register-lower hold"]
+    assert found(kept(7, 9), record(8, value="9.001")) == ["register-lower hold"]
+    assert found(kept(7, 8), record(9, value="8")) == []
+
+
+@pytest.mark.parametrize("register", ["01-00:B2.08.00*FF", "01-00:B3.08.00*FF", "01-00:98.08.00*FF"])
+def test_a_register_of_one_transaction_starts_anew(register: str) -> None:
+    pages = KeptPages()
+    pages.take(record(7, register=register), "A")
+    assert found(pages, record(8, value="0", register=register), "B") == []
+
+
+def test_a_register_is_found_again_behind_records_that_do_not_hold_it() -> None:
+    pages = kept(7)
+    for number in (8, 9):
+        pages.take(record(number, register="01-00:B2.08.00*FF"), "S")
+    assert found(pages, record(10, value="6", register="01-00:01.08.00*FF")) == ["register-lower hold"]
+
+
+def test_fiscal_and_transaction_pages_are_counted_apart() -> None:
+    pages = kept(7, 8)
+    assert found(pages, record(100, minutes=85, value="8.5", context=PaginationContext.FISCAL)) == []
+    assert found(pages, record(9)) == []
+    assert found(pages, record(100, minutes=85, value="8.5", context=PaginationContext.FISCAL), "B") == []
+
+
+def test_a_record_that_does_not_verify_touches_no_history() -> None:
+    pages = kept(7, 8)
+    forged = judge_record(
+        sign_ocmf(
+            OCMFPayload(
+                pagination=Pagination(context=PaginationContext.TRANSACTION, number=9),
+                meter_serial="MS-1",
+                readings=(ReadingDraft(at=START),),
+            ),
+            OTHER,
+        ),
+        public_key_of(PRIVATE.public_key()),
+    )
+    assert found(pages, forged) == []
+    assert page_of(forged, "S") is None
+    assert found(pages, record(9)) == []
+
+
+def test_another_key_cannot_disturb_the_history_of_a_meter() -> None:
+    pages = kept(7, 8)
+    assert found(pages, record(10**12, minutes=10, value="10000000", key=OTHER)) == []
+    assert found(pages, record(9)) == []
+
+
+def test_a_swapped_meter_opens_a_new_history_and_is_told_by_its_place() -> None:
+    pages = KeptPages()
+    pages.take(record(7), "A", "CP-1")
+    assert found(pages, record(1, minutes=100, value="0", meter="MS-2", key=OTHER), "B", "CP-1") == [
+        "meter-swapped note"
+    ]
+    assert found(pages, record(2, minutes=110, value="1", meter="MS-2", key=OTHER), "B", "CP-1") == []
+    assert judge_history(record(7), "A", pages, "CP-1") == ()
+    assert found(pages, record(8), "A", "CP-2") == []
+
+
+def test_a_gateway_that_counts_for_two_meters_has_no_gaps() -> None:
+    pages = KeptPages()
+    for number in range(1, 9):
+        assert found(pages, record(number, meter=f"MS-{number % 2}"), f"S{number}") == []
+    assert found(pages, record(12, meter="MS-0"), "S12") == ["pagination-gap hold"]
+
+
+def test_meters_of_one_gateway_with_a_counter_each_do_not_fill_each_others_gaps() -> None:
+    pages = KeptPages()
+    for number in (1, 2, 3, 4):
+        assert found(pages, record(number, meter="MS-1"), f"A{number}") == []
+    for number in (1, 2):
+        assert found(pages, record(number, meter="MS-2"), f"B{number}") == []
+    assert found(pages, record(4, meter="MS-2"), "B4") == ["pagination-gap hold"]
+
+
+def test_a_record_without_a_meter_serial_is_its_gateways() -> None:
+    pages = KeptPages()
+    pages.take(record(7, meter=None), "A")
+    assert found(pages, record(9, meter=None), "A") == ["pagination-gap hold"]
+    page = page_of(record(7, meter=None), None)
+    assert page is not None
+    assert page.meter == "GS-1"
+
+
+def test_many_gaps_are_listed_up_to_a_bound() -> None:
+    pages = KeptPages()
+    pages.take(record(1), "A")
+    for number in range(3, 103, 2):
+        pages.take(record(number, meter="MS-2"), "B")
+    (finding,) = judge_history(record(103), "A", pages)
+    assert finding.message.count("T") - 2 == MAX_RANGES
+    assert finding.message.endswith("and 31 ranges more")
+
+
+def test_the_helper_keeps_what_the_record_says() -> None:
+    page = page_of(record(7), "S", "CP-1")
+    assert page is not None
+    assert (page.name, page.synchronised, page.place) == ("T7", True, "CP-1")
+    assert page.registers[0].last_wh == 7000
