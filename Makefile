@@ -19,13 +19,16 @@ demo: $(VENV)/.run
 # Only the tests of the verifier are measured: a tracer would slow the others down for nothing.
 JUDGES := tests/pki tests/vectors tests/crossed
 SERVICE := tests/pki/registry tests/pki/web tests/pki/pool
+# The others run in two processes, file by file; those that take minutes begin.
+LONG := tests/site tests/test_readme.py tests/test_pki_page.py tests/laws
+SHORT := $(filter-out $(LONG) $(JUDGES) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
 
 test: lint
 ifeq ($(strip $(PYTEST_ARGS)),)
 	$(BIN)/python -m coverage run -m pytest $(JUDGES) $(SERVICE:%=--ignore=%)
 	$(BIN)/python -m coverage report
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONG) $(SHORT)
 	$(BIN)/python -m pytest $(SERVICE)
-	$(BIN)/python -m pytest $(JUDGES:%=--ignore=%)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif

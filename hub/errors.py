@@ -5,6 +5,8 @@ HubError                       anything below; carries a stable kebab-case `code
  +- StoreError                 the database cannot be opened, read or written; nothing was stored
  |   +- StalePosition          the position changed between judging a batch and committing it; judge again
  +- TooManyCommands            too many commands wait for a gateway already; nothing was stored
+ +- TreeMismatch               a batch's tree head is not that of the log held; nothing was stored (hub.tree)
+ +- LogKeyError                the key that countersigns tree heads cannot be used (hub.log_key)
  +- EvidenceRefused            no evidence file can be made of a session; the code says why
  +- EvidenceUnusable           a file is no evidence file, or not a whole one
  +- ListenError                a server cannot listen or its certificates cannot be used (hub.web.server)

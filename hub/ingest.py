@@ -18,7 +18,7 @@ Source: OCPI 2.3.0 mod_sessions, mod_cdrs; OCPP 2.0.1 E; design of this project.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -26,7 +26,8 @@ from typing import Protocol
 import msgspec
 
 from hub.arrival import Arrival
-from hub.settle import MeterState, read_meter, settle
+from hub.settle import MeterState, expected_of, read_meter, settle
+from hub.signed import Outcome, SessionValues, judge_signed, review
 from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.errors import WireError
@@ -34,6 +35,7 @@ from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
     Cdr,
     CdrToken,
+    ClockState,
     Decision,
     Session,
     SessionStatus,
@@ -65,6 +67,13 @@ class Holdings(Protocol):
     def listed(self, token: TokenRef) -> Token | None:
         """The whitelist's entry for a presented token."""
 
+    def values_of(self, session: Session) -> SessionValues:
+        """All signed values of a session that have come, those of the record that is being ingested among them, judged
+        with the keys known now; and what registry and history have against them."""
+
+    def outcome(self, session_id: str) -> Outcome | None:
+        """What the signed values of a settled session came to, as judged last."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionState:
@@ -76,10 +85,12 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What one record changes in the books. `quarantine` says why its content could not be used."""
+    """What one record changes in the books. `outcome` is what the signed values of its session come to, when that is
+    settled or changed. `quarantine` says why its content could not be used."""
 
     sessions: tuple[SessionState, ...] = ()
     cdr: Cdr | None = None
+    outcome: Outcome | None = None
     decision: Decision | None = None
     session_id: str | None = None
     quarantine: str | None = None
@@ -88,17 +99,17 @@ class Change:
 def ingest(arrival: Arrival, holdings: Holdings, terms: Terms) -> Change:
     """What the record changes; the same record must not be ingested twice. Never raises for a record's content."""
     if arrival.trouble is not None:
-        return Change(quarantine=arrival.trouble)
+        return Change(quarantine=arrival.trouble, session_id=arrival.session_id)
     try:
         if arrival.decision is not None:
             return _decision(arrival, arrival.decision, holdings)
         if arrival.entry is not None and arrival.message is not None:
             return _transaction(arrival, arrival.entry, arrival.message, holdings, terms)
     except WireError as error:
-        return Change(quarantine=str(error))
+        return Change(quarantine=str(error), session_id=arrival.session_id)
     except (ArithmeticError, ValueError) as error:
         # A date at the end of the calendar or a number no Decimal context holds: evidence all the same.
-        return Change(quarantine=f"the content breaks arithmetic: {error}")
+        return Change(quarantine=f"the content breaks arithmetic: {error}", session_id=arrival.session_id)
     return Change()
 
 
@@ -122,16 +133,18 @@ def _transaction(
         return Change(decision=_remembered(entry))  # values outside of any transaction: evidence, not a session
     held = holdings.session(arrival.session_id)
     if held is not None and _is_late(held, message):
-        return _late(arrival, held, message)
+        return _late(arrival, held, message, holdings, terms)
     state = _carried_on(arrival, held or _opened(arrival, entry, message), entry, message, holdings)
     if message.event is TransactionEvent.ENDED:
-        state = _ended(state, message, arrival.content)
-    cdr = None
-    if state.meter.ended_by is not None and not state.meter.start_missing:
-        session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED)
-        settled = settle(session, state.meter, terms, arrival.received_at)
-        state, cdr = SessionState(session=settled.session, meter=settled.meter), settled.cdr
-    return Change(sessions=(state,), cdr=cdr, decision=_remembered(entry), session_id=arrival.session_id)
+        state = _ended(state, message, arrival)
+    change = Change(sessions=(state,), decision=_remembered(entry), session_id=arrival.session_id)
+    if state.meter.ended_by is None or state.meter.start_missing:
+        return change
+    session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED)
+    signed = holdings.values_of(session)
+    settled = settle(session, state.meter, signed, terms, arrival.received_at)
+    state = SessionState(session=settled.session, meter=state.meter)
+    return replace(change, sessions=(state,), cdr=settled.cdr, outcome=settled.outcome if signed.values else None)
 
 
 def _remembered(entry: TransactionEntry) -> Decision | None:
@@ -213,13 +226,16 @@ def _begun_late(
     return SessionState(session=session, meter=msgspec.structs.replace(state.meter, start_missing=False))
 
 
-def _ended(state: SessionState, message: TransactionMessage, content: str) -> SessionState:
+def _ended(state: SessionState, message: TransactionMessage, arrival: Arrival) -> SessionState:
     """The session with its end noted; that its settlement is held is a finding."""
     session = msgspec.structs.replace(state.session, end_date_time=message.at)
     if state.meter.start_missing:
         session = msgspec.structs.replace(session, status=SessionStatus.INVALID)
         session = with_findings(session, f"{_HELD}: the end came, the start was not seen")
-    return SessionState(session=session, meter=msgspec.structs.replace(state.meter, ended_by=content))
+    record = arrival.record
+    seen_at = record.at if record.clock is ClockState.TRUSTED and record.at.tzinfo is not None else None
+    meter = msgspec.structs.replace(state.meter, ended_by=arrival.content, end_seen_at=seen_at)
+    return SessionState(session=session, meter=meter)
 
 
 def _earlier(arrival: Arrival, charger_id: str, token: TokenRef, holdings: Holdings) -> Decision | None:
@@ -235,16 +251,34 @@ def _is_late(held: SessionState, message: TransactionMessage) -> bool:
     return noted or held.session.status is SessionStatus.COMPLETED
 
 
-def _late(arrival: Arrival, held: SessionState, message: TransactionMessage) -> Change:
-    """A record after the end: linked and noted. The end itself, sent again, is no news."""
-    link = held.session.id
-    if held.session.gateway_id != arrival.gateway_id:
-        return Change(quarantine=f"session {link} belongs to gateway {held.session.gateway_id}")
-    if arrival.content == held.meter.ended_by:
-        return Change(session_id=link)
-    finding = f"late-record: {message.event.value} of {message.at.isoformat()} came after the end"
-    session = with_findings(held.session, finding)
-    return Change(sessions=(_touched(held, session, arrival.received_at),), session_id=link)
+def _late(
+    arrival: Arrival, held: SessionState, message: TransactionMessage, holdings: Holdings, terms: Terms
+) -> Change:
+    """A record after the end: linked and noted. The end itself, sent again, is no news; a signed value is, when it
+    changes what the session's values come to."""
+    session, outcome = held.session, None
+    if session.gateway_id != arrival.gateway_id:
+        return Change(quarantine=f"session {session.id} belongs to gateway {session.gateway_id}")
+    if arrival.content != held.meter.ended_by:
+        finding = f"late-record: {message.event.value} of {message.at.isoformat()} came after the end"
+        session = with_findings(session, finding)
+    if arrival.values and session.status is SessionStatus.COMPLETED:
+        session, outcome = reviewed(SessionState(session=session, meter=held.meter), holdings, terms)
+    if session == held.session and outcome is None:
+        return Change(session_id=session.id)
+    return Change(sessions=(_touched(held, session, arrival.received_at),), outcome=outcome, session_id=session.id)
+
+
+def reviewed(state: SessionState, holdings: Holdings, terms: Terms) -> tuple[Session, Outcome | None]:
+    """A completed session and what its signed values come to now, with a finding on it when that is something else than
+    before; None when it is the same. The CDR stays as it is."""
+    session = state.session
+    outcome, _ = judge_signed(holdings.values_of(session), expected_of(session, state.meter, terms))
+    before = holdings.outcome(session.id)
+    if outcome == before:
+        return session, None
+    finding = None if before is None else review(before, outcome)
+    return (session if finding is None else with_findings(session, finding)), outcome
 
 
 def _decided(session: Session, decision: Decision, holdings: Holdings) -> Session:

@@ -360,6 +360,12 @@ class SyncPeer:
             countersignature=countersignature,
         )
 
+    def mistrusted(self, message: str, seq: int) -> Refusal:
+        """The Refusal of a batch that `judge` found good, and whose tree head is not that of the log the hub holds."""
+        self._move("Refusal", Role.HUB)
+        self._offered = None
+        return self._refusal(RefusalCode.TREE, message, seq)
+
     def _refuse_shape(self, batch: Batch, held: Mapping[int, str]) -> Refusal | None:
         if (batch.gateway_id, batch.epoch) != (self.gateway_id, self.epoch):
             return self._refusal(RefusalCode.WRONG_GATEWAY, f"this link belongs to gateway {self.gateway_id}")

@@ -22,29 +22,33 @@ from itertools import pairwise
 import msgspec
 
 from hub.clock import utc
-from hub.evidence.content import Check, Evidence, Excerpt, Judgement, Outcome, ProvenRecord, SignedText, Step
+from hub.evidence.content import Check, Evidence, Excerpt, ProvenRecord, SignedText, Step, StepOutcome
 from hub.evidence.derive import Derived
-from hub.evidence.texts import parsed_key
 from hub.ingest import DECISION_HOLDS
+from hub.signed import Outcome
 from hub.tokens import bearer_key
 from wire.chain import chain_hash
 from wire.errors import WireError
 from wire.merkle import leaf_hash, verify_consistency, verify_inclusion
+from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.verdict import KeySource, Severity, SignatureVerdict
 from wire.records import Basis, Cdr, Decision, SignedData, TariffDimension, Verdict
 from wire.tree_head import verify_countersignature, verify_tree_head
 
 _LIES = frozenset({SignatureVerdict.INVALID, SignatureVerdict.BAD_KEY, SignatureVerdict.UNDECODABLE})
 """Verdicts that speak against a signed text; the others say that it could not be checked."""
-_OWN_WORDS = frozenset({"deviations", "detail", "key_source"})
+_OWN_WORDS = frozenset({"deviations", "detail", "key_source", "fallbacks", "layers", "cut", "safe"})
 """What a later version may find or say in other words."""
+_NOTE = f"[{Severity.NOTE.value}]"
+"""Ends a finding that stands in nobody's way."""
 _SESSION_CHANGES = frozenset({"last_updated", "findings"})
 """What records that came after the bill may have changed."""
-_BILL_APART = frozenset({"findings", "signed_data", "total_cost"})
+_BILL_APART = frozenset({"findings", "signed_data", "total_cost", "price_components"})
+"""What is compared in another way, or is taken from the bill in the first place."""
 
 
-class _Notes:
-    """The sentences of one step."""
+class Notes:
+    """The sentences of one step, collected."""
 
     def __init__(self) -> None:
         self.held: list[str] = []
@@ -52,7 +56,8 @@ class _Notes:
         self.broken: list[str] = []
 
     def check(self, step: Step) -> Check:
-        outcome = Outcome.BROKEN if self.broken else Outcome.OPEN if self.open else Outcome.HOLDS
+        """How the step went: broken if anything is, else open if anything is."""
+        outcome = StepOutcome.BROKEN if self.broken else StepOutcome.OPEN if self.open else StepOutcome.HOLDS
         return Check(step=step, outcome=outcome, details=(*self.broken, *self.open, *self.held))
 
     @contextmanager
@@ -80,13 +85,14 @@ def content_checks(evidence: Evidence, derived: Derived, meter_keys: Collection[
 
 
 def _records(evidence: Evidence, derived: Derived) -> Check:
-    notes = _Notes()
+    notes = Notes()
     for excerpt in evidence.chains:
         notes.broken += _broken_links(evidence.gateway_id, excerpt)
-    notes.broken += derived.unread
-    for one in derived.told:
-        if one.entry.session_id != evidence.session.id:
-            notes.broken.append(f"record {one.seq} belongs to session {one.entry.session_id}")
+    for arrival in derived.arrivals:
+        if arrival.trouble is not None:
+            notes.open.append(f"record {arrival.record.seq} cannot be read: {arrival.trouble}")
+        if arrival.decision is None and arrival.session_id != evidence.session.id:
+            notes.broken.append(f"record {arrival.record.seq} is not one of session {evidence.session.id}")
     count = sum(len(excerpt.records) for excerpt in evidence.chains)
     if count == 0:
         notes.broken.append("there is no record at all")
@@ -110,7 +116,7 @@ def _broken_links(gateway_id: str, excerpt: Excerpt) -> Iterator[str]:
 
 
 def _log(evidence: Evidence) -> Check:
-    notes = _Notes()
+    notes = Notes()
     for excerpt in evidence.chains:
         _check_heads(evidence.gateway_id, excerpt, notes)
         covering, newest = excerpt.covering.signed.head, excerpt.newest.signed.head
@@ -126,7 +132,7 @@ def _log(evidence: Evidence) -> Check:
             seen = utc(excerpt.newest.countersignature.at)
             notes.held.append(f"nothing was taken from it up to the log of {newest.size}, which the hub saw at {seen}")
     if len({key for role, key in log_keys(evidence.chains) if role == "hub"}) > 1:
-        notes.broken.append("the heads are countersigned by different hubs")
+        notes.open.append("the heads are countersigned with several keys: the hub's was replaced in between")
     return notes.check(Step.LOG)
 
 
@@ -138,7 +144,7 @@ def log_keys(chains: Iterable[Excerpt]) -> Iterator[tuple[str, str]]:
             yield "hub", kept.countersignature.public_key
 
 
-def _check_heads(gateway_id: str, excerpt: Excerpt, notes: _Notes) -> None:
+def _check_heads(gateway_id: str, excerpt: Excerpt, notes: Notes) -> None:
     for which, kept in (("covering", excerpt.covering), ("newest", excerpt.newest)):
         head, counter = kept.signed.head, kept.countersignature
         if (head.gateway_id, head.epoch) != (gateway_id, excerpt.epoch):
@@ -161,34 +167,43 @@ def _require_included(proven: ProvenRecord, size: int, root: bytes) -> None:
 
 
 def _meter(evidence: Evidence, derived: Derived, meter_keys: Collection[str]) -> Check:
-    notes = _Notes()
+    notes = Notes()
     if [text.member for text in evidence.texts] != [text.member for text in derived.texts]:
         notes.broken.append(f"{len(derived.texts)} signed texts are in the records, the file lists others")
     for stated, found in zip(evidence.texts, derived.texts, strict=False):
-        for name in _differing(stated, found, _OWN_WORDS):
-            notes.broken.append(
-                f"{found.member}: the file says {name} {getattr(stated, name)}, found {getattr(found, name)}"
-            )
+        notes.broken += [f"{found.member}: the file says {what}" for what in _said_otherwise(stated, found)]
     for found in derived.texts:
         _judge_text(found, meter_keys, notes)
-    if not any(text.part for text in derived.texts):
+    if not any(text.part.is_end for text in derived.texts):
         notes.open.append("no signed text counts for this session: its energy is the charger's word")
     return notes.check(Step.METER)
 
 
-def _judge_text(text: SignedText, meter_keys: Collection[str], notes: _Notes) -> None:
-    name = f"{text.member} ({text.pagination or 'no number'}, {text.part or 'in between'})"
-    if text.signature is not SignatureVerdict.VALID:
-        lies = text.part is not None and text.signature in _LIES
-        (notes.broken if lies else notes.open).append(f"{name}: {text.signature.value}: {text.detail}")
-    elif text.key_source is KeySource.REGISTRY or text.key_fingerprint in meter_keys:
-        notes.held.append(f"{name}: signed by meter {text.meter_serial}, byte for byte")
+def _said_otherwise(stated: SignedText, found: SignedText) -> Iterator[str]:
+    for name in _differing(stated, found, {"verdict"}):
+        yield f"{name} {getattr(stated, name)}, found {getattr(found, name)}"
+    for name in _differing(stated.verdict, found.verdict, _OWN_WORDS):
+        yield f"{name} {getattr(stated.verdict, name)}, found {getattr(found.verdict, name)}"
+
+
+def _judge_text(text: SignedText, meter_keys: Collection[str], notes: Notes) -> None:
+    verdict, content = text.verdict, text.verdict.record
+    page = "no number" if content is None or content.pagination is None else content.pagination
+    name = f"{text.member} ({page}, {text.part.value})"
+    if verdict.signature is not SignatureVerdict.VALID:
+        lies = text.part.is_end and verdict.signature in _LIES
+        (notes.broken if lies else notes.open).append(f"{name}: {verdict.signature.value}: {verdict.detail}")
+    elif text.registered not in (None, verdict.key_fingerprint):
+        notes.broken.append(f"{name}: signed with another key than the registered one of its meter")
+    elif verdict.key_source is KeySource.REGISTRY or verdict.key_fingerprint in meter_keys:
+        meter = None if content is None else content.meter_serial or content.gateway_serial
+        notes.held.append(f"{name}: signed by meter {meter or 'without a serial'}, byte for byte")
     else:
         notes.open.append(f"{name}: valid, by a key that nobody has confirmed")
 
 
 def _session(evidence: Evidence, derived: Derived) -> Check:
-    notes = _Notes()
+    notes = Notes()
     if derived.state is None:
         notes.broken.append("the records open no such session")
     else:
@@ -199,7 +214,7 @@ def _session(evidence: Evidence, derived: Derived) -> Check:
                 f"the records say {getattr(found, name)}"
             )
         notes.held.append("the session follows from the records")
-    _compare_judgements(evidence.judgement, derived.judgement, notes)
+    _compare_outcomes(evidence.outcome, derived.outcome, notes)
     unsaid = [what for what in derived.missing if what not in evidence.missing]
     notes.broken += [f"left out: {what}" for what in unsaid]
     notes.open += [f"missing, as the file says: {what}" for what in evidence.missing]
@@ -208,23 +223,28 @@ def _session(evidence: Evidence, derived: Derived) -> Check:
     return notes.check(Step.SESSION)
 
 
-def _compare_judgements(stated: Judgement | None, found: Judgement | None, notes: _Notes) -> None:
-    if stated is None or found is None:
-        if stated is not found:
-            notes.broken.append("the file and its records do not both have a signed session")
-        return
+def _compare_outcomes(stated: Outcome, found: Outcome, notes: Notes) -> None:
     for name in ("energy_wh", "duration_s"):
         if getattr(stated, name) != getattr(found, name):
             notes.broken.append(
                 f"{name}: the file says {getattr(stated, name)}, the signed texts say {getattr(found, name)}"
             )
-    said = {(finding.code, finding.severity) for finding in stated.findings}
-    for finding in found.findings:
-        if finding.severity is not Severity.NOTE and (finding.code, finding.severity) not in said:
-            notes.broken.append(f"the file does not say: {finding.code}: {finding.message}")
-    for finding in stated.findings:
-        where = notes.held if finding.severity is Severity.NOTE else notes.open
-        where.append(f"{finding.code}: {finding.message}")
+    if stated.billable and not found.billable:
+        notes.broken.append("the file says that the signed energy may be billed")
+    unsaid = found.codes - stated.codes
+    notes.broken += [
+        f"the file does not say: {text}"
+        for text in found.findings
+        if _code(text) in unsaid and not text.endswith(_NOTE)
+    ]
+    for text in stated.findings:
+        (notes.held if text.endswith(_NOTE) else notes.open).append(text)
+    if stated.refusal is not None:
+        notes.open.append(f"the signed energy does not count: {stated.refusal}")
+
+
+def _code(finding: str) -> str:
+    return finding.partition(":")[0]
 
 
 def _differing(stated: msgspec.Struct, found: msgspec.Struct, apart: Collection[str]) -> list[str]:
@@ -237,7 +257,7 @@ def _differing(stated: msgspec.Struct, found: msgspec.Struct, apart: Collection[
 
 
 def _decision(evidence: Evidence, derived: Derived) -> Check:
-    notes = _Notes()
+    notes = Notes()
     strange = [seq for seq, decision in derived.decisions if not _is_about(decision, evidence.cdr)]
     notes.broken += [f"record {seq} decides about another token or charger" for seq in strange]
     rests_on = resting_on(derived, evidence.cdr)
@@ -263,7 +283,8 @@ def _decision(evidence: Evidence, derived: Derived) -> Check:
 def resting_on(derived: Derived, cdr: Cdr) -> tuple[int, Decision] | None:
     """The accepted decision that the session rests on, with the number of the record that holds it: the last one that
     its own messages name; without any, the last one about its token before them."""
-    named = {one.entry.decision.decision_id for one in derived.told if one.entry.decision is not None}
+    entries = [arrival.entry for arrival in derived.arrivals if arrival.entry is not None]
+    named = {entry.decision.decision_id for entry in entries if entry.decision is not None}
     accepted = [
         (seq, decision)
         for seq, decision in derived.decisions
@@ -292,7 +313,7 @@ def _against(decision: Decision, cdr: Cdr) -> Iterator[str]:
 
 
 def _bill(evidence: Evidence, derived: Derived) -> Check:
-    notes, stated, found = _Notes(), evidence.cdr, derived.cdr
+    notes, stated, found = Notes(), evidence.cdr, derived.cdr
     if stated.session_id != evidence.session.id:
         notes.broken.append(f"the bill is of session {stated.session_id}")
     if found is None:
@@ -309,11 +330,9 @@ def _bill(evidence: Evidence, derived: Derived) -> Check:
             notes.broken.append(f"the bill says {said} {stated.currency}, its own price gives {due}")
     else:
         notes.open.append("the bill does not name its price, so the cost was not computed again")
-    said_codes = {text.partition(":")[0] for text in stated.findings}
-    notes.broken += [
-        f"the bill does not say: {text}" for text in found.findings if text.partition(":")[0] not in said_codes
-    ]
-    notes.open += [f"the bill itself says: {text}" for text in stated.findings if not text.endswith("[note]")]
+    codes = {_code(text) for text in stated.findings}
+    notes.broken += [f"the bill does not say: {text}" for text in found.findings if _code(text) not in codes]
+    notes.open += [f"the bill itself says: {text}" for text in stated.findings if not text.endswith(_NOTE)]
     return notes.check(Step.BILL)
 
 
@@ -339,5 +358,13 @@ def _same_signed_data(stated: SignedData | None, found: SignedData | None) -> bo
     """Whether both hold the same texts and the same key, in whatever spelling."""
     if stated is None or found is None:
         return stated is found
-    keys = [None if data.public_key is None else parsed_key(data.public_key) for data in (stated, found)]
+    keys = [_key(data.public_key) for data in (stated, found)]
     return stated.signed_values == found.signed_values and keys[0] == keys[1]
+
+
+def _key(text: str | None) -> PublicKey | str | None:
+    """The key in `text`, or the text where there is none in it."""
+    try:
+        return None if text is None else parse_public_key(text)
+    except WireError:
+        return text

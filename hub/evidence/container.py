@@ -38,8 +38,8 @@ from wire.tree_head import Hex64, SigningKey, require_signed
 CONTENT, PAGE, VALUES, SEAL = "evidence.json", "index.html", "values.xml", "seal.json"
 FOLDER = "records/"
 MAX_FILE_BYTES = 64 * 1024 * 1024
-MAX_MEMBERS = 2000
-_TEXT = re.compile(r"records/[0-9]{1,19}-[0-9]{1,5}\.[a-z0-9]{1,8}")
+MAX_MEMBERS = 50_000
+_TEXT = re.compile(r"records/[0-9]{4,5}\.(?:ocmf|txt|bin)")
 _BEGINNING = (1980, 1, 1, 0, 0, 0)
 _UNIX, _RIGHTS = 3, 0o100644 << 16
 

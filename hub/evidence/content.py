@@ -1,6 +1,7 @@
 """What an evidence file says, clause by clause: the values of its member `evidence.json`. Pure.
 
- 1. `version` is of this form; `program` made the file, at `made_at`. `issuer` is whom a driver asks.
+ 1. `version` is of this form; `program` made the file, at `made_at`, with a page of this edition, and with `values.xml`
+    or without. `issuer` is whom a driver asks.
  2. `gateway_id` is the site's gateway, each of `chains` an excerpt of one log of its: the records that name the
     session, and the decisions about its token while it ran or was about to. A gateway begins a new log (an epoch) with
     a new store, so nearly always there is one.
@@ -8,30 +9,34 @@
     is in the log whose head is `covering`. The gateway signed that head, the hub countersigned it. `consistency` leads
     from there to `newest`, the last head that the hub held: nothing was removed in between.
  4. `session` and `cdr` are what the hub made of the records; the CDR names the price.
- 5. `keys` are the keys of the meters with the hub's word where each came from. `texts` are the signed meter values that
-    the records carry, each also a member of the file, with what the hub read in it and its verdict.
- 6. `judgement` is the hub's verdict on the signed session. `missing` is what the charger's own counting says is not
-    there: nothing can be left out without being named here, as far as a charger counts.
+ 5. `keys` are the rows of the hub's registry for the meter: where each key came from, and who vouches for it. `texts`
+    are the signed meter values that the records carry, each also a member of the file, with what the hub read in it and
+    its verdict.
+ 6. `outcome` is what the signed texts come to. `against` is what the hub knows against them from other sessions and
+    from its registry, `max_power_w` what the connector can deliver, where that is known. `missing` is what by the
+    charger's own counting is not there: as far as a charger counts, nothing can be left out without being named here.
  7. `checks` is what the hub found when it did steps 3 to 8 of `hub.evidence.verify` itself. It is printed on the page,
     and proves nothing: do them again.
 
-What the hub says of its own accord and no record holds: the price, the keys and their origin, the token's contract
-where no decision names it, when it received a record. Its seal stands behind that (`hub.evidence.container`).
+What the hub says of its own accord and no record holds: the price, the keys and their origin, what is against the
+texts, the power, the token's contract where no decision names it, when it received a record. Its seal stands behind
+that (`hub.evidence.container`).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
+from hub.signed import Outcome
 from hub.store.heads import KeptHead
 from wire.chain import Hex32, Record
-from wire.meter.record import MeterFormat
-from wire.meter.verdict import KeySource, Severity, SignatureVerdict
+from wire.meter.registry import RegisteredKey
+from wire.meter.told import ToldRecord
+from wire.meter.verdict import SessionFinding
 from wire.records import Cdr, Session, Value
 
 VERSION = 1
@@ -58,66 +63,34 @@ class Excerpt(Value, frozen=True, kw_only=True):
     consistency: tuple[Hex32, ...]
 
 
-class MeterKey(Value, frozen=True, kw_only=True):
-    """A meter's public key (hex SubjectPublicKeyInfo): where the hub has it from, and how far it goes with it.
+class TextPart(StrEnum):
+    """What a signed text counts for in its session."""
 
-    `state` as in the hub's registry, or `claimed` for a key that merely came along with a value.
-    """
+    BEGIN = "begin"
+    END = "end"
+    BOTH = "begin and end"
+    BETWEEN = "in between"
+    NONE = "not counted"
 
-    public_key: str
-    origin: str
-    state: str
-    meter_serial: str | None = None
-
-
-class ReadingShown(Value, frozen=True, kw_only=True):
-    """One reading of a signed text: `value` has the digits that the meter wrote, `register` is the OBIS code."""
-
-    value: str | None = None
-    unit: str | None = None
-    register: str | None = None
-    at: datetime | None = None
-    clock: str | None = None
-    reason: str | None = None
-    status: str | None = None
+    @property
+    def is_end(self) -> bool:
+        """Whether the bill rests on it."""
+        return self in (TextPart.BEGIN, TextPart.END, TextPart.BOTH)
 
 
 class SignedText(Value, frozen=True, kw_only=True):
     """A signed meter value. `member` of the file is its exact bytes; `seqs` are the records that carry it.
 
-    `part` is what it counts for in the session: begin, end, both, or nothing.
+    `registered` is the fingerprint of the key that the registry has for its meter and time, None: it has none.
+    `verdict` is what was read in it and found of it, without the driver's identification.
     """
 
     member: str
     sha256: Hex32
-    format: MeterFormat
     seqs: tuple[int, ...]
-    part: str | None
-    signature: SignatureVerdict
-    key_source: KeySource
-    detail: str = ""
-    key_fingerprint: str | None = None
-    meter_serial: str | None = None
-    pagination: str | None = None
-    readings: tuple[ReadingShown, ...] = ()
-    deviations: tuple[str, ...] = ()
-
-
-class JudgedFinding(Value, frozen=True, kw_only=True):
-    """One thing found on the signed session."""
-
-    code: str
-    severity: Severity
-    message: str
-
-
-class Judgement(Value, frozen=True, kw_only=True):
-    """The verdict on the signed session; `energy_wh` and `duration_s` are exact, None when the texts do not give
-    them."""
-
-    findings: tuple[JudgedFinding, ...]
-    energy_wh: Decimal | None = None
-    duration_s: Decimal | None = None
+    part: TextPart
+    verdict: ToldRecord
+    registered: str | None = None
 
 
 class Step(StrEnum):
@@ -139,7 +112,7 @@ class Step(StrEnum):
         return list(Step).index(self) + 1
 
 
-class Outcome(StrEnum):
+class StepOutcome(StrEnum):
     """Holds: checked, and so it is. Open: nothing contradicts it, but it is not proven; the details say what is
     missing. Broken: something contradicts it."""
 
@@ -152,7 +125,7 @@ class Check(Value, frozen=True, kw_only=True):
     """How one step went. `details` are sentences: what was checked when it holds, else what is wrong or missing."""
 
     step: Step
-    outcome: Outcome
+    outcome: StepOutcome
     details: tuple[str, ...]
 
 
@@ -166,9 +139,13 @@ class Evidence(Value, frozen=True, kw_only=True):
     chains: tuple[Excerpt, ...]
     session: Session
     cdr: Cdr
-    keys: tuple[MeterKey, ...]
+    keys: tuple[RegisteredKey, ...]
     texts: tuple[SignedText, ...]
-    judgement: Judgement | None
+    outcome: Outcome
+    against: tuple[SessionFinding, ...]
     missing: tuple[str, ...]
     checks: tuple[Check, ...]
     issuer: str = ""
+    page_edition: int = 0
+    has_values: bool = False
+    max_power_w: int | None = None

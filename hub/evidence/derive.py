@@ -11,30 +11,27 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 
-from hub.arrival import Arrival
-from hub.evidence.content import Excerpt, Judgement, MeterKey, ProvenRecord, SignedText
-from hub.evidence.texts import PINNED, carried_texts, counted, judgement_of, told_text
-from hub.ingest import Change, SessionState, ingest
+from hub.arrival import Arrival, read_arrival
+from hub.evidence.content import Excerpt, SignedText
+from hub.evidence.texts import CarriedText, carried_texts, told_texts, values_xml
+from hub.ingest import SessionState, ingest
+from hub.judging import JudgedValue
+from hub.settle import expected_of
+from hub.signed import Outcome, SessionValues, ends_of, judge_signed
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from hub.tokens import bearer_key
-from wire.chain import RecordKind
-from wire.errors import MalformedValue, WireError
-from wire.meter.record import MeterRecord, PaginationContext
-from wire.ocpp.frames import Call
-from wire.ocpp.salvage import parse_recorded
-from wire.ocpp.transaction import TransactionMessage, read_transaction
+from wire.meter.registry import KeyRegistry, RegisteredKey
+from wire.meter.verdict import Expected, SessionFinding
 from wire.records import (
     Cdr,
-    CdrToken,
     Decision,
+    Session,
     SessionStatus,
     TariffDimension,
     Token,
     TokenRef,
-    TransactionEntry,
     TransactionEvent,
     WhitelistType,
-    decode,
 )
 
 _NAMED_GAPS = 20
@@ -42,95 +39,101 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A transaction message of the session, as its record holds it."""
+class Stated:
+    """What a hub says of its own accord, and the rest follows from (`hub.evidence.content`). Of the CDR, the price and
+    how the token is listed count."""
 
-    seq: int
-    entry: TransactionEntry
-    message: TransactionMessage
+    gateway_id: str
+    cdr: Cdr
+    keys: Sequence[RegisteredKey]
+    against: tuple[SessionFinding, ...]
+    max_power_w: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """What the records say. `unread` names records that say nothing usable; `contents` are the exact signed bytes by
-    member, `decisions` those that stand in the log as records of their own, by number. `state` is None when the
-    records open no session, `cdr` when they do not end it."""
+    """What the records say. `contents` are the exact signed bytes by member, `decisions` those that stand in the log as
+    records of their own, by number. `state` is None when the records open no session, `cdr` when they do not end it;
+    `values_xml` where there is no form for it."""
 
-    told: tuple[Told, ...]
+    arrivals: tuple[Arrival, ...]
     decisions: tuple[tuple[int, Decision], ...]
-    unread: tuple[str, ...]
     state: SessionState | None
     cdr: Cdr | None
+    outcome: Outcome
     texts: tuple[SignedText, ...]
     contents: Mapping[str, bytes] = field(repr=False)
-    judgement: Judgement | None
+    values_xml: bytes | None = field(repr=False)
     missing: tuple[str, ...]
 
 
-def derive(gateway_id: str, chains: Sequence[Excerpt], stated: Cdr, keys: Sequence[MeterKey]) -> Derived:
-    """What follows from the records in `chains` under the price and for the token listing of the `stated` CDR. Never
-    raises for what the records hold."""
-    records = [proven for excerpt in chains for proven in excerpt.records]
-    told, decisions, unread = _read(records)
-    state, cdr = _replayed(gateway_id, records, stated, keys)
-    carried = carried_texts(((one.seq, one.message) for one in told), keys)
-    ends = counted(None if state is None else state.meter)
-    texts = tuple(told_text(number, one, ends) for number, one in enumerate(carried, start=1))
-    return Derived(
-        told=told,
-        decisions=decisions,
-        unread=unread,
-        state=state,
-        cdr=cdr,
-        texts=texts,
-        contents={text.member: one.payload for text, one in zip(texts, carried, strict=True)},
-        judgement=judgement_of(carried, ends),
-        missing=(*_untold(told), *_pages_missing(one.verdict.record for one in carried)),
+def derive(chains: Sequence[Excerpt], stated: Stated) -> Derived:
+    """What follows from the records in `chains`. Never raises for what the records hold."""
+    arrivals = tuple(
+        read_arrival(stated.gateway_id, proven.record, proven.received_at)
+        for excerpt in chains
+        for proven in excerpt.records
     )
-
-
-# --- the records ----------------------------------------------------------------------------------------------------
-
-
-def _read(
-    records: Iterable[ProvenRecord],
-) -> tuple[tuple[Told, ...], tuple[tuple[int, Decision], ...], tuple[str, ...]]:
-    told, decisions, unread = [], [], []
-    for record in (proven.record for proven in records):
-        try:
-            if record.kind is RecordKind.DECISION:
-                decisions.append((record.seq, decode(Decision, record.body, "decision")))
-            elif record.kind is RecordKind.TRANSACTION:
-                entry = decode(TransactionEntry, record.body, "transaction entry")
-                told.append(Told(seq=record.seq, entry=entry, message=_message(entry)))
-            else:
-                unread.append(f"record {record.seq} is neither a message nor a decision")
-        except WireError as error:
-            unread.append(f"record {record.seq}: {error}")
-    return tuple(told), tuple(decisions), tuple(unread)
-
-
-def _message(entry: TransactionEntry) -> TransactionMessage:
-    """What the frame of an entry says. Raises WireError."""
-    frame = parse_recorded(entry.frame)
-    if not isinstance(frame, Call):
-        raise MalformedValue("transaction entry", "$.frame", f"a CALL was expected, found {type(frame).__name__}")
-    return read_transaction(entry.ocpp, frame.action, frame.payload)
+    books = _Books(stated)
+    for arrival in arrivals:
+        books.take(arrival)
+    carried = books.carried
+    ends = ends_of(one.value for one in carried)
+    told = tuple(told_texts(carried, ends))
+    return Derived(
+        arrivals=arrivals,
+        decisions=tuple((one.record.seq, one.decision) for one in arrivals if one.decision is not None),
+        state=books.session(stated.cdr.session_id),
+        cdr=books.cdr,
+        outcome=books.outcome_now(),
+        texts=tuple(text for text, _ in told),
+        contents={text.member: payload for text, payload in told},
+        values_xml=values_xml(ends),
+        missing=(*_untold(arrivals), *_pages_missing(one.value for one in carried)),
+    )
 
 
 class _Books:
     """The holdings of a hub that has never seen anything but these records (`hub.ingest.Holdings`)."""
 
-    def __init__(self, token: CdrToken) -> None:
-        self._token = token
+    def __init__(self, stated: Stated) -> None:
+        cdr = stated.cdr
+        self._stated = stated
+        self._place = MeterPlace(cdr.gateway_id, cdr.charger_id.casefold(), cdr.evse_id)
+        power = {} if stated.max_power_w is None else {self._place: stated.max_power_w}
+        self._terms = Terms(price=_price(cdr), max_power_w=power)
+        self._registry = KeyRegistry(stated.keys)
         self._sessions: dict[str, SessionState] = {}
         self._decisions: dict[tuple[str, str], Decision] = {}
+        self.carried: list[CarriedText] = []
         self.cdr: Cdr | None = None
 
+    def take(self, arrival: Arrival) -> None:
+        """Judge the signed values of one more record, and change what it changes."""
+        self.carried += carried_texts((arrival,), self._registry, self._place.named)
+        change = ingest(arrival, self, self._terms)
+        for state in change.sessions:
+            self._sessions[state.session.id] = state
+        if change.decision is not None:
+            key = change.decision.charger_id.casefold(), bearer_key(change.decision.token.uid)
+            self._decisions[key] = change.decision
+        self.cdr = self.cdr or change.cdr
+
+    def outcome_now(self) -> Outcome:
+        """What all signed values come to."""
+        state = self._sessions.get(self._stated.cdr.session_id)
+        expected = Expected() if state is None else expected_of(state.session, state.meter, self._terms)
+        return judge_signed(self._values(), expected)[0]
+
+    def _values(self) -> SessionValues:
+        return SessionValues(values=tuple(one.value for one in self.carried), against=self._stated.against)
+
     def session(self, id_: str) -> SessionState | None:
+        """The session with this id."""
         return self._sessions.get(id_)
 
     def active_sessions(self, gateway_id: str, charger_id: str) -> tuple[SessionState, ...]:
+        """The sessions that run at a charger."""
         return tuple(
             state
             for state in self._sessions.values()
@@ -139,83 +142,66 @@ class _Books:
         )
 
     def decision(self, gateway_id: str, charger_id: str, token: TokenRef) -> Decision | None:
+        """The last decision on a token at a charger."""
         return self._decisions.get((charger_id.casefold(), bearer_key(token.uid)))
 
     def listed(self, token: TokenRef) -> Token | None:
         """What the list said of the token, as far as the CDR tells."""
-        if bearer_key(token.uid) != bearer_key(self._token.uid):
+        of = self._stated.cdr.cdr_token
+        if of.country_code is None or of.party_id is None or bearer_key(token.uid) != bearer_key(of.uid):
             return None
         return Token(
-            country_code=self._token.country_code or "",
-            party_id=self._token.party_id or "",
-            uid=self._token.uid,
-            type=self._token.type,
-            contract_id=self._token.contract_id,
+            country_code=of.country_code,
+            party_id=of.party_id,
+            uid=of.uid,
+            type=of.type,
+            contract_id=of.contract_id,
             issuer="",
             valid=True,
             whitelist=WhitelistType.NEVER,
             last_updated=_EPOCH,
         )
 
-    def keep(self, change: Change) -> None:
-        for state in change.sessions:
-            self._sessions[state.session.id] = state
-        if change.decision is not None:
-            key = change.decision.charger_id.casefold(), bearer_key(change.decision.token.uid)
-            self._decisions[key] = change.decision
-        self.cdr = self.cdr or change.cdr
+    def values_of(self, session: Session) -> SessionValues:
+        """The signed values that have come so far; all are of the one session."""
+        return self._values()
+
+    def outcome(self, session_id: str) -> Outcome | None:
+        """None: what was said before is not in the records."""
+        return None
 
 
-def _replayed(
-    gateway_id: str, records: Iterable[ProvenRecord], stated: Cdr, keys: Sequence[MeterKey]
-) -> tuple[SessionState | None, Cdr | None]:
-    books = _Books(stated.cdr_token)
-    terms = Terms(price=_price(stated), meter_keys=_registry(stated, keys))
-    for proven in records:
-        arrival = Arrival(gateway_id=gateway_id, record=proven.record, received_at=proven.received_at)
-        books.keep(ingest(arrival, books, terms))
-    return books.session(stated.session_id), books.cdr
-
-
-def _price(stated: Cdr) -> EnergyPrice:
+def _price(cdr: Cdr) -> EnergyPrice:
     """The price that the CDR names; nothing where it names none."""
-    prices = {component.type: component.price for component in stated.price_components}
+    prices = {component.type: component.price for component in cdr.price_components}
     free = Decimal(0)
-    return EnergyPrice(
-        stated.currency, prices.get(TariffDimension.ENERGY, free), prices.get(TariffDimension.FLAT, free)
-    )
-
-
-def _registry(stated: Cdr, keys: Sequence[MeterKey]) -> dict[MeterPlace, str]:
-    place = MeterPlace(stated.gateway_id, stated.charger_id.casefold(), stated.evse_id)
-    pinned = [key.public_key for key in keys if key.state == PINNED]
-    return {place: pinned[0]} if pinned else {}
+    return EnergyPrice(cdr.currency, prices.get(TariffDimension.ENERGY, free), prices.get(TariffDimension.FLAT, free))
 
 
 # --- what is missing ------------------------------------------------------------------------------------------------
 
 
-def _untold(told: Sequence[Told]) -> Iterator[str]:
+def _untold(arrivals: Iterable[Arrival]) -> Iterator[str]:
     """What the charger's own counting of its messages says is not there."""
-    events = {one.message.event for one in told}
+    messages = [one.message for one in arrivals if one.message is not None]
+    events = {message.event for message in messages}
     if TransactionEvent.STARTED not in events:
         yield "the message that begins the session"
     if TransactionEvent.ENDED not in events:
         yield "the message that ends the session"
-    numbers = {one.message.seq_no for one in told if one.message.seq_no is not None}
+    numbers = {message.seq_no for message in messages if message.seq_no is not None}
     if gaps := _gaps(numbers):
         yield f"messages of the charger with the sequence numbers {gaps}"
 
 
-def _pages_missing(records: Iterable[MeterRecord | None]) -> Iterator[str]:
+def _pages_missing(values: Iterable[JudgedValue]) -> Iterator[str]:
     """What the meters' own counting of signed records says is not there, between the first and the last here."""
     pages: dict[str, set[int]] = {}
-    for record in records:
-        if record is None or record.pagination is None:
-            continue
-        if record.pagination.context is PaginationContext.TRANSACTION:
+    for value in values:
+        record = value.verdict.record
+        if record is not None and value.number is not None:
             meter = record.meter_serial or record.gateway_serial or "without a serial"
-            pages.setdefault(meter, set()).add(record.pagination.number)
+            pages.setdefault(meter, set()).add(value.number)
     for meter, numbers in pages.items():
         if gaps := _gaps(numbers):
             yield f"signed records of meter {meter} with the numbers {gaps}"

@@ -1,4 +1,4 @@
-"""The signed meter values in the messages of a session: exact bytes, verdicts, what the meter showed. Pure.
+"""The signed meter values in the records of a session: exact bytes, verdicts, and which of them count. Pure.
 
 The bytes are those in the frames that the charger sent. A copy elsewhere is compared with them, never judged.
 """
@@ -6,124 +6,61 @@ The bytes are those in the frames that the charger sent. A copy elsewhere is com
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
-from decimal import Decimal
 
-from hub.evidence.content import JudgedFinding, Judgement, MeterKey, ReadingShown, SignedText
-from hub.settle import MeterState
-from wire.errors import WireError
-from wire.meter.carrier import unwrap
-from wire.meter.judge import judge_record
-from wire.meter.keys import PublicKey, parse_public_key
-from wire.meter.record import MeterFormat, MeterRecord, Reading
-from wire.meter.session import judge_session
-from wire.meter.verdict import RecordVerdict
-from wire.ocpp.transaction import SignedSample, TransactionMessage
-
-CLAIMED, PINNED = "claimed", "pinned"
+from hub.arrival import Arrival
+from hub.evidence.content import SignedText, TextPart
+from hub.judging import JudgedValue, judge_values
+from hub.signed import Ends
+from wire.errors import MeterExportError
+from wire.meter.export import SafeValue, ValueContext, safe_key_text, safe_xml
+from wire.meter.record import MeterFormat
+from wire.meter.registry import KeyPlace, KeyRegistry
+from wire.meter.told import told_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
-    """One signed text: its exact bytes, the first value that carried it, the records that hold it, its verdict."""
+class CarriedText:
+    """A signed value, judged, and the number of the record that carries it."""
 
-    payload: bytes = field(repr=False)
-    sample: SignedSample = field(repr=False)
-    seqs: tuple[int, ...]
-    verdict: RecordVerdict
+    seq: int
+    value: JudgedValue = field(repr=False)
 
 
-def carried_texts(messages: Iterable[tuple[int, TransactionMessage]], keys: Sequence[MeterKey]) -> tuple[Carried, ...]:
-    """The signed texts in `messages` (record number, message), in the order in which they came, each once."""
-    found: dict[bytes, tuple[SignedSample, list[int]]] = {}
-    for seq, message in messages:
-        for sample in message.samples:
-            if sample.signed is not None:
-                _, seqs = found.setdefault(unwrap(sample.signed.raw).payload, (sample.signed, []))
-                seqs.append(seq)
-    registry = _registry_key(keys)
+def carried_texts(arrivals: Iterable[Arrival], registry: KeyRegistry, place: KeyPlace) -> tuple[CarriedText, ...]:
+    """The signed values in the session's records, in the order in which they came; `place` is their meter's."""
     return tuple(
-        Carried(
-            payload=payload,
-            sample=sample,
-            seqs=tuple(dict.fromkeys(seqs)),
-            verdict=judge_record(payload, registry, claimed_key(sample)),
+        CarriedText(seq=arrival.record.seq, value=value)
+        for arrival in arrivals
+        for value in judge_values(arrival.values, place, lambda record, place: registry)
+    )
+
+
+def told_texts(carried: Iterable[CarriedText], ends: Ends) -> Iterator[tuple[SignedText, bytes]]:
+    """What the file says of each text, and its exact bytes; copies of one text are told once."""
+    copies: dict[bytes, list[CarriedText]] = {}
+    for one in carried:
+        copies.setdefault(one.value.unwrapped.payload, []).append(one)
+    for number, (payload, same) in enumerate(copies.items(), start=1):
+        value = next((one.value for one in same if one.value in ends.in_order), same[0].value)
+        text = SignedText(
+            member=f"records/{number:04}.{_extension(value.unwrapped.format, payload)}",
+            sha256=hashlib.sha256(payload).hexdigest(),
+            seqs=tuple(dict.fromkeys(one.seq for one in same)),
+            part=_part(value, ends),
+            verdict=told_record(value.verdict, value.unwrapped),
+            registered=None if value.known is None else value.known.fingerprint,
         )
-        for payload, (sample, seqs) in found.items()
-    )
+        yield text, payload
 
 
-def _registry_key(keys: Sequence[MeterKey]) -> PublicKey | None:
-    for key in keys:
-        if key.state == PINNED and (found := parsed_key(key.public_key)) is not None:
-            return found
-    return None
-
-
-def claimed_key(sample: SignedSample) -> PublicKey | None:
-    """The key that came along with a signed value, None without one that can be read."""
-    return parsed_key(sample.public_key or unwrap(sample.raw).public_key_claim or "")
-
-
-def parsed_key(text: str) -> PublicKey | None:
-    """The key in `text`, None where there is none that can be read."""
-    try:
-        return parse_public_key(text)
-    except WireError:
-        return None
-
-
-def counted(meter: MeterState | None) -> tuple[bytes | None, bytes | None]:
-    """The exact bytes that count as the begin and as the end of a session."""
-    ends = (None, None) if meter is None else (meter.begin_signed, meter.end_signed)
-    begin, end = (None if end is None else unwrap(end.signed.raw).payload for end in ends)
-    return begin, end
-
-
-def judgement_of(texts: Iterable[Carried], ends: tuple[bytes | None, bytes | None]) -> Judgement | None:
-    """The verdict on the texts that count; None when there is no signed end."""
-    verdicts = {one.payload: one.verdict for one in texts}
-    begin, end = ends
-    if end is None:
-        return None
-    session = judge_session((verdicts[end if begin is None else begin], verdicts[end]))
-    duration = session.duration
-    return Judgement(
-        findings=tuple(
-            JudgedFinding(code=found.code, severity=found.severity, message=found.message) for found in session.findings
-        ),
-        energy_wh=session.energy_wh,
-        duration_s=None if duration is None else Decimal(duration // timedelta(microseconds=1)).scaleb(-6),
-    )
-
-
-def told_text(number: int, carried: Carried, ends: tuple[bytes | None, bytes | None]) -> SignedText:
-    """What the file says of the text that is number `number` in it."""
-    verdict, record = carried.verdict, carried.verdict.record
-    return SignedText(
-        member=f"records/{number:04}.{_extension(verdict.format, carried.payload)}",
-        sha256=hashlib.sha256(carried.payload).hexdigest(),
-        format=verdict.format,
-        seqs=carried.seqs,
-        part=_part(carried, ends),
-        signature=verdict.signature,
-        key_source=verdict.key_source,
-        detail=verdict.detail,
-        key_fingerprint=verdict.key_fingerprint,
-        meter_serial=None if record is None else record.meter_serial or record.gateway_serial,
-        pagination=None if record is None else _page(record),
-        readings=() if record is None else tuple(_shown(reading) for reading in record.readings),
-        deviations=tuple(dict.fromkeys(deviation.code for deviation in verdict.deviations)),
-    )
-
-
-def _part(carried: Carried, ends: tuple[bytes | None, bytes | None]) -> str | None:
-    begin, end = ends
-    if carried.payload == end:
-        return "both" if begin in (None, end) else "end"
-    return "begin" if carried.payload == begin else None
+def _part(value: JudgedValue, ends: Ends) -> TextPart:
+    if value is ends.begin:
+        return TextPart.BOTH if value is ends.end else TextPart.BEGIN
+    if value is ends.end:
+        return TextPart.END
+    return TextPart.BETWEEN if value in ends.between else TextPart.NONE
 
 
 def _extension(format_: MeterFormat, payload: bytes) -> str:
@@ -132,17 +69,26 @@ def _extension(format_: MeterFormat, payload: bytes) -> str:
     return "txt" if payload.isascii() else "bin"
 
 
-def _page(record: MeterRecord) -> str | None:
-    return None if record.pagination is None else f"{record.pagination.context.value}{record.pagination.number}"
+def values_xml(ends: Ends) -> bytes | None:
+    """The texts at both ends as the transparency software imports them; None where it has no form for them."""
+    if ends.end is None:
+        return None
+    if ends.begin is None or ends.begin is ends.end:
+        values = [_safe_value(ends.end, None)]
+    else:
+        values = [_safe_value(ends.begin, ValueContext.BEGIN), _safe_value(ends.end, ValueContext.END)]
+    try:
+        return safe_xml(values)
+    except MeterExportError:
+        return None
 
 
-def _shown(reading: Reading) -> ReadingShown:
-    return ReadingShown(
-        value=None if reading.value is None else f"{reading.value:f}",
-        unit=reading.unit,
-        register=reading.register,
-        at=reading.at,
-        clock=None if reading.clock is None else reading.clock.value,
-        reason=None if reading.reason is None else reading.reason.value,
-        status=None if reading.status is None else reading.status.value,
+def _safe_value(value: JudgedValue, context: ValueContext | None) -> SafeValue:
+    key, format_ = value.known or value.offered, value.unwrapped.format
+    return SafeValue(
+        payload=value.unwrapped.payload,
+        format=format_,
+        public_key=None if key is None else safe_key_text(format_, key),
+        transaction_id=None if context is None else 1,
+        context=context,
     )

@@ -2,6 +2,7 @@
 
 WAL with synchronous=FULL: an acknowledged row survives a power loss (NORMAL loses the last commits). Both are asked
 for again after setting, because `synchronous` is not stored in the file and `journal_mode` may silently be refused.
+With secure_delete what is let go is overwritten with zeros in the file, and does not stay in its free pages.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hub.store.tree import build_missing
 
 FILE_NAME = "hub.sqlite"
 _BUSY_MS = 10_000
-_REQUIRED: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+_REQUIRED: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -35,6 +36,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")
         connection.execute("PRAGMA journal_size_limit=8388608")
         for name, required in _REQUIRED.items():
             found = connection.execute(f"PRAGMA {name}").fetchone()[0]

@@ -7,20 +7,24 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from hub.errors import StoreError
-from hub.store import ledger, readings, whitelist
+from hub.store import heads, ledger, readings, tree, whitelist
 from hub.store.connection import FILE_NAME, open_reader
+from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.writer import Writer
 from hub.terms import Terms
+from hub.tree import Growth, LogStanding
 from wire.chain import Record
+from wire.merkle import ProofError
 from wire.records import Token
 
 T = TypeVar("T")
@@ -30,11 +34,14 @@ _READERS = 2
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One moment of the hub, for one chain: its position, the hashes held from the record before the asked one up to
-    there (of at most one batch more than a batch can name), and the version of the token list."""
+    there (of at most one batch more than a batch can name), the version of the token list, the log, and the head kept
+    of the chain as it ended with the asked records."""
 
     position: Position
     held: dict[int, str]
     whitelist_version: int
+    log: LogStanding
+    head: KeptHead | None
 
 
 class Database:
@@ -46,9 +53,9 @@ class Database:
         Raises:
             StoreError: another hub runs on this folder, or the database cannot be used.
         """
-        self._terms = terms
+        self.terms = terms
         self._path = state_dir / FILE_NAME
-        self._lock = _lock(state_dir)
+        self._lock = lock_state(state_dir)
         try:
             self._writer = Writer(self._path)
         except (StoreError, RuntimeError):  # RuntimeError: no further thread can be started
@@ -92,33 +99,60 @@ class Database:
         except sqlite3.Error as error:
             raise StoreError(f"the database cannot be read: {error}") from error
 
-    async def standing(self, chain: Chain, first_seq: int) -> Standing:
-        """Where the hub stands, as far as it matters to a gateway that speaks of its record `first_seq`."""
+    async def standing(self, chain: Chain, first_seq: int, count: int = 0) -> Standing:
+        """Where the hub stands, as far as it matters to a gateway that speaks of `count` records from `first_seq` on.
+
+        Raises:
+            StoreError: the database cannot be read, or records or tiles are missing in it.
+        """
 
         def all_of_it(connection: sqlite3.Connection) -> Standing:
             position = ledger.position_of(connection, chain)
             last = min(position.seq, first_seq + readings.MAX_PAGE)
             held = readings.hashes(connection, chain, first_seq - 1, last)
-            return Standing(position, held, whitelist.list_version(connection))
+            last_seq = first_seq + count - 1 if count else 0
+            log = tree.log_standing(connection, chain, first_seq if count else 0, last_seq)
+            head = heads.head_of_size(connection, chain, last_seq) if 0 < last_seq <= position.seq else None
+            return Standing(position, held, whitelist.list_version(connection), log, head)
 
-        return await self.read(all_of_it)
+        try:
+            return await self.read(all_of_it)
+        except ProofError as error:
+            raise StoreError(f"gateway {chain.gateway_id}, epoch {chain.epoch}: {error}") from error
 
-    async def append(self, chain: Chain, judged_at: Position, records: Sequence[Record], at: datetime) -> None:
-        """Store judged records and what follows from them; returns after COMMIT.
+    async def append(
+        self,
+        chain: Chain,
+        judged_at: Position,
+        records: Sequence[Record],
+        growth: Growth,
+        head: KeptHead | None,
+        at: datetime,
+    ) -> None:
+        """Store judged records and what follows from them, the log as they make it grow, and the head that came with
+        them; returns after COMMIT.
 
         Raises:
             StalePosition: the chain has moved since; judge again.
             StoreError: nothing was stored.
         """
-        await self._writer.submit(
-            lambda connection: ledger.append(connection, chain, judged_at, records, at, self._terms)
-        )
 
-    async def note_seen(self, chain: Chain, at: datetime, conflict: Conflict | None = None) -> None:
-        """Note that a gateway spoke, and what it said that contradicts the books. Raises StoreError."""
+        def all_of_it(connection: sqlite3.Connection) -> None:
+            ledger.append(connection, chain, judged_at, records, at, self.terms)
+            if records:
+                tree.save_growth(connection, chain, growth)
+            if head is not None:
+                tree.pin_log_key(connection, chain, head.signed.public_key)
+                heads.save_head(connection, head)
+
+        await self._writer.submit(all_of_it)
+
+    async def note_seen(self, chain: Chain, at: datetime, conflict: Conflict | None = None, told_seq: int = 0) -> None:
+        """Note that a gateway spoke, perhaps of a chain of `told_seq` records, and what it said that contradicts the
+        books. Raises StoreError."""
 
         def both(connection: sqlite3.Connection) -> None:
-            ledger.note_seen(connection, chain, at)
+            ledger.note_seen(connection, chain, at, told_seq)
             if conflict is not None:
                 ledger.note_conflict(connection, chain, conflict, at)
 
@@ -137,8 +171,22 @@ class Database:
         await self._writer.submit(lambda connection: None)
 
 
-def _lock(state_dir: Path) -> int:
-    """A lock on the folder, held until closed: two writers in one WAL database may corrupt it."""
+@contextmanager
+def state_locked(state_dir: Path) -> Iterator[None]:
+    """The hub's lock for a command that works while no hub runs. Raises StoreError (`already-running`)."""
+    descriptor = lock_state(state_dir)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_state(state_dir: Path) -> int:
+    """A lock on the folder, held until closed: two writers in one WAL database may corrupt it.
+
+    Raises:
+        StoreError: `already-running`, or the folder cannot be used.
+    """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(state_dir / "hub.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

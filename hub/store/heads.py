@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from hub.store.ledger import Chain, instant
+from hub.store.ledger import Chain, instant, position_of
 from hub.store.readings import Cut, Page, page_of
+from hub.store.tree import log_of, peaks_in
+from wire.merkle import Frontier, TiledTree, consistency_proof, inclusion_proof
 from wire.records import Value, encode
 from wire.tree_head import Countersignature, SignedTreeHead, TreeHead
 
@@ -17,6 +19,36 @@ class KeptHead(Value, frozen=True, kw_only=True):
 
     signed: SignedTreeHead
     countersignature: Countersignature
+
+
+class RecordProof(Value, frozen=True, kw_only=True):
+    """That a record is in its gateway's log: `hash`, the entry, is under the root of the first head that covers it
+    (`inclusion`), and the log of the newest head begins with that one (`consistency`). Hashes are hex; how to verify
+    them says wire.merkle."""
+
+    gateway_id: str
+    epoch: str
+    seq: int
+    hash: str
+    head: KeptHead
+    inclusion: tuple[str, ...]
+    newest: KeptHead
+    consistency: tuple[str, ...]
+
+
+class LedgerEntry(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """A chain as a log: how long it is here, under which root, and up to where it was countersigned. `log_key` is the
+    gateway's for this epoch, None before its first head. `missing`: records that the gateway has spoken of and the hub
+    does not hold (yet)."""
+
+    gateway_id: str
+    epoch: str
+    size: int
+    root: str
+    log_key: str | None
+    countersigned_size: int
+    countersigned_at: datetime | None
+    missing: int
 
 
 _COLUMNS = "number, gateway_id, epoch, size, root, at, log_key, signature, countersigned_at, hub_key, countersignature"
@@ -77,6 +109,61 @@ def heads_page(connection: sqlite3.Connection, gateway_id: str | None, epoch: st
 def last_countersigned(connection: sqlite3.Connection) -> KeptHead | None:
     """The head that was countersigned last, of whichever chain."""
     return _first(connection, f"SELECT {_COLUMNS} FROM tree_heads ORDER BY number DESC LIMIT 1", ())
+
+
+def is_held(connection: sqlite3.Connection, chain: Chain, seq: int) -> bool:
+    """Whether the hub holds this record."""
+    return 0 < seq <= position_of(connection, chain).seq
+
+
+def proof_of(connection: sqlite3.Connection, chain: Chain, seq: int) -> RecordProof | None:
+    """The proofs for a record; None while no head covers it, and for a record that is not held.
+
+    Raises:
+        ProofError: records or tiles that were stored are not there.
+    """
+    row = connection.execute(
+        "SELECT hash FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", (*_key(chain), seq)
+    ).fetchone()
+    covering, newest = covering_head(connection, chain, seq), newest_head(connection, chain)
+    if row is None or covering is None or newest is None:
+        return None
+    subtree = TiledTree(log_of(connection, chain)).subtree
+    size, longest = covering.signed.head.size, newest.signed.head.size
+    return RecordProof(
+        gateway_id=chain.gateway_id,
+        epoch=chain.epoch,
+        seq=seq,
+        hash=row[0],
+        head=covering,
+        inclusion=tuple(hash_.hex() for hash_ in inclusion_proof(seq - 1, size, subtree)),
+        newest=newest,
+        consistency=tuple(hash_.hex() for hash_ in consistency_proof(size, longest, subtree)),
+    )
+
+
+def ledgers(connection: sqlite3.Connection) -> tuple[LedgerEntry, ...]:
+    """Every chain held as a log, by gateway and age."""
+    rows = connection.execute(
+        "SELECT gateway_id, epoch, acked_seq, frontier, log_key, told_seq FROM gateways "
+        "ORDER BY gateway_id, first_seen, epoch"
+    ).fetchall()
+    entries = []
+    for gateway_id, epoch, size, frontier, log_key, told_seq in rows:
+        newest = newest_head(connection, Chain(gateway_id, epoch))
+        entries.append(
+            LedgerEntry(
+                gateway_id=gateway_id,
+                epoch=epoch,
+                size=size,
+                root=Frontier(size, peaks_in(frontier)).root().hex(),
+                log_key=log_key,
+                countersigned_size=0 if newest is None else newest.signed.head.size,
+                countersigned_at=None if newest is None else newest.countersignature.at,
+                missing=max(0, told_seq - size),
+            )
+        )
+    return tuple(entries)
 
 
 def _key(chain: Chain) -> tuple[str, str]:

@@ -14,13 +14,16 @@ from hub.arrival import read_arrival
 from hub.errors import StalePosition
 from hub.ingest import Change, SessionState, ingest
 from hub.settle import MeterState
+from hub.signed import Outcome, SessionValues
 from hub.store.commands import commanded_token
+from hub.store.metering import MeterBooks, keep_outcome, outcome_of
 from hub.store.whitelist import candidates
 from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record
 from wire.records import Cdr, Decision, Session, Token, TokenRef, decode, encode
 from wire.tokens import choose
+from wire.tree_head import SignedTreeHead
 
 MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
@@ -44,13 +47,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Something offered that contradicts what is held: `kind` is fork (another hash) or rollback (an older head)."""
+    """Something offered that contradicts what is held: `kind` is fork (another hash), rollback (an older head) or tree
+    (a tree head that is not that of the log held; the hashes are the roots then)."""
 
     kind: str
     seq: int
     held_hash: str
     offered_hash: str
-    offered: Record | None = None
+    offered: Record | SignedTreeHead | None = None
+    reason: str | None = None
 
 
 def instant(at: datetime) -> str:
@@ -66,13 +71,15 @@ def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
     return Position(0, GENESIS_HASH) if row is None else Position(*row)
 
 
-def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime) -> None:
-    """Note that the gateway spoke; a chain met for the first time gets its row here."""
+def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime, told_seq: int = 0) -> None:
+    """Note that the gateway spoke, perhaps of a chain of `told_seq` records; a chain met for the first time gets its
+    row here."""
     seen = instant(at)
     connection.execute(
-        "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen) "
-        "VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
-        (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen),
+        "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen, told_seq) "
+        "VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+        "SET last_seen = excluded.last_seen, told_seq = max(told_seq, excluded.told_seq)",
+        (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen, told_seq),
     )
 
 
@@ -84,7 +91,8 @@ def append(
     at: datetime,
     terms: Terms,
 ) -> None:
-    """Store records that were judged to continue the chain at `judged_at`, derive what follows, move the position.
+    """Store records that were judged to continue the chain at `judged_at`, derive what follows, move the position. The
+    tree grows in the same transaction (hub.store.database).
 
     Raises:
         StalePosition: the chain has moved since it was judged; nothing was stored.
@@ -93,11 +101,13 @@ def append(
     if held != judged_at:
         raise StalePosition(chain.gateway_id, judged_at.seq, held.seq)
     note_seen(connection, chain, at)
-    books = Books(connection)
+    books = Books(connection, terms, at)
     for record in records:
-        change = ingest(read_arrival(chain.gateway_id, record, at), books, terms)
+        arrival = read_arrival(chain.gateway_id, record, at)
+        books.meters.take(arrival, chain.epoch)
+        change = ingest(arrival, books, terms)
         _insert_record(connection, chain, record, at, change)
-        books.keep(chain.gateway_id, change)
+        books.keep(chain.gateway_id, change, at)
     if records:
         connection.execute(
             "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
@@ -135,8 +145,9 @@ def _insert_record(connection: sqlite3.Connection, chain: Chain, record: Record,
 def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Conflict, at: datetime) -> None:
     """Keep what was offered beside what is held; the same offer is kept once, MAX_CONFLICTS for a chain in all."""
     connection.execute(
-        "INSERT INTO conflicts (gateway_id, epoch, seq, kind, held_hash, offered_hash, offered, seen_at) "
-        "SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM conflicts WHERE gateway_id = ? AND epoch = ?) < ? "
+        "INSERT INTO conflicts (gateway_id, epoch, seq, kind, held_hash, offered_hash, offered, reason, seen_at) "
+        "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? "
+        "WHERE (SELECT count(*) FROM conflicts WHERE gateway_id = ? AND epoch = ?) < ? "
         "ON CONFLICT DO NOTHING",
         (
             chain.gateway_id,
@@ -146,6 +157,7 @@ def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Confli
             conflict.held_hash,
             conflict.offered_hash,
             None if conflict.offered is None else encode(conflict.offered).decode(),
+            conflict.reason,
             instant(at),
             chain.gateway_id,
             chain.epoch,
@@ -157,8 +169,9 @@ def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Confli
 class Books:
     """The hub's holdings inside a transaction: what `ingest` asks for, and where its changes are kept."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, terms: Terms, at: datetime) -> None:
         self._connection = connection
+        self.meters = MeterBooks(connection, terms, at)
 
     def session(self, id_: str) -> SessionState | None:
         """The session with this id."""
@@ -186,12 +199,22 @@ class Books:
         """The whitelist's entry for a presented token; without one, what a command said of it."""
         return choose(candidates(self._connection, token)) or commanded_token(self._connection, token)
 
-    def keep(self, gateway_id: str, change: Change) -> None:
+    def values_of(self, session: Session) -> SessionValues:
+        """All signed values of a session, judged with the keys known now."""
+        return self.meters.values_of(session)
+
+    def outcome(self, session_id: str) -> Outcome | None:
+        """What the signed values of a session came to, as judged last."""
+        return outcome_of(self._connection, session_id)
+
+    def keep(self, gateway_id: str, change: Change, at: datetime) -> None:
         """Store what a record changed."""
         for state in change.sessions:
             self._keep_session(state)
         if change.cdr is not None:
             self._keep_cdr(change.cdr)
+        if change.outcome is not None and change.session_id is not None:
+            keep_outcome(self._connection, change.session_id, change.outcome, at)
         if change.decision is not None:
             self._keep_decision(gateway_id, change.decision)
 

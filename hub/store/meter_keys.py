@@ -85,15 +85,16 @@ def keep_key(connection: sqlite3.Connection, row: RegisteredKey, act: Act) -> in
 
 
 def registry_of(connection: sqlite3.Connection, identity: Identity, public_keys: Sequence[str] = ()) -> KeyRegistry:
-    """The rows that name anything of `identity`, and those that hold one of `public_keys` (hex)."""
-    wanted = [f"{column} = ?" for column, value in zip(_COLUMNS, identity, strict=True) if value is not None]
+    """The rows that name anything of `identity`, and those that hold one of their keys or of `public_keys` (hex)."""
+    named = [f"{column} = ?" for column, value in zip(_COLUMNS, identity, strict=True) if value is not None]
     values = [value for value in identity if value is not None]
-    if public_keys:
-        wanted.append(f"public_key IN ({','.join('?' * len(public_keys))})")
-        values += public_keys
-    if not wanted:
+    keys = [*(f"SELECT public_key FROM meter_keys WHERE {one}" for one in named), *("SELECT ?" for _ in public_keys)]
+    if not keys:
         return KeyRegistry()
-    rows = connection.execute(f"SELECT key FROM meter_keys WHERE {' OR '.join(wanted)} ORDER BY number", values)
+    rows = connection.execute(
+        f"SELECT key FROM meter_keys WHERE public_key IN ({' UNION ALL '.join(keys)}) ORDER BY number",
+        (*values, *public_keys),
+    )
     return KeyRegistry(decode(RegisteredKey, text, "stored key") for (text,) in rows.fetchall())
 
 
@@ -113,7 +114,7 @@ def is_full(connection: sqlite3.Connection, row: RegisteredKey) -> bool:
 def pin_configured(connection: sqlite3.Connection, place: MeterPlace, key: PublicKey | None, at: datetime) -> bool:
     """Bring the place's row to what hub.toml says, `key` or nothing; whether anything changed. Rule 3."""
     spot = place.named
-    held = registry_of(connection, RegisteredKey(place=spot, **_NO_KEY).identity)
+    held = registry_of(connection, identity_of(None, spot))
     changed = False
     for row in held:
         if row.source is not KeyOrigin.CONFIGURATION or row.state is not KeyState.PINNED or not _is_of_place(row):
@@ -134,9 +135,6 @@ def pin_configured(connection: sqlite3.Connection, place: MeterPlace, key: Publi
     )
     keep_key(connection, row, Act(name="pinned", at=at, by_whom=CONFIGURED_BY))
     return True
-
-
-_NO_KEY = {"public_key": "", "curve": "", "source": KeyOrigin.CONFIGURATION, "state": KeyState.PINNED}
 
 
 def _is_of_place(row: RegisteredKey) -> bool:

@@ -43,6 +43,7 @@ class ConflictEntry(Value, frozen=True, kw_only=True):
     held_hash: str
     offered_hash: str
     seen_at: datetime
+    reason: str | None = None
 
 
 class QuarantineEntry(Value, frozen=True, kw_only=True):
@@ -155,10 +156,10 @@ def tokens(connection: sqlite3.Connection, cut: Cut) -> Page:
 def records(connection: sqlite3.Connection, chain: Chain, cut: Cut) -> Page:
     """Records of a chain by sequence; the cursor is the last sequence number of the page."""
     rows = connection.execute(
-        f"SELECT seq, {_RECORD} FROM records WHERE gateway_id = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
+        f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
         (chain.gateway_id, chain.epoch, cut.after, cut.limit + 1),
     ).fetchall()
-    texts = [(row[0], encode(_record(row)).decode()) for row in rows]
+    texts = [(row[0], encode(record_of(row)).decode()) for row in rows]
     return page_of(texts, cut)
 
 
@@ -174,7 +175,7 @@ def hashes(connection: sqlite3.Connection, chain: Chain, first_seq: int, last_se
 def conflicts(connection: sqlite3.Connection, cut: Cut) -> Page:
     """What contradicted the books, oldest first."""
     rows = connection.execute(
-        "SELECT number, gateway_id, epoch, seq, kind, held_hash, offered_hash, seen_at FROM conflicts "
+        "SELECT number, gateway_id, epoch, seq, kind, held_hash, offered_hash, seen_at, reason FROM conflicts "
         "WHERE number > ? ORDER BY number LIMIT ?",
         (cut.after, cut.limit + 1),
     ).fetchall()
@@ -187,6 +188,7 @@ def conflicts(connection: sqlite3.Connection, cut: Cut) -> Page:
             held_hash=row[5],
             offered_hash=row[6],
             seen_at=datetime.fromisoformat(row[7]),
+            reason=row[8],
         )
         for row in rows
     ]
@@ -221,10 +223,11 @@ def totals(connection: sqlite3.Connection) -> Totals:
     return Totals(**dict(zip(Totals.__struct_fields__, counted, strict=True)))
 
 
-_RECORD = "kind, at, boot_id, mono_ns, clock, body, hash, salt, commitment"
+RECORD_COLUMNS = "seq, kind, at, boot_id, mono_ns, clock, body, hash, salt, commitment"
 
 
-def _record(row: tuple[int, str, str, str, int, str, str, str, str, str | None]) -> Record:
+def record_of(row: tuple[int, str, str, str, int, str, str, str, str, str | None]) -> Record:
+    """The record in a row of `RECORD_COLUMNS`. Raises ValueError when it is none."""
     return Record(
         seq=row[0],
         kind=RecordKind(row[1]),

@@ -137,7 +137,8 @@ chain that the gateway spoke of."""
 _METERS = """
 CREATE TABLE meter_keys (
     number INTEGER PRIMARY KEY, meter_serial TEXT, gateway_serial TEXT, charge_point_id TEXT, place TEXT,
-    public_key TEXT NOT NULL, fingerprint TEXT NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL, changed_at TEXT NOT NULL
+    public_key TEXT NOT NULL, fingerprint TEXT NOT NULL, state TEXT NOT NULL, key TEXT NOT NULL,
+    changed_at TEXT NOT NULL
 );
 CREATE UNIQUE INDEX meter_keys_once ON meter_keys (
     public_key, ifnull(meter_serial, ''), ifnull(gateway_serial, ''), ifnull(charge_point_id, ''), ifnull(place, '')
@@ -183,6 +184,7 @@ CREATE TABLE outcomes (
     outcome TEXT NOT NULL
 );
 CREATE INDEX outcomes_of_session ON outcomes (session_id, number);
+CREATE TABLE held_sessions (number INTEGER PRIMARY KEY, session_id TEXT NOT NULL UNIQUE, since TEXT NOT NULL);
 CREATE TRIGGER verdicts_are_final BEFORE UPDATE ON verdicts BEGIN
     SELECT RAISE(ABORT, 'a verdict is never changed'); END;
 CREATE TRIGGER outcomes_are_final BEFORE UPDATE ON outcomes BEGIN

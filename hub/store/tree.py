@@ -10,14 +10,12 @@ Rules
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain as one_after_another
 
 from hub.store.ledger import Chain
+from hub.tree import Growth, LogStanding, Tile
 from wire.merkle import HASH_BYTES, Frontier, KeptLog, TiledTree, leaf_hash, tree_root
-
-Tile = tuple[int, int, bytes]
-"""A tile level (from 1), the number in it (from 0), and the root."""
 
 
 class _ChainLog:
@@ -71,15 +69,39 @@ def peaks_in(blob: bytes) -> list[bytes]:
     return [blob[place : place + HASH_BYTES] for place in range(0, len(blob), HASH_BYTES)]
 
 
-def save_growth(connection: sqlite3.Connection, chain: Chain, frontier: Frontier, tiles: Iterable[Tile]) -> None:
+def log_standing(connection: sqlite3.Connection, chain: Chain, first_seq: int, last_seq: int) -> LogStanding:
+    """What the hub knows of a chain's log, as far as it matters to a batch of these records.
+
+    Raises:
+        ProofError: records or tiles that were stored are not there.
+    """
+    row = connection.execute(
+        "SELECT acked_seq, frontier, log_key FROM gateways WHERE gateway_id = ? AND epoch = ?",
+        (chain.gateway_id, chain.epoch),
+    ).fetchone()
+    size, frontier, log_key = row or (0, b"", None)
+    shorter = {length for length in (first_seq - 1, last_seq) if 0 <= length < size}
+    roots = {length: root_of(connection, chain, length) for length in shorter}
+    return LogStanding(size=size, peaks=tuple(peaks_in(frontier)), log_key=log_key, roots=roots)
+
+
+def pin_log_key(connection: sqlite3.Connection, chain: Chain, log_key: str) -> None:
+    """Keep the key of a chain's log with its first head. For the writer."""
+    connection.execute(
+        "UPDATE gateways SET log_key = ? WHERE gateway_id = ? AND epoch = ? AND log_key IS NULL",
+        (log_key, chain.gateway_id, chain.epoch),
+    )
+
+
+def save_growth(connection: sqlite3.Connection, chain: Chain, growth: Growth) -> None:
     """Keep the tree as it is after more records: its frontier, and the tiles that they completed. For the writer."""
     connection.executemany(
         "INSERT INTO tiles VALUES (?, ?, ?, ?, ?)",
-        [(chain.gateway_id, chain.epoch, level, number, root) for level, number, root in tiles],
+        [(chain.gateway_id, chain.epoch, level, number, root) for level, number, root in growth.tiles],
     )
     connection.execute(
         "UPDATE gateways SET frontier = ? WHERE gateway_id = ? AND epoch = ?",
-        (b"".join(frontier.peaks), chain.gateway_id, chain.epoch),
+        (b"".join(growth.frontier.peaks), chain.gateway_id, chain.epoch),
     )
 
 
@@ -106,4 +128,4 @@ def _build(connection: sqlite3.Connection, chain: Chain) -> None:
     )
     grown: Iterator[list[Tile]] = (frontier.append(leaf_hash(bytes.fromhex(hash_))) for (hash_,) in rows)
     tiles = list(one_after_another.from_iterable(grown))
-    save_growth(connection, chain, frontier, tiles)
+    save_growth(connection, chain, Growth(frontier, tuple(tiles)))

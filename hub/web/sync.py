@@ -5,7 +5,9 @@ Rules
    another gateway is answered 403 and changes nothing.
 2. One message of a gateway at a time. Each is judged against the position in the database, never against memory.
 3. An Ack leaves only after COMMIT.
-4. A fork is kept in the conflicts with both hashes; what is held stays.
+4. A fork is kept in the conflicts with both hashes; what is held stays. So is a tree head that does not fit.
+5. A head that fits is countersigned, and stored with the countersignature in the commit of its records. A batch that
+   is sent again with the same head is answered with the same countersignature.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from hub.desk import CommandDesk
 from hub.errors import StalePosition
 from hub.store import whitelist
 from hub.store.database import Database, Standing
+from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
 from hub.tokens import decide_authorization
+from hub.tree import FittingHead, TreeMismatch, grow, judge_head
 from hub.web.commands import GatewayCommands
 from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
 from wire.errors import MalformedValue
@@ -49,6 +53,7 @@ from wire.sync import (
     parse_hello,
 )
 from wire.tokens import choose
+from wire.tree_head import SigningKey
 
 _log = logging.getLogger(__name__)
 
@@ -66,9 +71,12 @@ _EPOCH = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 class SyncEndpoint:
     """Answers gateways. One instance per hub; its methods run in one event loop."""
 
-    def __init__(self, database: Database, admitted: Collection[str], desk: CommandDesk | None = None) -> None:
-        """Without a `desk` there are no commands: their routes are not served."""
+    def __init__(
+        self, database: Database, admitted: Collection[str], log_key: SigningKey, desk: CommandDesk | None = None
+    ) -> None:
+        """`log_key` is the hub's own. Without a `desk` there are no commands: their routes are not served."""
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
+        self._log_key = log_key
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._batches = self._batch_bytes = 0
 
@@ -100,7 +108,7 @@ class SyncEndpoint:
             conflict = _rollback(hello, standing.position, standing.held)
             if conflict is not None:
                 _tell_conflict(chain, conflict)
-            await self._database.note_seen(chain, now(), conflict)
+            await self._database.note_seen(chain, now(), conflict, hello.head_seq)
         return _answer(answer)
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -125,7 +133,7 @@ class SyncEndpoint:
             self._batch_bytes -= size
 
     async def _take(self, chain: Chain, batch: Batch, at: datetime) -> Ack | Refusal:
-        standing = await self._database.standing(chain, batch.first_seq)
+        standing = await self._database.standing(chain, batch.first_seq, len(batch.records))
         peer = _peer(chain, standing)
         judged = peer.judge(batch, standing.held)
         if isinstance(judged, Refusal):
@@ -134,16 +142,33 @@ class SyncEndpoint:
                 _tell_conflict(chain, conflict)
                 await self._database.note_seen(chain, at, conflict)
             return judged
+        growth = grow(standing.log, judged)
         try:
-            await self._database.append(chain, standing.position, judged, at)
+            fitting = judge_head(batch, standing.log, growth)
+        except TreeMismatch as mismatch:
+            conflict = _mismatch(mismatch, batch)
+            _tell_conflict(chain, conflict)
+            await self._database.note_seen(chain, at, conflict)
+            return peer.mistrusted(str(mismatch), batch.first_seq)
+        head = None if fitting is None else self._countersigned(fitting, standing.head, at)
+        fresh = head if standing.head is None else None
+        try:
+            await self._database.append(chain, standing.position, judged, growth, fresh, at)
         except StalePosition as error:
             # An earlier request was cut off while its commit went on; the gateway asks again and is told the position.
             peer.lost()
             raise Problem(503, error.code, str(error), retry_after_s=1) from error
-        ack = peer.committed()
+        ack = peer.committed(None if head is None else head.countersignature)
         fields = {"gateway_id": chain.gateway_id, "epoch": chain.epoch, "new": len(judged), "acked_seq": ack.acked_seq}
         _log.info("batch", extra={"fields": fields})
         return ack
+
+    def _countersigned(self, fitting: FittingHead, kept: KeptHead | None, at: datetime) -> KeptHead:
+        """The head with this hub's countersignature: the one that is kept, if it is the same head. One of the same
+        log that was signed again, at another time, is countersigned for its gateway and not kept a second time."""
+        if kept is not None and kept.signed == fitting.signed:
+            return kept
+        return KeptHead(signed=fitting.signed, countersignature=self._log_key.countersign(fitting.signed, at))
 
     async def whitelist(self, request: web.Request) -> web.Response:
         """?since=N -> WhitelistChange."""
@@ -223,6 +248,14 @@ def _fork(refusal: Refusal, batch: Batch, position: Position, held: dict[int, st
     return Conflict("fork", position.seq, position.hash, batch.prev_hash[:64])
 
 
+def _mismatch(mismatch: TreeMismatch, batch: Batch) -> Conflict:
+    """The head that was offered, beside the root of what the hub holds."""
+    offered = mismatch.offered
+    last = batch.first_seq + len(batch.records) - 1
+    offered_root = "" if offered is None else offered.head.root
+    return Conflict("tree", last, mismatch.held_root, offered_root, offered, str(mismatch))
+
+
 def _tell_conflict(chain: Chain, conflict: Conflict) -> None:
     fields = {
         "gateway_id": chain.gateway_id,
@@ -232,4 +265,6 @@ def _tell_conflict(chain: Chain, conflict: Conflict) -> None:
         "held_hash": conflict.held_hash,
         "offered_hash": conflict.offered_hash,
     }
+    if conflict.reason is not None:
+        fields["reason"] = conflict.reason
     _log.error("conflict", extra={"fields": fields})

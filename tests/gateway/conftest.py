@@ -38,18 +38,21 @@ from pki.verify.revocation import RevocationEvidence
 from tests.gateway.rough_pki import Papers
 from tests.parts import ScriptedHub, SetClock, token
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
+from wire.merkle import Frontier, leaf_hash, verify_consistency
 from wire.records import AllowedType, AuditEntry, AuthorizationInfo, Token, TokenRef, TokenType, WhitelistChange, encode
 from wire.sync import (
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,
     PATH_WHITELIST,
+    Batch,
     Refusal,
     Role,
     SyncPeer,
     parse_batch,
     parse_hello,
 )
+from wire.tree_head import Countersignature, SigningKey, verify_tree_head
 
 
 @dataclass
@@ -166,6 +169,8 @@ class RoughHub:
     times: list[float] = field(default_factory=list)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
     address: str = ""
+    key: SigningKey | None = None
+    log_key: str | None = None
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -190,11 +195,29 @@ class RoughHub:
             if isinstance(fresh, Refusal):
                 return said(fresh, 409)
             self.held += fresh
-            return said(peer.committed())
+            return said(peer.committed(self.countersign(batch)))
         if request.path == PATH_WHITELIST:
             return said(WhitelistChange(version=1, since=0, full=True, tokens=(token(),)))
         assert request.path == PATH_AUTHORIZE
         return said(AuthorizationInfo(allowed=AllowedType.ALLOWED))
+
+    def countersign(self, batch: Batch) -> Countersignature | None:
+        """The signature under the batch's head, after everything that a hub checks; None from a hub without a key."""
+        signed = batch.tree_head
+        if signed is None:
+            return None
+        self.log_key = self.log_key or signed.public_key
+        head = verify_tree_head(signed, self.log_key)
+        before = Frontier()
+        for record in self.held[: batch.first_seq - 1]:
+            before.append(leaf_hash(bytes.fromhex(record.hash)))
+        after = Frontier(before.size, before.peaks)
+        for record in batch.records:
+            after.append(leaf_hash(bytes.fromhex(record.hash)))
+        assert (head.size, head.root) == (after.size, after.root().hex())
+        proof = [bytes.fromhex(node) for node in batch.consistency]
+        verify_consistency(before.size, before.root(), after.size, after.root(), proof)
+        return None if self.key is None else self.key.countersign(signed, datetime.now(UTC))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; looked at whenever the hub was asked something."""
@@ -224,6 +247,11 @@ class Bond:
         for _ in range(count):
             await self.bench.writer.run(lambda c: append(c, self.bench.site.owner, RecordKind.AUDIT, entry, now))
         self.link.stored()
+
+    async def settled(self) -> None:
+        """Store one more record, and wait for it: then what the hub said to those before is noted."""
+        await self.store()
+        await self.hub.until(lambda: len(self.hub.held) == head(self.bench.reader).seq)
 
     async def all_arrived(self) -> None:
         """Wait until the hub holds everything; the position of all but the last record is noted then."""
@@ -278,15 +306,17 @@ def link_against(
     mood: Mood | None = None,
     certificate: str = "hub",
     ca: Path | None = None,
+    signs: SigningKey | None = None,
+    hub_log_key: str | None = None,
     **more: Any,
 ) -> None:
     """Run a link with three stored records against a hub in `mood`, and `part` beside it."""
 
     async def run() -> None:
         async with rough_hub(lab, certificate) as hub:
-            hub.mood = mood
+            hub.mood, hub.key = mood, signs
             chosen = replace(link_settings(lab, hub.address, ca), **more)
-            witness = Witness(bench.site.owner, bench.reader, bench.writer, bench.clock.now)
+            witness = Witness(bench.site.owner, bench.reader, bench.writer, bench.clock.now, hub_log_key)
             link = Link(chosen, bench.site.owner, bench.reader, bench.writer, bench.whitelist, witness)
             running = asyncio.create_task(link.run())
             bond = Bond(bench, hub, link, running)

@@ -17,15 +17,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from hub.store import readings
+from hub.store.connection import open_writer
+from hub.store.ledger import Chain, append, position_of
+from hub.store.readings import Cut
 from hub.terms import EnergyPrice, Terms
-from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
+from wire.chain import GENESIS_HASH, SALT_BYTES, Record, RecordKind, chain_hash
 from wire.ids import session_id
+from wire.merkle import consistency_proof, fold, leaf_hash, tree_root
 from wire.meter.draft import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.keys import encode_public_key_oca, public_key_of
 from wire.meter.record import Pagination, PaginationContext, ReadingReason
@@ -33,8 +39,10 @@ from wire.ocpp.frames import encode_call
 from wire.records import (
     AuthMethod,
     Basis,
+    Cdr,
     ClockState,
     Decision,
+    Session,
     TokenRef,
     TokenType,
     TransactionEntry,
@@ -44,6 +52,7 @@ from wire.records import (
     encode,
 )
 from wire.sync import Ack, Batch, Hello, Refusal, Welcome, parse_answer
+from wire.tree_head import SignedTreeHead, SigningKey, TreeHead
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 API_TOKEN = "token-for-tests"
@@ -113,6 +122,7 @@ class ChainWriter:
     gateway_id: str = "site-1"
     epoch: str = "e1"
     records: list[Record] = field(default_factory=list)
+    log_key: SigningKey = field(default_factory=lambda: SigningKey(hashlib.sha256(b"log of site-1").digest()))
 
     def add(self, kind: RecordKind, body: str, at: datetime = T0) -> Record:
         seq = len(self.records) + 1
@@ -125,6 +135,7 @@ class ChainWriter:
             clock=ClockState.TRUSTED,
             body=body,
             hash="",
+            salt=hashlib.sha256(f"salt of {seq}".encode()).hexdigest()[: 2 * SALT_BYTES],
         )
         previous = self.records[-1].hash if self.records else GENESIS_HASH
         hashed = chain_hash(self.gateway_id, self.epoch, previous, record)
@@ -132,7 +143,26 @@ class ChainWriter:
         self.records.append(record)
         return record
 
+    def subtree(self, level: int, index: int) -> bytes:
+        """The root of a full subtree of the log, from all its leaves."""
+        leaves = [leaf_hash(bytes.fromhex(record.hash)) for record in self.records]
+        return fold(leaves[index << level : (index + 1) << level])
+
+    def head(self, size: int, at: datetime = T0) -> SignedTreeHead:
+        """The signed head of the log's first `size` records."""
+        root = tree_root(size, self.subtree).hex()
+        head = TreeHead(gateway_id=self.gateway_id, epoch=self.epoch, size=size, root=root, at=at)
+        return self.log_key.sign_head(head)
+
+    def signed_batch(self, first_seq: int, count: int) -> Batch:
+        """A batch with its tree head and the proof that leads to it."""
+        batch = self.batch(first_seq, count)
+        last = batch.records[-1].seq
+        consistency = tuple(hash_.hex() for hash_ in consistency_proof(first_seq - 1, last, self.subtree))
+        return msgspec.structs.replace(batch, tree_head=self.head(last), consistency=consistency)
+
     def batch(self, first_seq: int, count: int) -> Batch:
+        """A batch as an earlier gateway sends it, without a head."""
         chosen = tuple(self.records[first_seq - 1 : first_seq - 1 + count])
         previous = self.records[first_seq - 2].hash if first_seq > 1 else GENESIS_HASH
         return Batch(
@@ -150,18 +180,26 @@ class MeterDouble:
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     page: int = 0
+    serial: str = "MS-1"
 
     @property
     def public_text(self) -> str:
         return encode_public_key_oca(public_key_of(self.key.public_key()))
 
     def sign(self, reason: ReadingReason, at: datetime, kwh: str) -> str:
+        return self.sign_all((reason, at, kwh))
+
+    def sign_all(self, *readings: tuple[ReadingReason, datetime, str]) -> str:
+        """One record that holds all the readings."""
         self.page += 1
-        reading = ReadingDraft(at=at, reason=reason, value=Decimal(kwh), register="01-00:B2.08.00*FF", unit="kWh")
+        drafts = tuple(
+            ReadingDraft(at=at, reason=reason, value=Decimal(kwh), register="01-00:B2.08.00*FF", unit="kWh")
+            for reason, at, kwh in readings
+        )
         payload = OCMFPayload(
             pagination=Pagination(context=PaginationContext.TRANSACTION, number=self.page),
-            readings=(reading,),
-            meter_serial="MS-1",
+            readings=drafts,
+            meter_serial=self.serial,
             gateway_serial="GS-1",
             gateway_id="GI-1",
             id_assigned=True,
@@ -297,6 +335,40 @@ def terms() -> Terms:
     return Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal("0.50")))
 
 
+# --- a hub's books ---------------------------------------------------------------------------------------------------
+
+
+class Books:
+    """A hub's database without its servers."""
+
+    def __init__(self, path: Path, terms: Terms, received_at: datetime) -> None:
+        self.connection, self.terms, self.received_at = open_writer(path), terms, received_at
+
+    def take(self, chain: ChainWriter, first_seq: int = 1) -> None:
+        where = Chain(chain.gateway_id, chain.epoch)
+        self.connection.execute("BEGIN IMMEDIATE")
+        records = chain.records[first_seq - 1 :]
+        append(self.connection, where, position_of(self.connection, where), records, self.received_at, self.terms)
+        self.connection.execute("COMMIT")
+
+    def sessions(self) -> list[Session]:
+        return [decode(Session, text, "session") for text in readings.sessions(self.connection, None, Cut()).objects]
+
+    def cdrs(self) -> list[Cdr]:
+        return [decode(Cdr, text, "cdr") for text in readings.cdrs(self.connection, None, Cut()).objects]
+
+    def reasons(self) -> list[str]:
+        rows = self.connection.execute("SELECT reason FROM quarantine ORDER BY epoch, seq")
+        return [reason for (reason,) in rows]
+
+
+@pytest.fixture
+def books(tmp_path: Path, terms: Terms, t0: datetime) -> Iterator[Books]:
+    made = Books(tmp_path / "hub.sqlite", terms, t0 + timedelta(days=1))
+    yield made
+    made.connection.close()
+
+
 # --- a running hub ----------------------------------------------------------------------------------------------------
 
 
@@ -343,12 +415,7 @@ class HubProcess:
         command = [sys.executable, "-m", "hub", "run", "--config", str(self.config)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            pytest.fail(f"the hub did not start: {self.process.communicate()[1]}")
-        ready = json.loads(line)
-        assert ready["event"] == "ready", ready
-        self.listen = ready["listen"]
+        self.listen = self.next_line("ready")["listen"]
 
     def next_line(self, event: str) -> dict[str, Any]:
         """The next line of the hub's log that tells of `event`; waits for it."""
@@ -358,7 +425,7 @@ class HubProcess:
             fields: dict[str, Any] = json.loads(line)
             if fields["event"] == event:
                 return fields
-        pytest.fail(f"the hub ended without {event}")
+        pytest.fail(f"the hub ended without {event}: {self.process.communicate()[1]}")
 
     def kill(self) -> None:
         """kill -9."""

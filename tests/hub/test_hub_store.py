@@ -19,6 +19,7 @@ from hub.store.database import Database
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.schema import MIGRATIONS
 from hub.store.writer import Writer
+from hub.tree import LogStanding, grow
 from wire.chain import GENESIS_HASH, RecordKind
 from wire.records import Session, SessionStatus, decode, encode
 
@@ -89,14 +90,15 @@ def test_a_full_disk_fails_the_group_and_the_writer_goes_on(tmp_path):
 
 def test_a_batch_judged_at_another_position_is_not_stored(tmp_path, terms, chain, t0):
     chain.add(RecordKind.AUDIT, "{}")
-    where = Chain("site-1", "e1")
+    where, start = Chain("site-1", "e1"), Position(0, GENESIS_HASH)
+    grown = grow(LogStanding(roots={}), chain.records)
 
     async def run() -> None:
         database = Database(tmp_path / "state", terms)
         try:
-            await database.append(where, Position(0, GENESIS_HASH), chain.records, t0)
+            await database.append(where, start, chain.records, grown, None, t0)
             with pytest.raises(StalePosition, match="judged at position 0, the store stands at 1"):
-                await database.append(where, Position(0, GENESIS_HASH), chain.records, t0)
+                await database.append(where, start, chain.records, grown, None, t0)
             standing = await database.standing(where, 2)
             assert (standing.position.seq, standing.held) == (1, {1: chain.records[0].hash})
             with pytest.raises(StoreError, match="another hub"):

@@ -135,7 +135,10 @@ def _send(connection: sqlite3.Connection, batch: Batch) -> None:
 
 
 def _account(connection: sqlite3.Connection) -> dict[str, list[Any]]:
-    tables = ("gateways", "records", "quarantine", "sessions", "cdrs", "decisions", "conflicts")
+    tables = (
+        *("gateways", "records", "quarantine", "sessions", "cdrs", "decisions", "conflicts", "verdicts", "outcomes"),
+        *("meter_keys", "meter_key_acts", "meter_sightings", "meter_pages", "meter_gaps"),
+    )
     return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in tables}
 
 
@@ -287,7 +290,7 @@ registers = st.from_regex(r"-?(0|[1-9][0-9]{0,60})(\.[0-9]{1,60})?([eE][+-]?[0-9
 def test_no_body_stops_the_ingest(kind: RecordKind, body: str) -> None:
     (record,) = _chain([(kind, body)])
     with _database() as connection:
-        ingest(read_arrival(GATEWAY, record, T0), Books(connection), TERMS)
+        ingest(read_arrival(GATEWAY, record, T0), Books(connection, TERMS, T0), TERMS)
 
 
 @settings(max_examples=200, deadline=None)

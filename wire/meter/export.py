@@ -132,7 +132,7 @@ def _value_text(value: SafeValue) -> str:
     about = ""
     if value.transaction_id is not None and value.context is not None:
         about = f' transactionId="{value.transaction_id}" context="{value.context.value}"'
-    key = "" if value.public_key is None else _key_element(value.public_key)
+    key = "" if not value.public_key else _key_element(value.public_key)
     signed = f'<signedData format="{name}" encoding="{encoding}">{data}</signedData>'
     return f"  <value{about}>\n    {signed}\n{key}  </value>\n"
 

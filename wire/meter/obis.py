@@ -81,10 +81,15 @@ class OBIS:
         return f"{head}*{self.storage:02X}"
 
 
-@lru_cache(maxsize=1024)
 def parse_obis(text: str) -> OBIS | None:
-    """The code that `text` spells, None when it is none. Rule 1."""
-    match = _OBIS.fullmatch(text.strip().upper()) if len(text) <= _LONGEST else None
+    """The code that `text` spells, None when it is none. Rule 1. Few registers are met again and again: the last 1024
+    texts are remembered, longer ones than any code not."""
+    return _parse(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> OBIS | None:
+    match = _OBIS.fullmatch(text.strip().upper())
     if match is None:
         return None
     storage = match["F"]
@@ -102,10 +107,16 @@ def parse_obis(text: str) -> OBIS | None:
 def register_name(text: str) -> str:
     """One spelling for the register that `text` names: `01-00:B2.08.00*FF`; a text that is no OBIS code in capitals,
     without outer white space."""
-    code = parse_obis(text)
+    return _name(text) if len(text) <= _LONGEST else text.strip().upper()
+
+
+@lru_cache(maxsize=1024)
+def _name(text: str) -> str:
+    code = _parse(text)
     return text.strip().upper() if code is None else str(code)
 
 
+@lru_cache(maxsize=512)
 def is_spelled_as_specified(text: str) -> bool:
-    """Whether `text` has the spelling of OCMF's table 25."""
+    """Whether `text`, an OBIS code, has the spelling of OCMF's table 25."""
     return _AS_SPECIFIED.fullmatch(text) is not None

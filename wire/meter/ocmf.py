@@ -17,7 +17,7 @@ import base64
 import binascii
 
 from wire.errors import MeterRecordError
-from wire.meter.deviations import DeviationLog, Fields, printable
+from wire.meter.deviations import DeviationLog, Fields, is_plain_name, printable
 from wire.meter.draft import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.json_text import JSONObject, parse_section
 from wire.meter.ocmf_fields import (
@@ -25,14 +25,14 @@ from wire.meter.ocmf_fields import (
     TEXT_KEYS,
     Version,
     check_charge_point,
-    check_keys,
+    check_lengths,
     check_presence,
+    read_extensions,
     read_gateway,
     read_loss,
     read_pagination,
     read_user,
     read_version,
-    vendor_extensions,
 )
 from wire.meter.ocmf_readings import MAX_READINGS, read_readings
 from wire.meter.record import DeviationClass, MeterRecord, PaginationContext, Reading, RecordSignature
@@ -76,28 +76,25 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
 
     Source: OCMF 1.4.1, tables 1 to 8.
     """
-    if len(raw) > MAX_RECORD_BYTES:
-        raise MeterRecordError("too-large", "record", f"{len(raw)} bytes; at most {MAX_RECORD_BYTES}")
-    if not raw.startswith(_PREFIX):
-        raise MeterRecordError("not-ocmf", "record", "expected the record to begin with 'OCMF|'")
-    sections = raw.split(b"|", 4)
-    if len(sections) not in (3, 4):
-        raise MeterRecordError(
-            "sections", "record", f"expected 3 sections separated by '|', found {len(sections)} or more"
-        )
+    sections = _split(raw)
     log = DeviationLog()
     if len(sections) == 4:
         log.add("fourth-section", "/signature", "a fourth section stands behind the signature; it is not trusted")
     members = _section(sections[1], "payload", log).members
-    signature = _section(sections[2], "signature", log).members
+    signature_members = _section(sections[2], "signature", log).members
     fields = Fields(members, TEXT_KEYS, "/payload", log)
     version = read_version(fields)
     pagination = read_pagination(fields)
     is_fiscal = pagination is not None and pagination.context is PaginationContext.FISCAL
     check_presence(fields, is_fiscal)
-    check_keys(fields, version)
+    check_lengths(fields)
     check_charge_point(fields)
+    user = read_user(fields, version)
+    readings = read_readings(members, is_fiscal, version, log)
+    extensions = read_extensions(fields, version)
+    loss = read_loss(fields, log) if "LC" in members else None
     texts = fields.texts
+    signature = _signature(signature_members, texts, version, log)
     gateway_id, gateway_version = read_gateway(fields, version)
     return MeterRecord(
         raw=raw,
@@ -112,39 +109,65 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
         meter_serial=texts.get("MS"),
         meter_firmware=texts.get("MF"),
         charge_controller_firmware=texts.get("CF"),
-        loss_compensation=read_loss(fields, log) if "LC" in members else None,
+        loss_compensation=loss,
         charge_point_type=texts.get("CT"),
         charge_point_id=texts.get("CI"),
         tariff_text=texts.get("TT"),
-        user=read_user(fields, version),
-        readings=read_readings(members, is_fiscal, version, log),
-        signature=_signature(Fields(signature, _SIGNATURE_TEXTS, "/signature", log), texts, version),
+        user=user,
+        readings=readings,
+        signature=signature,
         deviations=log.found(),
-        vendor_extensions=vendor_extensions(fields, version),
+        vendor_extensions=extensions,
     )
+
+
+def _split(raw: bytes) -> list[bytes]:
+    """What the `|` separate, `OCMF` first: three sections or four."""
+    if len(raw) > MAX_RECORD_BYTES:
+        raise MeterRecordError("too-large", "record", f"{len(raw)} bytes; at most {MAX_RECORD_BYTES}")
+    if not raw.startswith(_PREFIX):
+        raise MeterRecordError("not-ocmf", "record", "expected the record to begin with 'OCMF|'")
+    sections = raw.split(b"|", 4)
+    if len(sections) not in (3, 4):
+        raise MeterRecordError(
+            "sections", "record", f"expected 3 sections separated by '|', found {len(sections)} or more"
+        )
+    return sections
 
 
 def _section(data: bytes, name: str, log: DeviationLog) -> JSONObject:
     section = parse_section(data, name)
-    for key in section.duplicate_keys:
-        message = f"key {printable(key)} stands twice in one object; the last one is read"
-        if key in section.own_duplicates and name == "payload":
-            log.add("duplicate-key", f"/{name}/{key}", message, DeviationClass.SAFE_REJECT)
-        else:
-            log.add("duplicate-key", f"/{name}", message)
+    if section.duplicate_keys:
+        _note_duplicates(section, name, log)
     if section.control_characters:
         log.add("control-character", f"/{name}", "a string holds a raw control character")
     if not section.is_utf8:
-        log.add("text-encoding", f"/{name}", "not UTF-8; read as latin-1", DeviationClass.SAFE_REJECT)
+        kind = DeviationClass.SAFE_REJECT if name == "payload" else DeviationClass.SPEC
+        log.add("text-encoding", f"/{name}", "not UTF-8; read as latin-1", kind)
     return section
 
 
-def _signature(fields: Fields, payload: dict[str, str], version: Version | None) -> RecordSignature:
+def _note_duplicates(section: JSONObject, name: str, log: DeviationLog) -> None:
+    """SAFE refuses a key that stands twice in the payload itself; deeper down it takes the last, as we do."""
+    refused = frozenset(section.own_duplicates) if name == "payload" else frozenset()
+    for key in section.duplicate_keys:
+        message = f"key {printable(key)} stands twice in one object; the last one is read"
+        if key in refused:
+            pointer = f"/{name}/{key}" if is_plain_name(key) else f"/{name}"
+            log.add("duplicate-key", pointer, message, DeviationClass.SAFE_REJECT)
+        else:
+            log.add("duplicate-key", f"/{name}", message)
+
+
+def _signature(
+    members: dict[str, object], payload: dict[str, str], version: Version | None, log: DeviationLog
+) -> RecordSignature:
+    fields = Fields(members, _SIGNATURE_TEXTS, "/signature", log)
     texts = fields.texts
     if texts.get("SM", _MEDIA_TYPE) != _MEDIA_TYPE:
         fields.note("signature-media-type", "SM", f"expected {_MEDIA_TYPE}, found {printable(texts['SM'])}")
-    if not _SIGNATURE_TEXTS.issuperset(fields.members):
-        names = (key for key in fields.members if not key.startswith(_RESERVED_IN_SIGNATURE))
+    if not _SIGNATURE_TEXTS.issuperset(members):
+        names = (key for key in members if not key.startswith(_RESERVED_IN_SIGNATURE))
         fields.note_unknown(key for key in names if key not in _SIGNATURE_TEXTS)
     text = texts.get("SD")
     if not text:

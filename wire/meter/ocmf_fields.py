@@ -12,7 +12,7 @@ import re
 
 from pki.errors import IdentifierError
 from pki.identifiers import parse_din_evseid, parse_evseid
-from wire.meter.deviations import DeviationLog, Fields, printable
+from wire.meter.deviations import DeviationLog, Fields, is_plain_name, printable
 from wire.meter.record import (
     ID_ERROR_LEVELS,
     DeviationClass,
@@ -56,7 +56,7 @@ _ID_FORMS = {
 TEXT_KEYS = frozenset(
     {*("FV", "GI", "GS", "GV", "PG", "MV", "MM", "MS", "MF"), *("IL", "IT", "ID", "TT", "CF", "CT", "CI")}
 )
-_OLDER_TEXT_KEYS = frozenset({"VI", "VV"})
+_OLDER_KEYS = frozenset({"VI", "VV"})
 _KNOWN_KEYS = TEXT_KEYS | {"IS", "IF", "LC", "RD"}
 _ASSIGNMENT_KEYS = ("ID", "IF", "IL", "IS", "IT", "TT")
 _CHARGE_POINT_TYPES = frozenset({"EVSEID", "CBIDC"})
@@ -64,6 +64,7 @@ _CONTEXTS = {context.value: context for context in PaginationContext}
 _LOSS_TEXT_KEYS = frozenset({"LN", "LU"})
 _LOSS_KEYS = _LOSS_TEXT_KEYS | {"LI", "LR"}
 _VENDOR_KEYS = tuple("UVWXYZ")
+# The newest first: the search ends at the first that the version has.
 _SINCE = (("CF", (1, 3)), ("LC", (1, 2)), ("TT", (1, 1)), ("CT", (0, 5)), ("CI", (0, 5)))
 
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})(\.[0-9]{1,3})?")
@@ -76,7 +77,6 @@ DIALECT_CHANGED = (0, 5)
 """From this version on IS is a boolean, EF stands for EI and vendors have no VI and VV."""
 ALGORITHM_LEFT_PAYLOAD = (1, 0)
 """Before this version SA stood in the signed section."""
-_NEWEST_KEY_SINCE = (1, 3)
 _NEWEST = (1, 4)
 
 
@@ -106,8 +106,7 @@ def read_version(fields: Fields) -> Version | None:
 def _odd_version(fields: Fields, text: str) -> Version | None:
     match = _VERSION.fullmatch(text)
     if match is None or match[3] is not None:
-        kind = DeviationClass.SAFE_REJECT
-        fields.note("version-form", "FV", f"expected <major>.<minor>, found {printable(text)}", kind)
+        fields.note("version-form", "FV", f"expected <major>.<minor>, found {printable(text)}")
     else:
         fields.note("version-unknown", "FV", f"there is no format {text}; read as the nearest that there is")
     return None if match is None else (int(match[1]), int(match[2]))
@@ -152,14 +151,17 @@ def read_user(fields: Fields, version: Version | None) -> UserAssignment:
 
 
 def _flags(fields: Fields) -> tuple[str, ...]:
-    flags = fields.members.get("IF", [])
-    names = [name for name in flags if isinstance(name, str)] if isinstance(flags, list) else []
-    if not isinstance(flags, list) or len(names) != len(flags) or len(flags) > _MOST_FLAGS:
-        fields.note("identification-flags", "IF", "expected an array of at most four strings")
-    for name in names:
-        if name not in ID_FLAGS:
+    found = fields.members.get("IF", [])
+    flags = found if isinstance(found, list) else []
+    names = []
+    for name in flags:
+        if isinstance(name, str) and name.isascii():
+            names.append(name)
+        if isinstance(name, str) and name not in ID_FLAGS:
             fields.note("unknown-value", "IF", f"{printable(name)} is not an identification flag")
-    return tuple(name for name in names if name.isascii())
+    if flags is not found or len(flags) > _MOST_FLAGS or not all(isinstance(name, str) for name in flags):
+        fields.note("identification-flags", "IF", "expected an array of at most four strings")
+    return tuple(names)
 
 
 def check_presence(fields: Fields, is_fiscal: bool) -> None:
@@ -178,20 +180,33 @@ def check_presence(fields: Fields, is_fiscal: bool) -> None:
             fields.note("assignment-missing", key, f"{key} is mandatory in a transaction's record")
 
 
-def check_keys(fields: Fields, version: Version | None) -> None:
-    """Fields that the format or its version does not have, and texts longer than foreseen."""
-    members = fields.members
-    if version is not None and version < _NEWEST_KEY_SINCE:
-        for key, since in _SINCE:
-            if key in members and version < since:
-                fields.advise("key-before-version", key, f"{key} exists since format {since[0]}.{since[1]}")
-    if not _KNOWN_KEYS.issuperset(members):
-        known = _KNOWN_KEYS | {"SA"} if version is None or version < ALGORITHM_LEFT_PAYLOAD else _KNOWN_KEYS
-        fields.note_unknown(key for key in members if key not in known and not key.startswith(_VENDOR_KEYS))
+def check_lengths(fields: Fields) -> None:
+    """Texts longer than foreseen (tables 4, 5 and 17)."""
     for key, most, code in _LENGTHS:
         text = fields.texts.get(key)
         if text is not None and len(text.encode()) > most:
             fields.advise(code, key, f"{len(text.encode())} bytes; at most {most} are foreseen")
+
+
+def read_extensions(fields: Fields, version: Version | None) -> tuple[str, ...]:
+    """The names of the fields that are left to vendors: those that begin with U to Z and can be shown. Any other that
+    the format or its version does not have is a deviation."""
+    members = fields.members
+    for key, since in _SINCE:
+        if version is None or version >= since:
+            break
+        if key in members:
+            fields.advise("key-before-version", key, f"{key} exists since format {since[0]}.{since[1]}")
+    if _KNOWN_KEYS.issuperset(members):
+        return ()
+    known = _KNOWN_KEYS
+    if version is None or version < ALGORITHM_LEFT_PAYLOAD:
+        known |= {"SA"}
+    if version is not None and version < DIALECT_CHANGED:
+        known |= _OLDER_KEYS
+    further = [key for key in members if key not in known]
+    fields.note_unknown(key for key in further if not key.startswith(_VENDOR_KEYS))
+    return tuple(key for key in further if key.startswith(_VENDOR_KEYS) and is_plain_name(key))
 
 
 def check_charge_point(fields: Fields) -> None:
@@ -231,14 +246,6 @@ def read_gateway(fields: Fields, version: Version | None) -> tuple[str | None, s
         gateway_id = gateway_id if gateway_id is not None else texts.get("VI")
         gateway_version = gateway_version if gateway_version is not None else texts.get("VV")
     return gateway_id, gateway_version
-
-
-def vendor_extensions(fields: Fields, version: Version | None) -> tuple[str, ...]:
-    """The names of the payload's fields that are left to vendors: those that begin with U to Z."""
-    if _KNOWN_KEYS.issuperset(fields.members):
-        return ()
-    taken = _OLDER_TEXT_KEYS if version is not None and version < DIALECT_CHANGED else frozenset()
-    return tuple(key for key in fields.members if key.startswith(_VENDOR_KEYS) and key not in taken)
 
 
 def read_loss(fields: Fields, log: DeviationLog) -> LossCompensation | None:

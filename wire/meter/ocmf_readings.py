@@ -85,7 +85,7 @@ def _reading(fields: Fields, is_fiscal: bool, version: Version | None) -> Readin
         register=register,
         unit=unit,
         current=fields.choice("RT", _CURRENTS),
-        cumulated_loss=fields.number("CL"),
+        cumulated_loss=fields.number("CL") if "CL" in members else None,
         error_flags=flags,
         event_counter=fields.number("EI") if is_older else None,
         status=fields.choice("ST", _STATUSES),

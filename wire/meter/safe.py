@@ -14,20 +14,18 @@ The rules, and the codes of those that refuse:
 7. both ends that count       begin-count, end-count, status-missing, unit-missing, value-missing, register-falling,
                               time-falling, identification-level, meter-status, clock-missing, clock-relative,
                               event-counter, energy-unusable
-8. a pair of records          no-pair, begin-in-end, end-in-begin, two-keys
+8. a pair of records          no-pair, begin-in-end, end-in-begin, two-keys, values-crossed
 Not compared by the software: serials, page numbers, identification, units, registers of the two ends.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 
-from wire.meter.json_text import JSONObject, parse_number, parse_section
 from wire.meter.record import ID_ERROR_LEVELS, MeterFormat, MeterRecord
+from wire.meter.safe_view import SafeView, WrittenReading, number_at, text_at, view_record
 
 _DEFAULT_ALGORITHM = "ECDSA-secp256r1-SHA256"
 _CURVES = frozenset(
@@ -38,10 +36,7 @@ _CURVES = frozenset(
 )
 _ENCODINGS = ("hex", "base64", "base32", "plain")
 
-_VERSION = re.compile(r"\s*[+-]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2},[0-9]{3}[+-][0-9]{4}")
-_HEX = "([0-9a-f]*)"
-_OBIS = re.compile(f"{_HEX}(?:-{_HEX}(?::{_HEX}(?:[.]{_HEX}(?:[.]{_HEX}(?:[.*]{_HEX})?)?)?)?)?")
+_OLDEST, _NEWEST = Decimal("0.1"), Decimal("1.3")
 
 _TEXTS = ("FV", "GI", "GV", "GS", "PG", "MV", "MM", "MS", "MF", "CF", "IT", "ID", "TT")
 _OLDER_TEXTS = (*_TEXTS, "VI", "VV", "IS")
@@ -49,10 +44,7 @@ _NEWER_TEXTS = (*_TEXTS, "IL", "CT", "CI")
 _READING_TEXTS = ("TM", "TX", "RV", "RI", "RU", "ST")
 _LOSS_TEXTS = ("LN", "LI", "LR", "LU")
 
-_ENDS = frozenset("ELRAP")
-_COMPENSATED = frozenset({0x98, 0xB1, 0xB3, 0xC1, 0xC3})
-_COUNTED = frozenset({0x01, 0x98, 0x9E, *range(0xB0, 0xC8)})
-_COUNTED_STORAGES = frozenset({0, 0x200, 0x255, 0xFF})
+_SEQUENCE, _INTEGER = 0x30, 0x02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +70,7 @@ def predict_record(record: MeterRecord) -> SafePrediction | None:
     one with both ends as a session. None for another format than OCMF: not predicted. About 40 us."""
     if record.format is not MeterFormat.OCMF:
         return None
-    view = _view(record)
-    reasons = list(_form(view))
-    if view.is_whole_transaction:
-        reasons += _law(view.readings, (view.level,))
-    return SafePrediction(reasons=tuple(reasons))
+    return SafePrediction(reasons=tuple(_alone(view_record(record))))
 
 
 def predict_session(
@@ -93,166 +81,48 @@ def predict_session(
     their order; the software takes one key for a pair. None when there is no record or one is not OCMF."""
     if not records or any(record.format is not MeterFormat.OCMF for record in records):
         return None
-    begin, end = _view(records[0]), _view(records[-1])
+    begin, end = view_record(records[0]), view_record(records[-1])
     if records[0].payload_bytes == records[-1].payload_bytes:
-        reasons = list(_form(begin))
-        if begin.is_whole_transaction:
-            reasons += _law(begin.readings, (begin.level,))
-        else:
-            reasons.append("no-pair: a record alone must hold a begin and an end, on a page of context T")
-        return SafePrediction(reasons=tuple(reasons))
+        alone = list(_alone(begin))
+        if not begin.is_whole_transaction:
+            alone.append("no-pair: a record alone must hold a begin and an end, on a page of context T")
+        return SafePrediction(reasons=tuple(alone))
     reasons = [*_form(begin), *_form(end), *_pair(begin, end, key_fingerprints)]
     reasons += _law(begin.readings + end.readings, (begin.level, end.level))
     return SafePrediction(reasons=tuple(dict.fromkeys(reasons)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    """One reading as written; None where the key is missing or null."""
-
-    time: str | None
-    reason: str
-    value: Decimal | None
-    register: str | None
-    unit: str | None
-    status: str | None
-    error_flags: str
-    event_counter: Decimal | None
-
-    @property
-    def is_begin(self) -> bool:
-        return self.reason == "B"
-
-    @property
-    def is_end(self) -> bool:
-        return self.reason in _ENDS
-
-    @property
-    def clock(self) -> str | None:
-        """The clock state: what follows the first blank of TM, whatever it is."""
-        parts = (self.time or "").rstrip(" ").split(" ")
-        return parts[1] if len(parts) > 1 else None
-
-    @property
-    def at(self) -> datetime | None:
-        """TM, None in any other spelling than the specified one: the software then compares no times."""
-        text = (self.time or "").partition(" ")[0]
-        if self.clock is None or _TIME.fullmatch(text) is None:
-            return None
-        try:
-            return datetime.fromisoformat(text.replace(",", "."))
-        except ValueError:
-            return None
-
-    def has_register(self, channels: frozenset[int], storages: frozenset[int] | None) -> bool:
-        """Whether RI names an energy of one of `channels` (OBIS C), every group read as hexadecimal; group F one of
-        `storages`, None: any."""
-        match = None if self.register is None else _OBIS.fullmatch(self.register.lower().strip())
-        if match is None:
-            return False
-        a, _, c, d, _, f = (int(group or "0", 16) for group in match.groups())
-        return a == 1 and c in channels and d == 8 and (storages is None or f in storages)
+def _alone(view: SafeView) -> Iterator[str]:
+    yield from _form(view)
+    if view.is_whole_transaction:
+        yield from _law(view.readings, (view.level,))
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """A record in the eyes of the software."""
-
-    payload: JSONObject
-    signature: JSONObject
-    sd: bytes
-    version: Decimal | None
-    readings: tuple[_Written, ...]
-
-    @property
-    def is_older(self) -> bool:
-        """Whether it is read with the field layout before format 0.5."""
-        return self.version is not None and self.version < Decimal("0.5")
-
-    @property
-    def level(self) -> str | None:
-        return _text(self.payload.members, "IS" if self.is_older else "IL")
-
-    @property
-    def page(self) -> str:
-        return _text(self.payload.members, "PG") or ""
-
-    @property
-    def is_whole_transaction(self) -> bool:
-        begins = any(reading.is_begin for reading in self.readings)
-        return self.page.startswith("T") and begins and any(reading.is_end for reading in self.readings)
-
-
-def _view(record: MeterRecord) -> _View:
-    sections = record.raw.split(b"|")
-    payload, signature = parse_section(sections[1], "payload"), parse_section(sections[2], "signature")
-    match = _VERSION.fullmatch(_text(payload.members, "FV") or "")
-    version = Decimal(match[0].strip()) if match is not None else None
-    found = payload.members.get("RD")
-    older = version is not None and version < Decimal("0.5")
-    readings = (
-        tuple(_written(item, older) for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
-    )
-    return _View(payload, signature, record.signature.value, version, readings)
-
-
-def _written(members: Mapping[str, object], older: bool) -> _Written:
-    value = _text(members, "RV")
-    counter = members.get("EI")
-    return _Written(
-        time=_text(members, "TM"),
-        reason=(_text(members, "TX") or "").strip(),
-        value=None if value is None else _number(value),
-        register=_text(members, "RI"),
-        unit=_text(members, "RU"),
-        status=_text(members, "ST"),
-        error_flags="" if older else _text(members, "EF") or "",
-        event_counter=counter if older and isinstance(counter, Decimal) else None,
-    )
-
-
-def _number(text: str) -> Decimal | None:
-    return parse_number(text.strip())
-
-
-def _text(members: Mapping[str, object], key: str) -> str | None:
-    """The string at `key`; a number or boolean as its text."""
-    value = members.get(key)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, str | Decimal) else None
-
-
-def _form(view: _View) -> Iterator[str]:
+def _form(view: SafeView) -> Iterator[str]:
     """Rules 1 to 6: what the software asks of every record."""
-    if not (view.payload.is_utf8 and view.signature.is_utf8):
-        yield "text-encoding: the record is not UTF-8, so the software hashes other bytes than were signed"
+    if not view.payload.is_utf8:
+        yield "text-encoding: the payload is not UTF-8, so the software hashes other bytes than were signed"
     yield from _version(view)
     yield from _types(view)
     yield from _signature(view)
     if len(view.page) < 2:
         yield "pagination: the software fails on a record without PG"
-    for item, reading in zip(_objects(view), view.readings, strict=True):
+    for item, reading in zip(view.objects, view.readings, strict=True):
         if item.get("RV") is not None and reading.value is None:
             yield "value-form: RV is no number"
 
 
-def _objects(view: _View) -> list[dict[str, object]]:
-    found = view.payload.members.get("RD")
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def _version(view: _View) -> Iterator[str]:
-    written = _text(view.payload.members, "FV")
+def _version(view: SafeView) -> Iterator[str]:
+    written = text_at(view.payload.members, "FV")
     if written is None:
         yield "version-missing: the record names no format version"
     elif view.version is None:
         yield f"version-form: {written[:40]!a} is no number"
-    elif not Decimal("0.1") <= view.version <= Decimal("1.3"):
+    elif not _OLDEST <= view.version <= _NEWEST:
         yield f"version-new: the software reads format 0.1 to 1.3, found {written[:40]!a}"
 
 
-def _types(view: _View) -> Iterator[str]:
+def _types(view: SafeView) -> Iterator[str]:
     members = view.payload.members
     if view.payload.own_duplicates:
         keys = ", ".join(ascii(key[:40]) for key in view.payload.own_duplicates[:8])
@@ -260,7 +130,7 @@ def _types(view: _View) -> Iterator[str]:
     objects: list[tuple[Mapping[str, object], tuple[str, ...]]] = [
         (members, _OLDER_TEXTS if view.is_older else _NEWER_TEXTS),
         (view.signature.members, ("SA", "SE", "SM", "SD")),
-        *((item, _READING_TEXTS if view.is_older else (*_READING_TEXTS, "EF", "RT")) for item in _objects(view)),
+        *((item, _READING_TEXTS if view.is_older else (*_READING_TEXTS, "EF", "RT")) for item in view.objects),
     ]
     loss, flags, assigned = members.get("LC"), members.get("IF"), members.get("IS")
     if isinstance(loss, dict) and not view.is_older:
@@ -271,43 +141,50 @@ def _types(view: _View) -> Iterator[str]:
         wrong |= {"IS"} if not isinstance(assigned, bool | str | None) else set()
     if not isinstance(flags, list | None) or any(isinstance(flag, list | dict) for flag in flags or ()):
         wrong.add("IF")
-    if view.is_older and any(not isinstance(item.get("EI"), Decimal | None) for item in _objects(view)):
+    if view.is_older and any(item.get("EI") is not None and number_at(item, "EI") is None for item in view.objects):
         wrong.add("EI")
     if wrong:
         yield f"wrong-type: {', '.join(sorted(wrong))}"
 
 
-def _signature(view: _View) -> Iterator[str]:
+def _signature(view: SafeView) -> Iterator[str]:
     members = view.signature.members
-    written = _text(members, "SA")
-    parts = (written if written is not None else _DEFAULT_ALGORITHM).rstrip("-").split("-")
-    if len(parts) != 3 or parts[0] != "ECDSA":
-        yield f"algorithm: expected ECDSA-<curve>-SHA256, found {(written or '')[:60]!a}"
-    else:
-        curve = parts[1].lower()
-        if _spelled_with_p(curve) not in _CURVES:
-            yield f"curve: the software knows no curve {curve[:40]!a}"
-        if parts[2].upper().replace("-", "") not in ("SHA256", ""):
-            yield f"hash: the software always hashes with SHA-256, the record names {parts[2][:40]!a}"
-    inside = _text(view.payload.members, "SA")
-    if written is None and inside is not None and inside.lower() != _DEFAULT_ALGORITHM.lower():
-        yield "algorithm-in-payload: the software does not look for SA in the payload and takes secp256r1"
-    encoding = _text(members, "SE")
+    yield from _algorithm(text_at(members, "SA"), view.algorithm)
+    encoding = text_at(members, "SE")
     if encoding is not None and encoding not in _ENCODINGS:
         yield f"signature-encoding: SE must be hex or base64 in lower case, found {encoding[:40]!a}"
-    if not _is_pair_of_integers(view.sd):
+    if not _is_pair_of_integers(view.signature_value):
         yield "signature-form: SD is no ASN.1 SEQUENCE of two INTEGERs"
 
 
-def _spelled_with_p(curve: str) -> str:
+def _algorithm(written: str | None, meant: str) -> Iterator[str]:
+    if written is None and meant.lower() != _DEFAULT_ALGORITHM.lower():
+        yield "algorithm-in-payload: the software does not look for SA in the payload and takes secp256r1"
+    parts = _algorithm_parts(written)
+    if len(parts) != 3 or parts[0] != "ECDSA":
+        yield f"algorithm: expected ECDSA-<curve>-SHA256, found {(written or '')[:60]!a}"
+        return
+    if _curve(parts) not in _CURVES:
+        yield f"curve: the software knows no curve {parts[1][:40]!a}"
+    if parts[2].upper() != "SHA256":
+        yield f"hash: the software always hashes with SHA-256, the record names {parts[2][:40]!a}"
+
+
+def _algorithm_parts(written: str | None) -> list[str]:
+    return (_DEFAULT_ALGORITHM if written is None else written).rstrip("-").split("-")
+
+
+def _curve(parts: Sequence[str]) -> str:
+    """The curve in the one spelling of the software: lower case, brainpool with p."""
+    curve = parts[1].lower() if len(parts) > 1 else ""
     return curve if "brainpoolp" in curve else curve.replace("brainpool", "brainpoolp")
 
 
 def _is_pair_of_integers(data: bytes) -> bool:
     """Whether `data` begins with a definite-length SEQUENCE of at least two INTEGERs."""
-    content = _element(data, 0x30)
-    first = None if content is None else _element(content[0], 0x02)
-    return first is not None and bool(first[0]) and bool((_element(first[1], 0x02) or (b"", b""))[0])
+    content = _element(data, _SEQUENCE)
+    first = None if content is None else _element(content[0], _INTEGER)
+    return first is not None and bool(first[0]) and bool((_element(first[1], _INTEGER) or (b"", b""))[0])
 
 
 def _element(data: bytes, tag: int) -> tuple[bytes, bytes] | None:
@@ -323,17 +200,21 @@ def _element(data: bytes, tag: int) -> tuple[bytes, bytes] | None:
     return (data[start : start + size], data[start + size :]) if start + size <= len(data) else None
 
 
-def _pair(begin: _View, end: _View, key_fingerprints: Sequence[str | None]) -> Iterator[str]:
+def _pair(begin: SafeView, end: SafeView, key_fingerprints: Sequence[str | None]) -> Iterator[str]:
     if any(reading.is_begin for reading in end.readings):
         yield "begin-in-end: the end record holds a begin reading"
     if any(reading.is_end for reading in begin.readings):
         yield "end-in-begin: the begin record holds an end reading"
-    known = {key for key in key_fingerprints if key is not None}
-    if len(known) > 1:
+    curves = {_curve(_algorithm_parts(text_at(view.signature.members, "SA"))) for view in (begin, end)}
+    if len(curves) > 1 or len({key for key in key_fingerprints if key is not None}) > 1:
         yield "two-keys: both records must verify with one key"
+    first = [reading.energy_kwh for reading in begin.readings if reading.is_counted]
+    last = [reading.energy_kwh for reading in end.readings if reading.is_counted]
+    if first and last and max(first) > min(last):
+        yield f"values-crossed: {max(first)} kWh in the begin record is above {min(last)} kWh in the end record"
 
 
-def _law(readings: Sequence[_Written], levels: Sequence[str | None]) -> Iterator[str]:
+def _law(readings: Sequence[WrittenReading], levels: Sequence[str | None]) -> Iterator[str]:
     """Rule 7, on the readings that count."""
     counted = list(_counted(readings))
     if counted and counted[0].status is None:
@@ -351,17 +232,16 @@ def _law(readings: Sequence[_Written], levels: Sequence[str | None]) -> Iterator
         yield from _ends(begins[0], ends[0])
 
 
-def _counted(readings: Sequence[_Written]) -> Iterator[_Written]:
+def _counted(readings: Sequence[WrittenReading]) -> Iterator[WrittenReading]:
     """The readings of the registers that count; a missing ST is that of the one before it among them."""
-    compensated = [reading for reading in readings if reading.has_register(_COMPENSATED, None)]
+    compensated = [reading for reading in readings if reading.is_compensated]
     status = None
-    for reading in compensated or readings:
-        if compensated or reading.has_register(_COUNTED, _COUNTED_STORAGES):
-            status = reading.status if reading.status is not None else status
-            yield replace(reading, status=status)
+    for reading in compensated or [reading for reading in readings if reading.is_counted]:
+        status = reading.status if reading.status is not None else status
+        yield replace(reading, status=status)
 
 
-def _ends(begin: _Written, end: _Written) -> Iterator[str]:
+def _ends(begin: WrittenReading, end: WrittenReading) -> Iterator[str]:
     if begin.value is None or end.value is None:
         yield "value-missing: an end has no RV"
     elif begin.value > end.value:

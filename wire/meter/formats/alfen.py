@@ -43,8 +43,8 @@ _REGISTER_MISMATCH = 1 << 26
 def parse_alfen(raw: bytes) -> MeterRecord:
     """The record that `raw` holds, from `AP;` to the end of the signature; one reading. Signatures are not checked.
 
-    `meter_serial` and `gateway_serial` are the ids of meter and adapter in hex. A `;` behind the last part is accepted,
-    as it occurs. The session id has no place in OCMF's terms and is not given.
+    The adapter is the gateway. `meter_serial` and `gateway_serial` are the two ids in hex. A `;` behind the last part
+    is accepted, as it occurs. The session id has no place in OCMF's terms and is not given.
 
     Raises:
         MeterRecordError: `too-large`, `not-alfen`, `sections`, `encoding`, `dataset-length`, `signature-length`,
@@ -73,7 +73,7 @@ def parse_alfen(raw: bytes) -> MeterRecord:
 
 
 def _record(raw: bytes, parts: list[bytes], dataset: bytes, signature: bytes, reason: ReadingReason) -> MeterRecord:
-    adapter, _, _, meter, status, _, seconds, obis, unit, scaler, value, user, _, page = DATASET.unpack(dataset)
+    adapter, firmware, _, meter, status, _, seconds, obis, unit, scaler, value, user, _, page = DATASET.unpack(dataset)
     log = DeviationLog()
     register_value, register_unit = energy(value, scaler, unit, log)
     reading = Reading(
@@ -93,12 +93,21 @@ def _record(raw: bytes, parts: list[bytes], dataset: bytes, signature: bytes, re
         page=page,
         meter_serial=meter.hex().upper(),
         gateway_serial=adapter.hex().upper(),
+        gateway_version=firmware.rstrip(b"\0").decode("ascii", "backslashreplace") or None,
         format_version=parts[2].decode("ascii", "replace"),
         user=identification(user),
         readings=(reading,),
         log=log,
-        embedded_key=decoded_base32(parts[3], "public key") or None,
+        embedded_key=_claim(parts[3]),
     )
+
+
+def _claim(text: bytes) -> bytes | None:
+    """The key's bytes, or its text when that is no base32: whether it is a key is for the judge to say."""
+    try:
+        return decoded_base32(text, "public key") or None
+    except MeterRecordError:
+        return text
 
 
 def _status(status: int, log: DeviationLog) -> MeterStatus:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from wire.errors import MeterRecordError
 from wire.meter.deviations import DeviationLog
@@ -74,10 +75,11 @@ _FATAL_ERROR, _MAGNETIC = 1 << 0, 1 << 6
 
 
 def parse_edl40(raw: bytes) -> MeterRecord:
-    """The record that the SML file `raw` holds: one reading of register 1-0:1.17.0, the energy of A+ in Wh, or where a
-    newer meter compensated for the cable that value instead (register 1-0:1.17.0*200), for it is the one to bill.
+    """The record that the SML file `raw` holds: one reading of register 01-00:01.11.00*FF, the energy of A+ in Wh, or
+    where a newer meter compensated for the cable that value instead (01-00:01.11.00*C8), for it is the one to bill.
 
-    `meter_serial` is the server id in hex. The reading has no reason: begin or end is said by OCPP alone.
+    `meter_serial` is the server id in hex, the event counter the index of the log book. The reading has no reason: OCPP
+    alone says whether it is the begin or the end.
 
     Raises:
         MeterRecordError: the codes of `parse_list_response`, `parse_time`, `missing-entry`, `signature-length`,
@@ -168,8 +170,16 @@ def parse_edl40_sig(raw: bytes) -> MeterRecord:
         at=instant(SIGNED.unpack(signed[: SIGNED.size])[1]),
         clock=MeterClock.UNKNOWN,
         log=log,
-        embedded_key=None if key is None else _decoded(key) or None,
+        embedded_key=None if key is None else _claim(key),
     )
+
+
+def _claim(key: Element) -> bytes | None:
+    """The key's bytes, or its text when that is in no encoding: whether it is a key is for the judge to say."""
+    try:
+        return _decoded(key) or None
+    except MeterRecordError:
+        return key.text.strip().encode() or None
 
 
 def _decoded(element: Element) -> bytes:
@@ -203,7 +213,7 @@ def _record(
 ) -> MeterRecord:
     """The record, read from the signed bytes and from nothing else but the instant, whose zone is not signed."""
     unpacked = SIGNED.unpack(signed.content[: SIGNED.size])
-    server_id, _, status, _, page, obis, unit, scaler, value, _, contract, _, _, compensated, _, _ = unpacked
+    server_id, _, status, _, page, obis, unit, scaler, value, log_book, contract, _, _, compensated, _, _ = unpacked
     if compensated:
         obis, value = _COMPENSATED, compensated
     register_value, register_unit = energy(value, scaler, unit, log)
@@ -213,6 +223,7 @@ def _record(
         value=register_value,
         register=obis_text(obis),
         unit=register_unit,
+        event_counter=Decimal(int.from_bytes(log_book)),
         status=_status(status),
     )
     return foreign_record(

@@ -51,10 +51,10 @@ _LENGTHS = {"server id": 10, "signature of the value": 66, "station": 20, "list 
 
 def parse_isa(raw: bytes) -> MeterRecord:
     """The record that the SML file `raw` holds: the register at the begin, and unless the record was made there the
-    register at its own time, both of 1-0:1.8.0*255.
+    register at its own time, both of 01-00:01.08.00*FF.
 
-    The value at the begin is the same register as kept under 1-0:1.8.0*128 when the contract was set. The status that
-    is signed is one byte whose bits are not public: the readings have none.
+    The value at the begin is the same register as kept under 01-00:01.08.00*80 when the contract was set. The status
+    that is signed is one byte whose bits are not public: the readings have none.
 
     Raises:
         MeterRecordError: the codes of `parse_list_response` and `parse_time`, `missing-entry`, `field-length`,

@@ -30,8 +30,8 @@ MAX_SCALER = 9
 
 
 def obis_text(code: bytes) -> str:
-    """Six bytes as `A-B:C.D.E*F`, in decimal."""
-    a, b, c, d, e, f = code
+    """Six bytes as OCMF writes a register, `01-00:01.08.00*FF`: two hexadecimal digits each."""
+    a, b, c, d, e, f = code.hex("-").upper().split("-")
     return f"{a}-{b}:{c}.{d}.{e}*{f}"
 
 
@@ -119,6 +119,7 @@ def foreign_record(
     readings: Sequence[Reading],
     log: DeviationLog,
     gateway_serial: str | None = None,
+    gateway_version: str | None = None,
     meter_firmware: str | None = None,
     format_version: str | None = None,
     embedded_key: bytes | None = None,
@@ -132,6 +133,7 @@ def foreign_record(
         pagination=Pagination(context=PaginationContext.TRANSACTION, number=page),
         gateway_id=None,
         gateway_serial=gateway_serial,
+        gateway_version=gateway_version,
         meter_vendor=None,
         meter_model=None,
         meter_serial=meter_serial,

@@ -1,0 +1,235 @@
+"""The page in an evidence file, for the driver who is asked to pay. Pure but for reading its template.
+
+Rules
+1. It says what `evidence.json` says and nothing else, so it can be made again and compared, byte by byte.
+2. It asks nobody for anything: no script, no picture, no font, no link. A policy in its head says so to the browser.
+3. Every value is escaped by the template engine, and what does not print is spelt out before that.
+4. Green, amber and red differ in shape and in words as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hub.evidence.checks import log_keys, shown_amount
+from hub.evidence.content import Evidence, SignedText, Step, StepOutcome, TextPart
+from wire.meter.registry import KeyState, RegisteredKey
+from wire.meter.told import ToldReading
+from wire.records import Cdr, TariffDimension
+
+EDITION = 1
+"""Raised with every change of a page's bytes: a page of another edition is not made again to be compared."""
+
+_QUESTIONS = {
+    Step.RECORDS: "Are the records unchanged?",
+    Step.LOG: "Are they in the log of the site, and is that log whole?",
+    Step.METER: "Did the meter sign its readings?",
+    Step.SESSION: "Do the records make this session, with nothing left out?",
+    Step.DECISION: "Was this contract or card allowed to charge?",
+    Step.BILL: "Do energy, time and price follow from that?",
+}
+_ANSWERS = {StepOutcome.HOLDS: "Yes.", StepOutcome.OPEN: "Not proven.", StepOutcome.BROKEN: "No."}
+_OVERALL = {
+    StepOutcome.HOLDS: ("Everything fits", "from the meter's signature to the price"),
+    StepOutcome.OPEN: ("Nothing speaks against it, but not everything is proven", "see what was checked"),
+    StepOutcome.BROKEN: ("This does not fit", "see what was checked"),
+}
+_CLOCKS = {
+    "S": "clock synchronised",
+    "R": "good for durations",
+    "I": "clock informative only",
+    "U": "clock state unknown",
+}
+_REASONS = {"B": "begin", **dict.fromkeys("ELRAP", "end"), "T": "tariff change"}
+_LONGEST_TEXT = 20_000
+"""Characters of a signed value that a page shows; a longer one is in its own member."""
+
+
+def render_page(evidence: Evidence, contents: Mapping[str, bytes], digest: str) -> bytes:
+    """The page (UTF-8) for what `evidence` says; `contents` are its signed texts by member, `digest` is the SHA-256 of
+    `evidence.json`. About 2 ms."""
+    facts = {
+        **_facts(evidence),
+        "readings": list(_readings(evidence.texts)),
+        "price_lines": list(_price_lines(evidence.cdr)),
+        "checks": [
+            {
+                "outcome": check.outcome.value,
+                "question": _QUESTIONS.get(check.step, check.step.value),
+                "answer": _ANSWERS[check.outcome],
+                "details": check.details,
+            }
+            for check in evidence.checks
+        ],
+        "signers": list(_signers(evidence)),
+        "keys": list(_keys(evidence)),
+        "texts": [_text(text, contents.get(text.member, b"")) for text in evidence.texts],
+        "has_values": evidence.has_values,
+        "digest": digest,
+    }
+    return _TEMPLATE.render(facts).encode()
+
+
+def _printable(value: object) -> str:
+    """The value as text in which everything prints: control characters and marks of direction are spelt out."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "replace").decode() for each in str(value)
+    )
+
+
+_TEMPLATE = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_printable,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+).get_template("page.html.j2")
+
+
+def _facts(evidence: Evidence) -> dict[str, object]:
+    session, cdr = evidence.session, evidence.cdr
+    zone, signed_s = _zone(evidence.texts), evidence.outcome.duration_s
+    seconds = cdr.end_date_time - cdr.start_date_time if signed_s is None else timedelta(seconds=int(signed_s))
+    unsigned = any(finding.startswith("unsigned-energy:") for finding in cdr.findings)
+    overall = max((check.outcome for check in evidence.checks), key=list(StepOutcome).index, default=StepOutcome.OPEN)
+    return {
+        "session_id": session.id,
+        "overall": overall.value,
+        "overall_word": _OVERALL[overall][0],
+        "overall_words": _OVERALL[overall][1],
+        "began": _shown_time(cdr.start_date_time, zone),
+        "ended": _shown_time(cdr.end_date_time, zone),
+        "charger_id": session.charger_id,
+        "evse_id": session.evse_id,
+        "gateway_id": session.gateway_id,
+        "duration": _shown_duration(seconds),
+        "duration_source": "as the station told it" if signed_s is None else "by the meter's clock",
+        "energy": f"{cdr.total_energy:f}",
+        "energy_source": "not signed by the meter" if unsigned else "signed by the meter",
+        "cost": shown_amount(cdr.total_cost.before_taxes),
+        "currency": cdr.currency,
+        "bill_findings": cdr.findings,
+        "made_at": _shown_time(evidence.made_at, UTC),
+        "issuer": evidence.issuer or "whoever sent you the bill",
+        "program": evidence.program,
+        "version": evidence.version,
+    }
+
+
+def _zone(texts: Sequence[SignedText]) -> tzinfo:
+    """The offset of the meter's own clock, UTC without one."""
+    times = (_instant(reading.time) for text in texts for reading in _readings_of(text))
+    return next((at.tzinfo for at in times if at is not None and at.tzinfo is not None), UTC)
+
+
+def _readings_of(text: SignedText) -> Sequence[ToldReading]:
+    return () if text.verdict.record is None else text.verdict.record.readings
+
+
+def _instant(text: str | None) -> datetime | None:
+    """The instant in `text`, None where there is none."""
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _shown_time(at: datetime, zone: tzinfo) -> str:
+    there = at.astimezone(zone)
+    offset = there.strftime("%z")
+    return f"{there:%Y-%m-%d %H:%M:%S} {'UTC' if offset == '+0000' else f'UTC{offset[:3]}:{offset[3:5]}'}"
+
+
+def _shown_duration(length: timedelta) -> str:
+    minutes, seconds = divmod(max(int(length.total_seconds()), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min {seconds} s" if hours else f"{minutes} min {seconds} s"
+
+
+def _readings(texts: Sequence[SignedText]) -> Iterator[dict[str, str]]:
+    """The readings at both ends of the session, the begin first."""
+    order = list(TextPart)
+    for text in sorted((text for text in texts if text.part.is_end), key=lambda text: order.index(text.part)):
+        for reading in _readings_of(text):
+            yield _reading(text, reading)
+
+
+def _reading(text: SignedText, reading: ToldReading) -> dict[str, str]:
+    at, content = _instant(reading.time), text.verdict.record
+    serial = None if content is None else content.meter_serial or content.gateway_serial
+    return {
+        "what": _REASONS.get(reading.reason or "", "in between") if text.part is TextPart.BOTH else text.part.value,
+        "value": f"{reading.value or 'none'} {reading.unit or ''}".strip(),
+        "at": reading.time or "none" if at is None else _shown_time(at, at.tzinfo or UTC),
+        "clock": _CLOCKS.get(reading.clock or "", "clock state not told"),
+        "register": reading.register or "not named",
+        "page": _page_of(text),
+        "serial": serial or "without a serial",
+    }
+
+
+def _page_of(text: SignedText) -> str:
+    content = text.verdict.record
+    return "no number" if content is None or content.pagination is None else content.pagination
+
+
+def _price_lines(cdr: Cdr) -> Iterator[dict[str, str]]:
+    for component in cdr.price_components:
+        if component.type is TariffDimension.ENERGY:
+            what, amount, due = "Energy", f"{cdr.total_energy:f} kWh", component.price * cdr.total_energy
+        else:
+            what, amount, due = "Session fee", "once", component.price
+        unit = f"{cdr.currency} per kWh" if component.type is TariffDimension.ENERGY else cdr.currency
+        if due or component.type is TariffDimension.ENERGY:
+            yield {"what": what, "amount": amount, "price": f"{component.price:f} {unit}", "sum": shown_amount(due)}
+
+
+def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:
+    for key in evidence.keys:
+        yield {"who": "Meter", "what": f"the readings; the key is {_key_words(key)}", "key": key.public_key}
+    roles = {
+        "log": ("Site", f"the log of {evidence.gateway_id}, where the session was recorded"),
+        "hub": ("Hub", "that it saw the same log, and this file"),
+    }
+    for role, public_key in dict.fromkeys(log_keys(evidence.chains)):
+        yield {"who": roles[role][0], "what": roles[role][1], "key": public_key}
+
+
+def _keys(evidence: Evidence) -> Iterator[dict[str, str]]:
+    for key in evidence.keys:
+        yield {"words": _key_words(key), "text": key.public_key}
+
+
+def _key_words(key: RegisteredKey) -> str:
+    words = f"on curve {key.curve}, {key.state.value}; the hub has it from: {key.source.value}"
+    if key.state is KeyState.LEARNED and key.confirmed_at is None:
+        return f"{words}, and nobody has confirmed it"
+    return words
+
+
+def _text(text: SignedText, content: bytes) -> dict[str, str]:
+    shown = ""
+    if len(content) <= _LONGEST_TEXT:
+        try:
+            shown = content.decode()
+        except UnicodeDecodeError:
+            shown = ""
+    if not shown.isprintable():
+        shown = ""  # Copied from a page, a line end would be another one.
+    where = "record" if len(text.seqs) == 1 else "records"
+    words = f"member {text.member}, in {where} {', '.join(map(str, text.seqs))} of the log"
+    words = f"{words}; {text.verdict.format}, signature {text.verdict.signature.value}"
+    if text.verdict.safe is not None and not text.verdict.safe.accepts:
+        words += f"; the transparency software is expected to refuse it: {', '.join(text.verdict.safe.reasons)}"
+    return {
+        "page": _page_of(text),
+        "what": text.part.value,
+        "words": words if shown else f"{words}. It is no plain line of text: take the member of this file.",
+        "text": shown,
+    }

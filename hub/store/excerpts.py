@@ -1,0 +1,210 @@
+"""What an evidence file takes from the database: a session with its bill, its records and those of the decisions about
+its token, each with its proof. Reads only; all of one moment if the caller's transaction is.
+
+Rules
+1. A session's records are those that were linked to it when they came. Nearly always they are of one epoch.
+2. Decisions about the same token at the same charger belong to it from an hour before the session's first record on
+   (`hub.ingest`), and one that a message of the session names, however old it is, `MOST_BEFORE` records back at most.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from hub.errors import EvidenceRefused
+from hub.evidence.content import MAX_RECORDS, Excerpt, ProvenRecord
+from hub.ingest import DECISION_HOLDS
+from hub.store.heads import covering_head, newest_head
+from hub.store.ledger import Chain
+from hub.store.meter_keys import identity_of, registry_of
+from hub.store.metering import MeterBooks
+from hub.store.readings import RECORD_COLUMNS, record_of
+from hub.store.tree import log_of
+from hub.terms import Terms
+from hub.tokens import bearer_key
+from wire.chain import GENESIS_HASH, Record, RecordKind
+from wire.errors import MalformedValue
+from wire.merkle import ProofError, TiledTree, consistency_proof, inclusion_proof
+from wire.meter.registry import Identity, RegisteredKey
+from wire.meter.verdict import SessionFinding
+from wire.records import Cdr, Decision, Session, TransactionEntry, decode
+
+MOST_BEFORE = 100_000
+MAX_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    record: Record
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A session as a list for people names it."""
+
+    id: str
+    charger_id: str
+    began: datetime
+    status: str
+
+
+def session_and_bill(connection: sqlite3.Connection, session_id: str) -> tuple[Session, Cdr]:
+    """The session and its CDR.
+
+    Raises:
+        EvidenceRefused: `unknown-session`, `not-settled`.
+    """
+    row = connection.execute(
+        "SELECT s.session, c.cdr FROM sessions s LEFT JOIN cdrs c ON c.session_id = s.id WHERE s.id = ?", (session_id,)
+    ).fetchone()
+    if row is None:
+        raise EvidenceRefused("unknown-session", f"no session {session_id[:64]!a} here")
+    session = decode(Session, row[0], "stored session")
+    if row[1] is None:
+        message = f"session {session.id} is {session.status.value} and has no bill yet: there is nothing to prove"
+        raise EvidenceRefused("not-settled", message)
+    return session, decode(Cdr, row[1], "stored CDR")
+
+
+def sessions_like(connection: sqlite3.Connection, prefix: str) -> tuple[Listed, ...]:
+    """The newest sessions whose id begins with `prefix`, at most MAX_LISTED."""
+    rows = connection.execute(
+        "SELECT session FROM sessions WHERE substr(id, 1, ?) = ? ORDER BY number DESC LIMIT ?",
+        (len(prefix), prefix, MAX_LISTED),
+    )
+    found = (decode(Session, text, "stored session") for (text,) in rows.fetchall())
+    return tuple(Listed(one.id, one.charger_id, one.start_date_time, one.status.value) for one in found)
+
+
+def excerpts_of(connection: sqlite3.Connection, session: Session, cdr: Cdr) -> tuple[Excerpt, ...]:
+    """The records of a session with their proofs, in the order of the epochs and their numbers.
+
+    Raises:
+        EvidenceRefused: `erased`, `no-tree-head`, `too-large`, `log-damaged`.
+    """
+    rows = connection.execute(
+        f"SELECT epoch, received_at, {RECORD_COLUMNS} FROM records WHERE session_id = ? AND gateway_id = ? "
+        "ORDER BY epoch, seq LIMIT ?",
+        (session.id, session.gateway_id, MAX_RECORDS + 1),
+    ).fetchall()
+    if len(rows) > MAX_RECORDS:
+        raise EvidenceRefused("too-large", f"session {session.id} has more than {MAX_RECORDS} records")
+    by_epoch: dict[str, list[_Received]] = {}
+    for epoch, received_at, *row in rows:
+        by_epoch.setdefault(epoch, []).append(_Received(record_of(tuple(row)), datetime.fromisoformat(received_at)))
+    in_order = sorted(by_epoch.items(), key=lambda item: item[1][0].at)
+    return tuple(_excerpt(connection, Chain(session.gateway_id, epoch), own, cdr) for epoch, own in in_order)
+
+
+def meter_facts(
+    connection: sqlite3.Connection, session: Session, terms: Terms, at: datetime
+) -> tuple[tuple[RegisteredKey, ...], tuple[SessionFinding, ...]]:
+    """The registry's rows for the meters of a session's signed values, and what registry and history have against
+    these values."""
+    signed = MeterBooks(connection, terms, at, reads_only=True).values_of(session)
+    rows: dict[tuple[Identity, str], RegisteredKey] = {}
+    for value in signed.values:
+        record = value.verdict.record
+        if record is not None:
+            known = registry_of(connection, identity_of(record, value.place))
+            rows |= {(row.identity, row.public_key): row for row in known.rows_for(record, value.place)}
+    return tuple(rows.values()), signed.against
+
+
+def _excerpt(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Excerpt:
+    decisions = _decisions(connection, chain, own, cdr)
+    received = sorted((*own, *decisions), key=lambda one: one.record.seq)
+    for one in received:
+        if one.record.is_released:
+            message = (
+                f"the content of record {one.record.seq} was let go: its customer was erased, or its time was over"
+            )
+            raise EvidenceRefused("erased", f"{message}. What it said can be proven no more")
+    last = received[-1].record.seq
+    covering, newest = covering_head(connection, chain, last), newest_head(connection, chain)
+    if covering is None or newest is None:
+        message = f"gateway {chain.gateway_id} has signed no tree head yet that covers record {last}"
+        raise EvidenceRefused("no-tree-head", f"{message}; it comes with its next batch")
+    subtree: Callable[[int, int], bytes] = cache(TiledTree(log_of(connection, chain)).subtree)
+    size, newest_size = covering.signed.head.size, newest.signed.head.size
+    try:
+        return Excerpt(
+            epoch=chain.epoch,
+            records=tuple(
+                ProvenRecord(
+                    record=one.record,
+                    prev_hash=_hash_before(connection, chain, one.record.seq),
+                    received_at=one.at,
+                    inclusion=_hex(inclusion_proof(one.record.seq - 1, size, subtree)),
+                )
+                for one in received
+            ),
+            covering=covering,
+            newest=newest,
+            consistency=_hex(consistency_proof(size, newest_size, subtree)),
+        )
+    except ProofError as error:
+        raise EvidenceRefused("log-damaged", f"the log of gateway {chain.gateway_id}: {error}") from error
+
+
+def _decisions(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Iterator[_Received]:
+    """The records of decisions: rule 2."""
+    first, last = own[0].record, own[-1].record
+    named = _named_in(own)
+    rows = connection.execute(
+        f"SELECT received_at, {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND kind = ? "
+        "AND seq BETWEEN ? AND ? ORDER BY seq DESC",
+        (*_key(chain), RecordKind.DECISION.value, first.seq - MOST_BEFORE, last.seq),
+    )
+    for received_at, *row in rows:
+        record = record_of(tuple(row))
+        before = record.seq < first.seq and first.at - record.at > DECISION_HOLDS
+        if before and not named:
+            return
+        if record.is_released:
+            continue
+        try:
+            decision = decode(Decision, record.body, f"decision in record {record.seq}")
+        except MalformedValue:
+            continue  # It is in quarantine, and no session rests on it.
+        same_place = decision.charger_id.casefold() == cdr.charger_id.casefold()
+        if not same_place or bearer_key(decision.token.uid) != bearer_key(cdr.cdr_token.uid):
+            continue
+        if not before or decision.decision_id in named:
+            named.discard(decision.decision_id)
+            yield _Received(record, datetime.fromisoformat(received_at))
+
+
+def _named_in(own: Sequence[_Received]) -> set[str]:
+    """The ids of the decisions that the session's messages name."""
+    named = set[str]()
+    for one in own:
+        if one.record.kind is RecordKind.TRANSACTION and not one.record.is_released:
+            entry = decode(TransactionEntry, one.record.body, f"transaction entry in record {one.record.seq}")
+            if entry.decision is not None:
+                named.add(entry.decision.decision_id)
+    return named
+
+
+def _hash_before(connection: sqlite3.Connection, chain: Chain, seq: int) -> str:
+    if seq == 1:
+        return GENESIS_HASH
+    row = connection.execute(
+        "SELECT hash FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", (*_key(chain), seq - 1)
+    ).fetchone()
+    if row is None:
+        raise EvidenceRefused("log-damaged", f"record {seq - 1} of gateway {chain.gateway_id} is not there")
+    return str(row[0])
+
+
+def _key(chain: Chain) -> tuple[str, str]:
+    return chain.gateway_id, chain.epoch
+
+
+def _hex(hashes: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(hash_.hex() for hash_ in hashes)
