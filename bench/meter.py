@@ -125,7 +125,7 @@ def _row(material: Material) -> str:
     raw, ours, *others = best_of(jobs if foreign is None else [*jobs, foreign])
     name = material.curve.name
     must = f"{MUST}" if name == _MUST_CURVE else ""
-    told = f"{others[0] * 1e6:.0f} | {raw / others[0]:.2f}" if others else "does not know it | "
+    told = f"{others[0] * 1e6:.0f} | {raw / others[0]:.2f}" if others else " | "
     return f"| {name} | {raw * 1e6:.1f} | {ours * 1e6:.1f} | {raw / ours:.2f} | {must} | {told} |"
 
 
@@ -150,7 +150,7 @@ def _ours(material: Material) -> Job:
 
 
 def _pyocmf(material: Material) -> Job | None:
-    """None for a curve that it does not verify on."""
+    """None for a curve on which it does not verify (secp192k1: without the package `ecdsa`)."""
     texts, key = cycle([raw.decode() for raw in material.bare]), material.key.spki.hex()
 
     def work() -> None:
