@@ -66,13 +66,31 @@ class MeterBooks:
             verdict = kept(value)
             keep_verdict(self._connection, source, value.carried.part, arrival, verdict)
             count_sighting(self._connection, verdict, place, arrival.received_at)
-            page = page_of(value.verdict, arrival.session_id, None if place is None else str(place))
-            if page is not None:
-                keep_page(self._connection, page, arrival.received_at)
+            self._keep_page(value, arrival)
 
-    def judged(self, source: Source, arrival: Arrival) -> tuple[JudgedValue, ...]:
-        """The verdicts on the signed values of a record that is held, as of now."""
-        return self._values(source, arrival, self._place_of(arrival))
+    def _keep_page(self, value: JudgedValue, arrival: Arrival) -> None:
+        page = page_of(value.verdict, arrival.session_id, None if value.place is None else str(value.place))
+        if page is not None:
+            keep_page(self._connection, page, arrival.received_at)
+
+    def judge_again(self, source: Source, arrival: Arrival, at: datetime) -> tuple[int, int]:
+        """Judge the signed values of a record that is held, and keep what comes out otherwise; how many were judged and
+        how many of them changed."""
+        place, changed = self._place_of(arrival), 0
+        values = self._values(source, arrival, place)
+        for value in values:
+            before = newest_verdict(self._connection, source, value.carried.part)
+            verdict = kept(value)
+            if verdict == before:
+                continue
+            changed += 1
+            self._learn(value, arrival.received_at)
+            keep_verdict(self._connection, source, value.carried.part, arrival, verdict, at)
+            count_sighting(self._connection, verdict, place, arrival.received_at)
+            if before is not None:
+                count_sighting(self._connection, before, place, arrival.received_at, -1)
+            self._keep_page(value, arrival)
+        return len(values), changed
 
     def _values(self, source: Source, arrival: Arrival, place: KeyPlace | None) -> tuple[JudgedValue, ...]:
         known = self._judged.get((source, place))
@@ -217,6 +235,16 @@ def keep_verdict(
             encode(verdict).decode(),
         ),
     )
+
+
+def newest_verdict(connection: sqlite3.Connection, source: Source, part: int) -> KeptVerdict | None:
+    """The verdict that counts on one signed value; None before the first."""
+    row = connection.execute(
+        "SELECT verdict FROM verdicts WHERE gateway_id = ? AND epoch = ? AND seq = ? AND part = ? "
+        "ORDER BY number DESC LIMIT 1",
+        (source.gateway_id, source.epoch, source.seq, part),
+    ).fetchone()
+    return None if row is None else decode(KeptVerdict, row[0], "stored verdict")
 
 
 def count_sighting(

@@ -18,7 +18,6 @@ from hub.store.meter_pages import GapTicket, gap_tickets
 from hub.store.metering import outcome_of
 from hub.store.readings import Cut, Page
 from wire.meter.record import PaginationContext
-from wire.meter.registry import KeyState
 from wire.meter.verdict import SignatureVerdict
 from wire.records import Value, decode, encode
 
@@ -77,8 +76,8 @@ class HeldSession(Value, frozen=True, kw_only=True):
 
 
 class Attention(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """What waits for a person: keys to decide on, missing numbers, values that do not verify since a day, sessions
-    whose signed values may not be billed."""
+    """What waits for a person: learned keys that nobody has pinned, keys in quarantine, tickets and the numbers they
+    miss, values that do not verify, sessions whose signed values may not be billed."""
 
     learned_keys: int
     quarantined_keys: int
@@ -196,7 +195,13 @@ def held_sessions(connection: sqlite3.Connection, cut: Cut) -> Page:
 
 def attention(connection: sqlite3.Connection, since: datetime) -> Attention:
     """What waits for a person. Values that do not verify count where the last of their kind came after `since`."""
-    states = dict(connection.execute("SELECT state, count(*) FROM meter_keys GROUP BY state").fetchall())
+    learned = connection.execute(
+        "SELECT count(*) FROM meter_keys k WHERE state = 'learned' AND NOT EXISTS "
+        "(SELECT 1 FROM meter_keys p WHERE p.public_key = k.public_key AND p.state = 'pinned')"
+    ).fetchone()[0]
+    quarantined = connection.execute(
+        "SELECT count(*) FROM meter_keys WHERE state = 'quarantined' AND json_extract(key, '$.not_after') IS NULL"
+    ).fetchone()[0]
     gaps, missing = connection.execute(
         "SELECT count(*), coalesce(sum(last - first + 1), 0) FROM meter_gaps WHERE closed_at IS NULL"
     ).fetchone()
@@ -207,8 +212,8 @@ def attention(connection: sqlite3.Connection, since: datetime) -> Attention:
     ).fetchone()[0]
     held = connection.execute("SELECT count(*) FROM held_sessions").fetchone()[0]
     return Attention(
-        learned_keys=states.get(KeyState.LEARNED.value, 0),
-        quarantined_keys=states.get(KeyState.QUARANTINED.value, 0),
+        learned_keys=learned,
+        quarantined_keys=quarantined,
         gaps=gaps,
         missing_pages=missing,
         bad_values=bad,
