@@ -542,6 +542,11 @@ def test_the_registers_of_ocpp_may_be_other_ones() -> None:
     assert mains.energy_wh == Decimal(7125)
 
 
+def test_a_plain_register_that_is_no_number_is_not_compared() -> None:
+    for wh in (Decimal("NaN"), Decimal("Infinity")):
+        assert codes(verdict(BEGIN), verdict(END), expected=Expected(begin_wh=wh, end_wh=wh)) == []
+
+
 NAMED = [
     ("ISO14443", "04:A2:B3:C4", "04a2b3c4", None),
     ("ISO14443", "C4B3A204", "04A2B3C4", None),
