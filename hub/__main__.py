@@ -66,6 +66,9 @@ currency = "EUR"
 energy_per_kwh = "0.49"
 session_fee = "0.00"
 
+# [retention]
+# years = 10                       # how long evidence is kept at least; `pnc-hub retention` lets go of what is over
+
 # [[meter]]                        # registered meter keys; a meter that is not listed is judged by the key it claims
 # gateway_id = "site-1"
 # charger_id = "CP-1"

@@ -57,14 +57,20 @@ class _Meter(Table, frozen=True, kw_only=True):
     evse_id: int = 1
 
 
+class _Retention(Table, frozen=True, kw_only=True):
+    years: int = 10
+
+
 class _File(Table, frozen=True, kw_only=True):
     hub: _Hub
     sync: _Sync
     api: _API
     price: _Price
     meter: tuple[_Meter, ...] = ()
+    retention: _Retention = _Retention()
 
 
+MAX_RETENTION_YEARS = 100
 _TOKEN_HASH = re.compile(r"sha256\$([0-9a-f]{16,128})\$([0-9a-f]{64})")
 
 
@@ -106,6 +112,7 @@ class HubConfig:
     api_tls: TLSFiles
     clients: tuple[APIClient, ...]
     terms: Terms
+    retention_years: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,7 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
         api_tls=api_tls,
         clients=tuple(_client(source, client, index) for index, client in enumerate(api.client)),
         terms=Terms(price=_price(source, file.price), meter_keys=_meters(source, file.meter)),
+        retention_years=_years(source, file.retention),
     )
 
 
@@ -187,6 +195,13 @@ def _price(source: _Source, price: _Price) -> EnergyPrice:
         if not amount.is_finite() or not 0 <= amount <= 1_000_000:
             raise source.error(("price", key), f"price.{key}: expected 0 to 1000000, found {amount}")
     return EnergyPrice(price.currency, price.energy_per_kwh, price.session_fee)
+
+
+def _years(source: _Source, retention: _Retention) -> int:
+    if not 1 <= retention.years <= MAX_RETENTION_YEARS:
+        message = f"retention.years: expected 1 to {MAX_RETENTION_YEARS}, found {retention.years}"
+        raise source.error(("retention", "years"), message)
+    return retention.years
 
 
 def _meters(source: _Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:
