@@ -50,11 +50,16 @@ class _Price(Table, frozen=True, kw_only=True):
     session_fee: Decimal = Decimal(0)
 
 
+class _Operator(Table, frozen=True, kw_only=True):
+    contact: str = ""
+
+
 class _Meter(Table, frozen=True, kw_only=True):
     gateway_id: str
     charger_id: str
     public_key: str
     evse_id: int = 1
+    max_power_w: int | None = None
 
 
 class _Retention(Table, frozen=True, kw_only=True):
@@ -66,6 +71,7 @@ class _File(Table, frozen=True, kw_only=True):
     sync: _Sync
     api: _API
     price: _Price
+    operator: _Operator = _Operator()
     meter: tuple[_Meter, ...] = ()
     retention: _Retention = _Retention()
 
@@ -101,7 +107,7 @@ class APIClient:
 
 @dataclass(frozen=True, slots=True)
 class HubConfig:
-    """Everything hub.toml says, with absolute paths."""
+    """Everything hub.toml says, with absolute paths. `contact` is whom a driver asks about a bill, "" if nobody."""
 
     state_dir: Path
     sync: Address
@@ -113,6 +119,7 @@ class HubConfig:
     clients: tuple[APIClient, ...]
     terms: Terms
     retention_years: int
+    contact: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +173,9 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
         api=_address(source, "api", api.listen),
         api_tls=api_tls,
         clients=tuple(_client(source, client, index) for index, client in enumerate(api.client)),
-        terms=Terms(price=_price(source, file.price), meter_keys=_meters(source, file.meter)),
         retention_years=_years(source, file.retention),
+        terms=_terms(source, file),
+        contact=file.operator.contact.strip(),
     )
 
 
@@ -202,6 +210,18 @@ def _years(source: _Source, retention: _Retention) -> int:
         message = f"retention.years: expected 1 to {MAX_RETENTION_YEARS}, found {retention.years}"
         raise source.error(("retention", "years"), message)
     return retention.years
+
+
+def _terms(source: _Source, file: _File) -> Terms:
+    keys = _meters(source, file.meter)
+    powers = {}
+    for index, (place, meter) in enumerate(zip(keys, file.meter, strict=True)):
+        if meter.max_power_w is not None:
+            if not 1 <= meter.max_power_w <= 10_000_000:
+                message = f"meter.max_power_w: expected 1 to 10000000, found {meter.max_power_w}"
+                raise source.error(("meter", index, "max_power_w"), message)
+            powers[place] = meter.max_power_w
+    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers)
 
 
 def _meters(source: _Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:

@@ -79,7 +79,7 @@ class Erasing:
         counts, number, remains = counts_of(found), None, list[str]()
         if counts.kept_records:
             remains.append(
-                f"{counts.kept_records} records of the first form: their hashes cover the content, so it cannot be let go"
+                f"{counts.kept_records} records of the first form: their hashes cover the content, which has to stay"
             )
         if act is not None:
 
