@@ -16,10 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.errors import EvidenceUnusable
-from hub.evidence.checks import Notes, content_checks, log_keys
+from hub.evidence.checks import content_checks, log_keys
 from hub.evidence.container import CONTENT, PAGE, SEAL, VALUES, pack, read_seal, unpack, verify_seal
 from hub.evidence.content import VERSION, Check, Evidence, Step, StepOutcome
 from hub.evidence.derive import Derived, Stated, derive
+from hub.evidence.notes import Notes
 from hub.evidence.page import EDITION, render_page
 from wire.errors import WireError
 from wire.meter.keys import PublicKey, parse_public_key
