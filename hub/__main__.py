@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from hub.clock import utc
+from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.desk import CommandDesk
 from hub.errors import HubError
@@ -23,12 +23,16 @@ from hub.evidence.command import evidence
 from hub.evidence.gather import Maker
 from hub.journal import start_journal
 from hub.log_key import load_log_key, make_log_key, missing_key
+from hub.meter_screens import told_attention
+from hub.meters import RECENT, meters
 from hub.orders import command
 from hub.proofs import ledger
 from hub.store import readings
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.database import Database
 from hub.store.heads import last_countersigned
+from hub.store.meter_keys import pin_all_configured
+from hub.store.meters import attention
 from hub.store.readings import Cut
 from hub.web.api import OperatorAPI
 from hub.web.server import Listener, server_context
@@ -71,11 +75,12 @@ session_fee = "0.00"
 # [operator]
 # contact = "Example Energy, help@example.com"  # whom a driver asks; on the page of an evidence file
 
-# [[meter]]                        # registered meter keys; a meter that is not listed is judged by the key it claims
+# [[meter]]                        # the meter at a place; `pnc-hub meters import` takes keys by serial and with dates
 # gateway_id = "site-1"
 # charger_id = "CP-1"
 # evse_id = 1
 # public_key = "3059..."           # SubjectPublicKeyInfo as hex, base64 or PEM
+# max_power_w = 22000              # what the connector can deliver, if known; more energy than that is found
 """
 
 
@@ -167,10 +172,12 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
         gateways = readings.gateways(connection, tuple(config.gateways))
         conflicts = readings.conflicts(connection, Cut(limit=20)).objects
         quarantine = readings.quarantine(connection, Cut(limit=20)).objects
+        waiting = attention(connection, now() - RECENT)
     finally:
         connection.close()
     if as_json:
         lists = f'"conflicts":[{",".join(conflicts)}],"quarantine":[{",".join(quarantine)}]'
+        lists += f',"meters":{encode(waiting).decode()}'
         click.echo(f'{{"totals":{encode(totals).decode()},"gateways":{encode(gateways).decode()},{lists}}}')
         return
     for name in totals.__struct_fields__:
@@ -181,6 +188,8 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
     for kind, entries in (("conflict", conflicts), ("quarantine", quarantine)):
         for entry in entries:
             click.echo(f"{kind} {entry}")
+    for line in told_attention(waiting):
+        click.echo(line)
 
 
 def _or_exit(work: Callable[[], None]) -> None:
@@ -207,6 +216,7 @@ async def _serve(config: HubConfig) -> None:
     desk = CommandDesk(database, config.gateways)
     listeners: dict[str, Listener] = {}
     try:
+        await database.write(lambda connection: pin_all_configured(connection, config.terms.meter_keys, now()))
         key = await _log_key(config.state_dir, database)
         endpoint = SyncEndpoint(database, config.gateways, key, desk)
         maker = Maker(key=key, terms=config.terms, issuer=config.contact)
@@ -239,6 +249,7 @@ async def _log_key(state_dir: Path, database: Database) -> SigningKey:
 
 main.add_command(command)
 main.add_command(evidence)
+main.add_command(meters)
 main.add_command(ledger)
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ class _Meter(Table, frozen=True, kw_only=True):
     charger_id: str
     public_key: str
     evse_id: int = 1
+    max_power_w: int | None = None
 
 
 class _File(Table, frozen=True, kw_only=True):
@@ -165,7 +166,7 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
         api=_address(source, "api", api.listen),
         api_tls=api_tls,
         clients=tuple(_client(source, client, index) for index, client in enumerate(api.client)),
-        terms=Terms(price=_price(source, file.price), meter_keys=_meters(source, file.meter)),
+        terms=_terms(source, file),
         contact=file.operator.contact.strip(),
     )
 
@@ -194,6 +195,18 @@ def _price(source: _Source, price: _Price) -> EnergyPrice:
         if not amount.is_finite() or not 0 <= amount <= 1_000_000:
             raise source.error(("price", key), f"price.{key}: expected 0 to 1000000, found {amount}")
     return EnergyPrice(price.currency, price.energy_per_kwh, price.session_fee)
+
+
+def _terms(source: _Source, file: _File) -> Terms:
+    keys = _meters(source, file.meter)
+    powers = {}
+    for index, (place, meter) in enumerate(zip(keys, file.meter, strict=True)):
+        if meter.max_power_w is not None:
+            if not 1 <= meter.max_power_w <= 10_000_000:
+                message = f"meter.max_power_w: expected 1 to 10000000, found {meter.max_power_w}"
+                raise source.error(("meter", index, "max_power_w"), message)
+            powers[place] = meter.max_power_w
+    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers)
 
 
 def _meters(source: _Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:

@@ -141,9 +141,10 @@ def _transaction(
     if state.meter.ended_by is None or state.meter.start_missing:
         return change
     session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED)
-    settled = settle(session, state.meter, holdings.values_of(session), terms, arrival.received_at)
+    signed = holdings.values_of(session)
+    settled = settle(session, state.meter, signed, terms, arrival.received_at)
     state = SessionState(session=settled.session, meter=state.meter)
-    return replace(change, sessions=(state,), cdr=settled.cdr, outcome=settled.outcome)
+    return replace(change, sessions=(state,), cdr=settled.cdr, outcome=settled.outcome if signed.values else None)
 
 
 def _remembered(entry: TransactionEntry) -> Decision | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable
+from datetime import datetime
 
 from wire.meter.history import Page, judge_history, page_of
 from wire.meter.record import PaginationContext
@@ -14,6 +15,11 @@ Book = tuple[str, str, PaginationContext]
 
 def _book(page: Page) -> Book:
     return page.signer, page.meter, page.context
+
+
+def _at(page: Page) -> datetime:
+    assert page.at is not None
+    return page.at
 
 
 class KeptPages:
@@ -45,8 +51,8 @@ class KeptPages:
         held.append(page)
         self._copies.setdefault(page.payload_sha256, []).append(page)
         self._signers.setdefault((page.signer, page.context), set()).add(book)
-        if page.place is not None:
-            self._places.setdefault(page.place, []).append(page)
+        if page.place is not None and page.at is not None:
+            bisect.insort(self._places.setdefault(page.place, []), page, key=_at)
 
     def copies(self, payload_sha256: str) -> Iterable[Page]:
         return self._copies.get(payload_sha256, ())
@@ -75,9 +81,10 @@ class KeptPages:
             for number in self._between(self._numbers[book], low, high)
         )
 
-    def before(self, place: str, at: object) -> Page | None:
-        earlier = [page for page in self._places.get(place, ()) if page.at is not None and page.at < at]
-        return max(earlier, key=lambda page: page.at, default=None)
+    def before(self, place: str, at: datetime) -> Page | None:
+        pages = self._places.get(place, [])
+        earlier = bisect.bisect_left(pages, at, key=_at)
+        return pages[earlier - 1] if earlier else None
 
     def _first(self, page: Page, number: int) -> Page:
         return self._pages[_book(page), number][0]

@@ -38,7 +38,7 @@ from gateway.store import (
 )
 from gateway.store.database import Schema, open_reader, open_writer
 from gateway.store.tip import LedgerConnection, tip_of
-from wire.chain import GENESIS_HASH, Record, RecordKind, Stamp, instant_text
+from wire.chain import GENESIS_HASH, Record, RecordKind, instant_text
 from wire.records import ClockState, Value, encode
 
 _REUSED_IDS = """
@@ -217,7 +217,7 @@ def hash_at(connection: sqlite3.Connection, seq: int) -> str | None:
 def append(connection: sqlite3.Connection, owner: Identity, kind: RecordKind, body: Value, now: Moment) -> int:
     """The sequence number of a new record that holds `body`. To be called inside a transaction. Raises StoreError when
     the end of the chain is damaged."""
-    stamp = Stamp(kind.value, instant_text(now.at), now.boot_id, now.mono_ns, now.clock.value)
+    stamp = (kind.value, instant_text(now.at), now.boot_id, now.mono_ns, now.clock.value)
     return tip_of(connection, (owner.gateway_id, owner.epoch)).append(connection, stamp, encode(body))
 
 

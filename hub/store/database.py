@@ -53,7 +53,7 @@ class Database:
         Raises:
             StoreError: another hub runs on this folder, or the database cannot be used.
         """
-        self._terms = terms
+        self.terms = terms
         self._path = state_dir / FILE_NAME
         self._lock = lock_state(state_dir)
         try:
@@ -138,7 +138,7 @@ class Database:
         """
 
         def all_of_it(connection: sqlite3.Connection) -> None:
-            ledger.append(connection, chain, judged_at, records, at, self._terms)
+            ledger.append(connection, chain, judged_at, records, at, self.terms)
             if records:
                 tree.save_growth(connection, chain, growth)
             if head is not None:

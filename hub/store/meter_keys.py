@@ -85,15 +85,16 @@ def keep_key(connection: sqlite3.Connection, row: RegisteredKey, act: Act) -> in
 
 
 def registry_of(connection: sqlite3.Connection, identity: Identity, public_keys: Sequence[str] = ()) -> KeyRegistry:
-    """The rows that name anything of `identity`, and those that hold one of `public_keys` (hex)."""
-    wanted = [f"{column} = ?" for column, value in zip(_COLUMNS, identity, strict=True) if value is not None]
+    """The rows that name anything of `identity`, and those that hold one of their keys or of `public_keys` (hex)."""
+    named = [f"{column} = ?" for column, value in zip(_COLUMNS, identity, strict=True) if value is not None]
     values = [value for value in identity if value is not None]
-    if public_keys:
-        wanted.append(f"public_key IN ({','.join('?' * len(public_keys))})")
-        values += public_keys
-    if not wanted:
+    keys = [*(f"SELECT public_key FROM meter_keys WHERE {one}" for one in named), *("SELECT ?" for _ in public_keys)]
+    if not keys:
         return KeyRegistry()
-    rows = connection.execute(f"SELECT key FROM meter_keys WHERE {' OR '.join(wanted)} ORDER BY number", values)
+    rows = connection.execute(
+        f"SELECT key FROM meter_keys WHERE public_key IN ({' UNION ALL '.join(keys)}) ORDER BY number",
+        (*values, *public_keys),
+    )
     return KeyRegistry(decode(RegisteredKey, text, "stored key") for (text,) in rows.fetchall())
 
 

@@ -183,14 +183,25 @@ def close_gap(connection: sqlite3.Connection, number: int, at: datetime, by_whom
 
 
 def gap_tickets(
-    connection: sqlite3.Connection, after: int, limit: int, *, closed_too: bool = False
+    connection: sqlite3.Connection, after: int, limit: int, *, meter: str | None = None, closed_too: bool = False
 ) -> tuple[GapTicket, ...]:
-    """The tickets beyond number `after`, the oldest first."""
+    """The tickets beyond number `after`, the oldest first, of one meter or of all."""
     rows = connection.execute(
-        f"SELECT {_TICKET} WHERE number > ? AND (? OR closed_at IS NULL) ORDER BY number LIMIT ?",
-        (after, closed_too, limit),
+        f"SELECT {_TICKET} WHERE number > ?1 AND (?2 OR closed_at IS NULL) AND (?3 IS NULL OR meter = ?3) "
+        "ORDER BY number LIMIT ?4",
+        (after, closed_too, meter, limit),
     )
     return tuple(_ticket(row) for row in rows.fetchall())
+
+
+def is_explained(connection: sqlite3.Connection, signer: str, gap: Gap) -> str | None:
+    """Why the operator closed the ticket on all of a gap; None when none is closed so."""
+    row = connection.execute(
+        "SELECT closed_by, why FROM meter_gaps WHERE signer = ? AND meter = ? AND context = ? AND first <= ? "
+        "AND last >= ? AND closed_at IS NOT NULL AND closed_by <> ? ORDER BY number DESC LIMIT 1",
+        (signer, gap.meter, gap.context.value, gap.first, gap.last, FILLED),
+    ).fetchone()
+    return None if row is None else f"{row[0]}: {row[1]}"
 
 
 _TICKET = (

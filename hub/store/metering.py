@@ -19,15 +19,17 @@ from hub.arrival import Arrival, read_arrival
 from hub.judging import CODE_VERSION, JudgedValue, KeptVerdict, judge_values, kept
 from hub.signed import Outcome, SessionValues, ends_of
 from hub.store.meter_keys import Act, identity_of, is_full, keep_key, pin_configured, registry_of
-from hub.store.meter_pages import StoredPages, keep_page
+from hub.store.meter_pages import StoredPages, is_explained, keep_page
 from hub.terms import MeterPlace, Terms
 from wire.chain import Record, RecordKind
-from wire.meter.history import judge_history, page_of
+from wire.meter.history import gaps_below, judge_history, page_of
 from wire.meter.keys import parse_public_key
 from wire.meter.record import MeterRecord
 from wire.meter.registry import Identity, KeyOrigin, KeyPlace, KeyRegistry
-from wire.meter.verdict import SessionFinding
+from wire.meter.verdict import SessionFinding, Severity
 from wire.records import ClockState, Session, decode, encode
+
+_GAP = "pagination-gap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,31 @@ class MeterBooks:
             verdict = kept(value)
             keep_verdict(self._connection, source, value.carried.part, arrival, verdict)
             count_sighting(self._connection, verdict, place, arrival.received_at)
-            page = page_of(value.verdict, arrival.session_id, None if place is None else str(place))
-            if page is not None:
-                keep_page(self._connection, page, arrival.received_at)
+            self._keep_page(value, arrival)
 
-    def judged(self, source: Source, arrival: Arrival) -> tuple[JudgedValue, ...]:
-        """The verdicts on the signed values of a record that is held, as of now."""
-        return self._values(source, arrival, self._place_of(arrival))
+    def _keep_page(self, value: JudgedValue, arrival: Arrival) -> None:
+        page = page_of(value.verdict, arrival.session_id, None if value.place is None else str(value.place))
+        if page is not None:
+            keep_page(self._connection, page, arrival.received_at)
+
+    def judge_again(self, source: Source, arrival: Arrival, at: datetime) -> tuple[int, int]:
+        """Judge the signed values of a record that is held, and keep what comes out otherwise; how many were judged and
+        how many of them changed."""
+        place, changed = self._place_of(arrival), 0
+        values = self._values(source, arrival, place)
+        for value in values:
+            before = newest_verdict(self._connection, source, value.carried.part)
+            verdict = kept(value)
+            if verdict == before:
+                continue
+            changed += 1
+            self._learn(value, arrival.received_at)
+            keep_verdict(self._connection, source, value.carried.part, arrival, verdict, at)
+            count_sighting(self._connection, verdict, place, arrival.received_at)
+            if before is not None:
+                count_sighting(self._connection, before, place, arrival.received_at, -1)
+            self._keep_page(value, arrival)
+        return len(values), changed
 
     def _values(self, source: Source, arrival: Arrival, place: KeyPlace | None) -> tuple[JudgedValue, ...]:
         known = self._judged.get((source, place))
@@ -154,7 +174,21 @@ class MeterBooks:
                 yield from self._registry_for(value.verdict.record, value.place).findings(
                     value.verdict.record, value.place
                 )
-            yield from judge_history(value.verdict, session_id, pages, place)
+            for finding in judge_history(value.verdict, session_id, pages, place):
+                yield self._explained(value, session_id, finding) if finding.code == _GAP else finding
+
+    def _explained(self, value: JudgedValue, session_id: str, finding: SessionFinding) -> SessionFinding:
+        """A gap as a note, where an operator has closed the tickets on all of it."""
+        page = page_of(value.verdict, session_id)
+        if page is None:
+            return finding
+        gaps = gaps_below(page, StoredPages(self._connection))
+        reasons = [is_explained(self._connection, page.signer, gap) for gap in gaps]
+        if None in reasons:
+            return finding
+        told = "; ".join(dict.fromkeys(reason for reason in reasons if reason is not None))
+        message = f"{finding.message}; closed by {told}"
+        return SessionFinding(code=finding.code, severity=Severity.NOTE, message=message)
 
 
 HELD = "gateway_id, epoch, seq, kind, at, boot_id, mono_ns, clock, body, hash, received_at"
@@ -203,6 +237,16 @@ def keep_verdict(
     )
 
 
+def newest_verdict(connection: sqlite3.Connection, source: Source, part: int) -> KeptVerdict | None:
+    """The verdict that counts on one signed value; None before the first."""
+    row = connection.execute(
+        "SELECT verdict FROM verdicts WHERE gateway_id = ? AND epoch = ? AND seq = ? AND part = ? "
+        "ORDER BY number DESC LIMIT 1",
+        (source.gateway_id, source.epoch, source.seq, part),
+    ).fetchone()
+    return None if row is None else decode(KeptVerdict, row[0], "stored verdict")
+
+
 def count_sighting(
     connection: sqlite3.Connection, verdict: KeptVerdict, place: KeyPlace | None, at: datetime, by: int = 1
 ) -> None:
@@ -222,11 +266,18 @@ def count_sighting(
 
 
 def keep_outcome(connection: sqlite3.Connection, session_id: str, outcome: Outcome, at: datetime) -> None:
-    """Append what the signed values of a session came to."""
+    """Append what the signed values of a session came to; it is held until they may be billed."""
     connection.execute(
         "INSERT INTO outcomes (session_id, judged_at, version, outcome) VALUES (?, ?, ?, ?)",
         (session_id, _instant(at), CODE_VERSION, encode(outcome).decode()),
     )
+    if outcome.billable:
+        connection.execute("DELETE FROM held_sessions WHERE session_id = ?", (session_id,))
+    else:
+        connection.execute(
+            "INSERT INTO held_sessions (session_id, since) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (session_id, _instant(at)),
+        )
 
 
 def outcome_of(connection: sqlite3.Connection, session_id: str) -> Outcome | None:

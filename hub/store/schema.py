@@ -184,6 +184,7 @@ CREATE TABLE outcomes (
     outcome TEXT NOT NULL
 );
 CREATE INDEX outcomes_of_session ON outcomes (session_id, number);
+CREATE TABLE held_sessions (number INTEGER PRIMARY KEY, session_id TEXT NOT NULL UNIQUE, since TEXT NOT NULL);
 CREATE TRIGGER verdicts_are_final BEFORE UPDATE ON verdicts BEGIN
     SELECT RAISE(ABORT, 'a verdict is never changed'); END;
 CREATE TRIGGER outcomes_are_final BEFORE UPDATE ON outcomes BEGIN

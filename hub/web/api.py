@@ -1,6 +1,6 @@
 """The API for operators: what the hub holds, as JSON, behind bearer tokens; and the token list to be put.
 
-Lists answer {"<name>": [...], "next": cursor or null}; the cursor goes back as `after`, `limit` is 1 to 1000.
+Lists are cut into pages as hub.web.lists says.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from hub.desk import CommandDesk
 from hub.evidence.gather import Maker
 from hub.store import commands, heads, readings, whitelist
 from hub.store.database import Database
-from hub.store.readings import MAX_PAGE, Cut, Page
+from hub.store.readings import Page
 from hub.tokens import parse_tokens
 from hub.web.commands import OperatorCommands
 from hub.web.evidence import OperatorEvidence
 from hub.web.ledger import OperatorLedger, required_chain
-from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
+from hub.web.lists import cut_of, page_response
+from hub.web.meters import CLIENT, OperatorMeters
+from hub.web.problems import Problem, json_response, read_body, tell_problems
 from wire.records import encode
 
 MAX_TOKENS_BYTES = 16 * 1024 * 1024
 TOKENS_TIMEOUT_S = 60.0
-_LARGEST = 2**63 - 1
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PATH_HEALTH = "/healthz"
@@ -68,6 +69,7 @@ class OperatorAPI:
                 web.get("/api/v1/commands", self.commands),
                 web.get("/api/v1/tree-heads", self.tree_heads),
                 *OperatorLedger(self._database).routes(),
+                *OperatorMeters(self._database).routes(),
             ]
         )
         if self._desk is not None:
@@ -78,8 +80,10 @@ class OperatorAPI:
 
     @web.middleware
     async def _authenticated(self, request: web.Request, handler: Respond) -> web.StreamResponse:
-        if request.path != PATH_HEALTH and self._client(request) is None:
+        client = self._client(request)
+        if request.path != PATH_HEALTH and client is None:
             raise Problem(401, "bad-token", "expected the header `Authorization: Bearer <token>` with a known token")
+        request[CLIENT] = "" if client is None else client.name
         return await handler(request)
 
     def _client(self, request: web.Request) -> APIClient | None:
@@ -101,12 +105,12 @@ class OperatorAPI:
 
     async def sessions(self, request: web.Request) -> web.Response:
         """Sessions, oldest first."""
-        gateway_id, cut = request.query.get("gateway_id"), _cut(request)
+        gateway_id, cut = request.query.get("gateway_id"), cut_of(request)
         return await self._listed("sessions", lambda connection: readings.sessions(connection, gateway_id, cut))
 
     async def cdrs(self, request: web.Request) -> web.Response:
         """Charge detail records, oldest first."""
-        gateway_id, cut = request.query.get("gateway_id"), _cut(request)
+        gateway_id, cut = request.query.get("gateway_id"), cut_of(request)
         return await self._listed("cdrs", lambda connection: readings.cdrs(connection, gateway_id, cut))
 
     async def session(self, request: web.Request) -> web.Response:
@@ -121,27 +125,27 @@ class OperatorAPI:
 
     async def records(self, request: web.Request) -> web.Response:
         """The records of one chain, by sequence."""
-        chain, cut = required_chain(request, "records are numbered in a chain"), _cut(request)
+        chain, cut = required_chain(request, "records are numbered in a chain"), cut_of(request)
         return await self._listed("records", lambda connection: readings.records(connection, chain, cut))
 
     async def conflicts(self, request: web.Request) -> web.Response:
         """What gateways offered against what is held."""
-        cut = _cut(request)
+        cut = cut_of(request)
         return await self._listed("conflicts", lambda connection: readings.conflicts(connection, cut))
 
     async def tree_heads(self, request: web.Request) -> web.Response:
         """Tree heads with their countersignatures, in the order in which they came."""
-        gateway_id, epoch, cut = request.query.get("gateway_id"), request.query.get("epoch"), _cut(request)
+        gateway_id, epoch, cut = request.query.get("gateway_id"), request.query.get("epoch"), cut_of(request)
         return await self._listed("tree_heads", lambda connection: heads.heads_page(connection, gateway_id, epoch, cut))
 
     async def quarantine(self, request: web.Request) -> web.Response:
         """Records that are held but could not be used, each with the reason."""
-        cut = _cut(request)
+        cut = cut_of(request)
         return await self._listed("quarantine", lambda connection: readings.quarantine(connection, cut))
 
     async def commands(self, request: web.Request) -> web.Response:
         """Commands with their reports, oldest first."""
-        gateway_id, cut, at = request.query.get("gateway_id"), _cut(request), now()
+        gateway_id, cut, at = request.query.get("gateway_id"), cut_of(request), now()
 
         def reading(connection: sqlite3.Connection) -> Page:
             found, next_ = commands.listed(connection, gateway_id, cut.after, cut.limit, at)
@@ -151,13 +155,13 @@ class OperatorAPI:
 
     async def tokens(self, request: web.Request) -> web.Response:
         """The token list, and its version."""
-        cut = _cut(request)
+        cut = cut_of(request)
 
         def both(connection: sqlite3.Connection) -> tuple[Page, int]:
             return readings.tokens(connection, cut), whitelist.list_version(connection)
 
         page, version = await self._database.read(both)
-        return json_response(_page_text("tokens", page, f',"version":{version}'))
+        return page_response("tokens", page, f',"version":{version}')
 
     async def put_tokens(self, request: web.Request) -> web.Response:
         """Insert or replace tokens: all of them or, when one is malformed, none."""
@@ -166,7 +170,7 @@ class OperatorAPI:
         return json_response(encode({"version": version, "tokens": len(tokens)}))
 
     async def _listed(self, name: str, reading: Callable[[sqlite3.Connection], Page]) -> web.Response:
-        return json_response(_page_text(name, await self._database.read(reading)))
+        return page_response(name, await self._database.read(reading))
 
 
 def holds_token(client: APIClient, token: bytes) -> bool:
@@ -174,17 +178,7 @@ def holds_token(client: APIClient, token: bytes) -> bool:
     return hmac.compare_digest(hashlib.sha256(client.salt + token).digest(), client.digest)
 
 
-def _cut(request: web.Request) -> Cut:
-    after = integer_query(request, "after", 0, 0, _LARGEST)
-    return Cut(after, integer_query(request, "limit", MAX_PAGE, 1, MAX_PAGE))
-
-
 def _one(what: str, id_: str, text: str | None) -> web.Response:
     if text is None:
         raise Problem(404, "not-found", f"no {what} {id_[:64]!a} here")
     return json_response(text.encode())
-
-
-def _page_text(name: str, page: Page, extra: str = "") -> bytes:
-    next_ = "null" if page.next is None else str(page.next)
-    return f'{{"{name}":[{",".join(page.objects)}],"next":{next_}{extra}}}'.encode()

@@ -24,6 +24,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from hub.store import readings
+from hub.store.connection import open_writer
+from hub.store.ledger import Chain, append, position_of
+from hub.store.readings import Cut
 from hub.terms import EnergyPrice, Terms
 from wire.chain import GENESIS_HASH, SALT_BYTES, Record, RecordKind, chain_hash
 from wire.ids import session_id
@@ -35,8 +39,10 @@ from wire.ocpp.frames import encode_call
 from wire.records import (
     AuthMethod,
     Basis,
+    Cdr,
     ClockState,
     Decision,
+    Session,
     TokenRef,
     TokenType,
     TransactionEntry,
@@ -174,18 +180,26 @@ class MeterDouble:
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     page: int = 0
+    serial: str = "MS-1"
 
     @property
     def public_text(self) -> str:
         return encode_public_key_oca(public_key_of(self.key.public_key()))
 
     def sign(self, reason: ReadingReason, at: datetime, kwh: str) -> str:
+        return self.sign_all((reason, at, kwh))
+
+    def sign_all(self, *readings: tuple[ReadingReason, datetime, str]) -> str:
+        """One record that holds all the readings."""
         self.page += 1
-        reading = ReadingDraft(at=at, reason=reason, value=Decimal(kwh), register="01-00:B2.08.00*FF", unit="kWh")
+        drafts = tuple(
+            ReadingDraft(at=at, reason=reason, value=Decimal(kwh), register="01-00:B2.08.00*FF", unit="kWh")
+            for reason, at, kwh in readings
+        )
         payload = OCMFPayload(
             pagination=Pagination(context=PaginationContext.TRANSACTION, number=self.page),
-            readings=(reading,),
-            meter_serial="MS-1",
+            readings=drafts,
+            meter_serial=self.serial,
             gateway_serial="GS-1",
             gateway_id="GI-1",
             id_assigned=True,
@@ -319,6 +333,40 @@ def t0() -> datetime:
 @pytest.fixture
 def terms() -> Terms:
     return Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal("0.50")))
+
+
+# --- a hub's books ---------------------------------------------------------------------------------------------------
+
+
+class Books:
+    """A hub's database without its servers."""
+
+    def __init__(self, path: Path, terms: Terms, received_at: datetime) -> None:
+        self.connection, self.terms, self.received_at = open_writer(path), terms, received_at
+
+    def take(self, chain: ChainWriter, first_seq: int = 1) -> None:
+        where = Chain(chain.gateway_id, chain.epoch)
+        self.connection.execute("BEGIN IMMEDIATE")
+        records = chain.records[first_seq - 1 :]
+        append(self.connection, where, position_of(self.connection, where), records, self.received_at, self.terms)
+        self.connection.execute("COMMIT")
+
+    def sessions(self) -> list[Session]:
+        return [decode(Session, text, "session") for text in readings.sessions(self.connection, None, Cut()).objects]
+
+    def cdrs(self) -> list[Cdr]:
+        return [decode(Cdr, text, "cdr") for text in readings.cdrs(self.connection, None, Cut()).objects]
+
+    def reasons(self) -> list[str]:
+        rows = self.connection.execute("SELECT reason FROM quarantine ORDER BY epoch, seq")
+        return [reason for (reason,) in rows]
+
+
+@pytest.fixture
+def books(tmp_path: Path, terms: Terms, t0: datetime) -> Iterator[Books]:
+    made = Books(tmp_path / "hub.sqlite", terms, t0 + timedelta(days=1))
+    yield made
+    made.connection.close()
 
 
 # --- a running hub ----------------------------------------------------------------------------------------------------

@@ -10,10 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.store import readings
-from hub.store.connection import open_writer
-from hub.store.ledger import Chain, append, position_of
-from hub.store.readings import Cut
+from hub.store.ledger import Chain, position_of
 from hub.store.whitelist import put_tokens
 from hub.terms import MeterPlace, Terms
 from wire.chain import RecordKind
@@ -23,8 +20,6 @@ from wire.ocpp.frames import encode_call
 from wire.records import (
     AuthMethod,
     Basis,
-    Cdr,
-    Session,
     SessionStatus,
     Token,
     TokenType,
@@ -39,39 +34,8 @@ from wire.records import (
 MINUTE = timedelta(minutes=1)
 
 
-class Books:
-    """A hub's database without its servers."""
-
-    def __init__(self, path, terms, received_at: datetime) -> None:
-        self.connection, self.terms, self.received_at = open_writer(path), terms, received_at
-
-    def take(self, chain, first_seq: int = 1) -> None:
-        where = Chain(chain.gateway_id, chain.epoch)
-        self.connection.execute("BEGIN IMMEDIATE")
-        records = chain.records[first_seq - 1 :]
-        append(self.connection, where, position_of(self.connection, where), records, self.received_at, self.terms)
-        self.connection.execute("COMMIT")
-
-    def sessions(self) -> list[Session]:
-        return [decode(Session, text, "session") for text in readings.sessions(self.connection, None, Cut()).objects]
-
-    def cdrs(self) -> list[Cdr]:
-        return [decode(Cdr, text, "cdr") for text in readings.cdrs(self.connection, None, Cut()).objects]
-
-    def reasons(self) -> list[str]:
-        rows = self.connection.execute("SELECT reason FROM quarantine ORDER BY epoch, seq")
-        return [reason for (reason,) in rows]
-
-
 def codes(findings: tuple[str, ...]) -> list[str]:
     return [finding.partition(":")[0] for finding in findings]
-
-
-@pytest.fixture
-def books(tmp_path, terms, t0):
-    made = Books(tmp_path / "hub.sqlite", terms, t0 + timedelta(days=1))
-    yield made
-    made.connection.close()
 
 
 def test_a_session_opens_runs_and_ends(books, chain, charger, t0):

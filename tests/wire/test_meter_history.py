@@ -186,7 +186,9 @@ def test_a_record_that_does_not_verify_touches_no_history() -> None:
 
 def test_another_key_cannot_disturb_the_history_of_a_meter() -> None:
     pages = kept(7, 8)
-    assert found(pages, record(10**12, minutes=10, value="10000000", key=OTHER)) == []
+    assert found(pages, record(8, key=OTHER), "another") == []
+    pages.take(record(10**12, minutes=90, value="10000000", key=OTHER), "another")
+    assert found(pages, record(8), "earlier") == []
     assert found(pages, record(9)) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -192,6 +193,8 @@ def test_pinning_sends_a_learned_key_to_quarantine_and_refuses_two_for_one_time(
     registry.learn(record(), FIRST, DAY, KeyOrigin.OCPP_FIELD)
     registry.pin(row(SECOND, meter_serial="MS-1"))
     assert registry.key_for(record()) == (SECOND, KeySource.REGISTRY)
+    with pytest.raises(MeterRecordError, match="neither"):
+        registry.pin(msgspec.structs.replace(row(THIRD, meter_serial="MS-1"), public_key="key!"))
     with pytest.raises(MeterRecordError) as caught:
         registry.pin(row(THIRD, meter_serial="MS-1"))
     assert caught.value.code == "key-conflict"
@@ -266,6 +269,7 @@ WRONG = {
     'meter_serial,public_key\n"MS-1,00': "line 2: not CSV",
     "[{]": "not JSON",
     '{"meters": []}': "expected a JSON array",
+    '{"keys": [], "more": 1}': "expected a JSON array",
     "[]": "no keys",
     '[\n  {"meter_serial": "MS-1", "public_key": "' + HEX + '"},\n  {"meter": "MS-2"}]': "line 3: unknown name 'meter'",
     '[\n  {"meter_serial": 7}]': "line 2, meter_serial: expected text",

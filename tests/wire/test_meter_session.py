@@ -13,7 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
-from wire.meter.record import MeterClock, MeterRecord, MeterStatus, Pagination, PaginationContext, ReadingReason
+from wire.meter.record import (
+    LossCompensation,
+    MeterClock,
+    MeterRecord,
+    MeterStatus,
+    Pagination,
+    PaginationContext,
+    ReadingReason,
+)
 from wire.meter.session import judge_session
 from wire.meter.verdict import Expected, KeySource, RecordVerdict, Severity, SignatureVerdict
 
@@ -364,6 +372,44 @@ def test_of_two_copies_the_one_that_verifies_counts() -> None:
     for order in ((spoilt, verdict(END)), (verdict(END), spoilt)):
         assert codes(verdict(BEGIN), *order) == [("bad-copy", "note")]
         assert judge_session((verdict(BEGIN), *order)).is_billable
+
+
+CABLE = LossCompensation(resistance=Decimal("2.5"), unit="mOhm")
+COMPENSATED = replace(BEGIN, loss_compensation=CABLE), replace(END, loss_compensation=CABLE)
+KEPT = {
+    "event counter": (
+        replace(reading(BEGIN, event_counter=4), format_version="0.4"),
+        replace(reading(END, event_counter=5), format_version="0.4"),
+        [("event-counter", "fatal")],
+    ),
+    "event counter stays": (
+        replace(reading(BEGIN, event_counter=4), format_version="0.4"),
+        replace(reading(END, event_counter=4), format_version="0.4"),
+        [],
+    ),
+    "other cable": (COMPENSATED[0], END, [("loss-compensation", "hold")]),
+    "loss at the begin": (
+        reading(COMPENSATED[0], cumulated_loss=Decimal("0.1")),
+        COMPENSATED[1],
+        [("loss-begin", "hold")],
+    ),
+    "loss falls": (
+        reading(COMPENSATED[0], cumulated_loss=Decimal("0.2")),
+        reading(COMPENSATED[1], cumulated_loss=Decimal("0.1")),
+        [("loss-begin", "hold"), ("loss-falling", "hold")],
+    ),
+    "loss grows": (
+        reading(COMPENSATED[0], cumulated_loss=Decimal("0.00")),
+        reading(COMPENSATED[1], cumulated_loss=Decimal("0.07")),
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_what_must_stay_or_grow_in_a_session(what: str) -> None:
+    begin, end, expected = KEPT[what]
+    assert codes(verdict(begin), verdict(end)) == expected
 
 
 def test_two_keys_of_one_meter_in_one_session_are_found() -> None:

@@ -55,7 +55,7 @@ def power(session: SignedSession, expected: Expected) -> Iterator[SessionFinding
     """The energy between any two readings could have flowed in the time between them."""
     found = (
         hold("power-implausible", f"{short(name)}: {message}")
-        for name, run in session.runs().items()
+        for name, run in session.runs.items()
         for (before, _), (after, _) in pairwise(run)
         if (message := _too_much(before, after, expected.max_power_w))
     )

@@ -95,8 +95,11 @@ def copies(left: Sequence[RecordVerdict]) -> Iterator[SessionFinding]:
 
 
 def identity(session: SignedSession) -> Iterator[SessionFinding]:
-    """The same meter and gateway in all records."""
+    """The same format, meter and gateway in all records."""
     first = session.begin
+    formats = dict.fromkeys(record.format.value for record in session.records)
+    if len(formats) > 1:
+        yield fatal("format", " and ".join(formats))
     for code, values in (
         ("meter-serial", [record.meter_serial for record in session.records]),
         ("gateway-serial", [record.gateway_serial for record in session.records]),
@@ -249,7 +252,7 @@ def registers(session: SignedSession) -> Iterator[SessionFinding]:
     for which, readings in (("begin", session.begins), ("end", session.ends)):
         for reading in islice((one for one in readings if one.energy_wh is None), MOST_OF_A_KIND):
             yield fatal("value-unreadable", f"{which} reading {reading.value} {short(reading.unit)} is no energy")
-    runs = session.runs().values()
+    runs = session.runs.values()
     falls = ((before, after) for run in runs for (_, before), (_, after) in pairwise(run) if after < before)
     for before, after in islice(falls, MOST_OF_A_KIND):
         yield fatal("register-falling", f"{before} Wh, then {after} Wh")
@@ -308,3 +311,26 @@ def constants(session: SignedSession) -> Iterator[SessionFinding]:
     if len(texts) > 1 and not any(reading.reason is ReadingReason.TARIFF_CHANGE for reading in session.readings):
         first, other = list(texts)[:2]
         yield hold("tariff-change", f"no reading of a tariff change, yet TT {short(first)}, then {short(other)}")
+    yield from _losses(session)
+    counters = {reading.event_counter for reading in session.begins + session.ends}
+    if len(counters) > 1:
+        yield fatal("event-counter", f"EI: {' and '.join(sorted(str(one) for one in counters)[:2])}")
+
+
+def _losses(session: SignedSession) -> Iterator[SessionFinding]:
+    """CL begins at 0 and does not fall; what it is worked out from (LC) is one for the session."""
+    compensations = dict.fromkeys(record.loss_compensation for record in session.records if _is_transactional(record))
+    if len(compensations) > 1:
+        yield hold("loss-compensation", "the records work out the cable's loss (LC) differently")
+    for reading in islice((one for one in session.begins if one.cumulated_loss), MOST_OF_A_KIND):
+        yield hold("loss-begin", f"CL is {reading.cumulated_loss} at the begin; expected 0")
+    falls = (
+        (before.cumulated_loss, after.cumulated_loss)
+        for run in session.runs.values()
+        for (before, _), (after, _) in pairwise(run)
+        if before.cumulated_loss is not None
+        and after.cumulated_loss is not None
+        and after.cumulated_loss < before.cumulated_loss
+    )
+    for before, after in islice(falls, MOST_OF_A_KIND):
+        yield hold("loss-falling", f"CL {before}, then {after}")

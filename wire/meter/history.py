@@ -76,7 +76,7 @@ class Pages(Protocol):
     """The pages that are held. A number may be held more than once: a copy for another session, or other content."""
 
     def copies(self, payload_sha256: str) -> Iterable[Page]:
-        """The pages with exactly this payload."""
+        """The pages with exactly this payload, whoever signed it."""
 
     def at_number(self, page: Page) -> Iterable[Page]:
         """The pages of the same signer, meter, context and number."""
@@ -201,10 +201,11 @@ def _finding(code: str, severity: Severity, message: str) -> SessionFinding:
 
 def _twice(page: Page, pages: Pages) -> Iterator[SessionFinding]:
     if page.context is PaginationContext.TRANSACTION and page.session_id is not None:
-        others = sorted({copy.session_id for copy in pages.copies(page.payload_sha256) if copy.session_id})
-        others = [other for other in others if other != page.session_id]
+        same = (copy for copy in pages.copies(page.payload_sha256) if copy.signer == page.signer)
+        others = {copy.session_id for copy in same if copy.session_id not in (None, page.session_id)}
         if others:
-            message = f"{page.name} of {page.meter[:60]!a} stands in session {page.session_id} and in {others[0]}"
+            elsewhere = min(str(session) for session in others)
+            message = f"{page.name} of {page.meter[:60]!a} stands in session {page.session_id} and in {elsewhere}"
             yield _finding("record-replayed", Severity.FATAL, message)
     for other in pages.at_number(page):
         if other.payload_sha256 != page.payload_sha256:

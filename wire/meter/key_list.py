@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from typing import TypeVar
@@ -42,6 +43,7 @@ COLUMNS = (
 )
 _ORIGINS = (KeyOrigin.NAMEPLATE, KeyOrigin.COMMISSIONING_FILE, KeyOrigin.BNETZA, KeyOrigin.CONFIGURATION)
 _LONGEST_TEXT = 255
+_JSON_ARRAY = re.compile(r'\s*(?:\{\s*"keys"\s*:\s*)?\[')
 
 T = TypeVar("T")
 
@@ -142,10 +144,11 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise KeyListError((f"not JSON: {error}",)) from error
-    entries = document.get("keys") if isinstance(document, dict) else document
-    if not isinstance(entries, list):
-        raise KeyListError(('expected a JSON array of objects, or {"keys": [...]}',))
-    for line, entry in zip(_lines_of(text, len(entries)), entries, strict=True):
+    entries = document.get("keys") if isinstance(document, dict) and len(document) == 1 else document
+    opening = _JSON_ARRAY.match(text)
+    if not isinstance(entries, list) or opening is None:
+        raise KeyListError(('expected a JSON array of objects, or {"keys": [...]} and nothing else',))
+    for line, entry in zip(_lines_of(text, opening.end(), len(entries)), entries, strict=True):
         if not isinstance(entry, dict):
             raise KeyListError((f"line {line}: expected an object",))
         unknown = [str(name) for name in entry if name not in COLUMNS]
@@ -160,10 +163,9 @@ def _scalar(line: int, name: str, value: object) -> str:
     raise KeyListError((f"line {line}, {name}: expected text",))
 
 
-def _lines_of(text: str, count: int) -> list[int]:
-    """The line on which each of the entries of the array begins; the text is known to be JSON."""
+def _lines_of(text: str, at: int, count: int) -> list[int]:
+    """The line on which each of `count` entries of the array that opens before `at` begins; the text is JSON."""
     decoder = json.JSONDecoder()
-    at = text.index("[", text.index('"keys"') if text.lstrip().startswith("{") else 0) + 1
     lines, line, seen = [], 1, 0
     for _ in range(count):
         while text[at] in " \t\r\n,":

@@ -107,7 +107,12 @@ def _parse(text: str) -> OBIS | None:
 def register_name(text: str) -> str:
     """One spelling for the register that `text` names: `01-00:B2.08.00*FF`; a text that is no OBIS code in capitals,
     without outer white space."""
-    code = parse_obis(text)
+    return _name(text) if len(text) <= _LONGEST else text.strip().upper()
+
+
+@lru_cache(maxsize=1024)
+def _name(text: str) -> str:
+    code = _parse(text)
     return text.strip().upper() if code is None else str(code)
 
 

@@ -162,6 +162,9 @@ class KeyRegistry:
         """The key to judge `record` with and what it vouches for; None: no usable key was valid at TM.
 
         Pinned before learned, then the row that names more, then the one whose validity began last.
+
+        Raises:
+            MeterRecordError: `bad-key`: the row was not made here, and its key cannot be read.
         """
         at = signed_at(record)
         usable = [
@@ -232,8 +235,9 @@ class KeyRegistry:
         quarantined, and a key pinned before retired when `row` begins. Rule 5.
 
         Raises:
-            MeterRecordError: `key-conflict`: another key of this unit is pinned for the same time.
+            MeterRecordError: `bad-key`; `key-conflict`: another key of this unit is pinned for the same time.
         """
+        row = msgspec.structs.replace(row, public_key=row.key.spki.hex(), curve=row.key.curve)
         pinned = msgspec.structs.replace(row, state=KeyState.PINNED)
         changed = [pinned]
         for held in self._same_unit(row):

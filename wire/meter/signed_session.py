@@ -32,14 +32,16 @@ _ENERGY_UNITS = frozenset({"Wh", "kWh"})
 class SignedSession:
     """The records of a session, `begin` to `end` (one and the same for MR), and its readings in order.
 
-    `pairs` are the registers with exactly one begin and one end reading, by their normalised name. `billed` is the one
-    that energy is taken from, None when none is or several are equally good.
+    `runs` are the readings that are energies with their value in Wh, by the register's normalised name, in order.
+    `pairs` are the registers with exactly one begin and one end reading, by the same name. `billed` is the one that
+    energy is taken from, None when none is or several are equally good.
     """
 
     records: tuple[MeterRecord, ...]
     readings: tuple[Reading, ...]
     begins: tuple[Reading, ...]
     ends: tuple[Reading, ...]
+    runs: dict[str | None, list[tuple[Reading, Decimal]]]
     pairs: dict[str | None, RegisterPair]
     billed: RegisterPair | None
 
@@ -57,15 +59,6 @@ class SignedSession:
     def is_foreign(self) -> bool:
         """Whether the format is another than OCMF, which says less."""
         return self.begin.format is not MeterFormat.OCMF
-
-    def runs(self) -> dict[str | None, list[tuple[Reading, Decimal]]]:
-        """The readings that are energies with their value in Wh, by register, in order."""
-        by_register: dict[str | None, list[tuple[Reading, Decimal]]] = {}
-        for reading in self.readings:
-            energy = reading.energy_wh
-            if energy is not None:
-                by_register.setdefault(name_of(reading), []).append((reading, energy))
-        return by_register
 
 
 def name_of(reading: Reading) -> str | None:
@@ -130,12 +123,27 @@ def assemble(records: Sequence[MeterRecord]) -> SignedSession:
     begins, ends = _ends(records, readings)
     pairs = _pairs(begins, ends)
     return SignedSession(
-        records=tuple(records), readings=readings, begins=begins, ends=ends, pairs=pairs, billed=_billed(pairs)
+        records=tuple(records),
+        readings=readings,
+        begins=begins,
+        ends=ends,
+        runs=_runs(readings),
+        pairs=pairs,
+        billed=_billed(pairs),
     )
 
 
 def _is_fiscal(record: MeterRecord) -> bool:
     return record.pagination is not None and record.pagination.context is PaginationContext.FISCAL
+
+
+def _runs(readings: Sequence[Reading]) -> dict[str | None, list[tuple[Reading, Decimal]]]:
+    by_register: dict[str | None, list[tuple[Reading, Decimal]]] = {}
+    for reading in readings:
+        energy = reading.energy_wh
+        if energy is not None:
+            by_register.setdefault(name_of(reading), []).append((reading, energy))
+    return by_register
 
 
 def _ends(
