@@ -72,8 +72,8 @@ def _no_constant(literal: str) -> NoReturn:
     raise ValueError(literal)
 
 
-# Made once: to make a decoder costs as much as to read a signature section. Its hooks raise ValueError for what only the
-# careful reading can name.
+# Made once: to make a decoder costs as much as to read a signature section. Its hooks raise ValueError for what only
+# the careful reading can name.
 _PLAIN = json.JSONDecoder(
     parse_float=_plain_number, parse_int=_plain_number, parse_constant=_no_constant, object_pairs_hook=_plain_members
 )
