@@ -174,7 +174,7 @@ def _records(
     """Every record that has its content: chain, when it came, its session."""
     after: tuple[str, str, int] = ("", "", 0)
     while rows := connection.execute(
-        f"SELECT seq, {RECORD_COLUMNS}, gateway_id, epoch, received_at, session_id FROM records "
+        f"SELECT {RECORD_COLUMNS}, gateway_id, epoch, received_at, session_id FROM records "
         "WHERE (gateway_id, epoch, seq) > (?, ?, ?) ORDER BY gateway_id, epoch, seq LIMIT ?",
         (*after, AT_A_TIME),
     ).fetchall():
