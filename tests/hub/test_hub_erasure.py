@@ -346,9 +346,9 @@ def test_a_text_names_a_person_as_a_whole_or_as_a_word(text, named):
 
 def test_numbers_of_the_protocol_are_no_identifiers(chain, charger, t0):
     record = charger.event("Started", "1234", t0, "1.0", uid="5678")
-    assert not is_named_in(subject_of(["1234"], []), "site-1", record, t0)
-    assert is_named_in(subject_of(["5678"], []), "site-1", record, t0)
-    assert not is_named_in(subject_of(["5678"], []), "site-1", released(record), t0)
+    assert not is_named_in(subject_of(["1234"], []), record)
+    assert is_named_in(subject_of(["5678"], []), record)
+    assert not is_named_in(subject_of(["5678"], []), released(record))
 
 
 def test_the_retention_is_configured_in_years(hub_config):
