@@ -13,6 +13,7 @@ from firmware_sim.charger import Charger
 from firmware_sim.dialect import Answer, Presented
 from firmware_sim.journal import load_message_journal
 from firmware_sim.meter import load_meter_journal
+from firmware_sim.proofs import prove
 from firmware_sim.report import DecisionCheck
 from firmware_sim.scenario import Presenting
 from firmware_sim.sessions import Charge
@@ -39,7 +40,7 @@ class Asked:
 async def close_books(
     site: Site, chargers: Iterable[Charger], charges: Sequence[Charge], asked: Sequence[Asked]
 ) -> tuple[Account, tuple[DecisionCheck, ...]]:
-    """The account, and each foreseen decision beside the one in the gateway's chain.
+    """The account with the proofs of an outsider, and each foreseen decision beside the one in the gateway's chain.
 
     The hub's books are fetched when it holds as much as the gateway's chain had; the caller bounds the time.
 
@@ -54,7 +55,7 @@ async def close_books(
     hub = await site.hub_book(chain.epoch)
     books = [_book(site, charger) for charger in chargers]
     charged = [ChargeBook(charge.charger_id, charge.tx.wire_id or "(none)", charge.energy_wh) for charge in charges]
-    account = balance(books, chain, hub, charged)
+    account = balance(books, chain, hub, charged, await prove(site, hub.sessions, books))
     return account, tuple(check_decision(one, chain.records) for one in asked if one.step.expect.reason)
 
 

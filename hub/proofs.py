@@ -106,8 +106,8 @@ def _show(console: Console, entries: tuple[LedgerEntry, ...]) -> None:
 def verify(config_path: Path, as_json: bool, more_keys: tuple[str, ...]) -> None:
     """Recompute everything from the records held.
 
-    Hashes, commitments, trees, every head and every signature. Names the first thing wrong in each chain. Reads only, works while the hub runs. Ends with 0 when all holds, 1 when
-    not, 2 when it could not be looked at.
+    Hashes, commitments, trees, every head and every signature. Names the first thing wrong in each chain. Reads only,
+    works while the hub runs. Ends with 0 when all holds, 1 when not, 2 when it could not be looked at.
     """
     config = or_exit(lambda: load_config(config_path))
     keys = or_exit(lambda: _hub_keys(config, more_keys))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 
@@ -30,8 +30,9 @@ GENESIS_HASH = "00" * 32
 _SECOND_FORM = "pncgate record 2\n"
 """Begins no gateway id, so no header of the first form reads as one of the second."""
 
-_BLOCK = 64
 _INNER, _OUTER = (bytes(octet ^ pad for octet in range(256)) for pad in (0x36, 0x5C))
+_REST = bytes(64 - SALT_BYTES)
+_INNER_REST, _OUTER_REST = _REST.translate(_INNER), _REST.translate(_OUTER)
 _sha256 = hashlib.sha256
 
 Hex32 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -82,10 +83,10 @@ def commitment_of(salt: str, body: str) -> bytes:
 
 
 def commit_to(salt: bytes, body: bytes) -> bytes:
-    """HMAC-SHA256 of the body under a salt of at most 64 bytes. Source: RFC 2104 2."""
+    """HMAC-SHA256 of the body under a salt of 16 bytes. Source: RFC 2104 2."""
     # As the RFC has it: setting up OpenSSL's own HMAC costs more than the hashing of a record.
-    key = salt.ljust(_BLOCK, b"\0")
-    return _sha256(key.translate(_OUTER) + _sha256(key.translate(_INNER) + body).digest()).digest()
+    inner = _sha256(salt.translate(_INNER) + _INNER_REST + body).digest()
+    return _sha256(salt.translate(_OUTER) + _OUTER_REST + inner).digest()
 
 
 def released(record: Record) -> Record:
@@ -110,18 +111,13 @@ def chain_hash(gateway_id: str, epoch: str, prev_hash: str, record: Record) -> s
         content = bytes.fromhex(record.commitment)
     else:
         content = commitment_of(record.salt, record.body) if record.salt else record.body.encode()
-    stamp = Stamp(record.kind.value, instant_text(record.at), record.boot_id, record.mono_ns, record.clock.value)
+    stamp = (record.kind.value, instant_text(record.at), record.boot_id, record.mono_ns, record.clock.value)
     return link_hash(start, bytes.fromhex(prev_hash), record.seq, stamp, content).hex()
 
 
-class Stamp(NamedTuple):
-    """What a record says beside its content, as it is hashed and stored; `at` as `instant_text` has it."""
-
-    kind: str
-    at: str
-    boot_id: str
-    mono_ns: int
-    clock: str
+Stamp = tuple[str, str, str, int, str]
+"""What a record says beside its content, as it is hashed and stored: kind, at (as `instant_text` has it), boot_id,
+mono_ns, clock."""
 
 
 def instant_text(at: datetime) -> str:

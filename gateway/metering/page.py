@@ -96,8 +96,9 @@ def _who(record: MeterRecord) -> Iterator[tuple[str, str]]:
     firmware = None if record.meter_firmware is None else f"firmware {record.meter_firmware}"
     yield "meter", _joined(record.meter_serial, _beside(record.meter_vendor, record.meter_model), firmware)
     loss = record.loss_compensation
-    resistance = None if loss is None or loss.resistance is None else _beside(str(loss.resistance), loss.unit)
-    yield "cable loss", _joined(None if loss is None else loss.name, resistance)
+    if loss is not None:
+        resistance = "" if loss.resistance is None else _beside(str(loss.resistance), loss.unit)
+        yield "cable loss", _joined(loss.name, resistance)
     yield "gateway", _joined(record.gateway_serial, record.gateway_id, record.gateway_version)
     yield "charge point", _beside(record.charge_point_type, record.charge_point_id)
     yield "driver", _driver(record.user)

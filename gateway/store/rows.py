@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gateway.errors import StoreError
-from wire.chain import Stamp, commit_to, hash_start, instant_text, link_hash
+from wire.chain import commit_to, hash_start, instant_text, link_hash
 
 _UTC_AT = len("2026-11-23T12:00:00.000000")
 _PAGE = 1000
@@ -46,7 +46,7 @@ class RowHash:
             if content is None:
                 start, content = self._plain, row.body.encode()
             at = row.at if row.at[_UTC_AT:] == "+00:00" else instant_text(datetime.fromisoformat(row.at))
-            stamp = Stamp(row.kind, at, row.boot_id, row.mono_ns, row.clock)
+            stamp = (row.kind, at, row.boot_id, row.mono_ns, row.clock)
             return link_hash(start, previous, row.seq, stamp, content)
         except (ValueError, TypeError, AttributeError):
             return b""

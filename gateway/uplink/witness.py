@@ -61,7 +61,7 @@ class Witness:
             return sign_head(self._ledger, key, self._owner.gateway_id, self._owner.epoch, sizes, self._now().at)
         except (StoreError, ProofError) as error:
             message = f"no head can be signed: {error}; `pnc-gateway ledger verify` says what is damaged"
-            await self.note(LogTrouble.DAMAGED, message)
+            await self._tell(LogTrouble.DAMAGED, message)
             return None
 
     async def acknowledged(self, ack: Ack, signed: SignedTreeHead | None) -> None:
@@ -72,30 +72,33 @@ class Witness:
 
         def keep(connection: sqlite3.Connection) -> None:
             move_position(connection, ack.acked_seq)
-            if isinstance(found, Trouble):
-                self._note(connection, found, now)
-            elif found is not None:
+            if isinstance(found, Receipt):
                 self._pin(connection, found.countersignature.public_key, pinned, now)
                 keep_receipt(connection, found)
 
         await self._writer.run(keep)
         if isinstance(found, Trouble):
-            _say(found)
+            await self._note(found, now)
 
     async def refused(self, refusal: Refusal) -> None:
         """Note that the hub does not take our heads: it holds another log, or this one was altered."""
-        await self.note(LogTrouble.REFUSED, f"the hub refuses this log from record {refusal.seq}: {refusal.message}")
+        await self._tell(LogTrouble.REFUSED, f"the hub refuses this log from record {refusal.seq}: {refusal.message}")
 
-    async def note(self, kind: LogTrouble, message: str) -> None:
-        """Say a trouble, and keep it."""
+    async def _tell(self, kind: LogTrouble, message: str) -> None:
         now = self._now()
-        trouble = Trouble(kind=kind, message=message, at=now.at)
-        _say(trouble)
-        await self._writer.run(lambda connection: self._note(connection, trouble, now))
+        await self._note(Trouble(kind=kind, message=message, at=now.at), now)
 
-    def _note(self, connection: sqlite3.Connection, trouble: Trouble, now: Moment) -> None:
-        if note_trouble(connection, trouble):
-            self._audit(connection, trouble.kind.value, trouble.message, now)
+    async def _note(self, trouble: Trouble, now: Moment) -> None:
+        """Keep a trouble; say and audit it when it is new, or has lasted."""
+
+        def keep(connection: sqlite3.Connection) -> bool:
+            is_news = note_trouble(connection, trouble)
+            if is_news:
+                self._audit(connection, trouble.kind.value, trouble.message, now)
+            return is_news
+
+        if await self._writer.run(keep):
+            say(trouble.kind.value, level="error", reason=trouble.message, remedy=_REMEDY)
 
     def _pin(self, connection: sqlite3.Connection, public_key: str, pinned: str | None, now: Moment) -> None:
         if public_key != pinned:
@@ -122,7 +125,3 @@ def _judge(ack: Ack, signed: SignedTreeHead | None, key: str | None, now: Moment
         kind = LogTrouble.OTHER_KEY if error.code == "tree-head-key" else LogTrouble.BAD_SIGNATURE
         return Trouble(kind=kind, message=f"record {ack.acked_seq}: {error}", at=now.at)
     return Receipt(signed=signed, countersignature=counter)
-
-
-def _say(trouble: Trouble) -> None:
-    say(trouble.kind.value, level="error", reason=trouble.message, remedy=_REMEDY)

@@ -23,6 +23,7 @@ _TITLES = {
     404: "Not found",
     405: "Method not allowed",
     408: "Request too slow",
+    409: "Conflict",
     413: "Request too large",
     429: "Too many requests",
     503: "Not available now",

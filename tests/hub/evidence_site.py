@@ -26,7 +26,7 @@ from tests.hub.conftest import T0, ChainWriter, ChargerDouble, MeterDouble
 from wire.ids import session_id
 from wire.merkle import Frontier, leaf_hash
 from wire.meter.record import ReadingReason
-from wire.records import encode
+from wire.records import Basis, encode
 from wire.tree_head import SigningKey, TreeHead
 
 LOG, HUB, STRANGER = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
@@ -75,8 +75,9 @@ class EvidenceSite:
         charger, middle, stop = self.charger, start + timedelta(minutes=10), start + timedelta(minutes=30)
         decision = charger.decision(uid, start)
         charger.decide(decision)
+        repeated = charger.decision(uid, start + timedelta(seconds=1), basis=Basis.EARLIER_DECISION)
         first = self.meter.sign(ReadingReason.BEGIN, start, begin)
-        charger.event("Started", transaction, start, begin, uid=uid, decision=decision, signed=first)
+        charger.event("Started", transaction, start, begin, uid=uid, decision=repeated, signed=first)
         charger.event("Updated", transaction, middle, begin, uid=uid)
         last = self.meter.sign(ReadingReason.END, stop, end)
         charger.event("Ended", transaction, stop, end, uid=uid, signed=last)

@@ -348,6 +348,7 @@ def test_a_foreign_media_type_is_a_deviation() -> None:
         (text(rd='[{"RV":' + "9" * 5000 + "}]"), "number-out-of-bounds"),
         (text(rd='[{"RV":' + "9" * 41 + "}]"), "number-out-of-bounds"),
         (text(rd="[" * 20000), "too-deep"),
+        (text(rd="[" + READING + ',{"U":' + "[" * 63 + "]" * 63 + "}]"), "too-deep"),
         (text(signature='{"SA":"x"}'), "no-signature"),
         (text(signature='{"SD":""}'), "no-signature"),
         (text(signature='{"SD":"3g"}'), "signature-encoding"),
@@ -362,6 +363,14 @@ def test_a_foreign_media_type_is_a_deviation() -> None:
 )
 def test_what_cannot_be_read_is_refused_with_its_code(raw: bytes, code: str) -> None:
     assert refusal(raw) == code
+
+
+def test_a_vendors_deep_structure_is_read_up_to_the_limit() -> None:
+    deepest = '"FV":"1.2","PG":"T7","MS":"M","IS":true,"IT":"NONE","U":' + "[" * 63 + "]" * 63 + ","
+    assert codes(text(head=deepest)) == set()
+    assert refusal(text(head=deepest.replace("[]", "[[]]"))) == "too-deep"
+    # Readers differ by the way to the end, not in what they allow.
+    assert refusal(text(head=deepest.replace("[]", "[[]]") + '"V":1,"V":1,')) == "too-deep"
 
 
 def test_a_refusal_names_what_and_where() -> None:

@@ -11,10 +11,17 @@ from wire.meter.record import Deviation, DeviationClass
 
 T = TypeVar("T")
 
+_MOST_SHOWN = 40
+
 
 def printable(text: str) -> str:
     """`text` for a message: quoted, ASCII, at most 40 characters of it."""
-    return ascii(text[:40])
+    return ascii(text[:_MOST_SHOWN])
+
+
+def is_plain_name(key: str) -> bool:
+    """Whether a field's name may be shown as it is: printable, without halves of surrogates, at most 40 characters."""
+    return len(key) <= _MOST_SHOWN and key.isprintable()
 
 
 class DeviationLog:
@@ -54,15 +61,16 @@ class Fields:
         self, members: Mapping[str, object], text_keys: frozenset[str], pointer: str, log: DeviationLog
     ) -> None:
         self.members, self.pointer, self._log = members, pointer, log
-        self.texts: dict[str, str] = {}
+        texts: dict[str, str] = {}
+        self.texts = texts
         for key, value in members.items():
             if isinstance(value, str):
                 if value.isascii() or self._is_unicode(key, value):
-                    self.texts[key] = value
+                    texts[key] = value
             elif key in text_keys:
                 self.note("wrong-type", key, "expected a string")
                 if isinstance(value, Decimal):
-                    self.texts[key] = str(value)
+                    texts[key] = str(value)
 
     def _is_unicode(self, key: str, value: str) -> bool:
         if not any("\ud800" <= character <= "\udfff" for character in value):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NoReturn
 
@@ -16,6 +17,9 @@ from wire.errors import MeterRecordError
 
 MAX_NUMBER_CHARS = 40
 MAX_EXPONENT = 60
+MAX_DEPTH = 64
+"""Of objects and arrays in one another. Python's reader gives up at a depth that depends on who called; a text that was
+read once must always be readable."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WHITE = " \t\r\n"
@@ -43,8 +47,11 @@ def _bounded(literal: str) -> Decimal | None:
     """The value of a text that is a JSON number, None when it is out of bounds."""
     if len(literal) > MAX_NUMBER_CHARS:
         return None
-    exponent = literal.replace("E", "e").partition("e")[2]
-    return None if exponent and abs(int(exponent)) > MAX_EXPONENT else Decimal(literal)
+    if "e" in literal or "E" in literal:
+        exponent = literal.lower().partition("e")[2]
+        if abs(int(exponent)) > MAX_EXPONENT:
+            return None
+    return Decimal(literal)
 
 
 class _Odd(ValueError):
@@ -134,19 +141,35 @@ def parse_object(text: str, where: str) -> JSONObject:
     """The one JSON object that `text` holds, white space around it allowed; `where` names the section in errors.
 
     Raises:
-        MeterRecordError: `not-json`, `not-an-object`, `number-out-of-bounds` (NaN and Infinity included), `too-deep`.
+        MeterRecordError: `not-json`, `not-an-object`, `number-out-of-bounds` (NaN and Infinity included), `too-deep`
+            (more than 64 levels).
     """
     stripped = text.strip(_WHITE)
     try:
         value, end = _PLAIN.raw_decode(stripped)
     except (ValueError, RecursionError):
-        return _parse_carefully(text, where)
+        return parse_carefully(text, where)
     if end != len(stripped) or not isinstance(value, dict):
-        return _parse_carefully(text, where)
+        return parse_carefully(text, where)
+    if stripped.count("{") + stripped.count("[") > MAX_DEPTH:
+        _check_depth(value, where)
     return JSONObject(value)
 
 
-def _parse_carefully(text: str, where: str) -> JSONObject:
+def _check_depth(outermost: dict[str, object], where: str) -> None:
+    level: list[object] = [outermost]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+        if not level:
+            return
+    raise MeterRecordError("too-deep", where, f"JSON nested more than {MAX_DEPTH} deep")
+
+
+def _inside(outer: object) -> Iterable[object]:
+    return outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ()
+
+
+def parse_carefully(text: str, where: str) -> JSONObject:
     """What `parse_object` says of any text; about twice the cost."""
     reader = _Careful(where)
     control_characters = False
@@ -162,4 +185,5 @@ def _parse_carefully(text: str, where: str) -> JSONObject:
         raise MeterRecordError("too-deep", where, "JSON nested too deeply") from error
     if not isinstance(value, dict):
         raise MeterRecordError("not-an-object", where, "expected a JSON object")
+    _check_depth(value, where)
     return JSONObject(value, tuple(reader.duplicates), tuple(reader.outermost), control_characters)

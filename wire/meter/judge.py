@@ -11,7 +11,7 @@ The registry's key is asked first; a claimed key only if that one does not verif
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from wire.errors import MeterRecordError
 from wire.meter.carrier import Unwrapped
@@ -55,34 +55,38 @@ def judge_record(
     else:
         payload, format_, carried = given.payload, given.format, given.public_key_claim
     reader = READERS.get(format_)
-    if reader is None:
-        return _unread(format_, cut=isinstance(given, Unwrapped) and given.cut)
     try:
+        if reader is None:
+            return _unread(format_)
         record = reader(payload)  # 1
     except MeterRecordError as error:
-        return _undecodable(format_, f"{error.code}: {error}")
+        cut = "; it looks cut off by a length limit" if isinstance(given, Unwrapped) and given.cut else ""
+        return _undecodable(format_, f"{error.code}: {error}{cut}")
     try:
         algorithm = parse_algorithm(record.signature.algorithm)  # 2
     except MeterRecordError as error:
         return _verdict(record, SignatureVerdict.UNSUPPORTED, KeySource.NONE, record.deviations, str(error))
     registered, source = _registered(registry_key, record, algorithm)
-    claims = _claims((claimed_key, carried, record.embedded_key), algorithm)
-    deviations = _deviations(record, algorithm, registered, claims)
-    first: RecordVerdict | None = None
-    for key_source, key in ((source, registered), *((KeySource.CLAIMED, claim) for claim in claims)):
-        if key is not None:
-            verdict = _check(record, algorithm, key_source, key, deviations)
-            if verdict.signature is SignatureVerdict.VALID:
-                return verdict
-            first = first or verdict
+    deviations = record.deviations + algorithm.deviations
+    claims: tuple[_Key, ...] = ()
+    if claimed_key or carried or record.embedded_key:
+        claims = _claims((claimed_key, carried, record.embedded_key), algorithm)
+        deviations += tuple(_of_claims(claims, registered))
+    first = None if registered is None else _check(record, algorithm, source, registered, deviations)
+    if first is not None and first.signature is SignatureVerdict.VALID:
+        return first
+    for claim in claims:
+        verdict = _check(record, algorithm, KeySource.CLAIMED, claim, deviations)
+        if verdict.signature is SignatureVerdict.VALID:
+            return verdict
+        first = first or verdict
     return first or _without_key(record, deviations)  # 3
 
 
-def _unread(format_: MeterFormat, *, cut: bool) -> RecordVerdict:
-    """The verdict on a format without a reader."""
+def _unread(format_: MeterFormat) -> RecordVerdict:
+    """The verdict on a format without a reader; raises for what is no format at all."""
     if format_ is MeterFormat.UNKNOWN:
-        detail = "in no wrapping and no format known here" + ("; it looks cut off by a length limit" if cut else "")
-        return _undecodable(format_, f"unknown-format: {detail}")
+        raise MeterRecordError("unknown-format", "record", "in no wrapping and no format known here")
     return RecordVerdict(
         format=format_,
         signature=SignatureVerdict.UNSUPPORTED,
@@ -132,35 +136,34 @@ def _registered(
 ) -> tuple[_Key | None, KeySource]:
     source = KeySource.REGISTRY
     if callable(registry_key):
-        found = registry_key(record)
+        try:
+            found = registry_key(record)
+        except MeterRecordError as error:
+            return error, source
         if found is None:
             return None, source
         registry_key, source = found
     return (None if registry_key is None else _read_key(registry_key, algorithm)), source
 
 
-def _claims(given: tuple[PublicKey | KeyText | None, ...], algorithm: Algorithm) -> list[_Key]:
+def _claims(given: tuple[PublicKey | KeyText | None, ...], algorithm: Algorithm) -> tuple[_Key, ...]:
     """The keys that came along, each once; an empty text is none."""
     found: list[_Key] = []
     for text in given:
         key = _read_key(text, algorithm) if text else None
         if key is not None and key not in found:
             found.append(key)
-    return found
+    return tuple(found)
 
 
-def _deviations(
-    record: MeterRecord, algorithm: Algorithm, registered: _Key | None, claims: list[_Key]
-) -> tuple[Deviation, ...]:
-    """What is odd about record, algorithm and keys; of a claim, what it says against the registry or nothing at all."""
-    odd = record.deviations + algorithm.deviations
+def _of_claims(claims: tuple[_Key, ...], registered: _Key | None) -> Iterator[Deviation]:
+    """What claims say against the registry, or nothing at all."""
     for claim in claims:
         if isinstance(claim, MeterRecordError):
-            odd += (_of_key("key-unreadable", f"the key that came along cannot be read: {claim}"),)
+            yield _of_key("key-unreadable", f"the key that came along cannot be read: {claim}")
         elif isinstance(registered, PublicKey) and claim != registered:
             message = f"registry key {registered.fingerprint}, claimed key {claim.fingerprint}"
-            odd += (_of_key("key-changed", message),)
-    return odd
+            yield _of_key("key-changed", message)
 
 
 def _of_key(code: str, message: str) -> Deviation:

@@ -17,7 +17,7 @@ import base64
 import binascii
 
 from wire.errors import MeterRecordError
-from wire.meter.deviations import DeviationLog, Fields, printable
+from wire.meter.deviations import DeviationLog, Fields, is_plain_name, printable
 from wire.meter.draft import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.json_text import JSONObject, parse_section
 from wire.meter.ocmf_fields import (
@@ -137,18 +137,26 @@ def _split(raw: bytes) -> list[bytes]:
 
 def _section(data: bytes, name: str, log: DeviationLog) -> JSONObject:
     section = parse_section(data, name)
-    for key in section.duplicate_keys:
-        message = f"key {printable(key)} stands twice in one object; the last one is read"
-        if key in section.own_duplicates and name == "payload":
-            log.add("duplicate-key", f"/{name}/{key}", message, DeviationClass.SAFE_REJECT)
-        else:
-            log.add("duplicate-key", f"/{name}", message)
+    if section.duplicate_keys:
+        _note_duplicates(section, name, log)
     if section.control_characters:
         log.add("control-character", f"/{name}", "a string holds a raw control character")
     if not section.is_utf8:
         kind = DeviationClass.SAFE_REJECT if name == "payload" else DeviationClass.SPEC
         log.add("text-encoding", f"/{name}", "not UTF-8; read as latin-1", kind)
     return section
+
+
+def _note_duplicates(section: JSONObject, name: str, log: DeviationLog) -> None:
+    """SAFE refuses a key that stands twice in the payload itself; deeper down it takes the last, as we do."""
+    refused = frozenset(section.own_duplicates) if name == "payload" else frozenset()
+    for key in section.duplicate_keys:
+        message = f"key {printable(key)} stands twice in one object; the last one is read"
+        if key in refused:
+            pointer = f"/{name}/{key}" if is_plain_name(key) else f"/{name}"
+            log.add("duplicate-key", pointer, message, DeviationClass.SAFE_REJECT)
+        else:
+            log.add("duplicate-key", f"/{name}", message)
 
 
 def _signature(

@@ -12,7 +12,7 @@ import re
 
 from pki.errors import IdentifierError
 from pki.identifiers import parse_din_evseid, parse_evseid
-from wire.meter.deviations import DeviationLog, Fields, printable
+from wire.meter.deviations import DeviationLog, Fields, is_plain_name, printable
 from wire.meter.record import (
     ID_ERROR_LEVELS,
     DeviationClass,
@@ -189,8 +189,8 @@ def check_lengths(fields: Fields) -> None:
 
 
 def read_extensions(fields: Fields, version: Version | None) -> tuple[str, ...]:
-    """The names of the fields that are left to vendors: those that begin with U to Z. Any other that the format or its
-    version does not have is a deviation."""
+    """The names of the fields that are left to vendors: those that begin with U to Z and can be shown. Any other that
+    the format or its version does not have is a deviation."""
     members = fields.members
     for key, since in _SINCE:
         if version is None or version >= since:
@@ -206,7 +206,7 @@ def read_extensions(fields: Fields, version: Version | None) -> tuple[str, ...]:
         known |= _OLDER_KEYS
     further = [key for key in members if key not in known]
     fields.note_unknown(key for key in further if not key.startswith(_VENDOR_KEYS))
-    return tuple(key for key in further if key.startswith(_VENDOR_KEYS))
+    return tuple(key for key in further if key.startswith(_VENDOR_KEYS) and is_plain_name(key))
 
 
 def check_charge_point(fields: Fields) -> None:

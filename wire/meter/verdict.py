@@ -38,7 +38,7 @@ class KeySource(StrEnum):
     NONE = "none"
 
 
-class RecordVerdict(msgspec.Struct, frozen=True, kw_only=True):
+class RecordVerdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The verdict on one record. `detail` says why in words, "" when valid. `record` is None iff nothing could be read
     of it: `undecodable`, or `unsupported` for a format that is only recognised.
 

@@ -1,0 +1,295 @@
+"""`pnc-hub evidence`: write the evidence file of a session, and verify such files without anything else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from hub.clock import now
+from hub.config import HubConfig, load_config
+from hub.errors import EvidenceRefused, EvidenceUnusable, HubError
+from hub.evidence.container import MAX_FILE_BYTES
+from hub.evidence.content import Check, Step, StepOutcome
+from hub.evidence.gather import EvidenceFile, Maker, make_evidence
+from hub.evidence.verify import GivenKeys, Report, verify_evidence
+from hub.log_key import load_log_key
+from hub.options import EXIT_UNUSABLE, config_option, fail, json_option
+from hub.store.connection import FILE_NAME, open_reader
+from hub.store.excerpts import sessions_like
+from pki.service.screen import listing, screen
+from wire.errors import WireError
+from wire.meter.keys import PublicKey, parse_public_key
+from wire.records import Value, encode
+
+EXIT_NOT_PROVEN = 1
+MAX_KEY_FILE_BYTES = 64 * 1024
+_KEY_HEX = 64
+_MARKS = {
+    StepOutcome.HOLDS: ("✔", "green"),
+    StepOutcome.OPEN: ("▲", "yellow"),
+    StepOutcome.BROKEN: ("✖", "bold red"),
+}
+
+
+class Written(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What `--json` says of a file that was written; `outcome` is the worst of what the hub itself found."""
+
+    session_id: str
+    file: str
+    bytes: int
+    records: int
+    outcome: StepOutcome
+    checks: tuple[Check, ...]
+
+
+class Verified(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What `--json` says of a file that was verified; either `report` or `error`."""
+
+    file: str
+    report: Report | None = None
+    error: str | None = None
+
+
+class _SessionOrVerb(click.Group):
+    """A group whose first word may also be a session: then it writes that session's evidence."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            args = ["write", *args]
+        return super().resolve_command(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "SESSION... [--out FILE] [--force] [--json] [--config hub.toml]")
+        formatter.write_usage(ctx.command_path, "verify FILE... [--hub-key K] [--log-key K] [--meter-key K] [--json]")
+
+
+@click.group(cls=_SessionOrVerb, context_settings={"ignore_unknown_options": True})
+def evidence() -> None:
+    """Write a session's evidence, verify evidence files.
+
+    The file holds the session's records, keys, decision, bill and proofs, and a page that a driver can read. SESSION
+    may be the beginning of an id. Verifying asks nothing but the file and the keys given.
+
+    \b
+    pnc-hub evidence 5f0c
+    pnc-hub evidence verify evidence-5f0c....zip --meter-key meter.pub
+    """
+
+
+@evidence.command(hidden=True)
+@click.argument("sessions", nargs=-1, required=True, metavar="SESSION...")
+@click.option("--out", type=click.Path(path_type=Path), help="The file, or an existing folder for several.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@json_option
+@config_option
+def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: bool, config_path: Path) -> None:
+    """Write the evidence of SESSION into a file.
+
+    Reads only, works while the hub runs. SESSION may be the beginning of an id.
+
+    Ends with 1 when there is no evidence to be had, 2 when the hub's files cannot be used.
+    """
+    if len(sessions) > 1 and out is not None and not out.is_dir():
+        raise click.UsageError(f"--out {out}: several sessions need a folder that exists")
+    try:
+        for file in _made(load_config(config_path), sessions):
+            path = _path_of(file, out)
+            _save(path, file.data, force)
+            _tell_written(file, path, as_json)
+    except EvidenceRefused as error:
+        fail(str(error), EXIT_NOT_PROVEN)
+    except HubError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
+
+
+def _made(config: HubConfig, sessions: Sequence[str]) -> Iterable[EvidenceFile]:
+    key = load_log_key(config.state_dir)
+    if key is None:
+        message = "this hub has no log key yet, so it has countersigned nothing: `pnc-hub run` makes one"
+        raise EvidenceRefused("no-tree-head", message)
+    maker = Maker(key=key, terms=config.terms, issuer=config.contact)
+    connection = open_reader(config.state_dir / FILE_NAME)
+    try:
+        for session in sessions:
+            connection.execute("BEGIN")  # one moment for all that is read of a session
+            id_ = _the_one(session, lambda prefix: [one.id for one in sessions_like(connection, prefix)])
+            yield make_evidence(connection, id_, maker, now())
+            connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def _the_one(session: str, like: Callable[[str], list[str]]) -> str:
+    """The id that `session` is the beginning of. Raises EvidenceRefused, with ids that could have been meant."""
+    found = like(session)
+    if len(found) == 1 or session in found:
+        return session if session in found else found[0]
+    if found:
+        listed = "\n  ".join(found)
+        raise EvidenceRefused("several-sessions", f"{session!a} is the beginning of several sessions:\n  {listed}")
+    newest = "\n  ".join(like("")) or "none"
+    raise EvidenceRefused("unknown-session", f"no session {session[:64]!a} here; the newest are:\n  {newest}")
+
+
+def _path_of(file: EvidenceFile, out: Path | None) -> Path:
+    name = f"evidence-{file.session_id}.zip"
+    if out is None:
+        return Path(name)
+    return out / name if out.is_dir() else out
+
+
+def _save(path: Path, data: bytes, force: bool) -> None:
+    """The whole file or none of it, mode 0600: it names a driver. Raises EvidenceRefused when it is there already."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if force:
+            aside.rename(path)
+        else:
+            os.link(aside, path)
+    except FileExistsError:
+        raise EvidenceRefused("file-exists", f"{path} is there already; --force replaces it") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _tell_written(file: EvidenceFile, path: Path, as_json: bool) -> None:
+    if as_json:
+        told = Written(
+            session_id=file.session_id,
+            file=str(path),
+            bytes=len(file.data),
+            records=file.records,
+            outcome=file.outcome,
+            checks=file.checks,
+        )
+        click.echo(encode(told))
+        return
+    console = screen()
+    console.print(Text(f"{path}: session {file.session_id}, {file.records} records, {len(file.data)} bytes"))
+    _print_details(console, (check for check in file.checks if check.outcome is not StepOutcome.HOLDS))
+    console.print(Text(f"verify it anywhere: pnc-hub evidence verify {path}"))
+
+
+# --- verify -----------------------------------------------------------------------------------------------------------
+
+
+@evidence.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--hub-key", multiple=True, metavar="KEY", help="The hub's key, 64 hex digits or a file with them.")
+@click.option("--log-key", multiple=True, metavar="KEY", help="The key of a gateway's log, likewise.")
+@click.option("--meter-key", multiple=True, metavar="KEY", help="A meter's public key, in any spelling, or a file.")
+@json_option
+def verify(
+    files: tuple[Path, ...],
+    hub_key: tuple[str, ...],
+    log_key: tuple[str, ...],
+    meter_key: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Verify evidence files.
+
+    Nothing is asked but them and the keys given; each key option may be repeated. Without keys from elsewhere a file
+    can only be consistent: the keys are then as the file names them.
+
+    Ends with 0 when nothing is broken, 1 when something is, 2 when a file or a key cannot be used.
+    """
+    try:
+        given = GivenKeys(
+            hub=frozenset(_log_key("--hub-key", text) for text in hub_key),
+            log=frozenset(_log_key("--log-key", text) for text in log_key),
+            meter=tuple(_meter_key(text) for text in meter_key),
+        )
+    except EvidenceUnusable as error:
+        fail(str(error))
+    results = [_verified(path, given) for path in files]
+    console = screen()
+    for result in results:
+        if as_json:
+            click.echo(encode(result))
+        else:
+            _tell_verified(console, result, whole=len(results) == 1)
+    if any(result.report is None for result in results):
+        sys.exit(EXIT_UNUSABLE)
+    if not all(result.report is not None and result.report.holds for result in results):
+        sys.exit(EXIT_NOT_PROVEN)
+
+
+def _verified(path: Path, given: GivenKeys) -> Verified:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        return Verified(file=str(path), report=verify_evidence(data, given))
+    except OSError as error:
+        return Verified(file=str(path), error=error.strerror or str(error))
+    except EvidenceUnusable as error:
+        return Verified(file=str(path), error=str(error))
+
+
+def _key_text(text: str) -> str:
+    """What is given, or what the file of that name holds. Raises EvidenceUnusable."""
+    try:
+        path = Path(text)
+        if len(text) > 255 or not path.is_file():
+            return text
+        with path.open("rb") as file:
+            return file.read(MAX_KEY_FILE_BYTES).decode("ascii", "replace").strip()
+    except (OSError, ValueError) as error:
+        raise EvidenceUnusable(f"{text[:64]!a}: cannot be read as a key: {error}") from error
+
+
+def _log_key(option: str, given: str) -> str:
+    text = _key_text(given).lower()
+    if len(text) != _KEY_HEX or not set(text) <= set("0123456789abcdef"):
+        message = f"{option} {given[:64]!a}: expected {_KEY_HEX} hex digits (an Ed25519 key), or a file with them"
+        raise EvidenceUnusable(message)
+    return text
+
+
+def _meter_key(given: str) -> PublicKey:
+    try:
+        return parse_public_key(_key_text(given))
+    except WireError as error:
+        raise EvidenceUnusable(f"--meter-key {given[:64]!a}: {error}") from error
+
+
+def _tell_verified(console: Console, result: Verified, *, whole: bool) -> None:
+    report = result.report
+    if report is None:
+        console.print(Text.assemble((f"{result.file}: ", ""), ("no evidence file", "bold red"), f": {result.error}"))
+        return
+    if whole:
+        console.print(Text(f"{result.file}: session {report.session_id}"))
+        table = listing("", "Step", "", "What was found")
+        for check in report.steps:
+            mark, style = _MARKS[check.outcome]
+            found = "\n".join(check.details)
+            table.add_row(str(check.step.number), Text(check.step.value), Text(mark, style), Text(found))
+        console.print(table)
+    else:
+        shown = [check for check in report.steps if check.outcome is not StepOutcome.HOLDS]
+        _print_details(console, (check for check in shown if check.step is not Step.KEYS or not report.holds))
+    style = "green" if report.holds else "bold red"
+    console.print(Text.assemble("" if whole else f"{result.file}: ", (report.verdict, style)))
+
+
+def _print_details(console: Console, checks: Iterable[Check]) -> None:
+    for check in checks:
+        mark, style = _MARKS[check.outcome]
+        for detail in check.details:
+            console.print(
+                Text.assemble("  ", (mark, style), f" step {check.step.number} ({check.step.value}): {detail}")
+            )
