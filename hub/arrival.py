@@ -24,6 +24,9 @@ from wire.ocpp.salvage import parse_recorded
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import Decision, TransactionEntry, TransactionEvent, decode
 
+LET_GO = "its content was let go"
+"""The trouble with a record that has none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
@@ -50,7 +53,7 @@ def read_arrival(gateway_id: str, record: Record, received_at: datetime) -> Arri
     """The record, read. Never raises for a record's content; one whose content was let go holds nothing."""
     bare = Arrival(gateway_id=gateway_id, record=record, received_at=received_at)
     if record.is_released:
-        return bare
+        return replace(bare, trouble=LET_GO)
     try:
         if record.kind is RecordKind.DECISION:
             decision = decode(Decision, record.body, "decision")

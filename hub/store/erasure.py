@@ -27,6 +27,7 @@ from enum import StrEnum
 
 import msgspec
 
+from hub.arrival import LET_GO
 from hub.store.ledger import Chain, instant
 from hub.store.personal import ERASED, NOBODY, Found
 from hub.store.readings import RECORD_COLUMNS, Cut, Page, page_of, record_of
@@ -37,7 +38,6 @@ from wire.chain import Record, released
 from wire.errors import MalformedValue
 from wire.records import Cdr, CdrToken, Session, Value, decode, encode
 
-_GONE = "the content was let go"
 _INSTEAD = "[erased]"
 
 
@@ -167,7 +167,7 @@ class _Eraser:
         """Rules 1 and 4."""
         key = (chain.gateway_id, chain.epoch, seq)
         row = self._connection.execute(
-            f"SELECT seq, {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", key
+            f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", key
         ).fetchone()
         record = record_of(row)
         if record.is_released:
@@ -177,7 +177,7 @@ class _Eraser:
             (released(record).commitment, *key),
         )
         self._connection.execute(
-            "UPDATE quarantine SET reason = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?", (_GONE, *key)
+            "UPDATE quarantine SET reason = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?", (LET_GO, *key)
         )
         self._verdicts(key)
 
@@ -254,7 +254,7 @@ class _Eraser:
         self._connection.execute(
             "UPDATE sessions SET session = ?, "
             "meter = json_replace(json_remove(meter, '$.begin_signed', '$.end_signed'), '$.ended_by', ?) WHERE id = ?",
-            (encode(session).decode(), _GONE, session.id),
+            (encode(session).decode(), LET_GO, session.id),
         )
 
     def _save_cdr(self, cdr: Cdr) -> None:

@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 
 from hub.store.ledger import Chain
 from hub.store.readings import RECORD_COLUMNS, record_of
-from hub.subject import Subject, is_named_in, is_signed_for, subject_of
+from hub.subject import Subject, is_named_in, subject_of
 from wire.chain import Record
 from wire.errors import MalformedValue
-from wire.records import Cdr, CdrToken, Decision, Session, SessionStatus, Token, TokenType, decode
+from wire.records import CdrToken, Decision, Session, SessionStatus, Token, TokenType, decode
 from wire.tokens import TokenKey, token_key
 
 AT_A_TIME = 256
@@ -79,8 +79,8 @@ def find_person(
         elif subject.is_in_json(text) or _is_in_cdr(connection, subject, session.id):
             found.mentioning.append(session.id)
     own = frozenset(found.sessions)
-    for chain, received_at, session_id, record in _records(connection, on_records):
-        if session_id in own or is_named_in(subject, chain.gateway_id, record, received_at):
+    for chain, _, session_id, record in _records(connection, on_records):
+        if session_id in own or is_named_in(subject, record):
             _take(found, chain, record)
     found.cdrs = _count_cdrs(connection, (*found.sessions, *found.mentioning))
     found.decisions = [key for key, text in _decisions(connection) if subject.is_in_json(text)]
@@ -136,11 +136,7 @@ def _is_of(subject: Subject, token: CdrToken | None) -> bool:
 
 def _is_in_cdr(connection: sqlite3.Connection, subject: Subject, session_id: str) -> bool:
     row = connection.execute("SELECT cdr FROM cdrs WHERE session_id = ?", (session_id,)).fetchone()
-    if row is None:
-        return False
-    signed = decode(Cdr, row[0], "stored CDR").signed_data
-    values = () if signed is None else signed.signed_values
-    return subject.is_in_json(row[0]) or any(is_signed_for(subject, value.signed_data) for value in values)
+    return row is not None and subject.is_in_json(row[0])
 
 
 def _is_offered(subject: Subject, text: str) -> bool:
@@ -149,7 +145,7 @@ def _is_offered(subject: Subject, text: str) -> bool:
         record = decode(Record, text, "offered record")
     except MalformedValue:
         return subject.is_in_json(text)
-    return is_named_in(subject, "", record, record.at)
+    return is_named_in(subject, record)
 
 
 def _is_listed(subject: Subject, wanted: Wanted, token: Token) -> bool:
@@ -174,7 +170,7 @@ def _records(
     """Every record that has its content: chain, when it came, its session."""
     after: tuple[str, str, int] = ("", "", 0)
     while rows := connection.execute(
-        f"SELECT seq, {RECORD_COLUMNS}, gateway_id, epoch, received_at, session_id FROM records "
+        f"SELECT {RECORD_COLUMNS}, gateway_id, epoch, received_at, session_id FROM records "
         "WHERE (gateway_id, epoch, seq) > (?, ?, ?) ORDER BY gateway_id, epoch, seq LIMIT ?",
         (*after, AT_A_TIME),
     ).fetchall():

@@ -78,6 +78,7 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
     """
     sections = _split(raw)
     log = DeviationLog()
+    log.has_escapes = b"\\u" in raw
     if len(sections) == 4:
         log.add("fourth-section", "/signature", "a fourth section stands behind the signature; it is not trusted")
     members = _section(sections[1], "payload", log).members
@@ -93,26 +94,26 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
     readings = read_readings(members, is_fiscal, version, log)
     extensions = read_extensions(fields, version)
     loss = read_loss(fields, log) if "LC" in members else None
-    texts = fields.texts
-    signature = _signature(signature_members, texts, version, log)
+    signature = _signature(signature_members, fields.texts, version, log)
+    text = fields.texts.get
     gateway_id, gateway_version = read_gateway(fields, version)
     return MeterRecord(
         raw=raw,
         payload_bytes=sections[1],
-        format_version=texts.get("FV"),
+        format_version=text("FV"),
         pagination=pagination,
         gateway_id=gateway_id,
-        gateway_serial=texts.get("GS"),
+        gateway_serial=text("GS"),
         gateway_version=gateway_version,
-        meter_vendor=texts.get("MV"),
-        meter_model=texts.get("MM"),
-        meter_serial=texts.get("MS"),
-        meter_firmware=texts.get("MF"),
-        charge_controller_firmware=texts.get("CF"),
+        meter_vendor=text("MV"),
+        meter_model=text("MM"),
+        meter_serial=text("MS"),
+        meter_firmware=text("MF"),
+        charge_controller_firmware=text("CF"),
         loss_compensation=loss,
-        charge_point_type=texts.get("CT"),
-        charge_point_id=texts.get("CI"),
-        tariff_text=texts.get("TT"),
+        charge_point_type=text("CT"),
+        charge_point_id=text("CI"),
+        tariff_text=text("TT"),
         user=user,
         readings=readings,
         signature=signature,

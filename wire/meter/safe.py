@@ -47,6 +47,9 @@ _LOSS_TEXTS = ("LN", "LI", "LR", "LU")
 _SEQUENCE, _INTEGER = 0x30, 0x02
 
 
+_OTHER_TEXT = "text-encoding: the software hashes the text in UTF-8; the meter signed or sent another encoding"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafePrediction:
     """What the SAFE transparency software would say; `reasons` are the rules that refuse, () when it accepts, each as
@@ -63,6 +66,10 @@ class SafePrediction:
     def codes(self) -> tuple[str, ...]:
         """The stable codes of `reasons`, in their order."""
         return tuple(reason.partition(":")[0] for reason in self.reasons)
+
+    def for_reencoded_text(self) -> SafePrediction:
+        """The same for a record whose signature holds over `MeterRecord.payload_reencoded` only."""
+        return SafePrediction(reasons=tuple(dict.fromkeys((*self.reasons, _OTHER_TEXT))))
 
 
 def predict_record(record: MeterRecord) -> SafePrediction | None:
@@ -101,7 +108,7 @@ def _alone(view: SafeView) -> Iterator[str]:
 def _form(view: SafeView) -> Iterator[str]:
     """Rules 1 to 6: what the software asks of every record."""
     if not view.payload.is_utf8:
-        yield "text-encoding: the payload is not UTF-8, so the software hashes other bytes than were signed"
+        yield _OTHER_TEXT
     yield from _version(view)
     yield from _types(view)
     yield from _signature(view)
