@@ -7,6 +7,7 @@ configuration.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,10 +77,9 @@ async def prove(site: Site, sessions: Sequence[Session], chargers: Sequence[Char
     completed = [session.id for session in sessions if session.status is SessionStatus.COMPLETED]
     if not completed:
         return ProofBook(proofs=())
-    keys = await _log_keys(site)
     folder = site.folder / "evidence"
     folder.mkdir(exist_ok=True)
-    written = await _write(site, completed, folder)
+    keys, written = await asyncio.gather(_log_keys(site), _write(site, completed, folder))
     given = ["--log-key", keys.log_key, "--hub-key", keys.hub_log_key]
     for book in chargers:
         given += ["--meter-key", (site.charger_folder(book.charger_id) / KEY_FILE).read_text("ascii").strip()]

@@ -27,6 +27,7 @@ from enum import StrEnum
 
 import msgspec
 
+from hub.arrival import LET_GO
 from hub.store.ledger import Chain, instant
 from hub.store.personal import ERASED, NOBODY, Found
 from hub.store.readings import RECORD_COLUMNS, Cut, Page, page_of, record_of
@@ -37,7 +38,6 @@ from wire.chain import Record, released
 from wire.errors import MalformedValue
 from wire.records import Cdr, CdrToken, Session, Value, decode, encode
 
-_GONE = "the content was let go"
 _INSTEAD = "[erased]"
 
 
@@ -50,7 +50,8 @@ class ErasureKind(StrEnum):
 
 class Counts(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How much there is to let go, or was. `kept_records` are of the first form and keep their content; `mentions` are
-    sessions of others that name the person."""
+    sessions of others that name the person; `open_sessions` and `young_sessions` are counted among all that lose
+    content."""
 
     records: int = 0
     kept_records: int = 0
@@ -167,7 +168,7 @@ class _Eraser:
         """Rules 1 and 4."""
         key = (chain.gateway_id, chain.epoch, seq)
         row = self._connection.execute(
-            f"SELECT seq, {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", key
+            f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", key
         ).fetchone()
         record = record_of(row)
         if record.is_released:
@@ -177,7 +178,7 @@ class _Eraser:
             (released(record).commitment, *key),
         )
         self._connection.execute(
-            "UPDATE quarantine SET reason = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?", (_GONE, *key)
+            "UPDATE quarantine SET reason = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?", (LET_GO, *key)
         )
         self._verdicts(key)
 
@@ -254,7 +255,7 @@ class _Eraser:
         self._connection.execute(
             "UPDATE sessions SET session = ?, "
             "meter = json_replace(json_remove(meter, '$.begin_signed', '$.end_signed'), '$.ended_by', ?) WHERE id = ?",
-            (encode(session).decode(), _GONE, session.id),
+            (encode(session).decode(), LET_GO, session.id),
         )
 
     def _save_cdr(self, cdr: Cdr) -> None:
