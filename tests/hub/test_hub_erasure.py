@@ -313,6 +313,14 @@ def test_by_command_beside_a_running_hub_and_without_one(hub, three, tmp_path):
     assert CAROL.encode() in stored
 
 
+def test_without_a_database_or_a_name_nothing_is_made(hub_config, tmp_path):
+    told = CliRunner().invoke(main, ["erase", "--token", ALICE, "--config", str(hub_config)])
+    assert (told.exit_code, "no database there yet" in told.stderr) == (2, True)
+    assert not (tmp_path / "state").exists()
+    told = CliRunner().invoke(main, ["erase", "--config", str(hub_config)])
+    assert (told.exit_code, "with --token or with --contract" in told.stderr) == (2, True)
+
+
 def test_a_record_that_its_gateway_had_let_go_is_held_and_told_of(hub, three):
     three.records[2:5] = [released(record) for record in three.records[2:5]]
     count = len(three.records)
