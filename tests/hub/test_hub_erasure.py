@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hub.__main__ import main
 from hub.config import load_config
 from hub.erasing import Demand, Erasing, ErasureRefused, ErasureResult, years_before
-from hub.errors import ConfigError
+from hub.errors import ConfigError, StoreError
 from hub.store import commands
 from hub.store.connection import open_reader
 from hub.store.database import Database
@@ -183,6 +183,25 @@ def test_one_customer_is_erased_from_every_place_and_the_others_are_not(tmp_path
         three.records[1].hash,
         three.head(len(three.records), proof.head.signed.head.at),
     )
+
+
+def test_a_cdr_takes_nothing_but_letting_go_of_who_charged(tmp_path, terms, three):
+    """And that only with an act that is noted."""
+
+    async def use(erasing: Erasing, database: Database) -> None:
+        await erasing.person(Wanted(name=ALICE), APPLY)
+        for change in (
+            "cdr = json_set(cdr, '$.total_energy', 1), erasure = 1",
+            "cdr = json_set(cdr, '$.currency', 'USD'), erasure = 1",
+            "cdr = json_remove(cdr, '$.signed_data'), erasure = NULL",
+            "cdr = json_remove(cdr, '$.signed_data'), erasure = 77",
+            "gateway_id = 'site-2', erasure = 1",
+            "erasure = NULL",
+        ):
+            with pytest.raises(StoreError, match=r"a CDR is never changed|FOREIGN KEY"):
+                await database.write(lambda held, sql=change: held.execute(f"UPDATE cdrs SET {sql} WHERE number > 1"))
+
+    _with(tmp_path, terms, three, LONG_AGO + timedelta(days=30), use)
 
 
 def test_gateways_are_sent_the_whole_list_without_the_token(tmp_path, terms, three):
