@@ -22,7 +22,7 @@ from wire.meter.told import ToldReading
 from wire.records import Cdr, TariffDimension
 
 EDITION = 1
-"""Raised with every change of a page's bytes: a page of another edition is not made again to be compared."""
+"""Raised with every change of the bytes of a page or of `values.xml`: those of another edition are not compared."""
 
 _QUESTIONS = {
     Step.RECORDS: "Are the records unchanged?",
