@@ -114,7 +114,7 @@ def _signed_row(book: ChargerBook, at_gateway: Held, at_hub: Held, ledger: Ledge
     lost: set[str] = set()
     doubled: set[str] = set()
     for line in book.signed:
-        name = f"{book.charger_id}: signed record T{line.pagination}"
+        name = f"{book.charger_id}: signed record {line.page}"
         expected = carried[line.sha256]
         if expected == 0 or line.sha256 in open_:
             ledger.note("signed-unacknowledged", f"{name} was in no message that was acknowledged")
@@ -174,12 +174,13 @@ def _check_signatures(book: ChargerBook, at_hub: Held, ledger: Ledger) -> int:
         text = at_hub.texts.get(line.sha256)
         if text is None:
             continue
-        verdict = judge_record(text, book.key, None)
+        verdict = judge_record(text, book.earlier.get(line.meter, book.key), None)
         if verdict.signature is SignatureVerdict.VALID:
             good += 1
         else:
             ledger.note(
-                "signature", f"{book.charger_id}: record T{line.pagination}: {verdict.signature} {verdict.detail}"
+                "signature",
+                f"{book.charger_id}: record {line.page}: {verdict.signature} {verdict.detail}",
             )
     return good
 

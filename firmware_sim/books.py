@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -21,12 +22,14 @@ from wire.records import Cdr, Session, TransactionEntry, Value, decode
 
 @dataclass(frozen=True, slots=True)
 class ChargerBook:
-    """What one charger and its meter wrote down themselves."""
+    """What one charger and its meter wrote down themselves; `earlier` are the keys of meters that were swapped out, by
+    their serials."""
 
     charger_id: str
     key: PublicKey
     signed: tuple[MeterLine, ...]
     messages: tuple[MessageLine, ...]
+    earlier: Mapping[str, PublicKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from firmware_sim.scenario import Presenting
 from firmware_sim.sessions import Charge
 from firmware_sim.site import Site
 from wire.chain import Record, RecordKind
-from wire.meter.keys import public_key_of
 from wire.records import Decision, decode
 
 POLL_S = 0.1
@@ -64,9 +63,10 @@ def _book(site: Site, charger: Charger) -> ChargerBook:
     folder = site.charger_folder(charger_id)
     return ChargerBook(
         charger_id,
-        public_key_of(charger.meter.public_key),
+        charger.meter.public_key,
         load_meter_journal(folder / "meter.jsonl"),
         load_message_journal(folder / "messages.jsonl"),
+        charger.meter.earlier_keys,
     )
 
 

@@ -56,7 +56,7 @@ from firmware_sim.site import Site
 from firmware_sim.spec import ChargerSpec
 from firmware_sim.waits import Waits
 from wire.errors import MalformedValue
-from wire.meter.keys import encode_public_key_oca, public_key_of
+from wire.meter.keys import encode_public_key_oca
 
 
 @dataclass(slots=True)
@@ -205,7 +205,7 @@ class _Stage:
 
     async def _found(self) -> _Outcome:
         keys = {
-            charger_id: encode_public_key_oca(public_key_of(charger.meter.public_key))
+            charger_id: encode_public_key_oca(charger.meter.public_key)
             for charger_id, charger in self._chargers.items()
         }
         await self._site.build(self._source.parent / self._scenario.pki, keys)

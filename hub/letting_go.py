@@ -34,8 +34,8 @@ _WORDS = {
     "records": "records whose content goes; header, hash and proofs stay",
     "kept_records": "records of the first form, which cannot be let go",
     "sessions": "sessions; energy, times and money stay",
-    "open_sessions": "of them run",
-    "young_sessions": "of them are younger than the retention",
+    "open_sessions": "sessions that lose content run",
+    "young_sessions": "sessions that lose content are younger than the retention",
     "mentions": "sessions of others in which the name appears",
     "cdrs": "CDRs; energy, times and money stay",
     "decisions": "remembered decisions",
@@ -79,6 +79,8 @@ def erase(
     chain and every proof. Shows what would go, and lets it go with --yes: that cannot be undone. Refused while sessions
     run or are younger than the retention.
     """
+    if (token is None) == (contract is None):
+        fail("say whose data with --token or with --contract, one of them")
     order = ErasureOrder(
         token=token, contract=contract, type=None if type_ is None else TokenType(type_), apply=yes, force=force
     )

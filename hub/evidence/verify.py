@@ -65,7 +65,7 @@ class Report(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def verify_evidence(data: bytes, given: GivenKeys | None = None) -> Report:
-    """What the file `data` proves. About 10 ms for an ordinary session.
+    """What the file `data` proves. About 8 ms for an ordinary session.
 
     Raises:
         EvidenceUnusable: it is no evidence file, or none of a version that this program reads.

@@ -50,7 +50,8 @@ class ErasureKind(StrEnum):
 
 class Counts(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How much there is to let go, or was. `kept_records` are of the first form and keep their content; `mentions` are
-    sessions of others that name the person."""
+    sessions of others that name the person; `open_sessions` and `young_sessions` are counted among all that lose
+    content."""
 
     records: int = 0
     kept_records: int = 0

@@ -208,10 +208,13 @@ def test_a_contract_is_erased_with_all_its_tokens_however_it_is_spelt(tmp_path, 
 
 def test_what_runs_or_must_still_be_kept_is_refused_unless_forced(tmp_path, terms, three):
     async def use(erasing: Erasing, database: Database) -> None:
-        with pytest.raises(ErasureRefused, match="1 sessions are younger than the retention of 10 years; --force"):
+        with pytest.raises(
+            ErasureRefused,
+            match=r"sessions run \(1\) and sessions are younger than the retention of 10 years \(2\); --force",
+        ):
             await erasing.person(Wanted(name=ALICE), APPLY)
         result = await erasing.person(Wanted(name=BOB), Demand(by="desk", at=NOW))
-        assert result.refused == "1 sessions run and 2 sessions are younger than the retention of 10 years"
+        assert result.refused == "sessions run (1) and sessions are younger than the retention of 10 years (2)"
         forced = await erasing.person(Wanted(name=ALICE), Demand(by="desk", at=NOW, apply=True, force=True))
         assert forced.number == 1
 
@@ -283,7 +286,7 @@ def test_by_command_beside_a_running_hub_and_without_one(hub, three, tmp_path):
     with_token = (*asked, "--token-file", str(token_file))
     shown = _run(hub, *with_token)
     assert "CDRs; energy, times and money stay" in shown.stdout
-    assert "would be refused: 1 sessions are younger than the retention of 10 years" in shown.stdout
+    assert "would be refused: sessions are younger than the retention of 10 years (2)" in shown.stdout
     refused = _run(hub, *with_token, "--yes")
     assert (refused.exit_code, "--force lets it go all the same" in refused.stderr) == (2, True)
     done = _run(hub, *with_token, "--yes", "--force")

@@ -21,7 +21,7 @@ from firmware_sim.errors import ChargerError
 from firmware_sim.faults import Daemon, Daemons
 from firmware_sim.scenario import Scenario
 from firmware_sim.site import Site
-from wire.meter.keys import encode_public_key_oca, public_key_of
+from wire.meter.keys import encode_public_key_oca
 from wire.toml import parse_toml
 
 KILLS = 28
@@ -123,7 +123,7 @@ async def play(seed: int, folder: Path) -> None:
     scenario = parse_toml(Scenario, SCENARIO, "kills")
     site = Site(scenario, folder)
     chargers = chargers_of(site, scenario)
-    keys = {c.spec.charger_id: encode_public_key_oca(public_key_of(c.meter.public_key)) for c in chargers}
+    keys = {c.spec.charger_id: encode_public_key_oca(c.meter.public_key) for c in chargers}
     await site.build(ROOT / scenario.pki, keys)
     async with Daemons(site.logs) as daemons:
         killer = Killer(site, daemons, random.Random(seed))

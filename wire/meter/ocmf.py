@@ -64,8 +64,9 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
     """The record that `raw` holds, from `OCMF|` to the end of the signature section; at most 64 KiB, 512 readings.
 
     Every format from 0.1 to 1.4 is read; one that does not exist is read as the nearest that does. Signatures are not
-    checked here (`wire.meter.judge`). A fourth section, once used for a public key, is reported and otherwise ignored.
-    `raw` begins with `OCMF|` itself: white space around it is the carrier's (`wire.meter.carrier`). About 20 us.
+    checked here (`wire.meter.judge`). A fourth section, once used for a public key, is reported; what stands there is
+    the `embedded_key`, a claim. `raw` begins with `OCMF|` itself: white space around it is the carrier's
+    (`wire.meter.carrier`). About 20 us.
 
     A section that is not UTF-8 is read as latin-1, with the deviation `text-encoding`; `payload_bytes` stay the bytes
     that came. A text that was re-encoded on its way is verified over `MeterRecord.payload_reencoded`.
@@ -118,6 +119,7 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
         readings=readings,
         signature=signature,
         deviations=log.found(),
+        embedded_key=sections[3].strip() if len(sections) > 3 else None,
         vendor_extensions=extensions,
     )
 
