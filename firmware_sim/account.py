@@ -8,7 +8,8 @@ Rules of this file
 3. lost: written and not held (too few times). doubled: held more often than written. altered: held under a known name
    with another content, or held and never written.
 4. Every link of the chain of evidence is recomputed, at the gateway and at the hub, and both must be the same records.
-5. A charge has exactly one completed session and one CDR, of the energy its meter signed to the last digit.
+5. A charge has exactly one completed session and one CDR, of the energy its meter signed to the last digit, and the
+   hub finds on it what was foreseen and nothing else.
 """
 
 from __future__ import annotations
@@ -251,7 +252,10 @@ def _settlement(what: str, charges: int, at_hub: int, extra: int, wrong: int) ->
 
 def _same_energy(what: str, kwh: Decimal, findings: Sequence[str], charge: ChargeBook, ledger: Ledger) -> bool:
     for finding in findings:
-        ledger.note("hub-finding", f"{_shown(charge)}: the hub says of the {what}: {finding}")
+        if finding.partition(":")[0] not in charge.foreseen:
+            ledger.note("hub-finding", f"{_shown(charge)}: the hub says of the {what}: {finding}")
+    for code in sorted(charge.foreseen - {finding.partition(":")[0] for finding in findings}):
+        ledger.note("hub-finding-missing", f"{_shown(charge)}: the hub does not say of the {what}: {code}")
     if kwh * 1000 == charge.energy_wh:
         return True
     ledger.note("energy", f"{_shown(charge)}: the {what} says {kwh} kWh, the meter signed {charge.energy_wh} Wh")

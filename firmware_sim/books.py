@@ -34,11 +34,13 @@ class ChargerBook:
 
 @dataclass(frozen=True, slots=True)
 class ChargeBook:
-    """One charge that took place: its id on the wire, and the difference of the signed registers."""
+    """One charge that took place: its id on the wire, the difference of the signed registers, and the codes of what the
+    hub is to find on it."""
 
     charger_id: str
     transaction_id: str
     energy_wh: Decimal
+    foreseen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
