@@ -1,6 +1,6 @@
 # make demo   the day-offline scenario with real processes on loopback
 # make test   style, types, every test, and every branch of pki/verify run by one
-# make bench  what verification and a charger's messages cost, next to raw work and to others (bench/README.md)
+# make bench  what verification costs, and a charger's messages, next to raw work and to others (bench/README.md)
 # Each sets up .venv from PyPI by itself; nothing else is needed than Python 3.11+, make and git.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -43,10 +43,12 @@ docs: $(VENV)/.run
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench.verify
+	$(BIN)/python -m bench.meter
 	$(BIN)/python -m bench.answers
 	$(BIN)/python -m bench.service
 	$(BIN)/python -m bench.registry
 	$(BIN)/python -m bench.chargers
+	$(BIN)/python -m bench.ledger
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "pncgate needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

@@ -10,6 +10,8 @@ Rules of this file
 4. Every link of the chain of evidence is recomputed, at the gateway and at the hub, and both must be the same records.
 5. A charge has exactly one completed session and one CDR, of the energy its meter signed to the last digit, and the
    hub finds on it what was foreseen and nothing else.
+6. A completed session has an evidence file in which an outsider finds every step to hold, with the key of the very
+   meter. A record of a session that none of them proves counts as lost, a file that does not hold as altered.
 """
 
 from __future__ import annotations
@@ -18,11 +20,25 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
-from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, Finding, Held, HubBook, Ledger, held_of
-from wire.chain import GENESIS_HASH, chain_hash
+import msgspec
+
+from firmware_sim.books import (
+    ChainBook,
+    ChargeBook,
+    ChargerBook,
+    Finding,
+    Held,
+    HubBook,
+    Ledger,
+    Proof,
+    ProofBook,
+    held_of,
+)
+from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
+from wire.errors import MalformedValue
 from wire.meter.judge import judge_record
 from wire.meter.verdict import SignatureVerdict
-from wire.records import Cdr, SessionStatus, Value
+from wire.records import Cdr, SessionStatus, TransactionEntry, Value, decode
 
 
 class Row(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -45,7 +61,8 @@ class Row(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Account(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """The whole account. `signatures` counts the signed records that verify at the hub with the meter's own key."""
+    """The whole account. `signatures` counts the signed records that verify at the hub with the meter's own key,
+    `proven_sessions` those whose evidence file holds for an outsider; None: nobody was asked."""
 
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
@@ -53,6 +70,7 @@ class Account(Value, frozen=True, kw_only=True, omit_defaults=False):
     energy_kwh: Decimal
     cost: Decimal
     currency: str
+    proven_sessions: int | None = None
 
     @property
     def balances(self) -> bool:
@@ -61,7 +79,11 @@ class Account(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def balance(
-    chargers: Sequence[ChargerBook], gateway: ChainBook, hub: HubBook, charges: Sequence[ChargeBook]
+    chargers: Sequence[ChargerBook],
+    gateway: ChainBook,
+    hub: HubBook,
+    charges: Sequence[ChargeBook],
+    proofs: ProofBook | None = None,
 ) -> Account:
     """The account of a whole scenario. Never raises: what cannot be read is a finding."""
     ledger, rows, signatures = Ledger(), [], 0
@@ -73,6 +95,9 @@ def balance(
         signatures += _check_signatures(book, at_hub, ledger)
     rows.append(_chain_row(gateway, hub.chain, ledger))
     rows += _settlement_rows(hub, charges, ledger)
+    good = None if proofs is None else _good_proofs(chargers, hub, proofs, ledger)
+    if proofs is not None and good is not None:
+        rows += _proof_rows(gateway, hub, proofs, good, ledger)
     return Account(
         rows=tuple(rows),
         findings=tuple(ledger.findings),
@@ -80,6 +105,7 @@ def balance(
         energy_kwh=sum((cdr.total_energy for cdr in hub.cdrs), Decimal(0)),
         cost=sum((cdr.total_cost.before_taxes for cdr in hub.cdrs), Decimal(0)),
         currency=hub.cdrs[0].currency if hub.cdrs else "",
+        proven_sessions=None if good is None else len(good),
     )
 
 
@@ -248,6 +274,50 @@ def _settlement(what: str, charges: int, at_hub: int, extra: int, wrong: int) ->
         doubled=extra,
         altered=wrong,
     )
+
+
+def _good_proofs(chargers: Sequence[ChargerBook], hub: HubBook, book: ProofBook, ledger: Ledger) -> tuple[Proof, ...]:
+    """The proofs in which every step holds, with the key of one meter that was where the session was charged."""
+    keys = {charger.charger_id.casefold(): charger.fingerprints for charger in chargers}
+    places = {session.id: keys.get(session.charger_id.casefold(), frozenset()) for session in hub.sessions}
+    good = []
+    for proof in book.proofs:
+        for flaw in proof.flaws:
+            ledger.note("evidence", f"the evidence of session {proof.session_id} does not hold: {flaw}")
+        own = places.get(proof.session_id, frozenset())
+        if not proof.flaws and not (len(proof.meter_keys) == 1 and proof.meter_keys <= own):
+            ledger.note("evidence-key", f"the evidence of session {proof.session_id} rests on another meter's key")
+        elif not proof.flaws:
+            good.append(proof)
+    return tuple(good)
+
+
+def _proof_rows(
+    gateway: ChainBook, hub: HubBook, book: ProofBook, good: Sequence[Proof], ledger: Ledger
+) -> tuple[Row, Row]:
+    completed = {session.id for session in hub.sessions if session.status is SessionStatus.COMPLETED}
+    unwritten = completed - {proof.session_id for proof in book.proofs}
+    for session_id in sorted(unwritten):
+        ledger.note("evidence-missing", f"session {session_id} has no evidence file")
+    proven = {record for proof in good for record in proof.records}
+    wanted = {(gateway.epoch, record.seq) for record in gateway.records if _is_of_session(record)}
+    for _, seq in sorted(wanted - proven):
+        ledger.note("record-unproven", f"record {seq} of {gateway.gateway_id} is in no evidence file that holds")
+    files = _settlement("evidence files", len(completed), len(book.proofs), 0, len(book.proofs) - len(good))
+    records = msgspec.structs.replace(
+        _settlement("records proved", len(wanted), len(wanted & proven), 0, 0), written=None, at_gateway=len(wanted)
+    )
+    return files, records
+
+
+def _is_of_session(record: Record) -> bool:
+    """Whether it is a message of a session."""
+    if record.kind is not RecordKind.TRANSACTION:
+        return False
+    try:
+        return decode(TransactionEntry, record.body, f"record {record.seq}").session_id is not None
+    except MalformedValue:
+        return False
 
 
 def _same_energy(what: str, kwh: Decimal, findings: Sequence[str], charge: ChargeBook, ledger: Ledger) -> bool:

@@ -31,6 +31,11 @@ class ChargerBook:
     messages: tuple[MessageLine, ...]
     earlier: Mapping[str, PublicKey] = field(default_factory=dict)
 
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Those of all keys of meters that were here."""
+        return frozenset(key.fingerprint for key in (self.key, *self.earlier.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class ChargeBook:
@@ -59,6 +64,24 @@ class HubBook:
     chain: ChainBook
     sessions: tuple[Session, ...]
     cdrs: tuple[Cdr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What an outsider says of the evidence file of one session: `flaws`, () when every step holds; the fingerprints of
+    the meters that signed, and the records (epoch, number) that are proven to be in the log."""
+
+    session_id: str
+    flaws: tuple[str, ...]
+    meter_keys: frozenset[str] = frozenset()
+    records: frozenset[tuple[str, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofBook:
+    """What an outsider says of all evidence files that were written."""
+
+    proofs: tuple[Proof, ...]
 
 
 class Finding(Value, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from firmware_sim.charger import Charger
 from firmware_sim.dialect import Answer, Presented
 from firmware_sim.journal import load_message_journal
 from firmware_sim.meter import load_meter_journal
+from firmware_sim.proofs import prove
 from firmware_sim.report import DecisionCheck
 from firmware_sim.scenario import Presenting
 from firmware_sim.sessions import Charge
@@ -42,7 +43,9 @@ async def close_books(
     asked: Sequence[Asked],
     foreseen: Mapping[str, frozenset[str]],
 ) -> tuple[Account, tuple[DecisionCheck, ...]]:
-    """The account, and each foreseen decision beside the one in the gateway's chain.
+    """The account with the proofs of an outsider, and each foreseen decision beside the one in the gateway's chain.
+
+    `foreseen` has by a charge's reference the codes of what the hub is to find on it.
 
     The hub's books are fetched when it holds as much as the gateway's chain had; the caller bounds the time.
 
@@ -65,7 +68,7 @@ async def close_books(
         )
         for charge in charges
     ]
-    account = balance(books, chain, hub, charged)
+    account = balance(books, chain, hub, charged, await prove(site, hub.sessions, books))
     return account, tuple(check_decision(one, chain.records) for one in asked if one.step.expect.reason)
 
 

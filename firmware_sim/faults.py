@@ -12,7 +12,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -144,17 +144,23 @@ def _python(module: str, arguments: Sequence[str]) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", module, *arguments)
 
 
-async def run_command(module: str, *arguments: str, timeout_s: float = 30.0) -> bytes:
-    """What `python -m module arguments` writes to standard output.
+async def run_command(
+    module: str, *arguments: str, timeout_s: float = 30.0, alone_in: Path | None = None, good: Collection[int] = (0,)
+) -> bytes:
+    """What `python -m module arguments` writes to standard output. `alone_in`: it runs in that folder and without any
+    variable of the environment.
 
     Raises:
-        SiteError: an exit code other than 0 (with what it wrote to standard error), or no end within `timeout_s`.
+        SiteError: an exit code that is not among `good` (with what it wrote to standard error), or no end within
+            `timeout_s`.
     """
     process = await asyncio.create_subprocess_exec(
         *_python(module, arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        cwd=alone_in,
+        env=None if alone_in is None else {},
     )
     said = f"{module} {' '.join(arguments)}"
     try:
@@ -166,7 +172,7 @@ async def run_command(module: str, *arguments: str, timeout_s: float = 30.0) -> 
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if process.returncode != 0:
+    if process.returncode not in good:
         what = errors.decode("utf-8", "replace").strip()
         raise SiteError("command-failed", f"`{said}` ended with exit code {process.returncode}: {what}")
     return output

@@ -284,9 +284,11 @@ def _reason(check: DecisionCheck) -> str:
 
 def _totals(account: Account) -> str:
     lost, doubled, altered = (sum(counts) for counts in zip(*map(_bad_counts, account.rows), strict=True))
+    proven = account.proven_sessions
+    outside = "" if proven is None else f"\n{proven} sessions proved to a process that has the files and keys alone."
     return (
         f"{lost} lost, {doubled} doubled, {altered} altered. {account.signatures} signatures verified with the meters' "
-        f"own keys. {account.energy_kwh} kWh settled for {account.cost:.2f} {account.currency}."
+        f"own keys. {account.energy_kwh} kWh settled for {account.cost:.2f} {account.currency}.{outside}"
     )
 
 

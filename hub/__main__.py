@@ -18,10 +18,12 @@ import click
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.desk import CommandDesk
+from hub.erasing import Erasing
 from hub.errors import HubError
 from hub.evidence.command import evidence
 from hub.evidence.gather import Maker
 from hub.journal import start_journal
+from hub.letting_go import erase, retention
 from hub.log_key import load_log_key, make_log_key, missing_key
 from hub.meter_screens import told_attention
 from hub.meters import RECENT, meters
@@ -71,6 +73,9 @@ listen = "127.0.0.1:8444"
 currency = "EUR"
 energy_per_kwh = "0.49"
 session_fee = "0.00"
+
+# [retention]
+# years = 10                       # how long evidence is kept at least; `pnc-hub retention` lets go of what is over
 
 # [operator]
 # contact = "Example Energy, help@example.com"  # whom a driver asks; on the page of an evidence file
@@ -220,7 +225,9 @@ async def _serve(config: HubConfig) -> None:
         key = await _log_key(config.state_dir, database)
         endpoint = SyncEndpoint(database, config.gateways, key, desk)
         maker = Maker(key=key, terms=config.terms, issuer=config.contact)
-        api = OperatorAPI(database, config.clients, config.gateways, desk, maker)
+        api = OperatorAPI(
+            database, config.clients, config.gateways, desk, maker, Erasing(database, config.retention_years)
+        )
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context)
         listeners["api"] = Listener("api", api.application(), config.api, api_context)
         listen = {name: await listener.start() for name, listener in listeners.items()}
@@ -251,6 +258,8 @@ main.add_command(command)
 main.add_command(evidence)
 main.add_command(meters)
 main.add_command(ledger)
+main.add_command(erase)
+main.add_command(retention)
 
 if __name__ == "__main__":
     main()

@@ -62,6 +62,10 @@ class _Meter(Table, frozen=True, kw_only=True):
     max_power_w: int | None = None
 
 
+class _Retention(Table, frozen=True, kw_only=True):
+    years: int = 10
+
+
 class _File(Table, frozen=True, kw_only=True):
     hub: _Hub
     sync: _Sync
@@ -69,8 +73,10 @@ class _File(Table, frozen=True, kw_only=True):
     price: _Price
     operator: _Operator = _Operator()
     meter: tuple[_Meter, ...] = ()
+    retention: _Retention = _Retention()
 
 
+MAX_RETENTION_YEARS = 100
 _TOKEN_HASH = re.compile(r"sha256\$([0-9a-f]{16,128})\$([0-9a-f]{64})")
 
 
@@ -112,6 +118,7 @@ class HubConfig:
     api_tls: TLSFiles
     clients: tuple[APIClient, ...]
     terms: Terms
+    retention_years: int
     contact: str
 
 
@@ -166,6 +173,7 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
         api=_address(source, "api", api.listen),
         api_tls=api_tls,
         clients=tuple(_client(source, client, index) for index, client in enumerate(api.client)),
+        retention_years=_years(source, file.retention),
         terms=_terms(source, file),
         contact=file.operator.contact.strip(),
     )
@@ -195,6 +203,13 @@ def _price(source: _Source, price: _Price) -> EnergyPrice:
         if not amount.is_finite() or not 0 <= amount <= 1_000_000:
             raise source.error(("price", key), f"price.{key}: expected 0 to 1000000, found {amount}")
     return EnergyPrice(price.currency, price.energy_per_kwh, price.session_fee)
+
+
+def _years(source: _Source, retention: _Retention) -> int:
+    if not 1 <= retention.years <= MAX_RETENTION_YEARS:
+        message = f"retention.years: expected 1 to {MAX_RETENTION_YEARS}, found {retention.years}"
+        raise source.error(("retention", "years"), message)
+    return retention.years
 
 
 def _terms(source: _Source, file: _File) -> Terms:

@@ -196,9 +196,9 @@ def import_keys(file: Path, config_path: Path, token_file: Path | None, as_json:
 def confirm(
     key: str, not_before: datetime | None, why: str, config_path: Path, token_file: Path | None, as_json: bool
 ) -> None:
-    """Vouch for a learned or quarantined KEY, by its number or fingerprint.
+    """Vouch for a learned or quarantined KEY.
 
-    Compare the fingerprint with the meter's nameplate first.
+    By its number or fingerprint; compare it with the meter's nameplate first.
     """
     act, said = _act("confirmed", why), Confirmation(not_before=not_before, why=why)
     found = _change(
@@ -222,7 +222,10 @@ def confirm(
 def retire(
     key: str, not_after: datetime | None, why: str, config_path: Path, token_file: Path | None, as_json: bool
 ) -> None:
-    """Close the time of KEY; what was signed before is still judged with it."""
+    """Close the time of KEY.
+
+    What was signed before is still judged with it.
+    """
     act, said = _act("retired", why), Retirement(not_after=not_after, why=why)
     found = _change(
         config_path,

@@ -53,10 +53,10 @@ class HubAPI:
         except (OSError, ssl.SSLError) as error:
             raise OrderFailed("bad-config", f"{config.api_tls.certificate}: {error}") from error
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def ask(self, method: str, path: str, body: bytes | None = None, timeout_s: float = TIMEOUT_S) -> bytes:
         """The body of a good answer. Raises OrderFailed."""
         host, port = self._address.host, self._address.port
-        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=self._tls)
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=self._tls)
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         try:
             connection.request(method, path, body, headers)

@@ -2,7 +2,7 @@
 
 Rules
 1. What is one token, and which one is meant, says wire.tokens: the gateway's copy of the list must give the same.
-2. A token is never deleted, only published again with `valid` false.
+2. A token is never deleted, only published again with `valid` false; unless its holder is erased (hub.store.erasure).
 3. An unknown token is answered NOT_ALLOWED; nothing is allowed that is not on the list.
 
 Source: OCPI 2.3.0 mod_tokens.

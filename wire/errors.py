@@ -6,6 +6,7 @@ WireError                      anything below; carries a stable kebab-case `code
  +- CallRejected               a CALL to be answered with CALLERROR; carries the OCPP error code
  +- SyncProtocolError          an event the sync state table does not allow (wire.sync)
  +- MeterRecordError           a meter record or a meter key that cannot be read (wire.meter)
+ +- KeyListError               a list of meter keys that cannot be imported (wire.meter.key_list)
  +- MeterExportError           meter records that another party's format cannot carry (wire.meter.export)
 """
 

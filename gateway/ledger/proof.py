@@ -10,6 +10,7 @@ Which keys are the right ones is for whoever checks to know; a key that was not 
 from __future__ import annotations
 
 import sqlite3
+from typing import Literal
 
 from gateway.errors import StoreError
 from gateway.store.ledger import hash_at, read_records
@@ -20,10 +21,13 @@ from wire.merkle import ProofError, leaf_hash, verify_inclusion
 from wire.records import Value, decode
 from wire.tree_head import Countersignature, SignedTreeHead, verify_countersignature, verify_tree_head
 
+Kind = Literal["pncgate-record-proof-1"]
 
-class RecordProof(Value, frozen=True, kw_only=True, tag="pncgate-record-proof", tag_field="kind"):
+
+class RecordProof(Value, frozen=True, kw_only=True):
     """A record with the hash before it, and the hashes (hex) that lead from it to the root of a countersigned head."""
 
+    kind: Kind
     record: Record
     prev_hash: Hex32
     inclusion: tuple[Hex32, ...]
@@ -47,6 +51,7 @@ def prove(connection: sqlite3.Connection, seq: int, *, with_content: bool) -> Re
         raise StoreError(f"the ledger is damaged: record {seq - 1 if before is None else seq} is missing")
     record = records[0]
     return RecordProof(
+        kind="pncgate-record-proof-1",
         record=record if with_content or not record.salt else released(record),
         prev_hash=before,
         inclusion=prove_inclusion(connection, seq, receipt.signed.head.size),

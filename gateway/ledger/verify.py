@@ -71,7 +71,7 @@ class LedgerReport(Value, frozen=True, kw_only=True, omit_defaults=False):
 def verify_ledger(connection: sqlite3.Connection, hub_key: str | None, progress: Progress) -> LedgerReport:
     """The report on the ledger of a connection. `hub_key`: the hub's (hex), None: the one that was pinned.
 
-    About 12 us a record. Raises StoreError when it cannot be read.
+    About 10 us of the processor for a record. Raises StoreError when it cannot be read.
     """
     owner, last = identity(connection), head(connection).seq
     hub_key = hub_key or pinned_hub_key(connection)

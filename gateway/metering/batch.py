@@ -9,17 +9,17 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, BinaryIO, NamedTuple
 
 import msgspec
 
-from gateway.metering.given import GivenRecord, records_in
+from gateway.metering.given import GivenRecord, given_record, records_in
 from gateway.metering.judged import JudgedRecord, joined, judge_given, judge_together
 from pki.service.json_lines import NO_ID, echo_id, id_of, read_lines
 from wire.errors import MeterRecordError
-from wire.meter.carrier import unwrap
 from wire.meter.keys import KeyText
 from wire.meter.record import MeterFormat
 from wire.meter.told import ToldRecord, ToldSessionRecords, told_record, told_session, told_session_records
@@ -125,7 +125,7 @@ def _given_with_key(raw: bytes) -> tuple[GivenRecord, str | None]:
         return _given(raw), None
     given = _given(bytes(one.record))
     if one.context is not None:
-        given = GivenRecord(carried=given.carried, context=one.context, transaction=given.transaction)
+        given = replace(given, context=one.context)
     return given, one.public_key or None
 
 
@@ -140,9 +140,9 @@ def _given(raw: bytes) -> GivenRecord:
             text = msgspec.json.decode(raw, type=str)
         except (msgspec.MsgspecError, ValueError) as error:
             raise MeterRecordError("not-a-record", "record", f"the string cannot be read: {error}") from error
-        carried = unwrap(text)
-        if carried.format is not MeterFormat.UNKNOWN or not text.lstrip().startswith("{"):
-            return GivenRecord(carried=carried)
+        given = given_record(text)
+        if given.carried.format is not MeterFormat.UNKNOWN or not text.lstrip().startswith("{"):
+            return given
         raw = text.encode()
     elif not raw.startswith(b"{"):
         raise MeterRecordError("not-a-record", "record", "expected a string or an object")

@@ -27,9 +27,10 @@ _NATURES = {"start": BEGIN, "end": END}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenRecord:
-    """A record as it was carried. `context` is OCPP's word for when it was taken, `transaction` the file's name for the
-    session that it belongs to; None where the carrier does not say."""
+    """A record as it was carried: `raw` as it came, `carried` what is inside. `context` is OCPP's word for when it was
+    taken, `transaction` the file's name for the session that it belongs to; None where the carrier does not say."""
 
+    raw: bytes | str
     carried: Unwrapped
     context: str | None = None
     transaction: str | None = None
@@ -50,8 +51,18 @@ def records_in(data: bytes) -> tuple[GivenRecord, ...]:
     if stripped[:1] == b"<":
         found = list(_from_xml(stripped))
     if not found:
-        found = [GivenRecord(carried=unwrap(record)) for record in _bounded(split_records(data))]
+        found = [given_record(record) for record in _bounded(split_records(data))]
     return tuple(found)
+
+
+def given_record(
+    raw: bytes | str, key: str | None = None, context: str | None = None, transaction: str | None = None
+) -> GivenRecord:
+    """The record that `raw` carries; `key` is one that stood beside it, a claim if the carrier itself holds none."""
+    carried = unwrap(raw)
+    if carried.public_key_claim is None and key is not None and key.strip():
+        carried = msgspec.structs.replace(carried, public_key_claim=key.strip())
+    return GivenRecord(raw=raw, carried=carried, context=context, transaction=transaction)
 
 
 def _bounded(records: tuple[bytes, ...]) -> tuple[bytes, ...]:
@@ -76,10 +87,11 @@ def _from_xml(data: bytes) -> Iterator[GivenRecord]:
         if number >= MAX_RECORDS:
             raise _too_many()
         if signed is not None:
-            yield GivenRecord(
-                carried=_with_claim(unwrap(signed.text), None if key is None else key.text),
-                context=value.attributes.get("context"),
-                transaction=value.attributes.get("transactionId"),
+            yield given_record(
+                signed.text,
+                None if key is None else key.text,
+                value.attributes.get("context"),
+                value.attributes.get("transactionId"),
             )
 
 
@@ -113,29 +125,21 @@ def _signed_here(members: dict[str, object], context: str | None) -> Iterator[Gi
         key = _text(members, "public_key")
         yield from (_from_ocpi(value, key) for value in values if isinstance(value, dict))
     elif (data := _text(members, "signedMeterData")) is not None:
-        yield GivenRecord(carried=_with_claim(unwrap(data), _text(members, "publicKey")), context=context)
+        yield given_record(data, _text(members, "publicKey"), context)
     elif members.get("format") == "SignedData" and (data := _text(members, "value")) is not None:
-        yield GivenRecord(carried=unwrap(data), context=context)
+        yield given_record(data, None, context)
 
 
 def _from_ocpi(value: dict[str, object], key: str | None) -> GivenRecord:
     """Implementations differ on which of the two fields holds the whole record."""
-    carried = unwrap(_text(value, "signed_data") or "")
-    plain = _text(value, "plain_data")
-    if carried.format is MeterFormat.UNKNOWN and plain is not None:
-        carried = unwrap(plain)
-    nature = _text(value, "nature")
+    nature, plain = _text(value, "nature"), _text(value, "plain_data")
     context = None if nature is None else _NATURES.get(nature.lower(), nature)
-    return GivenRecord(carried=_with_claim(carried, key), context=context)
+    found = given_record(_text(value, "signed_data") or "", key, context)
+    if found.carried.format is MeterFormat.UNKNOWN and plain is not None:
+        return given_record(plain, key, context)
+    return found
 
 
 def _text(members: dict[str, object], name: str) -> str | None:
     value = members.get(name)
     return value if isinstance(value, str) else None
-
-
-def _with_claim(carried: Unwrapped, key: str | None) -> Unwrapped:
-    """With the key that stood beside the carrier, if the carrier itself holds none."""
-    if carried.public_key_claim is not None or key is None or not key.strip():
-        return carried
-    return msgspec.structs.replace(carried, public_key_claim=key.strip())

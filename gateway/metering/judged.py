@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.metering.given import BEGIN, END, GivenRecord
 from wire.meter.carrier import join_split
@@ -80,11 +80,10 @@ def joined(given: Sequence[GivenRecord]) -> Sequence[GivenRecord]:
     """The records, or the one record that a station divided over several values, put together."""
     if len(given) < 2 or any(each.carried.format is not MeterFormat.UNKNOWN and not each.carried.cut for each in given):
         return given
-    whole = join_split([each.carried.payload for each in given])
+    whole = join_split([each.raw for each in given])
     if whole is None:
         return given
-    first = given[0]
-    return (GivenRecord(carried=whole, context=first.context, transaction=first.transaction),)
+    return (replace(given[0], carried=whole),)
 
 
 def judge_together(

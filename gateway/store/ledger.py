@@ -133,7 +133,7 @@ class Identity:
 def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite3.Connection:
     """The read-write connection to the ledger; a fresh one takes `epoch` as its name for this life of the store.
 
-    A store of an earlier version gets its key and its tiles, about a second for 300,000 records.
+    A store of an earlier version gets its key and its tiles, about ten seconds for a million records.
 
     Raises:
         StoreError: unusable, or it belongs to another gateway, or the end of its chain is damaged.

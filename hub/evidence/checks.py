@@ -14,25 +14,23 @@ A step that cannot be done is open, never good.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
 import msgspec
 
 from hub.clock import utc
-from hub.evidence.content import Check, Evidence, Excerpt, ProvenRecord, SignedText, Step, StepOutcome
+from hub.evidence.content import Check, Evidence, Excerpt, ProvenRecord, SignedText, Step
+from hub.evidence.decision import decision_check
 from hub.evidence.derive import Derived
-from hub.ingest import DECISION_HOLDS
+from hub.evidence.notes import Notes
 from hub.signed import Outcome
-from hub.tokens import bearer_key
 from wire.chain import chain_hash
 from wire.errors import WireError
 from wire.merkle import leaf_hash, verify_consistency, verify_inclusion
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.verdict import KeySource, Severity, SignatureVerdict
-from wire.records import Basis, Cdr, Decision, SignedData, TariffDimension, Verdict
+from wire.records import Cdr, SignedData, TariffDimension
 from wire.tree_head import verify_countersignature, verify_tree_head
 
 _LIES = frozenset({SignatureVerdict.INVALID, SignatureVerdict.BAD_KEY, SignatureVerdict.UNDECODABLE})
@@ -47,28 +45,6 @@ _BILL_APART = frozenset({"findings", "signed_data", "total_cost", "price_compone
 """What is compared in another way, or is taken from the bill in the first place."""
 
 
-class Notes:
-    """The sentences of one step, collected."""
-
-    def __init__(self) -> None:
-        self.held: list[str] = []
-        self.open: list[str] = []
-        self.broken: list[str] = []
-
-    def check(self, step: Step) -> Check:
-        """How the step went: broken if anything is, else open if anything is."""
-        outcome = StepOutcome.BROKEN if self.broken else StepOutcome.OPEN if self.open else StepOutcome.HOLDS
-        return Check(step=step, outcome=outcome, details=(*self.broken, *self.open, *self.held))
-
-    @contextmanager
-    def required(self, what: str) -> Iterator[None]:
-        """Notes a WireError that is raised inside as broken; what comes after it in the block is not done."""
-        try:
-            yield
-        except WireError as error:
-            self.broken.append(f"{what}: {error}")
-
-
 def content_checks(evidence: Evidence, derived: Derived, meter_keys: Collection[str] = ()) -> tuple[Check, ...]:
     """Steps 3 to 8, in order; `meter_keys` are the fingerprints of meter keys that somebody knows from elsewhere."""
     return (
@@ -76,7 +52,7 @@ def content_checks(evidence: Evidence, derived: Derived, meter_keys: Collection[
         _log(evidence),
         _meter(evidence, derived, meter_keys),
         _session(evidence, derived),
-        _decision(evidence, derived),
+        decision_check(derived, evidence.cdr),
         _bill(evidence, derived),
     )
 
@@ -253,63 +229,7 @@ def _differing(stated: msgspec.Struct, found: msgspec.Struct, apart: Collection[
     return [name for name in names if getattr(stated, name) != getattr(found, name)]
 
 
-# --- 7 and 8: the decision and the bill -------------------------------------------------------------------------------
-
-
-def _decision(evidence: Evidence, derived: Derived) -> Check:
-    notes = Notes()
-    strange = [seq for seq, decision in derived.decisions if not _is_about(decision, evidence.cdr)]
-    notes.broken += [f"record {seq} decides about another token or charger" for seq in strange]
-    rests_on = resting_on(derived, evidence.cdr)
-    if rests_on is None:
-        if any(text.startswith("no-decision:") for text in evidence.cdr.findings):
-            notes.open.append("no decision is known, as the bill says")
-        else:
-            notes.broken.append("no decision in the log let this token charge")
-        return notes.check(Step.DECISION)
-    seq, decision = rests_on
-    notes.broken += _against(decision, evidence.cdr)
-    notes.held.append(
-        f"record {seq}: {decision.verdict.value} at {utc(decision.at)}, {decision.reason}, by {decision.basis.value}"
-    )
-    if decision.chain is not None:
-        notes.held.append(
-            f"contract chain: {decision.chain.code}, revocation {decision.chain.revocation}, "
-            f"certificate {decision.chain.leaf_sha256 or 'not known'}"
-        )
-    return notes.check(Step.DECISION)
-
-
-def resting_on(derived: Derived, cdr: Cdr) -> tuple[int, Decision] | None:
-    """The accepted decision that the session rests on, with the number of the record that holds it: the last one that
-    its own messages name; without any, the last one about its token before them."""
-    entries = [arrival.entry for arrival in derived.arrivals if arrival.entry is not None]
-    named = {entry.decision.decision_id for entry in entries if entry.decision is not None}
-    accepted = [
-        (seq, decision)
-        for seq, decision in derived.decisions
-        if decision.verdict is Verdict.ACCEPTED and _is_about(decision, cdr)
-    ]
-    own = [one for one in accepted if one[1].decision_id in named]
-    found = own or accepted
-    return found[-1] if found else None
-
-
-def _is_about(decision: Decision, cdr: Cdr) -> bool:
-    same_place = decision.charger_id.casefold() == cdr.charger_id.casefold()
-    return same_place and bearer_key(decision.token.uid) == bearer_key(cdr.cdr_token.uid)
-
-
-def _against(decision: Decision, cdr: Cdr) -> Iterator[str]:
-    """What speaks against a decision as this bill's."""
-    if decision.contract_id is not None and decision.contract_id != cdr.cdr_token.contract_id:
-        yield f"it is about the contract {decision.contract_id}, the bill about {cdr.cdr_token.contract_id}"
-    if decision.basis is Basis.CONTRACT_CHAIN and (decision.chain is None or decision.chain.code != "accepted"):
-        yield "it rests on a contract chain that was not accepted"
-    if decision.at.tzinfo is None or not timedelta(0) <= cdr.end_date_time - decision.at:
-        yield f"it was made at {decision.at.isoformat()}, after the session"
-    elif decision.command_id is None and cdr.start_date_time - decision.at > DECISION_HOLDS:
-        yield f"it was made at {utc(decision.at)}, more than {DECISION_HOLDS} before the session"
+# --- 8: the bill -------------------------------------------------------------------------------
 
 
 def _bill(evidence: Evidence, derived: Derived) -> Check:

@@ -108,6 +108,8 @@ def _facts(evidence: Evidence) -> dict[str, object]:
         "charger_id": session.charger_id,
         "evse_id": session.evse_id,
         "gateway_id": session.gateway_id,
+        "contract": f"contract {cdr.cdr_token.contract_id}",
+        "token": f"{cdr.cdr_token.type.value} {cdr.cdr_token.uid}",
         "duration": _shown_duration(seconds),
         "duration_source": "as the station told it" if signed_s is None else "by the meter's clock",
         "energy": f"{cdr.total_energy:f}",
@@ -192,13 +194,13 @@ def _price_lines(cdr: Cdr) -> Iterator[dict[str, str]]:
 
 def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:
     for key in evidence.keys:
-        yield {"who": "Meter", "what": f"the readings; the key is {_key_words(key)}", "key": key.public_key}
+        yield {"who": "Meter", "what": "the readings; its key stands below", "key": f"fingerprint {key.fingerprint}"}
     roles = {
         "log": ("Site", f"the log of {evidence.gateway_id}, where the session was recorded"),
         "hub": ("Hub", "that it saw the same log, and this file"),
     }
     for role, public_key in dict.fromkeys(log_keys(evidence.chains)):
-        yield {"who": roles[role][0], "what": roles[role][1], "key": public_key}
+        yield {"who": roles[role][0], "what": roles[role][1], "key": f"key {public_key}"}
 
 
 def _keys(evidence: Evidence) -> Iterator[dict[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from hub.errors import StoreError
@@ -80,6 +81,36 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection.close()
         raise StoreError(f"{path}: tables of version {version}, this program reads {len(MIGRATIONS)}")
     return connection
+
+
+def empty_log(path: Path) -> bool:
+    """Write what stands in the write-ahead log into the database and cut the log to nothing; False when a reader keeps
+    it from that. Beside the writer, from any thread.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000)) as connection:
+            busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be used: {error}") from error
+    return busy == 0
+
+
+def compact(path: Path) -> None:
+    """Write the database anew without its free pages, in which an earlier version may have left what was deleted. Takes
+    as much room again, and minutes for gigabytes; no hub may run.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    try:
+        with closing(open_writer(path)) as connection:
+            connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be written anew: {error}") from error
+    empty_log(path)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

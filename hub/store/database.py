@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from hub.errors import StoreError
 from hub.store import heads, ledger, readings, tree, whitelist
-from hub.store.connection import FILE_NAME, open_reader
+from hub.store.connection import FILE_NAME, empty_log, open_reader
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.writer import Writer
@@ -165,6 +165,11 @@ class Database:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `work`, once it is durable. Raises StoreError; whatever `work` raises, undone."""
         return await self._writer.submit(work)
+
+    async def empty_log(self) -> bool:
+        """Cut the write-ahead log to nothing, in which what was let go still stands; False when a reader keeps it from
+        that. Raises StoreError."""
+        return await asyncio.get_running_loop().run_in_executor(None, empty_log, self._path)
 
     async def probe(self) -> None:
         """Return when the writer has committed an empty transaction. Raises StoreError."""

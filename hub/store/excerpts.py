@@ -4,7 +4,8 @@ its token, each with its proof. Reads only; all of one moment if the caller's tr
 Rules
 1. A session's records are those that were linked to it when they came. Nearly always they are of one epoch.
 2. Decisions about the same token at the same charger belong to it from an hour before the session's first record on
-   (`hub.ingest`), and one that a message of the session names, however old it is, `MOST_BEFORE` records back at most.
+   (`hub.ingest`), and the last accepted one before where a message of the session repeats it, however old that is,
+   `MOST_BEFORE` records back at most.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hub.store.heads import covering_head, newest_head
 from hub.store.ledger import Chain
 from hub.store.meter_keys import identity_of, registry_of
 from hub.store.metering import MeterBooks
+from hub.store.personal import ERASED
 from hub.store.readings import RECORD_COLUMNS, record_of
 from hub.store.tree import log_of
 from hub.terms import Terms
@@ -31,7 +33,7 @@ from wire.errors import MalformedValue
 from wire.merkle import ProofError, TiledTree, consistency_proof, inclusion_proof
 from wire.meter.registry import Identity, RegisteredKey
 from wire.meter.verdict import SessionFinding
-from wire.records import Cdr, Decision, Session, TransactionEntry, decode
+from wire.records import Basis, Cdr, Decision, Session, TransactionEntry, Verdict, decode
 
 MOST_BEFORE = 100_000
 MAX_LISTED = 10
@@ -57,7 +59,7 @@ def session_and_bill(connection: sqlite3.Connection, session_id: str) -> tuple[S
     """The session and its CDR.
 
     Raises:
-        EvidenceRefused: `unknown-session`, `not-settled`.
+        EvidenceRefused: `unknown-session`, `not-settled`, `erased`.
     """
     row = connection.execute(
         "SELECT s.session, c.cdr FROM sessions s LEFT JOIN cdrs c ON c.session_id = s.id WHERE s.id = ?", (session_id,)
@@ -65,6 +67,10 @@ def session_and_bill(connection: sqlite3.Connection, session_id: str) -> tuple[S
     if row is None:
         raise EvidenceRefused("unknown-session", f"no session {session_id[:64]!a} here")
     session = decode(Session, row[0], "stored session")
+    erased = next((text for text in session.findings if text.startswith(f"{ERASED}:")), None)
+    if erased is not None:
+        message = f"session {session.id} was {erased}. What is left of it names nobody and proves nothing"
+        raise EvidenceRefused("erased", message)
     if row[1] is None:
         message = f"session {session.id} is {session.status.value} and has no bill yet: there is nothing to prove"
         raise EvidenceRefused("not-settled", message)
@@ -155,7 +161,7 @@ def _excerpt(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Receiv
 def _decisions(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Iterator[_Received]:
     """The records of decisions: rule 2."""
     first, last = own[0].record, own[-1].record
-    named = _named_in(own)
+    rests_on_earlier = _repeats_one(own)
     rows = connection.execute(
         f"SELECT received_at, {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND kind = ? "
         "AND seq BETWEEN ? AND ? ORDER BY seq DESC",
@@ -163,32 +169,36 @@ def _decisions(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Rece
     )
     for received_at, *row in rows:
         record = record_of(tuple(row))
-        before = record.seq < first.seq and first.at - record.at > DECISION_HOLDS
-        if before and not named:
+        is_old = record.seq < first.seq and first.at - record.at > DECISION_HOLDS
+        if is_old and not rests_on_earlier:
             return
-        if record.is_released:
-            continue
-        try:
-            decision = decode(Decision, record.body, f"decision in record {record.seq}")
-        except MalformedValue:
-            continue  # It is in quarantine, and no session rests on it.
-        same_place = decision.charger_id.casefold() == cdr.charger_id.casefold()
-        if not same_place or bearer_key(decision.token.uid) != bearer_key(cdr.cdr_token.uid):
-            continue
-        if not before or decision.decision_id in named:
-            named.discard(decision.decision_id)
+        decision = _decision_about(record, cdr)
+        if decision is not None:
             yield _Received(record, datetime.fromisoformat(received_at))
+            if record.seq < first.seq and decision.verdict is Verdict.ACCEPTED:
+                rests_on_earlier = False
 
 
-def _named_in(own: Sequence[_Received]) -> set[str]:
-    """The ids of the decisions that the session's messages name."""
-    named = set[str]()
+def _decision_about(record: Record, cdr: Cdr) -> Decision | None:
+    """The decision in a record, if it is about the bill's token at its charger. What was let go, or is in quarantine
+    for it cannot be read, no session rests on."""
+    try:
+        decision = None if record.is_released else decode(Decision, record.body, f"decision in record {record.seq}")
+    except MalformedValue:
+        return None
+    if decision is None or decision.charger_id.casefold() != cdr.charger_id.casefold():
+        return None
+    return decision if bearer_key(decision.token.uid) == bearer_key(cdr.cdr_token.uid) else None
+
+
+def _repeats_one(own: Sequence[_Received]) -> bool:
+    """Whether a message of the session carries a decision that repeats an earlier one."""
     for one in own:
         if one.record.kind is RecordKind.TRANSACTION and not one.record.is_released:
             entry = decode(TransactionEntry, one.record.body, f"transaction entry in record {one.record.seq}")
-            if entry.decision is not None:
-                named.add(entry.decision.decision_id)
-    return named
+            if entry.decision is not None and entry.decision.basis is Basis.EARLIER_DECISION:
+                return True
+    return False
 
 
 def _hash_before(connection: sqlite3.Connection, chain: Chain, seq: int) -> str:

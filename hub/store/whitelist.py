@@ -4,7 +4,8 @@ Rules
 1. A version is the time of the change in milliseconds, and always more than the one before. So what a hub issues after
    it was restored from a backup is ahead of everything it issued after that backup was made.
 2. The hub remembers every version it issued. A delta is given only from one of these: a gateway that names another
-   holds a list this database knows nothing about (that of the hub before it was restored), and gets all of ours.
+   holds a list this database knows nothing about (that of the hub before it was restored), and gets all of ours. So
+   does everybody after a token was erased: a delta could not take it back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from wire.records import Token, TokenRef, TokenType, WhitelistChange, decode, encode
-from wire.tokens import compare_key, meant_by, token_key
+from wire.tokens import TokenKey, compare_key, meant_by, token_key
 
 _THE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,6 +44,21 @@ def put_tokens(connection: sqlite3.Connection, tokens: Sequence[Token], at: date
     connection.execute("UPDATE whitelist SET version = ?", (version,))
     connection.execute("INSERT INTO issued_versions VALUES (?)", (version,))
     return version
+
+
+def drop_tokens(connection: sqlite3.Connection, keys: Sequence[TokenKey], at: datetime) -> None:
+    """Take tokens off the list for good. No gateway holds a version that is known any more, so each gets the whole list
+    next and forgets what is not in it."""
+    dropped = 0
+    for key in keys:
+        dropped += connection.execute(
+            "DELETE FROM tokens WHERE country_code = ? AND party_id = ? AND type = ? AND uid_key = ?", key
+        ).rowcount
+    if dropped:
+        version = max(list_version(connection) + 1, (at - _THE_EPOCH) // timedelta(milliseconds=1))
+        connection.execute("UPDATE whitelist SET version = ?", (version,))
+        connection.execute("DELETE FROM issued_versions")
+        connection.execute("INSERT INTO issued_versions VALUES (?)", (version,))
 
 
 def change_since(connection: sqlite3.Connection, since: int) -> WhitelistChange:

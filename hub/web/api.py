@@ -15,12 +15,14 @@ from aiohttp import web
 from hub.clock import now
 from hub.config import APIClient
 from hub.desk import CommandDesk
+from hub.erasing import Erasing
 from hub.evidence.gather import Maker
 from hub.store import commands, heads, readings, whitelist
 from hub.store.database import Database
 from hub.store.readings import Page
 from hub.tokens import parse_tokens
 from hub.web.commands import OperatorCommands
+from hub.web.erasures import OperatorErasures
 from hub.web.evidence import OperatorEvidence
 from hub.web.ledger import OperatorLedger, required_chain
 from hub.web.lists import cut_of, page_response
@@ -45,10 +47,12 @@ class OperatorAPI:
         admitted: Collection[str],
         desk: CommandDesk | None = None,
         maker: Maker | None = None,
+        erasing: Erasing | None = None,
     ) -> None:
-        """Without a `desk` there are no commands, without a `maker` no evidence files: their routes are not served."""
+        """Without a `desk` there are no commands, without a `maker` no evidence files, without `erasing` nothing is let
+        go: their routes are not served."""
         self._database, self._clients, self._admitted = database, tuple(clients), tuple(admitted)
-        self._desk, self._maker = desk, maker
+        self._desk, self._maker, self._erasing = desk, maker, erasing
 
     def application(self) -> web.Application:
         """The aiohttp application with all routes; every one but the health check asks for a token."""
@@ -76,6 +80,8 @@ class OperatorAPI:
             app.add_routes(OperatorCommands(self._desk).routes())
         if self._maker is not None:
             app.add_routes(OperatorEvidence(self._database, self._maker).routes())
+        if self._erasing is not None:
+            app.add_routes(OperatorErasures(self._database, self._erasing).routes())
         return app
 
     @web.middleware

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from firmware_sim.account import Account, balance
-from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, HubBook
+from firmware_sim.account import Account, Row, balance
+from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, HubBook, Proof, ProofBook
 from firmware_sim.dialect import Measurement, Medium, Presented, Transaction
 from firmware_sim.journal import MessageJournal, load_message_journal
 from firmware_sim.meter import SigningMeter, load_meter_journal
@@ -53,9 +53,10 @@ class World:
     gateway: ChainBook
     hub: HubBook
     charges: tuple[ChargeBook, ...]
+    proofs: ProofBook | None = None
 
     def account(self) -> Account:
-        return balance(self.chargers, self.gateway, self.hub, self.charges)
+        return balance(self.chargers, self.gateway, self.hub, self.charges, self.proofs)
 
     def codes(self) -> set[str]:
         return {finding.code for finding in self.account().findings}
@@ -109,6 +110,7 @@ def _chain(entries: list[tuple[str, str, str]]) -> tuple[Record, ...]:
             message_id=call.message_id,
             frame=frame,
             event=TransactionEvent.UPDATED,
+            session_id=f"s-{charger_id}",
             reply="{}",
         )
         draft = Record(
@@ -333,3 +335,46 @@ def test_sessions_and_cdrs_that_do_not_fit_are_found(world: World, change: Chang
 def test_a_record_that_cannot_be_read_is_a_finding_not_an_end(world: World) -> None:
     records = (msgspec.structs.replace(world.gateway.records[0], body="{}"), *world.gateway.records[1:])
     assert {"record-unreadable", "chain-broken", "message-lost"} <= _at_hub(world, records).codes()
+
+
+# --- proofs by an outsider --------------------------------------------------------------------------------------------
+
+
+def _proven(world: World) -> World:
+    """The story with an evidence file that holds for each session, of its own charger's records."""
+    proofs = []
+    for session, book in zip(world.hub.sessions, world.chargers, strict=True):
+        entries = [(record.seq, decode(TransactionEntry, record.body, "body")) for record in world.gateway.records]
+        own = frozenset(("e1", seq) for seq, entry in entries if entry.charger_id == session.charger_id)
+        key = frozenset({book.key.fingerprint})
+        proofs.append(Proof(session_id=session.id, flaws=(), meter_keys=key, records=own))
+    return replace(world, proofs=ProofBook(proofs=tuple(proofs)))
+
+
+def test_proofs_of_every_session_have_their_rows(world: World) -> None:
+    account = _proven(world).account()
+    assert account.balances
+    assert account.proven_sessions == 2
+    files, records = account.rows[-2:]
+    assert (files.what, files.written, files.at_hub, files.lost, files.altered) == ("evidence files", 2, 2, 0, 0)
+    assert (records.what, records.at_gateway, records.at_hub, records.lost) == ("records proved", 7, 7, 0)
+    assert world.account().proven_sessions is None
+
+
+def test_a_proof_that_does_not_hold_or_is_not_there_is_found(world: World) -> None:
+    proven = _proven(world)
+    assert proven.proofs is not None
+    first, second = proven.proofs.proofs
+
+    def planted(*proofs: Proof) -> tuple[set[str], Row]:
+        account = replace(world, proofs=ProofBook(proofs=proofs)).account()
+        return {finding.code for finding in account.findings}, account.rows[-2]
+
+    codes, files = planted(replace(first, flaws=("bill: the bill says 9.99 EUR",)), second)
+    assert codes == {"evidence", "record-unproven"}
+    assert (files.lost, files.altered) == (0, 1)
+    assert planted(replace(first, meter_keys=second.meter_keys), second)[0] == {"evidence-key", "record-unproven"}
+    codes, files = planted(second)
+    assert codes == {"evidence-missing", "record-unproven"}
+    assert (files.lost, files.altered) == (1, 0)
+    assert planted(replace(first, records=frozenset(list(first.records)[1:])), second)[0] == {"record-unproven"}

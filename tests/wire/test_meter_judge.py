@@ -16,7 +16,7 @@ from wire.meter.carrier import Layer, Unwrapped, unwrap
 from wire.meter.curves import CURVES, Curve
 from wire.meter.draft import derive_private_key, sign_payload
 from wire.meter.judge import judge_record
-from wire.meter.keys import PublicKey, encode_public_key_oca, public_key_of
+from wire.meter.keys import PublicKey, encode_public_key_oca, parse_public_key, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, parse_ocmf, sign_ocmf
 from wire.meter.record import DeviationClass, MeterFormat, MeterRecord, Pagination, PaginationContext, ReadingReason
 from wire.meter.signature import Fallback
@@ -129,6 +129,15 @@ def test_a_meter_that_the_registry_does_not_know_is_judged_by_its_claim() -> Non
     assert judge_record(RECORD, lambda _: None, KEY.spki.hex()).key_source is KeySource.CLAIMED
 
 
+def test_a_registry_that_holds_no_readable_key_is_a_bad_key() -> None:
+    def key_for(record: MeterRecord) -> tuple[PublicKey, KeySource]:
+        return parse_public_key("nonsense"), KeySource.REGISTRY
+
+    verdict = judge_record(RECORD, key_for)
+    assert (verdict.signature, verdict.key_source) == ("bad-key", "registry")
+    assert judge_record(RECORD, key_for, KEY).key_source is KeySource.CLAIMED
+
+
 def test_keys_may_be_text_whose_curve_the_record_tells() -> None:
     private = derive_private_key("secp256k1", 5)
     point = public_key_of(private.public_key()).spki[-64:].hex()
@@ -163,6 +172,15 @@ def test_the_key_in_the_carrier_is_a_claim() -> None:
     assert judge_record(carried, KEY, KEY.spki.hex()).deviations == ()
 
 
+def test_the_key_in_a_fourth_section_is_a_claim() -> None:
+    raw = RECORD + b"|" + KEY.spki.hex().encode() + b"\n"
+    claimed = judge_record(raw, None)
+    assert (claimed.signature, claimed.key_source, codes(claimed)) == ("valid", "claimed", {"fourth-section"})
+    assert codes(judge_record(raw, OTHER)) == {"fourth-section", "key-changed"}
+    assert judge_record(RECORD + b"|garbage", KEY).is_trusted
+    assert judge_record(RECORD + b"|", None).signature is SignatureVerdict.NO_KEY
+
+
 @pytest.mark.parametrize("format_", [MeterFormat.CHARGEIT, MeterFormat.SEALED_OCMF])
 def test_a_format_without_a_reader_is_unsupported_and_named(format_: MeterFormat) -> None:
     verdict = judge_record(Unwrapped(payload=b"anything", layers=(), format=format_), KEY)
@@ -172,10 +190,11 @@ def test_a_format_without_a_reader_is_unsupported_and_named(format_: MeterFormat
 
 def test_what_is_no_format_is_undecodable_and_what_was_cut_is_said_to_be() -> None:
     for cut in (False, True):
-        carried = Unwrapped(payload=b"?", layers=(Layer.BASE64,), format=MeterFormat.UNKNOWN, cut=cut)
-        verdict = judge_record(carried, KEY)
-        assert (verdict.signature, verdict.record) == ("undecodable", None)
-        assert ("cut off" in verdict.detail) == cut
+        for format_, payload in ((MeterFormat.UNKNOWN, b"?"), (MeterFormat.OCMF, RECORD[:255])):
+            carried = Unwrapped(payload=payload, layers=(Layer.BASE64,), format=format_, cut=cut)
+            verdict = judge_record(carried, KEY)
+            assert (verdict.signature, verdict.format, verdict.record) == ("undecodable", format_, None)
+            assert ("cut off" in verdict.detail) == cut
 
 
 SPELLINGS = [(curve, name) for curve in CURVES for name in (curve.name, *curve.spellings)]

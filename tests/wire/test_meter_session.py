@@ -10,6 +10,8 @@ from decimal import Context, Decimal
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.wire.foreign_meters import AlfenMeter, EDL40Meter, ISAMeter, meter_key, pcdf_record
+from wire.meter.carrier import unwrap
 from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
@@ -439,6 +441,47 @@ def test_a_value_that_is_repeated_after_the_meter_was_lost_is_found() -> None:
     assert codes(*fresh) == [("meter-status", "hold")]
 
 
+# --- formats that say less ------------------------------------------------------------------------------------------
+
+
+def foreign(record: bytes, key: ec.EllipticCurvePrivateKey) -> RecordVerdict:
+    return judge_record(unwrap(record), public_key_of(key.public_key()))
+
+
+def test_a_format_without_reasons_has_its_begin_in_the_first_record() -> None:
+    first = EDL40Meter()
+    last = EDL40Meter(page=41, seconds=first.seconds + 3600, second_index=703_601, value=first.value + 71_250)
+    records = [foreign(meter.record(), meter.key) for meter in (first, last)]
+    assert codes(*records) == [("clock-informative", "note")]
+    assert judge_session(records).energy_wh == Decimal("7125.0")
+    assert judge_session(records).is_billable
+    assert ("record-repeated", "fatal") in codes(records[0], records[0])
+    assert ("end-count", "fatal") in codes(records[0])
+    assert ("pagination-order", "fatal") in codes(*reversed(records))
+    assert ("register-falling", "fatal") in codes(*reversed(records))
+    stranger = EDL40Meter(page=41, seconds=first.seconds + 3600, value=first.value, contract=b"DEABC000000002")
+    assert ("identification", "fatal") in codes(records[0], foreign(stranger.record(), stranger.key))
+
+
+def test_alfen_says_which_end_it_is_but_not_that_its_clock_is_good() -> None:
+    first = AlfenMeter()
+    last = AlfenMeter(kind="1", page=14, seconds=first.seconds + 3600, value=first.value + 7125)
+    records = [foreign(meter.record(), meter.key) for meter in (first, last)]
+    assert codes(*records) == [("clock-informative", "note")]
+    assert judge_session(records).energy_wh == Decimal(7125)
+    assert judge_session(records).duration is None
+    assert ("record-repeated", "fatal") in codes(records[0], records[0])
+
+
+def test_formats_that_hold_a_whole_session_in_one_record() -> None:
+    isa = foreign(ISAMeter().record(), ISAMeter().key)
+    pcdf = foreign(pcdf_record(), meter_key(4, ec.SECP256R1()))
+    for record in (isa, pcdf):
+        assert [severity for _, severity in codes(record) if severity != "note"] == []
+        assert judge_session((record,)).energy_wh is not None
+    assert ("format", "fatal") in codes(isa, pcdf)
+
+
 # --- against what is known from elsewhere -----------------------------------------------------------------------------
 
 FIT = Expected(
@@ -497,6 +540,11 @@ def test_the_registers_of_ocpp_may_be_other_ones() -> None:
     )
     assert mains.findings == ()
     assert mains.energy_wh == Decimal(7125)
+
+
+def test_a_plain_register_that_is_no_number_is_not_compared() -> None:
+    for wh in (Decimal("NaN"), Decimal("Infinity")):
+        assert codes(verdict(BEGIN), verdict(END), expected=Expected(begin_wh=wh, end_wh=wh)) == []
 
 
 NAMED = [

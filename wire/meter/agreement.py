@@ -78,6 +78,8 @@ def plain_register(session: SignedSession, expected: Expected) -> Iterator[Sessi
     """The plain registers of OCPP say the energy that some signed register says."""
     if expected.begin_wh is None or expected.end_wh is None or not session.pairs:
         return
+    if not (expected.begin_wh.is_finite() and expected.end_wh.is_finite()):
+        return  # a station's NaN says nothing that could be compared
     plain = expected.end_wh - expected.begin_wh
     signed = [(difference_wh(pair), resolution_wh(pair)) for pair in session.pairs.values()]
     known = [(energy, resolution) for energy, resolution in signed if energy is not None]

@@ -138,8 +138,9 @@ def pagination(session: SignedSession) -> Iterator[SessionFinding]:
 
 def assignment(session: SignedSession) -> Iterator[SessionFinding]:
     """One user for the transaction, and no level that says the identification failed."""
+    ends = session.begin, session.end
     users = [
-        record.user for record in session.records if record in (session.begin, session.end) or _is_transactional(record)
+        record.user for record in session.records if _is_transactional(record) or any(record is end for end in ends)
     ]
     first = users[0]
     for user in users[1:]:

@@ -55,12 +55,13 @@ def judge_record(
     else:
         payload, format_, carried = given.payload, given.format, given.public_key_claim
     reader = READERS.get(format_)
-    if reader is None:
-        return _unread(format_, cut=isinstance(given, Unwrapped) and given.cut)
     try:
+        if reader is None:
+            return _unread(format_)
         record = reader(payload)  # 1
     except MeterRecordError as error:
-        return _undecodable(format_, f"{error.code}: {error}")
+        cut = "; it looks cut off by a length limit" if isinstance(given, Unwrapped) and given.cut else ""
+        return _undecodable(format_, f"{error.code}: {error}{cut}")
     try:
         algorithm = parse_algorithm(record.signature.algorithm)  # 2
     except MeterRecordError as error:
@@ -82,11 +83,10 @@ def judge_record(
     return first or _without_key(record, deviations)  # 3
 
 
-def _unread(format_: MeterFormat, *, cut: bool) -> RecordVerdict:
-    """The verdict on a format without a reader."""
+def _unread(format_: MeterFormat) -> RecordVerdict:
+    """The verdict on a format without a reader; raises for what is no format at all."""
     if format_ is MeterFormat.UNKNOWN:
-        detail = "in no wrapping and no format known here" + ("; it looks cut off by a length limit" if cut else "")
-        return _undecodable(format_, f"unknown-format: {detail}")
+        raise MeterRecordError("unknown-format", "record", "in no wrapping and no format known here")
     return RecordVerdict(
         format=format_,
         signature=SignatureVerdict.UNSUPPORTED,
@@ -136,7 +136,10 @@ def _registered(
 ) -> tuple[_Key | None, KeySource]:
     source = KeySource.REGISTRY
     if callable(registry_key):
-        found = registry_key(record)
+        try:
+            found = registry_key(record)
+        except MeterRecordError as error:
+            return error, source
         if found is None:
             return None, source
         registry_key, source = found

@@ -28,6 +28,8 @@ _LIFETIME = {0x01, 0x02, 0xB0, 0xB1, 0xC0, 0xC1}
 _DEVICE = {0x98, 0xB1, 0xB3, 0xC1, 0xC3}
 _RESERVED = frozenset({*range(0xB4, 0xC0), *range(0xC4, 0xC8)})
 _ENERGY = 0x08
+_SIGNED_ENERGY = 0x11
+"""D of the energy that an EDL40 meter signs: 1.17.0, written in hexadecimal here."""
 _CURRENT = 0xFF
 
 
@@ -74,7 +76,7 @@ class OBIS:
 
     @property
     def _counts(self) -> bool:
-        return self.medium == 1 and self.kind == _ENERGY
+        return self.medium == 1 and self.kind in (_ENERGY, _SIGNED_ENERGY)
 
     def __str__(self) -> str:
         head = f"{self.medium:02X}-{self.channel:02X}:{self.quantity:02X}.{self.kind:02X}.{self.tariff:02X}"

@@ -159,11 +159,12 @@ def _runs(readings: Sequence[Reading]) -> dict[str | None, list[tuple[Reading, D
 
 
 def _ends(
-    records: Sequence[MeterRecord], readings: Sequence[Reading]
+    records: Sequence[MeterRecord], readings: tuple[Reading, ...]
 ) -> tuple[tuple[Reading, ...], tuple[Reading, ...]]:
     if records[0].format is not MeterFormat.OCMF and all(reading.reason is None for reading in readings):
-        first, last = records[0].readings, records[-1].readings
-        return (first[:1], last[-1:]) if len(records) == 1 else (first, last)
+        if len(records) > 1:
+            return records[0].readings, records[-1].readings
+        return readings[:1], readings[1:][-1:]
     begins = [reading for reading in readings if reading.reason is ReadingReason.BEGIN]
     ends = [reading for reading in readings if reading.reason is not None and reading.reason.is_end]
     return _energies(begins), _energies(ends)

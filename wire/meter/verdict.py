@@ -5,7 +5,7 @@ Whether the station lies, whether we lack a curve, and whether we lack a key mus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -60,12 +60,24 @@ class RecordVerdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def safe(self) -> SafePrediction | None:
         """What the SAFE transparency software would say if the signature holds; None: not predicted. Worked out anew at
         each call: keep it when it is asked for twice."""
-        return None if self.record is None else predict_record(self.record)
+        return None if self.record is None else _for_text(predict_record(self.record), (self,))
+
+    @property
+    def is_reencoded(self) -> bool:
+        """Whether the signature holds over another encoding of the text than the one that came."""
+        return any(found.code == "payload-encoding" for found in self.deviations)
 
     @property
     def is_trusted(self) -> bool:
         """Valid with a key that the operator pinned: the only verdict that money may rest on."""
         return self.signature is SignatureVerdict.VALID and self.key_source is KeySource.REGISTRY
+
+
+def _for_text(prediction: SafePrediction | None, verdicts: Sequence[RecordVerdict]) -> SafePrediction | None:
+    """`prediction`, made of the texts, with what only verifying them told."""
+    if prediction is None or not any(verdict.is_reencoded for verdict in verdicts):
+        return prediction
+    return prediction.for_reencoded_text()
 
 
 class Severity(StrEnum):
@@ -149,7 +161,7 @@ class SessionVerdict:
         read = [verdict.record for verdict in ends if verdict.record is not None]
         if len(read) < len(ends):
             return None
-        return predict_session(read, [verdict.key_fingerprint for verdict in ends])
+        return _for_text(predict_session(read, [verdict.key_fingerprint for verdict in ends]), ends)
 
     @property
     def is_billable(self) -> bool:

@@ -1,0 +1,282 @@
+"""Letting go of what was found (hub.store.personal), in one transaction with an entry in the erasures. For the writer.
+
+Rules
+1. A record keeps its header, hash and commitment: the chain, its tree, every head and every proof stay as they are.
+2. In a session and its CDR, uid and contract become pseudonyms; the reference of the eMSP and the signed values go, for
+   they hold the identification; findings keep their codes. Energy, times and money stay, and nothing else may change:
+   the triggers of the tables see to that.
+3. A pseudonym is keyed with random bytes that are forgotten with the act. One person's sessions can still be told to be
+   one person's, and nobody can find out whose by trying uids; a later act makes another pseudonym.
+4. The hash of a signed value's bytes would give the identification away to whoever tries all of them: it is replaced as
+   well, with the verdicts and pages that hold it.
+5. A token leaves the list, and every gateway is sent the whole list next: it forgets what is not in it.
+6. The erasures say what was let go, when, by whom and how much of it, never whose it was.
+
+What is left is said by the caller: backups, evidence files, and what the eMSP holds are not the database.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from hub.arrival import LET_GO
+from hub.store.ledger import Chain, instant
+from hub.store.personal import ERASED, NOBODY, Found
+from hub.store.readings import RECORD_COLUMNS, Cut, Page, page_of, record_of
+from hub.store.whitelist import drop_tokens
+from hub.subject import Subject
+from hub.tokens import bearer_key
+from wire.chain import Record, released
+from wire.errors import MalformedValue
+from wire.records import Cdr, CdrToken, Session, Value, decode, encode
+
+_INSTEAD = "[erased]"
+
+
+class ErasureKind(StrEnum):
+    """Why something is let go: somebody asked for it, or its time is over."""
+
+    PERSON = "person"
+    RETENTION = "retention"
+
+
+class Counts(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """How much there is to let go, or was. `kept_records` are of the first form and keep their content; `mentions` are
+    sessions of others that name the person; `open_sessions` and `young_sessions` are counted among all that lose
+    content."""
+
+    records: int = 0
+    kept_records: int = 0
+    sessions: int = 0
+    open_sessions: int = 0
+    young_sessions: int = 0
+    mentions: int = 0
+    cdrs: int = 0
+    decisions: int = 0
+    conflicts: int = 0
+    commands: int = 0
+    tokens: int = 0
+
+
+class ErasureEntry(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """An act of letting go, as it is kept."""
+
+    number: int
+    at: datetime
+    by: str
+    kind: ErasureKind
+    forced: bool
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Who lets go, when and why."""
+
+    at: datetime
+    by: str
+    kind: ErasureKind
+    forced: bool = False
+
+
+def counts_of(found: Found) -> Counts:
+    """How much was found."""
+    return Counts(
+        records=len(found.records),
+        kept_records=found.kept,
+        sessions=len(found.sessions),
+        open_sessions=found.open_sessions,
+        young_sessions=found.young_sessions,
+        mentions=len(found.mentioning),
+        cdrs=found.cdrs,
+        decisions=len(found.decisions),
+        conflicts=len(found.conflicts),
+        commands=len(found.commands),
+        tokens=len(found.tokens),
+    )
+
+
+def let_go(connection: sqlite3.Connection, found: Found, act: Act) -> int:
+    """Let go of what was found and note it; the number of the act. Records that another act let go of meanwhile are
+    passed over."""
+    number = (
+        connection.execute(
+            "INSERT INTO erasures (at, by, kind, forced, counts) VALUES (?, ?, ?, ?, ?)",
+            (instant(act.at), act.by, act.kind.value, int(act.forced), encode(counts_of(found)).decode()),
+        ).lastrowid
+        or 0
+    )
+    eraser = _Eraser(connection, found.subject, number, act.at)
+    for chain, seq in found.records:
+        eraser.record(chain, seq)
+    for id_ in found.sessions:
+        eraser.session(id_)
+    for id_ in found.mentioning:
+        eraser.mention(id_)
+    for conflict in found.conflicts:
+        eraser.offer(conflict)
+    connection.executemany(
+        "DELETE FROM decisions WHERE gateway_id = ? AND charger_key = ? AND token_key = ?", found.decisions
+    )
+    names = [(name,) for name in found.commands]
+    connection.executemany("DELETE FROM command_reports WHERE command_id = ?", names)
+    connection.executemany("DELETE FROM commands WHERE command_id = ?", names)
+    drop_tokens(connection, found.tokens, act.at)
+    return number
+
+
+def erasures_page(connection: sqlite3.Connection, cut: Cut) -> Page:
+    """The acts of letting go, oldest first."""
+    rows = connection.execute(
+        "SELECT number, at, by, kind, forced, counts FROM erasures WHERE number > ? ORDER BY number LIMIT ?",
+        (cut.after, cut.limit + 1),
+    ).fetchall()
+    return page_of([(row[0], encode(_entry(row)).decode()) for row in rows], cut)
+
+
+def _entry(row: Sequence[object]) -> ErasureEntry:
+    number, at, by, kind, forced, counts = row
+    return ErasureEntry(
+        number=int(str(number)),
+        at=datetime.fromisoformat(str(at)),
+        by=str(by),
+        kind=ErasureKind(str(kind)),
+        forced=bool(forced),
+        counts=decode(Counts, str(counts), "stored counts"),
+    )
+
+
+class _Eraser:
+    """One act: its pseudonyms' key lives as long as this object. Rule 3."""
+
+    def __init__(self, connection: sqlite3.Connection, subject: Subject | None, number: int, at: datetime) -> None:
+        self._connection, self._subject, self._number = connection, subject, number
+        self._key = secrets.token_bytes(32)
+        day = f"{at.astimezone(UTC):%Y-%m-%d}"
+        self._finding = f"{ERASED}: who charged was let go on {day}"
+        self._in_part = f"{ERASED}-in-part: what named somebody else was let go on {day}"
+
+    def record(self, chain: Chain, seq: int) -> None:
+        """Rules 1 and 4."""
+        key = (chain.gateway_id, chain.epoch, seq)
+        row = self._connection.execute(
+            f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", key
+        ).fetchone()
+        record = record_of(row)
+        if record.is_released:
+            return
+        self._connection.execute(
+            "UPDATE records SET body = '', salt = '', commitment = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?",
+            (released(record).commitment, *key),
+        )
+        self._connection.execute(
+            "UPDATE quarantine SET reason = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?", (LET_GO, *key)
+        )
+        self._verdicts(key)
+
+    def _verdicts(self, key: tuple[str, str, int]) -> None:
+        rows = self._connection.execute(
+            "SELECT number, json_extract(verdict, '$.payload_sha256') FROM verdicts"
+            " WHERE gateway_id = ? AND epoch = ? AND seq = ?",
+            key,
+        ).fetchall()
+        for number, payload in rows:
+            hidden = self._hidden(payload)
+            # A verdict is never changed: it is said again, and the first saying goes.
+            self._connection.execute(
+                "INSERT INTO verdicts (gateway_id, epoch, seq, part, session_id, judged_at, version, verdict) "
+                "SELECT gateway_id, epoch, seq, part, session_id, judged_at, version, "
+                "json_set(verdict, '$.payload_sha256', ?) FROM verdicts WHERE number = ? ",
+                (hidden, number),
+            )
+            self._connection.execute("DELETE FROM verdicts WHERE number = ?", (number,))
+            self._connection.execute(
+                "UPDATE meter_pages SET payload_sha256 = ?1, body = json_set(body, '$.payload_sha256', ?1) "
+                "WHERE payload_sha256 = ?2",
+                (hidden, payload),
+            )
+
+    def session(self, id_: str) -> None:
+        """Rule 2, for a session of the person."""
+        text = self._text("SELECT session FROM sessions WHERE id = ?", id_)
+        session = decode(Session, text, "stored session")
+        token = None if session.cdr_token is None else self._pseudonym(session.cdr_token)
+        session = msgspec.structs.replace(
+            session, cdr_token=token, authorization_reference=None, findings=self._codes(session.findings)
+        )
+        self._save_session(session)
+        cdr = self._cdr(id_)
+        if cdr is not None:
+            self._save_cdr(
+                msgspec.structs.replace(
+                    cdr,
+                    cdr_token=self._pseudonym(cdr.cdr_token),
+                    authorization_reference=None,
+                    signed_data=None,
+                    findings=self._codes(cdr.findings),
+                )
+            )
+
+    def mention(self, id_: str) -> None:
+        """Rule 2, for a session of somebody else: the signed values go, since they name the person or may."""
+        session = decode(Session, self._text("SELECT session FROM sessions WHERE id = ?", id_), "stored session")
+        self._save_session(msgspec.structs.replace(session, findings=self._without(session.findings)))
+        cdr = self._cdr(id_)
+        if cdr is not None:
+            self._save_cdr(msgspec.structs.replace(cdr, signed_data=None, findings=self._without(cdr.findings)))
+
+    def offer(self, number: int) -> None:
+        """What was offered against the books: the record without its content, if it can be without."""
+        text = self._text("SELECT offered FROM conflicts WHERE number = ?", number)
+        try:
+            offered: str | None = encode(released(decode(Record, text, "offered record"))).decode()
+        except (MalformedValue, ValueError):
+            offered = None
+        self._connection.execute("UPDATE conflicts SET offered = ? WHERE number = ?", (offered, number))
+
+    def _text(self, query: str, key: str | int) -> str:
+        return str(self._connection.execute(query, (key,)).fetchone()[0])
+
+    def _cdr(self, session_id: str) -> Cdr | None:
+        row = self._connection.execute("SELECT cdr FROM cdrs WHERE session_id = ?", (session_id,)).fetchone()
+        return None if row is None else decode(Cdr, row[0], "stored CDR")
+
+    def _save_session(self, session: Session) -> None:
+        """The key of the message that ended a session is a hash of that message: rule 4 holds for it too. An earlier
+        version kept the signed values of the ends there."""
+        self._connection.execute(
+            "UPDATE sessions SET session = ?, "
+            "meter = json_replace(json_remove(meter, '$.begin_signed', '$.end_signed'), '$.ended_by', ?) WHERE id = ?",
+            (encode(session).decode(), LET_GO, session.id),
+        )
+
+    def _save_cdr(self, cdr: Cdr) -> None:
+        self._connection.execute(
+            "UPDATE cdrs SET cdr = ?, erasure = ? WHERE id = ?", (encode(cdr).decode(), self._number, cdr.id)
+        )
+
+    def _pseudonym(self, token: CdrToken) -> CdrToken:
+        def hidden(text: str) -> str:
+            return text if text == NOBODY else f"ERASED-{self._hidden(bearer_key(text))[:24]}"
+
+        return msgspec.structs.replace(token, uid=hidden(token.uid), contract_id=hidden(token.contract_id))
+
+    def _hidden(self, text: str) -> str:
+        return hmac.digest(self._key, text.encode(), "sha256").hex()
+
+    def _codes(self, findings: Iterable[str]) -> tuple[str, ...]:
+        codes = (text.partition(":")[0] for text in findings)
+        return (*dict.fromkeys(code for code in codes if code != ERASED), self._finding)
+
+    def _without(self, findings: Iterable[str]) -> tuple[str, ...]:
+        subject = self._subject
+        kept = findings if subject is None else (subject.without(text, _INSTEAD) for text in findings)
+        return (*dict.fromkeys(kept), self._in_part)

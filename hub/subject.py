@@ -1,0 +1,161 @@
+"""Whom an erasure is about, and whether a text names that person. Pure.
+
+Rules
+1. A text names somebody when it is an identifier of theirs as a whole, compared as tokens are (wire.tokens); or when an
+   identifier of `MIN_BOUNDED` characters or more stands in it as a word of its own. A shorter one is looked for in
+   whole texts only: it would be found in every number.
+2. A record is searched as far as it can be read: its JSON, the OCPP frame inside, JSON inside that, and every signed
+   value, whose bytes hold the identification that the meter was given. What is no JSON is searched as text.
+3. Numbers that the protocol gives (transaction, message, session) are no identifiers, however they look.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from hub.carried import salvaged_values
+from pki.errors import IdentifierError
+from pki.identifiers import parse_emaid
+from wire.chain import Record, RecordKind
+from wire.errors import MalformedValue, MeterRecordError
+from wire.meter.carrier import unwrap
+from wire.meter.formats import READERS
+from wire.meter.record import MeterFormat
+from wire.records import TokenType, TransactionEntry, decode
+from wire.tokens import compare_key
+
+MIN_BOUNDED = 4
+_LONGEST = 40
+"""Of a contract id with its hyphens; OCPI has 36."""
+_WITH_CHECK = 15
+"""Characters of an EMAID with its check character (ISO 15118-2 Annex H)."""
+_IN_TROUBLE = re.compile('"quarantine"|"unreadable"')
+_SHORTEST_SIGNED = 40
+"""Characters. No signed meter value is as short."""
+_MAX_DEPTH = 24
+_NUMBERED = frozenset(
+    {
+        *("transaction_id", "transactionId", "session_id", "message_id", "decision_id", "command_id"),
+        *("charger_id", "ocpp", "action", "event", "kind", "type"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One person, by the identifiers that their tokens and contracts have. Made by `subject_of`."""
+
+    whole: frozenset[str]
+    contracts: frozenset[str]
+    words: re.Pattern[str] | None
+
+    def is_named(self, text: str) -> bool:
+        """Whether `text` is one of the identifiers, whatever its case; a contract's hyphens and check character count
+        for nothing."""
+        bare = text.strip()
+        if bare.casefold() in self.whole:
+            return True
+        if not self.contracts or len(bare) > _LONGEST:
+            return False
+        plain = bare.replace("-", "").upper()
+        return plain in self.contracts or (len(plain) == _WITH_CHECK and plain[:-1] in self.contracts)
+
+    def is_told_of(self, text: str) -> bool:
+        """Whether `text` names the person, as a whole or somewhere in it. Rule 1."""
+        return self.is_named(text) or (self.words is not None and self.words.search(text) is not None)
+
+    def without(self, text: str, instead: str) -> str:
+        """`text` with `instead` in place of every identifier in it."""
+        if self.is_named(text):
+            return instead
+        return text if self.words is None else self.words.sub(instead, text)
+
+    def is_in_json(self, text: str) -> bool:
+        """Whether any text in a JSON document names the person, or any signed value in it. Rules 2 and 3."""
+        return any(self.is_told_of(leaf) or self.is_signed_for(leaf) for leaf in _leaves(text, 0))
+
+    def is_signed_for(self, text: str) -> bool:
+        """Whether `text` is a signed meter value, in whatever carrier, that names the person."""
+        if len(text) < _SHORTEST_SIGNED:
+            return False
+        unwrapped = unwrap(text)
+        if unwrapped.format is MeterFormat.UNKNOWN:
+            return False
+        if self.is_told_of(unwrapped.payload.decode("utf-8", "replace")):
+            return True
+        reader = READERS.get(unwrapped.format)
+        if reader is None or unwrapped.format is MeterFormat.OCMF:
+            return False  # an OCMF record is text: its identification was just looked for
+        try:
+            data = reader(unwrapped.payload).user.data
+        except MeterRecordError:
+            return False
+        return data is not None and self.is_told_of(data)
+
+
+def subject_of(tokens: Sequence[str], contracts: Sequence[str]) -> Subject:
+    """The person with these token uids and contract ids, in any spelling. A uid that is an EMAID is a contract too."""
+    spelt = [text.strip() for text in (*tokens, *contracts) if text.strip()]
+    keys = {compare_key(TokenType.EMAID, text.strip()) for text in contracts if text.strip()}
+    keys |= {key for text in tokens if (key := _contract_key(text.strip())) is not None}
+    patterns = [re.escape(text) for text in spelt if len(text) >= MIN_BOUNDED]
+    patterns += ["-?".join(map(re.escape, key)) + "(?:-?[0-9A-Z])?" for key in keys if len(key) >= MIN_BOUNDED]
+    words = re.compile(rf"(?<![\w-])(?:{'|'.join(patterns)})(?![\w-])", re.IGNORECASE) if patterns else None
+    return Subject(frozenset(text.casefold() for text in spelt), frozenset(keys), words)
+
+
+def is_named_in(subject: Subject, record: Record) -> bool:
+    """Whether what a record holds names the person; False for one whose content was let go. About 0.1 ms."""
+    if record.is_released:
+        return False
+    return subject.is_in_json(record.body) or any(subject.is_signed_for(text) for text in _salvaged(record))
+
+
+def _salvaged(record: Record) -> Iterator[str]:
+    """The signed values in a message that nobody could read as JSON."""
+    if record.kind is not RecordKind.TRANSACTION or not _IN_TROUBLE.search(record.body):
+        return
+    try:
+        entry = decode(TransactionEntry, record.body, "transaction entry")
+    except MalformedValue:
+        return
+    yield from (value.signed.raw for value in salvaged_values(entry))
+
+
+def _contract_key(text: str) -> str | None:
+    """An EMAID as it is compared, None for what is none."""
+    try:
+        return parse_emaid(text).normal
+    except IdentifierError:
+        return None
+
+
+def _leaves(text: str, depth: int) -> Iterator[str]:
+    """The texts inside a JSON document, JSON inside them opened; the text itself when it is none."""
+    if text[:1] in ("{", "[") and depth <= _MAX_DEPTH:
+        try:
+            found = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            yield text
+        else:
+            # Of an OCPP frame only the payload: what stands before it numbers and names the message.
+            framed = isinstance(found, list) and len(found) > 2 and isinstance(found[0], int)
+            yield from _texts(found[2:] if framed and isinstance(found, list) else found, depth + 1)
+    else:
+        yield text
+
+
+def _texts(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from _leaves(value, depth)
+    elif isinstance(value, list) and depth <= _MAX_DEPTH:
+        for item in value:
+            yield from _texts(item, depth + 1)
+    elif isinstance(value, dict) and depth <= _MAX_DEPTH:
+        for name, item in value.items():
+            if name not in _NUMBERED:
+                yield from _texts(item, depth + 1)
