@@ -211,6 +211,6 @@ def _table(faults: Iterable[FaultTold], console: Console) -> Table:
         said += [code for codes in (fault.deviations, fault.session, fault.history) for code in codes]
         if fault.unpinned != fault.signature:
             said.append(f"without a registered key {fault.unpinned}")
-        words = ", ".join(dict.fromkeys(said)) or "nothing: it is allowed"
+        words = ", ".join(dict.fromkeys(said)) or "valid, nothing found"
         table.add_row(Text(fault.name, "bold"), Text(fault.of), Text(fault.does), Text(words))
     return table
