@@ -31,14 +31,21 @@ class ChargerBook:
     messages: tuple[MessageLine, ...]
     earlier: Mapping[str, PublicKey] = field(default_factory=dict)
 
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Those of all keys of meters that were here."""
+        return frozenset(key.fingerprint for key in (self.key, *self.earlier.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class ChargeBook:
-    """One charge that took place: its id on the wire, and the difference of the signed registers."""
+    """One charge that took place: its id on the wire, the difference of the signed registers, and the codes of what the
+    hub is to find on it."""
 
     charger_id: str
     transaction_id: str
     energy_wh: Decimal
+    foreseen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

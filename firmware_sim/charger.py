@@ -75,8 +75,9 @@ class Charger:
         known = load_password(folder)
         if known is not None and address.password is not None:
             self.link.use_password(known)
-        key = spelled_key(self.meter.public_key, spec.meter.key_spelling)
-        self.holdings = Holdings(spec, folder, clock, lambda text: tell(f"{spec.charger_id} shows: {text}"), key)
+        self.holdings = Holdings(
+            spec, folder, clock, lambda text: tell(f"{spec.charger_id} shows: {text}"), self._meter_key
+        )
         self.credentials = Credentials(spec.charger_id, folder, dialect, self.link.ask)
         self.permits = Permits(self.link, dialect, self.holdings, clock)
         self.sessions = Sessions(spec, self.meter, dialect, memory, self.link, self.permits, self.holdings, clock, tell)
@@ -197,6 +198,20 @@ class Charger:
         """The next connection, made at once, proves itself with the new certificate (A02.FR.08)."""
         if self.link.use_certificate(self.credentials.path(CHARGING_STATION)):
             self._spawn(self.link.reconnect("it comes again with its new certificate"))
+
+    def _meter_key(self) -> str:
+        return spelled_key(self.meter.public_key, self.spec.meter.key_spelling)
+
+    def swap_meter(self) -> None:
+        """A technician puts another meter in.
+
+        Raises:
+            ChargerError: it is charging.
+        """
+        if self.sessions.current is not None:
+            raise ChargerError("busy", self.spec.charger_id, "its meter cannot be swapped while it charges")
+        self.meter.swap()
+        self._tell(f"{self.spec.charger_id} has the new meter {self.meter.serial}")
 
     # --- drivers ------------------------------------------------------------------------------------------------
 

@@ -250,7 +250,7 @@ FAULTS: Mapping[MeterFault, Fault] = {
         session="meter-status value-repeated",
     ),
     MeterFault.REGISTER_RESET: _signs(
-        "every second transaction begins at a register of 0", history="register-lower", kind=_LIFETIME
+        "every second transaction begins at 0 in a lifetime register", history="register-lower", kind=_LIFETIME
     ),
     MeterFault.REGISTER_CHANGES: _signs("another register at the end", session="register"),
     MeterFault.REGISTER_OMITTED: _signs("RI is missing", deviations="register-group", session="register-unnamed"),

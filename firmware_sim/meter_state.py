@@ -21,6 +21,8 @@ from wire.records import Value, decode
 
 KEY_FILE = "meter.pub"
 """The meter's public key, SubjectPublicKeyInfo as hex: what a real meter bears on its housing."""
+KEY_FILES = "meter*.pub"
+"""The same, and those of the meters that were here before."""
 
 _SECRET_BITS = 190
 """Below the order of every curve that meters sign on."""

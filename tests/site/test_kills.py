@@ -145,7 +145,7 @@ async def play(seed: int, folder: Path) -> None:
             await charger.delivered(30)
             await charger.disconnect()
         charges = [charge for made in done for charge in made]
-        account, _ = await asyncio.wait_for(close_books(site, chargers, charges, []), 60)
+        account, _ = await asyncio.wait_for(close_books(site, chargers, charges, [], {}), 60)
         print(f"seed {seed}: {killer.kills}, {len(charges)} charges, {account.signatures} signed records")
         assert account.balances, "\n".join(f"{found.code}: {found.message}" for found in account.findings[:30])
         assert min(killer.kills.values()) > 0
