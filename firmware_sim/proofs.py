@@ -16,7 +16,7 @@ from typing import TypeVar
 from firmware_sim.books import ChargerBook, Proof, ProofBook
 from firmware_sim.errors import SiteError
 from firmware_sim.faults import run_command
-from firmware_sim.meter import KEY_FILE
+from firmware_sim.meter_state import KEY_FILES
 from firmware_sim.site import Site
 from wire.errors import MalformedValue
 from wire.records import Session, SessionStatus, Value, decode
@@ -82,7 +82,8 @@ async def prove(site: Site, sessions: Sequence[Session], chargers: Sequence[Char
     keys, written = await asyncio.gather(_log_keys(site), _write(site, completed, folder))
     given = ["--log-key", keys.log_key, "--hub-key", keys.hub_log_key]
     for book in chargers:
-        given += ["--meter-key", (site.charger_folder(book.charger_id) / KEY_FILE).read_text("ascii").strip()]
+        for path in sorted(site.charger_folder(book.charger_id).glob(KEY_FILES)):
+            given += ["--meter-key", path.read_text("ascii").strip()]
     verified = await _verify([one.file for one in written], given)
     by_file = {one.file: one for one in verified}
     return ProofBook(proofs=tuple(_proof(one, by_file.get(one.file)) for one in written))

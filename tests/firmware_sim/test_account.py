@@ -19,11 +19,11 @@ from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, HubBook, Proo
 from firmware_sim.dialect import Measurement, Medium, Presented, Transaction
 from firmware_sim.journal import MessageJournal, load_message_journal
 from firmware_sim.meter import SigningMeter, load_meter_journal
+from firmware_sim.meter_telling import Teller
 from firmware_sim.ocpp16 import OCPP16
 from firmware_sim.ocpp201 import OCPP201
 from firmware_sim.outbox import Outbox
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
-from wire.meter.keys import public_key_of
 from wire.meter.record import CurrentType, ReadingReason
 from wire.ocpp.frames import Call, CallResult, parse_frame
 from wire.records import (
@@ -65,21 +65,21 @@ class World:
 def _charge(folder: Path, charger_id: str, dialect: OCPP16 | OCPP201) -> tuple[ChargerBook, ChargeBook, list[str]]:
     """One charge told without a network: the books, and the frames as they went out."""
     meter = SigningMeter(folder, charger_id, lambda: AT, current=CurrentType.AC)
-    key, name = public_key_of(meter.public_key), f"tx-{charger_id}"
+    tell, name = Teller(meter, dialect.version, ()), f"tx-{charger_id}"
     tx = Transaction(name, CARD, 1, 1, dialect.id_from_start(name) or "7")
     ids = (f"{charger_id}-{n}" for n in count(1))
     outbox, journal = Outbox(lambda: next(ids), lambda name: 7), MessageJournal(folder / "messages.jsonl", charger_id)
 
     def measure(reason: ReadingReason, context: str) -> Measurement:
         meter.count(11_000, 60_000)
-        signed = meter.sign(reason, CARD.identification())
-        return Measurement(AT, signed.register_kwh, 11_000, context, signed)
+        taken = meter.take(reason, CARD.identification())
+        return Measurement(AT, taken.register_kwh, 11_000, context, taken.signed)
 
     begin = measure(ReadingReason.BEGIN, "Transaction.Begin")
-    drafts = list(dialect.started(tx, begin, key, False))
-    drafts.append(dialect.updated(tx, measure(ReadingReason.CHARGING, "Sample.Periodic"), key, False))
+    drafts = list(dialect.started(tx, begin, tell, False))
+    drafts.append(dialect.updated(tx, measure(ReadingReason.CHARGING, "Sample.Periodic"), tell, False))
     end = measure(ReadingReason.END, "Transaction.End")
-    drafts += dialect.ended(tx, begin, end, key, False)
+    drafts += dialect.ended(tx, begin, end, tell, False)
     frames = []
     for draft in drafts:
         pending = outbox.put(draft)
@@ -90,7 +90,7 @@ def _charge(folder: Path, charger_id: str, dialect: OCPP16 | OCPP201) -> tuple[C
         journal.note(pending)
     books = ChargerBook(
         charger_id,
-        key,
+        meter.public_key,
         load_meter_journal(folder / "meter.jsonl"),
         load_message_journal(folder / "messages.jsonl"),
     )

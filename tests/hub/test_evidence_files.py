@@ -138,6 +138,18 @@ def test_no_evidence_without_a_bill_a_head_or_content(tmp_path: Path) -> None:
     site.connection.close()
 
 
+def test_an_erased_customer_has_no_evidence(site: EvidenceSite, hub_config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "before.zip"
+    assert evidence(hub_config, site.ids[0], "--out", str(out)).exit_code == 0
+    erasing = ["erase", "--token", "04A1", "--yes", "--force", "--config", str(hub_config)]
+    assert CliRunner().invoke(main, erasing).exit_code == 0
+    refused = evidence(hub_config, site.ids[0])
+    assert refused.exit_code == 1
+    assert f"session {site.ids[0]} was erased: who charged was let go" in refused.stderr
+    assert "04A1" not in refused.output
+    assert verify(out).exit_code == 0  # what was handed out before is still what it was
+
+
 def test_a_meter_that_nobody_knows_leaves_it_open(tmp_path: Path) -> None:
     site = evidence_site(tmp_path, known_meter=False)
     session = site.session("t0", T0, "1.000", "2.000")

@@ -74,7 +74,7 @@ class SafePrediction:
 
 def predict_record(record: MeterRecord) -> SafePrediction | None:
     """What the software says of one record by itself: a record with one end is checked for its form and signature only,
-    one with both ends as a session. None for another format than OCMF: not predicted. About 40 us."""
+    one with both ends as a session. None for another format than OCMF: not predicted. About 25 us."""
     if record.format is not MeterFormat.OCMF:
         return None
     return SafePrediction(reasons=tuple(_alone(view_record(record))))
