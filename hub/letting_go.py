@@ -17,8 +17,8 @@ from hub.clock import now
 from hub.config import HubConfig, load_config
 from hub.erasing import Demand, Erasing, ErasureResult
 from hub.errors import StoreError
-from hub.options import config_option, fail, json_option, or_exit
-from hub.orders import HubAPI, OrderFailed
+from hub.options import config_option, fail, json_option, or_exit, token_option
+from hub.orders import running_hub
 from hub.store.connection import FILE_NAME, compact
 from hub.store.database import Database, state_locked
 from hub.store.erasure import Counts
@@ -45,12 +45,6 @@ _WORDS = {
 }
 """What the counts are, for people."""
 
-_token_file = click.option(
-    "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="PNC_HUB_TOKEN_FILE",
-    help="an API token, needed while the hub runs; or PNC_HUB_TOKEN_FILE",
-)
 _yes = click.option("--yes", is_flag=True, help="do it; without, only show what would go")
 
 
@@ -60,7 +54,7 @@ _yes = click.option("--yes", is_flag=True, help="do it; without, only show what 
 @click.option("--type", "type_", type=click.Choice([one.value for one in TokenType]), help="the token's type")
 @_yes
 @click.option("--force", is_flag=True, help="also sessions that run or must still be kept")
-@_token_file
+@token_option
 @config_option
 @json_option
 def erase(
@@ -99,7 +93,7 @@ def erase(
 @click.command()
 @_yes
 @click.option("--compact", "compacting", is_flag=True, help="then write the database anew; no hub may run")
-@_token_file
+@token_option
 @config_option
 @json_option
 def retention(yes: bool, compacting: bool, token_file: Path | None, config_path: Path, as_json: bool) -> None:
@@ -133,7 +127,7 @@ def _done(
         except StoreError as error:
             if error.code != "already-running":
                 raise
-        api = HubAPI(config, _token(token_file))
+        api = running_hub(config, token_file)
         return decode(ErasureResult, api.ask("POST", path, encode(order), PATIENCE_S), "answer of the hub")
 
     with Console(stderr=True).status("looking at every record"):
@@ -143,21 +137,14 @@ def _done(
 async def _here(
     config: HubConfig, demand: Demand, directly: Callable[[Erasing, Demand], Awaitable[ErasureResult]]
 ) -> ErasureResult:
+    path = config.state_dir / FILE_NAME
+    if not path.is_file():
+        raise StoreError(f"{path}: no database there yet; `pnc-hub run` makes it")
     database = Database(config.state_dir, config.terms)
     try:
         return await directly(Erasing(database, config.retention_years), demand)
     finally:
         await database.close()
-
-
-def _token(token_file: Path | None) -> str:
-    if token_file is None:
-        message = "the hub runs, so it is asked to: give an API token with --token-file or PNC_HUB_TOKEN_FILE"
-        raise OrderFailed("no-token", message)
-    try:
-        return token_file.read_text("ascii").strip()
-    except (OSError, UnicodeError) as error:
-        raise OrderFailed("no-token", f"--token-file {token_file}: {error}") from error
 
 
 def _compact(config: HubConfig) -> None:

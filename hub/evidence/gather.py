@@ -84,7 +84,7 @@ def make_evidence(connection: sqlite3.Connection, session_id: str, maker: Maker,
         missing=derived.missing,
         checks=(),
         issuer=maker.issuer,
-        page_edition=EDITION,
+        edition=EDITION,
         has_values=derived.values_xml is not None,
         max_power_w=stated.max_power_w,
     )

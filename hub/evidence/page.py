@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from hub.evidence.checks import log_keys, shown_amount
 from hub.evidence.content import Evidence, SignedText, Step, StepOutcome, TextPart
@@ -22,7 +23,7 @@ from wire.meter.told import ToldReading
 from wire.records import Cdr, TariffDimension
 
 EDITION = 1
-"""Raised with every change of a page's bytes: a page of another edition is not made again to be compared."""
+"""Raised with every change of the bytes of a page or of `values.xml`: those of another edition are not compared."""
 
 _QUESTIONS = {
     Step.RECORDS: "Are the records unchanged?",
@@ -71,7 +72,7 @@ def render_page(evidence: Evidence, contents: Mapping[str, bytes], digest: str) 
         "has_values": evidence.has_values,
         "digest": digest,
     }
-    return _TEMPLATE.render(facts).encode()
+    return _template().render(facts).encode()
 
 
 def _printable(value: object) -> str:
@@ -81,15 +82,18 @@ def _printable(value: object) -> str:
     )
 
 
-_TEMPLATE = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    finalize=_printable,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-).get_template("page.html.j2")
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html.j2")
 
 
 def _facts(evidence: Evidence) -> dict[str, object]:

@@ -114,13 +114,14 @@ def let_go(connection: sqlite3.Connection, found: Found, act: Act) -> int:
         ).lastrowid
         or 0
     )
-    eraser = _Eraser(connection, found.subject, number, act.at)
+    eraser = _Eraser(connection, number, act.at)
     for chain, seq in found.records:
         eraser.record(chain, seq)
     for id_ in found.sessions:
         eraser.session(id_)
-    for id_ in found.mentioning:
-        eraser.mention(id_)
+    if found.subject is not None:
+        for id_ in found.mentioning:
+            eraser.mention(id_, found.subject)
     for conflict in found.conflicts:
         eraser.offer(conflict)
     connection.executemany(
@@ -157,8 +158,8 @@ def _entry(row: Sequence[object]) -> ErasureEntry:
 class _Eraser:
     """One act: its pseudonyms' key lives as long as this object. Rule 3."""
 
-    def __init__(self, connection: sqlite3.Connection, subject: Subject | None, number: int, at: datetime) -> None:
-        self._connection, self._subject, self._number = connection, subject, number
+    def __init__(self, connection: sqlite3.Connection, number: int, at: datetime) -> None:
+        self._connection, self._number = connection, number
         self._key = secrets.token_bytes(32)
         day = f"{at.astimezone(UTC):%Y-%m-%d}"
         self._finding = f"{ERASED}: who charged was let go on {day}"
@@ -225,13 +226,17 @@ class _Eraser:
                 )
             )
 
-    def mention(self, id_: str) -> None:
-        """Rule 2, for a session of somebody else: the signed values go, since they name the person or may."""
+    def mention(self, id_: str, subject: Subject) -> None:
+        """Rule 2, for a session of somebody else: only what names the person goes."""
         session = decode(Session, self._text("SELECT session FROM sessions WHERE id = ?", id_), "stored session")
-        self._save_session(msgspec.structs.replace(session, findings=self._without(session.findings)))
+        self._save_session(msgspec.structs.replace(session, findings=self._without(session.findings, subject)))
         cdr = self._cdr(id_)
         if cdr is not None:
-            self._save_cdr(msgspec.structs.replace(cdr, signed_data=None, findings=self._without(cdr.findings)))
+            signed = cdr.signed_data
+            if signed is not None and subject.is_in_json(encode(signed).decode()):
+                signed = None
+            findings = self._without(cdr.findings, subject)
+            self._save_cdr(msgspec.structs.replace(cdr, signed_data=signed, findings=findings))
 
     def offer(self, number: int) -> None:
         """What was offered against the books: the record without its content, if it can be without."""
@@ -276,7 +281,5 @@ class _Eraser:
         codes = (text.partition(":")[0] for text in findings)
         return (*dict.fromkeys(code for code in codes if code != ERASED), self._finding)
 
-    def _without(self, findings: Iterable[str]) -> tuple[str, ...]:
-        subject = self._subject
-        kept = findings if subject is None else (subject.without(text, _INSTEAD) for text in findings)
-        return (*dict.fromkeys(kept), self._in_part)
+    def _without(self, findings: Iterable[str], subject: Subject) -> tuple[str, ...]:
+        return (*dict.fromkeys(subject.without(text, _INSTEAD) for text in findings), self._in_part)

@@ -110,6 +110,16 @@ def is_full(connection: sqlite3.Connection, row: RegisteredKey) -> bool:
     return bool(row.state is KeyState.QUARANTINED and count >= MAX_QUARANTINED)
 
 
+def learn_told(connection: sqlite3.Connection, place: KeyPlace, key: PublicKey, at: datetime) -> RegisteredKey | None:
+    """The row for a key that a station has among its settings; None when nothing is new."""
+    registry = registry_of(connection, identity_of(None, place), (key.spki.hex(),))
+    row = registry.learn_at(place, key, at, KeyOrigin.CONFIG_KEY)
+    if row is None or is_full(connection, row):
+        return None
+    keep_key(connection, row, Act(name=row.state.value, at=at, by_whom=f"settings of station {place}"))
+    return row
+
+
 # --- hub.toml -------------------------------------------------------------------------------------------------------
 
 

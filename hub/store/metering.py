@@ -25,7 +25,7 @@ from wire.chain import Record, RecordKind
 from wire.meter.history import gaps_below, judge_history, page_of
 from wire.meter.keys import parse_public_key
 from wire.meter.record import MeterRecord
-from wire.meter.registry import Identity, KeyOrigin, KeyPlace, KeyRegistry
+from wire.meter.registry import Identity, KeyOrigin, KeyPlace, KeyRegistry, KeyState, RegisteredKey
 from wire.meter.verdict import SessionFinding, Severity
 from wire.records import ClockState, Session, decode, encode
 
@@ -49,6 +49,8 @@ class MeterBooks:
         self._connection, self._terms, self._at, self._reads_only = connection, terms, at, reads_only
         self._arrived: tuple[Source, Arrival] | None = None
         self._taken: dict[Source, Arrival] = {}
+        self.quarantined: list[RegisteredKey] = []
+        """Keys that came in place of known ones: somebody should hear of them."""
         self._configured: set[KeyPlace] = set()
         self._registries: dict[Identity, KeyRegistry] = {}
         self._judged: dict[tuple[Source, KeyPlace | None], tuple[JudgedValue, ...]] = {}
@@ -138,6 +140,8 @@ class MeterBooks:
             return
         by = "a station" if value.place is None else f"station {value.place}"
         keep_key(self._connection, row, Act(name=row.state.value, at=at, by_whom=by))
+        if row.state is KeyState.QUARANTINED:
+            self.quarantined.append(row)
         self._registries.clear()
         self._judged.clear()
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hub.__main__ import main
 from hub.config import load_config
 from hub.erasing import Demand, Erasing, ErasureRefused, ErasureResult, years_before
-from hub.errors import ConfigError
+from hub.errors import ConfigError, StoreError
 from hub.store import commands
 from hub.store.connection import open_reader
 from hub.store.database import Database
@@ -185,6 +185,25 @@ def test_one_customer_is_erased_from_every_place_and_the_others_are_not(tmp_path
     )
 
 
+def test_a_cdr_takes_nothing_but_letting_go_of_who_charged(tmp_path, terms, three):
+    """And that only with an act that is noted."""
+
+    async def use(erasing: Erasing, database: Database) -> None:
+        await erasing.person(Wanted(name=ALICE), APPLY)
+        for change in (
+            "cdr = json_set(cdr, '$.total_energy', 1), erasure = 1",
+            "cdr = json_set(cdr, '$.currency', 'USD'), erasure = 1",
+            "cdr = json_remove(cdr, '$.signed_data'), erasure = NULL",
+            "cdr = json_remove(cdr, '$.signed_data'), erasure = 77",
+            "gateway_id = 'site-2', erasure = 1",
+            "erasure = NULL",
+        ):
+            with pytest.raises(StoreError, match=r"a CDR is never changed|FOREIGN KEY"):
+                await database.write(lambda held, sql=change: held.execute(f"UPDATE cdrs SET {sql} WHERE number > 1"))
+
+    _with(tmp_path, terms, three, LONG_AGO + timedelta(days=30), use)
+
+
 def test_gateways_are_sent_the_whole_list_without_the_token(tmp_path, terms, three):
     async def use(erasing: Erasing, database: Database) -> None:
         since = (await database.read(lambda held: change_since(held, 0))).version
@@ -311,6 +330,14 @@ def test_by_command_beside_a_running_hub_and_without_one(hub, three, tmp_path):
     stored = _stored(tmp_path)
     assert [trace for uid in (ALICE, BOB) for trace in _traces(uid) if trace in stored] == []
     assert CAROL.encode() in stored
+
+
+def test_without_a_database_or_a_name_nothing_is_made(hub_config, tmp_path):
+    told = CliRunner().invoke(main, ["erase", "--token", ALICE, "--config", str(hub_config)])
+    assert (told.exit_code, "no database there yet" in told.stderr) == (2, True)
+    assert not (tmp_path / "state").exists()
+    told = CliRunner().invoke(main, ["erase", "--config", str(hub_config)])
+    assert (told.exit_code, "with --token or with --contract" in told.stderr) == (2, True)
 
 
 def test_a_record_that_its_gateway_had_let_go_is_held_and_told_of(hub, three):

@@ -99,6 +99,16 @@ def test_a_running_hub_is_asked(hub: HubProcess, hub_config, chain, charger, ses
     assert as_json(config, "retire", "1", "--not-after", "2026-12-01T00:00:00+01:00")[0]["number"] == 1
 
 
+def test_a_strangers_key_is_an_alarm_in_the_log(hub: HubProcess, chain, session, new_charger, t0):
+    stranger = new_charger(chain, sent=50)
+    stranger.signed_session("T3", t0.replace(hour=14), "3.000", "4.000")
+    hub.link().send(chain.batch(1, len(chain.records)))
+    told = hub.next_line("meter-key-quarantined")
+    key = parse_public_key(stranger.meter.public_text)
+    assert (told["gateway_id"], told["fingerprint"]) == ("site-1", key.fingerprint)
+    assert "'MS-1'" in told["of"]
+
+
 def test_the_api_lists_meters_verdicts_and_tickets(hub: HubProcess, chain, session):
     hub.link().send(chain.batch(1, len(chain.records)))
     status, found = hub.api("GET", "/api/v1/meters")
