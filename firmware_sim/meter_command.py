@@ -87,10 +87,10 @@ def meter(
     """Write signed meter values, one transaction a line.
 
     \b
-    pnc-sim meter --curve secp192k1 --fault payload-bit-flip --sessions 3 --out records.jsonl
+    pnc-sim meter --curve secp192k1 --fault wrong-key --out records.jsonl
     pnc-gateway meter verify --batch records.jsonl
 
-    A line is {"id", "records": [...], "public_key"}. Ends with 0, or with 2 when there cannot be such a meter.
+    A line is {"id", "records", "public_key"}. Ends with 0, or with 2 when there cannot be such a meter.
     """
     faults = tuple(MeterFault(name) for name in meter_faults)
     if is_list:

@@ -86,7 +86,10 @@ def meter_options(prefix: str) -> Callable[[Command], Command]:
             command = click.option(option, _PARAMETER + name, is_flag=True, default=None, help=text)(command)
         for name, (type_, text) in reversed(list(_OPTIONS.items())):
             option = f"--{prefix}{name.replace('_', '-')}"
-            command = click.option(option, _PARAMETER + name, type=type_, help=text)(command)
+            metavar = None
+            if isinstance(type_, click.Choice):  # The names stand in the text: as a metavar they would not be wrapped.
+                metavar, text = "NAME", f"{text}: {', '.join(type_.choices)}"
+            command = click.option(option, _PARAMETER + name, type=type_, metavar=metavar, help=text)(command)
         return command
 
     return decorate

@@ -297,6 +297,24 @@ def test_a_signature_under_another_key_is_found(world: World) -> None:
     assert planted.codes() == {"signature"}
 
 
+def test_the_records_of_a_meter_that_was_swapped_out_need_its_own_key(world: World) -> None:
+    book, other = world.chargers
+    swapped = replace(book, key=other.key, earlier={book.signed[0].meter: book.key})
+    assert replace(world, chargers=(swapped, other)).codes() == set()
+    assert swapped.fingerprints == {book.key.fingerprint, other.key.fingerprint}
+
+
+def test_what_the_hub_was_to_find_is_no_finding_and_its_absence_is(world: World) -> None:
+    first, second = world.charges
+    foreseen = replace(world, charges=(replace(first, foreseen=frozenset({"meter-swapped"})), second))
+    assert foreseen.codes() == {"hub-finding-missing"}
+    found = ("meter-swapped: another meter [note]",)
+    session, cdr = (msgspec.structs.replace(each[0], findings=found) for each in (world.hub.sessions, world.hub.cdrs))
+    hub = replace(world.hub, sessions=(session, world.hub.sessions[1]), cdrs=(cdr, world.hub.cdrs[1]))
+    assert replace(foreseen, hub=hub).codes() == set()
+    assert replace(world, hub=hub).codes() == {"hub-finding"}
+
+
 Change = Callable[[HubBook], HubBook]
 
 

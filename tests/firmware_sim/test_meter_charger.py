@@ -2,67 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firmware_sim.charger import Charger
-from firmware_sim.connection import Address, BackOff
-from firmware_sim.errors import ChargerError
 from firmware_sim.meter import load_meter_journal
 from firmware_sim.meter_faults import MeterFault
 from firmware_sim.meter_kind import Between, Carrier, KeySending, MeterKind, Records
-from firmware_sim.spec import ChargerSpec
-from tests.firmware_sim.conftest import HostileServer, friendly, listening
-from tests.firmware_sim.test_calls import CARD, VERSIONS
+from tests.firmware_sim.test_calls import VERSIONS
+from tests.firmware_sim.test_misdeeds import ACTIONS, played
 from wire.meter.carrier import unwrap
 from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, parse_public_key
-from wire.meter.record import CurrentType
 from wire.meter.session import judge_session
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import TransactionEvent
 
-ACTIONS = ("TransactionEvent", "StartTransaction", "StopTransaction", "MeterValues")
-
 
 def told(folder: Path, ocpp: str, kind: MeterKind, *faults: MeterFault) -> list[TransactionMessage]:
     """The transaction messages of one charge, as the server understood them."""
-    server = HostileServer(friendly)
-    spec = ChargerSpec(
-        charger_id="CP-1",
-        ocpp=ocpp,
-        power_w=150_000,
-        current=CurrentType.DC,
-        tick_s=0.02,
-        sample_s=0.05,
-        ramp_s=0.1,
-        meter=kind,
-        meter_faults=frozenset(faults),
-    )
-
-    async def run() -> None:
-        async with listening(server):
-            address = Address(server.url, "CP-1", b"secret", VERSIONS[ocpp])
-            charger = Charger(spec, address, folder, lambda: datetime.now(UTC), back_off=BackOff(0.01, 0.05))
-            try:
-                await charger.connect(5)
-                charging = asyncio.create_task(charger.charge(CARD, 0.25, lambda now: None))
-                await server.transaction_kept.wait()
-                with pytest.raises(ChargerError, match="cannot be swapped"):
-                    charger.swap_meter()
-                charge = await charging
-                assert charge.energy_wh > 0
-                await charger.delivered(10)
-            finally:
-                await charger.disconnect()
-
-    asyncio.run(run())
+    server = played(folder, ocpp, seconds=0.25, meter=kind, meter_faults=frozenset(faults))
     return [read_transaction(ocpp, call.action, call.payload) for call in server.kept_of(*ACTIONS)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,12 +12,13 @@ import pytest
 
 from firmware_sim.charger import Charger
 from firmware_sim.connection import Address
-from firmware_sim.errors import MeterKindError
+from firmware_sim.errors import ChargerError, MeterKindError
 from firmware_sim.meter import SignedReading, SigningMeter
 from firmware_sim.meter_faults import MeterFault
 from firmware_sim.meter_kind import Between, MeterKind, Records
 from firmware_sim.meter_sessions import DRIVER
 from firmware_sim.spec import ChargerSpec
+from tests.firmware_sim.test_calls import CARD
 from wire.errors import MalformedValue
 from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, parse_public_key
@@ -143,6 +145,22 @@ def test_a_charger_tells_the_new_meters_key_in_its_settings(tmp_path: Path, tick
     after = charger.holdings.settings.text("FiscalMetering.PublicKey")
     assert parse_public_key(before) == charger.meter.earlier_keys["SIM-CP-1"]
     assert parse_public_key(after) == charger.meter.public_key
+
+
+def test_no_meter_is_swapped_while_its_charger_charges(tmp_path: Path, ticking: Ticking) -> None:
+    spec = ChargerSpec(charger_id="CP-1", ocpp="2.0.1", power_w=1000, current=CurrentType.AC)
+    charger = Charger(spec, Address("ws://127.0.0.1:9", "CP-1", b"secret", "ocpp2.0.1"), tmp_path, ticking)
+
+    async def story() -> None:
+        charging = asyncio.create_task(charger.charge(CARD, 60, lambda now: None))
+        await charger.sessions.changed.wait()
+        with pytest.raises(ChargerError, match="cannot be swapped while it charges"):
+            charger.swap_meter()
+        charging.cancel()
+        await asyncio.gather(charging, return_exceptions=True)
+
+    asyncio.run(story())
+    assert charger.meter.serial == "SIM-CP-1"
 
 
 def test_a_found_meter_keeps_its_curve(tmp_path: Path, ticking: Ticking) -> None:
