@@ -9,6 +9,8 @@ HubError                       anything below; carries a stable kebab-case `code
  +- LogKeyError                the key that countersigns tree heads cannot be used (hub.log_key)
  +- EvidenceRefused            no evidence file can be made of a session; the code says why
  +- EvidenceUnusable           a file is no evidence file, or not a whole one
+ +- NoSuchKey                  no such meter key, or it is in no state for what was asked (hub.store.meter_keys)
+ +- NoSuchGap                  a ticket for missing numbers that is not open (hub.store.meter_pages)
  +- ListenError                a server cannot listen or its certificates cannot be used (hub.web.server)
  +- Problem                    a request to be answered with an RFC 9457 problem body (hub.web.problems)
 """
