@@ -285,6 +285,23 @@ def test_a_reason_says_why_and_a_verdict_gives_the_prediction() -> None:
     assert not verdict.safe.accepts
 
 
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        (SignatureVerdict.INVALID, "signature"),
+        (SignatureVerdict.BAD_KEY, "signature"),
+        (SignatureVerdict.NO_KEY, "no-key"),
+    ],
+)
+def test_what_does_not_verify_is_refused_there_too(signature: SignatureVerdict, code: str) -> None:
+    verdict = RecordVerdict(signature=signature, key_source=KeySource.NONE, deviations=(), record=record(BEGIN))
+    assert verdict.safe is not None
+    assert verdict.safe.codes == (code,)
+    session = judge_session((verdict, verdict)).safe
+    assert session is not None
+    assert code in session.codes
+
+
 def test_a_text_that_was_re_encoded_on_its_way_is_hashed_as_it_came() -> None:
     private = derive_private_key("secp256r1", 0xC0FFEE)
     key = public_key_of(private.public_key())

@@ -47,7 +47,10 @@ _LOSS_TEXTS = ("LN", "LI", "LR", "LU")
 _SEQUENCE, _INTEGER = 0x30, 0x02
 
 
-_OTHER_TEXT = "text-encoding: the software hashes the text in UTF-8; the meter signed or sent another encoding"
+OTHER_TEXT = "text-encoding: the software hashes the text in UTF-8; the meter signed or sent another encoding"
+NO_SIGNATURE = "signature: the record does not fit its key, and the software says so too"
+NO_KEY = "no-key: the software asks for the meter's key"
+"""Reasons that only verifying tells; the texts alone do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +70,9 @@ class SafePrediction:
         """The stable codes of `reasons`, in their order."""
         return tuple(reason.partition(":")[0] for reason in self.reasons)
 
-    def for_reencoded_text(self) -> SafePrediction:
-        """The same for a record whose signature holds over `MeterRecord.payload_reencoded` only."""
-        return SafePrediction(reasons=tuple(dict.fromkeys((*self.reasons, _OTHER_TEXT))))
+    def refused_for(self, *reasons: str) -> SafePrediction:
+        """The same with further reasons, each once."""
+        return SafePrediction(reasons=tuple(dict.fromkeys((*self.reasons, *reasons))))
 
 
 def predict_record(record: MeterRecord) -> SafePrediction | None:
@@ -108,7 +111,7 @@ def _alone(view: SafeView) -> Iterator[str]:
 def _form(view: SafeView) -> Iterator[str]:
     """Rules 1 to 6: what the software asks of every record."""
     if not view.payload.is_utf8:
-        yield _OTHER_TEXT
+        yield OTHER_TEXT
     yield from _version(view)
     yield from _types(view)
     yield from _signature(view)
