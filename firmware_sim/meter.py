@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from firmware_sim.errors import MeterKindError
-from firmware_sim.meter_faults import MeterFault, fault_names
+from firmware_sim.meter_faults import MeterFault, own_faults
 from firmware_sim.meter_kind import Between, MeterKind, Records, check_kind
 from firmware_sim.meter_misreading import Moment, misnumber, misread, misstate
 from firmware_sim.meter_missigning import sign_record
@@ -57,6 +57,7 @@ INITIAL_KWH = Decimal("1042.1873")
 """What a meter has counted when it is mounted."""
 
 _CABLE_V = 400
+"""At which the cable carries its current."""
 
 
 Began = tuple[datetime, Decimal]
@@ -210,7 +211,7 @@ class SigningMeter:
         open_ = self._state.transaction
         if reason is ReadingReason.BEGIN or open_ is None:
             open_ = self._begin(at)
-        between = reason is ReadingReason.CHARGING
+        between = reason is not ReadingReason.BEGIN and not reason.is_end
         if between and kind.between is Between.NOTHING:
             return Taken(at, reason, self.register_kwh, None)
         is_fiscal = between and kind.between is Between.FISCAL
@@ -220,7 +221,6 @@ class SigningMeter:
         readings = misread(
             self._writer.readings(at, None if is_fiscal else reason, open_, self._counts()), moment, self.faults
         )
-        open_ = msgspec.structs.replace(open_, readings_taken=open_.readings_taken + 1)
         if kind.records is Records.MULTIPLE and not is_fiscal:
             room = reason.is_end or len(open_.readings) + 2 * len(readings) <= kind.most_readings
             readings = (*open_.readings, *readings) if room else open_.readings
@@ -241,7 +241,7 @@ class SigningMeter:
 
     def _moment(self, reason: ReadingReason, open_: OpenTransaction) -> Moment:
         begin = Counts(open_.begin_mwh, open_.begin_loss_mwh, self._state.signed)
-        return Moment(open_.number, reason, open_.readings_taken, self._writer.values(begin, open_))
+        return Moment(open_.number, reason, self._writer.values(begin, open_))
 
     def _counts(self) -> Counts:
         return Counts(self._register_mwh, self._loss_mwh, self._state.signed)
@@ -299,7 +299,7 @@ class SigningMeter:
             register_mwh=self._register_mwh,
             loss_mwh=self._loss_mwh,
             transaction=open_,
-            faults=fault_names(self.faults, of_meter=True) if self.faults else (),
+            faults=own_faults(self.faults) if self.faults else (),
         )
 
     # --- what it has signed -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -291,12 +291,11 @@ FAULTS: Mapping[MeterFault, Fault] = {
     ),
     MeterFault.SHA_512: _signs("SHA-512, which OCMF does not have", deviations="algorithm-extension"),
     MeterFault.SIGNATURE_BASE64: _signs("SD in base64, which is allowed"),
-    MeterFault.FOURTH_SECTION: _signs("garbage in a fourth section", deviations="fourth-section"),
+    MeterFault.FOURTH_SECTION: _signs("garbage in a fourth section", deviations="fourth-section key-unreadable"),
 }
 """Every fault, in the order of `MeterFault`."""
 
 
-def fault_names(faults: Iterable[MeterFault], *, of_meter: bool) -> tuple[str, ...]:
-    """The names of those that are the meter's own, or of the others, in the order of `MeterFault`."""
-    given = frozenset(faults)
-    return tuple(fault.value for fault in MeterFault if fault in given and FAULTS[fault].of_meter is of_meter)
+def own_faults(faults: Collection[MeterFault]) -> tuple[str, ...]:
+    """The names of those that are the meter's own, in the order of `MeterFault`."""
+    return tuple(fault.value for fault in MeterFault if fault in faults and FAULTS[fault].of_meter)

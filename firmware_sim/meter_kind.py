@@ -134,8 +134,8 @@ class MeterKind(Table, frozen=True, kw_only=True):
 
     `registers` are written in each reading, the first one first; those of a transaction (B2, B3, 98) begin at 0 with
     each if `restarts`. `unit` and `digits` say how a value stands: kWh with four decimals. `carry_forward` leaves out
-    what a reading has in common with the one before. `most_readings` bounds a record with several. After `tariff_next`
-    is set, the first reading between begin and end is one of a tariff change. `evse_id` is CI for `evseid`.
+    what a reading has in common with the one before. `most_readings` bounds a record with several. With `tariff_next`
+    the first reading between begin and end is one of a tariff change. `evse_id` is CI for `evseid`.
     """
 
     curve: str = "secp256r1"

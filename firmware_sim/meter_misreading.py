@@ -21,12 +21,10 @@ _LONG = 1620
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a reading is taken: in which transaction (from 1), why, which one of it (the begin is 0), and what the
-    registers said at its begin."""
+    """When a reading is taken: in which transaction (from 1), why, and what the registers said at its begin."""
 
     transaction: int
     reason: ReadingReason
-    place: int
     begin_values: tuple[Decimal, ...]
 
     @property

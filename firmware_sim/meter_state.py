@@ -29,14 +29,13 @@ _SECRET_BITS = 190
 
 
 class OpenTransaction(Value, frozen=True, kw_only=True):
-    """A transaction whose end is not signed: when and at which counts it began, how many readings were taken since,
-    whether its tariff has changed, and, where one record holds all, the readings so far."""
+    """A transaction whose end is not signed: when and at which counts it began, whether its tariff has changed,
+    and, where one record holds all, the readings so far."""
 
     number: int
     began_at: datetime
     begin_mwh: int
     begin_loss_mwh: int
-    readings_taken: int = 0
     tariff_changed: bool = False
     readings: tuple[ReadingDraft, ...] = ()
 

@@ -50,11 +50,11 @@ Telling = Callable[[SignedReading], Sequence[ToldValue]]
 
 
 class Teller:
-    """Tells of one meter's records in one OCPP version. `sent` remembers for which transactions the key went along."""
+    """Tells of one meter's records in one OCPP version."""
 
     def __init__(self, meter: SigningMeter, ocpp: str, faults: Collection[MeterFault]) -> None:
         self._meter, self._ocpp, self._faults = meter, ocpp, frozenset(faults)
-        self._sent: set[object] = set()
+        self._sent: object = None
 
     def __call__(self, reading: SignedReading) -> Sequence[ToldValue]:
         """The record as it is told; () when it is lost, twice when it is doubled."""
@@ -113,10 +113,8 @@ class Teller:
         sending = self._meter.kind.key_sending
         if sending is not KeySending.ONCE:
             return sending is KeySending.EVERY
-        name = reading.meter, reading.began
-        first = name not in self._sent
-        self._sent.add(name)
-        return first
+        before, self._sent = self._sent, (reading.meter, reading.began)
+        return before != self._sent
 
 
 def spelled_key(key: PublicKey, spelling: KeySpelling) -> str:

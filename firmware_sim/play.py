@@ -20,7 +20,6 @@ from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import SimulatorError, SiteError
 from firmware_sim.faults import Daemon, Daemons
 from firmware_sim.local_auth import Source
-from firmware_sim.local_list import ListLimits
 from firmware_sim.operating import Operator
 from firmware_sim.permits import Permit
 from firmware_sim.report import DecisionCheck, PlayResult, Screen, StepResult
@@ -54,7 +53,7 @@ from firmware_sim.scenario import (
 )
 from firmware_sim.sessions import Charge, Progress
 from firmware_sim.site import Site
-from firmware_sim.spec import ChargerSpec
+from firmware_sim.spec import spec_of
 from firmware_sim.waits import Waits
 from wire.errors import MalformedValue
 from wire.meter.keys import encode_public_key_oca
@@ -107,18 +106,7 @@ class _Stage:
         self._account: Account | None = None
 
     def _charger(self, table: ChargerTable) -> Charger:
-        spec = ChargerSpec(
-            charger_id=table.id,
-            ocpp=table.ocpp.value,
-            power_w=round(table.power_kw * 1000),
-            current=table.current,
-            sample_s=table.sample_s,
-            signed_every=table.signed_every,
-            limits=ListLimits(entries=table.list_entries, items=table.list_items),
-            faults=frozenset(table.faults),
-            meter=table.meter,
-            meter_faults=frozenset(table.meter_faults),
-        )
+        spec = spec_of(table)
         address = Address(
             self._site.charger_url,
             table.id,

@@ -197,7 +197,8 @@ class Sessions:
             pass
 
     def _sample(self, tx: Transaction, watts: int, *, sign: bool) -> bool:
-        now = self._measure("Sample.Periodic", watts, ReadingReason.CHARGING if sign else None, tx.presented)
+        reason = ReadingReason.SUSPENDED if tx.suspended else ReadingReason.CHARGING
+        now = self._measure("Sample.Periodic", watts, reason if sign else None, tx.presented)
         self._link.put(self._dialect.updated(tx, now, self._told_as, not self._link.online))
         return now.signed is not None
 

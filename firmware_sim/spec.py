@@ -9,6 +9,7 @@ from firmware_sim.local_list import ListLimits
 from firmware_sim.meter_faults import MeterFault
 from firmware_sim.meter_kind import MeterKind
 from firmware_sim.misdeeds import Misdeed
+from firmware_sim.scenario import ChargerTable
 from wire.meter.record import CurrentType
 
 
@@ -18,6 +19,7 @@ class ChargerSpec:
 
     `remote_s` is how long a charge lasts that the gateway started; `reboot_s` how long a reboot takes; `job_s` how long
     each part of a firmware update or an upload. `serial_number`: its id without one.
+    `meter` is the kind of its meter, `meter_faults` what that does wrong or is told of wrongly.
     """
 
     charger_id: str
@@ -47,3 +49,19 @@ class ChargerSpec:
     def identity(self) -> StationIdentity:
         """What it tells of itself."""
         return StationIdentity(self.charger_id, self.serial_number or self.charger_id)
+
+
+def spec_of(table: ChargerTable) -> ChargerSpec:
+    """The charger that a scenario tells of."""
+    return ChargerSpec(
+        charger_id=table.id,
+        ocpp=table.ocpp.value,
+        power_w=round(table.power_kw * 1000),
+        current=table.current,
+        sample_s=table.sample_s,
+        signed_every=table.signed_every,
+        limits=ListLimits(entries=table.list_entries, items=table.list_items),
+        faults=frozenset(table.faults),
+        meter=table.meter,
+        meter_faults=frozenset(table.meter_faults),
+    )

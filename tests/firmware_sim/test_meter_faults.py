@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from firmware_sim.meter import SigningMeter, load_meter_journal
-from firmware_sim.meter_faults import FAULTS, MeterFault, fault_names
+from firmware_sim.meter_faults import FAULTS, MeterFault, own_faults
 from firmware_sim.meter_kind import MeterKind
 from firmware_sim.meter_sessions import DRIVER, Bench, SetClock, ToldTransaction
 from firmware_sim.meter_state import MeterLine
@@ -83,7 +83,7 @@ def test_a_fault_is_found_and_named_as_the_table_says(fault: MeterFault) -> None
 def test_the_journal_holds_what_was_signed_and_names_the_meters_own_faults(fault: MeterFault) -> None:
     """A fault of the telling leaves the journal as a clean meter's, but for what makes the fault visible at all."""
     for line in shown(fault).journal:
-        assert line.faults == fault_names({fault}, of_meter=True)
+        assert line.faults == own_faults({fault})
         told = {unwrap(value.data).payload for each in shown(fault).told for value in each.told}
         if FAULTS[fault].of_meter:
             assert line.record in told or FAULTS[fault].signature is SignatureVerdict.UNDECODABLE

@@ -90,6 +90,13 @@ def test_a_transaction_of_one_record_is_open_over_restarts_until_the_power_comes
     assert mounted(tmp_path, ticking, kind).open_transaction is None
 
 
+def test_a_charge_that_is_suspended_says_so(tmp_path: Path, ticking: Ticking) -> None:
+    meter = mounted(tmp_path, ticking)
+    taken = [meter.take(reason, DRIVER).signed for reason in (BEGIN, ReadingReason.SUSPENDED, LOCAL)]
+    assert [record(one).readings[0].reason for one in taken] == [BEGIN, ReadingReason.SUSPENDED, LOCAL]
+    assert judge_session([judge_record(one.record, meter.public_key) for one in taken if one]).findings == ()
+
+
 def test_a_record_with_many_readings_has_room_for_its_end(tmp_path: Path, ticking: Ticking) -> None:
     meter = mounted(tmp_path, ticking, MeterKind(records=Records.MULTIPLE, most_readings=4))
     for reason in (BEGIN, *[CHARGING] * 9):
