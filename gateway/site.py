@@ -71,12 +71,8 @@ class Gateway:
             self._evidence, other_remark = open_evidence(settings.evidence_path)
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
-            uplink, now = settings.table.uplink, self._clock.now
-            witness = Witness(self._owner, self._reader, self._writer, now, uplink.hub_log_key)
-            self._link = Link(
-                _link_settings(settings, tls), self._owner, self._reader, self._writer, self._whitelist, witness
-            )
-            self._retention = Retention(self._writer, now, settings.table.ledger.keep_days)
+            self._link = self._new_link(tls)
+            self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
                 self._clock,
@@ -112,6 +108,12 @@ class Gateway:
             self._opened.close()
             raise
         self._local = local_server(settings, site, self._staples, self._health)
+
+    def _new_link(self, tls: ssl.SSLContext) -> Link:
+        hub_key = self._settings.table.uplink.hub_log_key
+        witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
+        chosen = _link_settings(self._settings, tls)
+        return Link(chosen, self._owner, self._reader, self._writer, self._whitelist, witness)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
