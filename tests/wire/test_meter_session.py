@@ -158,6 +158,7 @@ BROKEN: dict[str, tuple[OCMFPayload, OCMFPayload, str, str]] = {
         "hold",
     ),
     "register unnamed": (reading(BEGIN, register=None), reading(END, register=None), "register-unnamed", "hold"),
+    "register below zero": (reading(BEGIN, value=Decimal("-100")), END, "value-negative", "hold"),
 }
 
 
@@ -277,6 +278,23 @@ def test_registers_of_which_none_is_the_one_to_bill_wait_for_a_choice() -> None:
     given_back = judge_session(over({"01-00:C0.08.00*FF": ("1", "2")}))
     assert [(finding.code, finding.severity.value) for finding in given_back.findings] == [("export-only", "hold")]
     assert given_back.energy_wh is None
+
+
+@pytest.mark.parametrize("register", ["1-0:1.7.0", "1-0:3.8.0", "6-0:1.8.0", "1-0:B4.8.0", "R1"])
+def test_a_register_that_counts_no_energy_from_the_mains_is_never_billed(register: str) -> None:
+    session = judge_session(over({register: ("10.000", "17.125")}))
+    assert [(finding.code, finding.severity.value) for finding in session.findings] == [("register-unfit", "hold")]
+    assert session.energy_wh is None
+
+
+@pytest.mark.parametrize("device", ["01-00:B3.08.00*FF", "01-00:98.08.00*FF"])
+def test_no_more_reaches_the_vehicle_than_left_the_mains(device: str) -> None:
+    for mains in ("01-00:B2.08.00*FF", "1-0:1.8.0"):
+        session = judge_session(over({mains: ("0.000", "7.000"), device: ("0.000", "7.005")}))
+        assert [(finding.code, finding.severity.value) for finding in session.findings] == [
+            ("registers-disagree", "hold")
+        ]
+        assert judge_session(over({mains: ("0.000", "7.000"), device: ("0.000", "6.500")})).findings == ()
 
 
 @pytest.mark.parametrize("spelling", ["1-0:B2.8.0", "01-00:b2.08.00", "1-0:B2.8.0*255", "01-00:B2.08.00.FF"])
@@ -547,6 +565,13 @@ def test_a_plain_register_that_is_no_number_is_not_compared() -> None:
         assert codes(verdict(BEGIN), verdict(END), expected=Expected(begin_wh=wh, end_wh=wh)) == []
 
 
+def test_numbers_that_nobody_bounded_are_held_and_never_raise() -> None:
+    far = Expected(begin_wh=Decimal("-9E+999999"), end_wh=Decimal("9E+999999"))
+    assert codes(verdict(BEGIN), verdict(END), expected=far) == [("register-differs", "hold")]
+    huge = verdict(reading(END, value=Decimal("9E+50")))
+    assert codes(verdict(BEGIN), huge, expected=Expected(max_power_w=10**40)) == [("power-implausible", "hold")]
+
+
 NAMED = [
     ("ISO14443", "04:A2:B3:C4", "04a2b3c4", None),
     ("ISO14443", "C4B3A204", "04A2B3C4", None),
@@ -560,6 +585,7 @@ NAMED = [
     ("CENTRAL", "9f" * 32, "04A2B3C4", ("identification-hashed", "note")),
     ("NONE", None, "04A2B3C4", ("identification-absent", "note")),
     ("ISO14443", "", "04A2B3C4", ("identification-absent", "note")),
+    ("UNDEFINED", "***", "-", ("identification-authorised", "fatal")),
 ]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from itertools import islice, pairwise
 
 from wire.meter.coherence import MOST_OF_A_KIND, short
@@ -32,6 +32,9 @@ _PLAIN_TOLERANCE_WH = Decimal(2)
 
 _TIME_STEP_S = Decimal(1)
 """Times are often cut to seconds."""
+
+_ROUNDING = Context(prec=60, traps=[])
+"""For numbers that no meter signed and nobody bounded: what is too large becomes infinite, and nothing raises."""
 
 
 def authorised(session: SignedSession, expected: Expected) -> Iterator[SessionFinding]:
@@ -71,7 +74,7 @@ def _too_much(before: Reading, after: Reading, max_power_w: int | None) -> str |
     most = bound_w * seconds * Decimal("1.1") / 3600 + resolution_wh(RegisterPair(begin=before, end=after))
     if energy <= most:
         return None
-    return f"{energy} Wh in {after.at - before.at}; {bound_w} W give {most.quantize(Decimal(1))} Wh"
+    return f"{energy} Wh in {after.at - before.at}; {bound_w} W give {most:.0f} Wh"
 
 
 def plain_register(session: SignedSession, expected: Expected) -> Iterator[SessionFinding]:
@@ -80,10 +83,12 @@ def plain_register(session: SignedSession, expected: Expected) -> Iterator[Sessi
         return
     if not (expected.begin_wh.is_finite() and expected.end_wh.is_finite()):
         return  # a station's NaN says nothing that could be compared
-    plain = expected.end_wh - expected.begin_wh
+    plain = _ROUNDING.subtract(expected.end_wh, expected.begin_wh)
     signed = [(difference_wh(pair), resolution_wh(pair)) for pair in session.pairs.values()]
     known = [(energy, resolution) for energy, resolution in signed if energy is not None]
-    if not known or any(abs(energy - plain) <= slack + _PLAIN_TOLERANCE_WH for energy, slack in known):
+    if not known or any(
+        abs(_ROUNDING.subtract(energy, plain)) <= slack + _PLAIN_TOLERANCE_WH for energy, slack in known
+    ):
         return
     billed = None if session.billed is None else difference_wh(session.billed)
     energy = known[0][0] if billed is None else billed

@@ -249,11 +249,13 @@ def _by_register(session: SignedSession) -> dict[str | None, list[Reading]]:
 
 
 def registers(session: SignedSession) -> Iterator[SessionFinding]:
-    """Values that are energies and do not fall, one register to bill, registers of one side agreeing."""
+    """Values that are energies, not below zero, and do not fall, one register to bill, registers agreeing."""
     for which, readings in (("begin", session.begins), ("end", session.ends)):
         for reading in islice((one for one in readings if one.energy_wh is None), MOST_OF_A_KIND):
             yield fatal("value-unreadable", f"{which} reading {reading.value} {short(reading.unit)} is no energy")
     runs = session.runs.values()
+    if (least := min((energy for run in runs for _, energy in run), default=0)) < 0:
+        yield hold("value-negative", f"{least} Wh: a register that counts up is below zero")
     falls = ((before, after) for run in runs for (_, before), (_, after) in pairwise(run) if after < before)
     for before, after in islice(falls, MOST_OF_A_KIND):
         yield fatal("register-falling", f"{before} Wh, then {after} Wh")
@@ -274,8 +276,11 @@ def _choice(session: SignedSession) -> Iterator[SessionFinding]:
             yield hold("export-only", "the records count only energy that was given back")
         else:
             yield hold("several-registers", f"none of {len(session.pairs)} registers is the one to bill")
-    elif session.billed.begin.register is None and not session.is_foreign:
-        yield hold("register-unnamed", "the readings do not name their register")
+    elif session.billed.begin.register is None:
+        if not session.is_foreign:
+            yield hold("register-unnamed", "the readings do not name their register")
+    elif (code := parse_obis(session.billed.begin.register)) is None or not code.is_import:
+        yield hold("register-unfit", f"{short(session.billed.begin.register)} counts no energy that was drawn")
 
 
 # --- when -----------------------------------------------------------------------------------------------------------
