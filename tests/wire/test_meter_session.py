@@ -491,6 +491,14 @@ def test_alfen_says_which_end_it_is_but_not_that_its_clock_is_good() -> None:
     assert ("record-repeated", "fatal") in codes(records[0], records[0])
 
 
+def test_the_ends_of_two_sessions_are_no_session_where_the_format_numbers_them() -> None:
+    first = AlfenMeter()
+    last = AlfenMeter(kind="1", page=14, seconds=first.seconds + 3600, value=first.value + 7125, session=8)
+    records = [foreign(meter.record(), meter.key) for meter in (first, last)]
+    assert ("transaction", "fatal") in codes(*records)
+    assert judge_session(records).energy_wh is None
+
+
 def test_formats_that_hold_a_whole_session_in_one_record() -> None:
     isa = foreign(ISAMeter().record(), ISAMeter().key)
     pcdf = foreign(pcdf_record(), meter_key(4, ec.SECP256R1()))

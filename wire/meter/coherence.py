@@ -95,7 +95,7 @@ def copies(left: Sequence[RecordVerdict]) -> Iterator[SessionFinding]:
 
 
 def identity(session: SignedSession) -> Iterator[SessionFinding]:
-    """The same format, meter and gateway in all records."""
+    """The same format, meter and gateway in all records, and where the format numbers transactions the same one."""
     first = session.begin
     formats = dict.fromkeys(record.format.value for record in session.records)
     if len(formats) > 1:
@@ -103,6 +103,7 @@ def identity(session: SignedSession) -> Iterator[SessionFinding]:
     for code, values in (
         ("meter-serial", [record.meter_serial for record in session.records]),
         ("gateway-serial", [record.gateway_serial for record in session.records]),
+        ("transaction", [record.transaction for record in session.records]),
     ):
         other = next((value for value in reversed(values) if value != values[0]), values[0])
         if other != values[0]:

@@ -92,6 +92,7 @@ class ToldContent(Value, frozen=True, kw_only=True):
     charge_point_type: str | None = None
     charge_point_id: str | None = None
     tariff_text: str | None = None
+    transaction: str | None = None
     identification: ToldIdentification | None = None
     readings: tuple[ToldReading, ...] = ()
     vendor_extensions: tuple[str, ...] = ()
@@ -233,6 +234,7 @@ def _content(record: MeterRecord, with_identification: bool) -> ToldContent:
         charge_point_type=record.charge_point_type,
         charge_point_id=record.charge_point_id,
         tariff_text=record.tariff_text,
+        transaction=record.transaction,
         identification=_identification(record.user, with_identification),
         readings=tuple(map(_reading, record.readings)),
         vendor_extensions=record.vendor_extensions,
