@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -620,3 +622,20 @@ def test_a_hostile_record_does_not_flood_the_findings() -> None:
         for number in range(300)
     )
     assert len(judge_session((verdict(replace(BEGIN, readings=many)), verdict(END))).findings) < 40
+
+
+def test_very_many_registers_cost_what_their_number_costs() -> None:
+    """As 60 records of 512 readings can name them; looking at all for each one took minutes."""
+    read = verdict(BEGIN).record
+    assert read is not None
+    first, count = read.readings[0], 30_000
+    readings = tuple(
+        msgspec.structs.replace(first, register=f"{number:05}", reason=reason, status=status)
+        for number in range(count // 2)
+        for reason, status in ((ReadingReason.BEGIN, MeterStatus.GOOD), (ReadingReason.END, MeterStatus.TIMEOUT))
+    )
+    whole = msgspec.structs.replace(verdict(BEGIN), record=msgspec.structs.replace(read, readings=readings))
+    begun = time.process_time()
+    findings = judge_session((whole,)).findings
+    assert time.process_time() - begun < 10
+    assert {"reading-order", "several-registers"} <= {finding.code for finding in findings}

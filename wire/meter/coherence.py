@@ -9,6 +9,7 @@ pagination, not the identification, not the register.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
@@ -180,11 +181,14 @@ def shape(session: SignedSession) -> Iterator[SessionFinding]:
 
 
 def _counts(session: SignedSession, names: Sequence[str | None]) -> Iterator[SessionFinding]:
+    counts = [
+        (code, Counter(map(name_of, readings)))
+        for code, readings in (("begin-count", session.begins), ("end-count", session.ends))
+    ]
     for name in names:
-        for code, readings in (("begin-count", session.begins), ("end-count", session.ends)):
-            count = sum(name_of(reading) == name for reading in readings)
-            if count != 1:
-                yield fatal(code, f"expected one for register {short(name)}, found {count}")
+        for code, count in counts:
+            if count[name] != 1:
+                yield fatal(code, f"expected one for register {short(name)}, found {count[name]}")
 
 
 def _is_ordered(session: SignedSession) -> bool:
@@ -226,27 +230,23 @@ def conditions(session: SignedSession) -> Iterator[SessionFinding]:
 
 
 def _repeated(session: SignedSession) -> Iterator[SessionFinding]:
-    """A meter that was lost and then says its last value again was perhaps not asked again."""
-    for name, readings in _by_register(session).items():
-        last: Reading | None = None
-        lost = False
-        for reading in readings:
-            if reading.status in _LOST:
-                lost = True
-            elif reading.energy_wh is not None:
-                if lost and last is not None and reading.energy_wh == last.energy_wh and reading.at != last.at:
-                    message = f"{short(name)}: {reading.energy_wh} Wh before the meter was lost and after"
-                    yield hold("value-repeated", message)
-                last, lost = reading, False
-
-
-def _by_register(session: SignedSession) -> dict[str | None, list[Reading]]:
-    """All readings by register; one that names none and has no value, an error's, belongs to each."""
-    names = dict.fromkeys(name_of(reading) for reading in session.readings if reading.value is not None)
-    return {
-        name: [reading for reading in session.readings if reading.value is None or name_of(reading) == name]
-        for name in names
-    }
+    """A meter that was lost and then says its last value again was perhaps not asked again. A reading without a value,
+    an error's, is about every register."""
+    last: dict[str | None, tuple[Reading, int]] = {}
+    lost: set[str | None] = set()
+    losses = 0
+    for reading in session.readings:
+        name, energy = name_of(reading), reading.energy_wh
+        if reading.status in _LOST:
+            losses += reading.value is None
+            lost |= set() if reading.value is None else {name}
+        elif energy is not None:
+            before, losses_before = last.get(name, (reading, losses))
+            was_lost = name in lost or losses > losses_before
+            if was_lost and energy == before.energy_wh and reading.at != before.at:
+                yield hold("value-repeated", f"{short(name)}: {energy} Wh before the meter was lost and after")
+            last[name] = reading, losses
+            lost.discard(name)
 
 
 def registers(session: SignedSession) -> Iterator[SessionFinding]:

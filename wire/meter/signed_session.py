@@ -230,8 +230,9 @@ def _gained(sides: Mapping[_Side, Sequence[tuple[str, RegisterPair]]]) -> Iterat
     for side, registers in sides.items():
         if not side.is_import or not side.is_device_side:
             continue
-        for name, device in registers:
-            for other, mains in sides.get(side._replace(is_device_side=False), ()):
+        # One of the mains' registers speaks for all: that they agree was compared.
+        for other, mains in sides.get(side._replace(is_device_side=False), ())[:1]:
+            for name, device in registers:
                 energies = difference_wh(mains), difference_wh(device)
                 if energies[0] is None or energies[1] is None:
                     continue
