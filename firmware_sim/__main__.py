@@ -19,6 +19,9 @@ from firmware_sim.attach import Visit, attach
 from firmware_sim.charger import DIALECTS
 from firmware_sim.errors import ScenarioError, SimulatorError
 from firmware_sim.local_list import ListLimits
+from firmware_sim.meter_command import meter
+from firmware_sim.meter_faults import MeterFault
+from firmware_sim.meter_options import kind_of, meter_options
 from firmware_sim.misdeeds import Misdeed
 from firmware_sim.play import play
 from firmware_sim.report import PlayResult
@@ -158,6 +161,7 @@ def _remove(folder: Path, keep: Path | None) -> None:
     metavar="NAME",
     help="misbehave as docs/simulator.md tells under this name; may be given several times",
 )
+@meter_options("meter-")
 @click.option("--list-entries", type=click.IntRange(0, 100_000), default=100, show_default=True, help="its list's room")
 @click.option("--list-items", type=click.IntRange(1, 10_000), default=20, show_default=True, help="entries per message")
 @click.option(
@@ -185,12 +189,18 @@ def charger(
     list_items: int,
     stay: float | None,
     offline: bool,
+    meter_faults: tuple[str, ...],
+    **meter_kind: object,
 ) -> None:
     """Attach one simulated charger to a gateway.
 
     It plays one session with a card or a contract. With --stay it needs neither: it waits for what the gateway asks,
     remote starts included. Ends with 0 when it charged, 1 when it was refused, 2 when it could not be tried.
     """
+    try:
+        kind = kind_of(meter_kind)
+    except SimulatorError as error:
+        _unusable(str(error))
     visit = Visit(
         url=url,
         charger_id=charger_id,
@@ -210,6 +220,8 @@ def charger(
         stay_s=stay,
         offline=offline,
         serial_number=serial_number,
+        meter=kind,
+        meter_faults=frozenset(MeterFault(fault) for fault in meter_faults),
     )
     try:
         charged = asyncio.run(_until_told(_attached(visit, state)))
@@ -236,6 +248,8 @@ def _unusable(message: str) -> NoReturn:
     click.echo(f"pnc-sim: {message}", err=True)
     sys.exit(EXIT_UNUSABLE)
 
+
+main.add_command(meter)
 
 if __name__ == "__main__":
     main()

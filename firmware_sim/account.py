@@ -8,7 +8,8 @@ Rules of this file
 3. lost: written and not held (too few times). doubled: held more often than written. altered: held under a known name
    with another content, or held and never written.
 4. Every link of the chain of evidence is recomputed, at the gateway and at the hub, and both must be the same records.
-5. A charge has exactly one completed session and one CDR, of the energy its meter signed to the last digit.
+5. A charge has exactly one completed session and one CDR, of the energy its meter signed to the last digit, and the
+   hub finds on it what was foreseen and nothing else.
 6. A completed session has an evidence file in which an outsider finds every step to hold, with the key of the very
    meter. A record of a session that none of them proves counts as lost, a file that does not hold as altered.
 """
@@ -114,7 +115,7 @@ def _signed_row(book: ChargerBook, at_gateway: Held, at_hub: Held, ledger: Ledge
     lost: set[str] = set()
     doubled: set[str] = set()
     for line in book.signed:
-        name = f"{book.charger_id}: signed record T{line.pagination}"
+        name = f"{book.charger_id}: signed record {line.page}"
         expected = carried[line.sha256]
         if expected == 0 or line.sha256 in open_:
             ledger.note("signed-unacknowledged", f"{name} was in no message that was acknowledged")
@@ -174,12 +175,13 @@ def _check_signatures(book: ChargerBook, at_hub: Held, ledger: Ledger) -> int:
         text = at_hub.texts.get(line.sha256)
         if text is None:
             continue
-        verdict = judge_record(text, book.key, None)
+        verdict = judge_record(text, book.earlier.get(line.meter, book.key), None)
         if verdict.signature is SignatureVerdict.VALID:
             good += 1
         else:
             ledger.note(
-                "signature", f"{book.charger_id}: record T{line.pagination}: {verdict.signature} {verdict.detail}"
+                "signature",
+                f"{book.charger_id}: record {line.page}: {verdict.signature} {verdict.detail}",
             )
     return good
 
@@ -275,15 +277,15 @@ def _settlement(what: str, charges: int, at_hub: int, extra: int, wrong: int) ->
 
 
 def _good_proofs(chargers: Sequence[ChargerBook], hub: HubBook, book: ProofBook, ledger: Ledger) -> tuple[Proof, ...]:
-    """The proofs in which every step holds, with the key of the meter that the session was charged at."""
-    keys = {charger.charger_id.casefold(): charger.key.fingerprint for charger in chargers}
-    places = {session.id: keys.get(session.charger_id.casefold()) for session in hub.sessions}
+    """The proofs in which every step holds, with the key of one meter that was where the session was charged."""
+    keys = {charger.charger_id.casefold(): charger.fingerprints for charger in chargers}
+    places = {session.id: keys.get(session.charger_id.casefold(), frozenset()) for session in hub.sessions}
     good = []
     for proof in book.proofs:
         for flaw in proof.flaws:
             ledger.note("evidence", f"the evidence of session {proof.session_id} does not hold: {flaw}")
-        own = places.get(proof.session_id)
-        if not proof.flaws and proof.meter_keys != {own}:
+        own = places.get(proof.session_id, frozenset())
+        if not proof.flaws and not (len(proof.meter_keys) == 1 and proof.meter_keys <= own):
             ledger.note("evidence-key", f"the evidence of session {proof.session_id} rests on another meter's key")
         elif not proof.flaws:
             good.append(proof)
@@ -320,7 +322,10 @@ def _is_of_session(record: Record) -> bool:
 
 def _same_energy(what: str, kwh: Decimal, findings: Sequence[str], charge: ChargeBook, ledger: Ledger) -> bool:
     for finding in findings:
-        ledger.note("hub-finding", f"{_shown(charge)}: the hub says of the {what}: {finding}")
+        if finding.partition(":")[0] not in charge.foreseen:
+            ledger.note("hub-finding", f"{_shown(charge)}: the hub says of the {what}: {finding}")
+    for code in sorted(charge.foreseen - {finding.partition(":")[0] for finding in findings}):
+        ledger.note("hub-finding-missing", f"{_shown(charge)}: the hub does not say of the {what}: {code}")
     if kwh * 1000 == charge.energy_wh:
         return True
     ledger.note("energy", f"{_shown(charge)}: the {what} says {kwh} kWh, the meter signed {charge.energy_wh} Wh")

@@ -21,6 +21,8 @@ from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import ChargerError
 from firmware_sim.lines import alone_in
 from firmware_sim.local_list import ListLimits
+from firmware_sim.meter_faults import MeterFault
+from firmware_sim.meter_kind import MeterKind
 from firmware_sim.misdeeds import Misdeed
 from firmware_sim.sessions import Charge, Progress
 from firmware_sim.spec import ChargerSpec
@@ -51,6 +53,8 @@ class Visit:
     stay_s: float | None = None
     offline: bool = False
     serial_number: str | None = None
+    meter: MeterKind = field(default_factory=MeterKind)
+    meter_faults: frozenset[MeterFault] = frozenset()
 
     @property
     def security_profile(self) -> int:
@@ -85,6 +89,8 @@ async def _visit(visit: Visit, presented: Presented | None, address: Address, fo
         faults=visit.faults,
         remote_s=visit.seconds,
         serial_number=visit.serial_number,
+        meter=visit.meter,
+        meter_faults=visit.meter_faults,
     )
     charger = Charger(spec, address, folder, lambda: datetime.now(UTC), tell=lambda text: console.print(escape(text)))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -21,21 +22,30 @@ from wire.records import Cdr, Session, TransactionEntry, Value, decode
 
 @dataclass(frozen=True, slots=True)
 class ChargerBook:
-    """What one charger and its meter wrote down themselves."""
+    """What one charger and its meter wrote down themselves; `earlier` are the keys of meters that were swapped out, by
+    their serials."""
 
     charger_id: str
     key: PublicKey
     signed: tuple[MeterLine, ...]
     messages: tuple[MessageLine, ...]
+    earlier: Mapping[str, PublicKey] = field(default_factory=dict)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Those of all keys of meters that were here."""
+        return frozenset(key.fingerprint for key in (self.key, *self.earlier.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeBook:
-    """One charge that took place: its id on the wire, and the difference of the signed registers."""
+    """One charge that took place: its id on the wire, the difference of the signed registers, and the codes of what the
+    hub is to find on it."""
 
     charger_id: str
     transaction_id: str
     energy_wh: Decimal
+    foreseen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

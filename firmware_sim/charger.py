@@ -21,6 +21,7 @@ from firmware_sim.holdings import Holdings
 from firmware_sim.link import Ears, Link
 from firmware_sim.memory import Memory
 from firmware_sim.meter import SigningMeter
+from firmware_sim.meter_telling import spelled_key
 from firmware_sim.misdeeds import misled
 from firmware_sim.ocpp16 import OCPP16
 from firmware_sim.ocpp21 import OCPP21
@@ -29,7 +30,6 @@ from firmware_sim.permits import Permit, Permits
 from firmware_sim.secrets import load_password, save_password
 from firmware_sim.sessions import Charge, Progress, Sessions
 from firmware_sim.spec import ChargerSpec
-from wire.meter.keys import encode_public_key_oca, public_key_of
 from wire.ocpp.frames import Call
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {"1.6": OCPP16, "2.0.1": OCPP201, "2.1": OCPP21}
@@ -61,7 +61,9 @@ class Charger:
     ) -> None:
         clock = misled(clock, spec.faults)
         self.spec, self._folder, self._tell = spec, folder, tell
-        self.meter = SigningMeter(folder, spec.charger_id, clock, current=spec.current)
+        self.meter = SigningMeter(
+            folder, spec.charger_id, clock, current=spec.current, kind=spec.meter, faults=spec.meter_faults
+        )
         dialect, memory = DIALECTS[spec.ocpp](), Memory(folder, spec.charger_id, spec.ocpp, self.meter)
         ears = Ears(
             delivered=lambda pending, payload: self.sessions.delivered(pending, payload),
@@ -73,8 +75,9 @@ class Charger:
         known = load_password(folder)
         if known is not None and address.password is not None:
             self.link.use_password(known)
-        key = encode_public_key_oca(public_key_of(self.meter.public_key))
-        self.holdings = Holdings(spec, folder, clock, lambda text: tell(f"{spec.charger_id} shows: {text}"), key)
+        self.holdings = Holdings(
+            spec, folder, clock, lambda text: tell(f"{spec.charger_id} shows: {text}"), self._meter_key
+        )
         self.credentials = Credentials(spec.charger_id, folder, dialect, self.link.ask)
         self.permits = Permits(self.link, dialect, self.holdings, clock)
         self.sessions = Sessions(spec, self.meter, dialect, memory, self.link, self.permits, self.holdings, clock, tell)
@@ -195,6 +198,20 @@ class Charger:
         """The next connection, made at once, proves itself with the new certificate (A02.FR.08)."""
         if self.link.use_certificate(self.credentials.path(CHARGING_STATION)):
             self._spawn(self.link.reconnect("it comes again with its new certificate"))
+
+    def _meter_key(self) -> str:
+        return spelled_key(self.meter.public_key, self.spec.meter.key_spelling)
+
+    def swap_meter(self) -> None:
+        """A technician puts another meter in.
+
+        Raises:
+            ChargerError: it is charging.
+        """
+        if self.sessions.current is not None:
+            raise ChargerError("busy", self.spec.charger_id, "its meter cannot be swapped while it charges")
+        self.meter.swap()
+        self._tell(f"{self.spec.charger_id} has the new meter {self.meter.serial}")
 
     # --- drivers ------------------------------------------------------------------------------------------------
 

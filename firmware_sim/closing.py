@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,6 @@ from firmware_sim.scenario import Presenting
 from firmware_sim.sessions import Charge
 from firmware_sim.site import Site
 from wire.chain import Record, RecordKind
-from wire.meter.keys import public_key_of
 from wire.records import Decision, decode
 
 POLL_S = 0.1
@@ -38,9 +37,15 @@ class Asked:
 
 
 async def close_books(
-    site: Site, chargers: Iterable[Charger], charges: Sequence[Charge], asked: Sequence[Asked]
+    site: Site,
+    chargers: Iterable[Charger],
+    charges: Sequence[Charge],
+    asked: Sequence[Asked],
+    foreseen: Mapping[str, frozenset[str]],
 ) -> tuple[Account, tuple[DecisionCheck, ...]]:
     """The account with the proofs of an outsider, and each foreseen decision beside the one in the gateway's chain.
+
+    `foreseen` has by a charge's reference the codes of what the hub is to find on it.
 
     The hub's books are fetched when it holds as much as the gateway's chain had; the caller bounds the time.
 
@@ -54,7 +59,15 @@ async def close_books(
         await asyncio.sleep(POLL_S)
     hub = await site.hub_book(chain.epoch)
     books = [_book(site, charger) for charger in chargers]
-    charged = [ChargeBook(charge.charger_id, charge.tx.wire_id or "(none)", charge.energy_wh) for charge in charges]
+    charged = [
+        ChargeBook(
+            charge.charger_id,
+            charge.tx.wire_id or "(none)",
+            charge.energy_wh,
+            foreseen.get(charge.tx.reference, frozenset()),
+        )
+        for charge in charges
+    ]
     account = balance(books, chain, hub, charged, await prove(site, hub.sessions, books))
     return account, tuple(check_decision(one, chain.records) for one in asked if one.step.expect.reason)
 
@@ -64,9 +77,10 @@ def _book(site: Site, charger: Charger) -> ChargerBook:
     folder = site.charger_folder(charger_id)
     return ChargerBook(
         charger_id,
-        public_key_of(charger.meter.public_key),
+        charger.meter.public_key,
         load_meter_journal(folder / "meter.jsonl"),
         load_message_journal(folder / "messages.jsonl"),
+        charger.meter.earlier_keys,
     )
 
 

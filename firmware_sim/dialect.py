@@ -6,7 +6,6 @@ spells wrongly must not be spelled wrongly here too. No I/O, no clock.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,8 +13,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from firmware_sim.meter import Identification, SignedReading
+from firmware_sim.meter_telling import Telling
 from firmware_sim.outbox import Draft
-from wire.meter.keys import PublicKey, encode_public_key_oca
 
 NO_TRANSACTION_ID = "-1"
 """The id a 1.6 station uses when it never got StartTransaction.conf (errata 3.18)."""
@@ -177,7 +176,8 @@ class Boot:
 
 
 class Dialect(Protocol):
-    """One OCPP version's words. Messages are (action, payload); drafts are transaction messages for the outbox."""
+    """One OCPP version's words. Messages are (action, payload); drafts are transaction messages for the outbox. `tell`
+    says as what a signed record goes into one."""
 
     version: str
     subprotocol: str
@@ -200,16 +200,16 @@ class Dialect(Protocol):
     def read_authorization(self, presented: Presented, payload: bytes) -> Answer:
         """The answer to `authorize`. Raises MalformedValue."""
 
-    def started(self, tx: Transaction, begin: Measurement, key: PublicKey, offline: bool) -> tuple[Draft, ...]:
-        """The transaction has begun; `begin` is signed."""
+    def started(self, tx: Transaction, begin: Measurement, tell: Telling, offline: bool) -> tuple[Draft, ...]:
+        """The transaction has begun with `begin`."""
 
-    def updated(self, tx: Transaction, now: Measurement, key: PublicKey, offline: bool) -> Draft:
+    def updated(self, tx: Transaction, now: Measurement, tell: Telling, offline: bool) -> Draft:
         """A periodic value, signed or not."""
 
     def ended(
-        self, tx: Transaction, begin: Measurement, end: Measurement, key: PublicKey, offline: bool
+        self, tx: Transaction, begin: Measurement, end: Measurement, tell: Telling, offline: bool
     ) -> tuple[Draft, ...]:
-        """The transaction is over; both signed values stand in the last message."""
+        """The transaction is over; both values stand in the last message."""
 
     def meter_values(self, evse_id: int, now: Measurement) -> tuple[str, object]:
         """MeterValues outside a transaction."""
@@ -235,19 +235,6 @@ class Dialect(Protocol):
 
     def installation_answer(self, action: str, status: str) -> object:
         """What is answered to such a CALL."""
-
-
-def signed_meter_value(reading: SignedReading, key: PublicKey) -> dict[str, str]:
-    """SignedMeterValueType for OCMF: all four members, signingMethod empty because OCMF names it itself.
-
-    Source: OCA "Signed Meter Values in OCPP" v1.0, 3.1.
-    """
-    return {
-        "signedMeterData": base64.b64encode(reading.ocmf.encode("ascii")).decode("ascii"),
-        "signingMethod": "",
-        "encodingMethod": "OCMF",
-        "publicKey": encode_public_key_oca(key),
-    }
 
 
 def timestamp(at: datetime) -> str:

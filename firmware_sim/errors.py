@@ -5,6 +5,7 @@ SimulatorError                 anything below; carries a stable kebab-case `code
  +- StateError                a charger's state folder cannot be read or written, or belongs to somebody else
  +- DaemonError                a daemon did not start, did not become ready in time, or ended by itself
  +- SiteError                  a command or an API of the site under test failed
+ +- MeterKindError             a meter that cannot be: names the fields that do not fit
  +- ScenarioError              a scenario file that cannot be played; names the key and where it stands
 """
 
@@ -43,6 +44,10 @@ class DaemonError(SimulatorError):
 
 class SiteError(SimulatorError):
     """Raised when a command or an API of the site under test failed."""
+
+
+class MeterKindError(SimulatorError):
+    """Raised for a kind of meter that there cannot be."""
 
 
 class ScenarioError(SimulatorError):

@@ -17,7 +17,7 @@ from firmware_sim.spec import ChargerSpec
 
 
 class Holdings:
-    """All of it for one charger; `show` hears what its screen says, `public_key` is the meter's.
+    """All of it for one charger; `show` hears what its screen says, `public_key` gives the meter's.
 
     Raises:
         StateError: no access to `folder`. MalformedValue: what is in it cannot be read.
@@ -29,7 +29,7 @@ class Holdings:
         folder: Path,
         clock: Callable[[], datetime],
         show: Callable[[str], None],
-        public_key: str,
+        public_key: Callable[[], str],
     ) -> None:
         self._spec, self._public_key = spec, public_key
         self.settings = Settings(folder, self._facts)
@@ -69,7 +69,7 @@ class Holdings:
             "SecurityCtrlr.CertificateEntries": str(len(self.roots.held())),
             "ChargingStation.Model": identity.model,
             "ChargingStation.VendorName": identity.vendor,
-            "FiscalMetering.PublicKey": self._public_key,
+            "FiscalMetering.PublicKey": self._public_key(),
             "DisplayMessageCtrlr.DisplayMessages": str(len(self.display.messages)),
             "SupportedFeatureProfiles": "Core,FirmwareManagement,LocalAuthListManagement,Reservation,RemoteTrigger",
         }

@@ -50,8 +50,9 @@ class MessageLine(Value, frozen=True, kw_only=True):
 
 
 class TransactionLine(Value, frozen=True, kw_only=True):
-    """One transaction of one charger. `reference` and `wire_id` as in `Transaction`; `first_record` is the number of
-    the record that its begin is, was or would have been; `stop_asked` the status that refused its token afterwards."""
+    """One transaction of one charger. `reference` and `wire_id` as in `Transaction`; `first_record` is the place in the
+    meter's journal, from 1, of the first record that is of it or would have been; `stop_asked` the status that refused
+    its token afterwards."""
 
     charger_id: str
     ocpp: str
@@ -123,7 +124,7 @@ class TransactionJournal:
         return tuple(self._lines.values())
 
     def begin(self, tx: Transaction, first_record: int) -> None:
-        """Writes a new transaction, before its begin is signed as record `first_record`; synced."""
+        """Writes a new transaction, before its first record is signed, at place `first_record`; synced."""
         line = TransactionLine(
             charger_id=self._charger_id,
             ocpp=self._ocpp,

@@ -96,13 +96,14 @@ def load_value(type_: type[T], path: Path) -> T | None:
     return decode(type_, data, str(path))
 
 
-def save_value(path: Path, value: Value, *, mode: int = 0o644) -> None:
-    """Replaces the file as a whole; it is on the disk when this returns. Raises StateError."""
+def save_value(path: Path, value: Value, *, mode: int = 0o644, sync: bool = True) -> None:
+    """Replaces the file as a whole; with `sync` it is on the disk when this returns. Raises StateError."""
     aside = path.with_suffix(".new")
     with kept(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             file.write(encode(value))
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         aside.replace(path)

@@ -38,7 +38,7 @@ class Memory:
 
     def begin(self, tx: Transaction) -> None:
         """Remembers a new transaction; its begin must not be signed yet. Raises StateError."""
-        self._transactions.begin(tx, self._meter.pagination + 1)
+        self._transactions.begin(tx, self._meter.records + 1)
         self._known[tx.reference] = tx
 
     def note(self, tx: Transaction) -> None:
@@ -63,4 +63,5 @@ class Memory:
 
     def interrupted(self) -> tuple[Interrupted, ...]:
         """The charges that were begun and not ended, oldest first. Raises StateError, MalformedValue."""
-        return interrupted(self._transactions.lines, load_message_journal(self._path), self._meter.readings())
+        told, meter = load_message_journal(self._path), self._meter
+        return interrupted(self._transactions.lines, told, meter.readings(), meter.open_transaction)

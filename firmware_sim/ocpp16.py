@@ -19,12 +19,11 @@ from firmware_sim.dialect import (
     Stop,
     Transaction,
     carried,
-    signed_meter_value,
     timestamp,
 )
+from firmware_sim.meter_telling import Telling
 from firmware_sim.outbox import Draft
 from wire.errors import MalformedValue
-from wire.meter.keys import PublicKey
 from wire.ocpp import pnc16
 from wire.ocpp.v16 import (
     AuthorizeAnswer,
@@ -107,7 +106,7 @@ class OCPP16:
         inner = decode(pnc16.AuthorizeAnswer, outer.data, "DataTransfer answer data")
         return Answer(inner.id_token_info.status, inner.certificate_status)
 
-    def started(self, tx: Transaction, begin: Measurement, key: PublicKey, offline: bool) -> tuple[Draft, ...]:
+    def started(self, tx: Transaction, begin: Measurement, tell: Telling, offline: bool) -> tuple[Draft, ...]:
         """StartTransaction, then the signed begin value in MeterValues (StartTxnSampledData)."""
         start: dict[str, object] = {
             "connectorId": tx.evse_id,
@@ -118,21 +117,21 @@ class OCPP16:
         if tx.reservation_id is not None:
             start["reservationId"] = tx.reservation_id
         first = Draft("StartTransaction", encode(start), tx.reference)
-        return (first, self.updated(tx, begin, key, offline))
+        return (first, self.updated(tx, begin, tell, offline))
 
-    def updated(self, tx: Transaction, now: Measurement, key: PublicKey, offline: bool) -> Draft:
+    def updated(self, tx: Transaction, now: Measurement, tell: Telling, offline: bool) -> Draft:
         """MeterValues; 1.6 has no word for `offline`."""
-        values = {"connectorId": tx.evse_id, "meterValue": [_meter_value(now, key)]}
+        values = {"connectorId": tx.evse_id, "meterValue": [_meter_value(now, tell)]}
         return Draft("MeterValues", encode(values), tx.reference, carried(now), id_member="transactionId")
 
     def ended(
-        self, tx: Transaction, begin: Measurement, end: Measurement, key: PublicKey, offline: bool
+        self, tx: Transaction, begin: Measurement, end: Measurement, tell: Telling, offline: bool
     ) -> tuple[Draft, ...]:
         """StopTransaction with the signed begin and end values in transactionData."""
         stop: dict[str, object] = {"meterStop": _whole_wh(end), "timestamp": timestamp(end.at), "reason": _reason(tx)}
         if stop["reason"] == "Local":
             stop["idTag"] = (tx.stopped_by or tx.presented).uid
-        stop["transactionData"] = [_meter_value(begin, key), _meter_value(end, key)]
+        stop["transactionData"] = [_meter_value(begin, tell), _meter_value(end, tell)]
         draft = Draft(
             "StopTransaction",
             encode(stop),
@@ -224,13 +223,12 @@ def _whole_wh(measured: Measurement) -> int:
     return int(measured.register_wh.to_integral_value(ROUND_DOWN))
 
 
-def _meter_value(measured: Measurement, key: PublicKey) -> dict[str, object]:
+def _meter_value(measured: Measurement, tell: Telling) -> dict[str, object]:
     energy = {"context": measured.context, "measurand": "Energy.Active.Import.Register"}
     sampled: list[dict[str, object]] = [{"value": str(measured.register_wh), **energy, "unit": "Wh"}]
     if measured.power_w is not None:
         power = {"value": str(measured.power_w), "context": measured.context, "measurand": "Power.Active.Import"}
         sampled.append({**power, "unit": "W"})
     if measured.signed is not None:
-        text = json.dumps(signed_meter_value(measured.signed, key), separators=(",", ":"))
-        sampled.append({"value": text, **energy, "format": "SignedData"})
+        sampled += [{"value": told.text, **energy, "format": "SignedData"} for told in tell(measured.signed)]
     return {"timestamp": timestamp(measured.at), "sampledValue": sampled}

@@ -17,11 +17,10 @@ from firmware_sim.dialect import (
     Stop,
     Transaction,
     carried,
-    signed_meter_value,
     timestamp,
 )
+from firmware_sim.meter_telling import Telling
 from firmware_sim.outbox import Draft
-from wire.meter.keys import PublicKey
 from wire.ocpp.v21 import IdTokenInfo as IdTokenInfo21
 from wire.ocpp.v201 import AuthorizeAnswer, BootNotificationAnswer, IdTokenInfo, TransactionEventAnswer
 from wire.records import decode, encode
@@ -93,7 +92,7 @@ class OCPP201:
         answer = decode(AuthorizeAnswer, payload, "Authorize answer")
         return token_answer(answer.id_token_info, answer.certificate_status)
 
-    def started(self, tx: Transaction, begin: Measurement, key: PublicKey, offline: bool) -> tuple[Draft, ...]:
+    def started(self, tx: Transaction, begin: Measurement, tell: Telling, offline: bool) -> tuple[Draft, ...]:
         """TransactionEvent Started with the token and the signed begin value (E01, E02), and the number of the request
         that asked for it (F02.FR.05)."""
         info: dict[str, object] = {"transactionId": tx.wire_id, "chargingState": "Charging"}
@@ -105,13 +104,13 @@ class OCPP201:
             "transactionInfo": info,
             "idToken": _id_token(tx.presented),
             "evse": {"id": tx.evse_id, "connectorId": tx.connector_id},
-            "meterValue": [_meter_value(begin, key)],
+            "meterValue": [_meter_value(begin, tell)],
         }
         if tx.reservation_id is not None:
             payload["reservationId"] = tx.reservation_id
         return (_draft(tx, payload, begin),)
 
-    def updated(self, tx: Transaction, now: Measurement, key: PublicKey, offline: bool) -> Draft:
+    def updated(self, tx: Transaction, now: Measurement, tell: Telling, offline: bool) -> Draft:
         """TransactionEvent Updated with a periodic value (J02)."""
         payload = {
             **_event(tx, "Updated", _TRIGGERS.get(now.context, "MeterValuePeriodic"), now.at, offline),
@@ -119,19 +118,19 @@ class OCPP201:
                 "transactionId": tx.wire_id,
                 "chargingState": "SuspendedEVSE" if tx.suspended else "Charging",
             },
-            "meterValue": [_meter_value(now, key)],
+            "meterValue": [_meter_value(now, tell)],
         }
         return _draft(tx, payload, now)
 
     def ended(
-        self, tx: Transaction, begin: Measurement, end: Measurement, key: PublicKey, offline: bool
+        self, tx: Transaction, begin: Measurement, end: Measurement, tell: Telling, offline: bool
     ) -> tuple[Draft, ...]:
         """TransactionEvent Ended with the begin and the end value; a card that ended it is named once more (E06)."""
         trigger, reason = _ending(tx)
         payload: dict[str, object] = {
             **_event(tx, "Ended", trigger, end.at, offline),
             "transactionInfo": {"transactionId": tx.wire_id, "stoppedReason": reason},
-            "meterValue": [_meter_value(begin, key), _meter_value(end, key)],
+            "meterValue": [_meter_value(begin, tell), _meter_value(end, tell)],
         }
         if reason in ("Local", "MasterPass"):
             payload["idToken"] = _id_token(tx.stopped_by or tx.presented)
@@ -206,16 +205,15 @@ def _event(tx: Transaction, kind: str, trigger: str, at: datetime, offline: bool
     return {**event, "offline": True} if offline else event
 
 
-def _meter_value(measured: Measurement, key: PublicKey) -> dict[str, object]:
+def _meter_value(measured: Measurement, tell: Telling) -> dict[str, object]:
     energy: dict[str, object] = {
         "value": measured.register_wh,
         "context": measured.context,
         "measurand": "Energy.Active.Import.Register",
         "unitOfMeasure": {"unit": "Wh"},
     }
-    if measured.signed is not None:
-        energy["signedMeterValue"] = signed_meter_value(measured.signed, key)
-    sampled = [energy]
+    signed = () if measured.signed is None else tell(measured.signed)
+    sampled = [{**energy, "signedMeterValue": told.members} for told in signed] or [energy]
     if measured.power_w is not None:
         power = {"value": measured.power_w, "context": measured.context, "measurand": "Power.Active.Import"}
         sampled.append({**power, "unitOfMeasure": {"unit": "W"}})

@@ -48,6 +48,7 @@ from firmware_sim.scenario import (
     StartStep,
     Step,
     StopStep,
+    SwapStep,
     TokensStep,
     WaitStep,
 )
@@ -56,7 +57,7 @@ from firmware_sim.site import Site
 from firmware_sim.spec import ChargerSpec
 from firmware_sim.waits import Waits
 from wire.errors import MalformedValue
-from wire.meter.keys import encode_public_key_oca, public_key_of
+from wire.meter.keys import encode_public_key_oca
 
 
 @dataclass(slots=True)
@@ -100,6 +101,7 @@ class _Stage:
         self._told = 0
         self._asked: list[Asked] = []
         self._late_failures: list[str] = []
+        self._foreseen: dict[str, frozenset[str]] = {}
         self._list_version = 0
         self._decisions: tuple[DecisionCheck, ...] = ()
         self._account: Account | None = None
@@ -114,6 +116,8 @@ class _Stage:
             signed_every=table.signed_every,
             limits=ListLimits(entries=table.list_entries, items=table.list_items),
             faults=frozenset(table.faults),
+            meter=table.meter,
+            meter_faults=frozenset(table.meter_faults),
         )
         address = Address(
             self._site.charger_url,
@@ -187,6 +191,8 @@ class _Stage:
                 return (await self._authorize(number, step))[0]
             case ChargeStep():
                 return await self._charge(number, step)
+            case SwapStep():
+                return await self._swap(step)
             case CutStep() | MendStep():
                 return await self._network(step)
             case CommandStep() | OperateStep() | BlockStep():
@@ -205,7 +211,7 @@ class _Stage:
 
     async def _found(self) -> _Outcome:
         keys = {
-            charger_id: encode_public_key_oca(public_key_of(charger.meter.public_key))
+            charger_id: encode_public_key_oca(charger.meter.public_key)
             for charger_id, charger in self._chargers.items()
         }
         await self._site.build(self._source.parent / self._scenario.pki, keys)
@@ -281,6 +287,13 @@ class _Stage:
             raise SiteError("wait", f"no connection again within {step.within_s:g} s") from None
         return _Outcome(f"messages that wait: {sum(charger.waiting for charger in meant)}")
 
+    async def _swap(self, step: SwapStep) -> _Outcome:
+        charger, at = self._chargers[step.charger], _now()
+        charger.swap_meter()
+        meter = charger.meter
+        await self._site.pin_meter_key(meter.serial, encode_public_key_oca(meter.public_key), at)
+        return _Outcome(f"{meter.serial}, key {meter.public_key.fingerprint[:16]}")
+
     async def _operate(self, step: CommandStep | OperateStep | BlockStep) -> _Outcome:
         if isinstance(step, CommandStep):
             return _Outcome(*await self._operator.command(step))
@@ -346,6 +359,7 @@ class _Stage:
             charge = await self._chargers[step.charger].charge(presented, step.seconds, progress)
         finally:
             self._screen.progress_ended(name)
+        self._foreseen[charge.tx.reference] = frozenset(step.findings)
         if charge.tx.stop_asked is not None:
             self._late_failures.append(f"{step.title}: the gateway ended the charge with {charge.tx.stop_asked}")
 
@@ -362,7 +376,7 @@ class _Stage:
 
     async def _close_books(self) -> _Outcome:
         self._account, self._decisions = await close_books(
-            self._site, self._chargers.values(), self._charges, self._asked
+            self._site, self._chargers.values(), self._charges, self._asked, self._foreseen
         )
         failures = [finding.message for finding in self._account.findings]
         failures += [

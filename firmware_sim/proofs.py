@@ -7,6 +7,7 @@ configuration.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TypeVar
 from firmware_sim.books import ChargerBook, Proof, ProofBook
 from firmware_sim.errors import SiteError
 from firmware_sim.faults import run_command
-from firmware_sim.meter import KEY_FILE
+from firmware_sim.meter_state import KEY_FILES
 from firmware_sim.site import Site
 from wire.errors import MalformedValue
 from wire.records import Session, SessionStatus, Value, decode
@@ -76,13 +77,13 @@ async def prove(site: Site, sessions: Sequence[Session], chargers: Sequence[Char
     completed = [session.id for session in sessions if session.status is SessionStatus.COMPLETED]
     if not completed:
         return ProofBook(proofs=())
-    keys = await _log_keys(site)
     folder = site.folder / "evidence"
     folder.mkdir(exist_ok=True)
-    written = await _write(site, completed, folder)
+    keys, written = await asyncio.gather(_log_keys(site), _write(site, completed, folder))
     given = ["--log-key", keys.log_key, "--hub-key", keys.hub_log_key]
     for book in chargers:
-        given += ["--meter-key", (site.charger_folder(book.charger_id) / KEY_FILE).read_text("ascii").strip()]
+        for path in sorted(site.charger_folder(book.charger_id).glob(KEY_FILES)):
+            given += ["--meter-key", path.read_text("ascii").strip()]
     verified = await _verify([one.file for one in written], given)
     by_file = {one.file: one for one in verified}
     return ProofBook(proofs=tuple(_proof(one, by_file.get(one.file)) for one in written))

@@ -19,27 +19,29 @@ from pathlib import Path
 from firmware_sim.dialect import Answer, Dialect, Measurement, Presented, Transaction
 from firmware_sim.errors import StateError
 from firmware_sim.journal import MessageLine, TransactionLine
-from firmware_sim.meter import SignedReading
+from firmware_sim.meter import Began, SignedReading
+from firmware_sim.meter_telling import Telling
 from firmware_sim.outbox import Draft, Pending
 from wire.errors import MalformedValue
-from wire.meter.keys import PublicKey
 from wire.meter.record import ReadingReason
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A charge that no message ended. `readings` are all that its meter signed for it, oldest first, at least one;
-    `untold` the SHA-256 of those that no message carries; `known` whether any message of it was put at all."""
+    """A charge that no message ended. `begin` is how it began, `readings` are all that its meter signed for it, oldest
+    first; a meter that makes one record of a whole transaction has signed none before its end. `untold` are the SHA-256
+    of those that no message carries; `known` says whether any message of it was put at all."""
 
     reference: str
+    begin: Measurement
     readings: tuple[SignedReading, ...]
     untold: frozenset[str]
     known: bool
 
     @property
-    def end(self) -> SignedReading | None:
+    def end(self) -> Measurement | None:
         """The end that was signed and not told; None when the power went before it."""
-        return self.readings[-1] if self.readings[-1].reason.is_end else None
+        return measured(self.readings[-1]) if self.readings and self.readings[-1].reason.is_end else None
 
 
 def check_owner(
@@ -92,45 +94,59 @@ def known_transaction(line: TransactionLine, messages: Sequence[MessageLine]) ->
 
 
 def interrupted(
-    transactions: Sequence[TransactionLine], messages: Sequence[MessageLine], readings: Sequence[SignedReading]
+    transactions: Sequence[TransactionLine],
+    messages: Sequence[MessageLine],
+    readings: Sequence[SignedReading],
+    open_transaction: Began | None,
 ) -> tuple[Interrupted, ...]:
-    """Rule 2: the charges that were begun and not ended, oldest first. One whose begin was never signed never was."""
+    """Rule 2: the charges that were begun and not ended, oldest first. One whose begin the meter has not taken down,
+    signed or in the transaction that is open at it, never was."""
     known, ended = {line.transaction for line in messages}, {line.transaction for line in messages if line.last}
     told = {digest for line in messages for digest in line.carries}
     found = []
     for index, line in enumerate(transactions):
         if line.reference in ended:
             continue
-        behind = transactions[index + 1].first_record if index + 1 < len(transactions) else None
+        is_last = index + 1 == len(transactions)
+        behind = None if is_last else transactions[index + 1].first_record
         own = tuple(
             reading
             for reading in readings
-            if reading.pagination >= line.first_record and (behind is None or reading.pagination < behind)
+            if reading.place >= line.first_record and (behind is None or reading.place < behind)
         )
-        if own:
+        begin = _begin_of(own, open_transaction if is_last else None)
+        if begin is not None:
             untold = frozenset(reading.sha256 for reading in own) - told
-            found.append(Interrupted(line.reference, own, untold, line.reference in known))
+            found.append(Interrupted(line.reference, begin, own, untold, line.reference in known))
     return tuple(found)
 
 
+def _begin_of(own: Sequence[SignedReading], open_transaction: Began | None) -> Measurement | None:
+    if own and own[0].reason is ReadingReason.BEGIN:
+        return measured(own[0])
+    began = own[0].began if own else open_transaction
+    return None if began is None else Measurement(*began, 0, "Transaction.Begin")
+
+
 def closing_drafts(
-    dialect: Dialect, tx: Transaction, found: Interrupted, end: SignedReading, key: PublicKey
+    dialect: Dialect, tx: Transaction, found: Interrupted, end: Measurement, tell: Telling
 ) -> Iterator[Draft]:
     """Rule 2: everything that is still to be told of an interrupted charge that ended with `end`, in order."""
-    begin = measured(found.readings[0])
+    begin = found.begin
     if not found.known:
-        yield from dialect.started(tx, begin, key, True)
-    elif found.readings[0].sha256 in found.untold:
-        yield dialect.updated(tx, begin, key, True)
-    for reading in found.readings[1:]:
-        if reading.sha256 in found.untold and not reading.reason.is_end:
-            yield dialect.updated(tx, measured(reading), key, True)
-    yield from dialect.ended(tx, begin, measured(end), key, True)
+        yield from dialect.started(tx, begin, tell, True)
+    elif begin.signed is not None and begin.signed.sha256 in found.untold:
+        yield dialect.updated(tx, begin, tell, True)
+    for reading in found.readings:
+        if reading.sha256 in found.untold and reading != begin.signed and not reading.reason.is_end:
+            yield dialect.updated(tx, measured(reading), tell, True)
+    yield from dialect.ended(tx, begin, end, tell, True)
 
 
 def measured(reading: SignedReading) -> Measurement:
     """A signed record as the measurement it was; the power of that instant is not in it, but at an end none flows."""
-    contexts = {ReadingReason.BEGIN: "Transaction.Begin", ReadingReason.CHARGING: "Sample.Periodic"}
-    context = contexts.get(reading.reason, "Transaction.End")
-    power_w = None if reading.reason is ReadingReason.CHARGING else 0
-    return Measurement(reading.at, reading.register_kwh, power_w, context, reading)
+    between = reading.reason is not ReadingReason.BEGIN and not reading.reason.is_end
+    context = "Sample.Periodic" if between else "Transaction.End"
+    if reading.reason is ReadingReason.BEGIN:
+        context = "Transaction.Begin"
+    return Measurement(reading.at, reading.register_kwh, None if between else 0, context, reading)

@@ -14,8 +14,10 @@ from typing import Annotated
 
 import msgspec
 
-from firmware_sim.errors import ScenarioError
+from firmware_sim.errors import MeterKindError, ScenarioError
 from firmware_sim.local_auth import Source
+from firmware_sim.meter_faults import MeterFault
+from firmware_sim.meter_kind import MeterKind, check_kind
 from firmware_sim.misdeeds import Misdeed
 from wire.ids import is_charger_id, is_gateway_id
 from wire.meter.record import CurrentType
@@ -56,6 +58,7 @@ class ChargerTable(Table, frozen=True, kw_only=True):
     """[[charger]]: one charger with its signing meter; one in `signed_every` periodic values is signed.
 
     `list_entries` and `list_items`: what its local list can hold, and one message of it. `faults`: what it does wrong.
+    `meter` says what kind of meter it has, `meter_faults` what that does wrong.
     """
 
     id: str
@@ -67,6 +70,8 @@ class ChargerTable(Table, frozen=True, kw_only=True):
     list_entries: Annotated[int, msgspec.Meta(ge=0)] = 100
     list_items: Annotated[int, msgspec.Meta(ge=1)] = 20
     faults: tuple[Misdeed, ...] = ()
+    meter: MeterKind = MeterKind()
+    meter_faults: tuple[MeterFault, ...] = ()
 
 
 class TokenTable(Table, frozen=True, kw_only=True):
@@ -168,10 +173,17 @@ class AuthorizeStep(Presenting, frozen=True, kw_only=True, tag="authorize"):
 
 
 class ChargeStep(Presenting, frozen=True, kw_only=True, tag="charge"):
-    """Asks and, if accepted, charges for `seconds`."""
+    """Asks and, if accepted, charges for `seconds`. `findings` are codes that the hub is to find on its session."""
 
     seconds: Seconds
     background: bool = False
+    findings: tuple[str, ...] = ()
+
+
+class SwapStep(_Step, frozen=True, kw_only=True, tag="swap"):
+    """Swaps a charger's meter for a new one, and pins that one's key at the hub, which must run."""
+
+    charger: str
 
 
 class CutStep(_Step, frozen=True, kw_only=True, tag="cut"):
@@ -239,6 +251,7 @@ Step = (
     | WaitStep
     | AuthorizeStep
     | ChargeStep
+    | SwapStep
     | CutStep
     | MendStep
     | CommandStep
@@ -304,6 +317,11 @@ def _problems(scenario: Scenario) -> Iterator[str]:
         for charger_id in ids
         if not is_charger_id(charger_id) or ids.count(charger_id) > 1
     )
+    for charger in scenario.charger:
+        try:
+            check_kind(charger.meter)
+        except MeterKindError as error:
+            yield f"[[charger]] {charger.id}, meter: {error}"
     for number, token in enumerate(scenario.token, start=1):
         if (token.uid is None) == (token.contract is None):
             yield f"[[token]] number {number}: give either uid or contract"
@@ -321,7 +339,7 @@ def _step_problems(step: Step, ids: list[str]) -> Iterator[str]:
             yield "give either rfid or contract"
         if step.claim is not None and step.contract is None:
             yield "claim belongs to a contract"
-    if isinstance(step, CutStep | MendStep | CommandStep) and step.charger not in (None, *ids):
+    if isinstance(step, CutStep | MendStep | CommandStep | SwapStep) and step.charger not in (None, *ids):
         yield f"charger {step.charger!r} is none of {', '.join(ids)}"
     if isinstance(step, KillStep) and step.charging is not None and step.charging not in ids:
         yield f"charging {step.charging!r} is none of {', '.join(ids)}"

@@ -1,7 +1,8 @@
 """The charges of one charger: begun, measured, told, stopped.
 
 Rules of this file
-1. Energy is power times real time; the meter signs the begin, every n-th periodic value, and the end.
+1. Energy is power times real time; the meter takes down the begin, every n-th periodic value, and the end, and signs
+   what its kind wants signed.
 2. A charger that is refused does not charge. One that is told so only after the start stops if StopTxOnInvalidId says
    so; else it gives MaxEnergyOnInvalidId Wh more, and then nothing.
 3. A charge goes on without a connection; what it has to tell waits in the outbox.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,12 +24,12 @@ from firmware_sim.holdings import Holdings
 from firmware_sim.link import Link
 from firmware_sim.memory import Memory
 from firmware_sim.meter import SigningMeter
+from firmware_sim.meter_telling import Teller, rearranged
 from firmware_sim.outbox import Pending
 from firmware_sim.permits import Permits
-from firmware_sim.resume import closing_drafts, measured
+from firmware_sim.resume import closing_drafts
 from firmware_sim.spec import ChargerSpec
 from wire.errors import MalformedValue
-from wire.meter.keys import public_key_of
 from wire.meter.record import ReadingReason
 
 
@@ -77,7 +78,7 @@ class Sessions:
     ) -> None:
         self._spec, self._meter, self._dialect, self._memory = spec, meter, dialect, memory
         self._link, self._permits, self._holdings, self._clock, self._tell = link, permits, holdings, clock, tell
-        self._key = public_key_of(meter.public_key)
+        self._told_as = Teller(meter, spec.ocpp, spec.meter_faults)
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -126,15 +127,17 @@ class Sessions:
         begin = self._measure("Transaction.Begin", 0, ReadingReason.BEGIN, presented)
         self._take_plug(tx)
         try:
-            self._link.put(*self._dialect.started(tx, begin, self._key, not self._link.online))
+            self._link.put(*self._dialect.started(tx, begin, self._told_as, not self._link.online))
             self.tell_plug()
-            signed = 2 + await self._deliver(tx, begin, seconds, progress)
+            between = await self._deliver(tx, begin, seconds, progress)
             end = self._measure("Transaction.End", 0, _end_reason(tx), presented)
-            self._link.put(*self._dialect.ended(tx, begin, end, self._key, not self._link.online))
+            told = self._rearranged(begin, end)
+            self._link.put(*self._dialect.ended(tx, *told, self._told_as, not self._link.online))
         finally:
             self._free_plug()
         self.tell_plug()
-        charge = Charge(self._spec.charger_id, tx, begin, end, signed)
+        signed = sum(one.signed is not None for one in (begin, end))
+        charge = Charge(self._spec.charger_id, tx, begin, end, between + signed)
         self.charges.append(charge)
         self.changed.set()
         return charge
@@ -195,8 +198,8 @@ class Sessions:
 
     def _sample(self, tx: Transaction, watts: int, *, sign: bool) -> bool:
         now = self._measure("Sample.Periodic", watts, ReadingReason.CHARGING if sign else None, tx.presented)
-        self._link.put(self._dialect.updated(tx, now, self._key, not self._link.online))
-        return sign
+        self._link.put(self._dialect.updated(tx, now, self._told_as, not self._link.online))
+        return now.signed is not None
 
     def _is_over(self, tx: Transaction) -> bool:
         """Whether somebody stopped it; a refused token ends it or, in the end, the energy only (rule 2)."""
@@ -222,8 +225,15 @@ class Sessions:
     def _measure(self, context: str, watts: int, reason: ReadingReason | None, presented: Presented) -> Measurement:
         if reason is None:
             return Measurement(self._clock(), self._meter.register_kwh, watts, context)
-        reading = self._meter.sign(reason, presented.identification())
-        return Measurement(reading.at, reading.register_kwh, watts, context, reading)
+        taken = self._meter.take(reason, presented.identification())
+        return Measurement(taken.at, taken.register_kwh, watts, context, taken.signed)
+
+    def _rearranged(self, begin: Measurement, end: Measurement) -> tuple[Measurement, Measurement]:
+        """Begin and end with the signed records that are told as theirs."""
+        if begin.signed is None or end.signed is None:
+            return begin, end
+        first, last = rearranged(begin.signed, end.signed, self._spec.meter_faults)
+        return replace(begin, signed=first), replace(end, signed=last)
 
     # --- who may begin and end it -------------------------------------------------------------------------------
 
@@ -297,7 +307,7 @@ class Sessions:
         """Tells where the transaction stands (2.x TransactionEvent, triggered)."""
         if self.current is not None:
             now = Measurement(self._clock(), self._meter.register_kwh, None, "Trigger")
-            self._link.put(self._dialect.updated(self.current, now, self._key, False))
+            self._link.put(self._dialect.updated(self.current, now, self._told_as, False))
 
     def delivered(self, pending: Pending, payload: bytes) -> None:
         """The answer to a transaction message: an id, and what is thought of the token (rule 2)."""
@@ -333,10 +343,10 @@ class Sessions:
             if self.current is not None and found.reference == self.current.reference:
                 continue
             tx = self._memory.transaction(found.reference)
-            end = found.end or self._meter.sign(ReadingReason.POWER_FAILURE, tx.presented.identification())
-            tx.power_lost = end.reason is ReadingReason.POWER_FAILURE
-            self._link.put(*closing_drafts(self._dialect, tx, found, end, self._key))
-            charge = Charge(self._spec.charger_id, tx, measured(found.readings[0]), measured(end), len(found.readings))
+            end = found.end or self._measure("Transaction.End", 0, ReadingReason.POWER_FAILURE, tx.presented)
+            tx.power_lost = end.signed is not None and end.signed.reason is ReadingReason.POWER_FAILURE
+            self._link.put(*closing_drafts(self._dialect, tx, found, end, self._told_as))
+            charge = Charge(self._spec.charger_id, tx, found.begin, end, len(found.readings))
             self._tell(f"{self._spec.charger_id} ends a charge that was interrupted after {charge.energy_wh} Wh")
 
 

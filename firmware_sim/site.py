@@ -330,6 +330,11 @@ session_fee = "{price.session_fee}"
         answer = await self._hub("PUT", "/api/v1/tokens", encode(tuple(tokens)))
         return _decoded(_PutAnswer, answer, "PUT /api/v1/tokens").version
 
+    async def pin_meter_key(self, serial: str, key: str, not_before: datetime) -> None:
+        """Has the hub pin the key of a meter, as an operator does who imports a list. Raises SiteError."""
+        listed = f"meter_serial,public_key,source,not_before\n{serial},{key},nameplate,{not_before.isoformat()}\n"
+        await self._hub("POST", "/api/v1/meters/keys", listed.encode())
+
     async def submit_command(self, wish: bytes) -> CommandState:
         """Gives a command; as POST /api/v1/commands. Raises SiteError."""
         return _decoded(CommandState, await self._hub("POST", "/api/v1/commands", wish), "POST /api/v1/commands")

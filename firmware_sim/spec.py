@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from firmware_sim.dialect import StationIdentity
 from firmware_sim.local_list import ListLimits
+from firmware_sim.meter_faults import MeterFault
+from firmware_sim.meter_kind import MeterKind
 from firmware_sim.misdeeds import Misdeed
 from wire.meter.record import CurrentType
 
@@ -37,6 +39,8 @@ class ChargerSpec:
     security_profile: int = 1
     serial_number: str | None = None
     limits: ListLimits = field(default_factory=ListLimits)
+    meter: MeterKind = field(default_factory=MeterKind)
+    meter_faults: frozenset[MeterFault] = frozenset()
     faults: frozenset[Misdeed] = frozenset()
 
     @property

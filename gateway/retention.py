@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
 
 from gateway.clock import Moment
+from gateway.errors import StoreUnavailable
 from gateway.log import say
 from gateway.store.release import release_held_back, release_step
 from gateway.store.writer import Work, Writer
@@ -27,7 +29,8 @@ class Retention:
     async def run(self) -> None:
         """Let go of what is due, again and again, until cancelled; returns at once when content is kept for ever."""
         while self._keep:
-            await self.round()
+            with suppress(StoreUnavailable):  # Which is said by whoever mends the store.
+                await self.round()
             await asyncio.sleep(ROUND_S)
 
     async def round(self) -> int:

@@ -9,8 +9,6 @@ import logging
 import os
 import secrets
 import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -27,6 +25,7 @@ from hub.letting_go import erase, retention
 from hub.log_key import load_log_key, make_log_key, missing_key
 from hub.meter_screens import told_attention
 from hub.meters import RECENT, meters
+from hub.options import config_option, fail, or_exit
 from hub.orders import command
 from hub.proofs import ledger
 from hub.store import readings
@@ -43,9 +42,6 @@ from wire.records import encode
 from wire.tree_head import SigningKey
 
 _log = logging.getLogger("hub")
-
-EXIT_UNUSABLE = 2
-"""The configuration, a certificate or the database cannot be used; one line on standard error says why."""
 
 _TEMPLATE = """\
 # Configuration of pnc-hub. Paths are relative to this file's folder.
@@ -95,31 +91,26 @@ def main() -> None:
     """The hub: takes in the evidence of charging sites and makes sessions and charge detail records of it."""
 
 
-_config_option = click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), default=Path("hub.toml"), show_default=True
-)
-
-
 @main.command()
-@_config_option
+@config_option
 def run(config_path: Path) -> None:
     """Run until SIGTERM or SIGINT.
 
     Standard output says what happens, one JSON object a line.
     """
     start_journal()
-    _or_exit(lambda: asyncio.run(_serve(load_config(config_path))))
+    or_exit(lambda: asyncio.run(_serve(load_config(config_path))))
 
 
 @main.command()
-@_config_option
+@config_option
 def init(config_path: Path) -> None:
     """Write a commented configuration; an existing file is left alone."""
     try:
         with config_path.open("x", encoding="utf-8") as file:
             file.write(_TEMPLATE)
     except OSError as error:
-        _fail(f"{config_path}: cannot be written: {error}")
+        fail(f"{config_path}: cannot be written: {error}")
     click.echo(f"{config_path} written; put certificates beside it, then `pnc-hub run --config {config_path}`")
 
 
@@ -137,7 +128,7 @@ def token(name: str, config_path: Path | None, token_file: Path | None) -> None:
     hashed = f"sha256${salt.hex()}${digest}"
     table = f"[[api.client]]\nname = {json.dumps(name)}\ntoken_hash = {json.dumps(hashed)}\n"
     if config_path is not None:
-        _or_exit(lambda: _require_new_client(load_config(config_path), name))
+        or_exit(lambda: _require_new_client(load_config(config_path), name))
     try:
         if token_file is not None:
             _write_secret(token_file, secret)
@@ -145,7 +136,7 @@ def token(name: str, config_path: Path | None, token_file: Path | None) -> None:
             with config_path.open("a", encoding="utf-8") as file:
                 file.write(f"\n{table}")
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}")
+        fail(f"{error.filename}: {error.strerror}")
     click.echo(f"token written to {token_file}" if token_file is not None else f"token (shown once): {secret}")
     click.echo(f"{name} added to {config_path}" if config_path is not None else f"\nfor hub.toml:\n{table}")
 
@@ -163,11 +154,11 @@ def _write_secret(path: Path, text: str) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
 def status(config_path: Path, as_json: bool) -> None:
     """Show what the hub holds; reads only, works while the hub runs."""
-    _or_exit(lambda: _show_status(load_config(config_path), as_json))
+    or_exit(lambda: _show_status(load_config(config_path), as_json))
 
 
 def _show_status(config: HubConfig, as_json: bool) -> None:
@@ -195,18 +186,6 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
             click.echo(f"{kind} {entry}")
     for line in told_attention(waiting):
         click.echo(line)
-
-
-def _or_exit(work: Callable[[], None]) -> None:
-    try:
-        work()
-    except HubError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> None:
-    click.echo(f"pnc-hub: {message}", err=True)
-    sys.exit(EXIT_UNUSABLE)
 
 
 async def _serve(config: HubConfig) -> None:

@@ -24,6 +24,9 @@ from wire.ocpp.salvage import parse_recorded
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import Decision, TransactionEntry, TransactionEvent, decode
 
+LET_GO = "its content was let go"
+"""The trouble with a record that has none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
@@ -50,7 +53,7 @@ def read_arrival(gateway_id: str, record: Record, received_at: datetime) -> Arri
     """The record, read. Never raises for a record's content; one whose content was let go holds nothing."""
     bare = Arrival(gateway_id=gateway_id, record=record, received_at=received_at)
     if record.is_released:
-        return bare
+        return replace(bare, trouble=LET_GO)
     try:
         if record.kind is RecordKind.DECISION:
             decision = decode(Decision, record.body, "decision")
@@ -65,26 +68,36 @@ def read_arrival(gateway_id: str, record: Record, received_at: datetime) -> Arri
 
 def _transaction(bare: Arrival, entry: TransactionEntry) -> Arrival:
     session = _session_of(bare.gateway_id, entry)
-    arrival = replace(bare, entry=entry, session_id=session)
     if entry.quarantine is not None or entry.event is TransactionEvent.UNREADABLE:
-        trouble = entry.quarantine or "the gateway could not read the message"
-        return replace(arrival, trouble=trouble, values=salvaged_values(entry))
+        return _troubled(bare, entry, session, entry.quarantine or "the gateway could not read the message")
     try:
         if entry.decision is not None:
             _require_aware(entry.decision.at, "transaction entry")
         call = _call(entry)
-        if call is None:
-            return arrival  # values of a periodic event stream: evidence, not a session
+        if call is None:  # values of a periodic event stream: evidence, not a session
+            return replace(bare, entry=entry, session_id=session)
         message = read_transaction(entry.ocpp, call.action, call.payload)
     except WireError as error:
-        return replace(arrival, trouble=str(error), values=salvaged_values(entry))
+        return _troubled(bare, entry, session, str(error))
     except (ArithmeticError, ValueError) as error:
-        trouble = f"the content breaks arithmetic: {error}"  # as a date at the end of the calendar does
-        return replace(arrival, trouble=trouble, values=salvaged_values(entry))
-    arrival = replace(arrival, message=message, values=carried_values(message))
+        # As a date at the end of the calendar does.
+        return _troubled(bare, entry, session, f"the content breaks arithmetic: {error}")
+    trouble = None
     if session is None and (entry.session_id is not None or message.event is not TransactionEvent.METER_VALUES):
-        return replace(arrival, trouble=_no_session(entry, message.event))
-    return replace(arrival, content=content_key(call.action, call.payload).hex())
+        trouble = _no_session(entry, message.event)
+    return replace(
+        bare,
+        entry=entry,
+        message=message,
+        content=content_key(call.action, call.payload).hex(),
+        session_id=session,
+        values=carried_values(message),
+        trouble=trouble,
+    )
+
+
+def _troubled(bare: Arrival, entry: TransactionEntry, session: str | None, trouble: str) -> Arrival:
+    return replace(bare, entry=entry, session_id=session, values=salvaged_values(entry), trouble=trouble)
 
 
 def _session_of(gateway_id: str, entry: TransactionEntry) -> str | None:

@@ -6,6 +6,7 @@ Everything durable is in `hub.store.commands`; here are only those who wait, and
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
@@ -13,6 +14,9 @@ from datetime import datetime
 from hub.clock import now
 from hub.store import commands as store
 from hub.store.database import Database
+from hub.store.meter_keys import learn_told
+from hub.terms import MeterPlace
+from hub.told_keys import told_keys
 from wire.commands import CommandBatch, CommandOrder, CommandReport, CommandState, QueuedOrder
 from wire.records import Session
 
@@ -65,9 +69,24 @@ class CommandDesk:
         return await self._database.write(lambda connection: store.hand_out(connection, gateway_id, after, at))
 
     async def report(self, gateway_id: str, report: CommandReport) -> bool:
-        """Keep a report; False when the gateway has no such command. Raises StoreError, ValueError."""
-        at = now()
-        known = await self._database.write(lambda connection: store.add_report(connection, gateway_id, report, at))
+        """Keep a report, and the meter keys in the station's answers; False when the gateway has no such command.
+
+        Raises:
+            StoreError: nothing was kept.
+            ValueError: a command has no report of this number.
+        """
+        at, told = now(), told_keys(report.answers)
+
+        def both(connection: sqlite3.Connection) -> bool:
+            known = store.add_report(connection, gateway_id, report, at)
+            order = store.state(connection, report.command_id, at) if known and told else None
+            if order is not None and order.command.charger_id is not None:
+                for one in told:
+                    place = MeterPlace(gateway_id, order.command.charger_id, one.evse_id).named
+                    learn_told(connection, place, one.key, at)
+            return known
+
+        known = await self._database.write(both)
         for watcher in self._watchers.get(report.command_id, ()):
             watcher.set()
         return known

@@ -96,10 +96,11 @@ class Erasing:
 
 def refusal(counts: Counts, years: int) -> str | None:
     """Why what was found must still be kept; None when it may go. Rule 2."""
-    open_ = f"{counts.open_sessions} sessions run" if counts.open_sessions else ""
-    young = f"{counts.young_sessions} sessions are younger than the retention of {years} years"
-    parts = [part for part in (open_, young if counts.young_sessions else "") if part]
-    return " and ".join(parts) or None
+    reasons = {
+        "sessions run": counts.open_sessions,
+        f"sessions are younger than the retention of {years} years": counts.young_sessions,
+    }
+    return " and ".join(f"{reason} ({count})" for reason, count in reasons.items() if count) or None
 
 
 def years_before(at: datetime, years: int) -> datetime:

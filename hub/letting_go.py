@@ -17,8 +17,8 @@ from hub.clock import now
 from hub.config import HubConfig, load_config
 from hub.erasing import Demand, Erasing, ErasureResult
 from hub.errors import StoreError
-from hub.options import config_option, fail, json_option, or_exit
-from hub.orders import HubAPI, OrderFailed
+from hub.options import config_option, fail, json_option, or_exit, token_option
+from hub.orders import running_hub
 from hub.store.connection import FILE_NAME, compact
 from hub.store.database import Database, state_locked
 from hub.store.erasure import Counts
@@ -34,8 +34,8 @@ _WORDS = {
     "records": "records whose content goes; header, hash and proofs stay",
     "kept_records": "records of the first form, which cannot be let go",
     "sessions": "sessions; energy, times and money stay",
-    "open_sessions": "of them run",
-    "young_sessions": "of them are younger than the retention",
+    "open_sessions": "sessions that lose content run",
+    "young_sessions": "sessions that lose content are younger than the retention",
     "mentions": "sessions of others in which the name appears",
     "cdrs": "CDRs; energy, times and money stay",
     "decisions": "remembered decisions",
@@ -45,12 +45,6 @@ _WORDS = {
 }
 """What the counts are, for people."""
 
-_token_file = click.option(
-    "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="PNC_HUB_TOKEN_FILE",
-    help="an API token, needed while the hub runs; or PNC_HUB_TOKEN_FILE",
-)
 _yes = click.option("--yes", is_flag=True, help="do it; without, only show what would go")
 
 
@@ -60,7 +54,7 @@ _yes = click.option("--yes", is_flag=True, help="do it; without, only show what 
 @click.option("--type", "type_", type=click.Choice([one.value for one in TokenType]), help="the token's type")
 @_yes
 @click.option("--force", is_flag=True, help="also sessions that run or must still be kept")
-@_token_file
+@token_option
 @config_option
 @json_option
 def erase(
@@ -79,6 +73,8 @@ def erase(
     chain and every proof. Shows what would go, and lets it go with --yes: that cannot be undone. Refused while sessions
     run or are younger than the retention.
     """
+    if (token is None) == (contract is None):
+        fail("say whose data with --token or with --contract, one of them")
     order = ErasureOrder(
         token=token, contract=contract, type=None if type_ is None else TokenType(type_), apply=yes, force=force
     )
@@ -97,7 +93,7 @@ def erase(
 @click.command()
 @_yes
 @click.option("--compact", "compacting", is_flag=True, help="then write the database anew; no hub may run")
-@_token_file
+@token_option
 @config_option
 @json_option
 def retention(yes: bool, compacting: bool, token_file: Path | None, config_path: Path, as_json: bool) -> None:
@@ -131,7 +127,7 @@ def _done(
         except StoreError as error:
             if error.code != "already-running":
                 raise
-        api = HubAPI(config, _token(token_file))
+        api = running_hub(config, token_file)
         return decode(ErasureResult, api.ask("POST", path, encode(order), PATIENCE_S), "answer of the hub")
 
     with Console(stderr=True).status("looking at every record"):
@@ -141,21 +137,14 @@ def _done(
 async def _here(
     config: HubConfig, demand: Demand, directly: Callable[[Erasing, Demand], Awaitable[ErasureResult]]
 ) -> ErasureResult:
+    path = config.state_dir / FILE_NAME
+    if not path.is_file():
+        raise StoreError(f"{path}: no database there yet; `pnc-hub run` makes it")
     database = Database(config.state_dir, config.terms)
     try:
         return await directly(Erasing(database, config.retention_years), demand)
     finally:
         await database.close()
-
-
-def _token(token_file: Path | None) -> str:
-    if token_file is None:
-        message = "the hub runs, so it is asked to: give an API token with --token-file or PNC_HUB_TOKEN_FILE"
-        raise OrderFailed("no-token", message)
-    try:
-        return token_file.read_text("ascii").strip()
-    except (OSError, UnicodeError) as error:
-        raise OrderFailed("no-token", f"--token-file {token_file}: {error}") from error
 
 
 def _compact(config: HubConfig) -> None:

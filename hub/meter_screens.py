@@ -24,6 +24,8 @@ _STATE_STYLES = {
     KeyState.RETIRED: "dim",
 }
 _GOOD = "valid"
+_ORDINARY = 80
+"""Columns in which a session's id has a line of its own, to be copied."""
 
 
 def print_meters(console: Console, meters: Sequence[MeterSummary]) -> None:
@@ -31,7 +33,7 @@ def print_meters(console: Console, meters: Sequence[MeterSummary]) -> None:
     if not meters:
         console.print("No signed value has come yet.")
         return
-    table = listing("METER", "PLACE", "KEYS", "PAGES", "MISSING", "VALUES", "LAST SEEN")
+    table = listing("METER", "PLACE", "KEYS", "PAGES", "MISSING", "VALUES", "LAST SEEN", KEYS=11, MISSING=7)
     for one in meters:
         pages = [f"{span.context.value}{span.first} to {span.context.value}{span.last}" for span in one.pages]
         missing = sum(ticket.last - ticket.first + 1 for ticket in one.gaps)
@@ -74,7 +76,7 @@ def print_keys(console: Console, keys: Sequence[KeptKey]) -> None:
     if not keys:
         console.print("No key is in the registry.")
         return
-    table = listing("KEY", "STATE", "OF", "FINGERPRINT", "CURVE", "FROM", "COUNTS", "BY", "CHANGED")
+    table = listing("KEY", "STATE", "OF", "FINGERPRINT", "CURVE", "FROM", "COUNTS", "BY", STATE=11, FINGERPRINT=SHORT)
     for kept in keys:
         by = Text(kept.by_whom + (f": {kept.why}" if kept.why else ""))
         table.add_row(
@@ -86,7 +88,6 @@ def print_keys(console: Console, keys: Sequence[KeptKey]) -> None:
             kept.key.source.value,
             _interval(kept.key),
             by,
-            utc(kept.changed_at),
         )
     print_listing(console, table)
 
@@ -108,12 +109,16 @@ def _interval(key: RegisteredKey) -> str:
     return " ".join(part for part in (first, last) if part) or "always"
 
 
+def _room(console: Console) -> dict[str, int]:
+    return {"SESSION": 36} if console.width >= _ORDINARY else {}
+
+
 def print_gaps(console: Console, gaps: Sequence[GapTicket]) -> None:
     """Tickets, each with what is missing and where that was noticed."""
     if not gaps:
         console.print("No signed record is missing.")
         return
-    table = listing("TICKET", "METER", "MISSING", "NOTICED", "IN SESSION", "CLOSED")
+    table = listing("TICKET", "METER", "MISSING", "NOTICED", "SESSION", "CLOSED", **_room(console))
     for ticket in gaps:
         closed = "" if ticket.closed_at is None else f"{utc(ticket.closed_at)} {ticket.closed_by}: {ticket.why}"
         table.add_row(
@@ -132,7 +137,7 @@ def print_held(console: Console, sessions: Sequence[HeldSession]) -> None:
     if not sessions:
         console.print("No session is held.")
         return
-    table = listing("SESSION", "SINCE", "ENERGY", "WHY")
+    table = listing("SESSION", "SINCE", "ENERGY", "WHY", **_room(console))
     for held in sessions:
         energy = held.outcome.energy_wh
         reasons = [*([held.outcome.refusal] if held.outcome.refusal else []), *sorted(held.outcome.codes)]

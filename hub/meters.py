@@ -9,11 +9,10 @@ from __future__ import annotations
 import getpass
 import os
 import sqlite3
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import click
@@ -22,7 +21,8 @@ from hub.clock import now
 from hub.config import HubConfig, load_config
 from hub.errors import HubError, StoreError
 from hub.meter_screens import print_gaps, print_held, print_imported, print_keys, print_meters, print_reverified
-from hub.orders import EXIT_UNUSABLE, HubAPI, OrderFailed
+from hub.options import config_option, fail, token_option
+from hub.orders import HubAPI, running_hub
 from hub.store import meter_acts, meter_keys, meter_pages, meters as reading
 from hub.store.connection import FILE_NAME, open_reader, open_writer
 from hub.store.database import lock_state
@@ -47,16 +47,7 @@ class _Keys(Value, frozen=True, kw_only=True):
     keys: tuple[KeptKey, ...]
 
 
-_config = click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), default=Path("hub.toml"), show_default=True
-)
 _json = click.option("--json", "as_json", is_flag=True, help="JSON for machines, one object a line.")
-_token = click.option(
-    "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="PNC_HUB_TOKEN_FILE",
-    help="An API token, needed while the hub runs; or PNC_HUB_TOKEN_FILE.",
-)
 _why = click.option("--why", default="", help="The reason, for whoever asks later.")
 
 
@@ -87,7 +78,7 @@ def meters() -> None:
 
 
 @meters.command(name="list")
-@_config
+@config_option
 @_json
 def list_meters(config_path: Path, as_json: bool) -> None:
     """List the meters that signed values came of."""
@@ -107,7 +98,7 @@ def list_meters(config_path: Path, as_json: bool) -> None:
 
 @meters.command()
 @click.option("--state", type=click.Choice([state.value for state in KeyState]), help="Only keys of this state.")
-@_config
+@config_option
 @_json
 def keys(state: str | None, config_path: Path, as_json: bool) -> None:
     """List the registry of keys."""
@@ -121,7 +112,7 @@ def keys(state: str | None, config_path: Path, as_json: bool) -> None:
 
 @meters.command()
 @click.option("--all", "all_", is_flag=True, help="The closed tickets too.")
-@_config
+@config_option
 @_json
 def gaps(all_: bool, config_path: Path, as_json: bool) -> None:
     """List the numbers of signed records that never came.
@@ -136,7 +127,7 @@ def gaps(all_: bool, config_path: Path, as_json: bool) -> None:
 
 
 @meters.command()
-@_config
+@config_option
 @_json
 def held(config_path: Path, as_json: bool) -> None:
     """List the sessions that may not be billed yet, and why."""
@@ -156,8 +147,8 @@ def held(config_path: Path, as_json: bool) -> None:
 
 @meters.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@_config
-@_token
+@config_option
+@token_option
 @_json
 def import_keys(file: Path, config_path: Path, token_file: Path | None, as_json: bool) -> None:
     """Pin the meter keys of FILE, CSV or JSON; all of them or none.
@@ -173,9 +164,9 @@ def import_keys(file: Path, config_path: Path, token_file: Path | None, as_json:
         text = file.read_text("utf-8")
         rows = parse_key_list(text)
     except (OSError, UnicodeError) as error:
-        _fail(f"{file}: {error}")
+        fail(f"{file}: {error}")
     except WireError as error:
-        _fail(f"{file}: {error}")
+        fail(f"{file}: {error}")
     act = _act("imported", "")
     done = _change(
         config_path,
@@ -190,15 +181,15 @@ def import_keys(file: Path, config_path: Path, token_file: Path | None, as_json:
 @click.argument("key")
 @click.option("--not-before", callback=_instant, metavar="DATE", help="It counts for what was signed from then on.")
 @_why
-@_config
-@_token
+@config_option
+@token_option
 @_json
 def confirm(
     key: str, not_before: datetime | None, why: str, config_path: Path, token_file: Path | None, as_json: bool
 ) -> None:
-    """Vouch for a learned or quarantined KEY, by its number or fingerprint.
+    """Vouch for a learned or quarantined KEY.
 
-    Compare the fingerprint with the meter's nameplate first.
+    By its number or fingerprint; compare it with the meter's nameplate first.
     """
     act, said = _act("confirmed", why), Confirmation(not_before=not_before, why=why)
     found = _change(
@@ -216,13 +207,16 @@ def confirm(
     "--not-after", callback=_instant, metavar="DATE", help="It counts for what was signed before; now without."
 )
 @_why
-@_config
-@_token
+@config_option
+@token_option
 @_json
 def retire(
     key: str, not_after: datetime | None, why: str, config_path: Path, token_file: Path | None, as_json: bool
 ) -> None:
-    """Close the time of KEY; what was signed before is still judged with it."""
+    """Close the time of KEY.
+
+    What was signed before is still judged with it.
+    """
     act, said = _act("retired", why), Retirement(not_after=not_after, why=why)
     found = _change(
         config_path,
@@ -236,8 +230,8 @@ def retire(
 @meters.command()
 @click.argument("ticket", type=click.IntRange(1))
 @click.option("--why", required=True, help="What became of the records.")
-@_config
-@_token
+@config_option
+@token_option
 @_json
 def close(ticket: int, why: str, config_path: Path, token_file: Path | None, as_json: bool) -> None:
     """Close a TICKET of `pnc-hub meters gaps` that nothing will fill."""
@@ -253,8 +247,8 @@ def close(ticket: int, why: str, config_path: Path, token_file: Path | None, as_
 
 
 @meters.command()
-@_config
-@_token
+@config_option
+@token_option
 @_json
 def reverify(config_path: Path, token_file: Path | None, as_json: bool) -> None:
     """Judge all signed values again, after a key or a version was added.
@@ -295,9 +289,9 @@ def _read(config_path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
         finally:
             connection.close()
     except (HubError, WireError) as error:
-        _fail(str(error))
+        fail(str(error))
     except sqlite3.Error as error:
-        _fail(f"the database cannot be read: {error}")
+        fail(f"the database cannot be read: {error}")
 
 
 def _change(
@@ -314,13 +308,13 @@ def _change(
         except StoreError as error:
             if error.code != "already-running":
                 raise
-            return asking(_api(config, token_file))
+            return asking(running_hub(config, token_file))
         try:
             return _committed(config, directly)
         finally:
             os.close(lock)
     except (HubError, WireError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _committed(config: HubConfig, work: Callable[[sqlite3.Connection, HubConfig], T]) -> T:
@@ -334,16 +328,6 @@ def _committed(config: HubConfig, work: Callable[[sqlite3.Connection, HubConfig]
     finally:
         connection.close()
     return result
-
-
-def _api(config: HubConfig, token_file: Path | None) -> HubAPI:
-    if token_file is None:
-        message = "the hub runs, so it is asked to: give an API token with --token-file or PNC_HUB_TOKEN_FILE"
-        raise OrderFailed("no-token", message)
-    try:
-        return HubAPI(config, token_file.read_text("ascii").strip())
-    except (OSError, UnicodeError) as error:
-        raise OrderFailed("no-token", f"--token-file {token_file}: {error}") from error
 
 
 def _keys_in(answer: bytes) -> tuple[KeptKey, ...]:
@@ -373,8 +357,3 @@ def _show(found: Any, as_json: bool, on_screen: Callable[[], None]) -> None:
 def _show_changed(found: Any) -> None:
     print_keys(screen(), found)
     click.echo("`pnc-hub meters reverify` judges with it what came before.")
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(f"pnc-hub: {message}", err=True)
-    sys.exit(EXIT_UNUSABLE)

@@ -19,6 +19,12 @@ EXIT_UNUSABLE = 2
 config_option = click.option(
     "--config", "config_path", type=click.Path(path_type=Path), default=Path("hub.toml"), show_default=True
 )
+token_option = click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="PNC_HUB_TOKEN_FILE",
+    help="an API token, needed while the hub runs; or PNC_HUB_TOKEN_FILE",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON for machines")
 
 

@@ -19,12 +19,13 @@ from rich.console import Console
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.errors import HubError
+from hub.options import config_option, fail, json_option
 from pki.service.screen import listing, screen
 from wire.commands import MAX_WAIT_S, CommandState, CommandToken, OrderState, ResultCode, StartSession
 from wire.errors import MalformedValue
 from wire.records import TokenType, decode, encode
 
-EXIT_REFUSED, EXIT_UNUSABLE, EXIT_UNTOLD = 1, 2, 3
+EXIT_REFUSED, EXIT_UNTOLD = 1, 3
 WHOLE_LINES = 1000
 """Columns in which every row of a list has room."""
 TIMEOUT_S = 60.0
@@ -74,6 +75,17 @@ class HubAPI:
         return answer
 
 
+def running_hub(config: HubConfig, token_file: Path | None) -> HubAPI:
+    """The API of the hub that runs and holds the lock, so that it has to be asked. Raises OrderFailed."""
+    if token_file is None:
+        message = "the hub runs, so it is asked to: give an API token with --token-file or PNC_HUB_TOKEN_FILE"
+        raise OrderFailed("no-token", message)
+    try:
+        return HubAPI(config, token_file.read_text("ascii").strip())
+    except (OSError, UnicodeError) as error:
+        raise OrderFailed("no-token", f"--token-file {token_file}: {error}") from error
+
+
 class _Problem(msgspec.Struct):
     type: str = "urn:pncgate:problem:unknown"
     detail: str = ""
@@ -89,9 +101,6 @@ def _told(answer: bytes, status: int) -> OrderFailed:
 
 def _asking(function: F) -> F:
     """The options of every command here."""
-    config = click.option(
-        "--config", "config_path", type=click.Path(path_type=Path), default=Path("hub.toml"), show_default=True
-    )
     token = click.option(
         "--token-file",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -99,8 +108,7 @@ def _asking(function: F) -> F:
         required=True,
         help="holds an API token, as `pnc-hub token --token-file` wrote it; or PNC_HUB_TOKEN_FILE",
     )
-    as_json = click.option("--json", "as_json", is_flag=True, help="JSON for machines")
-    return config(token(as_json(function)))
+    return config_option(token(json_option(function)))
 
 
 _wait = click.option("--wait", is_flag=True, help="wait until the command is done")
@@ -183,7 +191,7 @@ def send(
     try:
         msgspec.json.decode(wanted)
     except msgspec.DecodeError as error:
-        _fail(f"COMMAND: {error}")
+        fail(f"COMMAND: {error}")
     body = encode({"gateway_id": gateway, "expires_in_s": expires, "command": msgspec.Raw(wanted.encode())})
     _submit(_api(config_path, token_file), body, wait, as_json)
 
@@ -242,9 +250,9 @@ def _api(config_path: Path, token_file: Path) -> HubAPI:
     try:
         return HubAPI(load_config(config_path), token_file.read_text("ascii").strip())
     except (OSError, UnicodeError) as error:
-        _fail(f"--token-file {token_file}: {error}")
+        fail(f"--token-file {token_file}: {error}")
     except HubError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _submit(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
@@ -268,7 +276,7 @@ def _show(api: HubAPI, body: bytes, wait: bool, as_json: bool) -> NoReturn:
             if report.session_id is not None:
                 click.echo(f"session {report.session_id}")
     if wait and state.state is not OrderState.DONE:
-        _fail(f"gateway {state.gateway_id} has not reported in time; `pnc-hub command show` tells later", EXIT_UNTOLD)
+        fail(f"gateway {state.gateway_id} has not reported in time; `pnc-hub command show` tells later", EXIT_UNTOLD)
     good = not state.reports or state.reports[-1].result is ResultCode.ACCEPTED
     sys.exit(0 if good else EXIT_REFUSED)
 
@@ -288,9 +296,4 @@ def _or_fail(asking: Callable[[], bytes]) -> bytes:
     try:
         return asking()
     except (HubError, MalformedValue) as error:
-        _fail(str(error))
-
-
-def _fail(message: str, code: int = EXIT_UNUSABLE) -> NoReturn:
-    click.echo(f"pnc-hub: {message}", err=True)
-    sys.exit(code)
+        fail(str(error))

@@ -18,6 +18,7 @@ from hub.clock import utc
 from hub.config import HubConfig, load_config
 from hub.log_key import load_log_key, make_log_key
 from hub.options import config_option, json_option, or_exit
+from hub.orders import WHOLE_LINES
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.database import state_locked
 from hub.store.heads import LedgerEntry, ledgers
@@ -79,22 +80,25 @@ def _read(config: HubConfig, reading: Callable[[sqlite3.Connection], T]) -> T:
 
 
 def _show(console: Console, entries: tuple[LedgerEntry, ...]) -> None:
+    """A table; where it has no room, some lines each."""
     if not entries:
         console.print("no gateway has sent a record yet")
         return
-    table = listing("GATEWAY", "EPOCH", "RECORDS", "MISSING", "ROOT", "LOG KEY", "COUNTERSIGNED", "AT")
+    table = listing("GATEWAY", "EPOCH", "RECORDS", "MISSING", "ROOT", "LOG KEY", "COUNTERSIGNED")
+    lines = list[str]()
     for entry in entries:
-        table.add_row(
-            entry.gateway_id,
-            entry.epoch,
-            str(entry.size),
-            str(entry.missing),
-            entry.root[:SHOWN],
-            "none" if entry.log_key is None else entry.log_key[:SHOWN],
-            str(entry.countersigned_size),
-            "never" if entry.countersigned_at is None else utc(entry.countersigned_at),
-        )
-    console.print(table)
+        log_key = "none" if entry.log_key is None else entry.log_key[:SHOWN]
+        at = entry.countersigned_at
+        signed = "never" if at is None else f"{entry.countersigned_size} at {utc(at)}"
+        root, size, missing = entry.root[:SHOWN], str(entry.size), str(entry.missing)
+        table.add_row(entry.gateway_id, entry.epoch, size, missing, root, log_key, signed)
+        lines.append(f"{entry.gateway_id}  epoch {entry.epoch}  records {size}  missing {missing}")
+        lines.append(f"  root {root}  log key {log_key}")
+        lines.append(f"  countersigned {signed}")
+    if console.measure(table, options=console.options.update(width=WHOLE_LINES)).maximum <= console.width:
+        console.print(table)
+    else:
+        console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 @ledger.command()
@@ -151,10 +155,11 @@ def _tell(console: Console, found: _Verified) -> None:
             f"{chain.gateway_id}  epoch {chain.epoch}  holds: {chain.records} records ({chain.released} let go), "
             f"{chain.heads} heads, root {chain.root[:SHOWN]}",
             markup=False,
+            soft_wrap=True,
         )
     for flaw in found.flaws:
         line = f"{flaw.gateway_id}  epoch {flaw.epoch}  DOES NOT HOLD: {flaw.message} ({flaw.code})"
-        console.print(line, markup=False, style="bold red")
+        console.print(line, markup=False, soft_wrap=True, style="bold red")
     if not found.chains and not found.flaws:
         console.print("no gateway has sent a record yet")
 

@@ -42,8 +42,6 @@ _BEGIN, _END = "Transaction.Begin", "Transaction.End"
 _WH_PER_KWH = Decimal(1000)
 _FOUR_PLACES = Decimal("0.0001")
 _SECONDS_PER_HOUR = Decimal(3600)
-_REGISTER_TOLERANCE_WH = Decimal(2)
-"""A plain register in whole Wh may differ by 1 Wh at either end."""
 
 
 class Part(IntEnum):
@@ -194,8 +192,6 @@ def _energy_kwh(meter: MeterState, signed: Outcome) -> tuple[Decimal, list[str]]
     if plain_wh is not None and plain_wh < 0:
         findings.append(f"register-falls: the plain register fell by {-plain_wh} Wh")
     if signed.energy_wh is not None:
-        if plain_wh is not None and abs(signed.energy_wh - plain_wh) > _REGISTER_TOLERANCE_WH:
-            findings.append(f"register-differs: {signed.energy_wh} Wh are signed, the plain register says {plain_wh}")
         return signed.energy_wh / _WH_PER_KWH, findings
     if plain_wh is None:
         findings.append("no-energy: no register at the begin and the end, signed or plain")

@@ -69,11 +69,13 @@ class Outcome(Value, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """The values that begin and end a session, one and the same when a record holds both, and what lies between."""
+    """The values that begin and end a session, one and the same when a record holds both, and what lies between.
+    `copies` are those of which a better or an equal copy is among the others."""
 
     begin: JudgedValue | None = None
     end: JudgedValue | None = None
     between: tuple[JudgedValue, ...] = ()
+    copies: tuple[JudgedValue, ...] = ()
 
     @property
     def in_order(self) -> tuple[JudgedValue, ...]:
@@ -84,7 +86,9 @@ class Ends:
 
 def ends_of(values: Iterable[JudgedValue]) -> Ends:
     """Which value is what in the session, in whatever order they are given. Rules 1 to 3."""
-    distinct = sorted(_distinct(values), key=_place_in_session)
+    given = tuple(values)
+    distinct = sorted(_distinct(given), key=_place_in_session)
+    best = {id(value) for value in distinct}
     whole = [value for value in distinct if _begins(value) and _ends(value)]
     begins = whole or [value for value in distinct if _begins(value)]
     ends = whole or [value for value in distinct if _ends(value)]
@@ -92,7 +96,10 @@ def ends_of(values: Iterable[JudgedValue]) -> Ends:
     if whole:
         begin = end
     return Ends(
-        begin=begin, end=end, between=tuple(value for value in distinct if value is not begin and value is not end)
+        begin=begin,
+        end=end,
+        between=tuple(value for value in distinct if value is not begin and value is not end),
+        copies=tuple(value for value in given if id(value) not in best),
     )
 
 
@@ -105,7 +112,9 @@ def judge_signed(signed: SessionValues, expected: Expected) -> tuple[Outcome, Si
         if ends.begin is None and ends.between:
             missing = "no signed value came at the begin and the end"
         return Outcome(billable=False, refusal=missing, findings=_told(signed.against)), data
-    records = ends.in_order if ends.begin is not ends.end else (ends.end,)
+    records: tuple[JudgedValue, ...] = (ends.end,)
+    if ends.begin is not ends.end:
+        records = (*filter(None, (ends.begin,)), *ends.between, *ends.copies, ends.end)
     verdict = judge_session([value.verdict for value in records], expected)
     found = (*verdict.findings, *signed.against)
     refusal = _refusal(ends.begin or ends.end, ends.end, verdict, found)

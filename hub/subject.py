@@ -14,23 +14,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
-from hub.arrival import read_arrival
+from hub.carried import salvaged_values
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
-from wire.chain import Record
-from wire.errors import MeterRecordError
+from wire.chain import Record, RecordKind
+from wire.errors import MalformedValue, MeterRecordError
 from wire.meter.carrier import unwrap
 from wire.meter.formats import READERS
-from wire.records import TokenType
+from wire.meter.record import MeterFormat
+from wire.records import TokenType, TransactionEntry, decode
 from wire.tokens import compare_key
 
 MIN_BOUNDED = 4
 _LONGEST = 40
 """Of a contract id with its hyphens; OCPI has 36."""
+_WITH_CHECK = 15
+"""Characters of an EMAID with its check character (ISO 15118-2 Annex H)."""
+_IN_TROUBLE = re.compile('"quarantine"|"unreadable"')
+_SHORTEST_SIGNED = 40
+"""Characters. No signed meter value is as short."""
 _MAX_DEPTH = 24
 _NUMBERED = frozenset(
     {
@@ -54,8 +59,10 @@ class Subject:
         bare = text.strip()
         if bare.casefold() in self.whole:
             return True
-        # Most texts of a record are too short or too long to be tried.
-        return MIN_BOUNDED <= len(bare) <= _LONGEST and compare_key(TokenType.EMAID, bare) in self.contracts
+        if not self.contracts or len(bare) > _LONGEST:
+            return False
+        plain = bare.replace("-", "").upper()
+        return plain in self.contracts or (len(plain) == _WITH_CHECK and plain[:-1] in self.contracts)
 
     def is_told_of(self, text: str) -> bool:
         """Whether `text` names the person, as a whole or somewhere in it. Rule 1."""
@@ -68,8 +75,26 @@ class Subject:
         return text if self.words is None else self.words.sub(instead, text)
 
     def is_in_json(self, text: str) -> bool:
-        """Whether any text in a JSON document names the person. Rules 2 and 3."""
-        return any(self.is_told_of(leaf) for leaf in _leaves(text, 0))
+        """Whether any text in a JSON document names the person, or any signed value in it. Rules 2 and 3."""
+        return any(self.is_told_of(leaf) or self.is_signed_for(leaf) for leaf in _leaves(text, 0))
+
+    def is_signed_for(self, text: str) -> bool:
+        """Whether `text` is a signed meter value, in whatever carrier, that names the person."""
+        if len(text) < _SHORTEST_SIGNED:
+            return False
+        unwrapped = unwrap(text)
+        if unwrapped.format is MeterFormat.UNKNOWN:
+            return False
+        if self.is_told_of(unwrapped.payload.decode("utf-8", "replace")):
+            return True
+        reader = READERS.get(unwrapped.format)
+        if reader is None or unwrapped.format is MeterFormat.OCMF:
+            return False  # an OCMF record is text: its identification was just looked for
+        try:
+            data = reader(unwrapped.payload).user.data
+        except MeterRecordError:
+            return False
+        return data is not None and self.is_told_of(data)
 
 
 def subject_of(tokens: Sequence[str], contracts: Sequence[str]) -> Subject:
@@ -83,29 +108,22 @@ def subject_of(tokens: Sequence[str], contracts: Sequence[str]) -> Subject:
     return Subject(frozenset(text.casefold() for text in spelt), frozenset(keys), words)
 
 
-def is_named_in(subject: Subject, gateway_id: str, record: Record, received_at: datetime) -> bool:
+def is_named_in(subject: Subject, record: Record) -> bool:
     """Whether what a record holds names the person; False for one whose content was let go. About 0.1 ms."""
     if record.is_released:
         return False
-    if subject.is_in_json(record.body):
-        return True
-    arrival = read_arrival(gateway_id, record, received_at)
-    return any(is_signed_for(subject, value.signed.raw) for value in arrival.values)
+    return subject.is_in_json(record.body) or any(subject.is_signed_for(text) for text in _salvaged(record))
 
 
-def is_signed_for(subject: Subject, raw: str) -> bool:
-    """Whether a signed meter value, in whatever carrier, names the person."""
-    unwrapped = unwrap(raw)
-    if subject.is_told_of(unwrapped.payload.decode("utf-8", "replace")):
-        return True
-    reader = READERS.get(unwrapped.format)
-    if reader is None:
-        return False
+def _salvaged(record: Record) -> Iterator[str]:
+    """The signed values in a message that nobody could read as JSON."""
+    if record.kind is not RecordKind.TRANSACTION or not _IN_TROUBLE.search(record.body):
+        return
     try:
-        data = reader(unwrapped.payload).user.data
-    except MeterRecordError:
-        return False
-    return data is not None and subject.is_told_of(data)
+        entry = decode(TransactionEntry, record.body, "transaction entry")
+    except MalformedValue:
+        return
+    yield from (value.signed.raw for value in salvaged_values(entry))
 
 
 def _contract_key(text: str) -> str | None:

@@ -92,7 +92,7 @@ def test_first_site_from_an_empty_folder_to_a_charged_car(tmp_path: Path) -> Non
     started = re.search(r"^session (\S+)", done.stdout, re.MULTILINE)
     assert started is not None, done.stdout
     found, _ = json.JSONDecoder().raw_decode(done.stdout, done.stdout.rindex('{"cdrs"'))
-    assert ["key-claimed" in str(cdr.get("findings")) for cdr in found["cdrs"]] == [True, False], done.stdout
+    assert ["key-learned" in str(cdr.get("findings")) for cdr in found["cdrs"]] == [True, False], done.stdout
     assert (found["cdrs"][1]["session_id"], found["cdrs"][1]["auth_method"]) == (started[1], "COMMAND"), done.stdout
     waiting = [int(number) for number in re.findall(r"^to send +(\d+)", done.stdout, re.MULTILINE)]
     assert waiting[0] == 0, done.stdout

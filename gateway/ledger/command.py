@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gateway.config import Settings, load_settings
 from gateway.control.running import EXIT_REFUSED, fail, running
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreError
 from gateway.ledger.proof import RecordProof, parse_record_proof, prove, verify_record_proof
 from gateway.ledger.verify import LedgerReport, verify_ledger
 from gateway.store.ledger import acked_seq, head, identity, open_ledger_reader
@@ -27,7 +27,7 @@ from gateway.store.tree import KeptTree, log_key
 from gateway.wording import counted, instant
 from pki.service.screen import listing, print_listing, screen
 from wire.errors import MalformedValue, WireError
-from wire.merkle import TiledTree, tree_root
+from wire.merkle import ProofError, TiledTree, tree_root
 from wire.records import Value, encode
 
 MAX_PROOF_BYTES = 64 * 1024 * 1024
@@ -35,12 +35,13 @@ MAX_PROOF_BYTES = 64 * 1024 * 1024
 
 
 class LedgerState(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """The log and what the hub knows of it. Keys and roots in hex."""
+    """The log and what the hub knows of it. Keys and root in hex; `damage`: why there is no root."""
 
     gateway_id: str
     epoch: str
     size: int
-    root: str
+    root: str | None
+    damage: str | None
     log_key: str
     acked_seq: int
     hub_log_key: str | None
@@ -62,8 +63,8 @@ def ledger() -> None:
 def show(config: Path, as_json: bool) -> None:
     """Show the log.
 
-    Its size, root and keys, what the hub countersigned, and how much was let go. Ends with 1 when something is wrong
-    between this log and the hub.
+    Its size, root and keys, what the hub countersigned, and how much was let go. Ends with 1 when it is damaged, or
+    when something is wrong between this log and the hub.
     """
     with _reading(config) as (connection, settings):
         found = _state(connection, settings)
@@ -71,16 +72,21 @@ def show(config: Path, as_json: bool) -> None:
         click.echo(encode(found))
     else:
         _show_state(screen(), found)
-    sys.exit(EXIT_REFUSED if found.troubles else 0)
+    sys.exit(EXIT_REFUSED if found.troubles or found.damage else 0)
 
 
 def _state(connection: sqlite3.Connection, settings: Settings) -> LedgerState:
-    owner, size = identity(connection), head(connection).seq
+    owner, size, damage = identity(connection), head(connection).seq, None
+    try:
+        root = tree_root(size, TiledTree(KeptTree(connection)).subtree).hex()
+    except (ProofError, StoreError) as error:
+        root, damage = None, str(error)
     return LedgerState(
         gateway_id=owner.gateway_id,
         epoch=owner.epoch,
         size=size,
-        root=tree_root(size, TiledTree(KeptTree(connection)).subtree).hex(),
+        root=root,
+        damage=damage,
         log_key=log_key(connection).public_key,
         acked_seq=acked_seq(connection),
         hub_log_key=settings.table.uplink.hub_log_key or pinned_hub_key(connection),
@@ -96,7 +102,7 @@ def _show_state(console: Console, found: LedgerState) -> None:
     rows = [
         ("gateway", f"{found.gateway_id} (epoch {found.epoch})"),
         ("records", f"{found.size}, acknowledged by the hub up to {found.acked_seq}"),
-        ("root", found.root),
+        ("root", found.root or f"none: {found.damage}"),
         ("log key", found.log_key),
         ("hub key", found.hub_log_key or "none yet: the hub has not countersigned anything"),
         ("receipt", _receipt_line(receipt)),

@@ -6,8 +6,6 @@ Exit codes of `verify`: 0 all valid and no session with a fatal finding, 1 some 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -60,7 +58,7 @@ def verify(file: str, key: str | None, as_json: bool, explain: bool, batch: bool
     if batch and (as_json or explain):
         raise click.UsageError("with --batch every answer is JSON, and nothing is explained")
     registry_key = None if key is None else _key(key)
-    with _opened(file) as stream:
+    with _open(file) as stream:
         if batch:
             sys.exit(EXIT_NOT_VALID if _answer_all(stream, registry_key) else 0)
         data = stream.read(MAX_FILE_BYTES + 1)
@@ -96,15 +94,10 @@ def _key(given: str) -> KeyText:
     _fail(f"--public-key {given[:60]!a} is neither a key nor a file with one: {problem}")
 
 
-@contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    """The file, or standard input for `-`; ends the process when it cannot be read."""
+def _open(file: str) -> BinaryIO:
+    """The file, or standard input for `-`; ends the process when it cannot be opened."""
     try:
-        if file == "-":
-            yield sys.stdin.buffer
-            return
-        with Path(file).open("rb") as stream:
-            yield stream
+        return sys.stdin.buffer if file == "-" else Path(file).open("rb")
     except (OSError, ValueError) as error:
         _fail(f"{file}: {reason(error)}")
 

@@ -76,9 +76,7 @@ def _show_record(console: Console, judged: JudgedRecord, name: str) -> None:
         _show_deviation(console, deviation)
     if verdict.signature is SignatureVerdict.NO_KEY:
         _row(console, "next", "give the key with --public-key")
-    _show_safe(
-        console, verdict.safe, "" if verdict.signature is SignatureVerdict.VALID else ", were the signature valid"
-    )
+    _show_safe(console, verdict.safe)
 
 
 def _trust(verdict: RecordVerdict) -> str:
@@ -146,11 +144,11 @@ def _show_deviation(console: Console, deviation: Deviation) -> None:
     print_hanging(console, head, f"{deviation.code} at {deviation.pointer}: {deviation.message}")
 
 
-def _show_safe(console: Console, prediction: SafePrediction | None, proviso: str = "") -> None:
+def _show_safe(console: Console, prediction: SafePrediction | None) -> None:
     if prediction is None:
         return
     if prediction.accepts:
-        _row(console, _SAFE, f"the transparency software would take it{proviso}")
+        _row(console, _SAFE, "the transparency software would take it")
         return
     _row(console, _SAFE, "the transparency software would refuse it:")
     for reason in prediction.reasons:

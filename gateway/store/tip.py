@@ -33,7 +33,7 @@ class Tip:
 
     def __init__(self, connection: sqlite3.Connection, chain: tuple[str, str]) -> None:
         """`chain`: gateway id and epoch. Raises StoreError when a hash cannot be read."""
-        self.chain, self._start, self._salts = chain, hash_start(*chain), b""
+        self.chain, self._start, self._salts = chain, hash_start(*chain), list[bytes]()
         self._seq, self._hash, self._entries = 0, b"", list[bytes]()
         self._read(connection)
 
@@ -48,7 +48,10 @@ class Tip:
         """The number of a new record: its salt, commitment, hash, and the tiles that it completes are written too."""
         if not connection.in_transaction:
             self._read(connection)
-        salt = self._salt()
+        if not self._salts:
+            octets = os.urandom(SALT_BYTES * _SALTS_AT_ONCE)
+            self._salts = [octets[place : place + SALT_BYTES] for place in range(0, len(octets), SALT_BYTES)]
+        salt = self._salts.pop()
         commitment = commit_to(salt, body)
         text, salted = body.decode(), salt.hex()
         seq: int = self._seq + 1
@@ -67,11 +70,6 @@ class Tip:
             if len(entries) == TILE_WIDTH:  # Of a damaged chain records may be missing.
                 keep_tiles(connection, seq, entries)
         return seq
-
-    def _salt(self) -> bytes:
-        salts = self._salts or os.urandom(SALT_BYTES * _SALTS_AT_ONCE)
-        self._salts = salts[SALT_BYTES:]
-        return salts[:SALT_BYTES]
 
 
 def tip_of(connection: sqlite3.Connection, chain: tuple[str, str]) -> Tip:

@@ -117,7 +117,7 @@ def _judge(ack: Ack, signed: SignedTreeHead | None, key: str | None, now: Moment
     if signed is None or (counter is None and key is None):
         return None
     if counter is None or ack.acked_seq != signed.head.size:
-        message = f"the hub acknowledged record {ack.acked_seq} without countersigning, as it did before"
+        message = f"the hub acknowledged record {ack.acked_seq} without countersigning it, which it did before"
         return Trouble(kind=LogTrouble.MISSING, message=message, at=now.at)
     try:
         verify_countersignature(signed, counter, key or counter.public_key)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from hub.clock import now
+from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.errors import EvidenceRefused, EvidenceUnusable, HubError
 from hub.evidence.container import MAX_FILE_BYTES
@@ -21,7 +22,7 @@ from hub.evidence.verify import GivenKeys, Report, verify_evidence
 from hub.log_key import load_log_key
 from hub.options import EXIT_UNUSABLE, config_option, fail, json_option
 from hub.store.connection import FILE_NAME, open_reader
-from hub.store.excerpts import sessions_like
+from hub.store.excerpts import Listed, sessions_like
 from pki.service.screen import listing, screen
 from wire.errors import WireError
 from wire.meter.keys import PublicKey, parse_public_key
@@ -122,23 +123,27 @@ def _made(config: HubConfig, sessions: Sequence[str]) -> Iterable[EvidenceFile]:
     try:
         for session in sessions:
             connection.execute("BEGIN")  # one moment for all that is read of a session
-            id_ = _the_one(session, lambda prefix: [one.id for one in sessions_like(connection, prefix)])
-            yield make_evidence(connection, id_, maker, now())
+            yield make_evidence(connection, _the_one(connection, session), maker, now())
             connection.execute("ROLLBACK")
     finally:
         connection.close()
 
 
-def _the_one(session: str, like: Callable[[str], list[str]]) -> str:
-    """The id that `session` is the beginning of. Raises EvidenceRefused, with ids that could have been meant."""
-    found = like(session)
-    if len(found) == 1 or session in found:
-        return session if session in found else found[0]
+def _the_one(connection: sqlite3.Connection, session: str) -> str:
+    """The id that `session` is the beginning of. Raises EvidenceRefused, with those that could have been meant."""
+    found = sessions_like(connection, session)
+    if len(found) == 1 or session in [one.id for one in found]:
+        return session if len(found) > 1 else found[0].id
     if found:
-        listed = "\n  ".join(found)
-        raise EvidenceRefused("several-sessions", f"{session!a} is the beginning of several sessions:\n  {listed}")
-    newest = "\n  ".join(like("")) or "none"
-    raise EvidenceRefused("unknown-session", f"no session {session[:64]!a} here; the newest are:\n  {newest}")
+        message = f"{session!a} is the beginning of several sessions"
+        raise EvidenceRefused("several-sessions", f"{message}:{_listed(found)}")
+    newest = sessions_like(connection, "")
+    raise EvidenceRefused("unknown-session", f"no session {session[:64]!a} here; the newest are:{_listed(newest)}")
+
+
+def _listed(sessions: Sequence[Listed]) -> str:
+    lines = (f"\n  {one.id}  {utc(one.began)}  {one.charger_id}  {one.status}" for one in sessions)
+    return "".join(lines) or " none"
 
 
 def _path_of(file: EvidenceFile, out: Path | None) -> Path:

@@ -1,7 +1,7 @@
 """What an evidence file says, clause by clause: the values of its member `evidence.json`. Pure.
 
- 1. `version` is of this form; `program` made the file, at `made_at`, with a page of this edition, and with `values.xml`
-    or without. `issuer` is whom a driver asks.
+ 1. `version` is of this form; `program` made the file, at `made_at`, with a page and a `values.xml` of this `edition`;
+    not with the latter where the transparency software knows no form of it. `issuer` is whom a driver asks.
  2. `gateway_id` is the site's gateway, each of `chains` an excerpt of one log of its: the records that name the
     session, and the decisions about its token while it ran or was about to. A gateway begins a new log (an epoch) with
     a new store, so nearly always there is one.
@@ -146,6 +146,6 @@ class Evidence(Value, frozen=True, kw_only=True):
     missing: tuple[str, ...]
     checks: tuple[Check, ...]
     issuer: str = ""
-    page_edition: int = 0
+    edition: int = 0
     has_values: bool = False
     max_power_w: int | None = None

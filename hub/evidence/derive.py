@@ -110,7 +110,8 @@ class _Books:
 
     def take(self, arrival: Arrival) -> None:
         """Judge the signed values of one more record, and change what it changes."""
-        self.carried += carried_texts((arrival,), self._registry, self._place.named)
+        place = self._place.named if self._place.evse_id else None
+        self.carried += carried_texts(arrival, self._registry, place)
         change = ingest(arrival, self, self._terms)
         for state in change.sessions:
             self._sessions[state.session.id] = state

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from hub.evidence.checks import log_keys, shown_amount
 from hub.evidence.content import Evidence, SignedText, Step, StepOutcome, TextPart
@@ -22,7 +23,7 @@ from wire.meter.told import ToldReading
 from wire.records import Cdr, TariffDimension
 
 EDITION = 1
-"""Raised with every change of a page's bytes: a page of another edition is not made again to be compared."""
+"""Raised with every change of the bytes of a page or of `values.xml`: those of another edition are not compared."""
 
 _QUESTIONS = {
     Step.RECORDS: "Are the records unchanged?",
@@ -71,7 +72,7 @@ def render_page(evidence: Evidence, contents: Mapping[str, bytes], digest: str) 
         "has_values": evidence.has_values,
         "digest": digest,
     }
-    return _TEMPLATE.render(facts).encode()
+    return _template().render(facts).encode()
 
 
 def _printable(value: object) -> str:
@@ -81,15 +82,18 @@ def _printable(value: object) -> str:
     )
 
 
-_TEMPLATE = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    finalize=_printable,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-).get_template("page.html.j2")
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html.j2")
 
 
 def _facts(evidence: Evidence) -> dict[str, object]:
@@ -108,6 +112,8 @@ def _facts(evidence: Evidence) -> dict[str, object]:
         "charger_id": session.charger_id,
         "evse_id": session.evse_id,
         "gateway_id": session.gateway_id,
+        "contract": f"contract {cdr.cdr_token.contract_id}",
+        "token": f"{cdr.cdr_token.type.value} {cdr.cdr_token.uid}",
         "duration": _shown_duration(seconds),
         "duration_source": "as the station told it" if signed_s is None else "by the meter's clock",
         "energy": f"{cdr.total_energy:f}",
@@ -192,13 +198,13 @@ def _price_lines(cdr: Cdr) -> Iterator[dict[str, str]]:
 
 def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:
     for key in evidence.keys:
-        yield {"who": "Meter", "what": f"the readings; the key is {_key_words(key)}", "key": key.public_key}
+        yield {"who": "Meter", "what": "the readings; its key stands below", "key": f"fingerprint {key.fingerprint}"}
     roles = {
         "log": ("Site", f"the log of {evidence.gateway_id}, where the session was recorded"),
         "hub": ("Hub", "that it saw the same log, and this file"),
     }
     for role, public_key in dict.fromkeys(log_keys(evidence.chains)):
-        yield {"who": roles[role][0], "what": roles[role][1], "key": public_key}
+        yield {"who": roles[role][0], "what": roles[role][1], "key": f"key {public_key}"}
 
 
 def _keys(evidence: Evidence) -> Iterator[dict[str, str]]:

@@ -28,13 +28,10 @@ class CarriedText:
     value: JudgedValue = field(repr=False)
 
 
-def carried_texts(arrivals: Iterable[Arrival], registry: KeyRegistry, place: KeyPlace) -> tuple[CarriedText, ...]:
-    """The signed values in the session's records, in the order in which they came; `place` is their meter's."""
-    return tuple(
-        CarriedText(seq=arrival.record.seq, value=value)
-        for arrival in arrivals
-        for value in judge_values(arrival.values, place, lambda record, place: registry)
-    )
+def carried_texts(arrival: Arrival, registry: KeyRegistry, place: KeyPlace | None) -> list[CarriedText]:
+    """The signed values in a record of the session, in order; `place` is their meter's, None where it is not known."""
+    judged = judge_values(arrival.values, place, lambda record, place: registry)
+    return [CarriedText(seq=arrival.record.seq, value=value) for value in judged]
 
 
 def told_texts(carried: Iterable[CarriedText], ends: Ends) -> Iterator[tuple[SignedText, bytes]]:

@@ -12,8 +12,9 @@ consistent, and no more: whose words they are is what step 9 says.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from hub.errors import EvidenceUnusable
 from hub.evidence.checks import content_checks, log_keys
@@ -24,6 +25,7 @@ from hub.evidence.notes import Notes
 from hub.evidence.page import EDITION, render_page
 from wire.errors import WireError
 from wire.meter.keys import PublicKey, parse_public_key
+from wire.ocpp.transaction import MAX_DIGITS
 from wire.records import Value, decode, encode
 
 ROLES = ("hub", "log", "meter")
@@ -65,14 +67,21 @@ class Report(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def verify_evidence(data: bytes, given: GivenKeys | None = None) -> Report:
-    """What the file `data` proves. About 10 ms for an ordinary session.
+    """What the file `data` proves. About 8 ms for an ordinary session.
 
     Raises:
         EvidenceUnusable: it is no evidence file, or none of a version that this program reads.
     """
-    given = given or GivenKeys()
     members = unpack(data)
     evidence = read_content(members[CONTENT])
+    try:
+        return _verified(data, members, evidence, given or GivenKeys())
+    except (ArithmeticError, ValueError) as error:
+        # A date at the end of the calendar, a hash that is none: no hub writes such a file.
+        raise EvidenceUnusable(f"{CONTENT}: holds a value out of all bounds: {error}") from error
+
+
+def _verified(data: bytes, members: Mapping[str, bytes], evidence: Evidence, given: GivenKeys) -> Report:
     derived = derive(evidence.chains, stated_in(evidence))
     found = content_checks(evidence, derived)
     keys = tuple(_compared(evidence, derived, given))
@@ -96,8 +105,8 @@ def read_content(data: bytes) -> Evidence:
     """The content of an `evidence.json`.
 
     Raises:
-        EvidenceUnusable: it cannot be read, is of another version, or holds a key that is none or an instant without an
-            offset.
+        EvidenceUnusable: it cannot be read, is of another version, or holds a key that is none, an instant without an
+            offset or a number of more than MAX_DIGITS digits.
     """
     try:
         evidence = decode(Evidence, data, CONTENT)
@@ -110,7 +119,21 @@ def read_content(data: bytes) -> Evidence:
     instants = (evidence.session.start_date_time, evidence.cdr.start_date_time, evidence.cdr.end_date_time)
     if any(at.tzinfo is None for at in instants):
         raise EvidenceUnusable(f"{CONTENT}: an instant without an offset from UTC")
+    if not all(map(_is_bounded, _numbers(evidence))):
+        raise EvidenceUnusable(f"{CONTENT}: a number of more than {MAX_DIGITS} digits")
     return evidence
+
+
+def _numbers(evidence: Evidence) -> Iterator[Decimal | None]:
+    cdr, outcome = evidence.cdr, evidence.outcome
+    yield from (cdr.total_energy, cdr.total_time, cdr.total_cost.before_taxes, evidence.session.kwh)
+    yield from (outcome.energy_wh, outcome.duration_s)
+    yield from (component.price for component in cdr.price_components)
+
+
+def _is_bounded(number: Decimal | None) -> bool:
+    """Whether it can be written out, and is as long as a meter's or a bill's."""
+    return number is None or (len(number.as_tuple().digits) <= MAX_DIGITS and abs(number.adjusted()) <= MAX_DIGITS)
 
 
 def stated_in(evidence: Evidence) -> Stated:
@@ -148,22 +171,28 @@ def _members(members: Mapping[str, bytes], evidence: Evidence, derived: Derived,
     content = members[CONTENT]
     if encode(evidence) != content:
         notes.broken.append(f"{CONTENT} is not the one text of what it says")
-    expected = [CONTENT, PAGE, *([VALUES] if derived.values_xml is not None else []), *derived.contents, SEAL]
+    exact = dict(derived.contents)
+    if derived.values_xml is not None and evidence.edition == EDITION:
+        exact[VALUES] = derived.values_xml
+    expected = [CONTENT, PAGE, *([VALUES] if evidence.has_values else []), *derived.contents, SEAL]
     if list(members) != expected:
         strange = sorted(set(members) ^ set(expected))
         notes.broken.append(f"members missing, not known or in another order: {', '.join(strange[:5]) or 'order'}")
-    exact_members = dict(derived.contents)
-    if derived.values_xml is not None:
-        exact_members[VALUES] = derived.values_xml
-    for name, exact in exact_members.items():
-        if name in members and members[name] != exact:
+    for name, bytes_ in exact.items():
+        if name in members and members[name] != bytes_:
             notes.broken.append(f"{name} is not what the charger's frames carry")
-    if evidence.page_edition != EDITION:
-        notes.open.append(f"{PAGE} is of edition {evidence.page_edition}, this program makes {EDITION}: not compared")
-    elif members[PAGE] != render_page(evidence, texts_named(evidence, members), hashlib.sha256(content).hexdigest()):
-        notes.broken.append(f"{PAGE} does not say what {CONTENT} says")
+    if evidence.edition != EDITION:
+        made = f"are of edition {evidence.edition}, this program makes {EDITION}"
+        notes.open.append(f"{PAGE} and {VALUES} {made}: not compared")
+    else:
+        if evidence.has_values != (derived.values_xml is not None):
+            notes.broken.append(f"{VALUES} is there and should not be, or the other way round")
+        texts = texts_named(evidence, members)
+        if members[PAGE] != render_page(evidence, texts, hashlib.sha256(content).hexdigest()):
+            notes.broken.append(f"{PAGE} does not say what {CONTENT} says")
+        notes.held.append(f"{PAGE} says what {CONTENT} says")
+    notes.held.append(f"{len(exact)} members are what the charger's frames carry")
     notes.broken += _overstated(evidence.checks, found)
-    notes.held.append(f"{PAGE} and {len(exact_members)} members of signed texts say what {CONTENT} says")
     return notes.check(Step.MEMBERS)
 
 

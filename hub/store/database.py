@@ -25,6 +25,7 @@ from hub.terms import Terms
 from hub.tree import Growth, LogStanding
 from wire.chain import Record
 from wire.merkle import ProofError
+from wire.meter.registry import RegisteredKey
 from wire.records import Token
 
 T = TypeVar("T")
@@ -128,24 +129,25 @@ class Database:
         growth: Growth,
         head: KeptHead | None,
         at: datetime,
-    ) -> None:
+    ) -> tuple[RegisteredKey, ...]:
         """Store judged records and what follows from them, the log as they make it grow, and the head that came with
-        them; returns after COMMIT.
+        them; returns after COMMIT, with the meter keys that came in place of known ones.
 
         Raises:
             StalePosition: the chain has moved since; judge again.
             StoreError: nothing was stored.
         """
 
-        def all_of_it(connection: sqlite3.Connection) -> None:
-            ledger.append(connection, chain, judged_at, records, at, self.terms)
+        def all_of_it(connection: sqlite3.Connection) -> tuple[RegisteredKey, ...]:
+            quarantined = ledger.append(connection, chain, judged_at, records, at, self.terms)
             if records:
                 tree.save_growth(connection, chain, growth)
             if head is not None:
                 tree.pin_log_key(connection, chain, head.signed.public_key)
                 heads.save_head(connection, head)
+            return quarantined
 
-        await self._writer.submit(all_of_it)
+        return await self._writer.submit(all_of_it)
 
     async def note_seen(self, chain: Chain, at: datetime, conflict: Conflict | None = None, told_seq: int = 0) -> None:
         """Note that a gateway spoke, perhaps of a chain of `told_seq` records, and what it said that contradicts the

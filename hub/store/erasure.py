@@ -27,6 +27,7 @@ from enum import StrEnum
 
 import msgspec
 
+from hub.arrival import LET_GO
 from hub.store.ledger import Chain, instant
 from hub.store.personal import ERASED, NOBODY, Found
 from hub.store.readings import RECORD_COLUMNS, Cut, Page, page_of, record_of
@@ -37,7 +38,6 @@ from wire.chain import Record, released
 from wire.errors import MalformedValue
 from wire.records import Cdr, CdrToken, Session, Value, decode, encode
 
-_GONE = "the content was let go"
 _INSTEAD = "[erased]"
 
 
@@ -50,7 +50,8 @@ class ErasureKind(StrEnum):
 
 class Counts(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How much there is to let go, or was. `kept_records` are of the first form and keep their content; `mentions` are
-    sessions of others that name the person."""
+    sessions of others that name the person; `open_sessions` and `young_sessions` are counted among all that lose
+    content."""
 
     records: int = 0
     kept_records: int = 0
@@ -113,13 +114,14 @@ def let_go(connection: sqlite3.Connection, found: Found, act: Act) -> int:
         ).lastrowid
         or 0
     )
-    eraser = _Eraser(connection, found.subject, number, act.at)
+    eraser = _Eraser(connection, number, act.at)
     for chain, seq in found.records:
         eraser.record(chain, seq)
     for id_ in found.sessions:
         eraser.session(id_)
-    for id_ in found.mentioning:
-        eraser.mention(id_)
+    if found.subject is not None:
+        for id_ in found.mentioning:
+            eraser.mention(id_, found.subject)
     for conflict in found.conflicts:
         eraser.offer(conflict)
     connection.executemany(
@@ -156,8 +158,8 @@ def _entry(row: Sequence[object]) -> ErasureEntry:
 class _Eraser:
     """One act: its pseudonyms' key lives as long as this object. Rule 3."""
 
-    def __init__(self, connection: sqlite3.Connection, subject: Subject | None, number: int, at: datetime) -> None:
-        self._connection, self._subject, self._number = connection, subject, number
+    def __init__(self, connection: sqlite3.Connection, number: int, at: datetime) -> None:
+        self._connection, self._number = connection, number
         self._key = secrets.token_bytes(32)
         day = f"{at.astimezone(UTC):%Y-%m-%d}"
         self._finding = f"{ERASED}: who charged was let go on {day}"
@@ -167,7 +169,7 @@ class _Eraser:
         """Rules 1 and 4."""
         key = (chain.gateway_id, chain.epoch, seq)
         row = self._connection.execute(
-            f"SELECT seq, {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", key
+            f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?", key
         ).fetchone()
         record = record_of(row)
         if record.is_released:
@@ -177,7 +179,7 @@ class _Eraser:
             (released(record).commitment, *key),
         )
         self._connection.execute(
-            "UPDATE quarantine SET reason = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?", (_GONE, *key)
+            "UPDATE quarantine SET reason = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?", (LET_GO, *key)
         )
         self._verdicts(key)
 
@@ -224,13 +226,17 @@ class _Eraser:
                 )
             )
 
-    def mention(self, id_: str) -> None:
-        """Rule 2, for a session of somebody else: the signed values go, since they name the person or may."""
+    def mention(self, id_: str, subject: Subject) -> None:
+        """Rule 2, for a session of somebody else: only what names the person goes."""
         session = decode(Session, self._text("SELECT session FROM sessions WHERE id = ?", id_), "stored session")
-        self._save_session(msgspec.structs.replace(session, findings=self._without(session.findings)))
+        self._save_session(msgspec.structs.replace(session, findings=self._without(session.findings, subject)))
         cdr = self._cdr(id_)
         if cdr is not None:
-            self._save_cdr(msgspec.structs.replace(cdr, signed_data=None, findings=self._without(cdr.findings)))
+            signed = cdr.signed_data
+            if signed is not None and subject.is_in_json(encode(signed).decode()):
+                signed = None
+            findings = self._without(cdr.findings, subject)
+            self._save_cdr(msgspec.structs.replace(cdr, signed_data=signed, findings=findings))
 
     def offer(self, number: int) -> None:
         """What was offered against the books: the record without its content, if it can be without."""
@@ -254,7 +260,7 @@ class _Eraser:
         self._connection.execute(
             "UPDATE sessions SET session = ?, "
             "meter = json_replace(json_remove(meter, '$.begin_signed', '$.end_signed'), '$.ended_by', ?) WHERE id = ?",
-            (encode(session).decode(), _GONE, session.id),
+            (encode(session).decode(), LET_GO, session.id),
         )
 
     def _save_cdr(self, cdr: Cdr) -> None:
@@ -275,7 +281,5 @@ class _Eraser:
         codes = (text.partition(":")[0] for text in findings)
         return (*dict.fromkeys(code for code in codes if code != ERASED), self._finding)
 
-    def _without(self, findings: Iterable[str]) -> tuple[str, ...]:
-        subject = self._subject
-        kept = findings if subject is None else (subject.without(text, _INSTEAD) for text in findings)
-        return (*dict.fromkeys(kept), self._in_part)
+    def _without(self, findings: Iterable[str], subject: Subject) -> tuple[str, ...]:
+        return (*dict.fromkeys(subject.without(text, _INSTEAD) for text in findings), self._in_part)

@@ -23,6 +23,7 @@ from hub.store.heads import covering_head, newest_head
 from hub.store.ledger import Chain
 from hub.store.meter_keys import identity_of, registry_of
 from hub.store.metering import MeterBooks
+from hub.store.personal import ERASED
 from hub.store.readings import RECORD_COLUMNS, record_of
 from hub.store.tree import log_of
 from hub.terms import Terms
@@ -58,7 +59,7 @@ def session_and_bill(connection: sqlite3.Connection, session_id: str) -> tuple[S
     """The session and its CDR.
 
     Raises:
-        EvidenceRefused: `unknown-session`, `not-settled`.
+        EvidenceRefused: `unknown-session`, `not-settled`, `erased`.
     """
     row = connection.execute(
         "SELECT s.session, c.cdr FROM sessions s LEFT JOIN cdrs c ON c.session_id = s.id WHERE s.id = ?", (session_id,)
@@ -66,6 +67,10 @@ def session_and_bill(connection: sqlite3.Connection, session_id: str) -> tuple[S
     if row is None:
         raise EvidenceRefused("unknown-session", f"no session {session_id[:64]!a} here")
     session = decode(Session, row[0], "stored session")
+    erased = next((text for text in session.findings if text.startswith(f"{ERASED}:")), None)
+    if erased is not None:
+        message = f"session {session.id} was {erased}. What is left of it names nobody and proves nothing"
+        raise EvidenceRefused("erased", message)
     if row[1] is None:
         message = f"session {session.id} is {session.status.value} and has no bill yet: there is nothing to prove"
         raise EvidenceRefused("not-settled", message)

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from hub.store.ledger import Chain, instant, position_of
 from hub.store.readings import Cut, Page, page_of
-from hub.store.tree import log_of, peaks_in
-from wire.merkle import Frontier, TiledTree, consistency_proof, inclusion_proof
+from hub.store.tree import frontier_in, log_of
+from wire.merkle import TiledTree, consistency_proof, inclusion_proof
 from wire.records import Value, encode
 from wire.tree_head import Countersignature, SignedTreeHead, TreeHead
 
@@ -143,7 +143,7 @@ def proof_of(connection: sqlite3.Connection, chain: Chain, seq: int) -> RecordPr
 
 
 def ledgers(connection: sqlite3.Connection) -> tuple[LedgerEntry, ...]:
-    """Every chain held as a log, by gateway and age."""
+    """Every chain held as a log, by gateway and age. Raises StoreError when the end of a tree is damaged."""
     rows = connection.execute(
         "SELECT gateway_id, epoch, acked_seq, frontier, log_key, told_seq FROM gateways "
         "ORDER BY gateway_id, first_seen, epoch"
@@ -156,7 +156,7 @@ def ledgers(connection: sqlite3.Connection) -> tuple[LedgerEntry, ...]:
                 gateway_id=gateway_id,
                 epoch=epoch,
                 size=size,
-                root=Frontier(size, peaks_in(frontier)).root().hex(),
+                root=frontier_in(size, frontier).root().hex(),
                 log_key=log_key,
                 countersigned_size=0 if newest is None else newest.signed.head.size,
                 countersigned_at=None if newest is None else newest.countersignature.at,

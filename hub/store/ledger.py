@@ -21,6 +21,7 @@ from hub.store.whitelist import candidates
 from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record
+from wire.meter.registry import RegisteredKey
 from wire.records import Cdr, Decision, Session, Token, TokenRef, decode, encode
 from wire.tokens import choose
 from wire.tree_head import SignedTreeHead
@@ -90,9 +91,9 @@ def append(
     records: Sequence[Record],
     at: datetime,
     terms: Terms,
-) -> None:
+) -> tuple[RegisteredKey, ...]:
     """Store records that were judged to continue the chain at `judged_at`, derive what follows, move the position. The
-    tree grows in the same transaction (hub.store.database).
+    tree grows in the same transaction (hub.store.database). Returns the meter keys that came in place of known ones.
 
     Raises:
         StalePosition: the chain has moved since it was judged; nothing was stored.
@@ -113,6 +114,7 @@ def append(
             "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
             (records[-1].seq, records[-1].hash, chain.gateway_id, chain.epoch),
         )
+    return tuple(books.meters.quarantined)
 
 
 def _insert_record(connection: sqlite3.Connection, chain: Chain, record: Record, at: datetime, change: Change) -> None:

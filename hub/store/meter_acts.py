@@ -123,7 +123,7 @@ def reverify(
     books = Books(connection, terms, at)
     judged, changed, sessions = 0, 0, dict[str, bool]()
     for row in rows:
-        source, arrival = held_arrival(row)
+        source, arrival = Source(*row[:3]), held_arrival(row)
         counts = books.meters.judge_again(source, arrival, at)
         judged, changed = judged + counts[0], changed + counts[1]
         if arrival.session_id is not None:

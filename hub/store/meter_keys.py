@@ -85,7 +85,8 @@ def keep_key(connection: sqlite3.Connection, row: RegisteredKey, act: Act) -> in
 
 
 def registry_of(connection: sqlite3.Connection, identity: Identity, public_keys: Sequence[str] = ()) -> KeyRegistry:
-    """The rows that name anything of `identity`, and those that hold one of their keys or of `public_keys` (hex)."""
+    """The rows that name anything of `identity`, and those that hold one of their keys or of `public_keys` (hex); none
+    that counts for no time at all."""
     named = [f"{column} = ?" for column, value in zip(_COLUMNS, identity, strict=True) if value is not None]
     values = [value for value in identity if value is not None]
     keys = [*(f"SELECT public_key FROM meter_keys WHERE {one}" for one in named), *("SELECT ?" for _ in public_keys)]
@@ -95,7 +96,8 @@ def registry_of(connection: sqlite3.Connection, identity: Identity, public_keys:
         f"SELECT key FROM meter_keys WHERE public_key IN ({' UNION ALL '.join(keys)}) ORDER BY number",
         (*values, *public_keys),
     )
-    return KeyRegistry(decode(RegisteredKey, text, "stored key") for (text,) in rows.fetchall())
+    found = (decode(RegisteredKey, text, "stored key") for (text,) in rows.fetchall())
+    return KeyRegistry(row for row in found if row.not_before is None or row.not_before != row.not_after)
 
 
 def is_full(connection: sqlite3.Connection, row: RegisteredKey) -> bool:
@@ -106,6 +108,16 @@ def is_full(connection: sqlite3.Connection, row: RegisteredKey) -> bool:
         (KeyState.QUARANTINED.value, *row.identity),
     ).fetchone()[0]
     return bool(row.state is KeyState.QUARANTINED and count >= MAX_QUARANTINED)
+
+
+def learn_told(connection: sqlite3.Connection, place: KeyPlace, key: PublicKey, at: datetime) -> RegisteredKey | None:
+    """The row for a key that a station has among its settings; None when nothing is new."""
+    registry = registry_of(connection, identity_of(None, place), (key.spki.hex(),))
+    row = registry.learn_at(place, key, at, KeyOrigin.CONFIG_KEY)
+    if row is None or is_full(connection, row):
+        return None
+    keep_key(connection, row, Act(name=row.state.value, at=at, by_whom=f"settings of station {place}"))
+    return row
 
 
 # --- hub.toml -------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from wire.chain import Record, RecordKind
 from wire.meter.history import gaps_below, judge_history, page_of
 from wire.meter.keys import parse_public_key
 from wire.meter.record import MeterRecord
-from wire.meter.registry import Identity, KeyOrigin, KeyPlace, KeyRegistry
+from wire.meter.registry import Identity, KeyOrigin, KeyPlace, KeyRegistry, KeyState, RegisteredKey
 from wire.meter.verdict import SessionFinding, Severity
 from wire.records import ClockState, Session, decode, encode
 
@@ -48,6 +48,9 @@ class MeterBooks:
         """`at` is our clock now. `reads_only`: hub.toml's keys count as they were when a record came last."""
         self._connection, self._terms, self._at, self._reads_only = connection, terms, at, reads_only
         self._arrived: tuple[Source, Arrival] | None = None
+        self._taken: dict[Source, Arrival] = {}
+        self.quarantined: list[RegisteredKey] = []
+        """Keys that came in place of known ones: somebody should hear of them."""
         self._configured: set[KeyPlace] = set()
         self._registries: dict[Identity, KeyRegistry] = {}
         self._judged: dict[tuple[Source, KeyPlace | None], tuple[JudgedValue, ...]] = {}
@@ -60,6 +63,7 @@ class MeterBooks:
         self._arrived = source, arrival
         if not arrival.values:
             return
+        self._taken[source] = arrival
         place = self._place_of(arrival)
         for value in self._values(source, arrival, place):
             self._learn(value, arrival.received_at)
@@ -136,6 +140,8 @@ class MeterBooks:
             return
         by = "a station" if value.place is None else f"station {value.place}"
         keep_key(self._connection, row, Act(name=row.state.value, at=at, by_whom=by))
+        if row.state is KeyState.QUARANTINED:
+            self.quarantined.append(row)
         self._registries.clear()
         self._judged.clear()
 
@@ -162,7 +168,8 @@ class MeterBooks:
             (session_id,),
         )
         for row in rows.fetchall():
-            yield held_arrival(row)
+            source = Source(*row[:3])
+            yield source, self._taken.get(source) or held_arrival(row)
         if self._arrived is not None and self._arrived[1].session_id == session_id:
             yield self._arrived
 
@@ -195,9 +202,9 @@ HELD = "gateway_id, epoch, seq, kind, at, boot_id, mono_ns, clock, body, hash, r
 """The columns of `records` that `held_arrival` reads."""
 
 
-def held_arrival(row: tuple[str, str, int, str, str, str, int, str, str, str, str]) -> tuple[Source, Arrival]:
+def held_arrival(row: tuple[str, str, int, str, str, str, int, str, str, str, str]) -> Arrival:
     """A record that is held, read again."""
-    gateway_id, epoch, seq, kind, at, boot_id, mono_ns, clock, body, hash_, received_at = row
+    gateway_id, _, seq, kind, at, boot_id, mono_ns, clock, body, hash_, received_at = row
     record = Record(
         seq=seq,
         kind=RecordKind(kind),
@@ -208,8 +215,7 @@ def held_arrival(row: tuple[str, str, int, str, str, str, int, str, str, str, st
         body=body,
         hash=hash_,
     )
-    arrival = read_arrival(gateway_id, record, datetime.fromisoformat(received_at))
-    return Source(gateway_id, epoch, seq), arrival
+    return read_arrival(gateway_id, record, datetime.fromisoformat(received_at))
 
 
 def keep_verdict(

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from itertools import chain as one_after_another
 
+from hub.errors import StoreError
 from hub.store.ledger import Chain
 from hub.tree import Growth, LogStanding, Tile
 from wire.merkle import HASH_BYTES, Frontier, KeptLog, TiledTree, leaf_hash, tree_root
@@ -56,17 +57,17 @@ def root_of(connection: sqlite3.Connection, chain: Chain, size: int) -> bytes:
     return tree_root(size, TiledTree(log_of(connection, chain)).subtree)
 
 
-def frontier_of(connection: sqlite3.Connection, chain: Chain) -> Frontier:
-    """The end of the tree over a chain; that of an empty tree for an unknown chain."""
-    row = connection.execute(
-        "SELECT acked_seq, frontier FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
-    ).fetchone()
-    return Frontier() if row is None else Frontier(row[0], peaks_in(row[1]))
+def frontier_in(size: int, blob: bytes) -> Frontier:
+    """The end of a tree of `size` records as it is stored.
 
-
-def peaks_in(blob: bytes) -> list[bytes]:
-    """The peaks of a frontier as it is stored."""
-    return [blob[place : place + HASH_BYTES] for place in range(0, len(blob), HASH_BYTES)]
+    Raises:
+        StoreError: it has another number of peaks.
+    """
+    peaks = [blob[place : place + HASH_BYTES] for place in range(0, len(blob), HASH_BYTES)]
+    try:
+        return Frontier(size, peaks)
+    except ValueError as error:
+        raise StoreError(f"the tree over a chain is damaged: {error}; `pnc-hub ledger verify` names where") from error
 
 
 def log_standing(connection: sqlite3.Connection, chain: Chain, first_seq: int, last_seq: int) -> LogStanding:
@@ -74,6 +75,7 @@ def log_standing(connection: sqlite3.Connection, chain: Chain, first_seq: int, l
 
     Raises:
         ProofError: records or tiles that were stored are not there.
+        StoreError: the end of the tree is damaged.
     """
     row = connection.execute(
         "SELECT acked_seq, frontier, log_key FROM gateways WHERE gateway_id = ? AND epoch = ?",
@@ -82,7 +84,7 @@ def log_standing(connection: sqlite3.Connection, chain: Chain, first_seq: int, l
     size, frontier, log_key = row or (0, b"", None)
     shorter = {length for length in (first_seq - 1, last_seq) if 0 <= length < size}
     roots = {length: root_of(connection, chain, length) for length in shorter}
-    return LogStanding(size=size, peaks=tuple(peaks_in(frontier)), log_key=log_key, roots=roots)
+    return LogStanding(size=size, peaks=frontier_in(size, frontier).peaks, log_key=log_key, roots=roots)
 
 
 def pin_log_key(connection: sqlite3.Connection, chain: Chain, log_key: str) -> None:

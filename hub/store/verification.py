@@ -19,7 +19,7 @@ from hub.errors import HubError
 from hub.store.heads import KeptHead, kept_heads
 from hub.store.ledger import Chain
 from hub.store.readings import RECORD_COLUMNS, record_of
-from hub.store.tree import log_of, peaks_in
+from hub.store.tree import log_of
 from wire.chain import GENESIS_HASH, Record, chain_hash
 from wire.errors import WireError
 from wire.merkle import Frontier, leaf_hash
@@ -57,7 +57,7 @@ class _Standing:
 
     size: int
     hash: str
-    peaks: tuple[bytes, ...]
+    frontier: bytes
     log_key: str | None
 
 
@@ -132,7 +132,7 @@ def _standing(connection: sqlite3.Connection, chain: Chain) -> _Standing:
     expected = sum(size >> 8 * level for level in range(1, 8))
     if tiles != expected:
         raise LedgerFlaw("tile", "tiles", f"{size} records have {expected}, found {tiles}")
-    return _Standing(size, hash_, tuple(peaks_in(frontier)), log_key)
+    return _Standing(size, hash_, frontier, log_key)
 
 
 def _records(connection: sqlite3.Connection, chain: Chain, size: int, on_records: OnRecords) -> Iterator[Record]:
@@ -193,5 +193,5 @@ def _require_end(standing: _Standing, frontier: Frontier, last_hash: str) -> Non
     if last_hash != standing.hash:
         where = f"record {standing.size}"
         raise LedgerFlaw("position", where, f"its hash is {last_hash[:16]}, {standing.hash[:16]} was acknowledged")
-    if frontier.peaks != standing.peaks:
+    if b"".join(frontier.peaks) != standing.frontier:
         raise LedgerFlaw("frontier", "frontier", "the end of the tree is not that of the records held")

@@ -153,7 +153,7 @@ class SyncEndpoint:
         head = None if fitting is None else self._countersigned(fitting, standing.head, at)
         fresh = head if standing.head is None else None
         try:
-            await self._database.append(chain, standing.position, judged, growth, fresh, at)
+            quarantined = await self._database.append(chain, standing.position, judged, growth, fresh, at)
         except StalePosition as error:
             # An earlier request was cut off while its commit went on; the gateway asks again and is told the position.
             peer.lost()
@@ -161,6 +161,9 @@ class SyncEndpoint:
         ack = peer.committed(None if head is None else head.countersignature)
         fields = {"gateway_id": chain.gateway_id, "epoch": chain.epoch, "new": len(judged), "acked_seq": ack.acked_seq}
         _log.info("batch", extra={"fields": fields})
+        for key in quarantined:
+            alarm = {"gateway_id": chain.gateway_id, "of": str(key), "fingerprint": key.fingerprint}
+            _log.error("meter-key-quarantined", extra={"fields": alarm})
         return ack
 
     def _countersigned(self, fitting: FittingHead, kept: KeptHead | None, at: datetime) -> KeptHead:

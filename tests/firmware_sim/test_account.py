@@ -14,16 +14,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from firmware_sim.account import Account, balance
-from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, HubBook
+from firmware_sim.account import Account, Row, balance
+from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, HubBook, Proof, ProofBook
 from firmware_sim.dialect import Measurement, Medium, Presented, Transaction
 from firmware_sim.journal import MessageJournal, load_message_journal
 from firmware_sim.meter import SigningMeter, load_meter_journal
+from firmware_sim.meter_telling import Teller
 from firmware_sim.ocpp16 import OCPP16
 from firmware_sim.ocpp201 import OCPP201
 from firmware_sim.outbox import Outbox
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
-from wire.meter.keys import public_key_of
 from wire.meter.record import CurrentType, ReadingReason
 from wire.ocpp.frames import Call, CallResult, parse_frame
 from wire.records import (
@@ -53,9 +53,10 @@ class World:
     gateway: ChainBook
     hub: HubBook
     charges: tuple[ChargeBook, ...]
+    proofs: ProofBook | None = None
 
     def account(self) -> Account:
-        return balance(self.chargers, self.gateway, self.hub, self.charges)
+        return balance(self.chargers, self.gateway, self.hub, self.charges, self.proofs)
 
     def codes(self) -> set[str]:
         return {finding.code for finding in self.account().findings}
@@ -64,21 +65,21 @@ class World:
 def _charge(folder: Path, charger_id: str, dialect: OCPP16 | OCPP201) -> tuple[ChargerBook, ChargeBook, list[str]]:
     """One charge told without a network: the books, and the frames as they went out."""
     meter = SigningMeter(folder, charger_id, lambda: AT, current=CurrentType.AC)
-    key, name = public_key_of(meter.public_key), f"tx-{charger_id}"
+    tell, name = Teller(meter, dialect.version, ()), f"tx-{charger_id}"
     tx = Transaction(name, CARD, 1, 1, dialect.id_from_start(name) or "7")
     ids = (f"{charger_id}-{n}" for n in count(1))
     outbox, journal = Outbox(lambda: next(ids), lambda name: 7), MessageJournal(folder / "messages.jsonl", charger_id)
 
     def measure(reason: ReadingReason, context: str) -> Measurement:
         meter.count(11_000, 60_000)
-        signed = meter.sign(reason, CARD.identification())
-        return Measurement(AT, signed.register_kwh, 11_000, context, signed)
+        taken = meter.take(reason, CARD.identification())
+        return Measurement(AT, taken.register_kwh, 11_000, context, taken.signed)
 
     begin = measure(ReadingReason.BEGIN, "Transaction.Begin")
-    drafts = list(dialect.started(tx, begin, key, False))
-    drafts.append(dialect.updated(tx, measure(ReadingReason.CHARGING, "Sample.Periodic"), key, False))
+    drafts = list(dialect.started(tx, begin, tell, False))
+    drafts.append(dialect.updated(tx, measure(ReadingReason.CHARGING, "Sample.Periodic"), tell, False))
     end = measure(ReadingReason.END, "Transaction.End")
-    drafts += dialect.ended(tx, begin, end, key, False)
+    drafts += dialect.ended(tx, begin, end, tell, False)
     frames = []
     for draft in drafts:
         pending = outbox.put(draft)
@@ -89,7 +90,7 @@ def _charge(folder: Path, charger_id: str, dialect: OCPP16 | OCPP201) -> tuple[C
         journal.note(pending)
     books = ChargerBook(
         charger_id,
-        key,
+        meter.public_key,
         load_meter_journal(folder / "meter.jsonl"),
         load_message_journal(folder / "messages.jsonl"),
     )
@@ -109,6 +110,7 @@ def _chain(entries: list[tuple[str, str, str]]) -> tuple[Record, ...]:
             message_id=call.message_id,
             frame=frame,
             event=TransactionEvent.UPDATED,
+            session_id=f"s-{charger_id}",
             reply="{}",
         )
         draft = Record(
@@ -295,6 +297,24 @@ def test_a_signature_under_another_key_is_found(world: World) -> None:
     assert planted.codes() == {"signature"}
 
 
+def test_the_records_of_a_meter_that_was_swapped_out_need_its_own_key(world: World) -> None:
+    book, other = world.chargers
+    swapped = replace(book, key=other.key, earlier={book.signed[0].meter: book.key})
+    assert replace(world, chargers=(swapped, other)).codes() == set()
+    assert swapped.fingerprints == {book.key.fingerprint, other.key.fingerprint}
+
+
+def test_what_the_hub_was_to_find_is_no_finding_and_its_absence_is(world: World) -> None:
+    first, second = world.charges
+    foreseen = replace(world, charges=(replace(first, foreseen=frozenset({"meter-swapped"})), second))
+    assert foreseen.codes() == {"hub-finding-missing"}
+    found = ("meter-swapped: another meter [note]",)
+    session, cdr = (msgspec.structs.replace(each[0], findings=found) for each in (world.hub.sessions, world.hub.cdrs))
+    hub = replace(world.hub, sessions=(session, world.hub.sessions[1]), cdrs=(cdr, world.hub.cdrs[1]))
+    assert replace(foreseen, hub=hub).codes() == set()
+    assert replace(world, hub=hub).codes() == {"hub-finding"}
+
+
 Change = Callable[[HubBook], HubBook]
 
 
@@ -333,3 +353,46 @@ def test_sessions_and_cdrs_that_do_not_fit_are_found(world: World, change: Chang
 def test_a_record_that_cannot_be_read_is_a_finding_not_an_end(world: World) -> None:
     records = (msgspec.structs.replace(world.gateway.records[0], body="{}"), *world.gateway.records[1:])
     assert {"record-unreadable", "chain-broken", "message-lost"} <= _at_hub(world, records).codes()
+
+
+# --- proofs by an outsider --------------------------------------------------------------------------------------------
+
+
+def _proven(world: World) -> World:
+    """The story with an evidence file that holds for each session, of its own charger's records."""
+    proofs = []
+    for session, book in zip(world.hub.sessions, world.chargers, strict=True):
+        entries = [(record.seq, decode(TransactionEntry, record.body, "body")) for record in world.gateway.records]
+        own = frozenset(("e1", seq) for seq, entry in entries if entry.charger_id == session.charger_id)
+        key = frozenset({book.key.fingerprint})
+        proofs.append(Proof(session_id=session.id, flaws=(), meter_keys=key, records=own))
+    return replace(world, proofs=ProofBook(proofs=tuple(proofs)))
+
+
+def test_proofs_of_every_session_have_their_rows(world: World) -> None:
+    account = _proven(world).account()
+    assert account.balances
+    assert account.proven_sessions == 2
+    files, records = account.rows[-2:]
+    assert (files.what, files.written, files.at_hub, files.lost, files.altered) == ("evidence files", 2, 2, 0, 0)
+    assert (records.what, records.at_gateway, records.at_hub, records.lost) == ("records proved", 7, 7, 0)
+    assert world.account().proven_sessions is None
+
+
+def test_a_proof_that_does_not_hold_or_is_not_there_is_found(world: World) -> None:
+    proven = _proven(world)
+    assert proven.proofs is not None
+    first, second = proven.proofs.proofs
+
+    def planted(*proofs: Proof) -> tuple[set[str], Row]:
+        account = replace(world, proofs=ProofBook(proofs=proofs)).account()
+        return {finding.code for finding in account.findings}, account.rows[-2]
+
+    codes, files = planted(replace(first, flaws=("bill: the bill says 9.99 EUR",)), second)
+    assert codes == {"evidence", "record-unproven"}
+    assert (files.lost, files.altered) == (0, 1)
+    assert planted(replace(first, meter_keys=second.meter_keys), second)[0] == {"evidence-key", "record-unproven"}
+    codes, files = planted(second)
+    assert codes == {"evidence-missing", "record-unproven"}
+    assert (files.lost, files.altered) == (1, 0)
+    assert planted(replace(first, records=frozenset(list(first.records)[1:])), second)[0] == {"record-unproven"}

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from firmware_sim.meter import KEY_FILE, Identification, SigningMeter, load_meter_journal
+from firmware_sim.meter import KEY_FILE, Identification, SignedReading, SigningMeter, load_meter_journal
 from wire.errors import MalformedValue
 from wire.meter.judge import judge_record
-from wire.meter.keys import parse_public_key, public_key_of
+from wire.meter.keys import parse_public_key
 from wire.meter.record import CurrentType, ReadingReason
 from wire.meter.verdict import SignatureVerdict
 
@@ -27,11 +27,18 @@ def _meter(folder: Path, clock: Clock) -> SigningMeter:
     return SigningMeter(folder, "CP-1", clock, current=CurrentType.DC)
 
 
+def signed(meter: SigningMeter, reason: ReadingReason) -> SignedReading:
+    """The record that the meter makes of one reading."""
+    taken = meter.take(reason, WHO)
+    assert taken.signed is not None
+    return taken.signed
+
+
 def test_a_record_verifies_and_states_the_register(tmp_path: Path, clock: Clock) -> None:
     meter = _meter(tmp_path, clock)
     meter.count(150_000, 2_400)
-    reading = meter.sign(ReadingReason.BEGIN, WHO)
-    verdict = judge_record(reading.ocmf.encode(), public_key_of(meter.public_key), None)
+    reading = signed(meter, ReadingReason.BEGIN)
+    verdict = judge_record(reading.record, meter.public_key, None)
     assert verdict.signature is SignatureVerdict.VALID
     assert verdict.deviations == ()
     assert verdict.record is not None
@@ -56,16 +63,16 @@ def test_the_key_stays_and_is_private(tmp_path: Path, clock: Clock) -> None:
     first, second = _meter(tmp_path, clock), _meter(tmp_path, clock)
     assert first.public_key == second.public_key
     told = (tmp_path / KEY_FILE).read_text("ascii").strip()
-    assert parse_public_key(told).spki == public_key_of(first.public_key).spki
+    assert parse_public_key(told) == first.public_key
     assert stat.S_IMODE((tmp_path / "meter.json").stat().st_mode) == 0o600
 
 
 def test_a_torn_journal_line_never_left_the_meter(tmp_path: Path, clock: Clock) -> None:
     meter = _meter(tmp_path, clock)
-    meter.sign(ReadingReason.BEGIN, WHO)
+    meter.take(ReadingReason.BEGIN, WHO)
     with (tmp_path / "meter.jsonl").open("ab") as journal:
         journal.write(b'{"charger_id":"CP-1","pagination":2,"sha')
-    assert _meter(tmp_path, clock).sign(ReadingReason.END, WHO).pagination == 2
+    assert signed(_meter(tmp_path, clock), ReadingReason.END).pagination == 2
     assert [line.pagination for line in load_meter_journal(tmp_path / "meter.jsonl")] == [1, 2]
 
 
@@ -73,7 +80,7 @@ def test_an_old_state_file_does_not_bring_a_number_back(tmp_path: Path, clock: C
     meter = _meter(tmp_path, clock)
     old = (tmp_path / "meter.json").read_bytes()
     meter.count(150_000, 10_000)
-    last = meter.sign(ReadingReason.BEGIN, WHO)
+    last = signed(meter, ReadingReason.BEGIN)
     (tmp_path / "meter.json").write_bytes(old)  # the crash between journal and state
     again = _meter(tmp_path, clock)
     assert again.pagination == 1
@@ -81,8 +88,8 @@ def test_an_old_state_file_does_not_bring_a_number_back(tmp_path: Path, clock: C
 
 
 def test_an_unreadable_state_is_named(tmp_path: Path, clock: Clock) -> None:
-    (tmp_path / "meter.json").write_text('{"key_pem": 3}')
-    with pytest.raises(MalformedValue, match=r"meter\.json.*key_pem"):
+    (tmp_path / "meter.json").write_text('{"serial": 3}')
+    with pytest.raises(MalformedValue, match=r"meter\.json.*serial"):
         _meter(tmp_path, clock)
 
 
@@ -100,7 +107,7 @@ def test_over_any_life_numbers_have_no_gap_and_the_register_never_falls(life: li
             if step == "restart":
                 meter = _meter(folder, clock)
             elif step == "sign":
-                reading = meter.sign(ReadingReason.CHARGING, WHO)
+                reading = signed(meter, ReadingReason.CHARGING)
                 assert reading.register_kwh >= shown
                 shown = reading.register_kwh
             else:

@@ -20,8 +20,10 @@ from firmware_sim.errors import StateError
 from firmware_sim.journal import MessageLine, load_message_journal
 from firmware_sim.lines import alone_in
 from firmware_sim.meter import SigningMeter
+from firmware_sim.meter_kind import MeterKind, Records
 from tests.firmware_sim.conftest import HostileServer, Trick, friendly, listening
 from wire.errors import MalformedValue
+from wire.meter.ocmf import parse_ocmf
 from wire.meter.record import CurrentType, ReadingReason
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import TransactionEvent, encode
@@ -57,7 +59,7 @@ def power_for(writes: int) -> Iterator[None]:
         ALLOWED_WRITES[0] = sys.maxsize
 
 
-def _charger(url: str, folder: Path, ocpp: str, charger_id: str = "CP 1") -> Charger:
+def _charger(url: str, folder: Path, ocpp: str, charger_id: str = "CP 1", records: Records = Records.SINGLE) -> Charger:
     spec = ChargerSpec(
         charger_id=charger_id,
         ocpp=ocpp,
@@ -68,15 +70,18 @@ def _charger(url: str, folder: Path, ocpp: str, charger_id: str = "CP 1") -> Cha
         ramp_s=0.1,
         retry_interval_s=0.02,
         message_timeout_s=0.3,
+        meter=MeterKind(records=records),
     )
     address = Address(url, charger_id, b"secret", VERSIONS[ocpp])
     return Charger(spec, address, folder, lambda: datetime.now(UTC), back_off=BackOff(0.01, 0.05))
 
 
-async def _until_the_cut(server: HostileServer, folder: Path, ocpp: str, writes: int) -> bool:
+async def _until_the_cut(
+    server: HostileServer, folder: Path, ocpp: str, writes: int, records: Records = Records.SINGLE
+) -> bool:
     """One run; whether the power went before everything was told."""
     with power_for(writes):
-        charger = _charger(server.url, folder, ocpp)
+        charger = _charger(server.url, folder, ocpp, records=records)
         try:
             await charger.connect(5)
             await charger.charge(CARD, 0.1, lambda now: None)
@@ -88,8 +93,8 @@ async def _until_the_cut(server: HostileServer, folder: Path, ocpp: str, writes:
     return False
 
 
-async def _next_run(server: HostileServer, folder: Path, ocpp: str) -> None:
-    charger = _charger(server.url, folder, ocpp)
+async def _next_run(server: HostileServer, folder: Path, ocpp: str, records: Records = Records.SINGLE) -> None:
+    charger = _charger(server.url, folder, ocpp, records=records)
     try:
         await charger.connect(5)
         await charger.delivered(5)
@@ -117,15 +122,21 @@ def _check_account(server: HostileServer, folder: Path, ocpp: str, where: str) -
     return list(kept.values())
 
 
-@pytest.mark.parametrize("ocpp", list(VERSIONS))
-def test_whenever_the_power_goes_the_next_run_tells_the_rest(tmp_path: Path, ocpp: str) -> None:
+@pytest.mark.parametrize(
+    ("ocpp", "records"), [("1.6", Records.SINGLE), ("2.0.1", Records.SINGLE), ("2.0.1", Records.MULTIPLE)]
+)
+def test_whenever_the_power_goes_the_next_run_tells_the_rest(tmp_path: Path, ocpp: str, records: Records) -> None:
     async def story(writes: int) -> bool:
         folder = tmp_path / str(writes)
         async with listening(HostileServer(friendly)) as server:
-            cut = await _until_the_cut(server, folder, ocpp, writes)
-            await _next_run(server, folder, ocpp)
+            cut = await _until_the_cut(server, folder, ocpp, writes, records)
+            await _next_run(server, folder, ocpp, records)
             messages = _check_account(server, folder, ocpp, f"the power went after {writes} writes")
-        if messages:  # It went after the begin was signed.
+        if messages:  # It went after the begin was taken down.
+            for reading in SigningMeter(folder, "CP 1", lambda: datetime.now(UTC), current=CurrentType.DC).readings():
+                found = parse_ocmf(reading.record).readings
+                assert found[-1].reason is reading.reason
+                assert (found[0].reason is ReadingReason.BEGIN) == (records is Records.MULTIPLE or reading.place == 1)
             assert messages[0].event is TransactionEvent.STARTED
             assert messages[-1].event is TransactionEvent.ENDED
             reasons.add(messages[-1].stop_reason)

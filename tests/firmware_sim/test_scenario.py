@@ -10,8 +10,9 @@ from click.testing import CliRunner
 import firmware_sim
 from firmware_sim.__main__ import main
 from firmware_sim.errors import ScenarioError
+from firmware_sim.meter_kind import Records
 from firmware_sim.misdeeds import Misdeed
-from firmware_sim.scenario import ChargeStep, CommandStep, CutStep, KillStep, OperateStep, load_scenario
+from firmware_sim.scenario import ChargeStep, CommandStep, CutStep, KillStep, OperateStep, SwapStep, load_scenario
 
 SHIPPED = sorted((Path(firmware_sim.__file__).parent / "scenarios").glob("*.toml"))
 LAB = Path(firmware_sim.__file__).parents[1] / "certs" / "lab.toml"
@@ -70,6 +71,16 @@ def test_the_rough_chargers_are_wrong_in_many_ways() -> None:
     assert shown >= set(Misdeed) - left_out
 
 
+def test_the_odd_meters_are_odd_in_many_ways() -> None:
+    scenario = load_scenario(next(path for path in SHIPPED if path.stem == "odd_meters"))
+    kinds = [charger.meter for charger in scenario.charger]
+    assert len({kind.curve for kind in kinds}) == len({kind.registers for kind in kinds}) + 1 == 4
+    assert {kind.records for kind in kinds} == set(Records)
+    (swap,) = (step for step in scenario.step if isinstance(step, SwapStep))
+    charged = [step for step in scenario.step if isinstance(step, ChargeStep) and step.charger == swap.charger]
+    assert ["meter-swapped" in step.findings for step in charged] == [False, True]
+
+
 def test_the_day_offline_tells_its_story() -> None:
     scenario = load_scenario(next(path for path in SHIPPED if path.stem == "day_offline"))
     assert [step.process for step in scenario.step if isinstance(step, KillStep)] == ["hub", "pki", "gateway"]
@@ -104,6 +115,9 @@ def test_the_day_offline_tells_its_story() -> None:
         ('id = "CP-1"', 'id = "CP:1"', r"cannot name a charger"),
         ('do = "account"', 'do = "disconnect"', r"nothing would be checked"),
         ('title = "t"', 'title = "t', r"line 1: not valid TOML"),
+        ('current = "AC"', 'current = "AC"\nmeter = { curve = "p1" }', r"CP-1, meter: curve 'p1' is none of secp192k1"),
+        ('current = "AC"', 'current = "AC"\nmeter = { kurve = "x" }', r"unknown key `kurve`.*did you mean `curve`"),
+        ('current = "AC"', 'current = "AC"\nmeter_faults = ["loud"]', r"meter_faults"),
         ('pki = "lab.toml"', 'pki = "lab.toml"\nprice = { energy_per_kwh = "much" }', r"'much' is no amount of money"),
         ('pki = "lab.toml"', 'pki = "lab.toml"\ngateway_id = "a b"', r"cannot name a gateway"),
         ('pki = "lab.toml"', 'pki = "lab.toml"\ntoken = [{ valid = true }]', r"number 1: give either uid or contract"),
@@ -157,7 +171,7 @@ def test_a_play_that_takes_too_long_is_ended_with_exit_1(tmp_path: Path) -> None
     assert "FAILED: 3 steps were not played" in result.stdout
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["charger"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["charger"], ["meter"]])
 def test_help_fits_on_a_narrow_screen_and_no_sentence_is_cut(command: list[str]) -> None:
     told = CliRunner().invoke(main, [*command, "--help"], terminal_width=80).output
     assert "..." not in told.replace("[ARGS]...", "")

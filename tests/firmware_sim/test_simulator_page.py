@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 import firmware_sim
 from firmware_sim.charger import Charger
 from firmware_sim.connection import Address
+from firmware_sim.meter_faults import MeterFault
+from firmware_sim.meter_kind import MeterKind
 from firmware_sim.misdeeds import Misdeed
 from firmware_sim.spec import ChargerSpec
 from tests.firmware_sim.test_calls import VERSIONS
@@ -23,9 +26,17 @@ def section(title: str) -> str:
     return PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
-def test_every_fault_is_listed() -> None:
-    rows = re.findall(r"^\| ([a-z-]+(?:, [a-z-]+)*) \|", section("What it does wrong"), re.M)
-    assert {name for row in rows for name in row.split(", ")} == set(Misdeed)
+@pytest.mark.parametrize(
+    ("title", "faults"), [("What it does wrong", Misdeed), ("What its meter does wrong", MeterFault)]
+)
+def test_every_fault_is_listed_once(title: str, faults: type[StrEnum]) -> None:
+    rows = re.findall(r"^\| ([a-z0-9-]+(?:, [a-z0-9-]+)*) \|", section(title), re.M)
+    assert sorted(name for row in rows for name in row.split(", ")) == sorted(faults)
+
+
+def test_every_option_of_the_meter_is_listed() -> None:
+    listed = set(re.findall(r"`--meter-([a-z-]+)`", section("Its meter")))
+    assert {name.replace("-", "_") for name in listed} == set(MeterKind.__struct_fields__)
 
 
 def test_every_scenario_is_listed() -> None:

@@ -90,6 +90,14 @@ def test_trouble_is_shown_with_what_to_do_and_ends_with_1(copy: Path) -> None:
         assert ("--json" in command) or "docs/operations.md, The ledger" in result.stdout
 
 
+def test_damaged_tree_is_shown_with_all_the_rest(copy: Path) -> None:
+    change(copy, "DELETE FROM tiles")
+    result = call(copy, "ledger", "show")
+    assert result.exit_code == 1
+    assert "none: 0 of 1 tiles of level 1" in result.stdout
+    assert "countersigned 290 records" in result.stdout
+
+
 def test_whole_ledger_is_verified(made: Path) -> None:
     result = call(made, "ledger", "verify")
     assert result.exit_code == 0

@@ -46,11 +46,12 @@ def test_receipts_stand_for_everything_that_was_acknowledged(bench: Bench, lab: 
         for _ in range(4):
             await bond.store(3)
             await bond.settled()
+            await bond.settled()
 
     link_against(bench, lab, part, signs=HUB)
     newest = newest_receipt(bench.reader)
     assert newest is not None
-    assert newest.signed.head.size == acked_seq(bench.reader) >= len(bench.records()) - 1
+    assert newest.signed.head.size == acked_seq(bench.reader) > 15
     verify_tree_head(newest.signed, newest.signed.public_key)
     verify_countersignature(newest.signed, newest.countersignature, HUB.public_key)
     assert pinned_hub_key(bench.reader) == HUB.public_key

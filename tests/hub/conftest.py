@@ -124,7 +124,7 @@ class ChainWriter:
     records: list[Record] = field(default_factory=list)
     log_key: SigningKey = field(default_factory=lambda: SigningKey(hashlib.sha256(b"log of site-1").digest()))
 
-    def add(self, kind: RecordKind, body: str, at: datetime = T0) -> Record:
+    def add(self, kind: RecordKind, body: str, at: datetime = T0, *, salted: bool = True) -> Record:
         seq = len(self.records) + 1
         record = Record(
             seq=seq,
@@ -135,7 +135,7 @@ class ChainWriter:
             clock=ClockState.TRUSTED,
             body=body,
             hash="",
-            salt=hashlib.sha256(f"salt of {seq}".encode()).hexdigest()[: 2 * SALT_BYTES],
+            salt=hashlib.sha256(f"salt of {seq}".encode()).hexdigest()[: 2 * SALT_BYTES] if salted else "",
         )
         previous = self.records[-1].hash if self.records else GENESIS_HASH
         hashed = chain_hash(self.gateway_id, self.epoch, previous, record)
@@ -180,6 +180,7 @@ class MeterDouble:
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     page: int = 0
+    id_data: str = "04A1"
     serial: str = "MS-1"
 
     @property
@@ -206,7 +207,7 @@ class MeterDouble:
             id_level="VERIFIED",
             id_flags=(),
             id_type="ISO14443",
-            id_data="04A1",
+            id_data=self.id_data,
         )
         return sign_ocmf(payload, self.key).decode()
 

@@ -24,12 +24,12 @@ from hub.store.ledger import Chain, append, position_of
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from tests.hub.conftest import T0, ChainWriter, ChargerDouble, MeterDouble
 from wire.ids import session_id
-from wire.merkle import Frontier, leaf_hash
 from wire.meter.record import ReadingReason
 from wire.records import Basis, encode
-from wire.tree_head import SigningKey, TreeHead
+from wire.tree_head import SigningKey
 
-LOG, HUB, STRANGER = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
+LOG = ChainWriter().log_key
+HUB, STRANGER = (SigningKey(bytes([number]) * 32) for number in (2, 3))
 LATER = T0 + timedelta(hours=5)
 
 
@@ -41,6 +41,7 @@ class EvidenceSite:
     chain: ChainWriter = field(default_factory=ChainWriter)
     meter: MeterDouble = field(default_factory=MeterDouble)
     known_meter: bool = True
+    hub_key: SigningKey = HUB
     sent: int = 0
     ids: list[str] = field(default_factory=list)
 
@@ -52,23 +53,18 @@ class EvidenceSite:
         place = MeterPlace(self.chain.gateway_id, "cp-1", 1)
         keys = {place: self.meter.public_text} if self.known_meter else {}
         price = EnergyPrice("EUR", Decimal("0.49"), Decimal("0.50"))
-        return Maker(key=HUB, terms=Terms(price=price, meter_keys=keys), issuer="Lab Energy, help@lab.example")
+        return Maker(key=self.hub_key, terms=Terms(price=price, meter_keys=keys), issuer="Lab Energy, help@lab.example")
 
-    def send(self, log: SigningKey = LOG, hub: SigningKey = HUB) -> None:
-        """The hub takes in what is new, with a head over all of it."""
+    def send(self, *, with_head: bool = True) -> None:
+        """The hub takes in what is new, with a head over all of it or without."""
         chain, new = Chain(self.chain.gateway_id, self.chain.epoch), self.chain.records[self.sent :]
         held = position_of(self.connection, chain)
         append(self.connection, chain, held, new, new[-1].at, self.maker.terms)
         self.sent = len(self.chain.records)
-        frontier = Frontier()
-        for record in self.chain.records:
-            frontier.append(leaf_hash(bytes.fromhex(record.hash)))
-        at = new[-1].at
-        head = TreeHead(
-            gateway_id=chain.gateway_id, epoch=chain.epoch, size=self.sent, root=frontier.root().hex(), at=at
-        )
-        signed = log.sign_head(head)
-        save_head(self.connection, KeptHead(signed=signed, countersignature=hub.countersign(signed, at)))
+        if with_head:
+            signed = self.chain.head(self.sent, new[-1].at)
+            counter = self.hub_key.countersign(signed, new[-1].at)
+            save_head(self.connection, KeptHead(signed=signed, countersignature=counter))
 
     def session(self, transaction: str, start: datetime, begin: str, end: str, uid: str = "04A1") -> str:
         """A decided, signed session of half an hour; its id."""

@@ -171,6 +171,53 @@ def test_another_version_is_unusable(good: bytes) -> None:
         verify_evidence(forged(good, version=2))
 
 
+def test_whatever_a_file_says_it_is_answered(good: bytes) -> None:
+    """Values of every kind at places all over the content, sealed by a hub that does such things."""
+    chosen, content = random.Random(66), msgspec.json.decode(unpack(good)[CONTENT])
+    strange = (
+        None,
+        -1,
+        10**40,
+        10**400,
+        "",
+        "x",
+        [],
+        {},
+        True,
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+    )
+    for path in chosen.sample(list(_places(content, ())), 60):
+        spoilt = msgspec.json.decode(msgspec.json.encode(content))
+        inside = spoilt
+        for step in path[:-1]:
+            inside = inside[step]
+        inside[path[-1]] = chosen.choice(strange)
+        members = {**unpack(good), CONTENT: msgspec.json.encode(spoilt)}
+        del members[SEAL]
+        try:
+            report = verify_evidence(pack(sealed(members, HUB, LATER)))
+        except EvidenceUnusable:
+            continue
+        assert not report.holds, path
+
+
+def test_numbers_that_fill_the_memory_are_refused(good: bytes) -> None:
+    members = unpack(good)
+    endless = members[CONTENT].replace(b'"total_energy":4.2', b'"total_energy":1e999999999')
+    assert endless != members[CONTENT]
+    with pytest.raises(EvidenceUnusable, match="more than 40 digits"):
+        verify_evidence(pack({**members, CONTENT: endless}))
+
+
+def _places(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Where anything stands in a JSON value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inside:
+        yield (*path, key)
+        yield from _places(item, (*path, key))
+
+
 # --- what somebody forges who has no key of the hub -------------------------------------------------------------------
 
 
@@ -331,6 +378,6 @@ def test_page_and_texts_say_what_the_content_says(good: bytes) -> None:
 
 
 def test_a_page_of_another_edition_is_left_to_the_seal(good: bytes) -> None:
-    report = verify_evidence(forged(good, page_edition=99))
+    report = verify_evidence(forged(good, edition=99))
     assert report.steps[1].outcome is StepOutcome.OPEN
     assert report.holds

@@ -1,4 +1,5 @@
-"""kill -9 in the middle of ingest: what was acknowledged is there afterwards, once, and the rest can be sent again."""
+"""kill -9 in the middle of ingest: what was acknowledged is there afterwards, once, and the rest can be sent again. So
+is every countersignature that was given, and the tree is that of the records."""
 
 from __future__ import annotations
 
@@ -12,14 +13,20 @@ from datetime import timedelta
 
 import pytest
 
+from hub.log_key import load_log_key
+from hub.store.connection import open_reader
+from hub.store.heads import kept_heads
+from hub.store.ledger import Chain
+from hub.store.verification import verify_chain
 from wire.sync import Ack, Welcome
 
 KILLS = 6
 SESSIONS_PER_LIFE = 20
 
 
-def _drain(hub, chain, acked: int) -> int:
-    """Send the chain from where the hub stands, until it is through or the hub is gone; the last acknowledged seq."""
+def _drain(hub, chain, acked: int, receipts: dict) -> int:
+    """Send the chain from where the hub stands, until it is through or the hub is gone; the last acknowledged seq. What
+    was countersigned goes into `receipts`, by size."""
     link = hub.link()
     try:
         welcome = link.send(chain.hello())
@@ -29,9 +36,10 @@ def _drain(hub, chain, acked: int) -> int:
             assert welcome.acked_hash == chain.records[welcome.acked_seq - 1].hash
         acked = welcome.acked_seq
         while acked < len(chain.records):
-            answer = link.send(chain.batch(acked + 1, 7))
+            answer = link.send(chain.signed_batch(acked + 1, 7))
             assert isinstance(answer, Ack)
             acked = answer.acked_seq
+            receipts[acked] = answer.countersignature
     except (ConnectionError, http.client.HTTPException, ssl.SSLError):
         pass
     return acked
@@ -40,7 +48,7 @@ def _drain(hub, chain, acked: int) -> int:
 @pytest.mark.timeout(60)
 def test_no_acknowledged_record_is_lost_and_none_is_doubled(hub, chain, charger, t0):
     ids: list[str] = []
-    acked = 0
+    acked, receipts = 0, {}
     seed = random.Random(20261123)
     for _ in range(KILLS):
         for _ in range(SESSIONS_PER_LIFE):
@@ -50,12 +58,12 @@ def test_no_acknowledged_record_is_lost_and_none_is_doubled(hub, chain, charger,
         # The kill falls anywhere between the handshake and well into the stream of batches.
         timer = threading.Timer(seed.uniform(0.0, 0.04), hub.process.kill)
         timer.start()
-        acked = _drain(hub, chain, acked)
+        acked = _drain(hub, chain, acked, receipts)
         timer.join()
         hub.kill()
         hub.start()
     total = len(chain.records)
-    assert _drain(hub, chain, acked) == total
+    assert _drain(hub, chain, acked, receipts) == total
     held, after = [], 0
     while after is not None:
         _, page = hub.api("GET", f"/api/v1/records?gateway_id=site-1&epoch=e1&after={after}")
@@ -66,5 +74,12 @@ def test_no_acknowledged_record_is_lost_and_none_is_doubled(hub, chain, charger,
     assert [cdr["session_id"] for cdr in cdrs["cdrs"]] == ids
     assert {cdr["total_energy"] for cdr in cdrs["cdrs"]} == {0.5}
     assert hub.stop() == 0
+    hub_key = load_log_key(hub.folder / "state").public_key
+    with closing(open_reader(hub.folder / "state" / "hub.sqlite")) as connection:
+        where = Chain("site-1", "e1")
+        heads = kept_heads(connection, where, 0, total)
+        kept = {head.signed.head.size: head.countersignature for head in heads}
+        assert {size: kept[size] for size in receipts} == receipts
+        assert verify_chain(connection, where, {hub_key}, lambda count: None).heads == len(heads)
     with closing(sqlite3.connect(hub.folder / "state" / "hub.sqlite")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -87,7 +87,17 @@ def test_a_private_key_that_others_can_read_is_refused(hub_config, tmp_path, mod
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["command"], ["run"], ["token"], ["command", "send"], ["command", "list"], ["ledger"], ["ledger", "verify"]],
+    [
+        [],
+        ["command"],
+        ["meters"],
+        ["run"],
+        ["token"],
+        ["command", "send"],
+        ["command", "list"],
+        ["ledger"],
+        ["ledger", "verify"],
+    ],
 )
 def test_help_fits_on_a_narrow_screen_and_no_sentence_is_cut(command):
     told = CliRunner().invoke(main, [*command, "--help"], terminal_width=80).output

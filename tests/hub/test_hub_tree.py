@@ -18,11 +18,12 @@ from hub.store.connection import open_reader, open_writer
 from hub.store.heads import covering_head, kept_heads, newest_head
 from hub.store.ledger import Chain
 from hub.store.schema import MIGRATIONS
-from hub.store.tree import frontier_of, log_of
+from hub.store.tree import log_of, log_standing
 from hub.tree import LogStanding, TreeMismatch, grow, judge_head
 from wire.chain import RecordKind
 from wire.merkle import (
     TILE_WIDTH,
+    Frontier,
     TiledTree,
     consistency_proof,
     inclusion_proof,
@@ -187,7 +188,8 @@ def test_the_tree_of_records_that_an_earlier_version_stored_is_built_at_the_upgr
     for _ in range(2):
         connection = open_writer(path)
         tree = TiledTree(log_of(connection, SITE_1))
-        assert frontier_of(connection, SITE_1).root() == tree_root(count, chain.subtree)
+        log = log_standing(connection, SITE_1, 0, 0)
+        assert Frontier(log.size, log.peaks).root() == tree_root(count, chain.subtree)
         assert connection.execute("SELECT level, number FROM tiles").fetchall() == [(1, 0), (1, 1)]
         root, old_root = tree_root(count, tree.subtree), tree_root(300, tree.subtree)
         verify_consistency(300, old_root, count, root, consistency_proof(300, count, tree.subtree))

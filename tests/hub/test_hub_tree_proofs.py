@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from hub.__main__ import main
+from hub.errors import StoreError
 from hub.log_key import load_log_key
 from hub.store.connection import open_writer
-from hub.store.heads import KeptHead, LedgerEntry, RecordProof, save_head
+from hub.store.heads import KeptHead, LedgerEntry, RecordProof, ledgers, save_head
 from hub.store.ledger import Chain, Position, append
-from hub.store.tree import pin_log_key, save_growth
+from hub.store.tree import log_standing, pin_log_key, save_growth
 from hub.store.verification import LedgerFlaw, verify_chain
 from hub.tree import LogStanding, grow
 from wire.chain import GENESIS_HASH, RecordKind, released
@@ -191,6 +192,13 @@ def test_the_first_thing_wrong_is_named(held):
             with pytest.raises(LedgerFlaw) as flaw:
                 _verify(copy)
             assert (flaw.value.code, flaw.value.where) == (code, where), damage
+
+
+def test_a_damaged_tree_is_an_error_and_no_crash(held):
+    held.execute("UPDATE gateways SET frontier = zeroblob(64)")
+    for reading in (ledgers, lambda connection: log_standing(connection, SITE_1, 301, 301)):
+        with pytest.raises(StoreError, match="the tree over a chain is damaged: 300 entries have 4 full subtrees"):
+            reading(held)
 
 
 def test_a_head_that_its_own_log_signed_over_other_records_is_found(held, chain, t0):

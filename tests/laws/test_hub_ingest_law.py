@@ -16,6 +16,7 @@ from hypothesis import example, given, settings, strategies as st
 from hub.arrival import read_arrival
 from hub.ingest import ingest
 from hub.store.ledger import Books, Chain, append, position_of
+from hub.store.meter_acts import reverify
 from hub.store.readings import hashes
 from hub.store.schema import MIGRATIONS
 from hub.terms import EnergyPrice, Terms
@@ -166,6 +167,31 @@ def test_cuts_repetitions_and_order_of_batches_do_not_matter(
         assert held == len(records)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.deferred(lambda: st.lists(signed_entries, min_size=2, max_size=9)), st.lists(st.integers(1, 4), max_size=5))
+def test_cuts_change_nothing_in_verdicts_keys_pages_and_tickets(
+    drawn: list[tuple[RecordKind, str]], sizes: list[int]
+) -> None:
+    """Two meters with keys of their own and one of a stranger, pages in any order, at two chargers."""
+    records = _chain(drawn)
+    with _database() as at_once, _database() as piecemeal:
+        _send(at_once, _batch(records, 0, len(records)))
+        first = 0
+        for size in [*sizes, len(records)]:
+            if first < len(records):
+                _send(piecemeal, _batch(records, first, size))
+                first += size
+        assert _account(piecemeal) == _account(at_once)
+        counted = at_once.execute("SELECT coalesce(sum(count), 0) FROM meter_sightings").fetchone()
+        assert counted == at_once.execute("SELECT count(*) FROM verdicts").fetchone() == (len(drawn),)
+        before = _account(at_once)
+        again = reverify(at_once, TERMS, "", T0)
+        assert again.judged == len(drawn)
+        assert reverify(at_once, TERMS, "", T0).changed == 0
+        unchanged = ("records", "cdrs", "meter_keys", "meter_gaps")
+        assert {name: before[name] for name in unchanged} == {name: _account(at_once)[name] for name in unchanged}
+
+
 @settings(max_examples=150, deadline=None)
 @given(contents)
 def test_each_completed_session_has_one_cdr_and_each_cdr_its_session(drawn: list[tuple[RecordKind, str]]) -> None:
@@ -175,12 +201,15 @@ def test_each_completed_session_has_one_cdr_and_each_cdr_its_session(drawn: list
         assert connection.execute("SELECT session_id FROM cdrs ORDER BY session_id").fetchall() == completed
 
 
-def _sample(at: datetime, context: str, kwh: Decimal, signed: str | None) -> dict[str, object]:
+def _sample(
+    at: datetime, context: str, kwh: Decimal, signed: str | None, key: ec.EllipticCurvePrivateKey | None = None
+) -> dict[str, object]:
     plain = {"value": kwh, "context": context, "unitOfMeasure": {"unit": "kWh"}}
     if signed is None:
         return {"timestamp": at, "sampledValue": [plain]}
     text = base64.b64encode(signed.encode()).decode()
-    carried = {"signedMeterData": text, "signingMethod": "", "encodingMethod": "OCMF", "publicKey": _METER_KEY}
+    claimed = _METER_KEY if key is None else encode_public_key_oca(public_key_of(key.public_key()))
+    carried = {"signedMeterData": text, "signingMethod": "", "encodingMethod": "OCMF", "publicKey": claimed}
     return {"timestamp": at, "sampledValue": [plain, plain | {"signedMeterValue": carried}]}
 
 
@@ -190,13 +219,21 @@ _CONTEXTS = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
 _REASONS = {"Started": ReadingReason.BEGIN, "Ended": ReadingReason.END}
 
 
-def _signed(reason: ReadingReason, at: datetime, kwh: Decimal) -> str:
-    """An OCMF record of a meter whose page counts with its register."""
+def _signed(
+    reason: ReadingReason,
+    at: datetime,
+    kwh: Decimal,
+    page: int | None = None,
+    serial: str = "MS-1",
+    key: ec.EllipticCurvePrivateKey = _METER,
+) -> str:
+    """An OCMF record of a meter; without a page, the begin is its first one and the end its second."""
     reading = ReadingDraft(at=at, reason=reason, value=kwh, register="01-00:B2.08.00*FF", unit="kWh")
+    number = page or (1 if reason is ReadingReason.BEGIN else 2)
     payload = OCMFPayload(
-        pagination=Pagination(context=PaginationContext.TRANSACTION, number=1 if reason is ReadingReason.BEGIN else 2),
+        pagination=Pagination(context=PaginationContext.TRANSACTION, number=number),
         readings=(reading,),
-        meter_serial="MS-1",
+        meter_serial=serial,
         gateway_serial="GS-1",
         gateway_id="GI-1",
         id_assigned=True,
@@ -205,7 +242,32 @@ def _signed(reason: ReadingReason, at: datetime, kwh: Decimal) -> str:
         id_type="ISO14443",
         id_data="04A1",
     )
-    return sign_ocmf(payload, _METER).decode()
+    return sign_ocmf(payload, key).decode()
+
+
+_KEYS = (_METER, ec.generate_private_key(ec.SECP256R1()))
+
+
+def _signed_entry(
+    event: str, charger: str, transaction: str, minute: int, page: int, serial: str, key: int
+) -> tuple[RecordKind, str]:
+    at = T0 + timedelta(minutes=minute)
+    signed = _signed(_REASONS.get(event, ReadingReason.CHARGING), at, Decimal(page), page, serial, _KEYS[key])
+    value = _sample(at, _CONTEXTS.get(event, "Sample.Periodic"), Decimal(page), signed, _KEYS[key])
+    entry = _entry(event, charger, transaction, minute, page, "A")
+    return RecordKind.TRANSACTION, _with_payload(entry, "meterValue", [value])
+
+
+signed_entries = st.builds(
+    _signed_entry,
+    st.sampled_from(["Started", "Updated", "Ended"]),
+    chargers,
+    transactions,
+    minutes,
+    st.integers(1, 9),
+    st.sampled_from(["MS-1", "MS-2"]),
+    st.integers(0, 1),
+)
 
 
 @st.composite

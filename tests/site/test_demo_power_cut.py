@@ -23,7 +23,7 @@ from firmware_sim.journal import load_message_journal, load_transaction_journal
 from firmware_sim.meter import SigningMeter, load_meter_journal
 from firmware_sim.scenario import Scenario
 from firmware_sim.site import Site
-from wire.meter.keys import encode_public_key_oca, public_key_of
+from wire.meter.keys import encode_public_key_oca
 from wire.meter.record import CurrentType, ReadingReason
 from wire.records import SessionStatus
 from wire.toml import parse_toml
@@ -123,9 +123,7 @@ def _books(site: Site, charger_id: str) -> tuple[ChargerBook, list[ChargeBook]]:
     """What the charger and its meter wrote down, and the charges that can be read from it."""
     folder, meter = site.charger_folder(charger_id), _meter(site, charger_id)
     readings, messages = meter.readings(), load_message_journal(folder / "messages.jsonl")
-    book = ChargerBook(
-        charger_id, public_key_of(meter.public_key), load_meter_journal(folder / "meter.jsonl"), messages
-    )
+    book = ChargerBook(charger_id, meter.public_key, load_meter_journal(folder / "meter.jsonl"), messages)
     charges, begin = [], readings[0]
     names = {line.first_record: line.wire_id for line in load_transaction_journal(folder / "transactions.jsonl")}
     for reading in readings:
@@ -133,7 +131,7 @@ def _books(site: Site, charger_id: str) -> tuple[ChargerBook, list[ChargeBook]]:
             begin = reading
         elif reading.reason.is_end:
             energy_wh = (reading.register_kwh - begin.register_kwh).scaleb(3)
-            charges.append(ChargeBook(charger_id, names[begin.pagination] or "", energy_wh))
+            charges.append(ChargeBook(charger_id, names[begin.place] or "", energy_wh))
     return book, charges
 
 
@@ -154,7 +152,7 @@ async def _drained(site: Site, records: int) -> None:
 async def _play(seed: int, folder: Path) -> None:
     scenario, chance = parse_toml(Scenario, SCENARIO, "power cuts"), random.Random(seed)
     site = Site(scenario, folder)
-    keys = {name: encode_public_key_oca(public_key_of(_meter(site, name).public_key)) for name in VERSIONS}
+    keys = {name: encode_public_key_oca(_meter(site, name).public_key) for name in VERSIONS}
     await site.build(ROOT / scenario.pki, keys)
     async with Daemons(site.logs) as daemons:
         await daemons.start("pki", "pki", *site.command("pki"))

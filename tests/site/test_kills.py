@@ -21,7 +21,7 @@ from firmware_sim.errors import ChargerError
 from firmware_sim.faults import Daemon, Daemons
 from firmware_sim.scenario import Scenario
 from firmware_sim.site import Site
-from wire.meter.keys import encode_public_key_oca, public_key_of
+from wire.meter.keys import encode_public_key_oca
 from wire.toml import parse_toml
 
 KILLS = 28
@@ -123,7 +123,7 @@ async def play(seed: int, folder: Path) -> None:
     scenario = parse_toml(Scenario, SCENARIO, "kills")
     site = Site(scenario, folder)
     chargers = chargers_of(site, scenario)
-    keys = {c.spec.charger_id: encode_public_key_oca(public_key_of(c.meter.public_key)) for c in chargers}
+    keys = {c.spec.charger_id: encode_public_key_oca(c.meter.public_key) for c in chargers}
     await site.build(ROOT / scenario.pki, keys)
     async with Daemons(site.logs) as daemons:
         killer = Killer(site, daemons, random.Random(seed))
@@ -145,7 +145,7 @@ async def play(seed: int, folder: Path) -> None:
             await charger.delivered(30)
             await charger.disconnect()
         charges = [charge for made in done for charge in made]
-        account, _ = await asyncio.wait_for(close_books(site, chargers, charges, []), 60)
+        account, _ = await asyncio.wait_for(close_books(site, chargers, charges, [], {}), 60)
         print(f"seed {seed}: {killer.kills}, {len(charges)} charges, {account.signatures} signed records")
         assert account.balances, "\n".join(f"{found.code}: {found.message}" for found in account.findings[:30])
         assert min(killer.kills.values()) > 0

@@ -1,4 +1,4 @@
-"""The shipped scenarios beside the demo, with real processes: commands from afar, and rough chargers."""
+"""The shipped scenarios beside the demo, with real processes: commands from afar, rough chargers, odd meters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def play(name: str, folder: Path) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize(("name", "sessions"), [("asked_from_afar", 6), ("rough_chargers", 5)])
+@pytest.mark.parametrize(("name", "sessions"), [("asked_from_afar", 6), ("rough_chargers", 5), ("odd_meters", 5)])
 def test_the_scenario_holds_every_expectation(tmp_path: Path, name: str, sessions: int) -> None:
     result = play(name, tmp_path / "day")
     rows = {(row["charger_id"], row["what"]): row for row in result["account"]["rows"]}

@@ -172,6 +172,15 @@ def test_the_key_in_the_carrier_is_a_claim() -> None:
     assert judge_record(carried, KEY, KEY.spki.hex()).deviations == ()
 
 
+def test_the_key_in_a_fourth_section_is_a_claim() -> None:
+    raw = RECORD + b"|" + KEY.spki.hex().encode() + b"\n"
+    claimed = judge_record(raw, None)
+    assert (claimed.signature, claimed.key_source, codes(claimed)) == ("valid", "claimed", {"fourth-section"})
+    assert codes(judge_record(raw, OTHER)) == {"fourth-section", "key-changed"}
+    assert judge_record(RECORD + b"|garbage", KEY).is_trusted
+    assert judge_record(RECORD + b"|", None).signature is SignatureVerdict.NO_KEY
+
+
 @pytest.mark.parametrize("format_", [MeterFormat.CHARGEIT, MeterFormat.SEALED_OCMF])
 def test_a_format_without_a_reader_is_unsupported_and_named(format_: MeterFormat) -> None:
     verdict = judge_record(Unwrapped(payload=b"anything", layers=(), format=format_), KEY)

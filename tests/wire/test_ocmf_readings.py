@@ -40,6 +40,7 @@ def test_registers_as_specified_and_as_met(register: str, code: str | None) -> N
     [
         ({"CL": 0}, {"CL": 0.5}, []),
         ({"CL": 0.1}, {"CL": 0.5}, [("loss-not-reset", "/payload/RD/0/CL", SPEC)]),
+        ({"CL": 0}, {"CL": -0.5}, [("loss-negative", "/payload/RD/1/CL", SPEC)]),
         ({}, {"CL": "0.5"}, [("value-not-a-number", "/payload/RD/1/CL", SPEC)]),
         ({}, {"CL": 0.5, "RI": "01-00:10.07.00*FF"}, [("loss-register", "/payload/RD/1/CL", SPEC)]),
     ],

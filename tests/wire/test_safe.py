@@ -8,9 +8,13 @@ import msgspec
 import pytest
 
 from tests.wire.ocmf_text import BEGIN, END, SD, ocmf_text, without
+from wire.meter.draft import derive_private_key, sign_payload
+from wire.meter.judge import judge_record
+from wire.meter.keys import public_key_of
 from wire.meter.ocmf import parse_ocmf
 from wire.meter.record import MeterFormat, MeterRecord
 from wire.meter.safe import predict_record, predict_session
+from wire.meter.session import judge_session
 from wire.meter.verdict import KeySource, RecordVerdict, SignatureVerdict
 
 
@@ -279,3 +283,35 @@ def test_a_reason_says_why_and_a_verdict_gives_the_prediction() -> None:
     assert verdict.safe is not None
     assert verdict.safe.reasons == ("version-new: the software reads format 0.1 to 1.3, found '1.4'",)
     assert not verdict.safe.accepts
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        (SignatureVerdict.INVALID, "signature"),
+        (SignatureVerdict.BAD_KEY, "signature"),
+        (SignatureVerdict.NO_KEY, "no-key"),
+    ],
+)
+def test_what_does_not_verify_is_refused_there_too(signature: SignatureVerdict, code: str) -> None:
+    verdict = RecordVerdict(signature=signature, key_source=KeySource.NONE, deviations=(), record=record(BEGIN))
+    assert verdict.safe is not None
+    assert verdict.safe.codes == (code,)
+    session = judge_session((verdict, verdict)).safe
+    assert session is not None
+    assert code in session.codes
+
+
+def test_a_text_that_was_re_encoded_on_its_way_is_hashed_as_it_came() -> None:
+    private = derive_private_key("secp256r1", 0xC0FFEE)
+    key = public_key_of(private.public_key())
+    signed = ocmf_text(BEGIN, END, MS="Zaehler").split(b"|")[1].replace(b"Zaehler", "Zähler".encode("latin-1"))
+    raw = sign_payload(signed, private, algorithm="").replace(b"\xe4", "ä".encode())
+    verdict = judge_record(raw, key, None)
+    assert verdict.is_trusted
+    assert verdict.is_reencoded
+    assert verdict.safe is not None
+    assert verdict.safe.codes == ("text-encoding",)
+    session = judge_session((verdict,)).safe
+    assert session is not None
+    assert session.codes == ("text-encoding",)

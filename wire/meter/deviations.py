@@ -25,14 +25,16 @@ def is_plain_name(key: str) -> bool:
 
 
 class DeviationLog:
-    """Collects deviations while one record is read; keeps at most 100 and says when there were more."""
+    """Collects deviations while one record is read; keeps at most 100 and says when there were more. `has_escapes`: a
+    section holds `\\u` escapes, the only way in which half of a surrogate pair can come into a text."""
 
-    __slots__ = ("_found",)
+    __slots__ = ("_found", "has_escapes")
 
     _LIMIT = 100
 
     def __init__(self) -> None:
         self._found: list[Deviation] = []
+        self.has_escapes = False
 
     def add(self, code: str, pointer: str, message: str, deviation_class: DeviationClass = DeviationClass.SPEC) -> None:
         """Note one deviation; dropped beyond the limit."""
@@ -65,18 +67,19 @@ class Fields:
         self.texts = texts
         for key, value in members.items():
             if isinstance(value, str):
-                if value.isascii() or self._is_unicode(key, value):
-                    texts[key] = value
+                texts[key] = value
             elif key in text_keys:
                 self.note("wrong-type", key, "expected a string")
                 if isinstance(value, Decimal):
                     texts[key] = str(value)
+        if log.has_escapes:
+            self._drop_half_characters()
 
-    def _is_unicode(self, key: str, value: str) -> bool:
-        if not any("\ud800" <= character <= "\udfff" for character in value):
-            return True
-        self.note("lone-surrogate", key, "half of a surrogate pair is no text")
-        return False
+    def _drop_half_characters(self) -> None:
+        for key, value in tuple(self.texts.items()):
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                self.note("lone-surrogate", key, "half of a surrogate pair is no text")
+                del self.texts[key]
 
     def note(self, code: str, key: str, message: str, kind: DeviationClass = DeviationClass.SPEC) -> None:
         """A deviation at `key`."""

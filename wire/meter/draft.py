@@ -119,9 +119,19 @@ def sign_ocmf(
     """
     curve = _curve_of(key)
     written = f"ECDSA-{curve.name}-SHA256" if algorithm is None else algorithm
+    signed, left = encode_payload(payload, written)
+    return sign_payload(signed, key, algorithm=left, hash_as=written, encoding=encoding)
+
+
+def encode_payload(payload: OCMFPayload, algorithm: str) -> tuple[bytes, str]:
+    """The bytes that are signed, ASCII, and the SA that is left for the signature section: in formats 0.4 to 0.9 the
+    payload has it already.
+
+    Raises:
+        MeterRecordError: `bad-draft`, as in `sign_ocmf`.
+    """
     inside = (0, 4) <= _version(payload) < (1, 0)
-    signed = _payload_text(payload, written if inside else "").encode("ascii")
-    return sign_payload(signed, key, algorithm="" if inside else written, hash_as=written, encoding=encoding)
+    return _payload_text(payload, algorithm if inside else "").encode("ascii"), "" if inside else algorithm
 
 
 def sign_payload(
@@ -145,6 +155,13 @@ def sign_payload(
     else:
         hashed = hashes.SHA512() if sha512 else hashes.SHA256()
         signature = key.sign(signed, ec.ECDSA(hashed, deterministic_signing=True))
+    return assemble_record(signed, signature, algorithm=algorithm, encoding=encoding)
+
+
+def assemble_record(
+    signed: bytes, signature: bytes, *, algorithm: str, encoding: SignatureEncoding = SignatureEncoding.HEX
+) -> bytes:
+    """The record of these payload bytes with this signature, whatever it is; `algorithm` as in `sign_payload`."""
     value = signature.hex() if encoding is SignatureEncoding.HEX else base64.b64encode(signature).decode()
     section = {**({"SA": algorithm} if algorithm else {}), "SE": encoding.value, "SD": value}
     return b"OCMF|" + signed + b"|" + json.dumps(section, separators=(",", ":")).encode("ascii")

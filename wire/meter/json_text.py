@@ -54,29 +54,26 @@ def _bounded(literal: str) -> Decimal | None:
     return Decimal(literal)
 
 
-class _Odd(ValueError):
-    """Met something that only the careful reading can name."""
-
-
 def _plain_number(literal: str) -> Decimal:
     value = _bounded(literal)
     if value is None:
-        raise _Odd
+        raise ValueError(literal)
     return value
 
 
 def _plain_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _Odd
+        raise ValueError("a key stands twice")
     return found
 
 
 def _no_constant(literal: str) -> NoReturn:
-    raise _Odd(literal)
+    raise ValueError(literal)
 
 
-# Made once: to make a decoder costs as much as to read a signature section.
+# Made once: to make a decoder costs as much as to read a signature section. Its hooks raise ValueError for what only
+# the careful reading can name.
 _PLAIN = json.JSONDecoder(
     parse_float=_plain_number, parse_int=_plain_number, parse_constant=_no_constant, object_pairs_hook=_plain_members
 )

@@ -35,7 +35,6 @@ from wire.meter.secp192k1 import Secp192k1PublicKey
 
 MAX_KEY_BYTES = 8 * 1024
 _MAX_LAYERS = 4
-_KEPT_KEYS, _KEPT_CHARS = 1024, 1024
 
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _HEX = re.compile(r"(?:0[xX])?(?:[0-9A-Fa-f]{2})+")
@@ -81,6 +80,7 @@ def public_key_of(key: ec.EllipticCurvePublicKey | Secp192k1PublicKey) -> Public
     return PublicKey(curve=curve.name, spki=curve.spki_prefix + point, key=key)
 
 
+@lru_cache(maxsize=1024)
 def parse_public_key(text_or_bytes: KeyText, curve: str | None = None) -> PublicKey:
     """The key that is meant: SubjectPublicKeyInfo as DER, PEM, hex or base64; a bare point (04||X||Y, X||Y or
     compressed) as bytes, hex or base64; `oca:base16|base32|base64:asn1:...`; any of the texts in base64 again.
@@ -95,12 +95,6 @@ def parse_public_key(text_or_bytes: KeyText, curve: str | None = None) -> Public
 
     Source: OCA "Signed Meter Values in OCPP" 3.2.2; OCPP 2.1 J02.FR.23; RFC 5480 2; SEC 1 2.3.4.
     """
-    if len(text_or_bytes) <= _KEPT_CHARS:
-        return _remembered(text_or_bytes, curve)
-    return _parse(text_or_bytes, curve)
-
-
-def _parse(text_or_bytes: KeyText, curve: str | None) -> PublicKey:
     if not 0 < len(text_or_bytes) <= MAX_KEY_BYTES:
         raise _bad(f"{len(text_or_bytes)} bytes; expected 1 to {MAX_KEY_BYTES}")
     data = text_or_bytes.encode("utf-8", "replace") if isinstance(text_or_bytes, str) else text_or_bytes
@@ -112,9 +106,6 @@ def _parse(text_or_bytes: KeyText, curve: str | None) -> PublicKey:
     if _as_text(data) is None:
         return _from_binary(data, curve)
     raise _bad("more layers of text than any real key has")
-
-
-_remembered = lru_cache(maxsize=_KEPT_KEYS)(_parse)
 
 
 def encode_public_key_oca(key: PublicKey) -> str:

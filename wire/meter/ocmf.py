@@ -64,8 +64,9 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
     """The record that `raw` holds, from `OCMF|` to the end of the signature section; at most 64 KiB, 512 readings.
 
     Every format from 0.1 to 1.4 is read; one that does not exist is read as the nearest that does. Signatures are not
-    checked here (`wire.meter.judge`). A fourth section, once used for a public key, is reported and otherwise ignored.
-    `raw` begins with `OCMF|` itself: white space around it is the carrier's (`wire.meter.carrier`). About 20 us.
+    checked here (`wire.meter.judge`). A fourth section, once used for a public key, is reported; what stands there is
+    the `embedded_key`, a claim. `raw` begins with `OCMF|` itself: white space around it is the carrier's
+    (`wire.meter.carrier`). About 20 us.
 
     A section that is not UTF-8 is read as latin-1, with the deviation `text-encoding`; `payload_bytes` stay the bytes
     that came. A text that was re-encoded on its way is verified over `MeterRecord.payload_reencoded`.
@@ -78,6 +79,7 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
     """
     sections = _split(raw)
     log = DeviationLog()
+    log.has_escapes = b"\\u" in raw
     if len(sections) == 4:
         log.add("fourth-section", "/signature", "a fourth section stands behind the signature; it is not trusted")
     members = _section(sections[1], "payload", log).members
@@ -93,30 +95,31 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
     readings = read_readings(members, is_fiscal, version, log)
     extensions = read_extensions(fields, version)
     loss = read_loss(fields, log) if "LC" in members else None
-    texts = fields.texts
-    signature = _signature(signature_members, texts, version, log)
+    signature = _signature(signature_members, fields.texts, version, log)
+    text = fields.texts.get
     gateway_id, gateway_version = read_gateway(fields, version)
     return MeterRecord(
         raw=raw,
         payload_bytes=sections[1],
-        format_version=texts.get("FV"),
+        format_version=text("FV"),
         pagination=pagination,
         gateway_id=gateway_id,
-        gateway_serial=texts.get("GS"),
+        gateway_serial=text("GS"),
         gateway_version=gateway_version,
-        meter_vendor=texts.get("MV"),
-        meter_model=texts.get("MM"),
-        meter_serial=texts.get("MS"),
-        meter_firmware=texts.get("MF"),
-        charge_controller_firmware=texts.get("CF"),
+        meter_vendor=text("MV"),
+        meter_model=text("MM"),
+        meter_serial=text("MS"),
+        meter_firmware=text("MF"),
+        charge_controller_firmware=text("CF"),
         loss_compensation=loss,
-        charge_point_type=texts.get("CT"),
-        charge_point_id=texts.get("CI"),
-        tariff_text=texts.get("TT"),
+        charge_point_type=text("CT"),
+        charge_point_id=text("CI"),
+        tariff_text=text("TT"),
         user=user,
         readings=readings,
         signature=signature,
         deviations=log.found(),
+        embedded_key=sections[3].strip() if len(sections) > 3 else None,
         vendor_extensions=extensions,
     )
 

@@ -9,6 +9,7 @@ and IS was a string that held the level; this was read in the SAFE software, the
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from pki.errors import IdentifierError
 from pki.identifiers import parse_din_evseid, parse_evseid
@@ -46,11 +47,11 @@ ID_TYPES = frozenset(
 )
 """IT (table 17)."""
 
-_ID_FORMS = {
-    "ISO14443": re.compile("[0-9A-Fa-f]{8}|[0-9A-Fa-f]{14}"),
-    "ISO15693": re.compile("[0-9A-Fa-f]{16}"),
-    "EMAID": re.compile(".{14,15}", re.DOTALL),
-    "PHONE_NUMBER": re.compile(r"\+[0-9 ]+"),
+_ID_FORMS: dict[str, Callable[[str], object]] = {
+    "ISO14443": re.compile("[0-9A-Fa-f]{8}|[0-9A-Fa-f]{14}").fullmatch,
+    "ISO15693": re.compile("[0-9A-Fa-f]{16}").fullmatch,
+    "EMAID": lambda data: len(data) in (14, 15),
+    "PHONE_NUMBER": re.compile(r"\+[0-9 ]+").fullmatch,
 }
 
 TEXT_KEYS = frozenset(
@@ -78,7 +79,6 @@ DIALECT_CHANGED = (0, 5)
 ALGORITHM_LEFT_PAYLOAD = (1, 0)
 """Before this version SA stood in the signed section."""
 _NEWEST = (1, 4)
-
 
 _LENGTHS = (("ID", 40, "identification-long"), ("TT", 250, "tariff-long"), ("CF", 25, "firmware-long"))
 _MOST_LOSS_NAME = 20
@@ -128,7 +128,7 @@ def read_pagination(fields: Fields) -> Pagination | None:
 
 
 def read_user(fields: Fields, version: Version | None) -> UserAssignment:
-    """IS, IL, IF, IT and ID (table 4, 11 to 17)."""
+    """IS, IL, IF, IT and ID (tables 4, 11 to 17)."""
     level = fields.known("IL", ID_LEVELS)
     assigned = fields.members.get("IS")
     if not isinstance(assigned, bool):
@@ -139,7 +139,7 @@ def read_user(fields: Fields, version: Version | None) -> UserAssignment:
         assigned = None
     kind, data = fields.known("IT", ID_TYPES), fields.texts.get("ID")
     form = _ID_FORMS.get(kind or "")
-    if form is not None and data is not None and form.fullmatch(data) is None:
+    if form is not None and data is not None and not form(data):
         fields.advise("identification-form", "ID", f"ID has not the form of {kind}")
     return UserAssignment(
         assigned=assigned,
@@ -153,15 +153,13 @@ def read_user(fields: Fields, version: Version | None) -> UserAssignment:
 def _flags(fields: Fields) -> tuple[str, ...]:
     found = fields.members.get("IF", [])
     flags = found if isinstance(found, list) else []
-    names = []
-    for name in flags:
-        if isinstance(name, str) and name.isascii():
-            names.append(name)
-        if isinstance(name, str) and name not in ID_FLAGS:
-            fields.note("unknown-value", "IF", f"{printable(name)} is not an identification flag")
-    if flags is not found or len(flags) > _MOST_FLAGS or not all(isinstance(name, str) for name in flags):
+    names = [name for name in flags if isinstance(name, str)]
+    if flags is not found or len(names) < len(flags) or len(flags) > _MOST_FLAGS:
         fields.note("identification-flags", "IF", "expected an array of at most four strings")
-    return tuple(names)
+    for name in names:
+        if name not in ID_FLAGS:
+            fields.note("unknown-value", "IF", f"{printable(name)} is not an identification flag")
+    return tuple(name for name in names if name.isascii())
 
 
 def check_presence(fields: Fields, is_fiscal: bool) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from wire.errors import MeterRecordError
 from wire.meter.deviations import DeviationLog, Fields, printable
@@ -93,7 +94,7 @@ def _reading(fields: Fields, is_fiscal: bool, version: Version | None) -> Readin
     if value is None and "RV" not in members:
         _check_event(fields, reading)
     if reading.cumulated_loss is not None:
-        _check_loss(fields, reading, version)
+        _check_loss(fields, reading, reading.cumulated_loss, version)
     return reading
 
 
@@ -138,11 +139,13 @@ def _check_event(fields: Fields, reading: Reading) -> None:
         fields.note("value-missing", "RV", "a reading without a value must report an error")
 
 
-def _check_loss(fields: Fields, reading: Reading, version: Version | None) -> None:
+def _check_loss(fields: Fields, reading: Reading, loss: Decimal, version: Version | None) -> None:
     if version is not None and version < _CUMULATED_LOSS_SINCE:
         fields.advise("key-before-version", "CL", "CL exists since format 1.2")
-    if reading.reason is ReadingReason.BEGIN and reading.cumulated_loss:
-        fields.note("loss-not-reset", "CL", f"expected 0 at TX B, found {reading.cumulated_loss}")
+    if loss < 0:
+        fields.note("loss-negative", "CL", f"expected at least 0, found {loss}")
+    if loss and reading.reason is ReadingReason.BEGIN:
+        fields.note("loss-not-reset", "CL", f"expected 0 at TX B, found {loss}")
     code = None if reading.register is None else parse_obis(reading.register)
     if code is None or not code.is_accumulation:
         fields.note("loss-register", "CL", "only a register that accumulates has a cumulated loss")

@@ -17,7 +17,7 @@ from itertools import chain
 
 from wire.meter import agreement, coherence
 from wire.meter.record import MeterClock
-from wire.meter.signed_session import SignedSession, assemble, best_of_copies, difference_wh, in_order
+from wire.meter.signed_session import SignedSession, assemble, best_of_copies, difference_wh, in_order, without_fiscal
 from wire.meter.verdict import Expected, RecordVerdict, SessionFinding, SessionVerdict, Severity, fatal
 
 _COHERENCE = (
@@ -47,7 +47,7 @@ def judge_session(records: Sequence[RecordVerdict], expected: Expected | None = 
     if not records:
         return SessionVerdict(findings=(fatal("no-records", "no signed record came"),))
     counted, left = best_of_copies(records)
-    counted = in_order(counted)
+    counted = without_fiscal(in_order(counted))
     findings = [*coherence.trust(counted), *coherence.copies(left)]
     read = [verdict.record for verdict in counted if verdict.record is not None]
     if counted[0].record is None or counted[-1].record is None:

@@ -120,6 +120,18 @@ def in_order(verdicts: Sequence[RecordVerdict]) -> tuple[RecordVerdict, ...]:
     return (*verdicts[:1], *middle, *verdicts[1:][-1:])
 
 
+def without_fiscal(verdicts: Sequence[RecordVerdict]) -> tuple[RecordVerdict, ...]:
+    """The one record that holds both ends, if only records of the fiscal counter stand beside it, in whatever order;
+    else all. Rules 1 and 3."""
+    others = [verdict for verdict in verdicts if verdict.record is None or not _is_fiscal(verdict.record)]
+    alone = others[0].record if len(others) == 1 else None
+    if alone is None:
+        return tuple(verdicts)
+    reasons = {reading.reason for reading in alone.readings}
+    is_whole = ReadingReason.BEGIN in reasons and any(reason is not None and reason.is_end for reason in reasons)
+    return tuple(others) if is_whole else tuple(verdicts)
+
+
 def _number(verdict: RecordVerdict) -> int:
     record = verdict.record
     return -1 if record is None or record.pagination is None else record.pagination.number

@@ -5,7 +5,7 @@ Whether the station lies, whether we lack a curve, and whether we lack a key mus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from wire.meter.record import Deviation, MeterFormat, MeterRecord, Reading
-from wire.meter.safe import SafePrediction, predict_record, predict_session
+from wire.meter.safe import NO_KEY, NO_SIGNATURE, OTHER_TEXT, SafePrediction, predict_record, predict_session
 
 
 class SignatureVerdict(StrEnum):
@@ -58,14 +58,36 @@ class RecordVerdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def safe(self) -> SafePrediction | None:
-        """What the SAFE transparency software would say if the signature holds; None: not predicted. Worked out anew at
+        """What the SAFE transparency software would say, given the same key; None: not predicted. Worked out anew at
         each call: keep it when it is asked for twice."""
-        return None if self.record is None else predict_record(self.record)
+        return None if self.record is None else _as_verified(predict_record(self.record), (self,))
+
+    @property
+    def is_reencoded(self) -> bool:
+        """Whether the signature holds over another encoding of the text than the one that came."""
+        return any(found.code == "payload-encoding" for found in self.deviations)
 
     @property
     def is_trusted(self) -> bool:
         """Valid with a key that the operator pinned: the only verdict that money may rest on."""
         return self.signature is SignatureVerdict.VALID and self.key_source is KeySource.REGISTRY
+
+
+_UNVERIFIED = {
+    SignatureVerdict.INVALID: NO_SIGNATURE,
+    SignatureVerdict.BAD_KEY: NO_SIGNATURE,
+    SignatureVerdict.NO_KEY: NO_KEY,
+}
+
+
+def _as_verified(prediction: SafePrediction | None, verdicts: Sequence[RecordVerdict]) -> SafePrediction | None:
+    """`prediction`, made of the texts, with what only verifying them told."""
+    if prediction is None:
+        return None
+    told = [_UNVERIFIED[verdict.signature] for verdict in verdicts if verdict.signature in _UNVERIFIED]
+    if any(verdict.is_reencoded for verdict in verdicts):
+        told.append(OTHER_TEXT)
+    return prediction.refused_for(*told)
 
 
 class Severity(StrEnum):
@@ -143,13 +165,13 @@ class SessionVerdict:
 
     @property
     def safe(self) -> SafePrediction | None:
-        """What the SAFE transparency software would say of the session if the signatures hold; None: not predicted.
+        """What the SAFE transparency software would say of the session, given the same key; None: not predicted.
         Worked out anew at each call."""
         ends = (*self.records[:1], *self.records[1:][-1:])
         read = [verdict.record for verdict in ends if verdict.record is not None]
         if len(read) < len(ends):
             return None
-        return predict_session(read, [verdict.key_fingerprint for verdict in ends])
+        return _as_verified(predict_session(read, [verdict.key_fingerprint for verdict in ends]), ends)
 
     @property
     def is_billable(self) -> bool:
