@@ -18,6 +18,7 @@ from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.record import (
+    CurrentType,
     LossCompensation,
     MeterClock,
     MeterRecord,
@@ -27,7 +28,9 @@ from wire.meter.record import (
     ReadingReason,
 )
 from wire.meter.session import judge_session
+from wire.meter.told import told_session
 from wire.meter.verdict import Expected, KeySource, RecordVerdict, Severity, SignatureVerdict
+from wire.records import encode
 
 PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
 KEY = public_key_of(PRIVATE.public_key())
@@ -559,6 +562,18 @@ def test_a_clock_that_is_not_synchronised_is_asked_for_durations_only() -> None:
 def test_a_gigawatt_hour_in_an_hour_is_implausible_whatever_the_cable() -> None:
     end = verdict(reading(END, value=Decimal("1000010.000")))
     assert codes(verdict(BEGIN), end) == [("power-implausible", "hold")]
+
+
+def test_a_meter_before_a_rectifier_says_ac_and_lets_a_fast_charger_through() -> None:
+    begin, end = (reading(one, current=CurrentType.AC) for one in (BEGIN, END))
+    assert codes(verdict(begin), verdict(reading(end, value=Decimal("360.000")))) == []
+    assert codes(verdict(begin), verdict(reading(end, value=Decimal("600.000")))) == [("power-implausible", "hold")]
+
+
+def test_energy_is_told_without_an_exponent() -> None:
+    session = judge_session((verdict(reading(BEGIN, value=Decimal(10))), verdict(reading(END, value=Decimal(20)))))
+    assert str(session.energy_wh) == "1.0E+4"
+    assert b'"energy_wh":10000,' in encode(told_session(session))
 
 
 def test_the_registers_of_ocpp_may_be_other_ones() -> None:

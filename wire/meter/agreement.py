@@ -24,9 +24,10 @@ CLOCK_SKEW = timedelta(minutes=5)
 """How far a synchronised meter and our clock, or an OCPP message's, may be apart."""
 
 MOST_POWER_W = 4_000_000
-"""No connector delivers more: megawatt charging ends at 1250 V and 3000 A. For a meter that says AC: 100 kW."""
+"""No connector delivers more: megawatt charging ends at 1250 V and 3000 A. For a meter that says AC: 500 kW, for it may
+stand before the rectifier of a fast charger."""
 
-_MOST_AC_POWER_W = 100_000
+_MOST_AC_POWER_W = 500_000
 _PLAIN_TOLERANCE_WH = Decimal(2)
 """A plain register in whole Wh may differ by 1 Wh at either end."""
 

@@ -1,7 +1,7 @@
 """A verdict as JSON tells it: one object a record, one a session. Only the shape is decided here.
 
 Texts of the meter keep its digits: `value` and `energy_wh` of a reading are strings. A session's `energy_wh` and
-`duration_s` are exact numbers.
+`duration_s` are exact numbers, without exponents.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def told_session(verdict: SessionVerdict) -> ToldSession:
             ToldFinding(code=found.code, severity=found.severity.value, message=found.message)
             for found in verdict.findings
         ),
-        energy_wh=verdict.energy_wh,
+        energy_wh=None if verdict.energy_wh is None else Decimal(f"{verdict.energy_wh:f}"),
         duration_s=None if verdict.duration is None else _seconds(verdict.duration),
         billable=verdict.is_billable,
         safe=_safe(verdict.safe),
