@@ -68,10 +68,12 @@ def ledger(context: click.Context, config_path: Path, as_json: bool) -> None:
     if context.invoked_subcommand is None:
         config = or_exit(lambda: load_config(config_path))
         entries = or_exit(lambda: _read(config, ledgers))
+        key = or_exit(lambda: load_log_key(config.state_dir))
+        hub_key = None if key is None else key.public_key
         if as_json:
-            click.echo(b'{"ledgers":' + encode(entries) + b"}")
+            click.echo(b'{"hub_key":' + encode(hub_key) + b',"ledgers":' + encode(entries) + b"}")
         else:
-            _show(screen(), entries)
+            _show(screen(), entries, hub_key)
 
 
 def _read(config: HubConfig, reading: Callable[[sqlite3.Connection], T]) -> T:
@@ -79,8 +81,9 @@ def _read(config: HubConfig, reading: Callable[[sqlite3.Connection], T]) -> T:
         return reading(connection)
 
 
-def _show(console: Console, entries: tuple[LedgerEntry, ...]) -> None:
-    """A table; where it has no room, some lines each."""
+def _show(console: Console, entries: tuple[LedgerEntry, ...], hub_key: str | None) -> None:
+    """A table; where it has no room, some lines each. The hub's key whole: whoever checks a proof compares it."""
+    console.print(f"hub key {hub_key or 'none yet: it is made when the hub first runs'}", soft_wrap=True)
     if not entries:
         console.print("no gateway has sent a record yet")
         return

@@ -8,6 +8,8 @@ WireError                      anything below; carries a stable kebab-case `code
  +- MeterRecordError           a meter record or a meter key that cannot be read (wire.meter)
  +- KeyListError               a list of meter keys that cannot be imported (wire.meter.key_list)
  +- MeterExportError           meter records that another party's format cannot carry (wire.meter.export)
+ +- ProofError                 a Merkle proof that proves nothing: a log was cut, altered, or is another (wire.merkle)
+ +- TreeHeadError              a signature that does not stand behind a tree head (wire.tree_head)
 """
 
 from __future__ import annotations

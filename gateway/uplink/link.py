@@ -59,6 +59,7 @@ class LinkSettings:
     whitelist_interval_s: float
     retry_min_s: float
     retry_max_s: float
+    max_answer_bytes: int = MAX_ANSWER_BYTES
 
 
 class Link:
@@ -226,7 +227,7 @@ class Link:
                 if response.status not in (200, 409) or response.content_type != "application/json":
                     message = f"{path} answered {response.status} {response.content_type}, not a hub's answer"
                     raise UplinkError("not-a-hub", message)
-                return await read_bounded(response, path)
+                return await read_bounded(response, path, self._settings.max_answer_bytes)
         except aiohttp.ClientError as error:
             raise UplinkError("unreachable", f"{self._settings.hub}: {error}") from error
         except TimeoutError as error:
@@ -257,7 +258,7 @@ def _take_list(whitelist: Whitelist, body: bytes) -> tuple[WhitelistChange, bool
     return change, whitelist.apply(change)
 
 
-async def read_bounded(response: aiohttp.ClientResponse, path: str, most: int = MAX_ANSWER_BYTES) -> bytes:
+async def read_bounded(response: aiohttp.ClientResponse, path: str, most: int) -> bytes:
     """The whole body. Raises UplinkError once it is longer than an answer may be, whatever its head said."""
     body = bytearray()
     async for piece in response.content.iter_chunked(65536):

@@ -182,11 +182,7 @@ def test_trouble_is_said_once_for_each_kind(bench: Bench, lab: Path, capfd: pyte
     assert troubles(capfd) == ["not-a-hub", "malformed-value", "unreachable"]
 
 
-def test_answer_without_end_is_not_read_to_its_end(
-    bench: Bench, lab: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link_module, "MAX_ANSWER_BYTES", 100_000)
-
+def test_answer_without_end_is_not_read_to_its_end(bench: Bench, lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async def endless(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
@@ -202,7 +198,7 @@ def test_answer_without_end_is_not_read_to_its_end(
         bond.hub.mood = None
         await bond.all_arrived()
 
-    link_against(bench, lab, part, mood=endless)
+    link_against(bench, lab, part, mood=endless, max_answer_bytes=100_000)
 
 
 def test_trouble_with_the_list_does_not_hold_up_the_evidence(bench: Bench, lab: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
-import subprocess
-import sys
 from contextlib import closing
 from datetime import timedelta
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from hub.__main__ import main
 from hub.log_key import LogKeyError, load_log_key, make_log_key
 from hub.store.connection import open_reader, open_writer
 from hub.store.heads import covering_head, kept_heads, newest_head
@@ -225,10 +225,9 @@ def test_the_hubs_key_is_made_once_private_and_kept(hub, tmp_path):
 
 
 def _refused(config):
-    command = [sys.executable, "-m", "hub", "run", "--config", str(config)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
-    return ended.stderr
+    result = CliRunner().invoke(main, ["run", "--config", str(config)])
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    return result.stderr
 
 
 def test_a_key_that_cannot_be_used_is_one_clear_line(hub, chain, ca):

@@ -88,12 +88,16 @@ def test_a_record_that_no_head_covers_is_told_so(hub, chain):
 def test_the_ledgers_are_shown_and_verified_beside_a_running_hub(hub, chain):
     config = ["--config", str(hub.config)]
     empty = [_run(*config), _run("verify", *config)]
-    assert [(result.exit_code, result.stdout) for result in empty] == [(0, "no gateway has sent a record yet\n")] * 2
+    key = load_log_key(hub.folder / "state").public_key
+    nothing = "no gateway has sent a record yet\n"
+    assert [(result.exit_code, result.stdout) for result in empty] == [(0, f"hub key {key}\n{nothing}"), (0, nothing)]
     _filled(chain, 5)
     link = hub.link()
     link.send(chain.hello())
     link.send(chain.signed_batch(1, 3))
-    entries = json.loads(_run(*config, "--json").stdout)["ledgers"]
+    said = json.loads(_run(*config, "--json").stdout)
+    assert said["hub_key"] == key
+    entries = said["ledgers"]
     entry = msgspec.convert(entries[0], LedgerEntry)
     assert (entry.size, entry.missing, entry.countersigned_size) == (3, 2, 3)
     assert (entry.root, entry.log_key) == (chain.head(3).head.root, chain.log_key.public_key)

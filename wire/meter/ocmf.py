@@ -24,9 +24,7 @@ from wire.meter.ocmf_fields import (
     ALGORITHM_LEFT_PAYLOAD,
     TEXT_KEYS,
     Version,
-    check_charge_point,
-    check_lengths,
-    check_presence,
+    check_members,
     read_extensions,
     read_gateway,
     read_loss,
@@ -88,9 +86,7 @@ def parse_ocmf(raw: bytes) -> MeterRecord:
     version = read_version(fields)
     pagination = read_pagination(fields)
     is_fiscal = pagination is not None and pagination.context is PaginationContext.FISCAL
-    check_presence(fields, is_fiscal)
-    check_lengths(fields)
-    check_charge_point(fields)
+    check_members(fields, is_fiscal)
     user = read_user(fields, version)
     readings = read_readings(members, is_fiscal, version, log)
     extensions = read_extensions(fields, version)

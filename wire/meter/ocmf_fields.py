@@ -163,7 +163,14 @@ def _flags(fields: Fields) -> tuple[str, ...]:
     return tuple(name for name in names if name.isascii())
 
 
-def check_presence(fields: Fields, is_fiscal: bool) -> None:
+def check_members(fields: Fields, is_fiscal: bool) -> None:
+    """What must be there and is not, what is too long, and what names no charge point."""
+    _check_presence(fields, is_fiscal)
+    _check_lengths(fields)
+    _check_charge_point(fields)
+
+
+def _check_presence(fields: Fields, is_fiscal: bool) -> None:
     """What must be there, or must not (tables 3 and 4)."""
     present = fields.members
     if "MS" not in present:
@@ -179,7 +186,7 @@ def check_presence(fields: Fields, is_fiscal: bool) -> None:
             fields.note("assignment-missing", key, f"{key} is mandatory in a transaction's record")
 
 
-def check_lengths(fields: Fields) -> None:
+def _check_lengths(fields: Fields) -> None:
     """Texts longer than foreseen (tables 4, 5 and 17)."""
     for key, most, code in _LENGTHS:
         text = fields.texts.get(key)
@@ -208,7 +215,7 @@ def read_extensions(fields: Fields, version: Version | None) -> tuple[str, ...]:
     return tuple(key for key in further if key.startswith(_VENDOR_KEYS) and is_plain_name(key))
 
 
-def check_charge_point(fields: Fields) -> None:
+def _check_charge_point(fields: Fields) -> None:
     """CT and CI (tables 6 and 18)."""
     kind, name = fields.known("CT", _CHARGE_POINT_TYPES), fields.texts.get("CI")
     if kind is None or name is None:
