@@ -103,6 +103,17 @@ def test_values_of_messages_nobody_can_use_are_judged_and_count_for_their_sessio
     assert (cdr.total_energy, "unsigned-energy" in codes(cdr.findings)) == (Decimal(2), False)
 
 
+def test_a_page_number_that_no_meter_reaches_stops_nothing(books, chain, charger, t0):
+    pin(books, charger)
+    charger.meter.page = 2**63
+    charger.signed_session("T1", t0, "1.000", "2.000")
+    books.take(chain)
+    verdicts = [meters.record_verdicts(books.connection, SITE, seq)[0].verdict for seq in (1, 3)]
+    assert [verdict.signature for verdict in verdicts] == ["valid", "valid"]
+    (cdr,) = books.cdrs()
+    assert "pagination-missing" in codes(cdr.findings)
+
+
 def test_values_outside_of_transactions_are_judged_too(books, chain, charger, t0):
     record = charger.meter.sign(ReadingReason.CHARGING, t0, "1.000")
     values = {"value": record, "format": "SignedData", "context": "Sample.Clock"}
