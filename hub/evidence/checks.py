@@ -263,9 +263,9 @@ def _bill(evidence: Evidence, derived: Derived) -> Check:
 
 def _sum(cdr: Cdr) -> str:
     terms: Sequence[str] = [
-        f"{cdr.total_energy} kWh x {component.price}"
+        f"{cdr.total_energy:f} kWh x {component.price:f}"
         if component.type is TariffDimension.ENERGY
-        else f"{component.price} for the session"
+        else f"{component.price:f} for the session"
         for component in cdr.price_components
         if component.price or component.type is TariffDimension.ENERGY
     ]

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from hub.errors import EvidenceUnusable
-from hub.evidence.container import CONTENT, PAGE, SEAL
+from hub.evidence.container import CONTENT, PAGE, SEAL, unpack
 from hub.evidence.content import Check, Step, StepOutcome
 from hub.evidence.page import render_page
 from hub.evidence.verify import verify_evidence
@@ -101,6 +101,17 @@ def test_a_time_that_the_meters_zone_does_not_have_is_shown_as_it_is(tmp_path: P
     page = render_page(msgspec.structs.replace(evidence, cdr=never_set), {}, "").decode()
     assert "1-01-01 00:00:00 UTC" in page
     assert "2026-11-23 05:30:00 UTC-05:00" in page
+    site.connection.close()
+
+
+def test_an_amount_is_written_out_for_a_driver(tmp_path: Path) -> None:
+    """40 kWh are 4E+1 to who computes."""
+    site = evidence_site(tmp_path)
+    id_ = site.session("t1", T0, "10", "50")
+    site.send()
+    page = unpack(site.evidence(id_).data)[PAGE].decode()
+    assert "40 kWh x 0.49 + 0.50 for the session = 20.10 EUR" in page
+    assert "4E+1" not in page
     site.connection.close()
 
 
