@@ -243,6 +243,14 @@ def test_a_retired_key_still_judges_what_was_signed_before(books, chain, charger
     assert {"key-not-valid-then", "key-claimed"} <= codes(after.findings)
 
 
+def test_a_key_that_is_retired_keeps_its_end_unless_another_is_said(books, chain, charger, t0):
+    pin(books, charger)
+    meter_acts.retire_key(books.connection, "1", act(books), t0)
+    again = meter_acts.retire_key(books.connection, "1", act(books), None)
+    assert again.key.not_after == t0
+    assert meter_acts.retire_key(books.connection, "1", act(books), t0 + HOUR).key.not_after == t0 + HOUR
+
+
 @pytest.mark.parametrize(
     ("name", "message"), [("99", "no key '99'"), ("abcdef", "no key"), ("zz" * 8, "no key"), ("00" * 8, "no key")]
 )
