@@ -71,7 +71,7 @@ class _SessionOrVerb(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Options for SESSION"):
-            records = (option.get_help_record(ctx) for option in write.params)
+            records = (one.get_help_record(ctx) for one in write.params if isinstance(one, click.Option))
             formatter.write_dl([record for record in records if record is not None])
         super().format_options(ctx, formatter)
 

@@ -171,6 +171,16 @@ def test_the_first_key_of_a_meter_is_learned_and_the_session_held_until_it_is_co
         meter_acts.confirm_key(books.connection, str(kept.number), act(books), None)
 
 
+def test_a_meter_has_the_keys_of_its_place_too(books, chain, charger, t0):
+    columns = "gateway_id,charger_id,evse_id,public_key,source"
+    text = f"{columns}\nsite-1,CP-1,1,{charger.meter.public_text},nameplate\nsite-1,CP-2,1,{charger.meter.public_text},bnetza\n"
+    meter_acts.import_keys(books.connection, parse_key_list(text), act(books))
+    charger.signed_session("T1", t0, "1.000", "2.000")
+    books.take(chain)
+    (summary,) = meters.meters(books.connection, Cut())[0]
+    assert [kept.key.source for kept in summary.keys] == [KeyOrigin.NAMEPLATE]
+
+
 def test_another_key_for_a_known_meter_goes_into_quarantine_and_does_not_count(books, chain, charger, new_charger, t0):
     pin(books, charger)
     charger.signed_session("T1", t0, "1.000", "2.000")
