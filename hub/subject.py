@@ -103,7 +103,9 @@ def subject_of(tokens: Sequence[str], contracts: Sequence[str]) -> Subject:
     keys = {compare_key(TokenType.EMAID, text.strip()) for text in contracts if text.strip()}
     keys |= {key for text in tokens if (key := _contract_key(text.strip())) is not None}
     patterns = [re.escape(text) for text in spelt if len(text) >= MIN_BOUNDED]
-    patterns += ["-?".join(map(re.escape, key)) + "(?:-?[0-9A-Z])?" for key in keys if len(key) >= MIN_BOUNDED]
+    # Only an EMAID may have one more character, its check: behind another contract's id it makes somebody else's.
+    ends = {key: "(?:-?[0-9A-Z])?" if _contract_key(key) is not None else "" for key in keys}
+    patterns += ["-?".join(map(re.escape, key)) + end for key, end in ends.items() if len(key) >= MIN_BOUNDED]
     words = re.compile(rf"(?<![\w-])(?:{'|'.join(patterns)})(?![\w-])", re.IGNORECASE) if patterns else None
     return Subject(frozenset(text.casefold() for text in spelt), frozenset(keys), words)
 

@@ -69,6 +69,8 @@ def _make_durable(connection: sqlite3.Connection, path: Path) -> None:
     synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
     connection.execute("PRAGMA journal_size_limit=8388608")
     connection.execute("PRAGMA foreign_keys=ON")
+    # What records said is let go for good: otherwise the free pages of the file keep it, unless SQLite was built so.
+    connection.execute("PRAGMA secure_delete=ON")
     if mode != "wal" or synchronous != 2:
         message = f"{path}: journal_mode is {mode}, synchronous is {synchronous}; durability needs wal and 2 (FULL)"
         raise StoreError(message)

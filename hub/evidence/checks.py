@@ -69,6 +69,8 @@ def _records(evidence: Evidence, derived: Derived) -> Check:
             notes.open.append(f"record {arrival.record.seq} cannot be read: {arrival.trouble}")
         if arrival.decision is None and arrival.session_id != evidence.session.id:
             notes.broken.append(f"record {arrival.record.seq} is not one of session {evidence.session.id}")
+    if len({excerpt.epoch for excerpt in evidence.chains}) != len(evidence.chains):
+        notes.broken.append("one log stands there twice")
     count = sum(len(excerpt.records) for excerpt in evidence.chains)
     if count == 0:
         notes.broken.append("there is no record at all")
@@ -246,6 +248,9 @@ def _bill(evidence: Evidence, derived: Derived) -> Check:
         notes.broken.append(f"{name}: the bill says {getattr(stated, name)}, the records say {getattr(found, name)}")
     if not _same_signed_data(stated.signed_data, found.signed_data):
         notes.broken.append("the signed texts in the bill are not those in the records")
+    kinds = [component.type for component in stated.price_components]
+    if len(set(kinds)) != len(kinds):
+        notes.broken.append("the bill names several prices for one thing")
     if stated.price_components:
         if stated.total_cost != found.total_cost:
             said, due = stated.total_cost.before_taxes, found.total_cost.before_taxes
@@ -262,9 +267,9 @@ def _bill(evidence: Evidence, derived: Derived) -> Check:
 
 def _sum(cdr: Cdr) -> str:
     terms: Sequence[str] = [
-        f"{cdr.total_energy} kWh x {component.price}"
+        f"{cdr.total_energy:f} kWh x {component.price:f}"
         if component.type is TariffDimension.ENERGY
-        else f"{component.price} for the session"
+        else f"{component.price:f} for the session"
         for component in cdr.price_components
         if component.price or component.type is TariffDimension.ENERGY
     ]

@@ -92,8 +92,11 @@ def _require_known(listed: list[zipfile.ZipInfo], size: int) -> None:
             raise EvidenceUnusable(f"the member {member.filename[:64]!a} belongs to no evidence file")
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             raise EvidenceUnusable(f"the member {member.filename} is compressed or encrypted")
-        if member.file_size != member.compress_size or member.file_size > size:
-            raise EvidenceUnusable(f"the member {member.filename} is larger than the file")
+        if member.file_size != member.compress_size:
+            raise EvidenceUnusable(f"the member {member.filename} has two lengths")
+    if sum(member.file_size for member in listed) > size:
+        # Members that lie in one another are many times the file.
+        raise EvidenceUnusable("the members are larger than the file")
     missing = [name for name in (CONTENT, PAGE, SEAL) if name not in names]
     if missing:
         raise EvidenceUnusable(f"no evidence file: {', '.join(missing)} missing")

@@ -34,16 +34,16 @@ def decision_check(derived: Derived, cdr: Cdr) -> Check:
     strange = [seq for seq, decision in derived.decisions if not _is_about(decision, cdr)]
     notes.broken += [f"record {seq} decides about another token or charger" for seq in strange]
     resting = _resting_on(derived.arrivals, cdr)
+    notes.open += [f"record {seq}: {_told(decision)}" for seq, decision in _refusals(derived.arrivals, cdr, resting)]
     if resting is None:
         if any(text.startswith("no-decision:") for text in cdr.findings):
-            notes.open.append("no decision is known, as the bill says")
+            notes.open.append("no decision is known that let this token charge, as the bill says")
         else:
             notes.broken.append("no decision in the log let this token charge")
         return notes.check(Step.DECISION)
     decision, seq = resting.decision, resting.held_in.record.seq
     notes.broken += _against(resting, derived.arrivals, cdr)
-    told = f"{decision.verdict.value} at {utc(decision.at)}, {decision.reason}, by {decision.basis.value}"
-    notes.held.append(f"record {seq}: {told}")
+    notes.held.append(f"record {seq}: {_told(decision)}")
     if resting.held_in.decision is None:
         notes.held.append("it was made when the station told of the session, which it had begun by itself")
     if decision.chain is not None:
@@ -59,16 +59,20 @@ def _resting_on(arrivals: Sequence[Arrival], cdr: Cdr) -> _Resting | None:
 
     A message of the session carries one that was made when it came: for a session that the station had begun by itself
     that is the decision, otherwise it repeats the last one before it, which stands in the log as a record of its own.
-    Where no message carries any, it is the last one before the session.
+    Where no message carries any, it is the last one before the session; one that refuses takes back those before it.
     """
     before: _Resting | None = None
     found: _Resting | None = None
+    is_refused = False
     for arrival in arrivals:
         carried = None if arrival.entry is None else arrival.entry.decision
+        made = arrival.decision or carried
+        if made is not None and _is_about(made, cdr):
+            is_refused = made.verdict is not Verdict.ACCEPTED
         if arrival.decision is not None and _lets(arrival.decision, cdr):
             before = _Resting(held_in=arrival, decision=arrival.decision)
         elif carried is None or not _lets(carried, cdr):
-            if found is None and arrival.decision is None:
+            if found is None and arrival.decision is None and not is_refused:
                 found = before
         elif carried.basis is not Basis.EARLIER_DECISION:
             found = _Resting(held_in=arrival, decision=carried)
@@ -77,6 +81,22 @@ def _resting_on(arrivals: Sequence[Arrival], cdr: Cdr) -> _Resting | None:
         else:
             return None  # What it repeats is not here.
     return found
+
+
+def _refusals(arrivals: Sequence[Arrival], cdr: Cdr, resting: _Resting | None) -> Iterator[tuple[int, Decision]]:
+    """What refused the token, by record: in the session's messages before the decision that it rests on, and without
+    such a decision all that did. A card that is shown again before the session may well be refused once."""
+    for arrival in arrivals:
+        if resting is not None and arrival is resting.held_in:
+            return
+        entry = None if arrival.entry is None else arrival.entry.decision
+        refused = entry if resting is not None else entry or arrival.decision
+        if refused is not None and refused.verdict is not Verdict.ACCEPTED and _is_about(refused, cdr):
+            yield arrival.record.seq, refused
+
+
+def _told(decision: Decision) -> str:
+    return f"{decision.verdict.value} at {utc(decision.at)}, {decision.reason}, by {decision.basis.value}"
 
 
 def _lets(decision: Decision, cdr: Cdr) -> bool:

@@ -147,7 +147,10 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _shown_time(at: datetime, zone: tzinfo) -> str:
-    there = at.astimezone(zone)
+    try:
+        there = at.astimezone(zone)
+    except OverflowError:  # At an end of the calendar: a station whose clock was never set.
+        there = at
     offset = there.strftime("%z")
     return f"{there:%Y-%m-%d %H:%M:%S} {'UTC' if offset == '+0000' else f'UTC{offset[:3]}:{offset[3:5]}'}"
 

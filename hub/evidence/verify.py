@@ -193,8 +193,19 @@ def _members(members: Mapping[str, bytes], evidence: Evidence, derived: Derived,
             notes.held.append(f"{PAGE} says what {CONTENT} says")
     if not others:
         notes.held.append(f"{len(exact)} members are what the charger's frames carry")
-    notes.broken += _overstated(evidence.checks, found)
+    _compare_steps(evidence, found, notes)
     return notes.check(Step.MEMBERS)
+
+
+def _compare_steps(evidence: Evidence, found: Sequence[Check], notes: Notes) -> None:
+    """What the file says of its own steps, which its page prints, beside what is found."""
+    notes.broken += _overstated(evidence.checks, found)
+    if [check.step for check in evidence.checks] != [check.step for check in found]:
+        notes.broken.append("the file tells of other steps than there are")
+    told = {check.step: check.details for check in evidence.checks}
+    words = [check.step for check in found if told.get(check.step) != check.details]
+    if words and evidence.edition == EDITION:
+        notes.open.append(f"the file says in other words than this program what was found: {_named(words)}")
 
 
 def _overstated(stated: Iterable[Check], found: Iterable[Check]) -> list[str]:

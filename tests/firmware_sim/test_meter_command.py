@@ -92,3 +92,10 @@ def test_the_options_of_a_charger_say_a_kind() -> None:
     assert kind.loss is not None
     assert (kind.carrier, kind.key_spelling, kind.loss.milliohm) == (Carrier.HEX, KeySpelling.PEM, 3)
     assert kind_of({}) == MeterKind()
+
+
+def test_a_charger_is_not_attached_with_a_meter_that_cannot_be() -> None:
+    told = ["charger", "--url", "ws://127.0.0.1:9/ocpp", "--id", "CP-1", "--rfid", "04A2B3C4"]
+    done = CliRunner().invoke(main, [*told, "--meter-curve", "secp256k1", "--meter-algorithm", "omitted"])
+    assert done.exit_code == 2
+    assert done.stderr == "pnc-sim: algorithm omitted: the default is secp256r1, since format 0.4\n"

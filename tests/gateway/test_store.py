@@ -63,6 +63,7 @@ def test_durability_settings_hold_on_every_open(tmp_path: Path) -> None:
         connection = open_writer(path, SCHEMA)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert connection.execute("PRAGMA secure_delete").fetchone() == (1,)
         assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA.migrations),)
         connection.close()
 

@@ -351,6 +351,14 @@ def test_a_record_that_its_gateway_had_let_go_is_held_and_told_of(hub, three):
     assert f"holds: {count} records (3 let go)" in verified.stdout
 
 
+@pytest.mark.parametrize("other", ["CUST-00012", "CUST-0001-2", "XCUST-0001"])
+def test_a_contract_whose_id_is_longer_is_somebody_elses(other):
+    mine = subject_of([], ["CUST-0001"])
+    assert mine.is_told_of("bill of cust0001, paid")
+    assert not mine.is_named(other)
+    assert not mine.is_told_of(f"bill of {other}, paid")
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

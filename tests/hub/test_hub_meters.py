@@ -103,6 +103,17 @@ def test_values_of_messages_nobody_can_use_are_judged_and_count_for_their_sessio
     assert (cdr.total_energy, "unsigned-energy" in codes(cdr.findings)) == (Decimal(2), False)
 
 
+def test_a_page_number_that_no_meter_reaches_stops_nothing(books, chain, charger, t0):
+    pin(books, charger)
+    charger.meter.page = 2**63
+    charger.signed_session("T1", t0, "1.000", "2.000")
+    books.take(chain)
+    verdicts = [meters.record_verdicts(books.connection, SITE, seq)[0].verdict for seq in (1, 3)]
+    assert [verdict.signature for verdict in verdicts] == ["valid", "valid"]
+    (cdr,) = books.cdrs()
+    assert "pagination-missing" in codes(cdr.findings)
+
+
 def test_values_outside_of_transactions_are_judged_too(books, chain, charger, t0):
     record = charger.meter.sign(ReadingReason.CHARGING, t0, "1.000")
     values = {"value": record, "format": "SignedData", "context": "Sample.Clock"}
@@ -172,9 +183,10 @@ def test_the_first_key_of_a_meter_is_learned_and_the_session_held_until_it_is_co
 
 
 def test_a_meter_has_the_keys_of_its_place_too(books, chain, charger, t0):
-    columns = "gateway_id,charger_id,evse_id,public_key,source"
-    text = f"{columns}\nsite-1,CP-1,1,{charger.meter.public_text},nameplate\nsite-1,CP-2,1,{charger.meter.public_text},bnetza\n"
-    meter_acts.import_keys(books.connection, parse_key_list(text), act(books))
+    key = charger.meter.public_text
+    rows = f"site-1,CP-1,1,{key},nameplate\nsite-1,CP-2,1,{key},bnetza\n"
+    keys = parse_key_list(f"gateway_id,charger_id,evse_id,public_key,source\n{rows}")
+    meter_acts.import_keys(books.connection, keys, act(books))
     charger.signed_session("T1", t0, "1.000", "2.000")
     books.take(chain)
     (summary,) = meters.meters(books.connection, Cut())[0]

@@ -32,7 +32,7 @@ from wire.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from wire.sync import Ack, Refusal, RefusalCode
+from wire.sync_messages import Ack, Refusal, RefusalCode
 from wire.tree_head import SigningKey, verify_countersignature
 
 SITE_1 = Chain("site-1", "e1")

@@ -40,7 +40,8 @@ from wire.records import (
     decode,
     encode,
 )
-from wire.sync import Batch, Refusal, Role, SyncPeer
+from wire.sync import Role, SyncPeer
+from wire.sync_messages import Batch, Refusal
 
 T0 = datetime(2026, 11, 23, tzinfo=UTC)
 GATEWAY, EPOCH = "site-1", "e1"

@@ -61,7 +61,7 @@ readings = st.builds(
 )
 payloads = st.builds(
     OCMFPayload,
-    pagination=st.builds(Pagination, context=st.just(PaginationContext.TRANSACTION), number=st.integers(0, 10**19)),
+    pagination=st.builds(Pagination, context=st.just(PaginationContext.TRANSACTION), number=st.integers(0, 10**18 - 1)),
     readings=st.lists(readings, min_size=1, max_size=4).map(tuple),
     meter_serial=st.none() | texts,
     gateway_serial=texts,

@@ -324,6 +324,7 @@ class AlfenMeter:
     value: int = 22_423
     user: bytes = b"04AABBCC"
     page: int = 13
+    session: int = 7
     seconds: int = int(AT.timestamp())
 
     def dataset(self) -> bytes:
@@ -340,7 +341,7 @@ class AlfenMeter:
         buffer.little(45, 1, self.scaler)
         buffer.little(46, 8, self.value)
         buffer.put(54, self.user)
-        buffer.little(74, 4, 7)
+        buffer.little(74, 4, self.session)
         buffer.little(78, 4, self.page)
         return bytes(buffer.content)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import textwrap
+import time
 from collections.abc import Callable
 from xml.sax.saxutils import escape
 
@@ -191,6 +192,13 @@ def test_every_format_is_told_by_its_own_bytes_and_kept_exactly(
 def test_the_frame_of_a_serial_line_comes_off(framed: bytes) -> None:
     unwrapped = unwrap(framed)
     assert (unwrapped.format, unwrapped.layers, unwrapped.payload) == (MeterFormat.PCDF, (Layer.FRAME,), PCDF)
+
+
+@pytest.mark.parametrize("text", [b"<!---->" * 40_000, b"<!-- " * 40_000, b"<?xml " * 40_000, b"<a:" * 40_000])
+def test_a_text_that_only_begins_like_xml_costs_what_its_length_costs(text: bytes) -> None:
+    begun = time.process_time()
+    assert unwrap(text).format is MeterFormat.UNKNOWN
+    assert time.process_time() - begun < 1
 
 
 def test_white_space_that_ends_binary_data_is_data() -> None:

@@ -24,6 +24,7 @@ from wire.meter.keys import public_key_of
 from wire.meter.ocmf import parse_ocmf
 from wire.meter.record import LossCompensation, Pagination, PaginationContext, ReadingReason
 from wire.meter.signature import Fallback
+from wire.meter.verdict import SignatureVerdict
 
 READING = ReadingDraft(
     at=datetime(2026, 11, 23, 8, 30, tzinfo=UTC),
@@ -135,6 +136,13 @@ def test_a_cable_that_no_meter_could_mean_is_not_signed() -> None:
     draft = replace(DRAFT, loss_compensation=LossCompensation(resistance=Decimal("NaN")))
     with pytest.raises(MeterRecordError, match="LR"):
         sign_ocmf(draft, PRIVATE)
+
+
+def test_a_text_other_than_the_signed_one_does_not_verify_for_its_encoding() -> None:
+    signed = sign_payload('{"RD":[{"RV":1}],"ID":"ü"}'.encode(), PRIVATE, algorithm="ECDSA-secp256r1-SHA256")
+    assert judge_record(signed, KEY).is_trusted
+    twice_encoded = signed.decode("latin-1").encode()
+    assert judge_record(twice_encoded, KEY).signature is SignatureVerdict.INVALID
 
 
 def test_latin_1_that_travelled_as_utf_8_is_told() -> None:

@@ -88,8 +88,8 @@ def test_missing_numbers_are_listed_and_close_when_they_come() -> None:
 
 def test_a_gap_of_any_size_costs_one_line() -> None:
     pages = kept(1)
-    (finding,) = judge_history(record(10**19, minutes=20), "S", pages)
-    assert f"{10**19 - 2} missing" in finding.message
+    (finding,) = judge_history(record(10**17, minutes=20), "S", pages)
+    assert f"{10**17 - 2} missing" in finding.message
     assert len(finding.message) < 200
 
 
@@ -124,6 +124,22 @@ def test_a_counter_that_went_back_is_found_also_where_its_numbers_are_free() -> 
         "pagination-back fatal",
         "register-lower hold",
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (record(8, minutes=300, clock=MeterClock.INFORMATIVE), record(9)),
+        (record(8), record(9, minutes=-30 * 365 * 24 * 60, clock=MeterClock.UNKNOWN)),
+    ],
+    ids=["set right", "lost its time"],
+)
+def test_a_clock_that_was_put_back_is_no_counter_that_went_back(before: RecordVerdict, after: RecordVerdict) -> None:
+    pages = kept(7)
+    assert found(pages, before) == []
+    assert found(pages, after) == ["page-order note"]
+    again = [f"{finding.code} {finding.severity.value}" for finding in judge_history(before, "S", pages)]
+    assert again == ["page-order note"]
 
 
 def test_a_late_record_is_no_counter_that_went_back() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -16,6 +18,7 @@ from wire.meter.judge import judge_record
 from wire.meter.keys import PublicKey, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.record import (
+    CurrentType,
     LossCompensation,
     MeterClock,
     MeterRecord,
@@ -25,7 +28,9 @@ from wire.meter.record import (
     ReadingReason,
 )
 from wire.meter.session import judge_session
+from wire.meter.told import told_session
 from wire.meter.verdict import Expected, KeySource, RecordVerdict, Severity, SignatureVerdict
+from wire.records import encode
 
 PRIVATE = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
 KEY = public_key_of(PRIVATE.public_key())
@@ -158,6 +163,7 @@ BROKEN: dict[str, tuple[OCMFPayload, OCMFPayload, str, str]] = {
         "hold",
     ),
     "register unnamed": (reading(BEGIN, register=None), reading(END, register=None), "register-unnamed", "hold"),
+    "register below zero": (reading(BEGIN, value=Decimal("-100")), END, "value-negative", "hold"),
 }
 
 
@@ -277,6 +283,23 @@ def test_registers_of_which_none_is_the_one_to_bill_wait_for_a_choice() -> None:
     given_back = judge_session(over({"01-00:C0.08.00*FF": ("1", "2")}))
     assert [(finding.code, finding.severity.value) for finding in given_back.findings] == [("export-only", "hold")]
     assert given_back.energy_wh is None
+
+
+@pytest.mark.parametrize("register", ["1-0:1.7.0", "1-0:3.8.0", "6-0:1.8.0", "1-0:B4.8.0", "R1"])
+def test_a_register_that_counts_no_energy_from_the_mains_is_never_billed(register: str) -> None:
+    session = judge_session(over({register: ("10.000", "17.125")}))
+    assert [(finding.code, finding.severity.value) for finding in session.findings] == [("register-unfit", "hold")]
+    assert session.energy_wh is None
+
+
+@pytest.mark.parametrize("device", ["01-00:B3.08.00*FF", "01-00:98.08.00*FF"])
+def test_no_more_reaches_the_vehicle_than_left_the_mains(device: str) -> None:
+    for mains in ("01-00:B2.08.00*FF", "1-0:1.8.0"):
+        session = judge_session(over({mains: ("0.000", "7.000"), device: ("0.000", "7.005")}))
+        assert [(finding.code, finding.severity.value) for finding in session.findings] == [
+            ("registers-disagree", "hold")
+        ]
+        assert judge_session(over({mains: ("0.000", "7.000"), device: ("0.000", "6.500")})).findings == ()
 
 
 @pytest.mark.parametrize("spelling", ["1-0:B2.8.0", "01-00:b2.08.00", "1-0:B2.8.0*255", "01-00:B2.08.00.FF"])
@@ -473,6 +496,14 @@ def test_alfen_says_which_end_it_is_but_not_that_its_clock_is_good() -> None:
     assert ("record-repeated", "fatal") in codes(records[0], records[0])
 
 
+def test_the_ends_of_two_sessions_are_no_session_where_the_format_numbers_them() -> None:
+    first = AlfenMeter()
+    last = AlfenMeter(kind="1", page=14, seconds=first.seconds + 3600, value=first.value + 7125, session=8)
+    records = [foreign(meter.record(), meter.key) for meter in (first, last)]
+    assert ("transaction", "fatal") in codes(*records)
+    assert judge_session(records).energy_wh is None
+
+
 def test_formats_that_hold_a_whole_session_in_one_record() -> None:
     isa = foreign(ISAMeter().record(), ISAMeter().key)
     pcdf = foreign(pcdf_record(), meter_key(4, ec.SECP256R1()))
@@ -533,6 +564,18 @@ def test_a_gigawatt_hour_in_an_hour_is_implausible_whatever_the_cable() -> None:
     assert codes(verdict(BEGIN), end) == [("power-implausible", "hold")]
 
 
+def test_a_meter_before_a_rectifier_says_ac_and_lets_a_fast_charger_through() -> None:
+    begin, end = (reading(one, current=CurrentType.AC) for one in (BEGIN, END))
+    assert codes(verdict(begin), verdict(reading(end, value=Decimal("360.000")))) == []
+    assert codes(verdict(begin), verdict(reading(end, value=Decimal("600.000")))) == [("power-implausible", "hold")]
+
+
+def test_energy_is_told_without_an_exponent() -> None:
+    session = judge_session((verdict(reading(BEGIN, value=Decimal(10))), verdict(reading(END, value=Decimal(20)))))
+    assert str(session.energy_wh) == "1.0E+4"
+    assert b'"energy_wh":10000,' in encode(told_session(session))
+
+
 def test_the_registers_of_ocpp_may_be_other_ones() -> None:
     mains = judge_session(
         over({"01-00:B0.08.00*FF": ("500.000", "507.300"), "01-00:B3.08.00*FF": ("0.000", "7.125")}),
@@ -545,6 +588,13 @@ def test_the_registers_of_ocpp_may_be_other_ones() -> None:
 def test_a_plain_register_that_is_no_number_is_not_compared() -> None:
     for wh in (Decimal("NaN"), Decimal("Infinity")):
         assert codes(verdict(BEGIN), verdict(END), expected=Expected(begin_wh=wh, end_wh=wh)) == []
+
+
+def test_numbers_that_nobody_bounded_are_held_and_never_raise() -> None:
+    far = Expected(begin_wh=Decimal("-9E+999999"), end_wh=Decimal("9E+999999"))
+    assert codes(verdict(BEGIN), verdict(END), expected=far) == [("register-differs", "hold")]
+    huge = verdict(reading(END, value=Decimal("9E+50")))
+    assert codes(verdict(BEGIN), huge, expected=Expected(max_power_w=10**40)) == [("power-implausible", "hold")]
 
 
 NAMED = [
@@ -560,6 +610,7 @@ NAMED = [
     ("CENTRAL", "9f" * 32, "04A2B3C4", ("identification-hashed", "note")),
     ("NONE", None, "04A2B3C4", ("identification-absent", "note")),
     ("ISO14443", "", "04A2B3C4", ("identification-absent", "note")),
+    ("UNDEFINED", "***", "-", ("identification-authorised", "fatal")),
 ]
 
 
@@ -586,3 +637,20 @@ def test_a_hostile_record_does_not_flood_the_findings() -> None:
         for number in range(300)
     )
     assert len(judge_session((verdict(replace(BEGIN, readings=many)), verdict(END))).findings) < 40
+
+
+def test_very_many_registers_cost_what_their_number_costs() -> None:
+    """As 60 records of 512 readings can name them; looking at all for each one took minutes."""
+    read = verdict(BEGIN).record
+    assert read is not None
+    first, count = read.readings[0], 30_000
+    readings = tuple(
+        msgspec.structs.replace(first, register=f"{number:05}", reason=reason, status=status)
+        for number in range(count // 2)
+        for reason, status in ((ReadingReason.BEGIN, MeterStatus.GOOD), (ReadingReason.END, MeterStatus.TIMEOUT))
+    )
+    whole = msgspec.structs.replace(verdict(BEGIN), record=msgspec.structs.replace(read, readings=readings))
+    begun = time.process_time()
+    findings = judge_session((whole,)).findings
+    assert time.process_time() - begun < 10
+    assert {"reading-order", "several-registers"} <= {finding.code for finding in findings}

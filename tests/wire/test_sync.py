@@ -12,20 +12,15 @@ import pytest
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.errors import MalformedValue
 from wire.records import ClockState, encode
-from wire.sync import (
+from wire.sync import TRANSITIONS, ForkedChain, Role, State, SyncPeer, SyncProtocolError
+from wire.sync_messages import (
     MAX_BATCH_RECORDS,
-    TRANSITIONS,
     Ack,
     Answer,
     Batch,
-    ForkedChain,
     Hello,
     Refusal,
     RefusalCode,
-    Role,
-    State,
-    SyncPeer,
-    SyncProtocolError,
     Welcome,
     parse_answer,
     parse_batch,

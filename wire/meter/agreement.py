@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from itertools import islice, pairwise
 
 from wire.meter.coherence import MOST_OF_A_KIND, short
@@ -24,14 +24,18 @@ CLOCK_SKEW = timedelta(minutes=5)
 """How far a synchronised meter and our clock, or an OCPP message's, may be apart."""
 
 MOST_POWER_W = 4_000_000
-"""No connector delivers more: megawatt charging ends at 1250 V and 3000 A. For a meter that says AC: 100 kW."""
+"""No connector delivers more: megawatt charging ends at 1250 V and 3000 A. For a meter that says AC: 500 kW, for it may
+stand before the rectifier of a fast charger."""
 
-_MOST_AC_POWER_W = 100_000
+_MOST_AC_POWER_W = 500_000
 _PLAIN_TOLERANCE_WH = Decimal(2)
 """A plain register in whole Wh may differ by 1 Wh at either end."""
 
 _TIME_STEP_S = Decimal(1)
 """Times are often cut to seconds."""
+
+_ROUNDING = Context(prec=60, traps=[])
+"""For numbers that no meter signed and nobody bounded: what is too large becomes infinite, and nothing raises."""
 
 
 def authorised(session: SignedSession, expected: Expected) -> Iterator[SessionFinding]:
@@ -71,7 +75,7 @@ def _too_much(before: Reading, after: Reading, max_power_w: int | None) -> str |
     most = bound_w * seconds * Decimal("1.1") / 3600 + resolution_wh(RegisterPair(begin=before, end=after))
     if energy <= most:
         return None
-    return f"{energy} Wh in {after.at - before.at}; {bound_w} W give {most.quantize(Decimal(1))} Wh"
+    return f"{energy} Wh in {after.at - before.at}; {bound_w} W give {most:.0f} Wh"
 
 
 def plain_register(session: SignedSession, expected: Expected) -> Iterator[SessionFinding]:
@@ -80,10 +84,12 @@ def plain_register(session: SignedSession, expected: Expected) -> Iterator[Sessi
         return
     if not (expected.begin_wh.is_finite() and expected.end_wh.is_finite()):
         return  # a station's NaN says nothing that could be compared
-    plain = expected.end_wh - expected.begin_wh
+    plain = _ROUNDING.subtract(expected.end_wh, expected.begin_wh)
     signed = [(difference_wh(pair), resolution_wh(pair)) for pair in session.pairs.values()]
     known = [(energy, resolution) for energy, resolution in signed if energy is not None]
-    if not known or any(abs(energy - plain) <= slack + _PLAIN_TOLERANCE_WH for energy, slack in known):
+    if not known or any(
+        abs(_ROUNDING.subtract(energy, plain)) <= slack + _PLAIN_TOLERANCE_WH for energy, slack in known
+    ):
         return
     billed = None if session.billed is None else difference_wh(session.billed)
     energy = known[0][0] if billed is None else billed

@@ -9,6 +9,7 @@ pagination, not the identification, not the register.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
@@ -95,7 +96,7 @@ def copies(left: Sequence[RecordVerdict]) -> Iterator[SessionFinding]:
 
 
 def identity(session: SignedSession) -> Iterator[SessionFinding]:
-    """The same format, meter and gateway in all records."""
+    """The same format, meter and gateway in all records, and where the format numbers transactions the same one."""
     first = session.begin
     formats = dict.fromkeys(record.format.value for record in session.records)
     if len(formats) > 1:
@@ -103,6 +104,7 @@ def identity(session: SignedSession) -> Iterator[SessionFinding]:
     for code, values in (
         ("meter-serial", [record.meter_serial for record in session.records]),
         ("gateway-serial", [record.gateway_serial for record in session.records]),
+        ("transaction", [record.transaction for record in session.records]),
     ):
         other = next((value for value in reversed(values) if value != values[0]), values[0])
         if other != values[0]:
@@ -179,11 +181,14 @@ def shape(session: SignedSession) -> Iterator[SessionFinding]:
 
 
 def _counts(session: SignedSession, names: Sequence[str | None]) -> Iterator[SessionFinding]:
+    counts = [
+        (code, Counter(map(name_of, readings)))
+        for code, readings in (("begin-count", session.begins), ("end-count", session.ends))
+    ]
     for name in names:
-        for code, readings in (("begin-count", session.begins), ("end-count", session.ends)):
-            count = sum(name_of(reading) == name for reading in readings)
-            if count != 1:
-                yield fatal(code, f"expected one for register {short(name)}, found {count}")
+        for code, count in counts:
+            if count[name] != 1:
+                yield fatal(code, f"expected one for register {short(name)}, found {count[name]}")
 
 
 def _is_ordered(session: SignedSession) -> bool:
@@ -225,35 +230,33 @@ def conditions(session: SignedSession) -> Iterator[SessionFinding]:
 
 
 def _repeated(session: SignedSession) -> Iterator[SessionFinding]:
-    """A meter that was lost and then says its last value again was perhaps not asked again."""
-    for name, readings in _by_register(session).items():
-        last: Reading | None = None
-        lost = False
-        for reading in readings:
-            if reading.status in _LOST:
-                lost = True
-            elif reading.energy_wh is not None:
-                if lost and last is not None and reading.energy_wh == last.energy_wh and reading.at != last.at:
-                    message = f"{short(name)}: {reading.energy_wh} Wh before the meter was lost and after"
-                    yield hold("value-repeated", message)
-                last, lost = reading, False
-
-
-def _by_register(session: SignedSession) -> dict[str | None, list[Reading]]:
-    """All readings by register; one that names none and has no value, an error's, belongs to each."""
-    names = dict.fromkeys(name_of(reading) for reading in session.readings if reading.value is not None)
-    return {
-        name: [reading for reading in session.readings if reading.value is None or name_of(reading) == name]
-        for name in names
-    }
+    """A meter that was lost and then says its last value again was perhaps not asked again. A reading without a value,
+    an error's, is about every register."""
+    last: dict[str | None, tuple[Reading, int]] = {}
+    lost: set[str | None] = set()
+    losses = 0
+    for reading in session.readings:
+        name, energy = name_of(reading), reading.energy_wh
+        if reading.status in _LOST:
+            losses += reading.value is None
+            lost |= set() if reading.value is None else {name}
+        elif energy is not None:
+            before, losses_before = last.get(name, (reading, losses))
+            was_lost = name in lost or losses > losses_before
+            if was_lost and energy == before.energy_wh and reading.at != before.at:
+                yield hold("value-repeated", f"{short(name)}: {energy} Wh before the meter was lost and after")
+            last[name] = reading, losses
+            lost.discard(name)
 
 
 def registers(session: SignedSession) -> Iterator[SessionFinding]:
-    """Values that are energies and do not fall, one register to bill, registers of one side agreeing."""
+    """Values that are energies, not below zero, and do not fall, one register to bill, registers agreeing."""
     for which, readings in (("begin", session.begins), ("end", session.ends)):
         for reading in islice((one for one in readings if one.energy_wh is None), MOST_OF_A_KIND):
             yield fatal("value-unreadable", f"{which} reading {reading.value} {short(reading.unit)} is no energy")
     runs = session.runs.values()
+    if (least := min((energy for run in runs for _, energy in run), default=0)) < 0:
+        yield hold("value-negative", f"{least} Wh: a register that counts up is below zero")
     falls = ((before, after) for run in runs for (_, before), (_, after) in pairwise(run) if after < before)
     for before, after in islice(falls, MOST_OF_A_KIND):
         yield fatal("register-falling", f"{before} Wh, then {after} Wh")
@@ -274,8 +277,11 @@ def _choice(session: SignedSession) -> Iterator[SessionFinding]:
             yield hold("export-only", "the records count only energy that was given back")
         else:
             yield hold("several-registers", f"none of {len(session.pairs)} registers is the one to bill")
-    elif session.billed.begin.register is None and not session.is_foreign:
-        yield hold("register-unnamed", "the readings do not name their register")
+    elif session.billed.begin.register is None:
+        if not session.is_foreign:
+            yield hold("register-unnamed", "the readings do not name their register")
+    elif (code := parse_obis(session.billed.begin.register)) is None or not code.is_import:
+        yield hold("register-unfit", f"{short(session.billed.begin.register)} counts no energy that was drawn")
 
 
 # --- when -----------------------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def judge_history(
     |---|---|---|
     | record-replayed | fatal | a transaction's record stands in two sessions |
     | page-twice | fatal | a number with two contents |
-    | pagination-back | fatal | a record newer than the newest has no higher number: the counter went back |
+    | pagination-back | fatal | a record newer than the newest, both by a synchronised clock, has no higher number |
     | page-order | hold | the time is not between those of the neighbours; a note without a synchronised clock |
     | register-lower | hold | a lifetime register is lower than in an earlier record, or higher than in a later one |
     | pagination-gap | hold | numbers below this one are missing; the message lists them |
@@ -219,7 +219,9 @@ def _twice(page: Page, pages: Pages) -> Iterator[SessionFinding]:
 
 def _order(page: Page, below: Page | None, above: Page | None, pages: Pages) -> Iterator[SessionFinding]:
     newest = pages.newest(page)
-    if newest is not None and newest.number >= page.number and _later(page, newest):
+    # By a clock that was put back meanwhile, or lost the time, an old record looks newer than all that came after it.
+    sure = newest is not None and newest.synchronised and page.synchronised
+    if sure and newest is not None and newest.number >= page.number and _later(page, newest):
         message = f"{page.name} of {_when(page.began_at)} is newer than {newest.name} of {_when(newest.at)}"
         yield _finding("pagination-back", Severity.FATAL, message)
         return

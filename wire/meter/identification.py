@@ -58,4 +58,4 @@ def _spellings(text: str) -> frozenset[str]:
         found.add(parse_contract_id(text.strip()).normal)
     except IdentifierError:
         pass
-    return frozenset(found)
+    return frozenset(found - {""})

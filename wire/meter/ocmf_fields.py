@@ -84,7 +84,8 @@ _LENGTHS = (("ID", 40, "identification-long"), ("TT", 250, "tariff-long"), ("CF"
 _MOST_LOSS_NAME = 20
 _LOSS_UNITS = frozenset({"mOhm", "uOhm"})
 _MOST_FLAGS = 4
-_MOST_PAGE_DIGITS = 20
+_MOST_PAGE_DIGITS = 18
+"""More than any counter reaches, and a number that databases hold (63 bits)."""
 
 
 def read_version(fields: Fields) -> Version | None:

@@ -24,7 +24,7 @@ _PCDF_FRAMES = (b"", b"\x02", b"\\u0002")
 _PCDF_AFTER = 8
 _SML_PAGINATION_OF_ISA = bytes.fromhex("8180C7F040FF")
 _ALFEN_SIGNATURE_CHARACTERS = 77
-_ROOT = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*(?:<!--.*?-->\s*)*<(?:[\w.-]+:)?([\w.-]+)", re.DOTALL)
+_ROOT = re.compile(rb"\s*+(?:<\?xml[^>]*+>)?+\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:[\w.-]+:)?([\w.-]+)", re.DOTALL)
 _ROOTS = {
     "signedMeterValue": MeterFormat.EDL40_SIG,
     "ChargingProcess": MeterFormat.EDL40_MENNEKES,

@@ -21,6 +21,15 @@ ID_ERROR_LEVELS = frozenset({"MISMATCH", "INVALID", "OUTDATED", "UNKNOWN"})
 """IL that says the identification failed (value lists, tables 10 to 21)."""
 
 
+def is_utf8(data: bytes) -> bool:
+    """Whether the bytes are UTF-8 text."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class DeviationClass(StrEnum):
     """What a deviation breaks: the OCMF text, good practice only, or the SAFE transparency software's acceptance."""
 
@@ -203,6 +212,7 @@ class MeterRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `payload_bytes` are the signed bytes: for OCMF exactly what stood between the first two `|`, for formats whose
     signature covers a text made of the fields, that text. `embedded_key` is a key that stood in the record itself: a
     claim. `vendor_extensions` are the names of the payload's fields that the format leaves to vendors (U.. to Z..).
+    `transaction` is the signed number of the session in a format that has one; OCMF has none.
     """
 
     format: MeterFormat = MeterFormat.OCMF
@@ -227,6 +237,7 @@ class MeterRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signature: RecordSignature
     deviations: tuple[Deviation, ...]
     embedded_key: bytes | None = None
+    transaction: str | None = None
     vendor_extensions: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -237,12 +248,14 @@ class MeterRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def payload_reencoded(self) -> bytes | None:
         """The signed text in the other encoding that meters sign: latin-1 for UTF-8, UTF-8 for what is none. For a
         meter whose text was re-encoded on its way: its signature holds over these bytes and not over `payload_bytes`.
-        None where both are the same (ASCII) or the text has letters beyond latin-1."""
+        None where both are the same (ASCII) or the text has letters beyond latin-1, and where what comes out is UTF-8
+        again: then the meter signed that text, and this record says another."""
         if self.payload_bytes.isascii():
             return None
         try:
-            return self.payload_bytes.decode().encode("latin-1")
+            latin_1 = self.payload_bytes.decode().encode("latin-1")
         except UnicodeDecodeError:
             return self.payload_bytes.decode("latin-1").encode()
         except UnicodeEncodeError:
             return None
+        return None if is_utf8(latin_1) else latin_1

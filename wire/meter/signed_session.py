@@ -12,10 +12,11 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
+from typing import NamedTuple
 
 from wire.meter.obis import OBIS, parse_obis, register_name
 from wire.meter.record import EXACT, MeterFormat, MeterRecord, PaginationContext, Reading, ReadingReason
@@ -24,6 +25,16 @@ from wire.meter.verdict import RecordVerdict, RegisterPair, SignatureVerdict
 _PREFERENCE = (0xB3, 0xB1, 0x98, 0xB2, 0xB0, 0x01, 0x9E)
 """C of the register that is billed: what reached the vehicle before what left the mains, as the SAFE software counts;
 then the transaction's own register before the one that never restarts."""
+
+
+class _Side(NamedTuple):
+    """Where a register counts."""
+
+    medium: int
+    channel: int
+    is_import: bool
+    is_device_side: bool
+
 
 _ENERGY_UNITS = frozenset({"Wh", "kWh"})
 
@@ -208,9 +219,9 @@ def _is_export(name: str | None) -> bool:
 
 
 def disagreeing(session: SignedSession) -> list[tuple[str, str]]:
-    """Registers of the same side whose differences do not agree: one that counts a meter's life and one that counts the
-    transaction must say the same energy. Names, two at a time."""
-    sides: dict[object, list[tuple[str, RegisterPair]]] = {}
+    """Registers whose differences do not agree, names, two at a time. Of one side, one that counts a meter's life and
+    one that counts the transaction must say the same energy; and no more reaches the vehicle than left the mains."""
+    sides: dict[_Side, list[tuple[str, RegisterPair]]] = {}
     for name, pair in session.pairs.items():
         code = None if name is None else parse_obis(name)
         if name is not None and code is not None and code.tariff == 0 and (code.is_import or code.is_export):
@@ -223,8 +234,23 @@ def disagreeing(session: SignedSession) -> list[tuple[str, str]]:
                 continue
             if abs(EXACT.subtract(energies[0], energies[1])) > resolution_wh(one) + resolution_wh(other):
                 found.append((first, second))
-    return found
+    return [*found, *_gained(sides)]
 
 
-def _side(code: OBIS) -> tuple[int, int, bool, bool]:
-    return code.medium, code.channel, code.is_import, code.is_device_side
+def _gained(sides: Mapping[_Side, Sequence[tuple[str, RegisterPair]]]) -> Iterator[tuple[str, str]]:
+    """Mains and device, where the device counts more energy drawn than the mains."""
+    for side, registers in sides.items():
+        if not side.is_import or not side.is_device_side:
+            continue
+        # One of the mains' registers speaks for all: that they agree was compared.
+        for other, mains in sides.get(side._replace(is_device_side=False), ())[:1]:
+            for name, device in registers:
+                energies = difference_wh(mains), difference_wh(device)
+                if energies[0] is None or energies[1] is None:
+                    continue
+                if EXACT.subtract(energies[1], energies[0]) > resolution_wh(mains) + resolution_wh(device):
+                    yield other, name
+
+
+def _side(code: OBIS) -> _Side:
+    return _Side(code.medium, code.channel, code.is_import, code.is_device_side)

@@ -1,7 +1,7 @@
 """A verdict as JSON tells it: one object a record, one a session. Only the shape is decided here.
 
 Texts of the meter keep its digits: `value` and `energy_wh` of a reading are strings. A session's `energy_wh` and
-`duration_s` are exact numbers.
+`duration_s` are exact numbers, without exponents.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class ToldContent(Value, frozen=True, kw_only=True):
     charge_point_type: str | None = None
     charge_point_id: str | None = None
     tariff_text: str | None = None
+    transaction: str | None = None
     identification: ToldIdentification | None = None
     readings: tuple[ToldReading, ...] = ()
     vendor_extensions: tuple[str, ...] = ()
@@ -181,7 +182,7 @@ def told_session(verdict: SessionVerdict) -> ToldSession:
             ToldFinding(code=found.code, severity=found.severity.value, message=found.message)
             for found in verdict.findings
         ),
-        energy_wh=verdict.energy_wh,
+        energy_wh=None if verdict.energy_wh is None else Decimal(f"{verdict.energy_wh:f}"),
         duration_s=None if verdict.duration is None else _seconds(verdict.duration),
         billable=verdict.is_billable,
         safe=_safe(verdict.safe),
@@ -233,6 +234,7 @@ def _content(record: MeterRecord, with_identification: bool) -> ToldContent:
         charge_point_type=record.charge_point_type,
         charge_point_id=record.charge_point_id,
         tariff_text=record.tariff_text,
+        transaction=record.transaction,
         identification=_identification(record.user, with_identification),
         readings=tuple(map(_reading, record.readings)),
         vendor_extensions=record.vendor_extensions,

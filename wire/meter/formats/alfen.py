@@ -7,8 +7,8 @@ The signature covers the dataset of 82 bytes alone; its numbers are little-endia
     14  its checksum, 2       34  seconds 1970, 4    46  value, 8          78  page, 4
     16  meter id, 10          38  OBIS, 6
 
-Whether a record is the first or the last of its session stands in `type`, which is not signed: the pages and the
-register must bear it out (`wire.meter.session`). The key inside is a claim.
+Whether a record is the first or the last of its session stands in `type`, which is not signed: the session id, the
+pages and the register must bear it out (`wire.meter.session`). The key inside is a claim.
 Source: the ALFEN reader of the transparency software of the S.A.F.E. association, 1.4.1.
 """
 
@@ -44,7 +44,7 @@ def parse_alfen(raw: bytes) -> MeterRecord:
     """The record that `raw` holds, from `AP;` to the end of the signature; one reading. Signatures are not checked.
 
     The adapter is the gateway. `meter_serial` and `gateway_serial` are the two ids in hex. A `;` behind the last part
-    is accepted, as it occurs. The session id has no place in OCMF's terms and is not given.
+    is accepted, as it occurs.
 
     Raises:
         MeterRecordError: `too-large`, `not-alfen`, `sections`, `encoding`, `dataset-length`, `signature-length`,
@@ -73,7 +73,8 @@ def parse_alfen(raw: bytes) -> MeterRecord:
 
 
 def _record(raw: bytes, parts: list[bytes], dataset: bytes, signature: bytes, reason: ReadingReason) -> MeterRecord:
-    adapter, firmware, _, meter, status, _, seconds, obis, unit, scaler, value, user, _, page = DATASET.unpack(dataset)
+    fields = DATASET.unpack(dataset)
+    adapter, firmware, _, meter, status, _, seconds, obis, unit, scaler, value, user, session, page = fields
     log = DeviationLog()
     register_value, register_unit = energy(value, scaler, unit, log)
     reading = Reading(
@@ -99,6 +100,7 @@ def _record(raw: bytes, parts: list[bytes], dataset: bytes, signature: bytes, re
         readings=(reading,),
         log=log,
         embedded_key=_claim(parts[3]),
+        transaction=str(session),
     )
 
 

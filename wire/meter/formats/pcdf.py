@@ -42,6 +42,7 @@ _IDENTIFICATION = re.compile(r"([^*]{1,36})\*([0-9])\*([^*]{1,36})")
 _TIME = re.compile(r"[0-9]{12}")
 _IDENTIFICATION_TYPES = {"2": "EMAID"}
 _KEY_BYTES = 65
+_MOST_PAGE_DIGITS = 18
 
 
 def parse_pcdf(raw: bytes) -> MeterRecord:
@@ -97,7 +98,7 @@ def _form(name: str, value: str) -> MeterRecordError:
 
 
 def _page(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_PAGE_DIGITS):
         raise _form("CSC", text)
     return int(text)
 

@@ -123,6 +123,7 @@ def foreign_record(
     meter_firmware: str | None = None,
     format_version: str | None = None,
     embedded_key: bytes | None = None,
+    transaction: str | None = None,
 ) -> MeterRecord:
     """The record of another format: a transaction's page `page`; what OCMF alone knows is absent."""
     return MeterRecord(
@@ -146,4 +147,5 @@ def foreign_record(
         signature=signature,
         deviations=log.found(),
         embedded_key=embedded_key,
+        transaction=transaction,
     )
