@@ -112,8 +112,10 @@ def meter(
             count = _write(_transactions(bench, sessions, swap_after), ocpp, stream)
     except (SimulatorError, WireError) as error:
         _unusable(str(error))
+    except BrokenPipeError:
+        raise  # Whoever reads has enough: click ends without a word.
     except OSError as error:
-        _unusable(f"{out}: {error.strerror}")
+        _unusable(f"{error.filename or out}: {error.strerror}")
     if out is not None:
         _show_summary(
             Summary(sessions=sessions, records=count, out=str(out), faults=tuple(map(_told, faults))), as_json

@@ -178,9 +178,8 @@ def _members(members: Mapping[str, bytes], evidence: Evidence, derived: Derived,
     if list(members) != expected:
         strange = sorted(set(members) ^ set(expected))
         notes.broken.append(f"members missing, not known or in another order: {', '.join(strange[:5]) or 'order'}")
-    for name, bytes_ in exact.items():
-        if name in members and members[name] != bytes_:
-            notes.broken.append(f"{name} is not what the charger's frames carry")
+    others = [name for name, bytes_ in exact.items() if name in members and members[name] != bytes_]
+    notes.broken += [f"{name} is not what the charger's frames carry" for name in others]
     if evidence.edition != EDITION:
         made = f"are of edition {evidence.edition}, this program makes {EDITION}"
         notes.open.append(f"{PAGE} and {VALUES} {made}: not compared")
@@ -190,8 +189,10 @@ def _members(members: Mapping[str, bytes], evidence: Evidence, derived: Derived,
         texts = texts_named(evidence, members)
         if members[PAGE] != render_page(evidence, texts, hashlib.sha256(content).hexdigest()):
             notes.broken.append(f"{PAGE} does not say what {CONTENT} says")
-        notes.held.append(f"{PAGE} says what {CONTENT} says")
-    notes.held.append(f"{len(exact)} members are what the charger's frames carry")
+        else:
+            notes.held.append(f"{PAGE} says what {CONTENT} says")
+    if not others:
+        notes.held.append(f"{len(exact)} members are what the charger's frames carry")
     _compare_steps(evidence, found, notes)
     return notes.check(Step.MEMBERS)
 
