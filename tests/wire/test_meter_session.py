@@ -486,6 +486,39 @@ def test_a_format_without_reasons_has_its_begin_in_the_first_record() -> None:
     assert ("identification", "fatal") in codes(records[0], foreign(stranger.record(), stranger.key))
 
 
+def test_edl40_ends_of_two_sessions_of_one_contract_are_no_session() -> None:
+    first = EDL40Meter()
+    other = EDL40Meter(
+        page=47,
+        seconds=first.seconds + 3 * 86400,
+        second_index=first.second_index + 3 * 86400,
+        value=first.value + 900_000,
+        contract_seconds=first.contract_seconds + 3 * 86400 - 600,
+    )
+    for forms in ((first.record(), other.record()), (first.document(), other.document())):
+        records = [foreign(record, first.key) for record in forms]
+        assert ("transaction", "fatal") in codes(*records)
+        assert judge_session(records).energy_wh is None
+
+
+def test_a_newer_edl40_meter_may_be_told_the_contract_again_so_that_somebody_must_look() -> None:
+    first = EDL40Meter(wide=True)
+    last = EDL40Meter(wide=True, page=41, seconds=first.seconds + 3600, value=first.value + 71_250)
+    again = EDL40Meter(
+        wide=True,
+        page=41,
+        seconds=first.seconds + 3600,
+        value=first.value + 71_250,
+        contract_seconds=last.seconds - 10,
+    )
+    records = [foreign(meter.record(), meter.key) for meter in (first, last, again)]
+    assert judge_session(records[:2]).is_billable
+    verdict = judge_session([records[0], records[2]])
+    assert ("contract-time", "hold") in codes(records[0], records[2])
+    assert verdict.energy_wh == Decimal("7125.0")
+    assert not verdict.is_billable
+
+
 def test_alfen_says_which_end_it_is_but_not_that_its_clock_is_good() -> None:
     first = AlfenMeter()
     last = AlfenMeter(kind="1", page=14, seconds=first.seconds + 3600, value=first.value + 7125)

@@ -139,7 +139,7 @@ def pagination(session: SignedSession) -> Iterator[SessionFinding]:
 
 
 def assignment(session: SignedSession) -> Iterator[SessionFinding]:
-    """One user for the transaction, and no level that says the identification failed."""
+    """One user for the transaction, told to the meter once, and no level that says the identification failed."""
     ends = session.begin, session.end
     users = [
         record.user for record in session.records if _is_transactional(record) or any(record is end for end in ends)
@@ -152,6 +152,10 @@ def assignment(session: SignedSession) -> Iterator[SessionFinding]:
     failed = next((user.level for user in users if user.level in ID_ERROR_LEVELS), None)
     if failed is not None:
         yield fatal("identification-level", f"IL: {differ(first.level, users[-1].level)}; one says {failed}")
+    told, again = session.begin.contract_set, session.end.contract_set
+    if told != again:
+        message = f"the meter was told the contract more than once: {differ(told, again)}; compare with the session"
+        yield hold("contract-time", message)
 
 
 def _is_transactional(record: MeterRecord) -> bool:

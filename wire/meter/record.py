@@ -212,7 +212,9 @@ class MeterRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `payload_bytes` are the signed bytes: for OCMF exactly what stood between the first two `|`, for formats whose
     signature covers a text made of the fields, that text. `embedded_key` is a key that stood in the record itself: a
     claim. `vendor_extensions` are the names of the payload's fields that the format leaves to vendors (U.. to Z..).
-    `transaction` is the signed number of the session in a format that has one; OCMF has none.
+    `transaction` is what is signed of a session that no other session of the meter shares: its number, or the time at
+    which it got its contract; OCMF has none. `contract_set` is such a time of a meter of which it is not known whether
+    it stays the same for a session.
     """
 
     format: MeterFormat = MeterFormat.OCMF
@@ -238,6 +240,7 @@ class MeterRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deviations: tuple[Deviation, ...]
     embedded_key: bytes | None = None
     transaction: str | None = None
+    contract_set: str | None = None
     vendor_extensions: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

@@ -10,9 +10,15 @@ little-endian, the rest zero.
     19  page, 4               39  log book, 2          191  stopwatch, 4
                               41  contract id, 128
 
+The contract's own time says when the meter was told the contract. On secp192r1 it is one for the whole session: it is
+the record's `transaction`, and so the begin of one session does not go with the end of another of the same driver. The
+only public pair of a newer meter was told its contract before each reading, so there it is but `contract_set`.
+
 A signature of 50 bytes is one on secp192r1 with the two bytes of the log book behind it; one of 66 bytes is one on
 secp256r1, of a newer meter whose status word is wider and which also measures behind the cable (`compensated`).
-Source: the EDL40 readers of the transparency software of the S.A.F.E. association, 1.4.1; BSI TR-03109-1 annex IV.
+Source: the EDL40 readers of the transparency software of the S.A.F.E. association, 1.4.1; BSI TR-03109-1 annex IV. Of
+the contract's time: its reader for Mennekes, which takes one for begin and end, and the signed pairs of sessions that
+are public with it and with Chargy, three of Mennekes, one of EDL40, one of a newer meter.
 """
 
 from __future__ import annotations
@@ -213,9 +219,10 @@ def _record(
 ) -> MeterRecord:
     """The record, read from the signed bytes and from nothing else but the instant, whose zone is not signed."""
     unpacked = SIGNED.unpack(signed.content[: SIGNED.size])
-    server_id, _, status, _, page, obis, unit, scaler, value, log_book, contract, _, _, compensated, _, _ = unpacked
+    server_id, _, status, _, page, obis, unit, scaler, value, log_book, contract, told, _, compensated, _, _ = unpacked
     if compensated:
         obis, value = _COMPENSATED, compensated
+    is_older = signed.curve == "secp192r1"
     register_value, register_unit = energy(value, scaler, unit, log)
     reading = Reading(
         at=at,
@@ -237,7 +244,15 @@ def _record(
         readings=(reading,),
         log=log,
         embedded_key=embedded_key,
+        transaction=_local_text(told) if is_older else None,
+        contract_set=None if is_older else _local_text(told),
     )
+
+
+def _local_text(seconds: int) -> str | None:
+    """A local time, whose zone nobody signed, as text; None for a clock that was never set."""
+    at = instant(seconds)
+    return None if at is None else at.replace(tzinfo=None).isoformat()
 
 
 def _status(status: int) -> MeterStatus:

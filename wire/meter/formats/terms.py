@@ -124,6 +124,7 @@ def foreign_record(
     format_version: str | None = None,
     embedded_key: bytes | None = None,
     transaction: str | None = None,
+    contract_set: str | None = None,
 ) -> MeterRecord:
     """The record of another format: a transaction's page `page`; what OCMF alone knows is absent."""
     return MeterRecord(
@@ -148,4 +149,5 @@ def foreign_record(
         deviations=log.found(),
         embedded_key=embedded_key,
         transaction=transaction,
+        contract_set=contract_set,
     )
