@@ -11,7 +11,7 @@ from time import monotonic
 from gateway.clock import Moment
 from gateway.errors import StoreUnavailable
 from gateway.log import say
-from gateway.store.release import release_held_back, release_step
+from gateway.store.release import release_decisions, release_held_back, release_step
 from gateway.store.writer import Work, Writer
 from wire.records import ClockState
 
@@ -21,7 +21,8 @@ _SHARE = 5
 
 
 class Retention:
-    """Keeps the content of records for `keep_days` after the hub countersigned it, for ever when that is 0."""
+    """Keeps the content of records for `keep_days` after the hub countersigned it, and the latest decisions a day
+    longer; for ever when that is 0."""
 
     def __init__(self, writer: Writer, now: Callable[[], Moment], keep_days: int) -> None:
         self._writer, self._now, self._keep = writer, now, timedelta(days=keep_days)
@@ -42,6 +43,7 @@ class Retention:
         before = now.at - self._keep
         looked_at = await self._steps(release_held_back)
         looked_at += await self._steps(lambda connection: release_step(connection, before))
+        await self._steps(lambda connection: release_decisions(connection, before))
         if looked_at:
             say("content-released", records=looked_at)
         return looked_at

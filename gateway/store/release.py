@@ -8,15 +8,21 @@ Rules
 3. Records of the first form (`wire.chain`) keep their content, because their hash covers it.
 4. Only what still fits its hash is let go: the content of an altered record is all that could show how.
 5. It is done in small steps: each is one short transaction among those of the stations.
+6. With the last record of a session that is over, who charged goes as well: its tag, and the group in the replies that
+   are kept for resends. Whether a message came before is told by hashes, which stay.
+7. Latest decisions go a day later than the records that were made when they were: what rests on one has come by then,
+   but for the end of a session that still runs, whose token keeps its decision.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 import msgspec
 
+from gateway.store.decisions import age_text
 from gateway.store.receipts import countersigned_before
 from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
 from wire.chain import GENESIS_HASH, RecordKind, commitment_of
@@ -27,6 +33,7 @@ TABLES = """
     INSERT INTO released VALUES (1, 0, 0);
     CREATE TABLE held_back (seq INTEGER PRIMARY KEY, session_id TEXT NOT NULL);
 """
+_RESTED_ON = timedelta(days=1)
 STEP = 100
 """Records in one step; some 3 ms."""
 
@@ -58,17 +65,19 @@ def release_step(connection: sqlite3.Connection, before: datetime, limit: int = 
     last: int = min(seq + limit, acked, countersigned_before(connection, before))
     if last <= seq:
         return 0
-    gone = 0
+    gone, over = 0, set[str]()
     for row in rows_between(connection, seq, last, limit):
         commitment = _commitment(connection, row)
         if commitment is None:
             continue
-        session_id = _open_session(connection, row)
-        if session_id is None:
-            _let_go(connection, row.seq, commitment)
-            gone += 1
-        else:
+        session_id, is_open = _session_of(connection, row)
+        if session_id is not None and is_open:
             connection.execute("INSERT INTO held_back VALUES (?, ?)", (row.seq, session_id))
+            continue
+        _let_go(connection, row.seq, commitment)
+        gone += 1
+        over |= set() if session_id is None else {session_id}
+    _forget_who(connection, over)
     connection.execute("UPDATE released SET seq = ?, records = records + ?", (last, gone))
     return last - int(seq)
 
@@ -77,18 +86,36 @@ def release_held_back(connection: sqlite3.Connection, limit: int = STEP) -> int:
     """Let go of the content of records that waited for the end of their session, at most `limit`; says how many there
     were. To be called inside a transaction."""
     waiting = connection.execute(
-        "SELECT seq FROM held_back JOIN sessions USING (session_id) WHERE ended_at IS NOT NULL LIMIT ?", (limit,)
+        "SELECT seq, session_id FROM held_back JOIN sessions USING (session_id) WHERE ended_at IS NOT NULL LIMIT ?",
+        (limit,),
     ).fetchall()
     gone = 0
-    for (seq,) in waiting:
+    for seq, _ in waiting:
         connection.execute("DELETE FROM held_back WHERE seq = ?", (seq,))
         for row in rows_between(connection, seq - 1, seq, 1):
             commitment = _commitment(connection, row)
             if commitment is not None:
                 _let_go(connection, seq, commitment)
                 gone += 1
+    _forget_who(connection, {session_id for _, session_id in waiting})
     connection.execute("UPDATE released SET records = records + ?", (gone,))
     return len(waiting)
+
+
+def release_decisions(connection: sqlite3.Connection, before: datetime, limit: int = STEP) -> int:
+    """Let go of the latest decisions that were made before an instant, at most `limit`; says how many there were. To be
+    called inside a transaction. Rule 7."""
+    row = connection.execute("SELECT at FROM records JOIN released ON records.seq = released.seq + 1").fetchone()
+    last = before if row is None else min(before, datetime.fromisoformat(row[0]))
+    return connection.execute(
+        "DELETE FROM decisions WHERE (charger_id, token) IN ("
+        "WITH running AS MATERIALIZED (SELECT charger_id, replace(lower(id_tag), '-', '') AS tag FROM sessions"
+        " WHERE session_id IN (SELECT session_id FROM held_back))"
+        " SELECT charger_id, token FROM decisions d WHERE at < ? AND NOT EXISTS (SELECT 1 FROM running r"
+        # An eMAID is kept without its check character too: a key that the tag begins with.
+        " WHERE r.charger_id = d.charger_id AND substr(r.tag, 1, length(d.token)) = d.token) LIMIT ?)",
+        (age_text(last - _RESTED_ON), limit),
+    ).rowcount
 
 
 def _commitment(connection: sqlite3.Connection, row: KeptRow) -> bytes | None:
@@ -102,15 +129,33 @@ def _commitment(connection: sqlite3.Connection, row: KeptRow) -> bytes | None:
     return commitment_of(row.salt, row.body)
 
 
-def _open_session(connection: sqlite3.Connection, row: KeptRow) -> str | None:
-    """The session of a record, if it is one that is not over."""
+def _session_of(connection: sqlite3.Connection, row: KeptRow) -> tuple[str | None, bool]:
+    """The session of a record, None for one that is of none; and whether that is not over."""
     if row.kind != RecordKind.TRANSACTION.value:
-        return None
+        return None, False
     session_id = decode(_OfSession, row.body, "stored record").session_id
     known = connection.execute("SELECT ended_at FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
-    return None if known is None or known[0] is not None else session_id
+    return session_id, known is not None and known[0] is None
 
 
 def _let_go(connection: sqlite3.Connection, seq: int, commitment: bytes) -> None:
     row = (commitment.hex(), seq)
     connection.execute("UPDATE records SET body = '', salt = '', commitment = ? WHERE seq = ?", row)
+
+
+def _forget_who(connection: sqlite3.Connection, session_ids: Iterable[str]) -> None:
+    """Rule 6, for those of the sessions whose last record was let go."""
+    for session_id in session_ids:
+        over = connection.execute(
+            "UPDATE sessions SET id_tag = NULL WHERE session_id = ? AND ended_at IS NOT NULL AND NOT EXISTS ("
+            "SELECT 1 FROM records WHERE seq = (SELECT max(seq) FROM seen WHERE bucket = session_no)"
+            " AND commitment IS NULL) RETURNING session_no",
+            (session_id,),
+        ).fetchall()
+        for (session_no,) in over:
+            connection.execute(
+                "UPDATE seen SET reply = json_remove(reply, '$.idTagInfo.parentIdTag', '$.idTokenInfo.groupIdToken')"
+                " WHERE bucket = ? AND json_valid(reply)"
+                " AND (reply LIKE '%parentIdTag%' OR reply LIKE '%groupIdToken%')",
+                (session_no,),
+            )

@@ -16,6 +16,7 @@ from gateway.store.receipts import Receipt, keep_receipt, pin_hub_key
 from gateway.store.release import released
 from gateway.store.tree import log_key, sign_head
 from tests.gateway.conftest import Bench, send
+from tests.parts import token
 from wire.chain import Record
 from wire.records import ClockState, encode
 from wire.tree_head import SigningKey
@@ -66,6 +67,14 @@ class Site:
 
     def gone(self) -> list[int]:
         rows = self.bench.reader.execute("SELECT seq FROM records WHERE commitment IS NOT NULL ORDER BY seq")
+        return [row[0] for row in rows.fetchall()]
+
+    def tags(self) -> dict[int, str | None]:
+        rows = self.bench.reader.execute("SELECT transaction_id, id_tag FROM sessions")
+        return {int(number): tag for number, tag in rows.fetchall()}
+
+    def decided(self) -> list[str]:
+        rows = self.bench.reader.execute("SELECT token FROM decisions ORDER BY token")
         return [row[0] for row in rows.fetchall()]
 
     def faults(self) -> list[Fault]:
@@ -212,6 +221,48 @@ def test_values_of_a_session_that_was_let_go_are_not_asked_for_registers(site: S
     site.bench.clock.move(60)
     site.stop(-1)
     assert f'"transaction_id":"{second}"' in site.bench.records()[-1].body
+
+
+def test_who_charged_goes_with_the_last_record_of_the_session(site: Site) -> None:
+    site.bench.list_tokens(token(uid="A", group_id="FLEET"), token(uid="B", group_id="FLEET"))
+    began = site.at()
+    over, running = site.start(1), site.start(2, tag="B")
+    ended = site.at()
+    first = site.stop(over, timestamp=ended)[2]
+    site.countersigned()
+    site.round(KEPT_DAYS - 1)
+    assert site.tags() == {over: "A", running: "B"}
+    site.round(2)
+    assert site.tags() == {over: None, running: "B"}
+    query = "SELECT DISTINCT bucket FROM seen WHERE reply LIKE '%FLEET%'"
+    assert site.bench.reader.execute(query).fetchall() == [(running,)], "the group of the session that runs"
+    again = site.stop(over, timestamp=ended)[2]
+    assert isinstance(first, dict)
+    assert isinstance(first["idTagInfo"], dict)
+    assert again == {"idTagInfo": {k: v for k, v in first["idTagInfo"].items() if k != "parentIdTag"}}
+    start = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": began}
+    answer = send(site.bench.station("1.6", STATION), "StartTransaction", start)[2]
+    assert isinstance(answer, dict)
+    assert answer["transactionId"] == over, "a resend is known by what it says"
+    assert head(site.bench.reader).seq == 3, "and nothing new is recorded"
+
+
+def test_decisions_go_with_the_records_of_their_time_but_for_a_session_that_runs(site: Site) -> None:
+    site.bench.list_tokens(token(uid="A"), token(uid="B"))
+    for uid in ("A", "B"):
+        send(site.bench.station("1.6", STATION), "Authorize", {"idTag": uid})
+    site.stop(site.start(1))
+    running = site.start(2, tag="B")
+    assert site.decided() == ["a", "b"]
+    site.round(KEPT_DAYS + 2)
+    assert site.decided() == ["a", "b"], "nothing is countersigned"
+    site.countersigned()
+    site.round(KEPT_DAYS + 1)
+    assert site.decided() == ["b"]
+    site.stop(running, idTag="B")
+    site.countersigned()
+    site.round(KEPT_DAYS + 1)
+    assert site.decided() == []
 
 
 def test_record_without_content_is_exported_and_proven(site: Site) -> None:
