@@ -18,7 +18,10 @@ from wire.meter.carrier import Unwrapped, split_records, unwrap
 from wire.meter.export import parse_safe_xml, read_ocpi_value
 from wire.records import SignedValue
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_FILE_BYTES = 4 * 1024 * 1024
+"""Room for 1000 of the longest records in use; a hostile file costs up to 70 times its size in memory while it is
+read."""
+
 MAX_RECORDS = 1000
 
 BEGIN, END = "Transaction.Begin", "Transaction.End"
@@ -45,7 +48,8 @@ def records_in(data: bytes) -> tuple[GivenRecord, ...]:
         MeterRecordError: `too-large`, `empty`, `too-many-records`.
     """
     if len(data) > MAX_FILE_BYTES:
-        raise MeterRecordError("too-large", "file", f"more than {MAX_FILE_BYTES} bytes")
+        message = f"more than {MAX_FILE_BYTES >> 20} MiB; for more records give one a line, with --batch"
+        raise MeterRecordError("too-large", "file", message)
     stripped = data.strip()
     if not stripped:
         raise MeterRecordError("empty", "file", "there is nothing in it")

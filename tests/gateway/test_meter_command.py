@@ -471,7 +471,7 @@ def test_every_mistake_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     assert_refused(verify("-", "--public-key", "no key", stdin=BEGIN), "'no key'", "neither a key nor a file")
     assert_refused(verify("-", "--public-key", "", stdin=BEGIN), "neither a key nor a file")
     assert_refused(verify("-", stdin=BEGIN * 1001), "--batch")
-    assert_refused(verify("-", stdin=b"x" * (16 * 1024 * 1024 + 1)), "more than")
+    assert_refused(verify("-", stdin=b"x\n" * (2 * 1024 * 1024) + b"x"), "more than 4 MiB", "--batch")
     assert_refused(verify("\0"), "null")
     for flag in ("--json", "--explain"):
         assert verify("-", "--batch", flag, stdin=b"").exit_code == 2
