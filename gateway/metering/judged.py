@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from gateway.metering.given import BEGIN, END, GivenRecord
 from wire.meter.carrier import join_split
 from wire.meter.judge import judge_record
 from wire.meter.keys import KeyText
-from wire.meter.record import MeterFormat, ReadingReason
+from wire.meter.record import Deviation, DeviationClass, MeterFormat, ReadingReason
 from wire.meter.session import judge_session
 from wire.meter.verdict import Expected, RecordVerdict, SessionVerdict
+
+_PLAIN_DIFFERS = Deviation(
+    code="plain-data-differs",
+    pointer="/payload",
+    deviation_class=DeviationClass.ADVISORY,
+    message="plain_data beside it, which people read, says something else than the record that is signed",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,10 @@ class Judged:
 
 def judge_given(given: GivenRecord, registry_key: KeyText | None) -> JudgedRecord:
     """The verdict on one record; `registry_key` is a key that the asker vouches for."""
-    return JudgedRecord(given=given, verdict=judge_record(given.carried, registry_key))
+    verdict = judge_record(given.carried, registry_key)
+    if given.plain_differs:
+        verdict = msgspec.structs.replace(verdict, deviations=(*verdict.deviations, _PLAIN_DIFFERS))
+    return JudgedRecord(given=given, verdict=verdict)
 
 
 def judge_all(given: Sequence[GivenRecord], registry_key: KeyText | None) -> Judged:
