@@ -112,8 +112,10 @@ def meter(
             count = _write(_transactions(bench, sessions, swap_after), ocpp, stream)
     except (SimulatorError, WireError) as error:
         _unusable(str(error))
+    except BrokenPipeError:
+        raise  # Whoever reads has enough: click ends without a word.
     except OSError as error:
-        _unusable(f"{out}: {error.strerror}")
+        _unusable(f"{error.filename or out}: {error.strerror}")
     if out is not None:
         _show_summary(
             Summary(sessions=sessions, records=count, out=str(out), faults=tuple(map(_told, faults))), as_json
@@ -188,7 +190,9 @@ def _show_summary(summary: Summary, as_json: bool) -> None:
         click.echo(encode(summary))
         return
     console = screen()
-    console.print(Text(f"{summary.sessions} transactions with {summary.records} signed records in {summary.out}"))
+    transactions = "1 transaction" if summary.sessions == 1 else f"{summary.sessions} transactions"
+    records = "1 signed record" if summary.records == 1 else f"{summary.records} signed records"
+    console.print(Text(f"{transactions} with {records} in {summary.out}"))
     if summary.faults:
         console.print(_table(summary.faults, console))
 
@@ -208,9 +212,12 @@ def _table(faults: Iterable[FaultTold], console: Console) -> Table:
         table.add_column(heading, overflow="fold", no_wrap=heading == "fault")
     for fault in faults:
         said = [] if fault.signature == "valid" else [fault.signature]
-        said += [code for codes in (fault.deviations, fault.session, fault.history) for code in codes]
+        said += dict.fromkeys((*fault.deviations, *fault.session))
+        later = [code for code in fault.history if code not in said]
+        if later:
+            said.append(f"across sessions {', '.join(later)}")
         if fault.unpinned != fault.signature:
             said.append(f"without a registered key {fault.unpinned}")
-        words = ", ".join(dict.fromkeys(said)) or "valid, nothing found"
+        words = ", ".join(said) or "valid, nothing found"
         table.add_row(Text(fault.name, "bold"), Text(fault.of), Text(fault.does), Text(words))
     return table

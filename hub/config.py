@@ -143,6 +143,8 @@ def load_config(path: Path) -> HubConfig:
     """
     try:
         text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file; `pnc-hub init --config {path}` writes one") from error
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:

@@ -161,9 +161,13 @@ def print_imported(console: Console, done: Imported) -> None:
 def print_reverified(console: Console, total: Reverified) -> None:
     """What judging again changed."""
     console.print(
-        f"{total.judged} signed values judged again, {total.changed} came out otherwise; "
-        f"{total.reviewed} settled sessions come to something else"
+        f"{total.judged} signed value{_s(total.judged)} judged again, {total.changed} came out otherwise; settled "
+        f"sessions that come to something else: {total.reviewed}"
     )
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def told_attention(waiting: Attention) -> Iterator[str]:
@@ -177,4 +181,4 @@ def told_attention(waiting: Attention) -> Iterator[str]:
     )
     for count, what, how, command in lines:
         if count:
-            yield f"attention: {count} {what}{'' if count == 1 else 's'} {how}; see `pnc-hub meters {command}`"
+            yield f"attention: {count} {what}{_s(count)} {how}; see `pnc-hub meters {command}`"

@@ -163,8 +163,10 @@ def import_keys(file: Path, config_path: Path, token_file: Path | None, as_json:
     try:
         text = file.read_text("utf-8")
         rows = parse_key_list(text)
-    except (OSError, UnicodeError) as error:
-        fail(f"{file}: {error}")
+    except UnicodeDecodeError as error:
+        fail(f"{file}: not UTF-8 text, at byte {error.start + 1}; save the list as CSV or JSON in UTF-8")
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
     except WireError as error:
         fail(f"{file}: {error}")
     act = _act("imported", "")
@@ -204,7 +206,10 @@ def confirm(
 @meters.command()
 @click.argument("key")
 @click.option(
-    "--not-after", callback=_instant, metavar="DATE", help="It counts for what was signed before; now without."
+    "--not-after",
+    callback=_instant,
+    metavar="DATE",
+    help="It counts for what was signed before; left out: now, or the end it has.",
 )
 @_why
 @config_option
@@ -221,7 +226,7 @@ def retire(
     found = _change(
         config_path,
         token_file,
-        lambda connection, config: (meter_acts.retire_key(connection, key, act, not_after or act.at),),
+        lambda connection, config: (meter_acts.retire_key(connection, key, act, not_after),),
         lambda api: _keys_in(api.ask("POST", f"/api/v1/meters/keys/{quote(key, safe='')}/retire", encode(said))),
     )
     _show(found, as_json, lambda: _show_changed(found))

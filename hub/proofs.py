@@ -28,6 +28,8 @@ from pki.service.screen import listing, screen
 from wire.records import Value, encode
 
 EXIT_FLAWED = 1
+_KEY_HEX = 64
+"""Hex digits of an Ed25519 key."""
 SHOWN = 16
 """Hex digits of a key or root in a table."""
 
@@ -104,11 +106,25 @@ def _show(console: Console, entries: tuple[LedgerEntry, ...], hub_key: str | Non
         console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
+def _keys_hex(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The keys as heads name them. A mistyped one would make good countersignatures look like a stranger's."""
+    keys = tuple(text.strip().lower() for text in texts)
+    for key in keys:
+        if len(key) != _KEY_HEX or not set(key) <= set("0123456789abcdef"):
+            raise click.BadParameter(f"{key[:_KEY_HEX]!a}: expected {_KEY_HEX} hex digits")
+    return keys
+
+
 @ledger.command()
 @config_option
 @json_option
 @click.option(
-    "--hub-key", "more_keys", metavar="HEX", multiple=True, help="an earlier key of this hub; may be repeated"
+    "--hub-key",
+    "more_keys",
+    metavar="HEX",
+    multiple=True,
+    callback=_keys_hex,
+    help="an earlier key of this hub; may be repeated",
 )
 def verify(config_path: Path, as_json: bool, more_keys: tuple[str, ...]) -> None:
     """Recompute everything from the records held.
@@ -129,14 +145,14 @@ def verify(config_path: Path, as_json: bool, more_keys: tuple[str, ...]) -> None
 def _hub_keys(config: HubConfig, more: tuple[str, ...]) -> tuple[str, ...]:
     """The keys that may have countersigned: this hub's own, and those that were named."""
     own = load_log_key(config.state_dir)
-    return (*(() if own is None else (own.public_key,)), *(key.strip().lower() for key in more))
+    return (*(() if own is None else (own.public_key,)), *more)
 
 
 def _verified(connection: sqlite3.Connection, hub_keys: Collection[str]) -> _Verified:
     verified, flaws = list[VerifiedChain](), list[_Flaw]()
     chains = chains_held(connection)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         for chain in chains:
             size = position_of(connection, chain).seq
             task = progress.add_task(f"{chain.gateway_id} {chain.epoch}", total=size)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hub.errors import HubError
 from wire.chain import Record
 from wire.merkle import Frontier, ProofError, leaf_hash, verify_consistency
-from wire.sync import Batch
+from wire.sync_messages import Batch
 from wire.tree_head import SignedTreeHead, TreeHeadError, verify_tree_head
 
 Tile = tuple[int, int, bytes]

@@ -15,7 +15,7 @@ Source: design of this project; RFC 2104; docs/decisions/0009.
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -68,6 +68,7 @@ class Record(Value, frozen=True, kw_only=True):
     commitment: Hex32 | None = None
 
     def __post_init__(self) -> None:
+        require_within_calendar(self.at)
         if self.commitment is not None and (self.body or self.salt):
             raise ValueError("a record carries its content or, once that was let go, its commitment")
 
@@ -118,6 +119,12 @@ def chain_hash(gateway_id: str, epoch: str, prev_hash: str, record: Record) -> s
 Stamp = tuple[str, str, str, int, str]
 """What a record says beside its content, as it is hashed and stored: kind, at (as `instant_text` has it), boot_id,
 mono_ns, clock."""
+
+
+def require_within_calendar(at: datetime) -> None:
+    """Return if UTC has the day of an instant, whatever its offset. Raises ValueError for the first and last year."""
+    if not MINYEAR < at.year < MAXYEAR:
+        raise ValueError(f"the year {at.year} is at an end of the calendar")
 
 
 def instant_text(at: datetime) -> str:

@@ -12,14 +12,14 @@ Source: RFC 6962 3.5 for the idea; RFC 8032; design of this project, docs/decisi
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from wire.chain import Hex32
+from wire.chain import Hex32, instant_text, require_within_calendar
 from wire.errors import WireError
 from wire.records import Value
 
@@ -41,6 +41,9 @@ class TreeHead(Value, frozen=True, kw_only=True):
     root: Hex32
     at: Annotated[datetime, msgspec.Meta(tz=True)]
 
+    def __post_init__(self) -> None:
+        require_within_calendar(self.at)
+
 
 class SignedTreeHead(Value, frozen=True, kw_only=True):
     """A tree head with the gateway's signature; `public_key` is the log's (32 bytes, hex), a claim until compared."""
@@ -56,6 +59,9 @@ class Countersignature(Value, frozen=True, kw_only=True):
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     public_key: Hex32
     signature: Hex64
+
+    def __post_init__(self) -> None:
+        require_within_calendar(self.at)
 
 
 class SigningKey:
@@ -117,14 +123,10 @@ def require_signed(named: str, expected: str, signature: str, statement: bytes, 
 
 
 def _head_text(head: TreeHead) -> bytes:
-    lines = ("pncgate tree head 1", head.gateway_id, head.epoch, str(head.size), head.root, _instant(head.at))
+    lines = ("pncgate tree head 1", head.gateway_id, head.epoch, str(head.size), head.root, instant_text(head.at))
     return "\n".join(lines).encode() + b"\n"
 
 
 def _countersigned_text(signed: SignedTreeHead, at: datetime) -> bytes:
-    lines = ("pncgate countersigned tree head 1", signed.public_key, signed.signature, _instant(at))
+    lines = ("pncgate countersigned tree head 1", signed.public_key, signed.signature, instant_text(at))
     return "\n".join(lines).encode() + b"\n" + _head_text(signed.head)
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -30,6 +30,8 @@ from wire.errors import MalformedValue, WireError
 from wire.merkle import ProofError, TiledTree, tree_root
 from wire.records import Value, encode
 
+_KEY_HEX = 64
+"""Hex digits of an Ed25519 key."""
 MAX_PROOF_BYTES = 64 * 1024 * 1024
 """A record has the largest frame of a station, each byte of it at most 7 within JSON within JSON."""
 
@@ -194,11 +196,27 @@ def prove_record(seq: int, without_content: bool, config: Path, as_json: bool) -
     click.echo(encode(found) if as_json else msgspec.json.format(encode(found), indent=2))
 
 
+def _key_hex(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """The key as proofs write it. A mistyped one must not look like a forged proof."""
+    key = None if text is None else text.strip().lower()
+    if key is not None and (len(key) != _KEY_HEX or not set(key) <= set("0123456789abcdef")):
+        raise click.BadParameter(f"{key[:_KEY_HEX]!a}: expected {_KEY_HEX} hex digits, as `ledger show` prints them")
+    return key
+
+
 @ledger.command()
 @click.argument("file", type=click.File("rb"))
-@click.option("--log-key", metavar="HEX", help="the key of the gateway's log; what the proof claims when left out")
 @click.option(
-    "--hub-key", metavar="HEX", help="the key that the hub countersigns with; what the proof claims when left out"
+    "--log-key",
+    metavar="HEX",
+    callback=_key_hex,
+    help="the key of the gateway's log; what the proof claims when left out",
+)
+@click.option(
+    "--hub-key",
+    metavar="HEX",
+    callback=_key_hex,
+    help="the key that the hub countersigns with; what the proof claims when left out",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON for machines")
 def check(file: BinaryIO, log_key: str | None, hub_key: str | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from gateway.metering.steps import StepOutcome, carrier_words, explain, whose_ke
 from gateway.wording import counted
 from pki.service.naming import printable
 from pki.service.screen import listing, print_hanging, print_listing
-from wire.meter.record import Deviation, DeviationClass, MeterRecord, Reading, UserAssignment
+from wire.meter.record import Deviation, DeviationClass, MeterFormat, MeterRecord, Reading, UserAssignment
 from wire.meter.safe import SafePrediction
 from wire.meter.verdict import KeySource, RecordVerdict, Severity, SignatureVerdict
 
@@ -76,7 +76,15 @@ def _show_record(console: Console, judged: JudgedRecord, name: str) -> None:
         _show_deviation(console, deviation)
     if verdict.signature is SignatureVerdict.NO_KEY:
         _row(console, "next", "give the key with --public-key")
+    if verdict.format is MeterFormat.UNKNOWN and _is_batch(judged.given.raw):
+        _row(console, "next", "this looks like a JSON object on each line: if each asks for a verdict, give --batch")
     _show_safe(console, verdict.safe)
+
+
+def _is_batch(raw: bytes | str) -> bool:
+    """Whether there are several lines, each of them an object."""
+    lines = raw.splitlines() if isinstance(raw, str) else raw.decode("latin-1").splitlines()
+    return len(lines) > 1 and all(line.startswith("{") for line in lines)
 
 
 def _trust(verdict: RecordVerdict) -> str:

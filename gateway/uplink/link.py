@@ -25,7 +25,8 @@ from gateway.uplink.backoff import Backoff
 from gateway.uplink.witness import Witness
 from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, WhitelistChange, decode, encode
-from wire.sync import (
+from wire.sync import Role, SyncPeer
+from wire.sync_messages import (
     MAX_BATCH_RECORDS,
     PATH_AUTHORIZE,
     PATH_BATCHES,
@@ -36,8 +37,6 @@ from wire.sync import (
     Answer,
     Refusal,
     RefusalCode,
-    Role,
-    SyncPeer,
     parse_answer,
 )
 

@@ -32,7 +32,7 @@ from gateway.store.writer import Writer
 from wire.chain import RecordKind
 from wire.merkle import ProofError
 from wire.records import AuditEntry
-from wire.sync import Ack, Refusal
+from wire.sync_messages import Ack, Refusal
 from wire.tree_head import SignedTreeHead, TreeHeadError, verify_countersignature
 
 _REMEDY = "see docs/operations.md, The ledger"

@@ -186,12 +186,14 @@ def _session(evidence: Evidence, derived: Derived) -> Check:
         notes.broken.append("the records open no such session")
     else:
         found = derived.state.session
-        for name in _differing(evidence.session, found, _SESSION_CHANGES):
+        others = _differing(evidence.session, found, _SESSION_CHANGES)
+        for name in others:
             notes.broken.append(
                 f"session {name}: the file says {getattr(evidence.session, name)}, "
                 f"the records say {getattr(found, name)}"
             )
-        notes.held.append("the session follows from the records")
+        if not others:
+            notes.held.append("the session follows from the records")
     _compare_outcomes(evidence.outcome, derived.outcome, notes)
     unsaid = [what for what in derived.missing if what not in evidence.missing]
     notes.broken += [f"left out: {what}" for what in unsaid]
@@ -241,7 +243,8 @@ def _bill(evidence: Evidence, derived: Derived) -> Check:
     if found is None:
         notes.broken.append("the records give no bill")
         return notes.check(Step.BILL)
-    for name in _differing(stated, found, _BILL_APART):
+    others = _differing(stated, found, _BILL_APART)
+    for name in others:
         notes.broken.append(f"{name}: the bill says {getattr(stated, name)}, the records say {getattr(found, name)}")
     if not _same_signed_data(stated.signed_data, found.signed_data):
         notes.broken.append("the signed texts in the bill are not those in the records")
@@ -249,10 +252,11 @@ def _bill(evidence: Evidence, derived: Derived) -> Check:
     if len(set(kinds)) != len(kinds):
         notes.broken.append("the bill names several prices for one thing")
     if stated.price_components:
-        notes.held.append(_sum(stated))
         if stated.total_cost != found.total_cost:
             said, due = stated.total_cost.before_taxes, found.total_cost.before_taxes
             notes.broken.append(f"the bill says {said} {stated.currency}, its own price gives {due}")
+        elif not others:
+            notes.held.append(_sum(stated))
     else:
         notes.open.append("the bill does not name its price, so the cost was not computed again")
     codes = {_code(text) for text in stated.findings}

@@ -19,14 +19,16 @@ from hub.evidence.container import MAX_FILE_BYTES
 from hub.evidence.content import Check, Step, StepOutcome
 from hub.evidence.gather import EvidenceFile, Maker, make_evidence
 from hub.evidence.verify import GivenKeys, Report, verify_evidence
-from hub.log_key import load_log_key
+from hub.log_key import load_log_key, missing_key
 from hub.options import EXIT_UNUSABLE, config_option, fail, json_option
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.excerpts import Listed, sessions_like
-from pki.service.screen import listing, screen
+from hub.store.heads import last_countersigned
+from pki.service.screen import listing, print_hanging, screen
 from wire.errors import WireError
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.records import Value, encode
+from wire.tree_head import SigningKey
 
 EXIT_NOT_PROVEN = 1
 MAX_KEY_FILE_BYTES = 64 * 1024
@@ -67,6 +69,12 @@ class _SessionOrVerb(click.Group):
             args = ["write", *args]
         return super().resolve_command(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Options for SESSION"):
+            records = (one.get_help_record(ctx) for one in write.params if isinstance(one, click.Option))
+            formatter.write_dl([record for record in records if record is not None])
+        super().format_options(ctx, formatter)
+
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(ctx.command_path, "SESSION... [--out FILE] [--force] [--json] [--config hub.toml]")
         formatter.write_usage(ctx.command_path, "verify FILE... [--hub-key K] [--log-key K] [--meter-key K] [--json]")
@@ -98,6 +106,8 @@ def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: boo
 
     Ends with 1 when there is no evidence to be had, 2 when the hub's files cannot be used.
     """
+    if not all(sessions):
+        raise click.UsageError("SESSION is empty: give an id, or how one begins")
     if len(sessions) > 1 and out is not None and not out.is_dir():
         raise click.UsageError(f"--out {out}: several sessions need a folder that exists")
     try:
@@ -109,24 +119,30 @@ def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: boo
         fail(str(error), EXIT_NOT_PROVEN)
     except HubError as error:
         fail(str(error))
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}")
 
 
 def _made(config: HubConfig, sessions: Sequence[str]) -> Iterable[EvidenceFile]:
-    key = load_log_key(config.state_dir)
-    if key is None:
-        message = "this hub has no log key yet, so it has countersigned nothing: `pnc-hub run` makes one"
-        raise EvidenceRefused("no-tree-head", message)
-    maker = Maker(key=key, terms=config.terms, issuer=config.contact)
     connection = open_reader(config.state_dir / FILE_NAME)
     try:
+        maker = Maker(key=_log_key_of(connection, config), terms=config.terms, issuer=config.contact)
         for session in sessions:
             connection.execute("BEGIN")  # one moment for all that is read of a session
             yield make_evidence(connection, _the_one(connection, session), maker, now())
             connection.execute("ROLLBACK")
     finally:
         connection.close()
+
+
+def _log_key_of(connection: sqlite3.Connection, config: HubConfig) -> SigningKey:
+    """The key that seals. Raises EvidenceRefused where none was made yet, LogKeyError where it was lost."""
+    key = load_log_key(config.state_dir)
+    if key is not None:
+        return key
+    last = last_countersigned(connection)
+    if last is not None:
+        raise missing_key(config.state_dir, last.countersignature.public_key)
+    message = "this hub has no log key yet, so it has countersigned nothing: `pnc-hub run` makes one"
+    raise EvidenceRefused("no-tree-head", message)
 
 
 def _the_one(connection: sqlite3.Connection, session: str) -> str:
@@ -154,7 +170,11 @@ def _path_of(file: EvidenceFile, out: Path | None) -> Path:
 
 
 def _save(path: Path, data: bytes, force: bool) -> None:
-    """The whole file or none of it, mode 0600: it names a driver. Raises EvidenceRefused when it is there already."""
+    """The whole file or none of it, mode 0600: it names a driver. Ends the program when it cannot be written.
+
+    Raises:
+        EvidenceRefused: `file-exists`.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
@@ -167,6 +187,8 @@ def _save(path: Path, data: bytes, force: bool) -> None:
             os.link(aside, path)
     except FileExistsError:
         raise EvidenceRefused("file-exists", f"{path} is there already; --force replaces it") from None
+    except OSError as error:
+        fail(f"{path.parent}: {error.strerror}")
     finally:
         aside.unlink(missing_ok=True)
 
@@ -259,7 +281,7 @@ def _key_text(text: str) -> str:
 def _log_key(option: str, given: str) -> str:
     text = _key_text(given).lower()
     if len(text) != _KEY_HEX or not set(text) <= set("0123456789abcdef"):
-        message = f"{option} {given[:64]!a}: expected {_KEY_HEX} hex digits (an Ed25519 key), or a file with them"
+        message = f"{option} {_shown(given)}: expected {_KEY_HEX} hex digits (an Ed25519 key), or a file with them"
         raise EvidenceUnusable(message)
     return text
 
@@ -268,7 +290,12 @@ def _meter_key(given: str) -> PublicKey:
     try:
         return parse_public_key(_key_text(given))
     except WireError as error:
-        raise EvidenceUnusable(f"--meter-key {given[:64]!a}: {error}") from error
+        raise EvidenceUnusable(f"--meter-key {_shown(given)}: {error}") from error
+
+
+def _shown(given: str) -> str:
+    """A key option as errors tell it."""
+    return f"{given[:64]!a}" if Path(given[:255]).is_file() else f"{given[:64]!a} (there is no such file)"
 
 
 def _tell_verified(console: Console, result: Verified, *, whole: bool) -> None:
@@ -284,17 +311,17 @@ def _tell_verified(console: Console, result: Verified, *, whole: bool) -> None:
             found = "\n".join(check.details)
             table.add_row(str(check.step.number), Text(check.step.value), Text(mark, style), Text(found))
         console.print(table)
-    else:
-        shown = [check for check in report.steps if check.outcome is not StepOutcome.HOLDS]
-        _print_details(console, (check for check in shown if check.step is not Step.KEYS or not report.holds))
     style = "green" if report.holds else "bold red"
     console.print(Text.assemble("" if whole else f"{result.file}: ", (report.verdict, style)))
+    if not whole:
+        shown = [check for check in report.steps if check.outcome is not StepOutcome.HOLDS]
+        _print_details(console, (check for check in shown if check.step is not Step.KEYS or not report.holds))
 
 
 def _print_details(console: Console, checks: Iterable[Check]) -> None:
+    """Each step and, below it, what was found: the mark is the step's, some of its details may well hold."""
     for check in checks:
         mark, style = _MARKS[check.outcome]
+        console.print(Text.assemble("  ", (mark, style), f" step {check.step.number} ({check.step.value})"))
         for detail in check.details:
-            console.print(
-                Text.assemble("  ", (mark, style), f" step {check.step.number} ({check.step.value}): {detail}")
-            )
+            print_hanging(console, Text("    - "), detail)

@@ -9,7 +9,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from wire.meter.registry import KeyState, RegisteredKey
 from wire.meter.told import ToldReading
 from wire.records import Cdr, TariffDimension
 
-EDITION = 1
+EDITION = 2
 """Raised with every change of the bytes of a page or of `values.xml`: those of another edition are not compared."""
 
 _QUESTIONS = {
@@ -46,6 +46,7 @@ _CLOCKS = {
     "U": "clock state unknown",
 }
 _REASONS = {"B": "begin", **dict.fromkeys("ELRAP", "end"), "T": "tariff change"}
+_WEIGHT = (KeyState.PINNED, KeyState.RETIRED, KeyState.LEARNED, KeyState.QUARANTINED)
 _LONGEST_TEXT = 20_000
 """Characters of a signed value that a page shows; a longer one is in its own member."""
 
@@ -120,12 +121,21 @@ def _facts(evidence: Evidence) -> dict[str, object]:
         "energy_source": "not signed by the meter" if unsigned else "signed by the meter",
         "cost": shown_amount(cdr.total_cost.before_taxes),
         "currency": cdr.currency,
-        "bill_findings": cdr.findings,
+        "bill_findings": list(_bill_findings(cdr.findings)),
         "made_at": _shown_time(evidence.made_at, UTC),
         "issuer": evidence.issuer or "whoever sent you the bill",
         "program": evidence.program,
         "version": evidence.version,
     }
+
+
+def _bill_findings(findings: Sequence[str]) -> Iterator[str]:
+    """The first finding of each kind, and how many more there are: each of them stands below what was checked."""
+    kinds: dict[str, list[str]] = {}
+    for finding in findings:
+        kinds.setdefault(finding.partition(":")[0], []).append(finding)
+    for first, *more in kinds.values():
+        yield f"{first}, and {len(more)} more like it" if more else first
 
 
 def _zone(texts: Sequence[SignedText]) -> tzinfo:
@@ -200,7 +210,7 @@ def _price_lines(cdr: Cdr) -> Iterator[dict[str, str]]:
 
 
 def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:
-    for key in evidence.keys:
+    for key in _each_key(evidence):
         yield {"who": "Meter", "what": "the readings; its key stands below", "key": f"fingerprint {key.fingerprint}"}
     roles = {
         "log": ("Site", f"the log of {evidence.gateway_id}, where the session was recorded"),
@@ -211,8 +221,17 @@ def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:
 
 
 def _keys(evidence: Evidence) -> Iterator[dict[str, str]]:
-    for key in evidence.keys:
+    for key in _each_key(evidence):
         yield {"words": _key_words(key), "text": key.public_key}
+
+
+def _each_key(evidence: Evidence) -> Iterable[RegisteredKey]:
+    """Each meter key once, by the row of the registry that says most for it: a key that a station told and that was
+    then read off its nameplate has two."""
+    best: dict[str, RegisteredKey] = {}
+    for row in sorted(evidence.keys, key=lambda row: _WEIGHT.index(row.state)):
+        best.setdefault(row.public_key, row)
+    return best.values()
 
 
 def _key_words(key: RegisteredKey) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from hub.clock import utc
 from hub.errors import EvidenceUnusable
 from hub.evidence.checks import content_checks, log_keys
 from hub.evidence.container import CONTENT, PAGE, SEAL, VALUES, pack, read_seal, unpack, verify_seal
@@ -160,7 +161,7 @@ def _container(data: bytes, members: Mapping[str, bytes], evidence: Evidence) ->
     with notes.required("the seal"):
         seal = read_seal(members)
         verify_seal(members, seal, seal.public_key)
-        notes.held.append(f"{len(members)} members, sealed by the hub at {seal.at.isoformat()}")
+        notes.held.append(f"{len(members)} members, sealed by the hub at {utc(seal.at)}")
         if newest != {seal.public_key}:
             notes.broken.append("the seal is another hub's than the countersignature under the newest head")
     return notes.check(Step.CONTAINER)
@@ -178,9 +179,8 @@ def _members(members: Mapping[str, bytes], evidence: Evidence, derived: Derived,
     if list(members) != expected:
         strange = sorted(set(members) ^ set(expected))
         notes.broken.append(f"members missing, not known or in another order: {', '.join(strange[:5]) or 'order'}")
-    for name, bytes_ in exact.items():
-        if name in members and members[name] != bytes_:
-            notes.broken.append(f"{name} is not what the charger's frames carry")
+    others = [name for name, bytes_ in exact.items() if name in members and members[name] != bytes_]
+    notes.broken += [f"{name} is not what the charger's frames carry" for name in others]
     if evidence.edition != EDITION:
         made = f"are of edition {evidence.edition}, this program makes {EDITION}"
         notes.open.append(f"{PAGE} and {VALUES} {made}: not compared")
@@ -190,8 +190,10 @@ def _members(members: Mapping[str, bytes], evidence: Evidence, derived: Derived,
         texts = texts_named(evidence, members)
         if members[PAGE] != render_page(evidence, texts, hashlib.sha256(content).hexdigest()):
             notes.broken.append(f"{PAGE} does not say what {CONTENT} says")
-        notes.held.append(f"{PAGE} says what {CONTENT} says")
-    notes.held.append(f"{len(exact)} members are what the charger's frames carry")
+        else:
+            notes.held.append(f"{PAGE} says what {CONTENT} says")
+    if not others:
+        notes.held.append(f"{len(exact)} members are what the charger's frames carry")
     _compare_steps(evidence, found, notes)
     return notes.check(Step.MEMBERS)
 

@@ -87,8 +87,9 @@ def confirm_key(
     return tuple(named_key(connection, str(number)) for number in numbers)
 
 
-def retire_key(connection: sqlite3.Connection, name: str, act: Act, not_after: datetime) -> KeptKey:
-    """Close a key's time: what was signed before `not_after` is still judged with it.
+def retire_key(connection: sqlite3.Connection, name: str, act: Act, not_after: datetime | None) -> KeptKey:
+    """Close a key's time: what was signed before `not_after` is still judged with it. None: the end that a retired key
+    has already, else the time of the act.
 
     Raises:
         NoSuchKey: none of this name, or one that hub.toml pins.
@@ -97,8 +98,9 @@ def retire_key(connection: sqlite3.Connection, name: str, act: Act, not_after: d
     if held.key.source is KeyOrigin.CONFIGURATION and held.key.state is KeyState.PINNED and held.key.place is not None:
         message = f"key {held.number} stands in hub.toml; remove it there and start the hub anew"
         raise NoSuchKey("configured-key", message)
+    ended = held.key.not_after if held.key.state is KeyState.RETIRED else None
     registry = registry_of(connection, held.key.identity, (held.key.public_key,))
-    keep_key(connection, registry.retire(held.key, not_after), act)
+    keep_key(connection, registry.retire(held.key, not_after or ended or act.at), act)
     return named_key(connection, str(held.number))
 
 
@@ -152,7 +154,7 @@ def _review(
         return False
     if before is not None and before.billable and not is_changed:
         return False
-    session, outcome = reviewed(state, books, terms)
+    session, outcome = reviewed(state, books.values_of(state.session), books, terms)
     if outcome is None:
         return False
     session = msgspec.structs.replace(session, last_updated=at)

@@ -7,7 +7,7 @@ nothing is `at GATEWAY/CHARGER/EVSE`. Counts are of the newest verdict on each s
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from hub.judging import KeptVerdict
@@ -153,17 +153,26 @@ def _summaries(connection: sqlite3.Connection, name: str) -> Iterator[MeterSumma
         signatures[signature] = signatures.get(signature, 0) + count
         if signature == SignatureVerdict.VALID:
             sources[source] = sources.get(source, 0) + count
+    places = tuple(dict.fromkeys(row[0] for row in rows if row[0]))
     yield MeterSummary(
         meter=name,
-        places=tuple(dict.fromkeys(row[0] for row in rows if row[0])),
+        places=places,
         first_seen=datetime.fromisoformat(min(row[4] for row in rows)),
         last_seen=datetime.fromisoformat(max(row[5] for row in rows)),
         verdicts=signatures,
         sources=sources,
-        keys=keys_of(connection, name),
+        keys=_keys(connection, name, places),
         pages=_pages(connection, name),
         gaps=gap_tickets(connection, 0, MAX_TOLD_GAPS, meter=name),
     )
+
+
+def _keys(connection: sqlite3.Connection, name: str, places: Iterable[str]) -> tuple[KeptKey, ...]:
+    """The rows that name the meter, and those that name no meter but a place where it was seen."""
+    found = {kept.number: kept for kept in keys_of(connection, name)}
+    for place in places:
+        found |= {kept.number: kept for kept in keys_of(connection, place) if kept.key.meter_serial is None}
+    return tuple(found[number] for number in sorted(found))
 
 
 def _pages(connection: sqlite3.Connection, name: str) -> tuple[PageSpan, ...]:

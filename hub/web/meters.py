@@ -55,7 +55,8 @@ class Confirmation(Value, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Retirement(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is said when a key is retired: it counts for what was signed before `not_after`, now if absent."""
+    """What is said when a key is retired: it counts for what was signed before `not_after`; absent: now, or the end
+    that a retired key has already."""
 
     not_after: Instant | None = None
     why: Text = ""
@@ -126,8 +127,8 @@ class OperatorMeters:
         """A key whose time is over."""
         said = decode(Retirement, await _body(request), "retirement")
         act = Act(name="retired", at=now(), by_whom=_client(request), why=said.why)
-        name, not_after = request.match_info["key"], said.not_after or act.at
-        return await self._done(lambda connection: {"keys": [meter_acts.retire_key(connection, name, act, not_after)]})
+        name, until = request.match_info["key"], said.not_after
+        return await self._done(lambda connection: {"keys": [meter_acts.retire_key(connection, name, act, until)]})
 
     async def gaps(self, request: web.Request) -> web.Response:
         """Tickets for missing numbers."""

@@ -34,7 +34,8 @@ from hub.web.commands import GatewayCommands
 from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
 from wire.errors import MalformedValue
 from wire.records import Token, TokenRef, decode, encode
-from wire.sync import (
+from wire.sync import Role, SyncPeer
+from wire.sync_messages import (
     MAX_BATCH_BYTES,
     PATH_AUTHORIZE,
     PATH_BATCHES,
@@ -47,8 +48,6 @@ from wire.sync import (
     Hello,
     Refusal,
     RefusalCode,
-    Role,
-    SyncPeer,
     parse_batch,
     parse_hello,
 )

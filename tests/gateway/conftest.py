@@ -40,15 +40,14 @@ from tests.parts import ScriptedHub, SetClock, token
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.merkle import Frontier, leaf_hash, verify_consistency
 from wire.records import AllowedType, AuditEntry, AuthorizationInfo, Token, TokenRef, TokenType, WhitelistChange, encode
-from wire.sync import (
+from wire.sync import Role, SyncPeer
+from wire.sync_messages import (
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,
     PATH_WHITELIST,
     Batch,
     Refusal,
-    Role,
-    SyncPeer,
     parse_batch,
     parse_hello,
 )

@@ -211,3 +211,14 @@ def test_proof_under_another_key_does_not_hold(made: Path, wrong: int) -> None:
     )
     assert result.exit_code == 1
     assert "DOES NOT HOLD" in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--log-key", "--hub-key"])
+def test_key_that_is_none_does_not_speak_against_a_proof(made: Path, option: str) -> None:
+    printed = encode(proof(made, 3)).decode()
+    for text in ("zz", "", "log.pub", key_of(made)[:-1]):
+        result = call(made, "ledger", "check", "-", option, text, stdin=printed)
+        assert result.exit_code == 2
+        assert "expected 64 hex digits" in result.stderr
+    shouted = call(made, "ledger", "check", "-", "--log-key", f" {key_of(made).upper()} ", stdin=printed)
+    assert shouted.exit_code == 0

@@ -17,7 +17,7 @@ from gateway.store.release import release_step
 from tests.gateway.conftest import Bench, Bond, RoughHub, link_against, said
 from wire.chain import Record, RecordKind
 from wire.records import AuditEntry, decode
-from wire.sync import PATH_BATCHES, Ack, Refusal, RefusalCode, parse_answer
+from wire.sync_messages import PATH_BATCHES, Ack, Refusal, RefusalCode, parse_answer
 from wire.tree_head import SigningKey, verify_countersignature, verify_tree_head
 
 HUB, OTHER = SigningKey(b"h" * 32), SigningKey(b"o" * 32)

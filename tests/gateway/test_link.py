@@ -20,7 +20,7 @@ from tests.gateway.conftest import CARD, Bench, Bond, Mood, RoughHub, link_again
 from tests.parts import token
 from wire.chain import GENESIS_HASH
 from wire.records import AllowedType, AuthorizationInfo, TokenRef, TokenType, WhitelistChange
-from wire.sync import (
+from wire.sync_messages import (
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,

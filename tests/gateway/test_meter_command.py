@@ -484,3 +484,16 @@ def test_a_payload_in_latin_1_is_read_and_told() -> None:
     (re_encoded,) = judged(raw.decode("latin-1").encode(), "--public-key", HEX)["records"]
     assert (as_it_came["signature"], as_it_came["fallbacks"]) == ("valid", [])
     assert (re_encoded["signature"], re_encoded["fallbacks"]) == ("valid", ["payload-latin-1"])
+
+
+def test_lines_that_are_a_batch_are_not_just_unknown(tmp_path: Path) -> None:
+    line = json.dumps({"id": 1, "record": b64(BEGIN)})
+    told = run_text(tmp_path, f"{line}\n{line}\n")
+    assert (told.exit_code, "give --batch" in told.stdout) == (1, True)
+    assert "give --batch" not in run_text(tmp_path, "{\nno json\n}\n").stdout
+
+
+def run_text(folder: Path, text: str) -> Result:
+    file = folder / "file"
+    file.write_text(text)
+    return CliRunner().invoke(main, ["meter", "verify", str(file)])

@@ -51,7 +51,7 @@ from wire.records import (
     decode,
     encode,
 )
-from wire.sync import Ack, Batch, Hello, Refusal, Welcome, parse_answer
+from wire.sync_messages import Ack, Batch, Hello, Refusal, Welcome, parse_answer
 from wire.tree_head import SignedTreeHead, SigningKey, TreeHead
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)

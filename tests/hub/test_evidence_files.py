@@ -91,16 +91,26 @@ def test_the_beginning_of_an_id_is_enough_and_others_are_told(
     assert unknown.exit_code == 1
     assert all(id_ in unknown.stderr for id_ in site.ids)
     assert "CP-1" in unknown.stderr
-    several = evidence(hub_config, "")
-    assert several.exit_code == 1
-    assert "the beginning of several" in several.stderr
+    many = evidence(hub_config, "", "--out", str(tmp_path / "any.zip"))
+    assert (many.exit_code, "an id, or how one begins" in many.stderr) == (2, True)
+    nowhere = evidence(hub_config, site.ids[0], "--out", str(tmp_path / "none" / "file.zip"))
+    assert (nowhere.exit_code, nowhere.stderr) == (2, f"pnc-hub: {tmp_path}/none: No such file or directory\n")
     folderless = evidence(hub_config, *site.ids, "--out", str(tmp_path / "nowhere"))
     assert folderless.exit_code == 2
     assert "a folder that exists" in folderless.stderr
 
 
+def test_a_lost_key_of_the_hub_is_not_a_hub_that_never_ran(
+    site: EvidenceSite, hub_config: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "state" / "hub-log.key").unlink()
+    refused = evidence(hub_config, site.ids[0])
+    assert refused.exit_code == 2
+    assert "hub-log.key is missing" in refused.stderr
+
+
 def test_nothing_is_written_without_a_hub(tmp_path: Path, hub_config: Path) -> None:
-    for config, why in ((tmp_path / "no.toml", "cannot be read"), (hub_config, "")):
+    for config, why in ((tmp_path / "no.toml", "`pnc-hub init --config"), (hub_config, "")):
         result = evidence(config, "5f")
         assert result.exit_code in (1, 2)
         assert result.stderr.startswith("pnc-hub: ")
@@ -173,6 +183,10 @@ def test_verify_ends_by_what_it_found(site: EvidenceSite, tmp_path: Path) -> Non
     broken = verify(good, spoilt)
     assert broken.exit_code == 1
     assert "does not hold: step 1 (container)" in broken.stdout
+    lines = verify(none, spoilt, good).stdout.splitlines()
+    assert lines[1] == f"{spoilt}: does not hold: step 1 (container)"
+    assert lines[2].startswith("  ✖ step 1 (container)")
+    assert lines[-1] == f"{good}: consistent; keys as the file names them"
     none.write_bytes(data.replace(b"CP-1", b"CP-2"))
     assert "Bad CRC-32" in verify(none).stdout
     none.write_bytes(b"nothing")
@@ -194,6 +208,7 @@ def test_keys_are_taken_as_text_or_from_files(site: EvidenceSite, tmp_path: Path
         unusable = verify(good, option, "no key at all")
         assert unusable.exit_code == 2
         assert option in unusable.stderr
+        assert "there is no such file" in unusable.stderr
     other = verify(good, "--log-key", "ab" * 32)
     assert other.exit_code == 1
     assert "not the one that was given" in other.stdout
@@ -203,6 +218,7 @@ def test_the_page_of_help_names_both_ways() -> None:
     told = CliRunner().invoke(main, ["evidence", "--help"], terminal_width=80).stdout
     assert "SESSION... [--out FILE]" in told
     assert "verify FILE..." in told
+    assert "--force" in told.partition("Options for SESSION:")[2]
     assert max(map(len, told.splitlines())) <= 80
 
 

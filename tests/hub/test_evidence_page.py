@@ -17,11 +17,15 @@ from hub.evidence.content import Check, Step, StepOutcome
 from hub.evidence.page import EDITION, render_page
 from tests.hub.conftest import T0, MeterDouble
 from tests.hub.evidence_site import EvidenceSite, content_of, evidence_site
+from wire.meter.registry import KeyOrigin, KeyState
 
 HOSTILE = "</p><script>alert(1)</script>\"'&\u202e\x1b[2J{{ 7*7 }}"
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 CHANGE = "the bytes changed: raise EDITION in hub/evidence/page.py, then put the new digest here"
-DIGESTS = {1: "0f49b4a6756252764be9a688d1b9d302d2f8ab688a7b5817806d13472717600c"}
+DIGESTS = {
+    1: "0f49b4a6756252764be9a688d1b9d302d2f8ab688a7b5817806d13472717600c",
+    2: "742dab8cbb1183cf1ad7b4c94c6ef251ece4e4a5d39de54315bf6972e3520f39",
+}
 """By edition, the SHA-256 of what is made of the values below. An earlier edition is never given again."""
 
 
@@ -147,6 +151,28 @@ def test_what_nobody_signed_is_said(tmp_path: Path) -> None:
     assert "not signed by the meter" in text
     assert "Nothing speaks against it, but not everything is proven" in text
     site.connection.close()
+
+
+def test_a_key_that_is_known_in_two_ways_is_shown_once_by_the_better(file: bytes) -> None:
+    (row,) = content_of(file).keys
+    learned = msgspec.structs.replace(row, state=KeyState.LEARNED, source=KeyOrigin.OCPP_FIELD)
+    texts = {name: content for name, content in unpack(file).items() if name.startswith("records/")}
+    both = msgspec.structs.replace(content_of(file), keys=(learned, row))
+    said = outline(render_page(both, texts, "digest")).text
+    assert said.count("Public key of the meter") == 1
+    assert not any("nobody has confirmed" in text for text in said)
+
+
+def test_findings_of_one_kind_are_told_once_beside_the_price(file: bytes) -> None:
+    mine = content_of(file)
+    findings = ("key-learned: the begin [hold]", "gap: 3 [note]", "key-learned: the end [hold]")
+    cdr = msgspec.structs.replace(mine.cdr, findings=findings)
+    texts = {name: content for name, content in unpack(file).items() if name.startswith("records/")}
+    said = outline(render_page(msgspec.structs.replace(mine, cdr=cdr), texts, "digest")).text
+    assert [text.partition(": ")[2] for text in said if text.startswith("The bill says of itself")] == [
+        "key-learned: the begin [hold], and 1 more like it",
+        "gap: 3 [note]",
+    ]
 
 
 def test_a_page_that_changes_is_of_another_edition(file: bytes) -> None:

@@ -258,6 +258,18 @@ def test_another_bill_than_the_records_give_is_noticed(good: bytes, change: dict
     assert "bill" in broken_content(verify_evidence(forged(good, cdr=cdr)))
 
 
+def test_what_does_not_hold_is_not_said_to_hold_as_well(good: bytes) -> None:
+    mine = content_of(good)
+    cdr = msgspec.structs.replace(mine.cdr, total_energy=Decimal("0.5"))
+    session = msgspec.structs.replace(mine.session, kwh=Decimal("0.5"))
+    report = verify_evidence(with_members(forged(good, cdr=cdr, session=session), {PAGE: b"<html>"}))
+    members, bill = report.steps[Step.MEMBERS.number - 1], report.steps[Step.BILL.number - 1]
+    assert "index.html does not say what evidence.json says" in members.details
+    assert "index.html says what evidence.json says" not in members.details
+    assert "the session follows from the records" not in report.steps[Step.SESSION.number - 1].details
+    assert not any("kWh x" in text for text in bill.details)
+
+
 def test_a_record_of_another_session_is_noticed(good: bytes, other: bytes) -> None:
     mine, theirs = content_of(good), content_of(other)
     swapped = (*mine.chains[0].records[:-1], theirs.chains[0].records[-1])

@@ -18,7 +18,7 @@ from hub.store.connection import open_reader
 from hub.store.heads import kept_heads
 from hub.store.ledger import Chain
 from hub.store.verification import verify_chain
-from wire.sync import Ack, Welcome
+from wire.sync_messages import Ack, Welcome
 
 KILLS = 6
 SESSIONS_PER_LIFE = 20

@@ -182,6 +182,17 @@ def test_the_first_key_of_a_meter_is_learned_and_the_session_held_until_it_is_co
         meter_acts.confirm_key(books.connection, str(kept.number), act(books), None)
 
 
+def test_a_meter_has_the_keys_of_its_place_too(books, chain, charger, t0):
+    key = charger.meter.public_text
+    rows = f"site-1,CP-1,1,{key},nameplate\nsite-1,CP-2,1,{key},bnetza\n"
+    keys = parse_key_list(f"gateway_id,charger_id,evse_id,public_key,source\n{rows}")
+    meter_acts.import_keys(books.connection, keys, act(books))
+    charger.signed_session("T1", t0, "1.000", "2.000")
+    books.take(chain)
+    (summary,) = meters.meters(books.connection, Cut())[0]
+    assert [kept.key.source for kept in summary.keys] == [KeyOrigin.NAMEPLATE]
+
+
 def test_another_key_for_a_known_meter_goes_into_quarantine_and_does_not_count(books, chain, charger, new_charger, t0):
     pin(books, charger)
     charger.signed_session("T1", t0, "1.000", "2.000")
@@ -252,6 +263,14 @@ def test_a_retired_key_still_judges_what_was_signed_before(books, chain, charger
     before, after = books.cdrs()
     assert before.findings == ()
     assert {"key-not-valid-then", "key-claimed"} <= codes(after.findings)
+
+
+def test_a_key_that_is_retired_keeps_its_end_unless_another_is_said(books, chain, charger, t0):
+    pin(books, charger)
+    meter_acts.retire_key(books.connection, "1", act(books), t0)
+    again = meter_acts.retire_key(books.connection, "1", act(books), None)
+    assert again.key.not_after == t0
+    assert meter_acts.retire_key(books.connection, "1", act(books), t0 + HOUR).key.not_after == t0 + HOUR
 
 
 @pytest.mark.parametrize(

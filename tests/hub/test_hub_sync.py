@@ -13,7 +13,7 @@ import pytest
 
 from wire.chain import GENESIS_HASH, RecordKind
 from wire.records import WhitelistChange, decode, encode
-from wire.sync import MAX_BATCH_BYTES, Ack, Refusal, RefusalCode, Welcome
+from wire.sync_messages import MAX_BATCH_BYTES, Ack, Refusal, RefusalCode, Welcome
 
 TOKEN = {
     "country_code": "DE",

@@ -127,6 +127,8 @@ def test_a_new_key_is_made_only_where_the_old_one_is_gone_and_no_hub_runs(hub, c
     flawed = _run("verify", *config)
     assert (flawed.exit_code, "which is none of this hub's" in flawed.stdout) == (1, True)
     assert _run("verify", *config, "--hub-key", old).exit_code == 0
+    mistyped = _run("verify", *config, "--hub-key", old[:-1])
+    assert (mistyped.exit_code, "expected 64 hex digits" in mistyped.stderr) == (2, True)
     hub.start()
     assert hub.link().send(chain.signed_batch(2, 1)).countersignature.public_key in made.stdout
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from wire import chain, records, sync, tree_head
+from wire import chain, records, sync_messages, tree_head
 from wire.chain import Record, RecordKind, chain_hash
 from wire.errors import MalformedValue
 from wire.records import ClockState, Value, decode, encode
@@ -29,7 +29,7 @@ hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
 TRAVEL = sorted(
     {
         kind
-        for module in (chain, records, sync, tree_head)
+        for module in (chain, records, sync_messages, tree_head)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Value) and kind is not Value
     },

@@ -20,22 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.errors import MalformedValue
 from wire.records import ClockState, encode
-from wire.sync import (
-    Ack,
-    Answer,
-    Batch,
-    ForkedChain,
-    Refusal,
-    RefusalCode,
-    Role,
-    State,
-    SyncPeer,
-    SyncProtocolError,
-    Welcome,
-    parse_answer,
-    parse_batch,
-    parse_hello,
-)
+from wire.sync import ForkedChain, Role, State, SyncPeer, SyncProtocolError
+from wire.sync_messages import Ack, Answer, Batch, Refusal, RefusalCode, Welcome, parse_answer, parse_batch, parse_hello
 
 GATEWAY, EPOCH = "site-1", "e1"
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

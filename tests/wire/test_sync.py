@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -12,20 +13,15 @@ import pytest
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.errors import MalformedValue
 from wire.records import ClockState, encode
-from wire.sync import (
+from wire.sync import TRANSITIONS, ForkedChain, Role, State, SyncPeer, SyncProtocolError
+from wire.sync_messages import (
     MAX_BATCH_RECORDS,
-    TRANSITIONS,
     Ack,
     Answer,
     Batch,
-    ForkedChain,
     Hello,
     Refusal,
     RefusalCode,
-    Role,
-    State,
-    SyncPeer,
-    SyncProtocolError,
     Welcome,
     parse_answer,
     parse_batch,
@@ -454,6 +450,7 @@ def test_messages_are_read_back_by_their_tag() -> None:
         (parse_hello, encode(ack(1)), "sync hello: Invalid value 'ack'"),
         (parse_batch, encode(hello()), "sync batch: Invalid value 'hello'"),
         (parse_batch, encode(batch(1, 2)).replace(b'"seq":2', b'"seq":null'), r"\(at \$\.records\[1\]\.seq\)"),
+        (parse_batch, re.sub(rb'"at":"[^"]+"', b'"at":"0001-01-01T00:00:00+14:00"', encode(batch(1, 2))), "calendar"),
         (parse_batch, b'{"type":"batch","records":' + b"[" * 50_000, "sync batch: "),
     ],
 )

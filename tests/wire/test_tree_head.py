@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
@@ -9,8 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wire.errors import MalformedValue
-from wire.records import decode, encode
+from wire.records import Value, decode, encode
 from wire.tree_head import (
+    Countersignature,
     SignedTreeHead,
     SigningKey,
     TreeHead,
@@ -72,3 +74,11 @@ def test_a_head_is_one_line_a_field() -> None:
     text = encode(SIGNED).replace(b'"site-1"', b'"site\\n1"')
     with pytest.raises(MalformedValue, match="gateway_id"):
         decode(SignedTreeHead, text, "tree head")
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize(("type_", "value"), [(TreeHead, HEAD), (Countersignature, COUNTERSIGNED)])
+def test_an_instant_that_utc_does_not_have_is_malformed(type_: type[Value], value: Value, at: str) -> None:
+    text = json.dumps({**json.loads(encode(value)), "at": at})
+    with pytest.raises(MalformedValue, match="at an end of the calendar"):
+        decode(type_, text, "value")

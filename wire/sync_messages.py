@@ -1,0 +1,124 @@
+"""The messages of the sync protocol, and what bounds them. What they mean in their order is said by `wire.sync`.
+
+Source: design of this project.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from wire.chain import Hex32, Record
+from wire.records import Value, decode
+from wire.tree_head import Countersignature, SignedTreeHead
+
+PATH_HELLO = "/sync/v1/hello"
+PATH_BATCHES = "/sync/v1/batches"
+PATH_WHITELIST = "/sync/v1/whitelist"
+PATH_AUTHORIZE = "/sync/v1/authorize"
+
+MAX_BATCH_RECORDS = 500
+MAX_BATCH_BYTES = 32 * 1024 * 1024
+"""Of an encoded Batch; a hub takes as much, a gateway stays below: the largest frame of a station has 4 MiB, and a byte
+of it at most 7 within JSON within JSON."""
+
+SLOWEST_BYTES_PER_S = 16 * 1024
+"""What a poor mobile link may take of a batch: both sides wait for so long."""
+
+
+Credit = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Hello(Value, frozen=True, kw_only=True, tag="hello"):
+    """A gateway names itself and the head of its chain (head_seq 0 and the genesis hash when nothing is stored)."""
+
+    gateway_id: str
+    epoch: str
+    head_seq: int
+    head_hash: str
+
+
+class Welcome(Value, frozen=True, kw_only=True, tag="welcome"):
+    """The hub's position in this gateway's epoch; `credit` (at least 1) bounds the records of the next Batch.
+
+    `whitelist_version` is the version of the hub's token list, 0 if it has none or does not say: a gateway with another
+    one fetches it at once.
+    """
+
+    acked_seq: int
+    acked_hash: str
+    credit: Credit = MAX_BATCH_RECORDS
+    whitelist_version: int = 0
+
+
+class Batch(Value, frozen=True, kw_only=True, tag="batch"):
+    """Consecutive records from `first_seq` on; `prev_hash` is the hash of record `first_seq - 1`.
+
+    `tree_head` is of the log up to the last of these records; `consistency` (hex, `wire.merkle.consistency_proof`)
+    leads to it from the log up to record `first_seq - 1`. A gateway of an earlier version sends neither.
+    """
+
+    gateway_id: str
+    epoch: str
+    first_seq: int
+    prev_hash: str
+    records: tuple[Record, ...]
+    tree_head: SignedTreeHead | None = None
+    consistency: tuple[Hex32, ...] = ()
+
+
+class Ack(Value, frozen=True, kw_only=True, tag="ack"):
+    """All records up to and including `acked_seq` are durable at the hub; the rest as in Welcome.
+
+    `countersignature` stands under the tree head of the acknowledged Batch; None when it carried none.
+    """
+
+    acked_seq: int
+    acked_hash: str
+    credit: Credit = MAX_BATCH_RECORDS
+    whitelist_version: int = 0
+    countersignature: Countersignature | None = None
+
+
+class RefusalCode(StrEnum):
+    """Why a hub did not take a message."""
+
+    WRONG_GATEWAY = "wrong-gateway"
+    EMPTY = "empty-batch"
+    TOO_LARGE = "too-large"
+    GAP = "gap"
+    CHAIN = "chain-broken"
+    FORK = "fork"
+    TREE = "tree-head"
+    BUSY = "busy"
+
+
+class Refusal(Value, frozen=True, kw_only=True, tag="refusal"):
+    """Nothing of the message was stored. `acked_seq` is where the hub stands; `seq` the first record at fault."""
+
+    code: RefusalCode
+    message: str
+    acked_seq: int
+    acked_hash: str
+    seq: int | None = None
+    retry_after_s: int | None = None
+
+
+Answer = Welcome | Ack | Refusal
+
+
+def parse_answer(data: bytes) -> Answer:
+    """The hub's answer that `data` holds. Raises MalformedValue."""
+    return decode(Answer, data, "sync answer")  # type: ignore[arg-type]  # mypy has no type for "type form of a union"
+
+
+def parse_hello(data: bytes) -> Hello:
+    """The Hello that `data` holds. Raises MalformedValue."""
+    return decode(Hello, data, "sync hello")
+
+
+def parse_batch(data: bytes) -> Batch:
+    """The Batch that `data` holds; sequence and hashes are judged later. Raises MalformedValue."""
+    return decode(Batch, data, "sync batch")
