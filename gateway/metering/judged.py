@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from gateway.metering.given import BEGIN, END, GivenRecord
 from wire.meter.carrier import join_split
 from wire.meter.judge import judge_record
 from wire.meter.keys import KeyText
 from wire.meter.record import MeterFormat, ReadingReason
 from wire.meter.session import judge_session
-from wire.meter.verdict import Expected, RecordVerdict, SessionVerdict
+from wire.meter.verdict import Expected, KeySource, RecordVerdict, SessionVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,12 @@ class Judged:
 
 
 def judge_given(given: GivenRecord, registry_key: KeyText | None) -> JudgedRecord:
-    """The verdict on one record; `registry_key` is a key that the asker vouches for."""
-    return JudgedRecord(given=given, verdict=judge_record(given.carried, registry_key))
+    """The verdict on one record; `registry_key` is a key that the asker vouches for. It counts as a registry's, and the
+    verdict's words call it the given key: there is no registry here that anybody could look into."""
+    verdict = judge_record(given.carried, registry_key)
+    if registry_key is not None and verdict.key_source is KeySource.REGISTRY:
+        verdict = msgspec.structs.replace(verdict, detail=verdict.detail.replace("the registry key", "the given key"))
+    return JudgedRecord(given=given, verdict=verdict)
 
 
 def judge_all(given: Sequence[GivenRecord], registry_key: KeyText | None) -> Judged:

@@ -467,6 +467,28 @@ def test_every_mistake_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
         assert verify("-", "--batch", flag, stdin=b"").exit_code == 2
 
 
+def test_a_pem_of_another_kind_is_told_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "cert.pem"
+    for kind, remedy in (("CERTIFICATE", "openssl x509"), ("EC PRIVATE KEY", "-pubout"), ("X509 CRL", "nameplate")):
+        file.write_text(f"-----BEGIN {kind}-----\nMIIB\n-----END {kind}-----\n")
+        assert_refused(verify("-", "--public-key", file, stdin=BEGIN), f"holds a {kind}", remedy)
+
+
+def test_a_given_key_is_not_called_a_registrys() -> None:
+    (told,) = judged(BEGIN, "--public-key", OTHER.spki.hex())["records"]
+    assert "under the given key" in told["detail"]
+
+
+def test_a_slip_of_the_pen_in_a_line_is_named() -> None:
+    lines = [{"id": 1, "recrod": b64(BEGIN)}, {"id": 2, "record": b64(BEGIN), "public_Key": HEX}]
+    found = verify("-", "--batch", stdin="\n".join(map(json.dumps, [*lines, lines[1]])).encode())
+    told = [json.loads(line) for line in found.stdout.splitlines()]
+    assert "'recrod'" in told[0]["detail"]
+    assert told[1]["signature"] == "no-key"
+    assert "'public_Key'" in told[1]["detail"]
+    assert found.stderr.count("means nothing here") == 2
+
+
 def test_a_payload_in_latin_1_is_read_and_told() -> None:
     payload = '{"PG":"T1","MS":"M","RD":[{"RV":1}],"TT":"Gebühr"}'.encode("latin-1")
     raw = sign_payload(payload, PRIVATE, algorithm="ECDSA-secp256r1-SHA256")
