@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings, strategies as st
+from rich.console import Console
 
 from gateway.__main__ import main
+from gateway.metering.given import records_in
+from gateway.metering.judged import judge_all
+from gateway.metering.page import show
 from wire.meter.draft import OCMFPayload, ReadingDraft, derive_private_key, sign_ocmf, sign_payload
 from wire.meter.keys import encode_public_key_oca, public_key_of
 from wire.meter.record import MeterClock, Pagination, PaginationContext, ReadingReason
+from wire.records import TransactionEntry, TransactionEvent, encode
 
 PRIVATE = derive_private_key("secp256r1", 0xC0FFEE)
 KEY = public_key_of(PRIVATE.public_key())
@@ -146,7 +152,7 @@ def test_nothing_that_a_record_says_reaches_the_terminal_as_a_control() -> None:
 
 def test_a_session_is_shown_with_its_energy_and_findings() -> None:
     page = verify("-", "--public-key", HEX, stdin=BEGIN + b"\n" + END).stdout
-    assert "billable  session: 7125.1 Wh in 1:00:00" in page
+    assert "billable  session: 7125.1 Wh in 1 h 00 min" in page
     swapped = sign_ocmf(replace(DRAFT, meter_serial="MS-2", readings=(LAST,)), PRIVATE)
     page = verify("-", "--public-key", HEX, stdin=BEGIN + b"\n" + swapped)
     assert page.exit_code == 1
@@ -503,6 +509,55 @@ def test_lines_that_are_a_batch_are_not_just_unknown(tmp_path: Path) -> None:
     told = run_text(tmp_path, f"{line}\n{line}\n")
     assert (told.exit_code, "give --batch" in told.stdout) == (1, True)
     assert "give --batch" not in run_text(tmp_path, "{\nno json\n}\n").stdout
+
+
+def test_a_person_is_told_what_the_letters_mean() -> None:
+    for is_terminal in (True, False):
+        out = io.StringIO()
+        show(
+            Console(file=out, force_terminal=is_terminal, width=120), judge_all(records_in(BOTH), HEX), with_steps=False
+        )
+        assert ("CLOCK: S synchronised; WHY: B begin, E end" in out.getvalue()) == is_terminal
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"),
+    [
+        (FIRST.at + timedelta(seconds=3, milliseconds=8), "3 s"),
+        (FIRST.at + timedelta(minutes=4, seconds=5), "4 min 05 s"),
+    ],
+)
+def test_how_long_a_session_was_is_told_for_people(end: datetime, shown: str) -> None:
+    both = sign_ocmf(replace(DRAFT, readings=(FIRST, replace(LAST, at=end))), PRIVATE)
+    assert f"Wh in {shown}\n" in verify("-", "--public-key", HEX, stdin=both).stdout
+
+
+def test_the_lines_of_an_export_are_read_session_by_session() -> None:
+    def line(seq: int, signed: bytes | None, session: str) -> bytes:
+        value = {"value": "1", "context": "Transaction.Begin"}
+        if signed is not None:
+            value = {"value": signed.decode(), "format": "SignedData"}
+        payload = {"transactionId": 1, "meterValue": [{"timestamp": "x", "sampledValue": [value]}]}
+        entry = TransactionEntry(
+            charger_id="CP-1",
+            ocpp="1.6",
+            action="MeterValues",
+            message_id="m",
+            frame=json.dumps([2, "m", "MeterValues", payload]),
+            event=TransactionEvent.UPDATED,
+            reply="{}",
+            session_id=session,
+        )
+        return json.dumps({"seq": seq, "kind": "transaction", "body": encode(entry).decode()}).encode()
+
+    owner = b'{"gateway_id":"site-1","epoch":"e"}'
+    other = b'{"seq":9,"kind":"audit","body":"{}"}'
+    export = b"\n".join([owner, line(1, BEGIN, "a"), other, line(2, BOTH, "b"), line(3, END, "a"), line(4, None, "a")])
+    told = judged(export, "--public-key", HEX)
+    assert [record["signature"] for record in told["records"]] == ["valid"] * 3
+    assert {session["transaction"] for session in told["sessions"]} == {"a", "b"}
+    assert_refused(verify("-", stdin=b"\n".join([owner, line(1, None, "a")])), "no message in them")
+    assert_refused(verify("-", stdin=b"\n".join([owner, *[line(1, BEGIN, "a")] * 1001])), "fewer of its lines")
 
 
 def run_text(folder: Path, text: str) -> Result:
