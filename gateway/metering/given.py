@@ -2,21 +2,22 @@
 
 Taken are: one record in any carrier, several OCMF texts behind each other or one a line, the XML of the transparency
 software, and any JSON in which signed values stand as OCPP or OCPI have them: a sampled value, a whole OCPP message, a
-CDR, or its signed_data alone.
+CDR, or its signed_data alone; and the lines of `pnc-gateway export`, in whose records the OCPP messages are text.
 Source: OCPP 1.6 SampledValue, OCPP 2.0.1 SignedMeterValueType, OCPI 2.2.1 SignedData and SignedValue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from wire.chain import RecordKind
 from wire.errors import MeterRecordError
 from wire.meter.carrier import Unwrapped, split_records, unwrap
 from wire.meter.export import parse_safe_xml, read_ocpi_value
-from wire.records import SignedValue
+from wire.records import SignedValue, TransactionEntry
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 """Room for 1000 of the longest records in use; a hostile file costs up to 70 times its size in memory while it is
@@ -41,11 +42,18 @@ class GivenRecord:
     plain_differs: bool = False
 
 
+class _Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """What matters here of a record of a gateway's chain (`wire.chain.Record`)."""
+
+    kind: RecordKind
+    body: str
+
+
 def records_in(data: bytes) -> tuple[GivenRecord, ...]:
     """The records of a file, in its order; at least one, which is of unknown format when nothing is recognised.
 
     Raises:
-        MeterRecordError: `too-large`, `empty`, `too-many-records`.
+        MeterRecordError: `too-large`, `empty`, `too-many-records`, `no-signed-values`.
     """
     if len(data) > MAX_FILE_BYTES:
         message = f"more than {MAX_FILE_BYTES >> 20} MiB; for more records give one a line, with --batch"
@@ -54,6 +62,8 @@ def records_in(data: bytes) -> tuple[GivenRecord, ...]:
     if not stripped:
         raise MeterRecordError("empty", "file", "there is nothing in it")
     found = list(_from_json(stripped)) if stripped[:1] in (b"{", b"[") else []
+    if not found and stripped[:1] == b"{":
+        found = list(_from_export(stripped))
     if stripped[:1] == b"<":
         found = list(_from_xml(stripped))
     if not found:
@@ -119,6 +129,38 @@ def _from_json(data: bytes) -> Iterator[GivenRecord]:
         yield from found
         if not found:
             waiting += [(item, context) for item in reversed(value.values())]
+
+
+def _from_export(data: bytes) -> Iterator[GivenRecord]:
+    """The signed values in lines of `pnc-gateway export`, each of the session that its record names; none for other
+    lines."""
+    records, count = 0, 0
+    for line in data.splitlines():
+        try:
+            record = msgspec.json.decode(line, type=_Exported)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue
+        records += 1
+        for given in _from_message(record):
+            count += 1
+            if count > MAX_RECORDS:
+                message = f"more than {MAX_RECORDS} signed values in an export; give fewer of its lines"
+                raise MeterRecordError("too-many-records", "file", message)
+            yield given
+    if records and not count:
+        message = f"{records} records of an export, and no message in them carries a signed value"
+        raise MeterRecordError("no-signed-values", "file", message)
+
+
+def _from_message(record: _Exported) -> Iterator[GivenRecord]:
+    if record.kind is not RecordKind.TRANSACTION:
+        return
+    try:
+        entry = msgspec.json.decode(record.body, type=TransactionEntry)
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # Its content was let go.
+        return
+    for given in _from_json(entry.frame.encode("utf-8", "surrogatepass")):
+        yield replace(given, transaction=entry.session_id)
 
 
 def _signed_here(members: dict[str, object], context: str | None) -> Iterator[GivenRecord]:

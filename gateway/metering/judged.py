@@ -13,7 +13,7 @@ from wire.meter.judge import judge_record
 from wire.meter.keys import KeyText
 from wire.meter.record import Deviation, DeviationClass, MeterFormat, ReadingReason
 from wire.meter.session import judge_session
-from wire.meter.verdict import Expected, RecordVerdict, SessionVerdict
+from wire.meter.verdict import Expected, KeySource, RecordVerdict, SessionVerdict
 
 _PLAIN_DIFFERS = Deviation(
     code="plain-data-differs",
@@ -63,8 +63,11 @@ class Judged:
 
 
 def judge_given(given: GivenRecord, registry_key: KeyText | None) -> JudgedRecord:
-    """The verdict on one record; `registry_key` is a key that the asker vouches for."""
+    """The verdict on one record; `registry_key` is a key that the asker vouches for. It counts as a registry's, and the
+    verdict's words call it the given key: there is no registry here that anybody could look into."""
     verdict = judge_record(given.carried, registry_key)
+    if registry_key is not None and verdict.key_source is KeySource.REGISTRY:
+        verdict = msgspec.structs.replace(verdict, detail=verdict.detail.replace("the registry key", "the given key"))
     if given.plain_differs:
         verdict = msgspec.structs.replace(verdict, deviations=(*verdict.deviations, _PLAIN_DIFFERS))
     return JudgedRecord(given=given, verdict=verdict)
