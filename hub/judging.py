@@ -45,8 +45,8 @@ class KeptDeviation(Value, frozen=True, kw_only=True):
 class KeptVerdict(Value, frozen=True, kw_only=True):
     """What is kept of the verdict on one signed value. `meter` is how the record names its meter, else its place.
 
-    `pagination` is PG as written, `T17`; `payload_sha256` of the signed bytes, or of all bytes where none could be told
-    apart. `detail` says why it is not valid.
+    `pagination` is PG as written, `T17`; `payload_sha256` is the record's `content_sha256`, or that of all bytes where
+    none could be read. `detail` says why it is not valid.
     """
 
     meter: str
@@ -83,7 +83,7 @@ class JudgedValue:
     def payload_sha256(self) -> str:
         """What names the record, whatever its signature section says."""
         record = self.verdict.record
-        return hashlib.sha256(self.unwrapped.payload if record is None else record.payload_bytes).hexdigest()
+        return hashlib.sha256(self.unwrapped.payload).hexdigest() if record is None else record.content_sha256
 
     @property
     def number(self) -> int | None:

@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -61,7 +61,7 @@ class RecordLine(msgspec.Struct, frozen=True, kw_only=True):
 
 class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line: `record`, or `records` for a session. `public_key` is that of every record that has none of its own.
-    Fields that are not listed here are ignored."""
+    Fields that are not listed here are ignored, but named where the verdict is a bad one."""
 
     id: msgspec.Raw = NO_ID
     record: msgspec.Raw = _ABSENT
@@ -70,11 +70,16 @@ class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
     expected: ExpectedLine | None = None
 
 
+_KNOWN = frozenset(BatchLine.__struct_fields__)
+
+
 class BatchAnswer(NamedTuple):
-    """A line of the answer, line feed included, and whether everything in it is well."""
+    """A line of the answer, line feed included, whether everything in it is well, and the members of the line that mean
+    nothing here."""
 
     line: bytes
     is_good: bool
+    unknown: tuple[str, ...] = ()
 
 
 def answer_lines(stream: BinaryIO, public_key: KeyText | None = None) -> Iterator[BatchAnswer]:
@@ -89,17 +94,37 @@ def _answer(line: bytes, public_key: KeyText | None) -> BatchAnswer:
         asked = msgspec.json.decode(line, type=BatchLine)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return _refused(id_of(line), f"the line is no request: {error}")
+    unknown = _unknown(line)
+    return _answer_asked(asked, public_key, unknown)._replace(unknown=unknown)
+
+
+def _answer_asked(asked: BatchLine, public_key: KeyText | None, unknown: Sequence[str]) -> BatchAnswer:
     id_ = echo_id(bytes(asked.id))
     key = asked.public_key or public_key
+    beside = f"; not known here: {', '.join(unknown)}" if unknown else ""
     try:
         if asked.records is not None:
             return _answer_session(id_, asked, key)
         if not bytes(asked.record):
-            return _refused(id_, "the line has neither record nor records")
+            return _refused(id_, f"the line has neither record nor records{beside}")
         judged = judge_given(_given(bytes(asked.record)), key)
     except MeterRecordError as error:
-        return _refused(id_, f"{error.code}: {error}")
-    return _good_if(_told(judged, id_), judged.verdict.signature is SignatureVerdict.VALID)
+        return _refused(id_, f"{error.code}: {error}{beside}")
+    is_good = judged.verdict.signature is SignatureVerdict.VALID
+    if beside and not is_good:
+        verdict = msgspec.structs.replace(judged.verdict, detail=judged.verdict.detail + beside)
+        judged = replace(judged, verdict=verdict)
+    return _good_if(_told(judged, id_), is_good)
+
+
+def _unknown(line: bytes) -> tuple[str, ...]:
+    """The members of a line that mean nothing here, at most five, in ASCII: a slip of the pen in a name, or the asker's
+    own."""
+    try:
+        names = msgspec.json.decode(line, type=dict[str, msgspec.Raw]).keys() - _KNOWN
+    except (msgspec.MsgspecError, ValueError):  # A name that is no text: a line is decoded without a look at it.
+        return ()
+    return tuple(ascii(name[:60]) for name in sorted(names)[:5])
 
 
 def _answer_session(id_: msgspec.Raw, asked: BatchLine, key: KeyText | None) -> BatchAnswer:

@@ -5,6 +5,7 @@ Exit codes of `verify`: 0 all valid and no session with a fatal finding, 1 some 
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -30,6 +31,14 @@ from wire.records import encode
 
 EXIT_NOT_VALID, EXIT_UNUSABLE = 1, 2
 _LINES_BETWEEN_LOOKS = 500
+_MOST_NAMED = 20
+_OTHER_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----")
+_TO_DO = {
+    "CERTIFICATE": "take its key with openssl x509 -in FILE -noout -pubkey",
+    "EC PRIVATE KEY": "take its public half with openssl pkey -in FILE -pubout, and keep the private one to its meter",
+    "PRIVATE KEY": "take its public half with openssl pkey -in FILE -pubout, and keep the private one to its meter",
+}
+_NO_WAY = "give the meter's public key, as it stands on its nameplate"
 
 
 @click.group()
@@ -49,7 +58,8 @@ def verify(file: str, key: str | None, as_json: bool, explain: bool, batch: bool
     """Verify the signed meter values in FILE.
 
     FILE holds records (OCMF and others) bare, in hex or base64, as OCPP carries them; the XML of the transparency
-    software; a CDR or its signed_data. Without --public-key the key that came along is used, which is only a claim.
+    software; a CDR or its signed_data; lines of pnc-gateway export. Without --public-key the key that came along is
+    used, which is only a claim.
 
     With --batch a line is {"id", "record", "public_key"}, or {"id", "records": [...], "expected": {...}} for a session.
 
@@ -91,6 +101,9 @@ def _key(given: str) -> KeyText:
             problem = problem or error
         else:
             return text
+    other = _OTHER_PEM.search(text if isinstance(text, str) else text.decode("latin-1"))
+    if other is not None and other[1] != "PUBLIC KEY":
+        _fail(f"--public-key {given[:60]!a} holds a {other[1]}, not a PUBLIC KEY: {_TO_DO.get(other[1], _NO_WAY)}")
     _fail(f"--public-key {given[:60]!a} is neither a key nor a file with one: {problem}")
 
 
@@ -105,6 +118,7 @@ def _open(file: str) -> BinaryIO:
 def _answer_all(stream: BinaryIO, registry_key: KeyText | None) -> int:
     """Answer line by line, each flushed, so that a program can wait for it; how many were not well. What was done so
     far is shown where a person waits."""
+    named: set[str] = set()
     watched = sys.stderr.isatty() and not sys.stdout.isatty()
     bad = 0
     with Progress(
@@ -119,6 +133,10 @@ def _answer_all(stream: BinaryIO, registry_key: KeyText | None) -> int:
             sys.stdout.buffer.write(answer.line)
             sys.stdout.buffer.flush()
             bad += not answer.is_good
+            for name in answer.unknown:
+                if name not in named and len(named) < _MOST_NAMED:
+                    named.add(name)
+                    click.echo(f"pnc-gateway: line {number}: {name} means nothing here and is ignored", err=True)
             if watched and number % _LINES_BETWEEN_LOOKS == 0:
                 progress.update(task, description=f"{number:,} lines, {bad:,} of them not valid")
     return bad

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from gateway.metering.given import BEGIN, END, GivenRecord
 from wire.meter.carrier import join_split
 from wire.meter.judge import judge_record
 from wire.meter.keys import KeyText
-from wire.meter.record import MeterFormat, ReadingReason
+from wire.meter.record import Deviation, DeviationClass, MeterFormat, ReadingReason
 from wire.meter.session import judge_session
-from wire.meter.verdict import Expected, RecordVerdict, SessionVerdict
+from wire.meter.verdict import Expected, KeySource, RecordVerdict, SessionVerdict
+
+_PLAIN_DIFFERS = Deviation(
+    code="plain-data-differs",
+    pointer="/payload",
+    deviation_class=DeviationClass.ADVISORY,
+    message="plain_data beside it, which people read, says something else than the record that is signed",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +63,14 @@ class Judged:
 
 
 def judge_given(given: GivenRecord, registry_key: KeyText | None) -> JudgedRecord:
-    """The verdict on one record; `registry_key` is a key that the asker vouches for."""
-    return JudgedRecord(given=given, verdict=judge_record(given.carried, registry_key))
+    """The verdict on one record; `registry_key` is a key that the asker vouches for. It counts as a registry's, and the
+    verdict's words call it the given key: there is no registry here that anybody could look into."""
+    verdict = judge_record(given.carried, registry_key)
+    if registry_key is not None and verdict.key_source is KeySource.REGISTRY:
+        verdict = msgspec.structs.replace(verdict, detail=verdict.detail.replace("the registry key", "the given key"))
+    if given.plain_differs:
+        verdict = msgspec.structs.replace(verdict, deviations=(*verdict.deviations, _PLAIN_DIFFERS))
+    return JudgedRecord(given=given, verdict=verdict)
 
 
 def judge_all(given: Sequence[GivenRecord], registry_key: KeyText | None) -> Judged:

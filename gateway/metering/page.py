@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
 
 from rich.console import Console
 from rich.text import Text
@@ -55,6 +57,31 @@ def show(console: Console, judged: Judged, *, with_steps: bool) -> None:
     if not judged.sessions and len(judged.records) > 1:
         console.print()
         console.print(Text("Nothing says which of these records make a session; none was judged.", _QUIET))
+    if console.is_terminal:
+        _show_legend(console, judged)
+
+
+def _show_legend(console: Console, judged: Judged) -> None:
+    """What the letters mean that stand in the tables of readings."""
+    readings = [
+        reading
+        for each in judged.records
+        if each.verdict.record is not None
+        for reading in each.verdict.record.readings[:_MOST_READINGS]
+    ]
+    columns: dict[str, set[StrEnum | None]] = {
+        "CLOCK": {reading.clock for reading in readings},
+        "WHY": {reading.reason for reading in readings},
+        "STATUS": {reading.status for reading in readings},
+    }
+    told = []
+    for heading, found in columns.items():
+        letters = sorted((each.value, each.name.replace("_", " ").lower()) for each in found if each is not None)
+        if letters:
+            told.append(f"{heading}: {', '.join(f'{letter} {meaning}' for letter, meaning in letters)}")
+    if told:
+        console.print()
+        print_hanging(console, Text(), "; ".join(told), _QUIET)
 
 
 def _show_record(console: Console, judged: JudgedRecord, name: str) -> None:
@@ -171,12 +198,21 @@ def _show_steps(console: Console, judged: JudgedRecord) -> None:
         print_hanging(console, head, told, _QUIET if report.outcome is StepOutcome.NOT_REACHED else "")
 
 
+def _shown_duration(length: timedelta) -> str:
+    """`3 s`, `4 min 05 s`, `1 h 02 min`: whole seconds, and whole minutes from an hour on. --json has all of it."""
+    minutes, seconds = divmod(int(length.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
 def _show_session(console: Console, session: JudgedSession) -> None:
     verdict = session.verdict
     word, style = ("billable", _GOOD) if verdict.is_billable else ("not billable", _BAD)
     name = "session" if session.transaction is None else f"session {session.transaction}"
     energy = "no energy can be told" if verdict.energy_wh is None else f"{verdict.energy_wh:f} Wh"
-    took = "" if verdict.duration is None else f" in {verdict.duration}"
+    took = "" if verdict.duration is None else f" in {_shown_duration(verdict.duration)}"
     print_hanging(console, Text.assemble((word, style), "  "), f"{name}: {energy}{took}")
     for finding in verdict.findings:
         head = Text.assemble("  ", (f"{finding.severity.value:<{_LABEL}}", _SEVERITY_STYLES[finding.severity]))

@@ -39,6 +39,8 @@ _OWN_WORDS = frozenset({"deviations", "detail", "key_source", "fallbacks", "laye
 """What a later version may find or say in other words."""
 _NOTE = f"[{Severity.NOTE.value}]"
 """Ends a finding that stands in nobody's way."""
+_UNTIL_CONFIRMED = frozenset({"key-learned", "key-claimed"})
+"""Findings that end when the registry's row for the key, which the file holds, says that somebody confirmed it."""
 _SESSION_CHANGES = frozenset({"last_updated", "findings"})
 """What records that came after the bill may have changed."""
 _BILL_APART = frozenset({"findings", "signed_data", "total_cost", "price_components"})
@@ -259,10 +261,19 @@ def _bill(evidence: Evidence, derived: Derived) -> Check:
             notes.held.append(_sum(stated))
     else:
         notes.open.append("the bill does not name its price, so the cost was not computed again")
-    codes = {_code(text) for text in stated.findings}
-    notes.broken += [f"the bill does not say: {text}" for text in found.findings if _code(text) not in codes]
-    notes.open += [f"the bill itself says: {text}" for text in stated.findings if not text.endswith(_NOTE)]
+    _bill_findings(stated.findings, found.findings, notes)
     return notes.check(Step.BILL)
+
+
+def _bill_findings(stated: Sequence[str], found: Sequence[str], notes: Notes) -> None:
+    """What the bill says against itself, beside what a bill from the same records would say today."""
+    said, today = ({_code(text) for text in texts} for texts in (stated, found))
+    notes.broken += [f"the bill does not say: {text}" for text in found if _code(text) not in said]
+    for text in stated:
+        if _code(text) in _UNTIL_CONFIRMED - today:
+            notes.held.append(f"settled since the bill was made: {text}")
+        elif not text.endswith(_NOTE):
+            notes.open.append(f"the bill itself says: {text}")
 
 
 def _sum(cdr: Cdr) -> str:

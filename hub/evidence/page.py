@@ -15,14 +15,16 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from hub.evidence.checks import log_keys, shown_amount
 from hub.evidence.content import Evidence, SignedText, Step, StepOutcome, TextPart
+from hub.evidence.wording import key_words, plain_words, token_words
 from wire.meter.registry import KeyState, RegisteredKey
 from wire.meter.told import ToldReading
 from wire.records import Cdr, TariffDimension
 
-EDITION = 2
+EDITION = 3
 """Raised with every change of the bytes of a page or of `values.xml`: those of another edition are not compared."""
 
 _QUESTIONS = {
@@ -35,9 +37,12 @@ _QUESTIONS = {
 }
 _ANSWERS = {StepOutcome.HOLDS: "Yes.", StepOutcome.OPEN: "Not proven.", StepOutcome.BROKEN: "No."}
 _OVERALL = {
-    StepOutcome.HOLDS: ("Everything fits", "from the meter's signature to the price"),
-    StepOutcome.OPEN: ("Nothing speaks against it, but not everything is proven", "see what was checked"),
-    StepOutcome.BROKEN: ("This does not fit", "see what was checked"),
+    StepOutcome.HOLDS: ("Everything fits", "checked by the hub that made this file, from meter to price"),
+    StepOutcome.OPEN: (
+        "Nothing speaks against it, but not everything is proven",
+        "checked by the hub that made this file",
+    ),
+    StepOutcome.BROKEN: ("This does not fit", "checked by the hub that made this file"),
 }
 _CLOCKS = {
     "S": "clock synchronised",
@@ -63,7 +68,7 @@ def render_page(evidence: Evidence, contents: Mapping[str, bytes], digest: str) 
                 "outcome": check.outcome.value,
                 "question": _QUESTIONS.get(check.step, check.step.value),
                 "answer": _ANSWERS[check.outcome],
-                "details": check.details,
+                "details": [plain_words(detail) for detail in check.details],
             }
             for check in evidence.checks
         ],
@@ -78,6 +83,8 @@ def render_page(evidence: Evidence, contents: Mapping[str, bytes], digest: str) 
 
 def _printable(value: object) -> str:
     """The value as text in which everything prints: control characters and marks of direction are spelt out."""
+    if isinstance(value, Markup):  # What a macro made: its parts went through here.
+        return value
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape", "replace").decode() for each in str(value)
     )
@@ -114,14 +121,15 @@ def _facts(evidence: Evidence) -> dict[str, object]:
         "evse_id": session.evse_id,
         "gateway_id": session.gateway_id,
         "contract": f"contract {cdr.cdr_token.contract_id}",
-        "token": f"{cdr.cdr_token.type.value} {cdr.cdr_token.uid}",
+        "token": token_words(cdr.cdr_token.type, cdr.cdr_token.uid),
         "duration": _shown_duration(seconds),
         "duration_source": "as the station told it" if signed_s is None else "by the meter's clock",
         "energy": f"{cdr.total_energy:f}",
         "energy_source": "not signed by the meter" if unsigned else "signed by the meter",
         "cost": shown_amount(cdr.total_cost.before_taxes),
         "currency": cdr.currency,
-        "bill_findings": list(_bill_findings(cdr.findings)),
+        "bill_findings": [plain_words(finding) for finding in _bill_findings(cdr.findings)],
+        "reviews": [text.partition(": ")[2] for text in session.findings if text.startswith("reviewed: ")],
         "made_at": _shown_time(evidence.made_at, UTC),
         "issuer": evidence.issuer or "whoever sent you the bill",
         "program": evidence.program,
@@ -220,9 +228,9 @@ def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:
         yield {"who": roles[role][0], "what": roles[role][1], "key": f"key {public_key}"}
 
 
-def _keys(evidence: Evidence) -> Iterator[dict[str, str]]:
+def _keys(evidence: Evidence) -> Iterator[dict[str, object]]:
     for key in _each_key(evidence):
-        yield {"words": _key_words(key), "text": key.public_key}
+        yield {"words": key_words(key), "text": key.public_key}
 
 
 def _each_key(evidence: Evidence) -> Iterable[RegisteredKey]:
@@ -232,13 +240,6 @@ def _each_key(evidence: Evidence) -> Iterable[RegisteredKey]:
     for row in sorted(evidence.keys, key=lambda row: _WEIGHT.index(row.state)):
         best.setdefault(row.public_key, row)
     return best.values()
-
-
-def _key_words(key: RegisteredKey) -> str:
-    words = f"on curve {key.curve}, {key.state.value}; the hub has it from: {key.source.value}"
-    if key.state is KeyState.LEARNED and key.confirmed_at is None:
-        return f"{words}, and nobody has confirmed it"
-    return words
 
 
 def _text(text: SignedText, content: bytes) -> dict[str, str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from hub.clock import utc
 from hub.errors import EvidenceUnusable
 from hub.evidence.checks import content_checks, log_keys
 from hub.evidence.container import CONTENT, PAGE, SEAL, VALUES, pack, read_seal, unpack, verify_seal
@@ -160,7 +161,7 @@ def _container(data: bytes, members: Mapping[str, bytes], evidence: Evidence) ->
     with notes.required("the seal"):
         seal = read_seal(members)
         verify_seal(members, seal, seal.public_key)
-        notes.held.append(f"{len(members)} members, sealed by the hub at {seal.at.isoformat()}")
+        notes.held.append(f"{len(members)} members, sealed by the hub at {utc(seal.at)}")
         if newest != {seal.public_key}:
             notes.broken.append("the seal is another hub's than the countersignature under the newest head")
     return notes.check(Step.CONTAINER)

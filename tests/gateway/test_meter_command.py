@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings, strategies as st
+from rich.console import Console
 
 from gateway.__main__ import main
+from gateway.metering.given import records_in
+from gateway.metering.judged import judge_all
+from gateway.metering.page import show
 from wire.meter.draft import OCMFPayload, ReadingDraft, derive_private_key, sign_ocmf, sign_payload
 from wire.meter.keys import encode_public_key_oca, public_key_of
 from wire.meter.record import MeterClock, Pagination, PaginationContext, ReadingReason
+from wire.records import TransactionEntry, TransactionEvent, encode
 
 PRIVATE = derive_private_key("secp256r1", 0xC0FFEE)
 KEY = public_key_of(PRIVATE.public_key())
@@ -146,7 +152,7 @@ def test_nothing_that_a_record_says_reaches_the_terminal_as_a_control() -> None:
 
 def test_a_session_is_shown_with_its_energy_and_findings() -> None:
     page = verify("-", "--public-key", HEX, stdin=BEGIN + b"\n" + END).stdout
-    assert "billable  session: 7125.1 Wh in 1:00:00" in page
+    assert "billable  session: 7125.1 Wh in 1 h 00 min" in page
     swapped = sign_ocmf(replace(DRAFT, meter_serial="MS-2", readings=(LAST,)), PRIVATE)
     page = verify("-", "--public-key", HEX, stdin=BEGIN + b"\n" + swapped)
     assert page.exit_code == 1
@@ -228,6 +234,16 @@ def test_every_file_with_a_begin_and_an_end_is_a_session(what: str) -> None:
     assert [record["signature"] for record in told["records"]] == ["valid", "valid"]
     (session,) = told["sessions"]
     assert (session["energy_wh"], session["duration_s"], session["billable"]) == (7125.1, 3600, True)
+
+
+def test_an_ocpi_value_is_read_however_its_sender_filled_it_and_another_plain_text_is_told() -> None:
+    _, payload, signature = BEGIN.split(b"|")
+    for plain, signed, differs in ((payload, signature, False), (BEGIN, b"", False), (END, BEGIN, True)):
+        value = {"nature": "Start", "plain_data": plain.decode(), "signed_data": b64(signed)}
+        data = {"encoding_method": "OCMF", "signed_values": [value]}
+        (record,) = judged(as_json(data), "--public-key", HEX)["records"]
+        assert record["signature"] == "valid"
+        assert ("plain-data-differs" in [found["code"] for found in record["deviations"]]) is differs
 
 
 def test_sessions_of_one_document_are_judged_apart() -> None:
@@ -461,10 +477,32 @@ def test_every_mistake_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     assert_refused(verify("-", "--public-key", "no key", stdin=BEGIN), "'no key'", "neither a key nor a file")
     assert_refused(verify("-", "--public-key", "", stdin=BEGIN), "neither a key nor a file")
     assert_refused(verify("-", stdin=BEGIN * 1001), "--batch")
-    assert_refused(verify("-", stdin=b"x" * (16 * 1024 * 1024 + 1)), "more than")
+    assert_refused(verify("-", stdin=b"x\n" * (2 * 1024 * 1024) + b"x"), "more than 4 MiB", "--batch")
     assert_refused(verify("\0"), "null")
     for flag in ("--json", "--explain"):
         assert verify("-", "--batch", flag, stdin=b"").exit_code == 2
+
+
+def test_a_pem_of_another_kind_is_told_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "cert.pem"
+    for kind, remedy in (("CERTIFICATE", "openssl x509"), ("EC PRIVATE KEY", "-pubout"), ("X509 CRL", "nameplate")):
+        file.write_text(f"-----BEGIN {kind}-----\nMIIB\n-----END {kind}-----\n")
+        assert_refused(verify("-", "--public-key", file, stdin=BEGIN), f"holds a {kind}", remedy)
+
+
+def test_a_given_key_is_not_called_a_registrys() -> None:
+    (told,) = judged(BEGIN, "--public-key", OTHER.spki.hex())["records"]
+    assert "under the given key" in told["detail"]
+
+
+def test_a_slip_of_the_pen_in_a_line_is_named() -> None:
+    lines = [{"id": 1, "recrod": b64(BEGIN)}, {"id": 2, "record": b64(BEGIN), "public_Key": HEX}]
+    found = verify("-", "--batch", stdin="\n".join(map(json.dumps, [*lines, lines[1]])).encode())
+    told = [json.loads(line) for line in found.stdout.splitlines()]
+    assert "'recrod'" in told[0]["detail"]
+    assert told[1]["signature"] == "no-key"
+    assert "'public_Key'" in told[1]["detail"]
+    assert found.stderr.count("means nothing here") == 2
 
 
 def test_a_payload_in_latin_1_is_read_and_told() -> None:
@@ -481,6 +519,55 @@ def test_lines_that_are_a_batch_are_not_just_unknown(tmp_path: Path) -> None:
     told = run_text(tmp_path, f"{line}\n{line}\n")
     assert (told.exit_code, "give --batch" in told.stdout) == (1, True)
     assert "give --batch" not in run_text(tmp_path, "{\nno json\n}\n").stdout
+
+
+def test_a_person_is_told_what_the_letters_mean() -> None:
+    for is_terminal in (True, False):
+        out = io.StringIO()
+        show(
+            Console(file=out, force_terminal=is_terminal, width=120), judge_all(records_in(BOTH), HEX), with_steps=False
+        )
+        assert ("CLOCK: S synchronised; WHY: B begin, E end" in out.getvalue()) == is_terminal
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"),
+    [
+        (FIRST.at + timedelta(seconds=3, milliseconds=8), "3 s"),
+        (FIRST.at + timedelta(minutes=4, seconds=5), "4 min 05 s"),
+    ],
+)
+def test_how_long_a_session_was_is_told_for_people(end: datetime, shown: str) -> None:
+    both = sign_ocmf(replace(DRAFT, readings=(FIRST, replace(LAST, at=end))), PRIVATE)
+    assert f"Wh in {shown}\n" in verify("-", "--public-key", HEX, stdin=both).stdout
+
+
+def test_the_lines_of_an_export_are_read_session_by_session() -> None:
+    def line(seq: int, signed: bytes | None, session: str) -> bytes:
+        value = {"value": "1", "context": "Transaction.Begin"}
+        if signed is not None:
+            value = {"value": signed.decode(), "format": "SignedData"}
+        payload = {"transactionId": 1, "meterValue": [{"timestamp": "x", "sampledValue": [value]}]}
+        entry = TransactionEntry(
+            charger_id="CP-1",
+            ocpp="1.6",
+            action="MeterValues",
+            message_id="m",
+            frame=json.dumps([2, "m", "MeterValues", payload]),
+            event=TransactionEvent.UPDATED,
+            reply="{}",
+            session_id=session,
+        )
+        return json.dumps({"seq": seq, "kind": "transaction", "body": encode(entry).decode()}).encode()
+
+    owner = b'{"gateway_id":"site-1","epoch":"e"}'
+    other = b'{"seq":9,"kind":"audit","body":"{}"}'
+    export = b"\n".join([owner, line(1, BEGIN, "a"), other, line(2, BOTH, "b"), line(3, END, "a"), line(4, None, "a")])
+    told = judged(export, "--public-key", HEX)
+    assert [record["signature"] for record in told["records"]] == ["valid"] * 3
+    assert {session["transaction"] for session in told["sessions"]} == {"a", "b"}
+    assert_refused(verify("-", stdin=b"\n".join([owner, line(1, None, "a")])), "no message in them")
+    assert_refused(verify("-", stdin=b"\n".join([owner, *[line(1, BEGIN, "a")] * 1001])), "fewer of its lines")
 
 
 def run_text(folder: Path, text: str) -> Result:

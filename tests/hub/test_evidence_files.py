@@ -18,8 +18,11 @@ from hub.errors import EvidenceRefused
 from hub.evidence.content import Step, StepOutcome
 from hub.evidence.verify import verify_evidence
 from hub.log_key import make_log_key
+from hub.store import meter_acts
+from hub.store.meter_keys import Act
 from tests.hub.conftest import API_TOKEN, T0, GatewayLink, HubProcess
-from tests.hub.evidence_site import EvidenceSite, content_of, evidence_site, forged
+from tests.hub.evidence_site import LATER, EvidenceSite, content_of, evidence_site, forged
+from wire.meter.key_list import parse_key_list
 from wire.meter.keys import public_key_of
 from wire.tree_head import SigningKey
 
@@ -248,3 +251,21 @@ def _get(hub: HubProcess, path: str) -> tuple[int, bytes]:
         return link.request("GET", path, headers={"Authorization": f"Bearer {API_TOKEN}"})
     finally:
         link.close()
+
+
+def test_a_bill_that_was_made_before_the_key_was_confirmed_is_settled_by_the_registry(tmp_path: Path) -> None:
+    site = evidence_site(tmp_path, known_meter=False)
+    id_ = site.session("t1", T0, "10.000", "14.200")
+    site.send()
+    before = {check.step: check for check in content_of(site.evidence(id_).data).checks}
+    assert before[Step.BILL].outcome is StepOutcome.OPEN
+    rows = (
+        f"meter_serial,gateway_serial,public_key,source\n{site.meter.serial},GS-1,{site.meter.public_text},nameplate\n"
+    )
+    meter_acts.import_keys(
+        site.connection, parse_key_list(rows), Act(name="import", at=LATER, by_whom="lab", why="read off")
+    )
+    after = {check.step: check for check in content_of(site.evidence(id_).data).checks}
+    assert {check.outcome for check in after.values()} == {StepOutcome.HOLDS}
+    assert any("settled since the bill was made: key-learned" in text for text in after[Step.BILL].details)
+    site.connection.close()

@@ -99,8 +99,8 @@ def test_a_time_that_the_meters_zone_does_not_have_is_shown_as_it_is(tmp_path: P
     evidence = content_of(site.evidence(id_).data)
     never_set = msgspec.structs.replace(evidence.cdr, start_date_time=datetime(1, 1, 1, tzinfo=UTC))
     page = render_page(msgspec.structs.replace(evidence, cdr=never_set), {}, "").decode()
-    assert "1-01-01 00:00:00 UTC" in page
-    assert "2026-11-23 05:30:00 UTC-05:00" in page
+    assert "1-01-01</span> 00:00:00 UTC" in page
+    assert '2026-11-23</span> 05:30:00 <span class="id">UTC-05:00' in page
     site.connection.close()
 
 

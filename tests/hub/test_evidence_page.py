@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hub.evidence.container import PAGE, VALUES, unpack
 from hub.evidence.content import Check, Step, StepOutcome
 from hub.evidence.page import EDITION, render_page
+from hub.evidence.wording import plain_words
 from tests.hub.conftest import T0, MeterDouble
 from tests.hub.evidence_site import EvidenceSite, content_of, evidence_site
 from wire.meter.registry import KeyOrigin, KeyState
@@ -25,6 +26,7 @@ CHANGE = "the bytes changed: raise EDITION in hub/evidence/page.py, then put the
 DIGESTS = {
     1: "0f49b4a6756252764be9a688d1b9d302d2f8ab688a7b5817806d13472717600c",
     2: "742dab8cbb1183cf1ad7b4c94c6ef251ece4e4a5d39de54315bf6972e3520f39",
+    3: "b2967c6c2e558f77664ee08be236ed39c59ddc547b448d3271f94570c23e4b94",
 }
 """By edition, the SHA-256 of what is made of the values below. An earlier edition is never given again."""
 
@@ -81,7 +83,7 @@ def test_it_tells_a_driver_what_matters(site: EvidenceSite, file: bytes) -> None
         "2026-11-23 10:00:00 UTC until 2026-11-23 10:30:00 UTC",
         "Charging station CP-1",
         "30 min 0 s by the meter's clock",
-        "contract 04A1 RFID 04A1",
+        "contract 04A1 card 04A1 (RFID)",
         "4.2 kWh signed by the meter",
         "2.558 EUR before taxes, not rounded",
         "begin 10.000 kWh",
@@ -99,9 +101,14 @@ def test_it_tells_a_driver_what_matters(site: EvidenceSite, file: bytes) -> None
 def test_it_needs_and_asks_for_nothing_else(file: bytes) -> None:
     page = unpack(file)[PAGE]
     tags = outline(page).tags
-    assert {tag for tag, _ in tags}.isdisjoint({"script", "link", "img", "iframe", "object", "form", "a", "base"})
+    assert {tag for tag, _ in tags}.isdisjoint({"script", "link", "img", "iframe", "object", "form", "base"})
     names = {name for _, attributes in tags for name in attributes}
-    assert names <= {"lang", "charset", "name", "content", "http-equiv", "class", "aria-hidden", "colspan"}
+    assert names <= {"lang", "charset", "name", "content", "http-equiv", "class", "aria-hidden", "colspan", "id"} | {
+        "href",
+        "data-label",
+    }
+    ids = {attributes["id"] for _, attributes in tags if "id" in attributes}
+    assert {attributes["href"] for tag, attributes in tags if tag == "a"} == {f"#{id_}" for id_ in ids}
     assert re.search(rb"url\(|@import|https?:|//", page) is None
     assert b"default-src 'none'" in page
     assert b"prefers-color-scheme: dark" in page
@@ -168,11 +175,42 @@ def test_findings_of_one_kind_are_told_once_beside_the_price(file: bytes) -> Non
     findings = ("key-learned: the begin [hold]", "gap: 3 [note]", "key-learned: the end [hold]")
     cdr = msgspec.structs.replace(mine.cdr, findings=findings)
     texts = {name: content for name, content in unpack(file).items() if name.startswith("records/")}
-    said = outline(render_page(msgspec.structs.replace(mine, cdr=cdr), texts, "digest")).text
-    assert [text.partition(": ")[2] for text in said if text.startswith("The bill says of itself")] == [
-        "key-learned: the begin [hold], and 1 more like it",
-        "gap: 3 [note]",
-    ]
+    told = outline(render_page(msgspec.structs.replace(mine, cdr=cdr), texts, "digest")).text
+    said = " ".join(" ".join(told).split())
+    assert said.count("The bill says of itself") == 2
+    assert "before it counts, and 1 more like it" in said
+    assert "3 (gap)" in said
+
+
+@pytest.mark.parametrize(
+    ("told", "words", "code"),
+    [
+        ("the bill itself says: gap: 3 [hold]", "the bill itself says: 3; somebody has to look at it", "gap"),
+        (
+            "key-learned: the begin [hold]",
+            "nobody has compared it with the meter yet; somebody",
+            "key-learned: the begin",
+        ),
+        (
+            "record 3: Accepted at 10:00, hub-allowed, by whitelist",
+            "record 3: allowed at 10:00: the card",
+            "hub-allowed",
+        ),
+        ("record 3: Blocked at 10:00, blocked, by hub", "record 3: refused at 10:00", "blocked, hub"),
+        (
+            "a.ocmf (T1, begin): signed by meter M-1, byte for byte",
+            "signed by meter M-1, and nothing",
+            "a.ocmf (T1, begin)",
+        ),
+        ("settled since the bill was made: key-learned: x [hold]", "with the meter yet", "key-learned: x"),
+        ("currency: the bill says EUR, the records say CHF", "currency: the bill says EUR, the records say CHF", ""),
+    ],
+)
+def test_codes_are_told_by_their_meaning(told: str, words: str, code: str) -> None:
+    plain = plain_words(told)
+    assert words in plain.words
+    assert plain.code.startswith(code)
+    assert "[hold]" not in plain.words
 
 
 def test_a_page_that_changes_is_of_another_edition(file: bytes) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.meter_pages import KeptPages
-from wire.meter.history import MAX_RANGES, judge_history, open_gaps, page_of
+from wire.meter.history import MAX_RANGES, Gap, gaps_below, judge_history, page_of
 from wire.meter.judge import judge_record
 from wire.meter.keys import public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
 from wire.meter.record import MeterClock, Pagination, PaginationContext, ReadingReason
+from wire.meter.session import judge_session
 from wire.meter.verdict import RecordVerdict
 
 START = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -58,6 +61,12 @@ def found(pages: KeptPages, verdict: RecordVerdict, session: str | None = "S", p
     return [f"{finding.code} {finding.severity.value}" for finding in pages.take(verdict, session, place)]
 
 
+def gaps(pages: KeptPages, number: int) -> tuple[Gap, ...]:
+    page = page_of(record(number), "S")
+    assert page is not None
+    return gaps_below(page, pages)
+
+
 def kept(*numbers: int, session: str = "earlier") -> KeptPages:
     pages = KeptPages()
     for number in numbers:
@@ -77,12 +86,10 @@ def test_missing_numbers_are_listed_and_close_when_they_come() -> None:
     assert "4 missing between T8 and T13 of 'MS-1': T9 to T12" in findings[0].message
     pages.take(record(13), "S")
     assert found(pages, record(10)) == ["pagination-gap hold"]
-    newest = page_of(record(13), "S")
-    assert newest is not None
-    assert [str(gap) for gap in open_gaps(pages, newest)] == ["T11 to T12", "T9"]
+    assert [str(gap) for number in (10, 13) for gap in gaps(pages, number)] == ["T9", "T11 to T12"]
     for number in (9, 12, 11):
         pages.take(record(number), "S")
-    assert open_gaps(pages, newest) == ()
+    assert gaps(pages, 13) == ()
     assert judge_history(record(13), "S", pages) == ()
 
 
@@ -102,6 +109,29 @@ def test_one_record_in_two_sessions_is_a_replay() -> None:
     assert found(pages, record(8), "A") == []
     assert found(pages, record(8), None) == []
     assert found(pages, record(8), "B") == ["record-replayed fatal"]
+
+
+def in_both_encodings() -> tuple[RecordVerdict, RecordVerdict]:
+    """One record as the meter signed it, in latin-1, and as it comes where its text was re-encoded on its way."""
+    text = (
+        '{"FV":"1.0","MV":"Z\u00e4hlerbau","PG":"T8","MS":"MS-1","GS":"GS-1","IS":false,"IT":"NONE","RD":[{"TM":'
+        '"2026-05-01T09:20:00,000+0000 S","TX":"C","RV":8,"RI":"1-0:1.8.0","RU":"kWh","ST":"G"}]}'
+    )
+    signature = PRIVATE.sign(text.encode("latin-1"), ec.ECDSA(hashes.SHA256())).hex()
+    whole = f'OCMF|{text}|{{"SD":"{signature}"}}'
+    key = public_key_of(PRIVATE.public_key())
+    return judge_record(whole.encode("latin-1"), key), judge_record(whole.encode(), key)
+
+
+def test_a_record_whose_text_was_re_encoded_on_its_way_is_the_same_record() -> None:
+    for first, second in permutations(in_both_encodings()):
+        assert first.is_trusted
+        assert second.is_trusted
+        pages = kept(7)
+        assert found(pages, first, "A") == []
+        assert found(pages, second, "A") == []
+        assert found(pages, second, "B") == ["record-replayed fatal"]
+        assert judge_session([first, second]).records == (first,)
 
 
 def test_a_number_with_two_contents_is_found_on_both() -> None:

@@ -205,9 +205,12 @@ class _Peeling:
         )
 
     def _ends_early(self) -> bool:
-        """Whether something unknown looks cut: its length is a limit of the field, or an object has no end."""
+        """Whether something unknown looks cut: an object without an end, or what may be encoded text and has a length
+        that is a limit of the field. Noise of such a length is just noise."""
         stripped = self.given.strip(WHITE)
-        return len(self.given) in LENGTH_LIMITS or (stripped.startswith(b"{") and not stripped.endswith(b"}"))
+        is_text = bool(_BASE64.fullmatch(b"".join(stripped.split())))
+        lacks_end = stripped.startswith(b"{") and not stripped.endswith(b"}")
+        return lacks_end or (is_text and len(self.given) in LENGTH_LIMITS)
 
 
 def _members(data: bytes) -> dict[str, object]:

@@ -6,7 +6,8 @@ Rules of this file
 2. Where one gateway signs for several meters it may count for all of them together. Numbers that other meters of the
    same key hold fill a gap, unless a number near it is held twice: then each meter has a counter of its own.
 3. Only what verified is a page. An altered record is none, so its number is missing until a good copy comes.
-4. The same payload again is a copy, whatever its signature section says: no finding within one session.
+4. The same content again is a copy, whatever its signature section says and however its text was encoded on the way:
+   no finding within one session.
 5. Judging is repeatable, before and after the page was kept; a gap that was filled meanwhile is then no longer found.
    Numbers before the first page of a book are unknown, not missing.
 6. A register that never restarts must not fall between sessions; one that counts a transaction starts anew with it.
@@ -16,7 +17,6 @@ Source: OCMF 1.4.1, PG and its section on cohesion.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -76,7 +76,7 @@ class Pages(Protocol):
     """The pages that are held. A number may be held more than once: a copy for another session, or other content."""
 
     def copies(self, payload_sha256: str) -> Iterable[Page]:
-        """The pages with exactly this payload, whoever signed it."""
+        """The pages with exactly this content (`MeterRecord.content_sha256`), whoever signed it."""
 
     def at_number(self, page: Page) -> Iterable[Page]:
         """The pages of the same signer, meter, context and number."""
@@ -123,7 +123,7 @@ def page_of(verdict: RecordVerdict, session_id: str | None, place: str | None = 
         meter=record.meter_serial or record.gateway_serial or record.charge_point_id or "",
         context=record.pagination.context,
         number=record.pagination.number,
-        payload_sha256=hashlib.sha256(record.payload_bytes).hexdigest(),
+        payload_sha256=record.content_sha256,
         session_id=session_id,
         place=place,
         gateway_serial=record.gateway_serial,
@@ -160,19 +160,6 @@ def judge_history(
         *_gap(page, below, pages),
         *_swapped(page, pages),
     )
-
-
-def open_gaps(pages: Pages, newest: Page) -> tuple[Gap, ...]:
-    """The numbers missing between the first page of a book and `newest`, its highest page; at most MAX_RANGES ranges,
-    the highest first. Walks the book down from `newest`."""
-    gaps: list[Gap] = []
-    page: Page | None = newest
-    while page is not None and len(gaps) < MAX_RANGES:
-        below = pages.below(page)
-        if below is not None:
-            gaps += reversed(_missing(page, below, pages))
-        page = below
-    return tuple(gaps[:MAX_RANGES])
 
 
 def gaps_below(page: Page, pages: Pages) -> tuple[Gap, ...]:

@@ -71,7 +71,7 @@ def judge_session(records: Sequence[RecordVerdict], expected: Expected | None = 
 def _repeated(records: Sequence[RecordVerdict], session: SignedSession) -> Iterator[SessionFinding]:
     """One record given as the begin and as the end that does not hold both."""
     first, last = records[0].record, records[-1].record
-    if len(records) == 1 or first is None or last is None or first.payload_bytes != last.payload_bytes:
+    if len(records) == 1 or first is None or last is None or first.content != last.content:
         return
     if not session.begins or not session.ends:
         yield fatal("record-repeated", f"{coherence.page_name(first)} is given as the begin and as the end")

@@ -3,7 +3,7 @@
 Rules of this file
 1. The caller gives the begin first and the end last; what stands between is put in the order of its pages. One record
    may be both ends (MR), alone or given twice.
-2. Copies of one payload are one record: the copy that verifies best speaks for it.
+2. Copies of one signed content are one record: the copy that verifies best speaks for it.
 3. A record of the fiscal counter between the ends is evidence, but no part of the transaction: its readings do not
    count.
 4. A format without a reason for its readings has its begin in the first record and its end in the last.
@@ -95,17 +95,17 @@ def resolution_wh(pair: RegisterPair) -> Decimal:
 
 
 def best_of_copies(verdicts: Sequence[RecordVerdict]) -> tuple[tuple[RecordVerdict, ...], tuple[RecordVerdict, ...]]:
-    """The verdicts with one for each payload, where its first copy stood, and the copies that were left out."""
+    """The verdicts with one for each content, where its first copy stood, and the copies that were left out."""
     kept: dict[object, RecordVerdict] = {}
     left = []
     for number, verdict in enumerate(verdicts):
         record = verdict.record
-        payload: object = number if record is None else (record.format, record.payload_bytes)
-        held = kept.setdefault(payload, verdict)
+        content: object = number if record is None else (record.format, record.content)
+        held = kept.setdefault(content, verdict)
         if held is verdict:
             continue
         if _rank(verdict) > _rank(held):
-            kept[payload], verdict = verdict, held
+            kept[content], verdict = verdict, held
         left.append(verdict)
     return tuple(kept.values()), tuple(left)
 
