@@ -58,7 +58,8 @@ def verify(file: str, key: str | None, as_json: bool, explain: bool, batch: bool
     """Verify the signed meter values in FILE.
 
     FILE holds records (OCMF and others) bare, in hex or base64, as OCPP carries them; the XML of the transparency
-    software; a CDR or its signed_data; lines of pnc-gateway export. Without --public-key the key that came along is used, which is only a claim.
+    software; a CDR or its signed_data; lines of pnc-gateway export. Without --public-key the key that came along is
+    used, which is only a claim.
 
     With --batch a line is {"id", "record", "public_key"}, or {"id", "records": [...], "expected": {...}} for a session.
 

@@ -253,7 +253,9 @@ def test_what_lacks_its_end_is_cut(raw: bytes | str) -> None:
     assert unwrap(raw).cut
 
 
-@pytest.mark.parametrize("raw", ["abcde", "x" * 2499, "\x00\xff?" * 85 + "?", "?!" * 256, "OCM", 'OCMF|{}|{"SD":"00"}|key', "abc", "<a>"])
+@pytest.mark.parametrize(
+    "raw", ["abcde", "x" * 2499, "\x00\xff?" * 85 + "?", "?!" * 256, "OCM", 'OCMF|{}|{"SD":"00"}|key', "abc", "<a>"]
+)
 def test_what_is_only_strange_is_not_called_cut(raw: str) -> None:
     assert not unwrap(raw).cut
 
