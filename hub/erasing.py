@@ -29,12 +29,14 @@ class ErasureRefused(HubError):
 
 class ErasureResult(Value, frozen=True, kw_only=True, omit_defaults=False):
     """What there is to let go, or was. `number` is that of the act, None when nothing was done; `refused` says why it
-    would not be done without force; `remains` says what stays, a sentence each."""
+    would not be done without force; `remains` says what stays, a sentence each. `others` are the sessions of other
+    people that lose a record, or words of it, because the person is named there."""
 
     number: int | None
     counts: Counts
     refused: str | None
     remains: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,9 @@ class Erasing:
                 remains.append(
                     "old pages in the write-ahead log, which somebody reads; they go when the hub is stopped"
                 )
-        return ErasureResult(number=number, counts=counts, refused=refused, remains=tuple(remains))
+        return ErasureResult(
+            number=number, counts=counts, refused=refused, remains=tuple(remains), others=tuple(found.others)
+        )
 
 
 def refusal(counts: Counts, years: int) -> str | None:

@@ -41,13 +41,11 @@ class StoreError(HubError):
 
 
 class StalePosition(StoreError):
-    """Raised when a batch was judged against a position that is no longer the gateway's position."""
+    """Raised when a batch was judged against a position that is no longer the gateway's position, or with a log key
+    that is not the one pinned by now. `judged` and `store` end the sentence: "at position 0", "stands at 1"."""
 
-    def __init__(self, gateway_id: str, judged_seq: int, acked_seq: int) -> None:
-        super().__init__(
-            f"gateway {gateway_id}: the batch was judged at position {judged_seq}, the store stands at {acked_seq}",
-            "stale-position",
-        )
+    def __init__(self, gateway_id: str, judged: str, store: str) -> None:
+        super().__init__(f"gateway {gateway_id}: the batch was judged {judged}, the store {store}", "stale-position")
 
 
 class TooManyCommands(HubError):

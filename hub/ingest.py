@@ -12,6 +12,9 @@ Rules
    gives a finding; the CDR is never changed. While the start was not seen the settlement is held: the session has its
    end noted and the finding `settlement-held`, and is settled when the start comes. Until then it is INVALID: it does
    not run, is not billed, and OCPI lets no COMPLETED session change any more.
+6. A signed value that comes late has all values of its session judged again, and they may be thousands: a session has
+   `REVIEW_FREELY` of that, and `REVIEW_EACH` more with every late value. Beyond that what its values come to is held
+   with the finding `review-due`, until another late value or `pnc-hub meters reverify` has them judged.
 
 Source: OCPI 2.3.0 mod_sessions, mod_cdrs; OCPP 2.0.1 E; design of this project.
 """
@@ -31,6 +34,7 @@ from hub.signed import Outcome, SessionValues, judge_signed, review
 from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.errors import WireError
+from wire.meter.verdict import Severity
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
     Cdr,
@@ -49,7 +53,10 @@ from wire.records import (
 DECISION_HOLDS = timedelta(hours=1)
 """A stored decision speaks for a session of the same charger and token that starts this much later at most."""
 MAX_FINDINGS = 50
+REVIEW_FREELY, REVIEW_EACH = 2000, 4
+"""Values that are judged again for those that come late to a session: about 0.4 ms each, while all gateways wait."""
 _NOT_SEEN, _HELD = "start-not-seen", "settlement-held"
+_DUE = f"review-due: signed values came late that were not judged with the others yet [{Severity.HOLD.value}]"
 
 
 class Holdings(Protocol):
@@ -256,29 +263,52 @@ def _late(
 ) -> Change:
     """A record after the end: linked and noted. The end itself, sent again, is no news; a signed value is, when it
     changes what the session's values come to."""
-    session, outcome = held.session, None
+    session, meter, outcome = held.session, held.meter, None
     if session.gateway_id != arrival.gateway_id:
         return Change(quarantine=f"session {session.id} belongs to gateway {session.gateway_id}")
     if arrival.content != held.meter.ended_by:
         finding = f"late-record: {message.event.value} of {message.at.isoformat()} came after the end"
         session = with_findings(session, finding)
     if arrival.values and session.status is SessionStatus.COMPLETED:
-        session, outcome = reviewed(SessionState(session=session, meter=held.meter), holdings, terms)
-    if session == held.session and outcome is None:
-        return Change(session_id=session.id)
-    return Change(sessions=(_touched(held, session, arrival.received_at),), outcome=outcome, session_id=session.id)
+        meter = msgspec.structs.replace(meter, late_values=meter.late_values + len(arrival.values))
+        if meter.judged_again < REVIEW_FREELY + REVIEW_EACH * meter.late_values:
+            signed = holdings.values_of(session)
+            meter = msgspec.structs.replace(meter, judged_again=meter.judged_again + len(signed.values))
+            session, outcome = reviewed(SessionState(session=session, meter=meter), signed, holdings, terms)
+        else:
+            session, outcome = _review_due(session, holdings.outcome(session.id))
+    state = SessionState(session=held.session, meter=meter)
+    if session != held.session or outcome is not None:
+        state = _touched(state, session, arrival.received_at)
+    return Change(sessions=() if state == held else (state,), outcome=outcome, session_id=session.id)
 
 
-def reviewed(state: SessionState, holdings: Holdings, terms: Terms) -> tuple[Session, Outcome | None]:
+def _review_due(session: Session, before: Outcome | None) -> tuple[Session, Outcome | None]:
+    """The session held with what its values came to before; None when it is held so already. Rule 6."""
+    before = before or Outcome(billable=False)
+    if _DUE in before.findings:
+        return session, None
+    outcome = msgspec.structs.replace(before, billable=False, findings=(*before.findings, _DUE))
+    return _told(session, before, outcome), outcome
+
+
+def reviewed(
+    state: SessionState, signed: SessionValues, holdings: Holdings, terms: Terms
+) -> tuple[Session, Outcome | None]:
     """A completed session and what its signed values come to now, with a finding on it when that is something else than
     before; None when it is the same. The CDR stays as it is."""
     session = state.session
-    outcome, _ = judge_signed(holdings.values_of(session), expected_of(session, state.meter, terms))
+    outcome, _ = judge_signed(signed, expected_of(session, state.meter, terms))
     before = holdings.outcome(session.id)
     if outcome == before:
         return session, None
-    finding = None if before is None else review(before, outcome)
-    return (session if finding is None else with_findings(session, finding)), outcome
+    return (session if before is None else _told(session, before, outcome)), outcome
+
+
+def _told(session: Session, before: Outcome, after: Outcome) -> Session:
+    """The session with what changed between two outcomes of it as a finding, where that matters."""
+    finding = review(before, after)
+    return session if finding is None else with_findings(session, finding)
 
 
 def _decided(session: Session, decision: Decision, holdings: Holdings) -> Session:

@@ -166,6 +166,8 @@ def _show(result: ErasureResult, as_json: bool, nothing: str) -> None:
         if count:
             table.add_row(str(count), _WORDS[name])
     console.print(table)
+    for session_id in result.others:
+        console.print(f"loses content: session {session_id} of somebody else, which names them", markup=False)
     for sentence in result.remains:
         console.print(f"remains: {sentence}", markup=False)
     if result.number is not None:

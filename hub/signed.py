@@ -10,6 +10,7 @@ Rules
    by whoever sent it.
 5. What is only held (a claimed or learned key, missing numbers) leaves the signed energy in place, for there is no
    better, and says that it may not be billed before somebody has looked.
+6. A CDR carries every value whole. One that is longer than OCPI allows is a note, for a receiver may refuse it.
 
 Source: OCMF 1.4.1, its section on cohesion; OCA "Signed Meter Values in OCPP" 3.1.4, 4.1.2; OCPI 2.3.0 mod_cdrs.
 """
@@ -23,18 +24,14 @@ from datetime import timedelta
 from decimal import Decimal
 
 from hub.judging import JudgedValue
-from wire.meter.record import MeterFormat, ReadingReason
+from wire.meter.export import Nature, ocpi_signed_values
+from wire.meter.record import ReadingReason
 from wire.meter.session import judge_session
-from wire.meter.verdict import Expected, KeySource, SessionFinding, SessionVerdict, Severity, SignatureVerdict
-from wire.records import SignedData, SignedValue, Value
+from wire.meter.verdict import Expected, KeySource, SessionFinding, SessionVerdict, Severity, SignatureVerdict, note
+from wire.records import SignedData, Value
 
 _BEGIN, _END = "Transaction.Begin", "Transaction.End"
 _TRUST = (KeySource.REGISTRY, KeySource.LEARNED, KeySource.CLAIMED, KeySource.NONE)
-_OCPI_METHODS = {
-    MeterFormat.ALFEN: "Alfen Eichrecht",
-    MeterFormat.EDL40: "EDL40 E-Mobility Extension",
-    MeterFormat.EDL40_MENNEKES: "EDL40 Mennekes",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,17 +103,18 @@ def ends_of(values: Iterable[JudgedValue]) -> Ends:
 def judge_signed(signed: SessionValues, expected: Expected) -> tuple[Outcome, SignedData | None]:
     """What the signed values come to, and what a CDR carries of them; no data without any value."""
     ends = ends_of(signed.values)
-    data = _signed_data(ends)
+    data, long = _signed_data(ends)
+    against = (*signed.against, *long)
     if ends.end is None:
         missing = "no signed value came" if ends.begin is None else "no signed value came at the end"
         if ends.begin is None and ends.between:
             missing = "no signed value came at the begin and the end"
-        return Outcome(billable=False, refusal=missing, findings=_told(signed.against)), data
+        return Outcome(billable=False, refusal=missing, findings=_told(against)), data
     records: tuple[JudgedValue, ...] = (ends.end,)
     if ends.begin is not ends.end:
         records = (*filter(None, (ends.begin,)), *ends.between, *ends.copies, ends.end)
     verdict = judge_session([value.verdict for value in records], expected)
-    found = (*verdict.findings, *signed.against)
+    found = (*verdict.findings, *against)
     refusal = _refusal(ends.begin or ends.end, ends.end, verdict, found)
     outcome = Outcome(
         billable=refusal is None and verdict.is_billable and all(one.severity is Severity.NOTE for one in found),
@@ -210,34 +208,19 @@ def _says(value: JudgedValue, reason: ReadingReason, context: str) -> bool:
 # --- what a CDR carries ---------------------------------------------------------------------------------------------
 
 
-def _signed_data(ends: Ends) -> SignedData | None:
-    """The values from the begin to the end, each with its exact bytes; one that holds both ends is an End."""
+def _signed_data(ends: Ends) -> tuple[SignedData | None, tuple[SessionFinding, ...]]:
+    """The values from the begin to the end, each with its exact bytes, and what OCPI has no room for; one that holds
+    both ends is an End."""
     values = ends.in_order
     if not values:
-        return None
-    natures = {id(ends.begin): "Start", id(ends.end): "End"}
+        return None, ()
+    natures = {id(ends.begin): Nature.START, id(ends.end): Nature.END}
     lead = ends.end or ends.begin or values[-1]
     key = next((value.known for value in (lead, *values) if value.known is not None), None)
     claims = (value.carried.signed.public_key or value.unwrapped.public_key_claim for value in (lead, *values))
-    return SignedData(
-        encoding_method=_encoding_method(lead),
-        signed_values=tuple(_signed_value(natures.get(id(value), "Intermediate"), value) for value in values),
-        public_key=base64.b64encode(key.spki).decode() if key is not None else next(filter(None, claims), None),
+    data, excess = ocpi_signed_values(
+        [(natures.get(id(value), Nature.INTERMEDIATE), value.unwrapped) for value in values],
+        base64.b64encode(key.spki).decode() if key is not None else next(filter(None, claims), None),
+        lead.carried.signed.encoding_method or lead.unwrapped.encoding_method,
     )
-
-
-def _encoding_method(value: JudgedValue) -> str:
-    format_ = value.unwrapped.format
-    if format_ is MeterFormat.OCMF:
-        return format_.value
-    named = value.carried.signed.encoding_method or value.unwrapped.encoding_method
-    return _OCPI_METHODS.get(format_) or named or format_.value
-
-
-def _signed_value(nature: str, value: JudgedValue) -> SignedValue:
-    payload = value.unwrapped.payload
-    try:
-        plain = payload.decode()
-    except UnicodeDecodeError:
-        plain = value.carried.signed.raw
-    return SignedValue(nature=nature, plain_data=plain, signed_data=base64.b64encode(payload).decode())
+    return data, tuple(note("signed-data-long", str(field)) for field in excess)

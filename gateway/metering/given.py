@@ -16,11 +16,13 @@ import msgspec
 from wire.chain import RecordKind
 from wire.errors import MeterRecordError
 from wire.meter.carrier import Unwrapped, split_records, unwrap
-from wire.meter.record import MeterFormat
-from wire.meter.xml_text import parse_xml
-from wire.records import TransactionEntry
+from wire.meter.export import parse_safe_xml, read_ocpi_value
+from wire.records import SignedValue, TransactionEntry
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_FILE_BYTES = 4 * 1024 * 1024
+"""Room for 1000 of the longest records in use; a hostile file costs up to 70 times its size in memory while it is
+read."""
+
 MAX_RECORDS = 1000
 
 BEGIN, END = "Transaction.Begin", "Transaction.End"
@@ -30,12 +32,14 @@ _NATURES = {"start": BEGIN, "end": END}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenRecord:
     """A record as it was carried: `raw` as it came, `carried` what is inside. `context` is OCPP's word for when it was
-    taken, `transaction` the file's name for the session that it belongs to; None where the carrier does not say."""
+    taken, `transaction` the file's name for the session that it belongs to; None where the carrier does not say.
+    `plain_differs`: the text that stood beside it for people to read says something else."""
 
     raw: bytes | str
     carried: Unwrapped
     context: str | None = None
     transaction: str | None = None
+    plain_differs: bool = False
 
 
 class _Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +56,8 @@ def records_in(data: bytes) -> tuple[GivenRecord, ...]:
         MeterRecordError: `too-large`, `empty`, `too-many-records`, `no-signed-values`.
     """
     if len(data) > MAX_FILE_BYTES:
-        raise MeterRecordError("too-large", "file", f"more than {MAX_FILE_BYTES} bytes")
+        message = f"more than {MAX_FILE_BYTES >> 20} MiB; for more records give one a line, with --batch"
+        raise MeterRecordError("too-large", "file", message)
     stripped = data.strip()
     if not stripped:
         raise MeterRecordError("empty", "file", "there is nothing in it")
@@ -66,14 +71,16 @@ def records_in(data: bytes) -> tuple[GivenRecord, ...]:
     return tuple(found)
 
 
-def given_record(
-    raw: bytes | str, key: str | None = None, context: str | None = None, transaction: str | None = None
-) -> GivenRecord:
+def given_record(raw: bytes | str, key: str | None = None, context: str | None = None) -> GivenRecord:
     """The record that `raw` carries; `key` is one that stood beside it, a claim if the carrier itself holds none."""
-    carried = unwrap(raw)
+    return GivenRecord(raw=raw, carried=_with_key(unwrap(raw), key), context=context)
+
+
+def _with_key(carried: Unwrapped, key: str | None) -> Unwrapped:
+    """The same with a key that stood beside it, unless there is one inside."""
     if carried.public_key_claim is None and key is not None and key.strip():
-        carried = msgspec.structs.replace(carried, public_key_claim=key.strip())
-    return GivenRecord(raw=raw, carried=carried, context=context, transaction=transaction)
+        return msgspec.structs.replace(carried, public_key_claim=key.strip())
+    return carried
 
 
 def _bounded(records: tuple[bytes, ...]) -> tuple[bytes, ...]:
@@ -90,20 +97,14 @@ def _too_many() -> MeterRecordError:
 def _from_xml(data: bytes) -> Iterator[GivenRecord]:
     """Every value of a document of the transparency software; none for other XML, which may itself be a record."""
     try:
-        root = parse_xml(data, "file")
+        values = parse_safe_xml(data)
     except MeterRecordError:
         return
-    for number, value in enumerate(root.all_named("value")):
-        signed, key = value.child("signedData"), value.child("publicKey")
-        if number >= MAX_RECORDS:
-            raise _too_many()
-        if signed is not None:
-            yield given_record(
-                signed.text,
-                None if key is None else key.text,
-                value.attributes.get("context"),
-                value.attributes.get("transactionId"),
-            )
+    if len(values) > MAX_RECORDS:
+        raise _too_many()
+    for value in values:
+        carried = _with_key(value.record, value.public_key)
+        yield GivenRecord(raw=value.text, carried=carried, context=value.context, transaction=value.transaction)
 
 
 def _from_json(data: bytes) -> Iterator[GivenRecord]:
@@ -174,13 +175,14 @@ def _signed_here(members: dict[str, object], context: str | None) -> Iterator[Gi
 
 
 def _from_ocpi(value: dict[str, object], key: str | None) -> GivenRecord:
-    """Implementations differ on which of the two fields holds the whole record."""
-    nature, plain = _text(value, "nature"), _text(value, "plain_data")
-    context = None if nature is None else _NATURES.get(nature.lower(), nature)
-    found = given_record(_text(value, "signed_data") or "", key, context)
-    if found.carried.format is MeterFormat.UNKNOWN and plain is not None:
-        return given_record(plain, key, context)
-    return found
+    nature, plain, signed = (_text(value, name) or "" for name in ("nature", "plain_data", "signed_data"))
+    read = read_ocpi_value(SignedValue(nature=nature, plain_data=plain, signed_data=signed))
+    return GivenRecord(
+        raw=signed or plain,
+        carried=_with_key(read.record, key),
+        context=_NATURES.get(nature.lower(), nature) or None,
+        plain_differs=not read.agrees,
+    )
 
 
 def _text(members: dict[str, object], name: str) -> str | None:

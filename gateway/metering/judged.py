@@ -11,9 +11,16 @@ from gateway.metering.given import BEGIN, END, GivenRecord
 from wire.meter.carrier import join_split
 from wire.meter.judge import judge_record
 from wire.meter.keys import KeyText
-from wire.meter.record import MeterFormat, ReadingReason
+from wire.meter.record import Deviation, DeviationClass, MeterFormat, ReadingReason
 from wire.meter.session import judge_session
 from wire.meter.verdict import Expected, KeySource, RecordVerdict, SessionVerdict
+
+_PLAIN_DIFFERS = Deviation(
+    code="plain-data-differs",
+    pointer="/payload",
+    deviation_class=DeviationClass.ADVISORY,
+    message="plain_data beside it, which people read, says something else than the record that is signed",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +68,8 @@ def judge_given(given: GivenRecord, registry_key: KeyText | None) -> JudgedRecor
     verdict = judge_record(given.carried, registry_key)
     if registry_key is not None and verdict.key_source is KeySource.REGISTRY:
         verdict = msgspec.structs.replace(verdict, detail=verdict.detail.replace("the registry key", "the given key"))
+    if given.plain_differs:
+        verdict = msgspec.structs.replace(verdict, deviations=(*verdict.deviations, _PLAIN_DIFFERS))
     return JudgedRecord(given=given, verdict=verdict)
 
 

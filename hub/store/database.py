@@ -134,7 +134,7 @@ class Database:
         them; returns after COMMIT, with the meter keys that came in place of known ones.
 
         Raises:
-            StalePosition: the chain has moved since; judge again.
+            StalePosition: the chain has moved since, or got another log key; judge again.
             StoreError: nothing was stored.
         """
 

@@ -100,7 +100,7 @@ def append(
     """
     held = position_of(connection, chain)
     if held != judged_at:
-        raise StalePosition(chain.gateway_id, judged_at.seq, held.seq)
+        raise StalePosition(chain.gateway_id, f"at position {judged_at.seq}", f"stands at {held.seq}")
     note_seen(connection, chain, at)
     books = Books(connection, terms, at)
     for record in records:

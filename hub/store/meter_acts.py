@@ -154,7 +154,7 @@ def _review(
         return False
     if before is not None and before.billable and not is_changed:
         return False
-    session, outcome = reviewed(state, books, terms)
+    session, outcome = reviewed(state, books.values_of(state.session), books, terms)
     if outcome is None:
         return False
     session = msgspec.structs.replace(session, last_updated=at)

@@ -10,7 +10,7 @@ Rules
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -91,9 +91,10 @@ class StoredPages:
         row = self.connection.execute(f"SELECT body FROM meter_pages WHERE {where}", values).fetchone()
         return None if row is None else decode(Page, row[0], "stored page")
 
-    def _all(self, where: str, *values: object) -> list[Page]:
-        rows = self.connection.execute(f"SELECT body FROM meter_pages WHERE {where}", values)
-        return [decode(Page, text, "stored page") for (text,) in rows.fetchall()]
+    def _all(self, where: str, *values: object) -> Iterator[Page]:
+        """One by one: a meter that gives thousands of records one number is found out by the first of them."""
+        for (text,) in self.connection.execute(f"SELECT body FROM meter_pages WHERE {where}", values):
+            yield decode(Page, text, "stored page")
 
 
 _BOOK = "signer = ? AND meter = ? AND context = ?"

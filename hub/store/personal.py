@@ -45,8 +45,9 @@ class Wanted:
 @dataclass(slots=True)
 class Found:
     """What there is to let go, by the keys of its rows. `sessions` are the person's own, `mentioning` those of others
-    that name them; `open_sessions` and `young_sessions` are counted among all that lose content. `kept` counts
-    records of the first form, which cannot be let go (wire.chain rule 4)."""
+    that name them; `open_sessions` and `young_sessions` are counted among all that lose content. `others` are the
+    sessions of others that lose a record or what names the person. `kept` counts records of the first form, which
+    cannot be let go (wire.chain rule 4)."""
 
     subject: Subject | None
     records: list[tuple[Chain, int]] = field(default_factory=list)
@@ -55,6 +56,7 @@ class Found:
     open_sessions: int = 0
     young_sessions: int = 0
     mentioning: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     cdrs: int = 0
     decisions: list[tuple[str, str, str]] = field(default_factory=list)
     conflicts: list[int] = field(default_factory=list)
@@ -89,6 +91,7 @@ def find_person(connection: sqlite3.Connection, wanted: Wanted, kept_until: date
             _take(found, chain, record)
             touched |= set() if session_id is None else {session_id}
     found.open_sessions, found.young_sessions = len(touched & open_), len(touched & young)
+    found.others = sorted(touched - own)
     found.cdrs = _count_cdrs(connection, (*found.sessions, *found.mentioning))
     found.decisions = [key for key, text in _decisions(connection) if subject.is_in_json(text)]
     found.conflicts = [number for number, _, text in _conflicts(connection) if _is_offered(subject, text)]

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from itertools import chain as one_after_another
 
-from hub.errors import StoreError
+from hub.errors import StalePosition, StoreError
 from hub.store.ledger import Chain
 from hub.tree import Growth, LogStanding, Tile
 from wire.merkle import HASH_BYTES, Frontier, KeptLog, TiledTree, leaf_hash, tree_root
@@ -88,11 +88,18 @@ def log_standing(connection: sqlite3.Connection, chain: Chain, first_seq: int, l
 
 
 def pin_log_key(connection: sqlite3.Connection, chain: Chain, log_key: str) -> None:
-    """Keep the key of a chain's log with its first head. For the writer."""
+    """Keep the key of a chain's log with its first head. For the writer.
+
+    Raises:
+        StalePosition: another key was pinned since the head was judged.
+    """
+    key = (chain.gateway_id, chain.epoch)
     connection.execute(
-        "UPDATE gateways SET log_key = ? WHERE gateway_id = ? AND epoch = ? AND log_key IS NULL",
-        (log_key, chain.gateway_id, chain.epoch),
+        "UPDATE gateways SET log_key = ? WHERE gateway_id = ? AND epoch = ? AND log_key IS NULL", (log_key, *key)
     )
+    (pinned,) = connection.execute("SELECT log_key FROM gateways WHERE gateway_id = ? AND epoch = ?", key).fetchone()
+    if pinned != log_key:
+        raise StalePosition(chain.gateway_id, f"with log key {log_key[:16]}", f"has {pinned[:16]} pinned")
 
 
 def save_growth(connection: sqlite3.Connection, chain: Chain, growth: Growth) -> None:

@@ -236,6 +236,16 @@ def test_every_file_with_a_begin_and_an_end_is_a_session(what: str) -> None:
     assert (session["energy_wh"], session["duration_s"], session["billable"]) == (7125.1, 3600, True)
 
 
+def test_an_ocpi_value_is_read_however_its_sender_filled_it_and_another_plain_text_is_told() -> None:
+    _, payload, signature = BEGIN.split(b"|")
+    for plain, signed, differs in ((payload, signature, False), (BEGIN, b"", False), (END, BEGIN, True)):
+        value = {"nature": "Start", "plain_data": plain.decode(), "signed_data": b64(signed)}
+        data = {"encoding_method": "OCMF", "signed_values": [value]}
+        (record,) = judged(as_json(data), "--public-key", HEX)["records"]
+        assert record["signature"] == "valid"
+        assert ("plain-data-differs" in [found["code"] for found in record["deviations"]]) is differs
+
+
 def test_sessions_of_one_document_are_judged_apart() -> None:
     told = judged(
         safe_xml(("1", "Begin", BEGIN), ("2", "Begin", ALTERED), ("1", "End", END), ("2", "End", END)),
@@ -467,7 +477,7 @@ def test_every_mistake_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     assert_refused(verify("-", "--public-key", "no key", stdin=BEGIN), "'no key'", "neither a key nor a file")
     assert_refused(verify("-", "--public-key", "", stdin=BEGIN), "neither a key nor a file")
     assert_refused(verify("-", stdin=BEGIN * 1001), "--batch")
-    assert_refused(verify("-", stdin=b"x" * (16 * 1024 * 1024 + 1)), "more than")
+    assert_refused(verify("-", stdin=b"x\n" * (2 * 1024 * 1024) + b"x"), "more than 4 MiB", "--batch")
     assert_refused(verify("\0"), "null")
     for flag in ("--json", "--explain"):
         assert verify("-", "--batch", flag, stdin=b"").exit_code == 2

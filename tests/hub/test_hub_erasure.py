@@ -25,11 +25,11 @@ from hub.store.ledger import Chain, Conflict, Position
 from hub.store.personal import Wanted
 from hub.store.verification import verify_chain
 from hub.store.whitelist import change_since
-from hub.subject import is_named_in, subject_of
 from hub.tokens import parse_tokens
 from hub.tree import LogStanding, grow
 from wire.chain import GENESIS_HASH, RecordKind, released
 from wire.commands import CommandOrder, CommandToken, StartSession
+from wire.ids import session_id
 from wire.meter.record import ReadingReason
 from wire.records import AuditEntry, Cdr, Session, TokenType, Verdict, decode, encode
 from wire.tree_head import SigningKey
@@ -352,42 +352,13 @@ def test_a_record_that_its_gateway_had_let_go_is_held_and_told_of(hub, three):
     assert f"holds: {count} records (3 let go)" in verified.stdout
 
 
-@pytest.mark.parametrize("other", ["CUST-00012", "CUST-0001-2", "XCUST-0001"])
-def test_a_contract_whose_id_is_longer_is_somebody_elses(other):
-    mine = subject_of([], ["CUST-0001"])
-    assert mine.is_told_of("bill of cust0001, paid")
-    assert not mine.is_named(other)
-    assert not mine.is_told_of(f"bill of {other}, paid")
+def test_the_sessions_of_others_that_lose_content_are_listed(tmp_path, terms, three):
+    async def use(erasing: Erasing, database: Database) -> None:
+        shown = await erasing.person(Wanted(name=ALICE), Demand(by="desk", at=NOW))
+        assert shown.others == (session_id("site-1", "CP-1", "T9"),)
+        assert (await erasing.person(Wanted(name=CAROL), Demand(by="desk", at=NOW))).others == ()
 
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("04a1b2c3", True),
-        (" 04A1B2C3 ", True),
-        ("token 04A1B2C3 is new", True),
-        ("x04A1B2C3", False),
-        ("site-04A1B2C3", False),
-        ("DE-EMP-C00000001-X", True),
-        ("deempc00000001", True),
-        ("contract DEEMPC00000001X of somebody", True),
-        ("DEEMPC00000002", False),
-        ("AB", True),
-        ("it is AB here", False),
-    ],
-)
-def test_a_text_names_a_person_as_a_whole_or_as_a_word(text, named):
-    subject = subject_of([ALICE, "AB"], ["DE-EMP-C00000001-X"])
-    assert subject.is_told_of(text) is named
-    assert subject.without(text, "?") == (text if not named else subject.without(text, "?"))
-    assert not subject.is_told_of(subject.without(text, "?"))
-
-
-def test_numbers_of_the_protocol_are_no_identifiers(chain, charger, t0):
-    record = charger.event("Started", "1234", t0, "1.0", uid="5678")
-    assert not is_named_in(subject_of(["1234"], []), record)
-    assert is_named_in(subject_of(["5678"], []), record)
-    assert not is_named_in(subject_of(["5678"], []), released(record))
+    _with(tmp_path, terms, three, LONG_AGO, use)
 
 
 def test_the_retention_is_configured_in_years(hub_config):

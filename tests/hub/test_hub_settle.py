@@ -140,6 +140,17 @@ def test_another_format_is_billed_and_named_as_ocpi_names_it() -> None:
     assert outcome(values).energy_wh == Decimal(7125)
 
 
+def test_what_ocpi_has_no_room_for_is_sent_whole_and_said(meter: MeterDouble) -> None:
+    begin, _, end = three(meter)
+    registry = registry_of(meter.public_text)
+    long = "<ChargingProcess>" + "x" * 5000 + "</ChargingProcess>"
+    told, data = judge_signed(judged(registry, begin, (BETWEEN, long), end), Expected())
+    assert data is not None
+    assert data.signed_values[1].plain_data == long
+    field = "signed_values[1].plain_data has 5035 characters, at most 5000 are allowed"
+    assert f"signed-data-long: {field} [note]" in told.findings
+
+
 @pytest.mark.parametrize(
     ("parts", "refusal"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import stat
@@ -13,14 +14,16 @@ import pytest
 from click.testing import CliRunner
 
 from hub.__main__ import main
+from hub.errors import StalePosition
 from hub.log_key import LogKeyError, load_log_key, make_log_key
 from hub.store.connection import open_reader, open_writer
-from hub.store.heads import covering_head, kept_heads, newest_head
-from hub.store.ledger import Chain
+from hub.store.database import Database
+from hub.store.heads import KeptHead, covering_head, kept_heads, newest_head
+from hub.store.ledger import Chain, Position
 from hub.store.schema import MIGRATIONS
 from hub.store.tree import log_of, log_standing
 from hub.tree import LogStanding, TreeMismatch, grow, judge_head
-from wire.chain import RecordKind
+from wire.chain import GENESIS_HASH, RecordKind
 from wire.merkle import (
     TILE_WIDTH,
     Frontier,
@@ -152,6 +155,33 @@ def test_an_earlier_gateway_is_taken_and_not_countersigned_until_it_sends_heads(
     assert link.send(chain.batch(3, 1)).countersignature is None
     assert link.send(chain.signed_batch(4, 1)).countersignature is not None
     assert link.send(chain.batch(1, 4)).code is RefusalCode.TREE
+
+
+def test_a_head_is_judged_again_when_another_key_was_pinned_meanwhile(tmp_path, terms, chain, new_chain, t0):
+    _filled(chain, 2)
+    other = new_chain(log_key=SigningKey(b"o" * 32))
+    other.records = chain.records
+    hub_key, start = SigningKey(b"h" * 32), Position(0, GENESIS_HASH)
+    heads = [
+        KeptHead(signed=one.head(2), countersignature=hub_key.countersign(one.head(2), t0)) for one in (chain, other)
+    ]
+    grown = grow(LogStanding(roots={}), chain.records)
+
+    async def run() -> None:
+        database = Database(tmp_path / "state", terms)
+        try:
+            await database.append(SITE_1, start, chain.records, grown, None, t0)
+            held = (await database.standing(SITE_1, 3)).position
+            none = grow((await database.standing(SITE_1, 3)).log, ())
+            await database.append(SITE_1, held, (), none, heads[0], t0)
+            with pytest.raises(StalePosition, match="the batch was judged with log key"):
+                await database.append(SITE_1, held, (), none, heads[1], t0)
+            assert (await database.standing(SITE_1, 3)).log.log_key == chain.log_key.public_key
+            assert await database.read(lambda connection: kept_heads(connection, SITE_1, 0, 9)) == (heads[0],)
+        finally:
+            await database.close()
+
+    asyncio.run(run())
 
 
 def test_a_hub_set_back_takes_the_log_from_where_it_stands(hub, chain):

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given, settings, strategies as st
 
 from hub.arrival import read_arrival
-from hub.ingest import ingest
+from hub.ingest import REVIEW_EACH, REVIEW_FREELY, ingest
+from hub.settle import MeterState
 from hub.store.ledger import Books, Chain, append, position_of
 from hub.store.meter_acts import reverify
 from hub.store.readings import hashes
@@ -193,6 +194,28 @@ def test_cuts_change_nothing_in_verdicts_keys_pages_and_tickets(
         assert {name: before[name] for name in unchanged} == {name: _account(at_once)[name] for name in unchanged}
 
 
+def test_late_values_cost_no_more_than_their_share_however_batches_are_cut() -> None:
+    """A session of 201 values, then late ones: they are judged with the others while that stays cheap, then held."""
+    begin, end = (
+        _signed_entry(*event, "MS-1", 0) for event in (("Started", "CP-1", "1", 0, 1), ("Ended", "CP-1", "1", 5, 3))
+    )
+    between = _signed_entries(199)
+    records = _chain([begin, between, end, *[_signed_entry("Updated", "CP-1", "1", 4, 2, "MS-1", 0)] * 30])
+    with _database() as at_once, _database() as piecemeal:
+        _send(at_once, _batch(records, 0, len(records)))
+        for first, size in ((0, 2), (2, 5), (7, 1), (8, 17), (25, len(records))):
+            _send(piecemeal, _batch(records, first, size))
+        assert _account(piecemeal) == _account(at_once)
+        ((text,),) = at_once.execute("SELECT meter FROM sessions").fetchall()
+        meter = decode(MeterState, text, "meter state")
+        assert meter.late_values == 30
+        assert REVIEW_FREELY <= meter.judged_again <= REVIEW_FREELY + REVIEW_EACH * 30 + 231
+        assert at_once.execute("SELECT count(*) FROM held_sessions").fetchone() == (1,)
+        assert "review-due" in at_once.execute("SELECT outcome FROM outcomes ORDER BY number DESC").fetchone()[0]
+        assert reverify(at_once, TERMS, "", T0).reviewed == 1
+        assert "review-due" not in at_once.execute("SELECT outcome FROM outcomes ORDER BY number DESC").fetchone()[0]
+
+
 @settings(max_examples=150, deadline=None)
 @given(contents)
 def test_each_completed_session_has_one_cdr_and_each_cdr_its_session(drawn: list[tuple[RecordKind, str]]) -> None:
@@ -257,6 +280,16 @@ def _signed_entry(
     value = _sample(at, _CONTEXTS.get(event, "Sample.Periodic"), Decimal(page), signed, _KEYS[key])
     entry = _entry(event, charger, transaction, minute, page, "A")
     return RecordKind.TRANSACTION, _with_payload(entry, "meterValue", [value])
+
+
+def _signed_entries(count: int) -> tuple[RecordKind, str]:
+    """One message with many values, all of them page 2."""
+    at = T0 + timedelta(minutes=2)
+    values = [
+        _sample(moment, "Sample.Periodic", Decimal(2), _signed(ReadingReason.CHARGING, moment, Decimal(2), 2))
+        for moment in (at + timedelta(milliseconds=number) for number in range(count))
+    ]
+    return RecordKind.TRANSACTION, _with_payload(_entry("Updated", "CP-1", "1", 2, 2, "A"), "meterValue", values)
 
 
 signed_entries = st.builds(

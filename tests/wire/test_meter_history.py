@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.meter_pages import KeptPages
-from wire.meter.history import MAX_RANGES, judge_history, open_gaps, page_of
+from wire.meter.history import MAX_RANGES, Gap, gaps_below, judge_history, page_of
 from wire.meter.judge import judge_record
 from wire.meter.keys import public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, sign_ocmf
@@ -61,6 +61,12 @@ def found(pages: KeptPages, verdict: RecordVerdict, session: str | None = "S", p
     return [f"{finding.code} {finding.severity.value}" for finding in pages.take(verdict, session, place)]
 
 
+def gaps(pages: KeptPages, number: int) -> tuple[Gap, ...]:
+    page = page_of(record(number), "S")
+    assert page is not None
+    return gaps_below(page, pages)
+
+
 def kept(*numbers: int, session: str = "earlier") -> KeptPages:
     pages = KeptPages()
     for number in numbers:
@@ -80,12 +86,10 @@ def test_missing_numbers_are_listed_and_close_when_they_come() -> None:
     assert "4 missing between T8 and T13 of 'MS-1': T9 to T12" in findings[0].message
     pages.take(record(13), "S")
     assert found(pages, record(10)) == ["pagination-gap hold"]
-    newest = page_of(record(13), "S")
-    assert newest is not None
-    assert [str(gap) for gap in open_gaps(pages, newest)] == ["T11 to T12", "T9"]
+    assert [str(gap) for number in (10, 13) for gap in gaps(pages, number)] == ["T9", "T11 to T12"]
     for number in (9, 12, 11):
         pages.take(record(number), "S")
-    assert open_gaps(pages, newest) == ()
+    assert gaps(pages, 13) == ()
     assert judge_history(record(13), "S", pages) == ()
 
 

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.wire.foreign_meters import EDL40Meter
 from wire.errors import MeterRecordError
+from wire.meter.formats.edl40 import parse_edl40
 from wire.meter.key_list import KeyListError, parse_key_list
 from wire.meter.keys import PublicKey, public_key_of
 from wire.meter.ocmf import OCMFPayload, ReadingDraft, parse_ocmf, sign_ocmf
 from wire.meter.record import MeterRecord, Pagination, PaginationContext
-from wire.meter.registry import KeyOrigin, KeyPlace, KeyRegistry, KeyState, RegisteredKey
+from wire.meter.registry import KeyOrigin, KeyPlace, KeyRegistry, KeyState, RegisteredKey, signed_at
 from wire.meter.verdict import KeySource
 from wire.records import decode, encode
 
@@ -90,6 +92,26 @@ def test_the_row_that_names_more_wins_and_a_pinned_one_before_any_learned() -> N
         FIRST,
         KeySource.REGISTRY,
     )
+
+
+def test_where_the_offset_of_the_clock_is_not_signed_a_key_counts_a_day_longer_at_both_ends() -> None:
+    meter = EDL40Meter()
+    signed = parse_edl40(meter.record())
+    serial, at = signed.meter_serial, signed_at(signed)
+    assert at is not None
+    hours = timedelta(hours=1)
+    for begins, ends, counts in (
+        (at + 23 * hours, None, True),
+        (at + 25 * hours, None, False),
+        (None, at - 23 * hours, True),
+        (None, at - 25 * hours, False),
+    ):
+        near = KeyRegistry([row(FIRST, meter_serial=serial, not_before=begins, not_after=ends)])
+        assert (found(near, signed) == FIRST) is counts
+        assert [finding.code for finding in near.findings(signed)] == ([] if counts else ["key-not-valid-then"])
+    swapped = KeyRegistry([row(FIRST, meter_serial=serial)])
+    swapped.pin(row(SECOND, meter_serial=serial, not_before=at + hours))
+    assert found(swapped, signed) == FIRST
 
 
 def test_a_record_is_judged_with_the_key_of_its_own_time() -> None:

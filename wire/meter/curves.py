@@ -12,9 +12,6 @@ from functools import cache
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
-DEFAULT_CURVE = "secp256r1"
-"""Of a record that names no algorithm (OCMF 1.4.1 table 8)."""
-
 _EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
 
 

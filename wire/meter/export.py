@@ -1,4 +1,4 @@
-"""Meter records for others to check: the transparency software's file, OCPI's signed_data, OICP's signed values.
+"""Meter records for others to check: the transparency software's file, and OCPI's signed_data.
 
 Rules of this file
 1. What is written is the record's exact bytes. Where a text cannot carry them they are encoded, never changed.
@@ -7,7 +7,7 @@ Rules of this file
 3. A document of the transparency software is read with `wire.meter.xml_text`: expat, no document type, no entities.
 
 Source: transparency software of the S.A.F.E. association 1.4.1 (values.xsd, Value.java); OCPI 2.2.1 and 2.3.0
-mod_cdrs 1.4.10 and 1.4.11 (SignedData, SignedValue); OICP 2.3 CPO data types (SignedMeteringValuesType).
+mod_cdrs 1.4.10 and 1.4.11 (SignedData, SignedValue).
 """
 
 from __future__ import annotations
@@ -155,9 +155,21 @@ def _key_element(key: str) -> str:
     return f'    <publicKey encoding="{encoding}">{_NOT_XML.sub("", bare).translate(_ESCAPES)}</publicKey>\n'
 
 
-def parse_safe_xml(data: bytes) -> tuple[SafeValue, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeReading:
+    """One value of such a file as it was written: `text` as it stood there, `record` what is inside, and what stood
+    beside it; None where nothing did."""
+
+    text: str = field(repr=False)
+    record: Unwrapped
+    public_key: str | None
+    transaction: str | None
+    context: str | None
+
+
+def parse_safe_xml(data: bytes) -> tuple[SafeReading, ...]:
     """The values of a file of the transparency software; at most 512 KiB. Which format a value is, is told by its own
-    text, not by the attribute; what is unknown is kept. A transaction id that is no whole number is left out.
+    text, not by the attribute; what is unknown is kept.
 
     Raises:
         MeterRecordError: the codes of `parse_xml`; `not-safe-xml`: another root, or no value in it.
@@ -169,21 +181,20 @@ def parse_safe_xml(data: bytes) -> tuple[SafeValue, ...]:
     return found
 
 
-def _parsed(value: Element) -> SafeValue:
+def _parsed(value: Element) -> SafeReading:
     signed, sealed, key = value.child("signedData"), value.child("encodedData"), value.child("publicKey")
     if signed is None and sealed is not None:
-        payload, format_ = sealed.text.strip().encode(), MeterFormat.SEALED_OCMF
+        text = sealed.text.strip()
+        record = Unwrapped(payload=text.encode(), layers=(), format=MeterFormat.SEALED_OCMF)
     else:
-        unwrapped = unwrap("" if signed is None else signed.text)
-        payload, format_ = unwrapped.payload, unwrapped.format
-    number = value.attributes.get("transactionId", "").strip()
-    context = value.attributes.get("context", "").strip()
-    return SafeValue(
-        payload=payload,
-        format=format_,
+        text = "" if signed is None else signed.text
+        record = unwrap(text)
+    return SafeReading(
+        text=text,
+        record=record,
         public_key=None if key is None else key.text.strip() or None,
-        transaction_id=int(number) if re.fullmatch(r"-?[0-9]{1,40}", number) else None,
-        context=ValueContext(context) if context in set(ValueContext) else None,
+        transaction=value.attributes.get("transactionId", "").strip() or None,
+        context=value.attributes.get("context", "").strip() or None,
     )
 
 
@@ -213,15 +224,14 @@ _OCPI_METHODS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverLimit:
-    """A field that is larger than the format allows: written whole, and to be sent by another way."""
+    """A field that has more characters than the format allows: written whole, and to be sent by another way."""
 
     field: str
     size: int
     limit: int
-    unit: str = "characters"
 
     def __str__(self) -> str:
-        return f"{self.field} has {self.size} {self.unit}, at most {self.limit} are allowed"
+        return f"{self.field} has {self.size} characters, at most {self.limit} are allowed"
 
 
 def ocpi_signed_values(
@@ -315,37 +325,3 @@ def _joined(value: SignedValue) -> Unwrapped | None:
         return None
     record = unwrap(b"|".join((b"OCMF", value.plain_data.encode("utf-8", "surrogatepass"), signature)))
     return Unwrapped(payload=record.payload, layers=(Layer.SPLIT,), format=record.format, cut=record.cut)
-
-
-# --- OICP -----------------------------------------------------------------------------------------------------------
-
-OICP_VALUES = 10
-OICP_VALUE_CHARS = 3000
-
-_METERING_STATUS = {Nature.START: "Start", Nature.INTERMEDIATE: "Progress", Nature.END: "End"}
-
-
-def oicp_signed_values(
-    records: Sequence[tuple[Nature, Unwrapped]],
-) -> tuple[tuple[dict[str, str], ...], tuple[OverLimit, ...]]:
-    """OICP's SignedMeteringValues in their order Start, Progress, End, all of them, and what is too much for it: values
-    of more than 3000 characters, more than ten values.
-
-    Source: OICP 2.3 CPO data types, SignedMeteringValuesType.
-    """
-    ordered = sorted(records, key=lambda entry: list(Nature).index(entry[0]))
-    values = tuple(
-        {
-            "SignedMeteringValue": _ocpi_value(nature, record.payload).plain_data,
-            "MeteringStatus": _METERING_STATUS[nature],
-        }
-        for nature, record in ordered
-    )
-    excess = [
-        OverLimit(field=f"SignedMeteringValues[{number}]", size=size, limit=OICP_VALUE_CHARS)
-        for number, value in enumerate(values)
-        if (size := len(value["SignedMeteringValue"])) > OICP_VALUE_CHARS
-    ]
-    if len(values) > OICP_VALUES:
-        excess.append(OverLimit(field="SignedMeteringValues", size=len(values), limit=OICP_VALUES, unit="values"))
-    return values, tuple(excess)

@@ -162,19 +162,6 @@ def judge_history(
     )
 
 
-def open_gaps(pages: Pages, newest: Page) -> tuple[Gap, ...]:
-    """The numbers missing between the first page of a book and `newest`, its highest page; at most MAX_RANGES ranges,
-    the highest first. Walks the book down from `newest`."""
-    gaps: list[Gap] = []
-    page: Page | None = newest
-    while page is not None and len(gaps) < MAX_RANGES:
-        below = pages.below(page)
-        if below is not None:
-            gaps += reversed(_missing(page, below, pages))
-        page = below
-    return tuple(gaps[:MAX_RANGES])
-
-
 def gaps_below(page: Page, pages: Pages) -> tuple[Gap, ...]:
     """The numbers missing between a page and the next lower one of its book, lowest first; () for the first page."""
     below = pages.below(page)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from pki.errors import IdentifierError
 from pki.identifiers import parse_din_evseid, parse_evseid
@@ -84,6 +85,7 @@ _LENGTHS = (("ID", 40, "identification-long"), ("TT", 250, "tariff-long"), ("CF"
 _MOST_LOSS_NAME = 20
 _LOSS_UNITS = frozenset({"mOhm", "uOhm"})
 _MOST_FLAGS = 4
+_LONGEST_EVSEID = 64
 _MOST_PAGE_DIGITS = 18
 """More than any counter reaches, and a number that databases hold (63 bits)."""
 
@@ -155,6 +157,8 @@ def _flags(fields: Fields) -> tuple[str, ...]:
     found = fields.members.get("IF", [])
     flags = found if isinstance(found, list) else []
     names = [name for name in flags if isinstance(name, str)]
+    if len(names) == len(flags) <= _MOST_FLAGS and flags is found and ID_FLAGS.issuperset(names):
+        return tuple(names)
     if flags is not found or len(names) < len(flags) or len(flags) > _MOST_FLAGS:
         fields.note("identification-flags", "IF", "expected an array of at most four strings")
     for name in names:
@@ -222,7 +226,7 @@ def _check_charge_point(fields: Fields) -> None:
         if kind is not name:
             fields.advise("charge-point-group", "CT", "CT and CI say something together only")
         return
-    if kind == "EVSEID" and not _is_evseid(name):
+    if kind == "EVSEID" and (len(name) > _LONGEST_EVSEID or not _is_evseid(name)):
         fields.advise("charge-point-form", "CI", f"{printable(name)} is no EVSE id")
     elif kind == "CBIDC":
         box, blank, connector = name.rpartition(" ")
@@ -234,6 +238,8 @@ def _check_charge_point(fields: Fields) -> None:
             )
 
 
+# A meter is at one place, and its records come again and again.
+@lru_cache(maxsize=1024)
 def _is_evseid(text: str) -> bool:
     for parse in (parse_evseid, parse_din_evseid):
         try:

@@ -25,6 +25,7 @@ UNITS = frozenset({"kWh", "Wh", "mOhm", "uOhm"})
 """RU (table 20)."""
 
 _CARRIED = frozenset({"TM", "TX", "RI", "RU", "RT", "EF", "ST"})
+_MUST = frozenset({"TM", "ST", "TX"})
 _KNOWN_KEYS = _CARRIED | {"RV", "CL"}
 _CUMULATED_LOSS_SINCE = (1, 2)
 
@@ -61,14 +62,9 @@ def read_readings(
 
 def _reading(fields: Fields, is_fiscal: bool, version: Version | None) -> Reading:
     members, texts = fields.members, fields.texts
-    for key in ("TM", "ST") if is_fiscal else ("TM", "ST", "TX"):
-        if key not in members:
-            fields.note("reading-incomplete", key, f"{key} is missing and no reading before it has one")
-    if is_fiscal and "TX" in members:
-        fields.note("reason-without-transaction", "TX", "a fiscal reading belongs to no transaction")
     is_older = version is not None and version < DIALECT_CHANGED
-    if is_older or not _KNOWN_KEYS.issuperset(members):
-        _check_keys(fields, is_older)
+    if is_fiscal or is_older or not _MUST <= members.keys() <= _KNOWN_KEYS:
+        _check_keys(fields, is_fiscal, is_older)
     at, clock = _time(fields)
     flags = texts.get("EF")
     if flags and set(flags) - {"E", "t"}:
@@ -76,8 +72,7 @@ def _reading(fields: Fields, is_fiscal: bool, version: Version | None) -> Readin
     register, unit, value = texts.get("RI"), fields.known("RU", UNITS), fields.number("RV")
     if (register is None) != (unit is None) or (value is not None and unit is None):
         fields.note("register-group", "RI", "RI and RU stand together, and a value needs its unit")
-    if register is not None:
-        _check_register(fields, register)
+    _check_register(fields, register)
     reading = Reading(
         at=at,
         clock=clock,
@@ -98,7 +93,13 @@ def _reading(fields: Fields, is_fiscal: bool, version: Version | None) -> Readin
     return reading
 
 
-def _check_keys(fields: Fields, is_older: bool) -> None:
+def _check_keys(fields: Fields, is_fiscal: bool, is_older: bool) -> None:
+    """What must be there and is not, and what the format or its version does not have."""
+    for key in ("TM", "ST") if is_fiscal else ("TM", "ST", "TX"):
+        if key not in fields.members:
+            fields.note("reading-incomplete", key, f"{key} is missing and no reading before it has one")
+    if is_fiscal and "TX" in fields.members:
+        fields.note("reason-without-transaction", "TX", "a fiscal reading belongs to no transaction")
     known = _KNOWN_KEYS | {"EI"} if is_older else _KNOWN_KEYS
     fields.note_unknown(key for key in fields.members if key not in known)
     for key in ("RT", "EF") if is_older else ():
@@ -120,7 +121,9 @@ def _time(fields: Fields) -> tuple[datetime | None, MeterClock | None]:
     return at, clock
 
 
-def _check_register(fields: Fields, register: str) -> None:
+def _check_register(fields: Fields, register: str | None) -> None:
+    if register is None:
+        return
     code = parse_obis(register)
     if code is None:
         fields.note("register-form", "RI", f"{printable(register)} is no OBIS code")

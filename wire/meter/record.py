@@ -6,7 +6,7 @@ Names follow the OCMF fields; each docstring gives the key. The clauses are tabl
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Context, Decimal, Inexact
 from enum import StrEnum
 
@@ -132,6 +132,9 @@ class MeterFormat(StrEnum):
     UNKNOWN = "unknown"
 
 
+_SIGN_LOCAL_TIME = frozenset({MeterFormat.EDL40, MeterFormat.EDL40_SIG, MeterFormat.ISA_EDL_40P})
+
+
 class CurrentType(StrEnum):
     """RT: alternating or direct current (table 21)."""
 
@@ -247,6 +250,12 @@ class MeterRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __repr__(self) -> str:
         page = "" if self.pagination is None else f"{self.pagination.context.value}{self.pagination.number}"
         return f"MeterRecord({self.format.value}, meter {self.meter_serial!r}, page {page!r}, {len(self.raw)} bytes)"
+
+    @property
+    def at_slack(self) -> timedelta:
+        """How far `at` of a reading may be off from the time that was signed: a day for formats that sign a local time
+        but not its offset from UTC, which anybody on the way may set. Nothing may rest on `at` more exactly."""
+        return timedelta(days=1 if self.format in _SIGN_LOCAL_TIME else 0)
 
     @property
     def content(self) -> bytes:

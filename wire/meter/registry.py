@@ -15,7 +15,7 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -112,11 +112,14 @@ class RegisteredKey(Value, frozen=True, kw_only=True):
             return KeySource.REGISTRY
         return KeySource.LEARNED
 
-    def is_valid_at(self, at: datetime | None) -> bool:
-        """Whether the key counts for what was signed at `at`; None, an unreadable time, only without bounds."""
+    def is_valid_at(self, at: datetime | None, slack: timedelta = timedelta(0)) -> bool:
+        """Whether the key counts for what was signed at `at`, which may be off by `slack`; None, an unreadable time,
+        only without bounds."""
         if at is None:
             return self.not_before is None and self.not_after is None
-        return (self.not_before is None or self.not_before <= at) and (self.not_after is None or at < self.not_after)
+        return (self.not_before is None or self.not_before - at <= slack) and (
+            self.not_after is None or at - self.not_after < slack
+        )
 
     def __str__(self) -> str:
         named = (
@@ -161,18 +164,20 @@ class KeyRegistry:
     def key_for(self, record: MeterRecord, place: KeyPlace | None = None) -> tuple[PublicKey, KeySource] | None:
         """The key to judge `record` with and what it vouches for; None: no usable key was valid at TM.
 
-        Pinned before learned, then the row that names more, then the one whose validity began last.
+        Pinned before learned, then the row that names more, then the one whose validity began last. Where the offset of
+        the record's clock is not signed, and no key was valid at TM as it stands, one that was within a day of it is.
 
         Raises:
             MeterRecordError: `bad-key`: the row was not made here, and its key cannot be read.
         """
         at = signed_at(record)
-        usable = [
-            row for row in self.rows_for(record, place) if row.vouched is not KeySource.NONE and row.is_valid_at(at)
-        ]
-        if not usable:
+        usable = [row for row in self.rows_for(record, place) if row.vouched is not KeySource.NONE]
+        valid = [row for row in usable if row.is_valid_at(at)]
+        if not valid:
+            valid = [row for row in usable if row.is_valid_at(at, record.at_slack)]
+        if not valid:
             return None
-        best = max(usable, key=_rank)
+        best = max(valid, key=_rank)
         return best.key, best.vouched
 
     def rows_for(self, record: MeterRecord, place: KeyPlace | None = None) -> list[RegisteredKey]:
@@ -290,7 +295,7 @@ class KeyRegistry:
                 found.append(SessionFinding(code="key-quarantined", severity=Severity.NOTE, message=message))
         at = signed_at(record)
         usable = [row for row in rows if row.vouched is not KeySource.NONE]
-        if usable and not any(row.is_valid_at(at) for row in usable):
+        if usable and not any(row.is_valid_at(at, record.at_slack) for row in usable):
             when = "at an unreadable time" if at is None else f"at {at.isoformat()}"
             message = f"signed {when}; the keys of {usable[0]} count {_interval(usable[0])}"
             found.append(SessionFinding(code="key-not-valid-then", severity=Severity.HOLD, message=message))

@@ -47,6 +47,7 @@ from wire.meter.formats.terms import (
     foreign_record,
     identification,
     instant,
+    note_offset,
     obis_text,
 )
 from wire.meter.record import (
@@ -85,7 +86,8 @@ def parse_edl40(raw: bytes) -> MeterRecord:
     where a newer meter compensated for the cable that value instead (01-00:01.11.00*C8), for it is the one to bill.
 
     `meter_serial` is the server id in hex, the event counter the index of the log book. The reading has no reason: OCPP
-    alone says whether it is the begin or the end.
+    alone says whether it is the begin or the end. `at` is the signed local time with the offset that stands beside it,
+    which is not signed (`MeterRecord.at_slack`), and None for one that no place has; a deviation says so.
 
     Raises:
         MeterRecordError: the codes of `parse_list_response`, `parse_time`, `missing-entry`, `signature-length`,
@@ -100,6 +102,7 @@ def parse_edl40(raw: bytes) -> MeterRecord:
     log = DeviationLog()
     if not answer.checksum_holds:
         log.add("checksum", "/payload", "the CRC of the SML file does not hold", DeviationClass.SAFE_REJECT)
+    note_offset(log, "its offset stands beside it, unsigned")
     content, at = _signed_content(answer, signature, wide=curve == "secp256r1")
     signed = _Signed(MeterFormat.EDL40, raw, content, signature, curve)
     return _record(signed, at=at, clock=MeterClock.INFORMATIVE, log=log)
@@ -170,7 +173,7 @@ def parse_edl40_sig(raw: bytes) -> MeterRecord:
         raise MeterRecordError("signature-length", "signature", message)
     key = root.child("publicKey")
     log = DeviationLog()
-    log.add("local-time", "/payload", "a local time of an unknown zone, read as UTC", DeviationClass.ADVISORY)
+    note_offset(log, "no offset stands beside it, and it is read as UTC")
     return _record(
         _Signed(MeterFormat.EDL40_SIG, raw, signed, signature, curve),
         at=instant(SIGNED.unpack(signed[: SIGNED.size])[1]),

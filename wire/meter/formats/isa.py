@@ -28,7 +28,7 @@ from wire.meter.formats.sml import (
     parse_list_response,
     parse_time,
 )
-from wire.meter.formats.terms import bare_signature, energy, foreign_record, identification, obis_text
+from wire.meter.formats.terms import bare_signature, energy, foreign_record, identification, note_offset, obis_text
 from wire.meter.record import DeviationClass, MeterClock, MeterFormat, MeterRecord, Reading, ReadingReason
 
 SIGNED = struct.Struct("<10sIB6sBbq2s66s128sI20sB6sBbq6sI42x")
@@ -54,7 +54,8 @@ def parse_isa(raw: bytes) -> MeterRecord:
     register at its own time, both of 01-00:01.08.00*FF.
 
     The value at the begin is the same register as kept under 01-00:01.08.00*80 when the contract was set. The status
-    that is signed is one byte whose bits are not public: the readings have none.
+    that is signed is one byte whose bits are not public: the readings have none. Their `at` is the signed local time
+    with the offset that stands beside it, which is not signed (`MeterRecord.at_slack`); a deviation says so.
 
     Raises:
         MeterRecordError: the codes of `parse_list_response` and `parse_time`, `missing-entry`, `field-length`,
@@ -71,6 +72,7 @@ def parse_isa(raw: bytes) -> MeterRecord:
     log = DeviationLog()
     if not answer.checksum_holds:
         log.add("checksum", "/payload", "the CRC of the SML file does not hold", DeviationClass.SAFE_REJECT)
+    note_offset(log, "its offset stands beside it, unsigned" if time.offset_minutes else "it is read as UTC")
     signed = _signed_content(answer, now, begin, time, began)
     readings = [_reading(begin, began, ReadingReason.BEGIN, log)]
     if reason is not ReadingReason.BEGIN:

@@ -41,8 +41,8 @@ class LocalTime:
 
     @property
     def at(self) -> datetime | None:
-        """The instant; None for an offset of a day or more."""
-        if abs(self.offset_minutes) >= 24 * 60:
+        """The instant; None for an offset of more than 15 hours, which no place on earth has."""
+        if abs(self.offset_minutes) > 15 * 60:
             return None
         return datetime.fromtimestamp(self.seconds, timezone(timedelta(minutes=self.offset_minutes)))
 

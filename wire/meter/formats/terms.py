@@ -14,6 +14,7 @@ from wire.errors import MeterRecordError
 from wire.meter.deviations import DeviationLog
 from wire.meter.record import (
     EXACT,
+    DeviationClass,
     MeterFormat,
     MeterRecord,
     Pagination,
@@ -51,6 +52,11 @@ def energy(value: int, scaler: int, unit: int, log: DeviationLog) -> tuple[Decim
 def instant(seconds: int) -> datetime | None:
     """The instant that many seconds after 1970 in UTC; None for 0, which stands for a clock that was never set."""
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def note_offset(log: DeviationLog, beside: str) -> None:
+    """Say that the meter signed a local time and no offset: `at` is that time with what stands beside it."""
+    log.add("offset-unsigned", "/payload", f"the signed time is local; {beside}", DeviationClass.ADVISORY)
 
 
 def identification(text: bytes) -> UserAssignment:
