@@ -70,6 +70,7 @@ class Summary(Value, frozen=True, kw_only=True, omit_defaults=False):
 @click.option("--swap-after", type=click.IntRange(1), help="swap the meter after so many transactions")
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="keep the meter here; it goes on there")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="write to this file, not to the screen")
+@click.option("--force", is_flag=True, help="replace the file that --out names")
 @click.option("--list", "is_list", is_flag=True, help="list the faults, and what a verifier must say of each")
 @click.option("--json", "as_json", is_flag=True, help="what is not a record, as JSON too")
 def meter(
@@ -79,6 +80,7 @@ def meter(
     swap_after: int | None,
     state: Path | None,
     out: Path | None,
+    force: bool,
     is_list: bool,
     as_json: bool,
     meter_faults: tuple[str, ...],
@@ -97,7 +99,7 @@ def meter(
         _show_list(faults or tuple(MeterFault), as_json)
         return
     try:
-        with _opened(out) as stream, _folder(state) as folder:
+        with _opened(out, force) as stream, _folder(state) as folder:
             clock = SetClock(datetime.now(UTC).replace(microsecond=0) - timedelta(hours=sessions))
             signing = SigningMeter(
                 folder,
@@ -150,12 +152,20 @@ def _write(transactions: Iterable[ToldTransaction], ocpp: str, stream: BinaryIO)
 
 
 @contextmanager
-def _opened(out: Path | None) -> Iterator[BinaryIO]:
+def _opened(out: Path | None, force: bool) -> Iterator[BinaryIO]:
     if out is None:
         yield sys.stdout.buffer
         return
-    with out.open("wb") as stream:
-        yield stream
+    try:
+        stream = out.open("wb" if force else "xb")
+    except FileExistsError:
+        _unusable(f"{out}: is there already; --force replaces it")
+    with stream:
+        try:
+            yield stream
+        except BaseException:
+            out.unlink(missing_ok=True)  # Half a file would stand in the way of the next try.
+            raise
 
 
 @contextmanager

@@ -74,8 +74,10 @@ class Erasing:
         """Find what is older than the retention and, if so demanded, let it go. Raises StoreError."""
         until = years_before(demand.at, self._years)
         found = await self._database.read(lambda connection: find_over(connection, until))
-        act = Act(at=demand.at, by=demand.by, kind=ErasureKind.RETENTION)
-        return await self._done(found, act if demand.apply else None, None)
+        act = (
+            Act(at=demand.at, by=demand.by, kind=ErasureKind.RETENTION) if demand.apply and not found.is_empty else None
+        )
+        return await self._done(found, act, None)
 
     async def _done(self, found: Found, act: Act | None, refused: str | None) -> ErasureResult:
         counts, number, remains = counts_of(found), None, list[str]()

@@ -47,7 +47,9 @@ class _Keys(Value, frozen=True, kw_only=True):
     keys: tuple[KeptKey, ...]
 
 
-_json = click.option("--json", "as_json", is_flag=True, help="JSON for machines, one object a line.")
+_json = click.option(
+    "--json", "as_json", is_flag=True, help="JSON for machines, one object a line; [] where there is none."
+)
 _why = click.option("--why", default="", help="The reason, for whoever asks later.")
 
 
@@ -355,6 +357,8 @@ def _show(found: Any, as_json: bool, on_screen: Callable[[], None]) -> None:
     if not as_json:
         on_screen()
         return
+    if not found:
+        click.echo("[]")
     for one in found:
         click.echo(encode(one).decode())
 

@@ -59,6 +59,20 @@ class Verified(Value, frozen=True, kw_only=True, omit_defaults=False):
     error: str | None = None
 
 
+class _UnnamedContext(click.Context):
+    """Of a command whose name nobody types: it is called what its group is called."""
+
+    @property
+    def command_path(self) -> str:
+        return super().command_path if self.parent is None else self.parent.command_path
+
+
+class _Unnamed(click.Command):
+    """A command whose name nobody types."""
+
+    context_class = _UnnamedContext
+
+
 class _SessionOrVerb(click.Group):
     """A group whose first word may also be a session: then it writes that session's evidence."""
 
@@ -93,7 +107,7 @@ def evidence() -> None:
     """
 
 
-@evidence.command(hidden=True)
+@evidence.command(hidden=True, cls=_Unnamed)
 @click.argument("sessions", nargs=-1, required=True, metavar="SESSION...")
 @click.option("--out", type=click.Path(path_type=Path), help="The file, or an existing folder for several.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")

@@ -203,5 +203,5 @@ def lock_state(state_dir: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise StoreError(f"{state_dir}: another hub runs on this folder", "already-running") from error
+        raise StoreError(f"{state_dir}: another hub runs on this folder; stop it first", "already-running") from error
     return descriptor

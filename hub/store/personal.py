@@ -63,6 +63,12 @@ class Found:
     commands: list[str] = field(default_factory=list)
     tokens: list[TokenKey] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to let go of, nor anything that cannot be."""
+        lists = (self.records, self.sessions, self.mentioning, self.decisions, self.conflicts, self.commands)
+        return not (any(lists) or self.tokens or self.kept)
+
 
 def find_person(connection: sqlite3.Connection, wanted: Wanted, kept_until: datetime) -> Found:
     """Everything that names the person. A session is young when the hub heard of it after `kept_until`: one of theirs,

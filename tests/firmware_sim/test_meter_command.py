@@ -59,7 +59,16 @@ def test_what_was_written_is_told(tmp_path: Path) -> None:
     assert (summary["sessions"], summary["records"], summary["out"]) == (1, 4, str(out))
     assert summary["faults"][0]["signature"] == "invalid"
     assert len(lines(out.read_text())) == 1
-    assert "another key signs" in asked("--out", str(out), "--fault", "wrong-key").stdout
+    kept = out.read_text()
+    again = asked("--out", str(out), "--fault", "wrong-key")
+    assert (again.exit_code, "is there already; --force" in again.stderr, out.read_text()) == (2, True, kept)
+    assert "another key signs" in asked("--out", str(out), "--force", "--fault", "wrong-key").stdout
+
+
+def test_a_file_that_could_not_be_written_whole_is_not_left(tmp_path: Path) -> None:
+    out = tmp_path / "records.jsonl"
+    assert asked("--out", str(out), "--curve", "secp256k1", "--algorithm", "omitted").exit_code == 2
+    assert not out.exists()
 
 
 def test_every_fault_is_listed() -> None:

@@ -253,6 +253,12 @@ def _get(hub: HubProcess, path: str) -> tuple[int, bytes]:
         link.close()
 
 
+def test_the_hidden_verb_is_never_named() -> None:
+    refused = CliRunner().invoke(main, ["evidence", "--force"])
+    assert (refused.exit_code, "evidence write" in refused.stderr) == (2, False)
+    assert "Usage: pnc-hub evidence" in CliRunner().invoke(main, ["evidence", "--force"], prog_name="pnc-hub").stderr
+
+
 def test_a_bill_that_was_made_before_the_key_was_confirmed_is_settled_by_the_registry(tmp_path: Path) -> None:
     site = evidence_site(tmp_path, known_meter=False)
     id_ = site.session("t1", T0, "10.000", "14.200")

@@ -57,6 +57,7 @@ def test_a_stopped_hubs_meters_are_looked_after_by_hand(hub_config, chain, charg
     assert "T1 to T5" in (listed := run(hub_config, "list"))
     assert all(word in listed for word in ("MS-1", "site-1/cp-1/1", "learned", "4 valid (1 claimed, 3 learned)"))
     (meter,) = as_json(hub_config, "list")
+    assert run(hub_config, "keys", "--state", "retired", "--json") == "[]\n"
     assert meter["verdicts"] == {"valid": 4}
     assert session in run(hub_config, "gaps")
     assert session in run(hub_config, "held")
