@@ -220,9 +220,11 @@ def _tell_written(file: EvidenceFile, path: Path, as_json: bool) -> None:
         click.echo(encode(told))
         return
     console = screen()
-    console.print(Text(f"{path}: session {file.session_id}, {file.records} records, {len(file.data)} bytes"))
+    console.print(
+        Text(f"{path}: session {file.session_id}, {file.records} records, {len(file.data)} bytes"), soft_wrap=True
+    )
     _print_details(console, (check for check in file.checks if check.outcome is not StepOutcome.HOLDS))
-    console.print(Text(f"verify it anywhere: pnc-hub evidence verify {path}"))
+    console.print(Text(f"verify it anywhere: pnc-hub evidence verify {path}"), soft_wrap=True)
 
 
 # --- verify -----------------------------------------------------------------------------------------------------------
@@ -315,10 +317,13 @@ def _shown(given: str) -> str:
 def _tell_verified(console: Console, result: Verified, *, whole: bool) -> None:
     report = result.report
     if report is None:
-        console.print(Text.assemble((f"{result.file}: ", ""), ("no evidence file", "bold red"), f": {result.error}"))
+        console.print(
+            Text.assemble((f"{result.file}: ", ""), ("no evidence file", "bold red"), f": {result.error}"),
+            soft_wrap=True,
+        )
         return
     if whole:
-        console.print(Text(f"{result.file}: session {report.session_id}"))
+        console.print(Text(f"{result.file}: session {report.session_id}"), soft_wrap=True)
         table = listing("", "Step", "", "What was found")
         for check in report.steps:
             mark, style = _MARKS[check.outcome]
@@ -326,7 +331,7 @@ def _tell_verified(console: Console, result: Verified, *, whole: bool) -> None:
             table.add_row(str(check.step.number), Text(check.step.value), Text(mark, style), Text(found))
         console.print(table)
     style = "green" if report.holds else "bold red"
-    console.print(Text.assemble("" if whole else f"{result.file}: ", (report.verdict, style)))
+    console.print(Text.assemble("" if whole else f"{result.file}: ", (report.verdict, style)), soft_wrap=True)
     if not whole:
         shown = [check for check in report.steps if check.outcome is not StepOutcome.HOLDS]
         _print_details(console, (check for check in shown if check.step is not Step.KEYS or not report.holds))

@@ -65,7 +65,7 @@ def test_a_missing_file_or_unusable_certificate_is_one_clear_line(hub_config, tm
     for damage, expected in (
         (tmp_path / "hub.key.pem", "cannot be used for TLS"),
         (tmp_path / "test-root.pem", "test-root.pem"),
-        (hub_config, "cannot be read"),
+        (hub_config, "there is no such file"),
     ):
         aside = damage.rename(tmp_path / "aside")
         command = [sys.executable, "-m", "hub", "run", "--config", str(hub_config)]

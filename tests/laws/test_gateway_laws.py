@@ -244,7 +244,7 @@ def test_every_message_is_recorded_once_however_often_it_comes(
         for entry in entries:
             assert (entry.session_id is None) is (entry.transaction_id is None)
             if entry.transaction_id is not None:
-                expected = session_id("site-1", entry.charger_id, entry.transaction_id)
+                expected = session_id("site-1", entry.charger_id, entry.transaction_id, entry.reuse)
                 assert entry.session_id == expected, "a session's id follows from its charger and transaction"
             named = json.loads(entry.frame)[3].get("transactionInfo", {}).get("transactionId")
             assert named is None or entry.transaction_id == named
