@@ -161,11 +161,13 @@ def _opened(out: Path | None, force: bool) -> Iterator[BinaryIO]:
     except FileExistsError:
         _unusable(f"{out}: is there already; --force replaces it")
     with stream:
+        is_whole = False
         try:
             yield stream
-        except BaseException:
-            out.unlink(missing_ok=True)  # Half a file would stand in the way of the next try.
-            raise
+            is_whole = True
+        finally:
+            if not is_whole:
+                out.unlink(missing_ok=True)  # Half a file would stand in the way of the next try.
 
 
 @contextmanager
