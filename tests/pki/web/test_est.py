@@ -37,8 +37,9 @@ def issued_to(service: PKIService, identity: str) -> int:
 
 
 def last_entry(service: PKIService) -> tuple[str, str]:
+    """Act and detail of the last entry that a client caused: the service publishes its lists whenever they are due."""
     with service.registry() as registry, registry.reading() as connection:
-        *_, last = read_entries(connection)
+        *_, last = (entry for entry in read_entries(connection) if entry.act != "list-published")
         return last.act, last.detail
 
 
