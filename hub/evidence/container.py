@@ -63,6 +63,18 @@ def pack(members: Mapping[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    EOFError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    NotImplementedError,  # a version or compression that zipfile lacks
+    RuntimeError,  # a member that is encrypted
+)
+"""All that zipfile raises for octets that are no ZIP file, or not one it reads."""
+
+
 def unpack(data: bytes) -> dict[str, bytes]:
     """The members of a container, by name, in their order.
 
@@ -77,9 +89,7 @@ def unpack(data: bytes) -> dict[str, bytes]:
             listed = file.infolist()
             _require_known(listed, len(data))
             return {member.filename: file.read(member) for member in listed}
-    except (zipfile.BadZipFile, EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError) as error:
-        raise EvidenceUnusable(f"no whole ZIP file: {error}") from error
-    except struct.error as error:
+    except _UNREADABLE as error:
         raise EvidenceUnusable(f"no whole ZIP file: {error}") from error
 
 

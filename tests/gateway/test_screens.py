@@ -184,8 +184,8 @@ def test_a_certificate_is_taken_out_by_its_number(bench: Bench, tmp_path: Path, 
     async def run() -> None:
         async with yard(bench) as here:
             station = await here.connect("2.0.1", GetInstalledCertificateIds=held)
-            views = Views(bench.reader, here.server.roster, Presence(bench.clock), ["CP-1"])  # type: ignore[arg-type]
-            control = ControlServer(state, views, here.executor, here.server, bench.clock)  # type: ignore[arg-type]
+            views = Views(bench.reader, here.server.roster, Presence(bench.clock), ["CP-1"])
+            control = ControlServer(state, views, here.executor, here.server, bench.clock)
             await control.start()
 
             def typed(*words: str) -> Result:
