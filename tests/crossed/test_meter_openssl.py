@@ -1,8 +1,7 @@
 """Every curve before foreign eyes: the openssl program, which knows them all, and pyocmf where it is right.
 
 Known defects of pyocmf 0.6.0: it raises for `brainpool256r1` without P, knows no brainpool384r1, and takes keys as
-SubjectPublicKeyInfo in hex only. secp192k1 it knows with a
-further package only; openssl crosses that one.
+SubjectPublicKeyInfo in hex only. secp192k1 it knows with a further package only; openssl crosses that one.
 """
 
 from __future__ import annotations
