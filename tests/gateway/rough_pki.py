@@ -49,8 +49,12 @@ def root(common_name: str, profile: Profile, domain_component: str | None = None
 
 
 def below(authority: Authority, common_name: str) -> Authority:
+    """A sub-CA. Its life is counted from its issuer's: one that is read off the clock would end after the issuer's when
+    a second begins in between."""
     subject = Subject(common_name=common_name, organization="Rough", country="DE")
-    return authority.sub_authority(subject, generate_key(), life(600, timedelta(days=300)), fresh_serial())
+    above, day = authority.certificate, timedelta(days=1)
+    within = Validity(above.not_before + day, above.not_after - day)
+    return authority.sub_authority(subject, generate_key(), within, fresh_serial())
 
 
 def leaf(
