@@ -39,11 +39,12 @@ Hex32 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class RecordKind(StrEnum):
-    """What the body of a record is: a TransactionEntry, a Decision or an AuditEntry."""
+    """What the body of a record is: a TransactionEntry, a Decision, an AuditEntry or a Tombstone (`wire.tombstone`)."""
 
     TRANSACTION = "transaction"
     DECISION = "decision"
     AUDIT = "audit"
+    TOMBSTONE = "tombstone"
 
 
 class Record(Value, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ Source: design of this project.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,14 +13,17 @@ import msgspec
 
 from wire.chain import Hex32, Record
 from wire.records import Value, decode
+from wire.tombstone import Superseded
 from wire.tree_head import Countersignature, SignedTreeHead
 
 PATH_HELLO = "/sync/v1/hello"
 PATH_BATCHES = "/sync/v1/batches"
 PATH_WHITELIST = "/sync/v1/whitelist"
 PATH_AUTHORIZE = "/sync/v1/authorize"
+PATH_ANNOUNCEMENTS = "/sync/v1/announcements"
 
 MAX_BATCH_RECORDS = 500
+MAX_ANNOUNCED_RECORDS = 200
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 """Of an encoded Batch; a hub takes as much, a gateway stays below: the largest frame of a station has 4 MiB, and a byte
 of it at most 7 within JSON within JSON."""
@@ -32,25 +36,30 @@ Credit = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Hello(Value, frozen=True, kw_only=True, tag="hello"):
-    """A gateway names itself and the head of its chain (head_seq 0 and the genesis hash when nothing is stored)."""
+    """A gateway names itself and the head of its chain (head_seq 0 and the genesis hash when nothing is stored).
+
+    `supersedes`: the epoch that this one continues, which the gateway will not write to any more.
+    """
 
     gateway_id: str
     epoch: str
     head_seq: int
     head_hash: str
+    supersedes: Superseded | None = None
 
 
 class Welcome(Value, frozen=True, kw_only=True, tag="welcome"):
     """The hub's position in this gateway's epoch; `credit` (at least 1) bounds the records of the next Batch.
 
     `whitelist_version` is the version of the hub's token list, 0 if it has none or does not say: a gateway with another
-    one fetches it at once.
+    one fetches it at once. `at`: the hub's clock when it answered; None from a hub of an earlier version.
     """
 
     acked_seq: int
     acked_hash: str
     credit: Credit = MAX_BATCH_RECORDS
     whitelist_version: int = 0
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class Batch(Value, frozen=True, kw_only=True, tag="batch"):
@@ -80,6 +89,24 @@ class Ack(Value, frozen=True, kw_only=True, tag="ack"):
     credit: Credit = MAX_BATCH_RECORDS
     whitelist_version: int = 0
     countersignature: Countersignature | None = None
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class Announcement(Value, frozen=True, kw_only=True, tag="announcement"):
+    """Records ahead of their turn: begins, ends and decisions that a long backlog would keep from the hub. At most
+    MAX_ANNOUNCED_RECORDS, by rising `seq`, with gaps. Each comes again in its Batch, and only there it is taken into
+    the books; until then the hub holds it as told, not as proven."""
+
+    gateway_id: str
+    epoch: str
+    records: tuple[Record, ...]
+
+
+class Noted(Value, frozen=True, kw_only=True, tag="noted"):
+    """The announcement is durable at the hub up to record `seq`; the rest as in Welcome."""
+
+    seq: int
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class RefusalCode(StrEnum):
