@@ -17,6 +17,7 @@ from gateway.clock import Clock
 from gateway.config import Settings, load_settings
 from gateway.control.display import command
 from gateway.control.stations import charger, chargers
+from gateway.doctor.command import doctor
 from gateway.errors import GatewayError, StoreError
 from gateway.ledger.command import ledger
 from gateway.metering.command import meter
@@ -317,6 +318,7 @@ def _fail(message: str) -> NoReturn:
 main.add_command(chargers)
 main.add_command(ledger)
 main.add_command(charger)
+main.add_command(doctor)
 main.add_command(command)
 main.add_command(meter)
 
