@@ -278,6 +278,15 @@ def ended_at(connection: sqlite3.Connection, charger_id: str, transaction_id: st
     return None if row is None or row[0] is None else datetime.fromisoformat(row[0])
 
 
+def tag_of(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> str | None:
+    """The tag that began the latest session of that name; None when none did, or it was let go."""
+    row = connection.execute(
+        "SELECT id_tag FROM sessions WHERE charger_id = ? AND transaction_id = ? ORDER BY started_at DESC LIMIT 1",
+        (charger_id, transaction_id),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def session_of_record(connection: sqlite3.Connection, name: str | None) -> StoredSession | None:
     """The session of that id."""
     return None if name is None else _one(connection, "session_id = ?", (name,))
