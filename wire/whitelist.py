@@ -123,10 +123,12 @@ class TokenName(Value, frozen=True, kw_only=True):
 
 
 class DeltaContent(Value, frozen=True, kw_only=True):
-    """What a delta changes: tokens that are new or different, and tokens that are gone."""
+    """What a delta changes: tokens that are new or different, and tokens that are gone. `salt` is random: once the text
+    is let go, nobody finds out from the chain value what stood in it by trying."""
 
     tokens: Annotated[tuple[Token, ...], msgspec.Meta(max_length=MAX_DELTA_TOKENS)] = ()
     removed: Annotated[tuple[TokenName, ...], msgspec.Meta(max_length=MAX_DELTA_TOKENS)] = ()
+    salt: str = ""
 
 
 class ListDelta(Value, frozen=True, kw_only=True):
