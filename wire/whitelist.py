@@ -46,7 +46,7 @@ GENESIS_CHAIN = GENESIS_HASH
 _THE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-Version = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
