@@ -1,8 +1,8 @@
 """A box whose power can be cut: what its programs wrote below one folder, and what of it is durable.
 
 Its programs run with the library `shim.c`, which writes down what every write replaced. After a kill, `cut` takes back
-what no flush had made durable: for each block of 4096 octets some state since the last flush, or a mix of two of them in
-sectors of 512; for each file some length since; of the names that were made, moved or removed, the last few not.
+what no flush had made durable: for each block of 4096 octets some state since the last flush, or a mix of
+two in sectors of 512; for each file some length since; of the names that were made, moved or removed, the last few not.
 
 Rules
 1. What was flushed stays. A name is durable with a flush of its folder, a new or moved file also with one of its own.
