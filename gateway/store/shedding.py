@@ -27,13 +27,14 @@ from gateway.store.release import commitment_if_whole, let_go
 from gateway.store.rows import KeptRow, rows_between
 from gateway.store.sequences import note_sequence
 from gateway.store.sessions import find_session
-from wire.chain import RecordKind, instant_text
+from gateway.store.unkept import count_one, take_counts
+from wire.chain import RecordKind
 from wire.errors import WireError
 from wire.ocpp.frames import Call, Send
 from wire.ocpp.salvage import parse_recorded
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import TransactionEntry, TransactionEvent, decode
-from wire.tombstone import NotKept, SeqRange, Tombstone, TombstoneReason
+from wire.tombstone import SeqRange, Tombstone, TombstoneReason
 
 STEP = 500
 """Records that are looked at in one step; some 30 ms."""
@@ -83,30 +84,16 @@ def count_unkept(connection: sqlite3.Connection, arrival: Arrival) -> bool:
         return False
     if session is not None and message.seq_no is not None:
         note_sequence(connection, session.session_no, message.seq_no)
-    at = instant_text(arrival.now.at)
-    connection.execute(
-        "INSERT INTO unkept VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET count = count + 1, last_at = ?",
-        (arrival.charger_id, arrival.action, at, at, at),
-    )
+    count_one(connection, arrival)
     return True
 
 
 def bury_unkept(connection: sqlite3.Connection, owner: Identity, now: Moment) -> int:
     """Write a tombstone over the messages that were counted; says how many they were. To be called inside a
     transaction."""
-    rows = connection.execute("DELETE FROM unkept RETURNING charger_id, action, count, first_at, last_at").fetchall()
-    if not rows:
+    counts = take_counts(connection)
+    if not counts:
         return 0
-    counts = tuple(
-        NotKept(
-            charger_id=charger_id,
-            action=action,
-            count=count,
-            first_at=datetime.fromisoformat(first_at),
-            last_at=datetime.fromisoformat(last_at),
-        )
-        for charger_id, action, count, first_at, last_at in sorted(rows)
-    )
     append(connection, owner, RecordKind.TOMBSTONE, Tombstone(reason=TombstoneReason.BUDGET, not_kept=counts), now)
     return sum(each.count for each in counts)
 
@@ -182,11 +169,3 @@ def _shed(connection: sqlite3.Connection, row: KeptRow) -> bool:
         let_go(connection, row.seq, commitment)
     return commitment is not None
 
-
-TABLES = """
-    CREATE TABLE unkept (
-        charger_id TEXT NOT NULL, action TEXT NOT NULL, count INTEGER NOT NULL, first_at TEXT NOT NULL,
-        last_at TEXT NOT NULL, PRIMARY KEY (charger_id, action)) WITHOUT ROWID;
-    CREATE TABLE thinned (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);
-    INSERT INTO thinned VALUES (1, 0);
-"""
