@@ -25,7 +25,8 @@ import msgspec
 from gateway.store.decisions import age_text
 from gateway.store.receipts import countersigned_before
 from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
-from wire.chain import GENESIS_HASH, RecordKind, commitment_of
+from gateway.store.segments import hash_before
+from wire.chain import RecordKind, commitment_of
 from wire.records import Value, decode
 
 TABLES = """
@@ -67,14 +68,14 @@ def release_step(connection: sqlite3.Connection, before: datetime, limit: int = 
         return 0
     gone, over = 0, set[str]()
     for row in rows_between(connection, seq, last, limit):
-        commitment = _commitment(connection, row)
+        commitment = commitment_if_whole(connection, row)
         if commitment is None:
             continue
         session_id, is_open = _session_of(connection, row)
         if session_id is not None and is_open:
             connection.execute("INSERT INTO held_back VALUES (?, ?)", (row.seq, session_id))
             continue
-        _let_go(connection, row.seq, commitment)
+        let_go(connection, row.seq, commitment)
         gone += 1
         over |= set() if session_id is None else {session_id}
     _forget_who(connection, over)
@@ -93,9 +94,9 @@ def release_held_back(connection: sqlite3.Connection, limit: int = STEP) -> int:
     for seq, _ in waiting:
         connection.execute("DELETE FROM held_back WHERE seq = ?", (seq,))
         for row in rows_between(connection, seq - 1, seq, 1):
-            commitment = _commitment(connection, row)
+            commitment = commitment_if_whole(connection, row)
             if commitment is not None:
-                _let_go(connection, seq, commitment)
+                let_go(connection, seq, commitment)
                 gone += 1
     _forget_who(connection, {session_id for _, session_id in waiting})
     connection.execute("UPDATE released SET records = records + ?", (gone,))
@@ -118,13 +119,11 @@ def release_decisions(connection: sqlite3.Connection, before: datetime, limit: i
     ).rowcount
 
 
-def _commitment(connection: sqlite3.Connection, row: KeptRow) -> bytes | None:
+def commitment_if_whole(connection: sqlite3.Connection, row: KeptRow) -> bytes | None:
     """What stands for the content once it is gone; None for what has to stay: a record of the first form, and one that
     was altered, whose content is all that could show how."""
     owner = connection.execute("SELECT gateway_id, epoch FROM identity").fetchone()
-    before = [each.hash for each in rows_between(connection, row.seq - 2, row.seq - 1, 1)]
-    previous = as_hash(GENESIS_HASH if row.seq == 1 else "".join(before))
-    if not row.salt or RowHash(*owner).of(row, previous) != as_hash(row.hash):
+    if not row.salt or RowHash(*owner).of(row, hash_before(connection, row.seq)) != as_hash(row.hash):
         return None
     return commitment_of(row.salt, row.body)
 
@@ -138,7 +137,8 @@ def _session_of(connection: sqlite3.Connection, row: KeptRow) -> tuple[str | Non
     return session_id, known is not None and known[0] is None
 
 
-def _let_go(connection: sqlite3.Connection, seq: int, commitment: bytes) -> None:
+def let_go(connection: sqlite3.Connection, seq: int, commitment: bytes) -> None:
+    """Let go of the content of record `seq`, for which `commitment` stands. To be called inside a transaction."""
     row = (commitment.hex(), seq)
     connection.execute("UPDATE records SET body = '', salt = '', commitment = ? WHERE seq = ?", row)
 

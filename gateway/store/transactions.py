@@ -168,9 +168,9 @@ def _record(arrival: Arrival, session: StoredSession | None, reply: str) -> Tran
 
 
 def _entry(connection: sqlite3.Connection, seq: int) -> TransactionEntry | None:
-    """What record `seq` says; None once that was let go (`gateway.store.release`)."""
-    (body,) = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
-    return decode(TransactionEntry, body, "stored record") if body else None
+    """What record `seq` says; None once that was let go (`gateway.store.release`), or its row went."""
+    row = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
+    return decode(TransactionEntry, row[0], "stored record") if row is not None and row[0] else None
 
 
 def remember_decision(connection: sqlite3.Connection, decision: Decision) -> None:
