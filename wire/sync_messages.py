@@ -21,6 +21,8 @@ PATH_BATCHES = "/sync/v1/batches"
 PATH_WHITELIST = "/sync/v1/whitelist"
 PATH_AUTHORIZE = "/sync/v1/authorize"
 PATH_ANNOUNCEMENTS = "/sync/v1/announcements"
+HEADER_UNPACKED = "Pncgate-Unpacked-Length"
+"""Of a body that comes compressed: how many bytes it has. A hub takes no more than that from it."""
 
 MAX_BATCH_RECORDS = 500
 MAX_ANNOUNCED_RECORDS = 200
