@@ -23,6 +23,8 @@ PATH_AUTHORIZE = "/sync/v1/authorize"
 PATH_ANNOUNCEMENTS = "/sync/v1/announcements"
 PATH_HASHES = "/sync/v1/hashes"
 """?epoch=E&seq=N&seq=M: a Hashes of one of the asking gateway's own epochs."""
+HEADER_UNPACKED = "Pncgate-Unpacked-Length"
+"""Of a body that comes compressed: how many bytes it has. A hub takes no more than that from it."""
 
 MAX_BATCH_RECORDS = 500
 MAX_ANNOUNCED_RECORDS = 200
