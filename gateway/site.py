@@ -33,7 +33,9 @@ from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.link import Link, LinkSettings
+from gateway.uplink.exchange import HubExchange, LinkSettings
+from gateway.uplink.link import Link
+from gateway.uplink.proxy import proxy_for
 from gateway.uplink.staples import Staples
 from gateway.uplink.witness import Witness
 from wire.chain import RecordKind
@@ -71,7 +73,8 @@ class Gateway:
             self._evidence, other_remark = open_evidence(settings.evidence_path)
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
-            self._link = self._new_link(tls)
+            self._exchange = HubExchange(_link_settings(settings, tls))
+            self._link = self._new_link()
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
@@ -103,17 +106,16 @@ class Gateway:
             quirks=self._quirks,
         )
         try:
-            self._front = Front(settings, site, self._whitelist, self._link, _link_settings(settings, tls), self._paper)
+            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper)
         except ConfigurationError:
             self._opened.close()
             raise
         self._local = local_server(settings, site, self._staples, self._health)
 
-    def _new_link(self, tls: ssl.SSLContext) -> Link:
+    def _new_link(self) -> Link:
         hub_key = self._settings.table.uplink.hub_log_key
         witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        chosen = _link_settings(self._settings, tls)
-        return Link(chosen, self._owner, self._reader, self._writer, self._whitelist, witness)
+        return Link(self._exchange, self._owner, self._reader, self._writer, self._whitelist, witness)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
@@ -149,6 +151,7 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await self._exchange.close()
         say("stopped")
 
     async def close(self) -> None:
@@ -229,15 +232,19 @@ def _evses(settings: Settings) -> dict[str, frozenset[str]]:
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
+    """Raises ConfigurationError for a proxy that cannot be used."""
     uplink = settings.table.uplink
+    hub = uplink.hub.rstrip("/")
     return LinkSettings(
-        hub=uplink.hub.rstrip("/"),
+        hub=hub,
         tls=tls,
         authorize_timeout_s=uplink.authorize_timeout_s,
         request_timeout_s=uplink.request_timeout_s,
         whitelist_interval_s=uplink.whitelist_interval_s,
         retry_min_s=uplink.retry_min_s,
         retry_max_s=uplink.retry_max_s,
+        splay_s=uplink.splay_s,
+        proxy=proxy_for(hub, uplink.proxy, os.environ),
     )
 
 

@@ -27,6 +27,7 @@ from gateway.store import (
     commands,
     credentials,
     decisions,
+    earlier,
     local_lists,
     lost_frames,
     notices,
@@ -114,7 +115,7 @@ SCHEMA = Schema(
         + tree.TABLES
         + receipts.TABLES
         + release.TABLES,
-        segments.TABLES + unkept.TABLES,
+        segments.TABLES + unkept.TABLES + earlier.TABLES,
     ),
 )
 
@@ -165,13 +166,18 @@ def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite
 
 def _take(connection: sqlite3.Connection, owner: Identity, at: datetime) -> Identity:
     """The owner of a fresh store, from now on; also says where its transaction numbers start."""
-    minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
-    first = min(max(minutes, 0) * 100, 2**30)
+    first = number_at(at)
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO identity VALUES (1, ?, ?)", (owner.gateway_id, owner.epoch))
         connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('sessions', ?)", (first,))
     return owner
+
+
+def number_at(at: datetime) -> int:
+    """The figure that the time makes: a store whose numbers start there gives none that one before it gave."""
+    minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
+    return min(max(minutes, 0) * 100, 2**30)
 
 
 def _owner(connection: sqlite3.Connection, path: Path) -> Identity | None:
