@@ -97,9 +97,11 @@ class Cut:
 
 
 class PowerBox:
-    """The folder `root` as the disk of a box. `beside`: an empty folder on the same file system, for what is kept."""
+    """The folder `root` as the disk of a box. `beside`: a new folder on the same file system, for what is kept.
 
-    def __init__(self, root: Path, beside: Path, shim: Path) -> None:
+    Without a shim it is a box whose programs can only be killed."""
+
+    def __init__(self, root: Path, beside: Path, shim: Path | None) -> None:
         self._root, self._shim = root.resolve(), shim
         beside.mkdir(parents=True)
         self._journal, self._stash, switch = beside / "journal", beside / "stash", beside / "switch"
@@ -113,6 +115,8 @@ class PowerBox:
     @property
     def environment(self) -> dict[str, str]:
         """What its programs need to be started with."""
+        if self._shim is None:
+            return {}
         return {
             "LD_PRELOAD": str(self._shim),
             "PNC_POWER_ROOT": str(self._root),
