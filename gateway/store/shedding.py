@@ -168,4 +168,3 @@ def _shed(connection: sqlite3.Connection, row: KeptRow) -> bool:
     if commitment is not None:
         let_go(connection, row.seq, commitment)
     return commitment is not None
-
