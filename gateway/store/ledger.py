@@ -136,15 +136,19 @@ class Identity:
     epoch: str
 
 
-def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite3.Connection:
+def open_ledger(
+    path: Path, gateway_id: str, epoch: str, at: datetime, max_pages: int | None = None
+) -> sqlite3.Connection:
     """The read-write connection to the ledger; a fresh one takes `epoch` as its name for this life of the store.
+
+    `max_pages`: its budget, in pages.
 
     A store of an earlier version gets its key and its tiles, about ten seconds for a million records.
 
     Raises:
         StoreError: unusable, or it belongs to another gateway, or the end of its chain is damaged.
     """
-    connection = open_writer(path, SCHEMA, LedgerConnection)
+    connection = open_writer(path, SCHEMA, LedgerConnection, max_pages)
     try:
         owner = _owner(connection, path) or _take(connection, Identity(gateway_id, epoch), at)
         if owner.gateway_id != gateway_id:
