@@ -11,10 +11,11 @@ import ssl
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from gateway.authorizer import Authorizer
+from gateway.authorizer import Authorizer, confirmed_at
 from gateway.chargers.connected import Site
 from gateway.chargers.quirk_tally import QuirkTally
-from gateway.clock import Clock, read_boot_id
+from gateway.clock import read_boot_id
+from gateway.clock_watch import ClockWatch, open_clock
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError, StoreError
@@ -27,7 +28,7 @@ from gateway.reload import check_configuration
 from gateway.retention import Retention
 from gateway.store.chains import kept_chains
 from gateway.store.evidence import open_evidence
-from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
+from gateway.store.ledger import Identity, append, identity, last_trusted_at, open_ledger, open_ledger_reader
 from gateway.store.whitelist import open_whitelist
 from gateway.store.writer import Writer
 from gateway.supervisor import supervise
@@ -51,7 +52,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigurationError or StoreError; nothing listens yet."""
         self._settings = settings
-        self._clock = Clock(read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
+        self._clock = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
         load_site_trust(settings)
         tls = uplink_tls(settings)
         gateway_id, epoch = settings.table.gateway.id, os.urandom(8).hex()
@@ -71,6 +72,9 @@ class Gateway:
             self._evidence, other_remark = open_evidence(settings.evidence_path)
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
+            for proven in (last_trusted_at(self._reader), confirmed_at(self._whitelist)):
+                if proven is not None:
+                    self._clock.proves(proven)
             self._link = self._new_link(tls)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
@@ -87,6 +91,7 @@ class Gateway:
             self._staples = Staples()
             self._paper = Paper(settings, self._evidence, self._keeper, self._staples, self._clock, tls, self._audit)
             self._authorizer.met = self._paper.met
+            self._clock_watch = ClockWatch(self._clock, self._audit, [tls, *self._paper.tls])
             for pem in kept_chains(self._reader, LEARNED_AT_START):
                 self._authorizer.learn(pem)
             self._opened = opened.pop_all()
@@ -133,6 +138,7 @@ class Gateway:
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("clock", self._clock_watch.run)),
             asyncio.create_task(supervise("retention", self._retention.run)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
@@ -149,6 +155,7 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await self._clock_watch.keep()
         say("stopped")
 
     async def close(self) -> None:
