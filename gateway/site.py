@@ -11,10 +11,11 @@ import ssl
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from gateway.authorizer import Authorizer
+from gateway.authorizer import Authorizer, confirmed_at
 from gateway.chargers.connected import Site
 from gateway.chargers.quirk_tally import QuirkTally
-from gateway.clock import Clock, read_boot_id
+from gateway.clock import read_boot_id
+from gateway.clock_watch import ClockWatch, open_clock
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
 from gateway.decide.policy import Choice
@@ -30,7 +31,7 @@ from gateway.room import RoomKeeper
 from gateway.store.budget import Act
 from gateway.store.chains import kept_chains
 from gateway.store.evidence import open_evidence
-from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
+from gateway.store.ledger import Identity, append, identity, last_trusted_at, open_ledger, open_ledger_reader
 from gateway.store.sessions import has_running
 from gateway.store.tail import verify_tail
 from gateway.store.whitelist import open_whitelist
@@ -58,7 +59,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigurationError or StoreError; nothing listens yet."""
         self._settings = settings
-        self._clock = Clock(read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
+        self._clock = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
         load_site_trust(settings)
         tls = uplink_tls(settings)
         gateway_id, epoch = settings.table.gateway.id, os.urandom(8).hex()
@@ -84,6 +85,9 @@ class Gateway:
             self._evidence, other_remark = open_evidence(settings.evidence_path)
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
+            for proven in (last_trusted_at(self._reader), confirmed_at(self._whitelist)):
+                if proven is not None:
+                    self._clock.proves(proven)
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._link = self._new_link()
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
@@ -104,6 +108,7 @@ class Gateway:
             self._staples = Staples()
             self._paper = Paper(settings, self._evidence, self._keeper, self._staples, self._clock, tls, self._audit)
             self._authorizer.met = self._paper.met
+            self._clock_watch = ClockWatch(self._clock, self._audit, [tls, *self._paper.tls])
             for pem in kept_chains(self._reader, LEARNED_AT_START):
                 self._authorizer.learn(pem)
             self._opened = opened.pop_all()
@@ -152,6 +157,7 @@ class Gateway:
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("clock", self._clock_watch.run)),
             asyncio.create_task(supervise("retention", self._retention.run)),
             asyncio.create_task(supervise("room", self._room.run)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
@@ -171,6 +177,7 @@ class Gateway:
             task.cancel()
         await asyncio.wait(tasks)
         await self._exchange.close()
+        await self._clock_watch.keep()
         say("stopped")
 
     async def close(self) -> None:
