@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 import stat
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,9 +12,8 @@ from pathlib import Path
 
 from gateway.config import Settings
 from gateway.doctor.finding import Finding, fault, good, note, warning
+from gateway.store.engine import engine_version
 
-_WAL_RESET_FIXED = (3, 51, 3)
-_BACKPORTED = ((3, 44, 6), (3, 50, 7))
 LIBRARIES = ("pncgate", "cryptography", "aiohttp", "msgspec")
 
 
@@ -23,10 +21,9 @@ def program(settings: Settings, at: datetime) -> Iterator[Finding]:
     """Versions, for whoever is asked for help."""
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     yield good("program", f"Python {platform.python_version()} on {platform.machine()}, {libraries}")
-    found = tuple(int(part) for part in sqlite3.sqlite_version.split("."))
-    mended = found >= _WAL_RESET_FIXED or any(found[:2] == fix[:2] and found >= fix for fix in _BACKPORTED)
+    engine, mended = engine_version()
     known = "" if mended else "; its WAL-reset bug needs two writers, and the gateway has one (docs/decisions/0012)"
-    yield (good if mended else note)("program", f"SQLite {sqlite3.sqlite_version}{known}")
+    yield (good if mended else note)("program", f"SQLite {engine}{known}")
 
 
 def state_folder(settings: Settings, at: datetime) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from gateway.config import Settings
 from gateway.doctor.finding import Finding, fault, good, note, warning
@@ -102,34 +101,27 @@ def revocation(settings: Settings, at: datetime) -> Iterator[Finding]:
     """The revocation lists that the operator put there; what is fetched is told by `sources`."""
     check, paths = "revocation lists", [settings.folder / name for name in settings.table.trust.crls]
     grace = timedelta(hours=settings.table.policy.revocation_stale_grace_h)
-    for path in paths:
-        yield from _list(check, path, at, grace)
     if not paths and settings.table.trust.refresh is None:
         yield warning(
             check,
             "none: no chain can be told from a revoked one, so [policy] revocation_unknown decides",
             "name lists in [trust] crls, or have them fetched with [trust.refresh]",
         )
-
-
-def _list(check: str, path: Path, at: datetime, grace: timedelta) -> Iterator[Finding]:
-    try:
-        found = [parse_crl(der) for der in load_crls([path])]
-    except (PKIError, OSError) as error:
-        yield fault(check, f"{path}: {error}", "put a list there that can be read, or take it out of [trust] crls")
-        return
-    for crl in found:
-        until = crl.next_update
-        if until is None:
-            yield note(check, f"{path.name}: says not until when it counts")
-        elif at > until + grace:
-            yield fault(check, f"{path.name} ended {instant(until)}: it counts no longer", "get the newest list")
-        elif at > until:
-            yield warning(
-                check, f"{path.name} ended {instant(until)}, counts for the grace of [policy]", "get the newest list"
-            )
-        else:
-            yield good(check, f"{path.name} until {instant(until)}")
+    ends = []
+    for path in paths:
+        try:
+            found = [parse_crl(der).next_update for der in load_crls([path])]
+        except (PKIError, OSError) as error:
+            yield fault(check, f"{path}: {error}", "put a list there that can be read, or take it out of [trust] crls")
+            continue
+        ends += [until for until in found if until is not None and until >= at]
+        late = min((until for until in found if until is not None and until < at), default=None)
+        if late is not None and at > late + grace:
+            yield fault(check, f"{path}: ended {instant(late)}, it counts no longer", "get the newest list")
+        elif late is not None:
+            yield warning(check, f"{path}: ended {instant(late)}, its grace runs", "get the newest list")
+    if ends:
+        yield good(check, f"{counted(len(ends), 'list')}, the first of them ends {instant(min(ends))}")
 
 
 def sources(settings: Settings, at: datetime) -> Iterator[Finding]:
