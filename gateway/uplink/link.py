@@ -254,7 +254,7 @@ class Link:
 def _take_list(whitelist: Whitelist, body: bytes) -> tuple[WhitelistChange, bool]:
     """The change that `body` holds, and whether it moved the list. Raises MalformedValue or StoreError."""
     change = decode(WhitelistChange, body, "whitelist")
-    return change, whitelist.apply(change)
+    return change, whitelist.take(change)
 
 
 async def read_bounded(response: aiohttp.ClientResponse, path: str, most: int) -> bytes:

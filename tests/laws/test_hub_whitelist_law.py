@@ -79,7 +79,7 @@ def _gateway() -> Iterator[Whitelist]:
 def _synchronise(hub: sqlite3.Connection, gateway: Whitelist) -> None:
     """What the link does: the change goes over the wire."""
     change = encode(change_since(hub, gateway.version))
-    gateway.apply(decode(WhitelistChange, change, "whitelist"))
+    gateway.take(decode(WhitelistChange, change, "whitelist"))
 
 
 def _equal(hub: sqlite3.Connection, gateway: Whitelist) -> bool:
