@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -104,6 +105,16 @@ class ListFile:
         rows = connection.execute("SELECT body FROM tokens WHERE place BETWEEN ? AND ?", places).fetchall()
         tokens = [self._shelf.token(connection, row[0]) for row in rows]
         return [token for token in tokens if is_named(token, type_, text)]
+
+    def walk(self) -> Iterator[Token]:
+        """All tokens of one version of the list, each once, by a connection of its own; about 10 us each. Raises
+        StoreError, sqlite3.Error."""
+        with closing(open_reader(self.path)) as connection:
+            for place, body in connection.execute("SELECT place, body FROM tokens"):
+                token = self._shelf.token(connection, body)
+                first, last = places_of(self._key, token.type, compare_key(token.type, token.uid))
+                if first <= place <= last:
+                    yield token
 
     def newest(self, kind: str, limit: int) -> list[Token]:
         """Of the kind the tokens that were updated last, the newest first: `limit`, or as many as are known. Rule 3.

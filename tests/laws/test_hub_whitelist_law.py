@@ -83,8 +83,8 @@ def _synchronise(hub: sqlite3.Connection, gateway: Whitelist) -> None:
 
 
 def _equal(hub: sqlite3.Connection, gateway: Whitelist) -> bool:
-    ours = hub.execute("SELECT token FROM tokens ORDER BY token").fetchall()
-    theirs = gateway._connection.execute("SELECT body FROM tokens ORDER BY body").fetchall()
+    ours = sorted(encode(decode(Token, row[0], "token")) for row in hub.execute("SELECT token FROM tokens"))
+    theirs = sorted(encode(each) for each in gateway.walk())
     return ours == theirs and gateway.version == list_version(hub)
 
 
