@@ -63,11 +63,18 @@ ca = "ca.pem"                      # the CA that signed the hub's certificate, a
 # whitelist_interval_s = 300.0
 # retry_min_s = 1.0
 # retry_max_s = 60.0
+# splay_s = 10.0                     # over how long gateways spread that lost the hub together
+# proxy = "http://10.0.0.1:3128"     # "direct" for none; without it HTTPS_PROXY and NO_PROXY count
 # The key that the hub countersigns this log with, as its operator tells it; the first one that it uses when left out.
 # hub_log_key = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"
 
 # [ledger]
 # keep_days = 30                   # what records say is let go so long after the hub countersigned it; 0 keeps it all
+# max_mb = 2048                    # room for all that is stored; as it is used up, periodic unsigned values give way
+# keep_free_mb = 64                # of the file system
+# ballast_mb = 4                   # a file that is given up when the disk is full all the same
+# when_full = "refuse"             # who asks to charge when the room is spent: accept | refuse
+# periodic_hold_ms = 0             # how long a periodic value may wait for others, so that less is written to flash
 
 [trust]
 anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/*.pem ...

@@ -17,6 +17,7 @@ from gateway.chargers.quirk_tally import QuirkTally
 from gateway.clock import Clock, read_boot_id
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
+from gateway.decide.policy import Choice
 from gateway.errors import ConfigurationError, StoreError
 from gateway.front import Front, local_server
 from gateway.keeper import TrustKeeper
@@ -25,15 +26,21 @@ from gateway.log import say
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
+from gateway.room import RoomKeeper
+from gateway.store.budget import Act
 from gateway.store.chains import kept_chains
 from gateway.store.evidence import open_evidence
 from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
+from gateway.store.sessions import has_running
+from gateway.store.tail import verify_tail
 from gateway.store.whitelist import open_whitelist
 from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.link import Link, LinkSettings
+from gateway.uplink.exchange import HubExchange, LinkSettings
+from gateway.uplink.link import Link
+from gateway.uplink.proxy import proxy_for
 from gateway.uplink.staples import Staples
 from gateway.uplink.witness import Witness
 from wire.chain import RecordKind
@@ -57,11 +64,17 @@ class Gateway:
         gateway_id, epoch = settings.table.gateway.id, os.urandom(8).hex()
 
         def open_connection() -> sqlite3.Connection:
-            return open_ledger(settings.ledger_path, gateway_id, epoch, self._clock.now().at)
+            pages = settings.room().max_pages
+            return open_ledger(settings.ledger_path, gateway_id, epoch, self._clock.now().at, pages)
+
+        def open_again() -> sqlite3.Connection:
+            connection = open_connection()
+            verify_tail(connection)
+            return connection
 
         with ExitStack() as opened:
             opened.callback(os.close, _lock(settings.state_dir))
-            self._writer = Writer(open_connection)
+            self._writer = Writer(open_connection, open_again, hold_s=settings.table.ledger.periodic_hold_ms / 1000)
             opened.callback(self._writer.end)
             # Closed before the writer, so that the writer is the last and leaves one file without a log.
             self._reader = opened.enter_context(closing(open_ledger_reader(settings.ledger_path)))
@@ -71,8 +84,12 @@ class Gateway:
             self._evidence, other_remark = open_evidence(settings.evidence_path)
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
-            self._link = self._new_link(tls)
+            self._exchange = HubExchange(_link_settings(settings, tls))
+            self._link = self._new_link()
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
+            self._room = RoomKeeper(
+                settings.room(), self._owner, self._writer, self._reader, self._clock.now, self._retention
+            )
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
                 self._clock,
@@ -101,19 +118,21 @@ class Gateway:
             stored=self._stored,
             certificates=self._paper.service(),
             quirks=self._quirks,
+            turns_away=self._turns_away,
+            counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
+        self._room.stored = self._stored
         try:
-            self._front = Front(settings, site, self._whitelist, self._link, _link_settings(settings, tls), self._paper)
+            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper)
         except ConfigurationError:
             self._opened.close()
             raise
         self._local = local_server(settings, site, self._staples, self._health)
 
-    def _new_link(self, tls: ssl.SSLContext) -> Link:
+    def _new_link(self) -> Link:
         hub_key = self._settings.table.uplink.hub_log_key
         witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        chosen = _link_settings(self._settings, tls)
-        return Link(chosen, self._owner, self._reader, self._writer, self._whitelist, witness)
+        return Link(self._exchange, self._owner, self._reader, self._writer, self._whitelist, witness)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
@@ -134,6 +153,7 @@ class Gateway:
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
             asyncio.create_task(supervise("retention", self._retention.run)),
+            asyncio.create_task(supervise("room", self._room.run)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
             *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
@@ -146,9 +166,11 @@ class Gateway:
         await self._paper.close()
         if self._writer.broken is None:
             await self._quirks.flush(self._writer)
+            await self._room.bury()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await self._exchange.close()
         say("stopped")
 
     async def close(self) -> None:
@@ -160,6 +182,12 @@ class Gateway:
         """The ledger has grown."""
         self._link.stored()
         self._front.stored()
+
+    def _turns_away(self, charger_id: str) -> bool:
+        """Where a session runs, somebody may be asking in order to end it."""
+        if not self._room.does(Act.REFUSE_SESSIONS) or self._settings.table.ledger.when_full is Choice.ACCEPT:
+            return False
+        return not has_running(self._reader, charger_id)
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
@@ -213,14 +241,8 @@ class Gateway:
         """While the store is broken, try to open it again; stations are turned away until then."""
         while True:
             await asyncio.sleep(MEND_EVERY_S)
-            if self._writer.broken is None:
-                continue
-            try:
-                self._writer.reopen()
-            except StoreError as error:
-                say("store-unavailable", level="error", reason=str(error))
-            else:
-                say("store-mended")
+            if self._writer.broken is not None:
+                await self._room.mend()
 
 
 def _evses(settings: Settings) -> dict[str, frozenset[str]]:
@@ -229,15 +251,19 @@ def _evses(settings: Settings) -> dict[str, frozenset[str]]:
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
+    """Raises ConfigurationError for a proxy that cannot be used."""
     uplink = settings.table.uplink
+    hub = uplink.hub.rstrip("/")
     return LinkSettings(
-        hub=uplink.hub.rstrip("/"),
+        hub=hub,
         tls=tls,
         authorize_timeout_s=uplink.authorize_timeout_s,
         request_timeout_s=uplink.request_timeout_s,
         whitelist_interval_s=uplink.whitelist_interval_s,
         retry_min_s=uplink.retry_min_s,
         retry_max_s=uplink.retry_max_s,
+        splay_s=uplink.splay_s,
+        proxy=proxy_for(hub, uplink.proxy, os.environ),
     )
 
 

@@ -22,6 +22,7 @@ from hub.evidence.command import evidence
 from hub.evidence.gather import Maker
 from hub.journal import start_journal
 from hub.letting_go import erase, retention
+from hub.lists import ListDesk
 from hub.log_key import load_log_key, make_log_key, missing_key
 from hub.meter_screens import told_attention
 from hub.meters import RECENT, meters
@@ -199,14 +200,16 @@ async def _serve(config: HubConfig) -> None:
     database = Database(config.state_dir, config.terms)
     desk = CommandDesk(database, config.gateways)
     listeners: dict[str, Listener] = {}
+    lists: ListDesk | None = None
     try:
         await database.write(lambda connection: pin_all_configured(connection, config.terms.meter_keys, now()))
         key = await _log_key(config.state_dir, database)
-        endpoint = SyncEndpoint(database, config.gateways, key, desk)
+        lists = ListDesk(database, key)
+        await lists.start(now())
+        endpoint = SyncEndpoint(database, config.gateways, key, lists, desk)
         maker = Maker(key=key, terms=config.terms, issuer=config.contact)
-        api = OperatorAPI(
-            database, config.clients, config.gateways, desk, maker, Erasing(database, config.retention_years)
-        )
+        erasing = Erasing(database, config.retention_years, lists)
+        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context)
         listeners["api"] = Listener("api", api.application(), config.api, api_context)
         listen = {name: await listener.start() for name, listener in listeners.items()}
@@ -216,6 +219,8 @@ async def _serve(config: HubConfig) -> None:
         desk.close()
         for listener in listeners.values():
             await listener.close()
+        if lists is not None:
+            await lists.close()
         await database.close()
     _log.info("stopped")
 

@@ -4,7 +4,8 @@ Rules
 1. Looking comes first, in a reader, and changes nothing; records may arrive meanwhile. Letting go is one transaction.
 2. Evidence of sessions that run, or are younger than the retention, is let go only when that is forced: until then the
    operator has to be able to prove its bills, to the customer too.
-3. After the commit the write-ahead log is emptied, for old pages stand in it. What cannot be reached is said.
+3. After the commit the write-ahead log is emptied, for old pages stand in it; and snapshots of the token list that
+   hold an erased token go. What cannot be reached is said.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub.errors import HubError
+from hub.lists import ListDesk
 from hub.store.database import Database
 from hub.store.erasure import Act, Counts, ErasureKind, counts_of, let_go
 from hub.store.personal import Found, Wanted, find_over, find_person
 from wire.records import Value
+from wire.whitelist import ListDelta
 
 
 class ErasureRefused(HubError):
@@ -50,10 +53,11 @@ class Demand:
 
 
 class Erasing:
-    """One for each database. `years` is the retention."""
+    """One for each database. `years` is the retention; `lists` gives the token list to gateways, if a hub runs."""
 
-    def __init__(self, database: Database, years: int) -> None:
+    def __init__(self, database: Database, years: int, lists: ListDesk | None = None) -> None:
         self._database, self._years = database, years
+        self._lists = lists or ListDesk(database)
 
     async def person(self, wanted: Wanted, demand: Demand) -> ErasureResult:
         """Find what there is of a person and, if so demanded, let it go.
@@ -87,10 +91,12 @@ class Erasing:
             )
         if act is not None:
 
-            def letting_go(connection: sqlite3.Connection) -> int:
+            def letting_go(connection: sqlite3.Connection) -> tuple[int, tuple[ListDelta, ...]]:
                 return let_go(connection, found, act)
 
-            number = await self._database.write(letting_go)
+            number, deltas = await self._database.write(letting_go)
+            if deltas and not await self._lists.forget(deltas, act.at):
+                remains.append("snapshots of the token list that cannot be deleted; the log names the folder")
             if not await self._database.empty_log():
                 remains.append(
                     "old pages in the write-ahead log, which somebody reads; they go when the hub is stopped"

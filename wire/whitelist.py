@@ -46,13 +46,13 @@ GENESIS_CHAIN = GENESIS_HASH
 _THE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-Version = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ListError(WireError):
-    """Raised when a head, a manifest, a part or a delta must not be taken: `list-gateway`, `list-ended`, `list-part`,
-    `list-delta`. Signatures that do not hold raise TreeHeadError."""
+    """Raised when a head, a manifest, a part or a delta must not be taken: `list-gateway`, `list-ended`, `list-older`,
+    `list-forked`, `list-manifest`, `list-part`, `list-delta`. Signatures that do not hold raise TreeHeadError."""
 
 
 class ListHead(Value, frozen=True, kw_only=True):
@@ -123,10 +123,12 @@ class TokenName(Value, frozen=True, kw_only=True):
 
 
 class DeltaContent(Value, frozen=True, kw_only=True):
-    """What a delta changes: tokens that are new or different, and tokens that are gone."""
+    """What a delta changes: tokens that are new or different, and tokens that are gone. `salt` is random: once the text
+    is let go, nobody finds out from the chain value what stood in it by trying."""
 
     tokens: Annotated[tuple[Token, ...], msgspec.Meta(max_length=MAX_DELTA_TOKENS)] = ()
     removed: Annotated[tuple[TokenName, ...], msgspec.Meta(max_length=MAX_DELTA_TOKENS)] = ()
+    salt: str = ""
 
 
 class ListDelta(Value, frozen=True, kw_only=True):

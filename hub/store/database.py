@@ -54,7 +54,7 @@ class Database:
         Raises:
             StoreError: another hub runs on this folder, or the database cannot be used.
         """
-        self.terms = terms
+        self.terms, self.state_dir = terms, state_dir
         self._path = state_dir / FILE_NAME
         self._lock = lock_state(state_dir)
         try:

@@ -9,7 +9,8 @@ Rules
    one person's, and nobody can find out whose by trying uids; a later act makes another pseudonym.
 4. The hash of a signed value's bytes would give the identification away to whoever tries all of them: it is replaced as
    well, with the verdicts and pages that hold it.
-5. A token leaves the list, and every gateway is sent the whole list next: it forgets what is not in it.
+5. A token leaves the list and its history (hub.store.whitelist, rule 5); what makes gateways forget it is handed to the
+   caller. A gateway that does not hear it in time gets a snapshot and forgets what is not in it.
 6. The erasures say what was let go, when, by whom and how much of it, never whose it was.
 
 What is left is said by the caller: backups, evidence files, and what the eMSP holds are not the database.
@@ -37,6 +38,7 @@ from hub.tokens import bearer_key
 from wire.chain import Record, released
 from wire.errors import MalformedValue
 from wire.records import Cdr, CdrToken, Session, Value, decode, encode
+from wire.whitelist import ListDelta
 
 _INSTEAD = "[erased]"
 
@@ -104,9 +106,9 @@ def counts_of(found: Found) -> Counts:
     )
 
 
-def let_go(connection: sqlite3.Connection, found: Found, act: Act) -> int:
-    """Let go of what was found and note it; the number of the act. Records that another act let go of meanwhile are
-    passed over."""
+def let_go(connection: sqlite3.Connection, found: Found, act: Act) -> tuple[int, tuple[ListDelta, ...]]:
+    """Let go of what was found and note it; the number of the act, and what the token list has to say of it (rule 5).
+    Records that another act let go of meanwhile are passed over."""
     number = (
         connection.execute(
             "INSERT INTO erasures (at, by, kind, forced, counts) VALUES (?, ?, ?, ?, ?)",
@@ -130,8 +132,7 @@ def let_go(connection: sqlite3.Connection, found: Found, act: Act) -> int:
     names = [(name,) for name in found.commands]
     connection.executemany("DELETE FROM command_reports WHERE command_id = ?", names)
     connection.executemany("DELETE FROM commands WHERE command_id = ?", names)
-    drop_tokens(connection, found.tokens, act.at)
-    return number
+    return number, drop_tokens(connection, found.tokens, act.at)
 
 
 def erasures_page(connection: sqlite3.Connection, cut: Cut) -> Page:

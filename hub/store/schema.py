@@ -193,5 +193,29 @@ CREATE TRIGGER outcomes_are_final BEFORE UPDATE ON outcomes BEGIN
 """Keys and pages are found by columns; what they hold is the JSON beside them. Verdicts and outcomes are only appended:
 the newest one of a signed value or a session counts."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _ISSUED_VERSIONS, _COMMANDS, _ENDED_WITHOUT_START, _COMMITMENTS, _METERS)
+_LIST_HISTORY = """
+ALTER TABLE whitelist ADD COLUMN chain TEXT NOT NULL
+    DEFAULT '0000000000000000000000000000000000000000000000000000000000000000';
+ALTER TABLE whitelist ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;
+UPDATE whitelist SET tokens = (SELECT count(*) FROM tokens), chain = iif(version, lower(hex(randomblob(32))), chain);
+CREATE TABLE list_versions (
+    version INTEGER PRIMARY KEY, chain TEXT NOT NULL, at TEXT NOT NULL, named INTEGER NOT NULL,
+    since INTEGER, content TEXT
+);
+CREATE INDEX list_versions_begun ON list_versions (version) WHERE content IS NULL;
+INSERT INTO list_versions SELECT version, chain, '', 0, NULL, NULL FROM whitelist;
+"""
+"""What led to the list: a row for each version, `named` counting the tokens of all deltas up to it. A row with content
+leads there from the one before; a row without can only be started from. A list of before has a chain value that no
+other has, and nothing leads to it."""
+
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    _ISSUED_VERSIONS,
+    _COMMANDS,
+    _ENDED_WITHOUT_START,
+    _COMMITMENTS,
+    _METERS,
+    _LIST_HISTORY,
+)
 """Append only: a released migration is never edited."""

@@ -24,6 +24,7 @@ from aiohttp import web
 from hub.clock import now
 from hub.desk import CommandDesk
 from hub.errors import StalePosition
+from hub.lists import ListDesk
 from hub.store import whitelist
 from hub.store.database import Database, Standing
 from hub.store.heads import KeptHead
@@ -31,7 +32,8 @@ from hub.store.ledger import Chain, Conflict, Position
 from hub.tokens import decide_authorization
 from hub.tree import FittingHead, TreeMismatch, grow, judge_head
 from hub.web.commands import GatewayCommands
-from hub.web.problems import Problem, integer_query, json_response, read_body, tell_problems
+from hub.web.problems import Problem, json_response, read_body, tell_problems
+from hub.web.whitelist import GatewayLists
 from wire.errors import MalformedValue
 from wire.records import Token, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
@@ -40,7 +42,6 @@ from wire.sync_messages import (
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,
-    PATH_WHITELIST,
     SLOWEST_BYTES_PER_S,
     Ack,
     Answer,
@@ -71,25 +72,31 @@ class SyncEndpoint:
     """Answers gateways. One instance per hub; its methods run in one event loop."""
 
     def __init__(
-        self, database: Database, admitted: Collection[str], log_key: SigningKey, desk: CommandDesk | None = None
+        self,
+        database: Database,
+        admitted: Collection[str],
+        log_key: SigningKey,
+        lists: ListDesk,
+        desk: CommandDesk | None = None,
     ) -> None:
         """`log_key` is the hub's own. Without a `desk` there are no commands: their routes are not served."""
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
+        self._lists = lists
         self._log_key = log_key
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._batches = self._batch_bytes = 0
 
     def application(self) -> web.Application:
-        """The aiohttp application with the four routes of the protocol, and those of commands."""
+        """The aiohttp application with the routes of the protocol, of the token list and of commands."""
         app = web.Application(middlewares=[tell_problems])
         app.add_routes(
             [
                 web.post(PATH_HELLO, self.hello),
                 web.post(PATH_BATCHES, self.batch),
-                web.get(PATH_WHITELIST, self.whitelist),
                 web.post(PATH_AUTHORIZE, self.authorize),
             ]
         )
+        app.add_routes(GatewayLists(self._database, self._lists, self._log_key, self._gateway).routes())
         if self._desk is not None:
             app.add_routes(GatewayCommands(self._desk, self._gateway).routes())
         return app
@@ -171,13 +178,6 @@ class SyncEndpoint:
         if kept is not None and kept.signed == fitting.signed:
             return kept
         return KeptHead(signed=fitting.signed, countersignature=self._log_key.countersign(fitting.signed, at))
-
-    async def whitelist(self, request: web.Request) -> web.Response:
-        """?since=N -> WhitelistChange."""
-        self._gateway(request)
-        since = integer_query(request, "since", 0, 0, _LARGEST)
-        change = await self._database.read(lambda connection: encode(whitelist.change_since(connection, since)))
-        return json_response(change)
 
     async def authorize(self, request: web.Request) -> web.Response:
         """TokenRef -> AuthorizationInfo; an unknown token is an answer (NOT_ALLOWED), not an error."""

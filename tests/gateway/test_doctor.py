@@ -1,0 +1,94 @@
+"""`pnc-gateway doctor`: each thing that can be wrong is said with what to do, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.__main__ import main
+from tests.processes import SiteFolder
+
+
+@pytest.fixture
+def site(tmp_path: Path, lab: Path) -> SiteFolder:
+    return SiteFolder(tmp_path, lab)
+
+
+def examined(site: SiteFolder) -> tuple[int, list[dict[str, str]]]:
+    """The exit code, and what was found but for what is good."""
+    result = CliRunner().invoke(main, ["doctor", "--json", "--config", str(site.gateway_toml)])
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    return result.exit_code, [each for each in found if each["verdict"] != "good"]
+
+
+def test_a_site_before_its_first_start_is_told_to_start(site: SiteFolder) -> None:
+    code, found = examined(site)
+    assert code == 1
+    told = {each["check"]: each for each in found if each["verdict"] == "warning"}
+    assert set(told) == {"gateway"}
+    assert told["gateway"]["remedy"] == "start it with `pnc-gateway run`"
+
+
+def test_a_configuration_that_cannot_be_used_is_the_only_finding(site: SiteFolder) -> None:
+    site.gateway_toml.write_text("[gateway]\nid = 7\n")
+    code, found = examined(site)
+    assert code == 2
+    assert [each["check"] for each in found] == ["configuration"]
+    assert "gateway.toml" in found[0]["found"]
+
+
+def _key_for_all(site: SiteFolder) -> str:
+    _own_file(site, "key").chmod(0o644)
+    return "own certificate"
+
+
+def _no_certificate(site: SiteFolder) -> str:
+    _own_file(site, "certificate").write_text("nothing")
+    return "own certificate"
+
+
+def _no_anchor(site: SiteFolder) -> str:
+    text = site.gateway_toml.read_text()
+    anchors = next(line for line in text.splitlines() if line.startswith("anchors ="))
+    site.gateway_toml.write_text(text.replace(anchors, 'anchors = "nowhere"'))
+    return "trust anchors"
+
+
+def _open_state(site: SiteFolder) -> str:
+    state = site.folder / "gateway-state"
+    state.mkdir()
+    state.chmod(0o755)
+    (state / "ledger.db").touch(0o644)
+    return "state folder"
+
+
+def _own_file(site: SiteFolder, key: str) -> Path:
+    """A copy of a file that [uplink] names, which the configuration names from now on."""
+    text = site.gateway_toml.read_text()
+    line = next(line for line in text.splitlines() if line.startswith(f"{key} ="))
+    named = Path(line.partition('"')[2].rstrip('"'))
+    copied = site.folder / f"own-{key}.pem"
+    copied.write_bytes((site.folder / named).read_bytes())
+    copied.chmod(0o600)
+    site.gateway_toml.write_text(text.replace(line, f'{key} = "{copied}"'))
+    return copied
+
+
+@pytest.mark.parametrize("spoil", [_key_for_all, _no_certificate, _no_anchor, _open_state])
+def test_what_is_wrong_is_named_with_what_to_do(site: SiteFolder, spoil: Callable[[SiteFolder], str]) -> None:
+    check = spoil(site)
+    code, found = examined(site)
+    assert code in (1, 2)
+    told = [each for each in found if each["check"] == check]
+    assert told
+    assert all(each["remedy"] for each in told)
+
+
+def test_a_screen_ends_with_the_sum(site: SiteFolder) -> None:
+    shown = CliRunner().invoke(main, ["doctor", "--config", str(site.gateway_toml)]).output.splitlines()
+    assert shown[-1] == "1 warning"
+    assert any(line.startswith("ok  configuration") for line in shown)
