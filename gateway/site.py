@@ -90,6 +90,7 @@ class Gateway:
                     self._clock.proves(proven)
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._link = self._new_link()
+            self._link.hub_said = self._clock.hub_said
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
                 settings.room(), self._owner, self._writer, self._reader, self._clock.now, self._retention
