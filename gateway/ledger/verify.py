@@ -53,8 +53,9 @@ class Finding(Value, frozen=True, kw_only=True):
 
 class LedgerReport(Value, frozen=True, kw_only=True, omit_defaults=False):
     """What was found. `root` None: records are missing, so there is none. `countersigned`: up to which record a valid
-    receipt reaches. `released` are without content; `unsalted` are of the first form, from before there was a tree; `dropped`: the rows
-    up to this number are gone, and were not looked at."""
+    receipt reaches.
+    `released` are without content; `unsalted` are of the first form, from before there was a tree; the rows up to
+    `dropped` are gone, and were not looked at."""
 
     gateway_id: str
     epoch: str
@@ -134,9 +135,7 @@ class _Walk:
     """Goes over the records in order, and grows the tree one record behind: only the next record tells what the hash of
     a doubtful one should be."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, hashes: RowHash, receipts: list[Receipt], gone: Dropped
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, hashes: RowHash, receipts: list[Receipt], gone: Dropped) -> None:
         self.findings: list[Finding] = []
         self.receipts = {receipt.signed.head.size: receipt for receipt in receipts}
         self._kept, self._hashes = KeptTree(connection), hashes

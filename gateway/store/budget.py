@@ -15,6 +15,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from pathlib import Path
+
+MB = 1024 * 1024
+PAGE = 4096
+WAL_ROOM = 16 * MB
+"""Of the budget for the write-ahead log: it takes 4 MB while no reader stands, and more than this is alarmed."""
 
 
 class Level(IntEnum):
@@ -57,6 +63,26 @@ BELOW_TIMES_KEPT_FREE = {Level.TIGHT: 3, Level.SCARCE: 2, Level.SPENT: 1}
 _CLEAR_PERCENT, _CLEAR_SHARE = 5, 4
 """To fall, the budget must be used by so many percent less, and a part in so many more be free, than where the level
 began."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSettings:
+    """Octets: `budget` for the ledger with its write-ahead log, `keep_free` of the file system, `ballast`."""
+
+    ledger: Path
+    budget: int
+    keep_free: int
+    ballast: int
+
+    @property
+    def max_pages(self) -> int:
+        """How long the ledger's file may become."""
+        return (self.budget - WAL_ROOM) // PAGE
+
+    @property
+    def wal(self) -> Path:
+        """The write-ahead log."""
+        return self.ledger.with_name(self.ledger.name + "-wal")
 
 
 @dataclass(frozen=True, slots=True)

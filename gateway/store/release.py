@@ -24,7 +24,7 @@ import msgspec
 
 from gateway.store.decisions import age_text
 from gateway.store.earlier import forget_earlier
-from gateway.store.receipts import countersigned_before
+from gateway.store.receipts import countersigned_before, countersigned_seq
 from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
 from gateway.store.segments import hash_before
 from wire.chain import RecordKind, commitment_of
@@ -60,11 +60,12 @@ def released(connection: sqlite3.Connection) -> Released:
     return Released(seq=seq, records=records, held_back=held_back)
 
 
-def release_step(connection: sqlite3.Connection, before: datetime, limit: int = STEP) -> int:
-    """Let go of the content of the next records that the hub had countersigned before an instant: at most `limit` are
-    looked at, 0 when there are none. To be called inside a transaction."""
+def release_step(connection: sqlite3.Connection, before: datetime | None, limit: int = STEP) -> int:
+    """Let go of the content of the next records that the hub had countersigned before an instant, or at all: at most
+    `limit` are looked at, 0 when there are none. To be called inside a transaction."""
     seq, acked = connection.execute("SELECT released.seq, acked_seq FROM released, position").fetchone()
-    last: int = min(seq + limit, acked, countersigned_before(connection, before))
+    reached = countersigned_seq(connection) if before is None else countersigned_before(connection, before)
+    last: int = min(seq + limit, acked, reached)
     if last <= seq:
         return 0
     gone, over = 0, set[str]()

@@ -8,8 +8,8 @@ Rules
 3. The last `KEEP` records never go.
 4. With the rows go the traces by which a message is known again, of sessions that ended `LONG_OVER` ago: all but those
    of the start, of the first and of the last message. These keep a late repetition from becoming a second session.
-5. A record of the first form has its content under its own hash (`wire.chain`); when its turn comes it goes whole, if it
-   still fits. One that was altered stays, and everything behind it.
+5. A record of the first form has its content under its own hash (`wire.chain`); when its turn comes it goes whole, if
+   it still fits. One that was altered stays, and everything behind it.
 6. Pages of rows that went are used again; the file does not shrink.
 
 Source: design of this project; docs/decisions/0012.
@@ -80,8 +80,8 @@ def drop_segment(connection: sqlite3.Connection) -> int:
 
 
 def forget_traces(connection: sqlite3.Connection, before: datetime) -> int:
-    """Rule 4, for the next sessions, those that ended `LONG_OVER` before an instant; says how many were looked at, 0 when
-    there are no more. To be called inside a transaction."""
+    """Rule 4, for the next sessions, those that ended `LONG_OVER` before an instant; says how many were looked at, 0
+    when there are no more. To be called inside a transaction."""
     gone, ended = dropped(connection).seq, (before - LONG_OVER).isoformat()
     (done,) = connection.execute("SELECT session_no FROM forgotten").fetchone()
     sessions = connection.execute(

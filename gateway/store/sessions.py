@@ -263,6 +263,11 @@ def advance_session(
         )
 
 
+def has_running(connection: sqlite3.Connection, charger_id: str) -> bool:
+    """Whether a session runs at a charger."""
+    return _one(connection, "charger_id = ? AND ended_at IS NULL", (charger_id,)) is not None
+
+
 def ended_at(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> datetime | None:
     """When the transaction of that name ended by its station's clock, of several the latest; None while it runs, and
     for one that is not known."""

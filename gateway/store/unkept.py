@@ -1,4 +1,4 @@
-"""Counts of messages that were acknowledged and not stored, until a tombstone takes them up (`gateway.store.shedding`)."""
+"""Counts of messages that were acknowledged and not stored, until a tombstone has them (`gateway.store.shedding`)."""
 
 from __future__ import annotations
 

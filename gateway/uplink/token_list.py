@@ -271,7 +271,10 @@ def _go_on(path: DeltaPath, octets: bytes, head: ListHead) -> bool:
     """Whether the hub's answer leads on; what goes beyond the head is left. Raises ListError, MalformedValue."""
     deltas = decode(ListDeltas, octets, "whitelist deltas").deltas
     if deltas is None:
-        return False
+        if not path:
+            return False
+        message = f"the hub does not know version {path.version}, to which its own deltas led"
+        raise ListError("list-delta", message)
     if not deltas:
         message = f"the hub gives nothing from version {path.version} on; its head says {head.version}"
         raise ListError("list-delta", message)

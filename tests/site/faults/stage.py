@@ -20,14 +20,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from firmware_sim.charger import DIALECTS, Charge, Charger, ChargerSpec
+from firmware_sim.charger import DIALECTS, Charger
 from firmware_sim.closing import close_books
 from firmware_sim.connection import Address, BackOff
 from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import ChargerError
 from firmware_sim.faults import Daemons
 from firmware_sim.scenario import Scenario
+from firmware_sim.sessions import Charge
 from firmware_sim.site import Site
+from firmware_sim.spec import ChargerSpec
 from tests.fault_proxy import FaultProxy
 from tests.power.box import PowerBox
 from tests.zygote import Run, Zygote
