@@ -85,8 +85,10 @@ def _same_start(
     if found is None or found.ended_at is None:
         return found
     first = connection.execute(
-        "SELECT at FROM records JOIN seen USING (seq) WHERE bucket = ? AND key = ?", (found.session_no, key)
+        "SELECT at FROM seen LEFT JOIN records USING (seq) WHERE bucket = ? AND key = ?", (found.session_no, key)
     ).fetchone()
+    if first is not None and first[0] is None:  # Its row was dropped: when it came is not known, so it is believed.
+        return None if message.at < _CLOCKS_KNOW_BETTER else found
     came_at = arrival.now.at if first is None else datetime.fromisoformat(first[0])
     stood = message.at < _CLOCKS_KNOW_BETTER or came_at - message.at > _CLOCK_STANDS
     return None if stood else found
