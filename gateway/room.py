@@ -38,7 +38,8 @@ _WORTH_EMPTYING = 64 * 1024
 
 
 def measure(settings: RoomSettings, ledger: sqlite3.Connection) -> Room:
-    """How much room there is now; what the write-ahead log will take again is not free. Raises sqlite3.Error, OSError."""
+    """How much room there is now; what the write-ahead log will take again is not free. Raises sqlite3.Error and
+    OSError."""
     pages, spare = (ledger.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
     disk = os.statvfs(settings.ledger.parent)
     to_come = max(0, WAL_USUAL - size_of(settings.wal))
@@ -105,7 +106,7 @@ class RoomKeeper:
             await self._thin()
         room = self._measured()
         await self._note(level_of(room, self.level))
-        if not self._ballast.held and room.free > 2 * (room.keep_free + self._ballast.size):
+        if not self._ballast.held and room.free > room.keep_free + room.keep_free // 4 + self._ballast.size:
             await asyncio.to_thread(self._ballast.make)
 
     async def bury(self) -> None:

@@ -293,11 +293,11 @@ def test_write_error_fails_the_batch_and_the_store_comes_back(tmp_path: Path) ->
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MB."""
+    """A file system of 15 MB."""
     place = tmp_path / "disk"
     place.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=15m", "tmpfs", str(place)], capture_output=True, check=False
     )
     if made.returncode != 0:
         pytest.skip("a small file system needs the right to mount one")
