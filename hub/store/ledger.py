@@ -164,7 +164,9 @@ class Books:
     def flush(self) -> None:
         """Write what was not written yet. Without it the changes are lost."""
         self._flush_records()
-        changed = [(encode(each.session).decode(), encode(each.meter).decode(), id_) for id_, each in self._changed.items()]
+        changed = [
+            (encode(each.session).decode(), encode(each.meter).decode(), id_) for id_, each in self._changed.items()
+        ]
         self._connection.executemany("UPDATE sessions SET session = ?, meter = ? WHERE id = ?", changed)
         self._changed.clear()
 
