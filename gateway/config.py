@@ -15,6 +15,7 @@ from gateway.errors import ConfigurationError, DownloadError
 from gateway.store.budget import MB, RoomSettings
 from gateway.tables import GatewayConfig as GatewayConfig, LocalTable, RefreshTable
 from gateway.uplink.allowed import AllowedHosts
+from gateway.uplink.proxy import proxy_for
 from gateway.wording import reason
 from wire.ids import is_gateway_id
 from wire.toml import TOMLError, parse_toml
@@ -46,6 +47,7 @@ class Settings:
             )
         self.entrance = read_entrance(table, self.file)
         _check_hub(table.uplink.hub, "[uplink] hub")
+        proxy_for(table.uplink.hub, table.uplink.proxy, {})
         _check_own_certificate(table)
         if table.enrol is not None:
             _check_hub(table.enrol.est, "[enrol] est")

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 from gateway.clock import Moment
+from gateway.decide.dates import Dated, judged_at
 from gateway.errors import StoreUnavailable
 from gateway.log import say
 from gateway.store.release import release_decisions, release_held_back, release_step
 from gateway.store.writer import Work, Writer
-from wire.records import ClockState
 
 ROUND_S = 600.0
 _SHARE = 5
@@ -37,10 +37,10 @@ class Retention:
     async def round(self) -> int:
         """Let go of all that is due now; says how many records were looked at. A clock that is not known lets go of
         nothing."""
-        now = self._now()
-        if not self._keep or now.clock is ClockState.UNKNOWN:
+        at = judged_at(Dated.KEEPING, self._now())
+        if not self._keep or at is None:
             return 0
-        before = now.at - self._keep
+        before = at - self._keep
         looked_at = await self._release(before)
         await in_steps(self._writer, lambda connection: release_decisions(connection, before))
         return looked_at

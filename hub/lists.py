@@ -78,26 +78,34 @@ class ListDesk:
         unstored = self._held(at)
         return await self._database.read(lambda connection: deltas_since(connection, since, chain, unstored))
 
-    async def manifest(self, at: datetime, wait_s: float) -> SignedManifest | None:
-        """A snapshot from which deltas lead to the newest version; None when it is still being made after `wait_s`.
+    async def manifest(self, least: int, at: datetime, wait_s: float) -> SignedManifest | None:
+        """A snapshot from which deltas lead to the newest version, itself of version `least` at least, if the list is;
+        None when it is still being made after `wait_s`.
 
         Raises:
             StoreError: none can be made.
         """
-        named = None if self._current is None else await self._leads_on(self._current[0])
-        if named is not None and self._current is not None:
-            signed, since = self._current
-            tokens = max(signed.manifest.tokens, (await self.standing()).tokens)
-            share = min(max(FEW_TOKENS, tokens // 20), HISTORY_TOKENS // 2)
-            if named > share or (named and at - since > RENEWED_AFTER):
-                self._make(at)
-            return signed
-        making = self._make(at)
-        done, _ = await asyncio.wait({making}, timeout=wait_s)
-        if not done:
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            signed = await self._fitting(least, at)
+            if signed is not None:
+                return signed
+            making = self._make(at)
+            done, _ = await asyncio.wait({making}, timeout=deadline - asyncio.get_running_loop().time())
+            if not done:
+                return None
+            making.result()
+
+    async def _fitting(self, least: int, at: datetime) -> SignedManifest | None:
+        """The snapshot that is there, if it serves. Rule 1."""
+        current, standing = self._current, await self.standing()
+        named = None if current is None else await self._leads_on(current[0])
+        if current is None or named is None or current[0].manifest.version < min(least, standing.version):
             return None
-        making.result()
-        return None if self._current is None else self._current[0]
+        share = min(max(FEW_TOKENS, standing.tokens // 20), HISTORY_TOKENS // 2)
+        if named > share or (named and at - current[1] > RENEWED_AFTER):
+            self._make(at)
+        return current[0]
 
     async def forget(self, deltas: Sequence[ListDelta], at: datetime) -> bool:
         """Hold what an erasure says, and delete every snapshot; False when that failed, which is logged. Rules 2, 3."""

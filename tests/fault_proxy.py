@@ -107,10 +107,6 @@ class _Connection:
             if side is not None:
                 _abort(side)
 
-    def ends(self) -> bool:
-        """Whether a side is closed."""
-        return self.client.is_closing() or (self.target is not None and self.target.is_closing())
-
 
 class FaultProxy:
     """Passes connections on to `target_port`, in its `mood`. An asynchronous context manager."""
@@ -204,13 +200,12 @@ class FaultProxy:
                 await self._pass(connection, reader)
             else:
                 await self._mistreat(connection, reader, self._now)
-        except OSError:
+        except* OSError:
             connection.reset()  # The one side is gone: so is the connection.
         finally:
-            if not connection.ends():
-                for side in (connection.client, connection.target):
-                    if side is not None:
-                        side.close()
+            for side in (connection.client, connection.target):
+                if side is not None and not side.is_closing():
+                    side.close()
             self._open.discard(connection)
 
     async def _mistreat(self, connection: _Connection, reader: asyncio.StreamReader, mood: Mood) -> None:

@@ -27,6 +27,7 @@ from gateway.store import (
     commands,
     credentials,
     decisions,
+    earlier,
     local_lists,
     lost_frames,
     notices,
@@ -63,6 +64,7 @@ _REUSED_IDS = """
 """A transaction id may come again (`reuse`); and the registers of 1.6 sessions tell whose an end is that has no number.
 What numbers were given stays as it was (rule 4)."""
 
+_LOOKED_BACK = 1000
 PAGE_BYTES = 8 * 1024 * 1024
 """Of record bodies that are read at a time."""
 
@@ -114,7 +116,7 @@ SCHEMA = Schema(
         + tree.TABLES
         + receipts.TABLES
         + release.TABLES,
-        segments.TABLES + unkept.TABLES,
+        segments.TABLES + unkept.TABLES + earlier.TABLES,
     ),
 )
 
@@ -169,13 +171,18 @@ def open_ledger(
 
 def _take(connection: sqlite3.Connection, owner: Identity, at: datetime) -> Identity:
     """The owner of a fresh store, from now on; also says where its transaction numbers start."""
-    minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
-    first = min(max(minutes, 0) * 100, 2**30)
+    first = number_at(at)
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO identity VALUES (1, ?, ?)", (owner.gateway_id, owner.epoch))
         connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('sessions', ?)", (first,))
     return owner
+
+
+def number_at(at: datetime) -> int:
+    """The figure that the time makes: a store whose numbers start there gives none that one before it gave."""
+    minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
+    return min(max(minutes, 0) * 100, 2**30)
 
 
 def _owner(connection: sqlite3.Connection, path: Path) -> Identity | None:
@@ -287,6 +294,15 @@ def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[
 def acked_seq(connection: sqlite3.Connection) -> int:
     """Up to where the hub has acknowledged, as far as this store knows."""
     return int(connection.execute("SELECT acked_seq FROM position").fetchone()[0])
+
+
+def last_trusted_at(connection: sqlite3.Connection) -> datetime | None:
+    """The latest instant of a trusted clock among the newest records; None when none of them has one."""
+    row = connection.execute(
+        "SELECT max(at) FROM (SELECT at, clock FROM records ORDER BY seq DESC LIMIT ?) WHERE clock = ?",
+        (_LOOKED_BACK, ClockState.TRUSTED.value),
+    ).fetchone()
+    return None if row[0] is None else datetime.fromisoformat(row[0])
 
 
 def move_position(connection: sqlite3.Connection, acked: int) -> None:

@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from gateway.store.decisions import age_text
+from gateway.store.earlier import forget_earlier
 from gateway.store.receipts import countersigned_before, countersigned_seq
 from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
 from gateway.store.segments import hash_before
@@ -154,6 +155,7 @@ def _forget_who(connection: sqlite3.Connection, session_ids: Iterable[str]) -> N
             (session_id,),
         ).fetchall()
         for (session_no,) in over:
+            forget_earlier(connection, session_no)
             connection.execute(
                 "UPDATE seen SET reply = json_remove(reply, '$.idTagInfo.parentIdTag', '$.idTokenInfo.groupIdToken')"
                 " WHERE bucket = ? AND json_valid(reply)"

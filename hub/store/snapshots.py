@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def write_parts(database: Path, folder: Path, told: Callable[[int, int], bool]) 
                 if not told(written, standing.tokens):
                     raise Stopped
         _sync_folder(folder)
-    except (OSError, sqlite3.Error, MalformedValue) as error:
+    except (OSError, sqlite3.Error, MalformedValue, ValueError) as error:
         raise StoreError(f"{folder}: no snapshot of the token list could be made: {error}") from error
     return Manifest(version=standing.version, chain=standing.chain, parts=tuple(parts))
 
@@ -71,7 +71,20 @@ def write_parts(database: Path, folder: Path, told: Callable[[int, int], bool]) 
 def _parts(connection: sqlite3.Connection) -> Iterator[tuple[PartRef, bytes]]:
     rows = connection.execute("SELECT token FROM tokens ORDER BY country_code, party_id, type, uid_key")
     while some := rows.fetchmany(PART_TOKENS):
-        yield encode_part(decode(Token, row[0], "stored token") for row in some)
+        yield from _fitting([decode(Token, row[0], "stored token") for row in some])
+
+
+def _fitting(tokens: Sequence[Token]) -> Iterator[tuple[PartRef, bytes]]:
+    """One part, or as many as it takes when tokens are unusually long."""
+    try:
+        yield encode_part(tokens)
+        return
+    except ValueError:
+        if len(tokens) == 1:
+            raise
+    middle = len(tokens) // 2
+    yield from _fitting(tokens[:middle])
+    yield from _fitting(tokens[middle:])
 
 
 def _keep(folder: Path, ref: PartRef, octets: bytes) -> None:

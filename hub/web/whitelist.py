@@ -85,7 +85,8 @@ class GatewayLists:
     async def manifest(self, request: web.Request) -> web.Response:
         """What a snapshot consists of."""
         self._gateway_of(request)
-        signed = await self._desk.manifest(now(), WAIT_S)
+        least = integer_query(request, "least", 0, 0, _LARGEST)
+        signed = await self._desk.manifest(least, now(), WAIT_S)
         if signed is None:
             raise Problem(503, "snapshot-in-the-making", "the snapshot is still being made", retry_after_s=AGAIN_S)
         return json_response(encode(signed))

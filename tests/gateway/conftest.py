@@ -30,7 +30,8 @@ from gateway.store.chains import kept_chains
 from gateway.store.ledger import acked_seq, all_records, append, head, identity, open_ledger, open_ledger_reader
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
-from gateway.uplink.link import Link, LinkSettings
+from gateway.uplink.exchange import HubExchange, LinkSettings
+from gateway.uplink.link import Link
 from gateway.uplink.staples import Staples
 from gateway.uplink.witness import Witness
 from pki.service.files import load_crls, load_trust
@@ -104,7 +105,7 @@ class Bench:
 
     def list_tokens(self, *tokens: Token) -> None:
         version = self.whitelist.version
-        self.whitelist.apply(WhitelistChange(version=version + 1, since=version, full=False, tokens=tokens))
+        self.whitelist.take(WhitelistChange(version=version + 1, since=version, full=False, tokens=tokens))
 
     def station(self, ocpp: str, charger_id: str = "CP-1") -> Station:
         return Station(self.site, charger_id, ocpp, Calls(charger_id, nobody_listens))
@@ -316,7 +317,8 @@ def link_against(
             hub.mood, hub.key = mood, signs
             chosen = replace(link_settings(lab, hub.address, ca), **more)
             witness = Witness(bench.site.owner, bench.reader, bench.writer, bench.clock.now, hub_log_key)
-            link = Link(chosen, bench.site.owner, bench.reader, bench.writer, bench.whitelist, witness)
+            exchange = HubExchange(chosen)
+            link = Link(exchange, bench.site.owner, bench.reader, bench.writer, bench.whitelist, witness)
             running = asyncio.create_task(link.run())
             bond = Bond(bench, hub, link, running)
             try:
@@ -325,6 +327,7 @@ def link_against(
             finally:
                 running.cancel()
                 await asyncio.wait({running})
+                await exchange.close()
             assert not link.online
             assert await link.authorize(CARD) is None, "a link that does not run has no hub to ask"
 
