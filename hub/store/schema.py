@@ -209,6 +209,16 @@ INSERT INTO list_versions SELECT version, chain, '', 0, NULL, NULL FROM whitelis
 leads there from the one before; a row without can only be started from. A list of before has a chain value that no
 other has, and nothing leads to it."""
 
+_ANNOUNCED = """
+CREATE TABLE announced (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    hash TEXT NOT NULL, content TEXT NOT NULL, kind TEXT NOT NULL, event TEXT, charger_id TEXT, session_id TEXT,
+    at TEXT NOT NULL, noted_at TEXT NOT NULL,
+    UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""`content` is the commitment of a record that was announced, never what it says."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _ISSUED_VERSIONS,
@@ -216,6 +226,6 @@ MIGRATIONS: tuple[str, ...] = (
     _ENDED_WITHOUT_START,
     _COMMITMENTS,
     _METERS,
-    _LIST_HISTORY,
+    _LIST_HISTORY + _ANNOUNCED,
 )
 """Append only: a released migration is never edited."""
