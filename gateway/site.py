@@ -104,6 +104,7 @@ class Gateway:
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._link = self._new_link(prepared)
+            self._link.hub_said = self._clock.hub_said
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(

@@ -11,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import sqlite3
@@ -31,11 +32,10 @@ from gateway.store.whitelist_rows import (
     FormShelf,
     KeptForm,
     KeptRow,
+    Names,
     encode_kept,
     kept_form,
     kind_of,
-    name_of,
-    place_of,
 )
 from wire.chain import instant_text
 from wire.records import TokenType
@@ -45,6 +45,8 @@ from wire.whitelist import ListError, Part
 BUCKETS = 256
 AT_ONCE = 131_072
 """Rows that are held before they are written to the spill file."""
+
+_LOWEST = -(1 << 63)
 
 Progress = Callable[[int], None]
 """Told, every so many rows, how many rows were dealt or written; may raise to end the work."""
@@ -110,7 +112,7 @@ class _Latest:
     def __init__(self) -> None:
         self.tokens = 0
         self.held: list[tuple[int, bytes]] = []
-        self.floor: int | None = None
+        self.floor = _LOWEST
 
     def add(self, updated: int, body: bytes) -> None:
         """Hold the token, if it is not below the floor."""
@@ -130,7 +132,7 @@ class _Deal:
     """Deals the rows of parts into buckets of the spill file. Rule 1."""
 
     def __init__(self, connection: sqlite3.Connection, key: bytes, spill: BinaryIO) -> None:
-        self._connection, self._key, self._spill = connection, key, spill
+        self._connection, self._begun, self._spill = connection, Names(key).begun, spill
         self._buckets: list[list[bytes]] = [[] for _ in range(BUCKETS)]
         self._pieces: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
         self._held = self._written = 0
@@ -141,34 +143,39 @@ class _Deal:
         """Deal the rows of a part."""
         forms = [self._known(kept_form(form)) for form in part.forms]
         groups = [form.group_id for form in part.forms]
-        key, buckets, held = self._key, self._buckets, 0
+        buckets, held = self._buckets, 0
         for row in part.rows:
-            number, type_, emaid, latest = forms[row.form]
-            uid = row.uid
-            body = encode_kept(KeptRow(number, uid, row.contract_id, row.updated, row.visual_number, groups[row.form]))
+            number, begun, emaid, latest = forms[row.form]
+            uid, contract_id, updated = row.uid, row.contract_id, row.updated
+            body = encode_kept(KeptRow(number, uid, contract_id, updated, row.visual_number, groups[row.form]))
             text = compare_key(TokenType.EMAID, uid) if emaid else uid.casefold()
-            name = name_of(key, type_, text)
+            hashed = begun()
+            hashed.update(text.encode())
+            name = hashed.digest()
             buckets[name[0]].append(name + body)
-            if emaid and (other := compare_key(TokenType.EMAID, row.contract_id)) != text:
-                name = name_of(key, type_, other)
+            if emaid and contract_id != uid and (other := compare_key(TokenType.EMAID, contract_id)) != text:
+                hashed = begun()
+                hashed.update(other.encode())
+                name = hashed.digest()
                 buckets[name[0]].append(name + body)
                 held += 1
             latest.tokens += 1
-            if latest.floor is None or row.updated >= latest.floor:
-                latest.add(row.updated, body)
+            if updated >= latest.floor:
+                latest.add(updated, body)
         self._held += held + len(part.rows)
         if self._held >= AT_ONCE:
             self._flush()
 
-    def _known(self, form: KeptForm) -> tuple[int, str, bool, _Latest]:
-        """Of a form: its number, its type, whether that is EMAID, and what is known of its kind."""
+    def _known(self, form: KeptForm) -> tuple[int, Callable[[], hashlib.blake2b], bool, _Latest]:
+        """Of a form: its number, what begins a hash of its type, whether that is EMAID, and what is known of its
+        kind."""
         number = self._numbers.get(form)
         if number is None:
             if len(self._numbers) >= 4096:
                 self._numbers.clear()
             number = self._numbers[form] = form_number(self._connection, form)
         latest = self.kinds.setdefault(kind_of(form.type, form.whitelist, valid=form.valid), _Latest())
-        return number, form.type.value, form.type is TokenType.EMAID, latest
+        return number, self._begun[form.type].copy, form.type is TokenType.EMAID, latest
 
     def _flush(self) -> None:
         for rows, pieces in zip(self._buckets, self._pieces, strict=True):
@@ -204,14 +211,14 @@ def _append(connection: sqlite3.Connection, deal: _Deal, progress: Progress) -> 
     """Write all rows, then what is counted and the latest."""
     shelf = FormShelf()
     for rows in deal.buckets():
-        places = [place_of(row[:NAME_OCTETS]) for row in rows]
+        places = [int.from_bytes(row[:NAME_OCTETS], "big") << SLOT_BITS for row in rows]
         bodies = [row[NAME_OCTETS:] for row in rows]
         if len(set(places)) != len(places):
             _set_apart(connection, shelf, places, bodies)
         connection.executemany("INSERT INTO tokens VALUES (?, ?)", zip(places, bodies, strict=True))
         progress(len(rows))
     for kind, latest in deal.kinds.items():
-        floor = latest.held[-1] if latest.floor is not None else (None, None)
+        floor = latest.held[-1] if latest.floor != _LOWEST else (None, None)
         connection.execute("INSERT INTO kinds VALUES (?, ?, ?, ?)", (kind, latest.tokens, *floor))
         rows_of_kind = ((kind, *each) for each in reversed(latest.held))
         connection.executemany("INSERT INTO latest VALUES (?, ?, ?)", rows_of_kind)

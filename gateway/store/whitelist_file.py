@@ -25,11 +25,11 @@ from gateway.store.whitelist_rows import (
     SLOT_BITS,
     FormShelf,
     KeptForm,
+    Names,
     encode_kept,
     form_of_token,
     is_named,
     kind_of,
-    places_of,
     row_of_token,
 )
 from wire.chain import instant_text
@@ -77,7 +77,7 @@ class ListFile:
             self._ranking = opened.enter_context(closing(open_reader(path)))
             try:
                 self.state = read_state(self._writer)
-                self._key: bytes = self._writer.execute("SELECT key FROM list").fetchone()[0]
+                self._names = Names(self._writer.execute("SELECT key FROM list").fetchone()[0])
             except (sqlite3.Error, ValueError) as error:
                 raise StoreError(f"{path}: {error}") from error
             opened.pop_all()
@@ -101,7 +101,7 @@ class ListFile:
             connection.execute("ROLLBACK")
 
     def _named(self, connection: sqlite3.Connection, type_: TokenType, text: str) -> list[Token]:
-        places = places_of(self._key, type_, text)
+        places = self._names.places(type_, text)
         rows = connection.execute("SELECT body FROM tokens WHERE place BETWEEN ? AND ?", places).fetchall()
         tokens = [self._shelf.token(connection, row[0]) for row in rows]
         return [token for token in tokens if is_named(token, type_, text)]
@@ -112,7 +112,7 @@ class ListFile:
         with closing(open_reader(self.path)) as connection:
             for place, body in connection.execute("SELECT place, body FROM tokens"):
                 token = self._shelf.token(connection, body)
-                first, last = places_of(self._key, token.type, compare_key(token.type, token.uid))
+                first, last = self._names.places(token.type, compare_key(token.type, token.uid))
                 if first <= place <= last:
                     yield token
 
@@ -136,7 +136,7 @@ class ListFile:
         """
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            change = _Change(self._writer, self._key)
+            change = _Change(self._writer, self._names)
             if full:
                 change.clear()
             for name in content.removed:
@@ -201,8 +201,8 @@ def _log_of(path: Path) -> int:
 class _Change:
     """What a transaction does to the tables."""
 
-    def __init__(self, connection: sqlite3.Connection, key: bytes) -> None:
-        self._connection, self._key, self._shelf = connection, key, FormShelf()
+    def __init__(self, connection: sqlite3.Connection, names: Names) -> None:
+        self._connection, self._names, self._shelf = connection, names, FormShelf()
         self._numbers: dict[KeptForm, int] = {}
         self._added: Counter[str] = Counter()
         self._floors: dict[str, tuple[int, bytes] | None] = {}
@@ -231,14 +231,14 @@ class _Change:
 
     def _take_off(self, type_: TokenType, key: tuple[str, str, str, str]) -> None:
         rows = self._connection.execute(
-            "SELECT place, body FROM tokens WHERE place BETWEEN ? AND ?", places_of(self._key, type_, key[3])
+            "SELECT place, body FROM tokens WHERE place BETWEEN ? AND ?", self._names.places(type_, key[3])
         ).fetchall()
         for _, body in rows:
             old = self._shelf.token(self._connection, body)
             if token_key(old) != key:
                 continue
             for text in found_by(old):
-                places = places_of(self._key, type_, text)
+                places = self._names.places(type_, text)
                 self._connection.execute("DELETE FROM tokens WHERE place BETWEEN ? AND ? AND body = ?", (*places, body))
             kind = kind_of(old.type, old.whitelist, valid=old.valid)
             self._added[kind] -= 1
@@ -248,7 +248,7 @@ class _Change:
             return
 
     def _free_place(self, type_: TokenType, text: str) -> int:
-        first, last = places_of(self._key, type_, text)
+        first, last = self._names.places(type_, text)
         highest = self._connection.execute(
             "SELECT max(place) FROM tokens WHERE place BETWEEN ? AND ?", (first, last)
         ).fetchone()[0]
