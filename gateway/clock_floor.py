@@ -18,13 +18,13 @@ from gateway.errors import StoreError
 
 FILE = "clock.json"
 _CAP = 4096
-_Nanoseconds = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+_Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class _Followed(msgspec.Struct, frozen=True, kw_only=True):
     source: TimeSource
     at: Annotated[datetime, msgspec.Meta(tz=True)]
-    boot_ns: Annotated[int, msgspec.Meta(gt=-(2**63), lt=2**63)]
+    boot_ns: Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
     bound_ns: _Nanoseconds
 
 

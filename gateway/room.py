@@ -25,7 +25,7 @@ from gateway.errors import StoreError, StoreUnavailable
 from gateway.log import say
 from gateway.retention import Retention, in_steps
 from gateway.store.ballast import Ballast
-from gateway.store.budget import ACTS, MB, PAGE, WAL_ROOM, Act, Level, Room, RoomSettings, level_of
+from gateway.store.budget import ACTS, MB, PAGE, WAL_ROOM, WAL_USUAL, Act, Level, Room, RoomSettings, level_of
 from gateway.store.ledger import Identity, append, head
 from gateway.store.segments import drop_segment, forget_traces
 from gateway.store.shedding import Thinning, bury_unkept
@@ -38,10 +38,12 @@ _WORTH_EMPTYING = 64 * 1024
 
 
 def measure(settings: RoomSettings, ledger: sqlite3.Connection) -> Room:
-    """How much room there is now. Raises sqlite3.Error, OSError."""
+    """How much room there is now; what the write-ahead log will take again is not free. Raises sqlite3.Error and
+    OSError."""
     pages, spare = (ledger.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
     disk = os.statvfs(settings.ledger.parent)
-    free = disk.f_bavail * disk.f_frsize + spare * PAGE
+    to_come = max(0, WAL_USUAL - size_of(settings.wal))
+    free = disk.f_bavail * disk.f_frsize + spare * PAGE - to_come
     return Room(budget=settings.max_pages * PAGE, used=(pages - spare) * PAGE, free=free, keep_free=settings.keep_free)
 
 
@@ -104,7 +106,7 @@ class RoomKeeper:
             await self._thin()
         room = self._measured()
         await self._note(level_of(room, self.level))
-        if not self._ballast.held and room.free > 2 * (room.keep_free + self._ballast.size):
+        if not self._ballast.held and room.free > room.keep_free + room.keep_free // 4 + self._ballast.size:
             await asyncio.to_thread(self._ballast.make)
 
     async def bury(self) -> None:
@@ -199,8 +201,10 @@ class RoomKeeper:
             say("write-ahead-log-long", level="error", octets=size)
         self._wal_alarmed = size > WAL_ROOM
         if size > WAL_ROOM or (is_idle and size > _WORTH_EMPTYING):
-            with suppress(sqlite3.Error):  # Busy, or the disk is full: the next commit finds that out.
+            try:
                 await self._writer.apart(_empty_wal)
+            except sqlite3.Error as error:  # Busy, or the disk is full: the next commit finds that out.
+                say("checkpoint-failed", level="warning", reason=str(error))
 
 
 def _empty_wal(connection: sqlite3.Connection) -> None:

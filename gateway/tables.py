@@ -118,6 +118,20 @@ class UplinkTable(Table, frozen=True, kw_only=True):
     proxy: str | None = None
 
 
+class ClockTable(Table, frozen=True, kw_only=True):
+    """[clock]: what this box may know the time by.
+
+    `time_daemon`: whose word that the system's clock is synchronised is taken: the kernel's, which is told by any time
+    daemon, or the file of systemd-timesyncd; auto: the kernel's where it may be asked, else the file; none: nobody's.
+    `drift_ppm`: how wrong the time since boot may run, in millionths. `believed_alone_h`: how far after the last time
+    that was known the system's clock is believed while neither time daemon nor hub has spoken since boot.
+    """
+
+    time_daemon: Literal["auto", "kernel", "timesyncd", "none"] = "auto"
+    drift_ppm: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 200
+    believed_alone_h: Annotated[int, msgspec.Meta(ge=0, le=8784)] = 744
+
+
 class LedgerTable(Table, frozen=True, kw_only=True):
     """[ledger]: the store of evidence, and what waits in it for the hub.
 
@@ -249,6 +263,7 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
     gateway: GatewayTable
     uplink: UplinkTable
     ledger: LedgerTable = LedgerTable()
+    clock: ClockTable = ClockTable()
     trust: TrustTable
     chargers: ChargersTable = ChargersTable()
     charger: tuple[ChargerTable, ...] = ()

@@ -33,7 +33,7 @@ class Arrival:
     """A record: from whom, when the hub received it, and what it holds.
 
     A decision has its `decision`, a transaction message its `entry` and, unless there is `trouble` or nothing in it for
-    us, the `message` with its `content` key. `session_id` is the session's that the message is of, checked (rule 2),
+    us, the `call` and the `message` in it. `session_id` is the session's that the message is of, checked (rule 2),
     also when the message cannot be used; `values` are all its signed values.
     """
 
@@ -43,10 +43,15 @@ class Arrival:
     decision: Decision | None = None
     entry: TransactionEntry | None = None
     message: TransactionMessage | None = None
-    content: str = ""
+    call: Call | None = None
     session_id: str | None = None
     values: tuple[CarriedValue, ...] = ()
     trouble: str | None = None
+
+    @property
+    def content(self) -> str:
+        """The content key of the message, hex; empty without one. Made when it is asked for: only ends are compared."""
+        return "" if self.call is None else content_key(self.call.action, self.call.payload).hex()
 
 
 def read_arrival(gateway_id: str, record: Record, received_at: datetime) -> Arrival:
@@ -85,11 +90,13 @@ def _transaction(bare: Arrival, entry: TransactionEntry) -> Arrival:
     trouble = None
     if session is None and (entry.session_id is not None or message.event is not TransactionEvent.METER_VALUES):
         trouble = _no_session(entry, message.event)
-    return replace(
-        bare,
+    return Arrival(
+        gateway_id=bare.gateway_id,
+        record=bare.record,
+        received_at=bare.received_at,
         entry=entry,
         message=message,
-        content=content_key(call.action, call.payload).hex(),
+        call=call,
         session_id=session,
         values=carried_values(message),
         trouble=trouble,

@@ -107,10 +107,6 @@ class _Connection:
             if side is not None:
                 _abort(side)
 
-    def ends(self) -> bool:
-        """Whether a side is closed."""
-        return self.client.is_closing() or (self.target is not None and self.target.is_closing())
-
 
 class FaultProxy:
     """Passes connections on to `target_port`, in its `mood`. An asynchronous context manager."""

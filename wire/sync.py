@@ -73,7 +73,7 @@ _LOST, _FORK = "lost", "fork"
 
 TRANSITIONS: dict[Role, dict[State, dict[str, State]]] = {
     Role.GATEWAY: {
-        State.IDLE: {"Hello": State.GREETING, _LOST: State.IDLE},
+        State.IDLE: {"Hello": State.GREETING, _LOST: State.IDLE, _FORK: State.HALTED},
         State.GREETING: {"Welcome": State.READY, "Refusal": State.IDLE, _LOST: State.IDLE, _FORK: State.HALTED},
         State.READY: {"Batch": State.OFFERED, _LOST: State.IDLE},
         State.OFFERED: {"Ack": State.READY, "Refusal": State.IDLE, _LOST: State.IDLE, _FORK: State.HALTED},
@@ -110,6 +110,15 @@ class SyncPeer:
     def halted(self) -> bool:
         """Whether this end has stopped for good, because two histories claim one number."""
         return self.state is State.HALTED
+
+    def halt(self) -> None:
+        """Stop for good, because a person has to look. For a gateway that is idle; idempotent.
+
+        Raises:
+            SyncProtocolError: not idle.
+        """
+        if not self.halted:
+            self._move(_FORK, Role.GATEWAY)
 
     def _move(self, event: str, role: Role | None = None) -> None:
         """Take `event`, which only `role` may meet; both roles name their events alike."""

@@ -4,10 +4,11 @@ Order: what the contract chain proves, then the list entry, then the hub's answe
 
 | list entry       | valid | asks the hub | hub answers  | no answer                                  |
 |------------------|-------|--------------|--------------|--------------------------------------------|
-| of the session's group, which it ends | yes | never | - | accept                                     |
+| ends its group's | yes   | never        | -            | accept                                     |
 | ALWAYS           | yes   | never        | -            | accept                                     |
 | ALWAYS           | no    | never        | -            | refuse: Blocked                            |
-| ALLOWED          | yes   | no (site's choice: local), when possible of a list that is not fresh | as it says | accept |
+| ALLOWED          | yes   | no (site's choice: local) | - | accept                                     |
+|  ... not fresh   | yes   | when possible | as it says  | accept, or as stale_list_offline has it    |
 | ALLOWED          | no    | when possible | as it says  | refuse: Blocked                            |
 | ALLOWED_OFFLINE  | yes   | yes          | as it says   | accept                                     |
 | ALLOWED_OFFLINE  | no    | yes          | as it says   | refuse: Blocked                            |
@@ -126,6 +127,10 @@ _HUB_VERDICTS = {
     AllowedType.NO_CREDIT: Verdict.NO_CREDIT,
     AllowedType.NOT_ALLOWED: Verdict.NOT_AT_THIS_LOCATION,
 }
+GROUP_ENDS = "group-ends"
+"""The reason of an accept that lets a token end a session, and start none: a station must not remember it."""
+_SPENT = (AllowedType.BLOCKED, AllowedType.EXPIRED)
+"""What a hub says of a token that may not even end a session of its group."""
 CONTRACT_STANDS = frozenset(
     {
         Verdict.ACCEPTED,
@@ -197,7 +202,8 @@ def decide_authorize(question: Question, policy: SitePolicy) -> Outcome:
         contract_id=contract.emaid if contract is not None else token.contract_id if token else None,
         group_id=token.group_id if token else None,
         authorization_reference=question.answer.authorization_reference if question.answer else None,
-        transient=verdict is Verdict.ACCEPTED and _holds_only_now(basis, token, question.starts_unasked),
+        transient=verdict is Verdict.ACCEPTED
+        and (reason == GROUP_ENDS or _holds_only_now(basis, token, question.starts_unasked)),
     )
 
 
@@ -253,10 +259,11 @@ def _carried_over(earlier: Decision) -> Outcome:
 def _token_verdict(question: Question, policy: SitePolicy) -> tuple[Verdict, str, Basis, AuthMethod]:
     listed, answer = _entry(question, policy), question.answer
     if _ends_with_group(question, question.listed):
-        return Verdict.ACCEPTED, "group-ends", Basis.WHITELIST, AuthMethod.WHITELIST
+        return Verdict.ACCEPTED, GROUP_ENDS, Basis.WHITELIST, AuthMethod.WHITELIST
     if answer is not None and wants_hub(question, policy):
-        if _ends_with_group(question, answer.token):
-            return Verdict.ACCEPTED, "group-ends", Basis.HUB, AuthMethod.AUTH_REQUEST
+        not_blocked = answer.allowed not in _SPENT and (listed is None or listed.valid)
+        if not_blocked and _ends_with_group(question, answer.token):
+            return Verdict.ACCEPTED, GROUP_ENDS, Basis.HUB, AuthMethod.AUTH_REQUEST
         return _hub_verdict(answer, question.evses)
     if listed is None:
         return _unlisted_verdict(question, policy)

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from gateway.clock import Moment
-from gateway.decide.dates import Dated, judged_at
 from gateway.config import Settings
+from gateway.decide.dates import Dated, judged_at
 from gateway.enrol.answer import load_backend_roots, own_leaf, verify_answer
 from gateway.enrol.est import EST, Code, Label
 from gateway.enrol.identity import OwnIdentity, load_identity, save_identity

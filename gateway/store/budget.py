@@ -19,8 +19,8 @@ from pathlib import Path
 
 MB = 1024 * 1024
 PAGE = 4096
-WAL_ROOM = 16 * MB
-"""Of the budget for the write-ahead log: it takes 4 MB while no reader stands, and more than this is alarmed."""
+WAL_USUAL, WAL_ROOM = 4 * MB, 16 * MB
+"""What the write-ahead log takes while no reader stands; and what the budget has for it: more is alarmed."""
 
 
 class Level(IntEnum):

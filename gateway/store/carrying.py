@@ -17,7 +17,6 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 from typing import Annotated
@@ -315,29 +314,28 @@ def _insert(target: sqlite3.Connection, table: str, names: str, width: int, rows
 
 def _copy_numbered(source: sqlite3.Connection, target: sqlite3.Connection, numbers: _Numbers) -> None:
     """The tables whose rows name records (rule 4)."""
-
-    def seen() -> Iterator[tuple[object, ...]]:
-        for bucket, key, seq, reply in rows_of(source, "seen", "bucket, key, seq, reply"):
-            if isinstance(seq, int) and not numbers.is_lost(seq):
-                yield bucket, key, numbers.of(seq), reply
-
-    def quarantine() -> Iterator[tuple[object, ...]]:
-        for seq, charger_id, reason in rows_of(source, "quarantine", "seq, charger_id, reason"):
-            number = numbers.carried(seq) if isinstance(seq, int) else None
-            if number is not None:
-                yield number, charger_id, reason
-
-    def earlier() -> Iterator[tuple[object, ...]]:
-        for seq, at, body in rows_of(source, "earlier", "seq, at, body"):
-            if isinstance(seq, int):
-                yield numbers.of(seq), at, body
-
-    _insert(target, "seen", "bucket, key, seq, reply", 4, seen())
-    _insert(target, "quarantine", "seq, charger_id, reason", 3, quarantine())
+    _insert(target, "seen", "bucket, key, seq, reply", 4, _seen(source, numbers))
+    _insert(target, "quarantine", "seq, charger_id, reason", 3, _quarantined(source, numbers))
     if "earlier" in tables_of(source):
-        _insert(target, "earlier", "seq, at, body", 3, earlier())
+        rows = rows_of(source, "earlier", "seq, at, body")
+        moved = ((numbers.of(seq), *rest) for seq, *rest in rows if isinstance(seq, int))
+        _insert(target, "earlier", "seq, at, body", 3, moved)
     with _transaction(target):
         _keep_needed(source, target, numbers)
+
+
+def _seen(source: sqlite3.Connection, numbers: _Numbers) -> Iterator[tuple[object, ...]]:
+    for bucket, key, seq, reply in rows_of(source, "seen", "bucket, key, seq, reply"):
+        if isinstance(seq, int) and not numbers.is_lost(seq):
+            yield bucket, key, numbers.of(seq), reply
+
+
+def _quarantined(source: sqlite3.Connection, numbers: _Numbers) -> Iterator[tuple[object, ...]]:
+    """Of the records that are carried; the others are at the hub, or lost."""
+    for seq, charger_id, reason in rows_of(source, "quarantine", "seq, charger_id, reason"):
+        number = numbers.carried(seq) if isinstance(seq, int) else None
+        if number is not None:
+            yield number, charger_id, reason
 
 
 def _keep_needed(source: sqlite3.Connection, target: sqlite3.Connection, numbers: _Numbers) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from gateway.store.carrying import EpochBegun, EpochOrder, begun, carry, epoch_o
 from gateway.store.database import open_reader
 from gateway.store.ledger import SCHEMA, Identity, identity, number_at, open_ledger
 from gateway.store.soundness import find_damage, is_damage
+from gateway.store.writer import Writer
 from wire.errors import MalformedValue
 from wire.records import ClockState, decode, encode
 from wire.tombstone import TombstoneReason
@@ -100,6 +102,21 @@ def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
         else:
             prepared.remarks.append(("epoch-begun", _sentence(note)))
     return prepared
+
+
+def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Moment) -> tuple[Writer, Prepared]:
+    """The writer of the ledger at `path`, once that is sound, and what was found. Damage that only shows when it is
+    opened ends its epoch too. Raises StoreError, as `prepare_ledger` and `make` do."""
+    prepared = prepare_ledger(path, gateway_id, now)
+    try:
+        return make(), prepared
+    except StoreError as error:
+        if not is_damage(error.__cause__):
+            raise
+        order = EpochOrder(epoch=_epoch_in(path), reason=TombstoneReason.DAMAGE, message=str(error.__cause__))
+    order_epoch(path, order)
+    prepared = prepare_ledger(path, gateway_id, now)
+    return make(), prepared
 
 
 def jump_numbers(connection: sqlite3.Connection, now: Moment) -> None:

@@ -64,6 +64,7 @@ _REUSED_IDS = """
 """A transaction id may come again (`reuse`); and the registers of 1.6 sessions tell whose an end is that has no number.
 What numbers were given stays as it was (rule 4)."""
 
+_LOOKED_BACK = 1000
 PAGE_BYTES = 8 * 1024 * 1024
 """Of record bodies that are read at a time."""
 
@@ -293,6 +294,15 @@ def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[
 def acked_seq(connection: sqlite3.Connection) -> int:
     """Up to where the hub has acknowledged, as far as this store knows."""
     return int(connection.execute("SELECT acked_seq FROM position").fetchone()[0])
+
+
+def last_trusted_at(connection: sqlite3.Connection) -> datetime | None:
+    """The latest instant of a trusted clock among the newest records; None when none of them has one."""
+    row = connection.execute(
+        "SELECT max(at) FROM (SELECT at, clock FROM records ORDER BY seq DESC LIMIT ?) WHERE clock = ?",
+        (_LOOKED_BACK, ClockState.TRUSTED.value),
+    ).fetchone()
+    return None if row[0] is None else datetime.fromisoformat(row[0])
 
 
 def move_position(connection: sqlite3.Connection, acked: int) -> None:

@@ -93,7 +93,7 @@ class _Judge:
         self.sound: list[int] = []
         self.lost: list[tuple[int, int]] = []
         self._hashes, self._next = hashes, after + 1
-        self._stands_on = (anchor,) if anchor else ()
+        self._stands_on: tuple[bytes, ...] = (anchor,) if anchor else ()
         self._doubtful: int | None = None
 
     def take(self, row: KeptRow) -> None:

@@ -86,6 +86,8 @@ def _same_start(
     if found is None or found.ended_at is None:
         return found
     first = came_at(connection, found.session_no, key)
+    if first == "":  # Its row was dropped: when it came is not known, so it is believed.
+        return None if message.at < _CLOCKS_KNOW_BETTER else found
     came_first_at = arrival.now.at if first is None else datetime.fromisoformat(first)
     stood = message.at < _CLOCKS_KNOW_BETTER or came_first_at - message.at > _CLOCK_STANDS
     return None if stood else found

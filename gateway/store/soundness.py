@@ -14,7 +14,7 @@ Source: design of this project.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +113,7 @@ class ChainWalk:
         return bool(kept)
 
 
-def inspect(path: Path) -> Iterator[Fault | None]:
+def inspect(path: Path) -> Generator[Fault | None]:
     """The slow look: one item after each slice, a Fault for what was found and None where all is well. Each item costs
     a few milliseconds, about 10 us a record. Raises StoreError when the file cannot be read for another reason than
     damage."""

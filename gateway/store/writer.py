@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 from gateway.errors import StoreUnavailable
 from wire.errors import MalformedValue
@@ -253,15 +254,29 @@ def _answer(piece: _Piece[object], outcome: object) -> None:
         piece.answer.set_result(outcome)
 
 
+class _Telling:
+    """Tells those who wait what came of their batch, also when it raised: that is raised to them, in the event loop."""
+
+    def __init__(self, tell: Callable[[list[object] | BaseException], None]) -> None:
+        self._tell = tell
+        self.outcomes: list[object] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._tell(self.outcomes if error is None else error)
+        return True
+
+
 def _commit_batches(batches: SimpleQueue[_Batch | None]) -> None:
     """The writer's thread, until it is given None."""
     while (batch := batches.get()) is not None:
-        try:
-            run = _apart if batch.apart else _commit
-            outcomes: list[object] | BaseException = run(batch.connection, batch.works)
-        except BaseException as error:  # noqa: BLE001  carried to the event loop, where all who wait are told
-            outcomes = error
-        batch.tell(outcomes)
+        run = _apart if batch.apart else _commit
+        with _Telling(batch.tell) as telling:
+            telling.outcomes = run(batch.connection, batch.works)
 
 
 def _apart(connection: sqlite3.Connection, works: list[Work[object]]) -> list[object]:

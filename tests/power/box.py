@@ -172,6 +172,12 @@ class PowerBox:
             if path.name not in needed:
                 path.unlink()
 
+    def forget(self) -> None:
+        """Takes everything for durable, as when the disk was written by somebody else. Only while none runs."""
+        self._journal.write_bytes(b"")
+        for path in self._stash.iterdir():
+            path.unlink()
+
     def cut(self, chance: random.Random, mode: Mode) -> Cut:
         """Takes back what was not durable. Only while none of its programs runs."""
         doubts, names = self._doubts()
@@ -184,9 +190,7 @@ class PowerBox:
         kept = 0 if mode is Mode.NOTHING else chance.randint(0, len(names))
         for entry in reversed(names[kept:]):
             self._take_name_back(entry)
-        for path in self._stash.iterdir():
-            path.unlink()
-        self._journal.write_bytes(b"")
+        self.forget()
         return Cut(doubtful, changed, len(names) - kept)
 
     def _doubts(self) -> tuple[dict[tuple[int, int], _Doubt], list[_Entry]]:

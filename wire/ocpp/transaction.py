@@ -307,14 +307,21 @@ def _sample(at: datetime, sample: v201.SampledValue | v21.SampledValue) -> Sampl
 
 def _decimal(text: str) -> Decimal | None:
     """The number in `text`, None when there is none or it is too long to be a meter's."""
-    return _bounded(Decimal(text.strip())) if len(text) <= MAX_DIGITS and _NUMBER.fullmatch(text) else None
+    if len(text) > MAX_DIGITS:
+        return None
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    number = Decimal(text.strip())
+    return number if match[3] is None else _bounded(number)  # Without exponent it has no more digits than characters.
 
 
 def _bounded(value: Decimal) -> Decimal | None:
     """The number as it is, None for what no meter shows: not a number, or out of all proportion."""
-    if not value.is_finite() or len(value.as_tuple().digits) > MAX_DIGITS or abs(value.adjusted()) > MAX_DIGITS:
+    if not value.is_finite() or abs(value.adjusted()) > MAX_DIGITS:
         return None
-    return value
+    # Counting digits takes ten times as long as writing them.
+    return value if len(str(value)) <= MAX_DIGITS or len(value.as_tuple().digits) <= MAX_DIGITS else None
 
 
 def _energy_wh(measurand: str, phase: str | None, value: Decimal | None, unit: str, multiplier: int) -> Decimal | None:

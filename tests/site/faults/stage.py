@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,14 +21,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from firmware_sim.charger import DIALECTS, Charge, Charger, ChargerSpec
+from firmware_sim.charger import DIALECTS, Charger
 from firmware_sim.closing import close_books
 from firmware_sim.connection import Address, BackOff
 from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import ChargerError
 from firmware_sim.faults import Daemons
 from firmware_sim.scenario import Scenario
+from firmware_sim.sessions import Charge
 from firmware_sim.site import Site
+from firmware_sim.spec import ChargerSpec
 from tests.fault_proxy import FaultProxy
 from tests.power.box import PowerBox
 from tests.zygote import Run, Zygote
@@ -179,12 +182,29 @@ class Stage:
 
     async def kill(self, name: str) -> None:
         """kill -9. Rule 2."""
+        self.require_alive(name)
         run = self.runs[name]
-        assert run.going_on, f"{name} has ended by itself: {run.tail()}"
         await run.kill()
         self.counts["kills"] += 1
         self.counts["in a start"] += not run.is_ready
         self.boxes[name].settle()
+
+    def require_alive(self, name: str) -> None:
+        """Return if it has not ended by itself."""
+        run = self.runs[name]
+        assert run.going_on, f"{name} has ended by itself: {run.tail()}"
+
+    def restore(self, name: str) -> None:
+        """The first time, copies what the daemon holds, which must not run; later, puts it back to that copy."""
+        state = next(path for path in self.site.config(name).parent.iterdir() if path.is_dir())
+        copy = self.site.folder / f"{name}-backup"
+        if not copy.exists():
+            shutil.copytree(state, copy)
+            return
+        shutil.rmtree(state)
+        shutil.copytree(copy, state)
+        self.boxes[name].forget()
+        self.counts[f"{name} restored"] += 1
 
     # --- drivers ----------------------------------------------------------------------------------------------------
 
@@ -224,7 +244,7 @@ class Stage:
         """All is told and synchronised; what gateway and hub hold against what the chargers wrote down."""
         for name, run in self.runs.items():
             await run.ready()
-            assert run.going_on, f"{name} has ended by itself: {run.tail()}"
+            self.require_alive(name)
         for charger in self._chargers:
             await charger.delivered(60)
             await charger.disconnect()
