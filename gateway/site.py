@@ -11,7 +11,7 @@ import ssl
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-from gateway.authorizer import Authorizer, confirmed_at
+from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
 from gateway.chargers.quirk_tally import QuirkTally
 from gateway.clock import read_boot_id
@@ -98,7 +98,7 @@ class Gateway:
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
             self._begun_anew += prepared.remarks
-            for proven in (last_trusted_at(self._reader), confirmed_at(self._whitelist)):
+            for proven in (last_trusted_at(self._reader), self._whitelist.confirmed_at):
                 if proven is not None:
                     self._clock.proves(proven)
             self._exchange = HubExchange(_link_settings(settings, tls))
