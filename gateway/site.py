@@ -98,9 +98,7 @@ class Gateway:
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
             self._begun_anew += prepared.remarks
-            for proven in (last_trusted_at(self._reader), self._whitelist.confirmed_at):
-                if proven is not None:
-                    self._clock.proves(proven)
+            self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._link = self._new_link(prepared)
