@@ -93,8 +93,7 @@ def faked(tmp_path: Path, lab: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     found.site.hub.kill()
 
 
-@pytest.mark.parametrize("off", [AHEAD, IN_1970])
-def test_clock_that_jumps_neither_locks_out_nor_lets_in(faked: FakedSite, off: str) -> None:
+def test_clock_that_jumps_neither_locks_out_nor_lets_in(faked: FakedSite) -> None:
     begun = datetime.now(UTC)
     faked.site.hub.start()
     faked.set_clock("+0")
@@ -102,18 +101,20 @@ def test_clock_that_jumps_neither_locks_out_nor_lets_in(faked: FakedSite, off: s
     faked.until_trusted()
     assert faked.decide()["chain"]["code"] == "accepted"
 
-    faked.set_clock(off)
+    faked.set_clock(AHEAD)
     faked.site.gateway.wait_for("clock-jumped")
     assert faked.decide()["chain"]["code"] == "accepted"
     assert faked.health()["clock"] == "trusted"
 
     faked.site.gateway.kill()
-    faked.start()  # with the clock as it is, in the same boot
+    faked.set_clock(IN_1970)
+    faked.start()  # in the same boot
     assert faked.decide()["chain"]["code"] == "accepted"
     faked.site.gateway.wait_for("uplink-online", WITHIN_S)
     assert faked.health()["clock"] == "trusted"
 
     faked.site.gateway.kill()
+    faked.set_clock(AHEAD)
     faked.kept.unlink()  # as a box that has lost its files too
     faked.site.hub.kill()
     faked.start()
