@@ -237,6 +237,7 @@ authorize_timeout_s = 2.0
 whitelist_interval_s = {self.scenario.whitelist_interval_s}
 retry_min_s = 0.2
 retry_max_s = 2.0
+splay_s = 0
 
 [commands]
 hub_may = "all"
