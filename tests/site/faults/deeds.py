@@ -36,6 +36,7 @@ async def cut_power(stage: Stage, chance: random.Random) -> None:
     await _down(stage, chance, name)
     mode = chance.choice(tuple(Mode))
     done = stage.boxes[name].cut(chance, mode)
+    stage.tell(f"cut of {name}: {mode.name}, {done}")
     stage.boxes[name].slow(0.0)
     stage.counts["cuts"] += 1
     stage.counts["kills"] -= 1
@@ -165,6 +166,7 @@ async def _down(stage: Stage, chance: random.Random, name: str | None = None) ->
     victim = name or _victim(chance)
     await asyncio.sleep(chance.uniform(0.02, 0.5))
     await stage.kill(victim)
+    stage.tell(f"killed {victim}")
     stage.counts[f"{victim} down"] += 1
     await asyncio.sleep(chance.uniform(0, 0.1))
     return victim
@@ -174,6 +176,7 @@ async def _ready(stage: Stage, chance: random.Random, name: str | None = None) -
     """One of the two, once it serves: a fault is to meet it at work, not in its start."""
     name = name or _victim(chance)
     await stage.runs[name].ready()
+    stage.tell(f"it meets {name}")
     await asyncio.sleep(chance.uniform(0, 0.2))
     return name
 

@@ -30,6 +30,7 @@ async def play(
 
     async def do_all() -> None:
         for number, name in enumerate(order, start=1):
+            stage.tell(name)
             await DEEDS[name](stage, chance)
             if number % 25 == 0:
                 tell(f"seed {seed}: {number} of {len(order)} deeds")

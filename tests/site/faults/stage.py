@@ -206,6 +206,11 @@ class Stage:
         self.counts["in a start"] += not run.is_ready
         self.boxes[name].settle()
 
+    def tell(self, text: str) -> None:
+        """Writes down what is done, with the time, beside what the daemons say."""
+        with (self.site.logs / "deeds.log").open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now(UTC):%H:%M:%S.%f} {text}\n")
+
     def require_alive(self, name: str) -> None:
         """Return if it has not ended by itself."""
         run = self.runs[name]
@@ -240,7 +245,7 @@ class Stage:
         state = next(path for path in self.site.config(name).parent.iterdir() if path.is_dir())
         copy = self.site.folder / f"{name}-backup"
         if not copy.exists():
-            shutil.copytree(state, copy)
+            shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*.sock"))
             return
         shutil.rmtree(state)
         shutil.copytree(copy, state)
