@@ -224,6 +224,14 @@ CREATE TABLE continued (
 """Epochs that another one continues, and the marks of what those brought (hub.store.epochs): `continued` names the
 epochs whose marks are in `told_before` already."""
 
+_TOMBSTONES = """
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    reason TEXT NOT NULL, tombstone TEXT NOT NULL, received_at TEXT NOT NULL, UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""What gateways say that is missing, and why (hub.store.tombstones)."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _ISSUED_VERSIONS,
@@ -231,6 +239,6 @@ MIGRATIONS: tuple[str, ...] = (
     _ENDED_WITHOUT_START,
     _COMMITMENTS,
     _METERS,
-    _LIST_HISTORY + _EPOCHS,
+    _LIST_HISTORY + _EPOCHS + _TOMBSTONES,
 )
 """Append only: a released migration is never edited."""
