@@ -11,12 +11,14 @@ import ssl
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-from gateway.authorizer import Authorizer
+from gateway.authorizer import Authorizer, confirmed_at
 from gateway.chargers.connected import Site
 from gateway.chargers.quirk_tally import QuirkTally
-from gateway.clock import Clock, read_boot_id
+from gateway.clock import read_boot_id
+from gateway.clock_watch import ClockWatch, open_clock
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
+from gateway.decide.policy import Choice
 from gateway.errors import ConfigurationError, StoreError, StoreUnavailable
 from gateway.front import Front, local_server
 from gateway.inspection import Inspection
@@ -26,13 +28,18 @@ from gateway.log import say
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
+from gateway.room import RoomKeeper
+from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
 from gateway.store.epochs import Prepared, jump_numbers, open_writer, order_epoch
 from gateway.store.evidence import open_evidence
-from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
+from gateway.store.ledger import Identity, append, identity, last_trusted_at, open_ledger, open_ledger_reader
+from gateway.store.sessions import has_running
 from gateway.store.soundness import says_damage
+from gateway.store.tail import verify_tail
 from gateway.store.whitelist import open_whitelist
+from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
@@ -58,17 +65,29 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigurationError or StoreError; nothing listens yet."""
         self._settings = settings
-        self._clock = Clock(read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
+        self._clock = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
         load_site_trust(settings)
         tls = uplink_tls(settings)
         gateway_id, epoch = settings.table.gateway.id, os.urandom(8).hex()
 
         def open_connection() -> sqlite3.Connection:
-            return open_ledger(settings.ledger_path, gateway_id, epoch, self._clock.now().at)
+            pages = settings.room().max_pages
+            return open_ledger(settings.ledger_path, gateway_id, epoch, self._clock.now().at, pages)
+
+        def open_again() -> sqlite3.Connection:
+            connection = open_connection()
+            verify_tail(connection)
+            return connection
 
         with ExitStack() as opened:
             opened.callback(os.close, _lock(settings.state_dir))
-            self._writer, prepared = open_writer(settings.ledger_path, gateway_id, open_connection, self._clock.now())
+            hold_s = settings.table.ledger.periodic_hold_ms / 1000
+            self._writer, prepared = open_writer(
+                settings.ledger_path,
+                gateway_id,
+                lambda: Writer(open_connection, open_again, hold_s=hold_s),
+                self._clock.now(),
+            )
             opened.callback(self._writer.end)
             # Closed before the writer, so that the writer is the last and leaves one file without a log.
             self._reader = opened.enter_context(closing(open_ledger_reader(settings.ledger_path)))
@@ -79,11 +98,18 @@ class Gateway:
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
             self._begun_anew += prepared.remarks
+            for proven in (last_trusted_at(self._reader), confirmed_at(self._whitelist)):
+                if proven is not None:
+                    self._clock.proves(proven)
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._link = self._new_link(prepared)
+            self._link.hub_said = self._clock.hub_said
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
+            self._room = RoomKeeper(
+                settings.room(), self._owner, self._writer, self._reader, self._clock.now, self._retention
+            )
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
                 self._clock,
@@ -98,6 +124,7 @@ class Gateway:
             self._staples = Staples()
             self._paper = Paper(settings, self._evidence, self._keeper, self._staples, self._clock, tls, self._audit)
             self._authorizer.met = self._paper.met
+            self._clock_watch = ClockWatch(self._clock, self._audit, [tls, *self._paper.tls])
             for pem in kept_chains(self._reader, LEARNED_AT_START):
                 self._authorizer.learn(pem)
             self._opened = opened.pop_all()
@@ -112,7 +139,10 @@ class Gateway:
             stored=self._stored,
             certificates=self._paper.service(),
             quirks=self._quirks,
+            turns_away=self._turns_away,
+            counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
+        self._room.stored = self._stored
         try:
             self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper)
         except ConfigurationError:
@@ -150,7 +180,9 @@ class Gateway:
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("clock", self._clock_watch.run)),
             asyncio.create_task(supervise("retention", self._retention.run)),
+            asyncio.create_task(supervise("room", self._room.run)),
             asyncio.create_task(supervise("inspection", self._inspection.run)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
@@ -165,10 +197,12 @@ class Gateway:
         if self._writer.broken is None:
             with suppress(StoreUnavailable):
                 await self._quirks.flush(self._writer)
+                await self._room.bury()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
         await self._exchange.close()
+        await self._clock_watch.keep()
         say("stopped" if stop.is_set() else "starts-again")
         return not stop.is_set()
 
@@ -191,6 +225,12 @@ class Gateway:
         """The ledger has grown."""
         self._link.stored()
         self._front.stored()
+
+    def _turns_away(self, charger_id: str) -> bool:
+        """Where a session runs, somebody may be asking in order to end it."""
+        if not self._room.does(Act.REFUSE_SESSIONS) or self._settings.table.ledger.when_full is Choice.ACCEPT:
+            return False
+        return not has_running(self._reader, charger_id)
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
@@ -249,12 +289,7 @@ class Gateway:
             if says_damage(self._writer.broken):
                 self._damaged(self._writer.broken)
                 return
-            try:
-                self._writer.reopen()
-            except StoreError as error:
-                say("store-unavailable", level="error", reason=str(error))
-            else:
-                say("store-mended")
+            await self._room.mend()
 
     def _damaged(self, message: str) -> None:
         """The ledger is damaged: have what is sound of it carried into a new epoch, at a start that comes at once."""

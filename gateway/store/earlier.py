@@ -29,9 +29,10 @@ def forget_earlier(connection: sqlite3.Connection, session_no: int) -> None:
 
 
 def came_at(connection: sqlite3.Connection, bucket: int, key: bytes) -> str | None:
-    """When the message of that content came, as text; None when its record is not there."""
+    """When the message of that content came, as text: empty when its record's row was dropped; None when it never
+    came."""
     row = connection.execute(
-        "SELECT coalesce(records.at, earlier.at) FROM seen LEFT JOIN records ON records.seq = seen.seq"
+        "SELECT coalesce(records.at, earlier.at, '') FROM seen LEFT JOIN records ON records.seq = seen.seq"
         " LEFT JOIN earlier ON earlier.seq = seen.seq WHERE bucket = ? AND key = ?",
         (bucket, key),
     ).fetchone()

@@ -104,21 +104,19 @@ def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
     return prepared
 
 
-def open_writer(
-    path: Path, gateway_id: str, open_connection: Callable[[], sqlite3.Connection], now: Moment
-) -> tuple[Writer, Prepared]:
+def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Moment) -> tuple[Writer, Prepared]:
     """The writer of the ledger at `path`, once that is sound, and what was found. Damage that only shows when it is
-    opened ends its epoch too. Raises StoreError, as `prepare_ledger` and `open_connection` do."""
+    opened ends its epoch too. Raises StoreError, as `prepare_ledger` and `make` do."""
     prepared = prepare_ledger(path, gateway_id, now)
     try:
-        return Writer(open_connection), prepared
+        return make(), prepared
     except StoreError as error:
         if not is_damage(error.__cause__):
             raise
         order = EpochOrder(epoch=_epoch_in(path), reason=TombstoneReason.DAMAGE, message=str(error.__cause__))
     order_epoch(path, order)
     prepared = prepare_ledger(path, gateway_id, now)
-    return Writer(open_connection), prepared
+    return make(), prepared
 
 
 def jump_numbers(connection: sqlite3.Connection, now: Moment) -> None:

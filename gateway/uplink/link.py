@@ -58,7 +58,7 @@ class Link:
         """Who has a new epoch begun when the hub holds another history; without one the link only halts."""
         self.list_moved: Callable[[WhitelistChange], None] = lambda change: None
         """Hears of each change that has moved the whitelist."""
-        self.hub_said: Callable[[datetime, int, int], None] = lambda at, sent_ns, received_ns: None
+        self.hub_said: Callable[[datetime, int, int], object] = lambda at, sent_ns, received_ns: None
         """Hears the hub's time, with the monotonic nanoseconds between which the hub read its clock."""
 
     def stored(self) -> None:

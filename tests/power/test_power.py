@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.power.box import BLOCK, Mode, PowerBox, build_shim
+from tests.power.box import BLOCK, Mode, PowerBox
 
 WRITER = """
 import sqlite3, sys
@@ -32,19 +32,13 @@ while True:
 """Says each number once its COMMIT has returned."""
 
 
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    built = build_shim(tmp_path_factory.mktemp("shim"))
-    if built is None:
-        pytest.skip("no C compiler (cc): power cuts cannot be played")
-    return built
-
-
 @pytest.fixture
-def box(tmp_path: Path, shim: Path) -> Iterator[PowerBox]:
+def box(tmp_path: Path, power_shim: Path | None) -> Iterator[PowerBox]:
+    if power_shim is None:
+        pytest.skip("no C compiler (cc): power cuts cannot be played")
     root = tmp_path / "disk"
     root.mkdir()
-    made = PowerBox(root, tmp_path / "beside", shim)
+    made = PowerBox(root, tmp_path / "beside", power_shim)
     yield made
     made.close()
 
