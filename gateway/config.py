@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from gateway.enrol.identity import IDENTITY_FILE
 from gateway.entrance import LOOPBACK, parse_listen, read_entrance
 from gateway.errors import ConfigurationError, DownloadError
+from gateway.store.budget import MB, RoomSettings
 from gateway.tables import GatewayConfig as GatewayConfig, LocalTable, RefreshTable
 from gateway.uplink.allowed import AllowedHosts
 from gateway.uplink.proxy import proxy_for
@@ -64,6 +65,16 @@ class Settings:
     def ledger_path(self) -> Path:
         """The ledger's database."""
         return self.state_dir / "ledger.db"
+
+    def room(self) -> RoomSettings:
+        """How much room the ledger has."""
+        table = self.table.ledger
+        return RoomSettings(
+            ledger=self.ledger_path,
+            budget=table.max_mb * MB,
+            keep_free=table.keep_free_mb * MB,
+            ballast=table.ballast_mb * MB,
+        )
 
     @property
     def whitelist_path(self) -> Path:

@@ -4,6 +4,7 @@ HubError                       anything below; carries a stable kebab-case `code
  +- ConfigError                hub.toml cannot be used; names the key, the line and what is expected
  +- StoreError                 the database cannot be opened, read or written; nothing was stored
  |   +- StalePosition          the position changed between judging a batch and committing it; judge again
+ |   +- Stopped                a snapshot of the token list is not made to its end (hub.store.snapshots)
  +- ListTooLong                more tokens than a gateway of an earlier version takes (hub.store.whitelist)
  +- TooManyCommands            too many commands wait for a gateway already; nothing was stored
  +- TooManyAnnounced           a gateway announced more than is kept; nothing was stored (hub.store.announced)

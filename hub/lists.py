@@ -24,7 +24,7 @@ from hub.store.database import Database
 from hub.store.snapshots import Stopped
 from hub.store.whitelist import HISTORY_TOKENS, ListStanding, deltas_since, list_standing, named_since
 from wire.tree_head import SigningKey, TreeHeadError
-from wire.whitelist import ListDelta, SignedManifest, sign_manifest, verify_manifest
+from wire.whitelist import PART_TOKENS, ListDelta, SignedManifest, sign_manifest, verify_manifest
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ MAX_HELD = 64
 class ListDesk:
     """One for each database. Without a key it gives nothing, and only forgets. Methods are for one event loop."""
 
-    def __init__(self, database: Database, key: SigningKey | None = None) -> None:
-        self._database, self._key = database, key
+    def __init__(self, database: Database, key: SigningKey | None = None, part_tokens: int = PART_TOKENS) -> None:
+        self._database, self._key, self._part_tokens = database, key, part_tokens
         self.folder = database.state_dir / snapshots.FOLDER_NAME
         self._current: tuple[SignedManifest, datetime] | None = None
         self._making: asyncio.Task[None] | None = None
@@ -78,26 +78,34 @@ class ListDesk:
         unstored = self._held(at)
         return await self._database.read(lambda connection: deltas_since(connection, since, chain, unstored))
 
-    async def manifest(self, at: datetime, wait_s: float) -> SignedManifest | None:
-        """A snapshot from which deltas lead to the newest version; None when it is still being made after `wait_s`.
+    async def manifest(self, least: int, at: datetime, wait_s: float) -> SignedManifest | None:
+        """A snapshot from which deltas lead to the newest version, itself of version `least` at least, if the list is;
+        None when it is still being made after `wait_s`.
 
         Raises:
             StoreError: none can be made.
         """
-        named = None if self._current is None else await self._leads_on(self._current[0])
-        if named is not None and self._current is not None:
-            signed, since = self._current
-            tokens = max(signed.manifest.tokens, (await self.standing()).tokens)
-            share = min(max(FEW_TOKENS, tokens // 20), HISTORY_TOKENS // 2)
-            if named > share or (named and at - since > RENEWED_AFTER):
-                self._make(at)
-            return signed
-        making = self._make(at)
-        done, _ = await asyncio.wait({making}, timeout=wait_s)
-        if not done:
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            signed = await self._fitting(least, at)
+            if signed is not None:
+                return signed
+            making = self._make(at)
+            done, _ = await asyncio.wait({making}, timeout=deadline - asyncio.get_running_loop().time())
+            if not done:
+                return None
+            making.result()
+
+    async def _fitting(self, least: int, at: datetime) -> SignedManifest | None:
+        """The snapshot that is there, if it serves. Rule 1."""
+        current, standing = self._current, await self.standing()
+        named = None if current is None else await self._leads_on(current[0])
+        if current is None or named is None or current[0].manifest.version < min(least, standing.version):
             return None
-        making.result()
-        return None if self._current is None else self._current[0]
+        share = min(max(FEW_TOKENS, standing.tokens // 20), HISTORY_TOKENS // 2)
+        if named > share or (named and at - current[1] > RENEWED_AFTER):
+            self._make(at)
+        return current[0]
 
     async def forget(self, deltas: Sequence[ListDelta], at: datetime) -> bool:
         """Hold what an erasure says, and delete every snapshot; False when that failed, which is logged. Rules 2, 3."""
@@ -144,14 +152,15 @@ class ListDesk:
             raise StoreError("snapshots are signed, and there is no key")
         erasures, path = self._erasures, self._database.state_dir / FILE_NAME
         progress = _Progress(self._stop)
-        manifest = await asyncio.to_thread(snapshots.write_parts, path, self.folder, progress)
+        manifest = await asyncio.to_thread(snapshots.write_parts, path, self.folder, progress, self._part_tokens)
         signed = sign_manifest(self._key, manifest)
         async with self._publishing:
             if erasures != self._erasures:
                 await asyncio.to_thread(snapshots.delete_all, self.folder)
                 raise StoreError("a token was erased while the snapshot was made; it is made again", "snapshot-stopped")
             if self._current is not None:
-                await asyncio.to_thread(snapshots.touch, self.folder, self._current[0].manifest.parts)
+                superseded = self._current[0].manifest.parts
+                await asyncio.to_thread(snapshots.touch, self.folder, superseded, at.timestamp())
             await asyncio.to_thread(snapshots.save_manifest, self.folder, signed)
             self._current = (signed, at)
             await self._sweep(at)

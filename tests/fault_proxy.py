@@ -201,7 +201,7 @@ class FaultProxy:
                 await self._pass(connection, reader)
             else:
                 await self._mistreat(connection, reader, self._now)
-        except OSError:
+        except* OSError:
             connection.reset()  # The one side is gone: so is the connection.
         finally:
             await asyncio.gather(*(_end(side) for side in (connection.client, connection.target) if side is not None))

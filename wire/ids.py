@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import lru_cache
 
 _SESSION_SPACE = uuid.UUID("6f7d3b0e-53a1-5d2c-9f57-6c1c3a1f0c55")
 _CHARGER_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9*_=+|@. -]{1,48}")
 _GATEWAY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 
 
+@lru_cache(1024)  # Asked for every message of a session.
 def session_id(gateway_id: str, charger_id: str, transaction_id: str, reuse: int = 0) -> str:
     """The one identifier of a session from charger to CDR: a UUID (36 characters) that depends on its arguments only,
     so a session keeps its id through restarts and resends. A charger never reuses a transaction id (OCPP 2.0.1

@@ -11,22 +11,24 @@ import random
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from gateway.errors import GatewayError, UplinkError
 from gateway.log import say
-from gateway.store.ledger import Identity, acked_seq, hash_at, head, move_position, note_halt
+from gateway.store.ledger import Head, Identity, acked_seq, hash_at, head, move_position, note_halt
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from gateway.uplink.announce import Announcer
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.exchange import HubExchange, Reply
+from gateway.uplink.lineage import MAX_HASHES_BYTES, CutOff, Lineage
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.outgoing import Outgoing
 from gateway.uplink.witness import Witness
 from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, WhitelistChange, decode, encode
 from wire.sync import Role, SyncPeer
-from wire.sync_messages import PATH_AUTHORIZE, PATH_HELLO, Ack, Noted, Refusal, Welcome, parse_answer
+from wire.sync_messages import PATH_AUTHORIZE, PATH_HELLO, Ack, Hello, Noted, Refusal, Welcome, parse_answer
 
 
 class Link:
@@ -52,9 +54,11 @@ class Link:
         self._trouble: str | None = None
         self._running = False
         self.online = False
+        self.lineage: Lineage | None = None
+        """Who has a new epoch begun when the hub holds another history; without one the link only halts."""
         self.list_moved: Callable[[WhitelistChange], None] = lambda change: None
         """Hears of each change that has moved the whitelist."""
-        self.hub_said: Callable[[datetime, int, int], None] = lambda at, sent_ns, received_ns: None
+        self.hub_said: Callable[[datetime, int, int], object] = lambda at, sent_ns, received_ns: None
         """Hears the hub's time, with the monotonic nanoseconds between which the hub read its clock."""
 
     def stored(self) -> None:
@@ -85,9 +89,37 @@ class Link:
                     # Whoever had a connection lost it together with its neighbours: they must not return at once.
                     splay_s = self._settings.splay_s if self.online else 0.0
                     await self._went_offline(str(error), error.code)
+                    if await self._parted(error):
+                        return
                     await asyncio.sleep(self._pause_s(error, splay_s))
         finally:
             self._running = self.online = False
+
+    async def _parted(self, error: GatewayError | WireError) -> bool:
+        """Whether this epoch is over, because a new one is ordered. What keeps that from being known now is tried again
+        until it is; where a person has to look, the link halts (`gateway.uplink.lineage`)."""
+        if self.lineage is None or not (self.halted or isinstance(error, CutOff)):
+            return False
+        while True:
+            obstacle = self.lineage.obstacle()
+            if obstacle is not None:
+                self._peer.halt()
+                reason = f"{error}; {obstacle}"
+                await self._writer.run(partial(note_halt, reason=reason))
+                return False
+            try:
+                if isinstance(error, CutOff):
+                    self.lineage.leave_out(error)
+                else:
+                    await self.lineage.part(self._hashes)
+            except (GatewayError, WireError) as trouble:
+                say("epoch-not-ordered", level="warning", reason=str(trouble), code=trouble.code)
+                await asyncio.sleep(self._pause_s(trouble, 0.0))
+            else:
+                return True
+
+    async def _hashes(self, path: str) -> bytes:
+        return await self._exchange.fetch(path, most=MAX_HASHES_BYTES)
 
     def _pause_s(self, error: Exception, splay_s: float) -> float:
         said_s = error.retry_after_s if isinstance(error, UplinkError) else None
@@ -95,8 +127,10 @@ class Link:
 
     async def _greet(self) -> None:
         last = head(self._ledger)
-        reply = await self._exchange.ask("POST", PATH_HELLO, encode(self._peer.greet(last.seq, last.hash)))
+        reply = await self._exchange.ask("POST", PATH_HELLO, encode(self._hello(last)))
         answer = parse_answer(reply.body)
+        if isinstance(answer, Welcome) and self.lineage is not None:
+            self.lineage.require_held(answer.acked_seq, answer.acked_hash)
         own = None if isinstance(answer, Refusal) else hash_at(self._ledger, answer.acked_seq)
         self._peer.welcomed(answer, own)
         if isinstance(answer, Refusal):
@@ -110,6 +144,10 @@ class Link:
             self.online, self._trouble = True, None
             by = {} if self._settings.proxy is None else {"proxy": str(self._settings.proxy.url)}
             say("uplink-online", hub=self._settings.hub, acked_seq=self._peer.acked_seq, **by)
+
+    def _hello(self, last: Head) -> Hello:
+        supersedes = None if self.lineage is None else self.lineage.supersedes
+        return self._peer.greet(last.seq, last.hash, supersedes)
 
     async def _serve(self) -> None:
         """Drain and refresh until the link was quiet for a while; greeting again then tells whether the hub is up."""

@@ -51,4 +51,4 @@ class ListRefresh:
 def _take_list(whitelist: Whitelist, body: bytes) -> tuple[WhitelistChange, bool]:
     """The change that `body` holds, and whether it moved the list. Raises MalformedValue or StoreError."""
     change = decode(WhitelistChange, body, "whitelist")
-    return change, whitelist.apply(change)
+    return change, whitelist.take(change)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from hub.arrival import read_arrival
@@ -15,6 +14,8 @@ from hub.errors import StalePosition
 from hub.ingest import Change, SessionState, ingest
 from hub.settle import MeterState
 from hub.signed import Outcome, SessionValues
+from hub.store import epochs
+from hub.store.chains import Chain, Conflict, Position, instant
 from hub.store.commands import commanded_token
 from hub.store.metering import MeterBooks, keep_outcome, outcome_of
 from hub.store.whitelist import candidates
@@ -22,47 +23,13 @@ from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record
 from wire.meter.registry import RegisteredKey
-from wire.records import Cdr, Decision, Session, Token, TokenRef, decode, encode
+from wire.records import Cdr, Decision, Session, SessionStatus, Token, TokenRef, decode, encode
 from wire.tokens import choose
-from wire.tree_head import SignedTreeHead
+
+__all__ = ["Chain", "Conflict", "Position", "append", "instant", "note_conflict", "note_seen", "position_of"]
 
 MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One gateway's chain of records: the records of a store, for as long as that store lives."""
-
-    gateway_id: str
-    epoch: str
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The end of the contiguous durable chain; (0, GENESIS_HASH) when nothing is held."""
-
-    seq: int
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Something offered that contradicts what is held: `kind` is fork (another hash), rollback (an older head), tree (a
-    tree head that is not that of the log held; the hashes are the roots then) or announced (ahead of its turn, with
-    another hash or content than it came with)."""
-
-    kind: str
-    seq: int
-    held_hash: str
-    offered_hash: str
-    offered: Record | SignedTreeHead | None = None
-    reason: str | None = None
-
-
-def instant(at: datetime) -> str:
-    """The text of an instant as it is stored: it reads back to the same instant and offset."""
-    return at.isoformat(timespec="microseconds")
 
 
 def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
@@ -104,45 +71,28 @@ def append(
         raise StalePosition(chain.gateway_id, f"at position {judged_at.seq}", f"stands at {held.seq}")
     note_seen(connection, chain, at)
     books = Books(connection, terms, at)
+    received_at = instant(at)
+    continues = epochs.has_earlier(connection, chain)
     for record in records:
+        earlier = epochs.continues_by_record(record)
+        if earlier is not None:
+            epochs.supersede(connection, chain, earlier, at)
+            continues = True
+        elif continues and epochs.was_told(connection, chain, record):
+            books.keep_record(chain, record, received_at, Change())
+            continue
         arrival = read_arrival(chain.gateway_id, record, at)
         books.meters.take(arrival, chain.epoch)
         change = ingest(arrival, books, terms)
-        _insert_record(connection, chain, record, at, change)
+        books.keep_record(chain, record, received_at, change)
         books.keep(chain.gateway_id, change, at)
+    books.flush()
     if records:
         connection.execute(
             "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
             (records[-1].seq, records[-1].hash, chain.gateway_id, chain.epoch),
         )
     return tuple(books.meters.quarantined)
-
-
-def _insert_record(connection: sqlite3.Connection, chain: Chain, record: Record, at: datetime, change: Change) -> None:
-    connection.execute(
-        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            chain.gateway_id,
-            chain.epoch,
-            record.seq,
-            record.hash,
-            record.kind.value,
-            instant(record.at),
-            record.boot_id,
-            record.mono_ns,
-            record.clock.value,
-            record.body,
-            instant(at),
-            change.session_id,
-            record.salt,
-            record.commitment,
-        ),
-    )
-    if change.quarantine is not None:
-        connection.execute(
-            "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?)",
-            (chain.gateway_id, chain.epoch, record.seq, change.quarantine, instant(at)),
-        )
 
 
 def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Conflict, at: datetime) -> None:
@@ -169,26 +119,57 @@ def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Confli
     )
 
 
+_INSERT_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RecordRow = tuple[str, str, int, str, str, str, str, int, str, str, str, str | None, str, str | None]
+
+
 class Books:
-    """The hub's holdings inside a transaction: what `ingest` asks for, and where its changes are kept."""
+    """The hub's holdings inside a transaction: what `ingest` asks for, and where its changes are kept.
+
+    A session is read once, and what its records change in it is written once, by `flush`; but a new one, its status and
+    its EVSE at once, for by these others look for it. Records are written together, before anybody reads them again.
+    """
 
     def __init__(self, connection: sqlite3.Connection, terms: Terms, at: datetime) -> None:
         self._connection = connection
         self.meters = MeterBooks(connection, terms, at)
+        self._sessions: dict[str, SessionState] = {}
+        self._changed: dict[str, SessionState] = {}
+        self._records: list[_RecordRow] = []
+
+    def flush(self) -> None:
+        """Write what was not written yet. Without it the changes are lost."""
+        self._flush_records()
+        changed = [
+            (encode(each.session).decode(), encode(each.meter).decode(), id_) for id_, each in self._changed.items()
+        ]
+        self._connection.executemany("UPDATE sessions SET session = ?, meter = ? WHERE id = ?", changed)
+        self._changed.clear()
+
+    def _flush_records(self) -> None:
+        self._connection.executemany(_INSERT_RECORD, self._records)
+        self._records.clear()
 
     def session(self, id_: str) -> SessionState | None:
         """The session with this id."""
+        known = self._sessions.get(id_)
+        if known is not None:
+            return known
         row = self._connection.execute("SELECT session, meter FROM sessions WHERE id = ?", (id_,)).fetchone()
-        return None if row is None else _state(*row)
+        return None if row is None else self._remembered(id_, *row)
+
+    def _remembered(self, id_: str, session: str, meter: str) -> SessionState:
+        state = self._sessions[id_] = _state(session, meter)
+        return state
 
     def active_sessions(self, gateway_id: str, charger_id: str) -> tuple[SessionState, ...]:
         """The sessions that run at a charger, oldest first."""
         rows = self._connection.execute(
-            "SELECT session, meter FROM sessions WHERE gateway_id = ? AND charger_key = ? AND status = 'ACTIVE' "
+            "SELECT id, session, meter FROM sessions WHERE gateway_id = ? AND charger_key = ? AND status = 'ACTIVE' "
             "ORDER BY number",
             (gateway_id, charger_id.casefold()),
         )
-        return tuple(_state(*row) for row in rows.fetchall())
+        return tuple(self._sessions.get(row[0]) or self._remembered(*row) for row in rows.fetchall())
 
     def decision(self, gateway_id: str, charger_id: str, token: TokenRef) -> Decision | None:
         """The last stored decision on a token at a charger."""
@@ -204,11 +185,38 @@ class Books:
 
     def values_of(self, session: Session) -> SessionValues:
         """All signed values of a session, judged with the keys known now."""
+        self._flush_records()
         return self.meters.values_of(session)
 
     def outcome(self, session_id: str) -> Outcome | None:
         """What the signed values of a session came to, as judged last."""
         return outcome_of(self._connection, session_id)
+
+    def keep_record(self, chain: Chain, record: Record, received_at: str, change: Change) -> None:
+        """Store a record, and why its content could not be used."""
+        self._records.append(
+            (
+                chain.gateway_id,
+                chain.epoch,
+                record.seq,
+                record.hash,
+                record.kind.value,
+                instant(record.at),
+                record.boot_id,
+                record.mono_ns,
+                record.clock.value,
+                record.body,
+                received_at,
+                change.session_id,
+                record.salt,
+                record.commitment,
+            )
+        )
+        if change.quarantine is not None:
+            self._connection.execute(
+                "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?)",
+                (chain.gateway_id, chain.epoch, record.seq, change.quarantine, received_at),
+            )
 
     def keep(self, gateway_id: str, change: Change, at: datetime) -> None:
         """Store what a record changed."""
@@ -223,6 +231,12 @@ class Books:
 
     def _keep_session(self, state: SessionState) -> None:
         session = state.session
+        known = self._sessions.get(session.id)
+        self._sessions[session.id] = state
+        if known is not None and _found_by(known.session) == _found_by(session):
+            self._changed[session.id] = state
+            return
+        self._changed.pop(session.id, None)
         self._connection.execute(
             "INSERT INTO sessions (id, gateway_id, charger_key, status, session, meter) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE "
@@ -248,6 +262,11 @@ class Books:
             "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET decision = excluded.decision",
             (gateway_id, decision.charger_id.casefold(), bearer_key(decision.token.uid), encode(decision).decode()),
         )
+
+
+def _found_by(session: Session) -> tuple[SessionStatus, int]:
+    """What of a session statements ask for."""
+    return session.status, session.evse_id
 
 
 def _state(session: str, meter: str) -> SessionState:

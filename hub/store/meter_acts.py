@@ -131,6 +131,7 @@ def reverify(
         if arrival.session_id is not None:
             sessions[arrival.session_id] = sessions.get(arrival.session_id, False) or counts[1] > 0
     count = sum(_review(books, connection, id_, is_changed, terms, at) for id_, is_changed in sessions.items())
+    books.flush()
     next_ = None if len(rows) < limit else f"{rows[-1][0]}/{rows[-1][1]}/{rows[-1][2]}"
     return Reverified(judged=judged, changed=changed, reviewed=count, next=next_)
 

@@ -5,7 +5,8 @@ Rules
    another gateway is answered 403 and changes nothing.
 2. One message of a gateway at a time. Each is judged against the position in the database, never against memory.
 3. An Ack leaves only after COMMIT.
-4. A fork is kept in the conflicts with both hashes; what is held stays. So is a tree head that does not fit.
+4. A fork is kept in the conflicts with both hashes; what is held stays. So is a tree head that does not fit, and what
+   is said for an epoch that was closed (`hub.store.epochs`).
 5. A head that fits is countersigned, and stored with the countersignature in the commit of its records. A batch that
    is sent again with the same head is answered with the same countersignature.
 """
@@ -33,6 +34,7 @@ from hub.tokens import decide_authorization
 from hub.tree import FittingHead, TreeMismatch, grow, judge_head
 from hub.web.announcements import GatewayAnnouncements
 from hub.web.commands import GatewayCommands
+from hub.web.epochs import GatewayEpochs, second_box, spoke_for_closed
 from hub.web.problems import Problem, body_bound, json_response, read_body, tell_problems
 from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict
 from hub.web.whitelist import GatewayLists
@@ -82,6 +84,7 @@ class SyncEndpoint:
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
         self._lists = lists
         self._log_key = log_key
+        self._epochs = GatewayEpochs(database, self._gateway, chain_named)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._batches = self._batch_bytes = 0
 
@@ -95,6 +98,7 @@ class SyncEndpoint:
                 web.post(PATH_AUTHORIZE, self.authorize),
             ]
         )
+        app.add_routes(self._epochs.routes())
         app.add_routes(GatewayAnnouncements(self._database, self._gateway).routes())
         app.add_routes(GatewayLists(self._database, self._lists, self._log_key, self._gateway).routes())
         if self._desk is not None:
@@ -110,8 +114,14 @@ class SyncEndpoint:
         require_range("sync hello", "$.head_seq", hello.head_seq, 0)
         async with self._turns[gateway_id]:
             standing = await self._database.standing(chain, hello.head_seq + 1)
-            answer = _peer(chain, standing).greeted(hello)
-            conflict = _rollback(hello, standing.position, standing.held)
+            answer: Answer = _peer(chain, standing).greeted(hello)
+            conflict = spoke_for_closed(standing, hello.head_seq, hello.head_hash)
+            conflict = conflict or _rollback(hello, standing.position, standing.held)
+            taken_over = await self._epochs.take_over(chain, hello, standing, now())
+            if isinstance(taken_over, Refusal):
+                answer, conflict = taken_over, second_box(taken_over, hello)
+            else:
+                conflict = conflict or taken_over
             if conflict is not None:
                 tell_conflict(chain, conflict)
             await self._database.note_seen(chain, now(), conflict, hello.head_seq)
@@ -144,7 +154,8 @@ class SyncEndpoint:
         judged = peer.judge(batch, standing.held)
         if isinstance(judged, Refusal):
             if judged.code is RefusalCode.FORK:
-                conflict = _fork(judged, batch, standing.position, standing.held)
+                conflict = spoke_for_closed(standing, batch.first_seq, batch.records[0].hash if batch.records else "")
+                conflict = conflict or _fork(judged, batch, standing.position, standing.held)
                 tell_conflict(chain, conflict)
                 await self._database.note_seen(chain, at, conflict)
             return judged
@@ -207,6 +218,7 @@ def _peer(chain: Chain, standing: Standing) -> SyncPeer:
     position = standing.position
     peer = SyncPeer(Role.HUB, chain.gateway_id, chain.epoch, position.seq, position.hash)
     peer.whitelist_version = standing.whitelist_version
+    peer.superseded_by = standing.closed_by
     return peer
 
 

@@ -174,7 +174,7 @@ async def play(bench: Bench, version: str) -> Any:
 def publish(bench: Bench, preparing: Preparing, *tokens: Any, full: bool = False) -> None:
     since = bench.whitelist.version
     change = WhitelistChange(version=since + 1, since=since, full=full, tokens=tokens)
-    assert bench.whitelist.apply(change)
+    assert bench.whitelist.take(change)
     preparing.whitelist_moved(change)
 
 

@@ -105,7 +105,7 @@ class Bench:
 
     def list_tokens(self, *tokens: Token) -> None:
         version = self.whitelist.version
-        self.whitelist.apply(WhitelistChange(version=version + 1, since=version, full=False, tokens=tokens))
+        self.whitelist.take(WhitelistChange(version=version + 1, since=version, full=False, tokens=tokens))
 
     def station(self, ocpp: str, charger_id: str = "CP-1") -> Station:
         return Station(self.site, charger_id, ocpp, Calls(charger_id, nobody_listens))

@@ -455,9 +455,9 @@ def test_long_list_is_taken_beside_the_event_loop(
     def slowly(change: WhitelistChange) -> bool:
         taking.set()
         assert answered.wait(20), "the event loop stood still"
-        return Whitelist.apply(bench.whitelist, change)
+        return Whitelist.take(bench.whitelist, change)
 
-    monkeypatch.setattr(bench.whitelist, "apply", slowly)
+    monkeypatch.setattr(bench.whitelist, "take", slowly)
     lister.changes[:] = [WhitelistChange(version=5, since=0, full=True, tokens=many)]
 
     async def part(bond: Bond) -> None:

@@ -105,7 +105,7 @@ class Place:
     def publish(self, *tokens: Token) -> None:
         version = self.bench.whitelist.version
         change = WhitelistChange(version=version + 1, since=version, full=False, tokens=tokens)
-        assert self.bench.whitelist.apply(change)
+        assert self.bench.whitelist.take(change)
         self.preparing.whitelist_moved(change)
 
 
