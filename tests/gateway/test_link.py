@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -482,3 +484,70 @@ def test_hub_that_greets_well_and_refuses_everything_is_asked_less_and_less(
         assert greeted[6] - greeted[5] > 0.01 * 2**4
 
     link_against(bench, lab, part, mood=to(PATH_BATCHES, refusing(RefusalCode.GAP)), retry_max_s=5.0)
+
+
+def test_hub_that_asks_for_patience_is_left_alone_so_long(bench: Bench, lab: Path) -> None:
+    """Longer than our own longest delay: by a refusal, and by a status with a head."""
+    busy = refusing(RefusalCode.BUSY, 1)
+
+    async def overloaded(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        greetings, batches = hub.asked.count(PATH_HELLO), hub.asked.count(PATH_BATCHES)
+        if request.path == PATH_BATCHES and batches == 1:
+            return busy(hub, body)
+        if request.path == PATH_HELLO and greetings == 2:
+            return web.Response(status=503, headers={"Retry-After": "1"}, text="later", content_type="text/plain")
+        return None
+
+    async def part(bond: Bond) -> None:
+        await bond.all_arrived()
+        asked = list(zip(bond.hub.times, bond.hub.asked, strict=True))
+        hellos = [at for at, path in asked if path == PATH_HELLO]
+        refused_at = next(at for at, path in asked if path == PATH_BATCHES)
+        assert hellos[1] - refused_at >= 0.99
+        assert hellos[2] - hellos[1] >= 0.99
+
+    link_against(bench, lab, part, mood=overloaded)
+
+
+def test_gateways_that_lose_the_hub_together_do_not_return_together(
+    bench: Bench, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module.random, "random", lambda: 0.5)
+
+    async def part(bond: Bond) -> None:
+        await bond.all_arrived()
+        bond.hub.mood = dropping
+        await bond.store()
+        while bond.link.online:
+            await bond.bench.writer.run(lambda connection: None)
+        lost_at, before = bond.hub.times[-1], len(bond.hub.times)
+        bond.hub.mood = None
+        await bond.all_arrived()
+        assert 0.39 <= bond.hub.times[before] - lost_at < 5
+
+    link_against(bench, lab, part, splay_s=0.8)
+
+
+def test_the_hubs_time_is_told_with_the_instants_between_which_it_was_read(bench: Bench, lab: Path) -> None:
+    at = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+    told: list[tuple[datetime, int, int]] = []
+
+    async def timed(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        response = hub.behave(request, body)
+        if request.path not in (PATH_HELLO, PATH_BATCHES):
+            return response
+        assert isinstance(response.body, bytes)
+        answer = parse_answer(response.body)
+        assert not isinstance(answer, Refusal)
+        return said(msgspec.structs.replace(answer, at=at))
+
+    async def part(bond: Bond) -> None:
+        begun = time.monotonic_ns()
+        bond.link.hub_said = lambda *facts: told.append(facts)
+        await bond.all_arrived()
+        await bond.settled()
+        assert {facts[0] for facts in told} == {at}
+        assert len(told) >= 2
+        assert all(begun <= sent < received <= time.monotonic_ns() for _, sent, received in told)
+
+    link_against(bench, lab, part, mood=timed)
