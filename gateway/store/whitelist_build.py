@@ -16,7 +16,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -86,7 +86,8 @@ def build_file(path: Path, parts: Iterable[Part], state: ListState, progress: Pr
         path.unlink(missing_ok=True)
         raise
     finally:
-        spill.unlink(missing_ok=True)
+        with suppress(OSError):  # What went wrong before is the error; what is left goes at the next start.
+            spill.unlink(missing_ok=True)
 
 
 def _private(name: str, flags: int) -> int:
