@@ -31,7 +31,7 @@ class ListRefresh:
     def named(self, version: int) -> None:
         """The hub has named the version of its list, 0 for none."""
         self._named = version
-        if version not in (0, self.fetcher.version, self._looked_for):
+        if self._is_news():
             self._wake.set()
 
     def hub_is_back(self) -> None:
@@ -45,7 +45,7 @@ class ListRefresh:
         while True:
             self._wake.clear()
             self._back.clear()
-            named = self._named
+            self._looked_for = self._named
             try:
                 move = await self.fetcher.refresh(self._exchange)
             except GatewayError as error:
@@ -55,11 +55,16 @@ class ListRefresh:
                 await _waited(self._back if said_s is None else None, pause_s)
                 continue
             backoff.reset()
-            self._trouble, self._looked_for = None, named
+            self._trouble = None
             if move is not None:
                 say("whitelist-updated", version=move.version, tokens=move.changed, full=move.full)
                 self.moved(move)
+            if not self._is_news():  # What was named meanwhile is what we hold.
+                self._wake.clear()
             await _waited(self._wake, settings.whitelist_interval_s)
+
+    def _is_news(self) -> bool:
+        return self._named not in (0, self.fetcher.version, self._looked_for)
 
     def _say(self, error: GatewayError) -> None:
         if error.code != self._trouble:
