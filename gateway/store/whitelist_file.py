@@ -94,18 +94,19 @@ class ListFile:
     def _meant(self, connection: sqlite3.Connection, token: TokenRef) -> Token | None:
         meant = meant_by(token)
         if len(meant) == 1:
-            return choose(self._named(connection, *meant[0]))
+            return self._named(connection, *meant[0])
         connection.execute("BEGIN")  # Several questions to one version of the list.
         try:
-            return next((found for each in meant if (found := choose(self._named(connection, *each)))), None)
+            return next((found for each in meant if (found := self._named(connection, *each))), None)
         finally:
             connection.execute("ROLLBACK")
 
-    def _named(self, connection: sqlite3.Connection, type_: TokenType, text: str) -> list[Token]:
+    def _named(self, connection: sqlite3.Connection, type_: TokenType, text: str) -> Token | None:
         places = self._names.places(type_, text)
         rows = connection.execute("SELECT body FROM tokens WHERE place BETWEEN ? AND ?", places).fetchall()
         tokens = [self._shelf.token(connection, row[0]) for row in rows]
-        return [token for token in tokens if is_named(token, type_, text)]
+        found = [token for token in tokens if is_named(token, type_, text)]
+        return found[0] if len(found) == 1 else choose(found)
 
     def walk(self) -> Iterator[Token]:
         """All tokens of one version of the list, each once, by a connection of its own; about 10 us each. Raises
