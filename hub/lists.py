@@ -24,7 +24,7 @@ from hub.store.database import Database
 from hub.store.snapshots import Stopped
 from hub.store.whitelist import HISTORY_TOKENS, ListStanding, deltas_since, list_standing, named_since
 from wire.tree_head import SigningKey, TreeHeadError
-from wire.whitelist import ListDelta, SignedManifest, sign_manifest, verify_manifest
+from wire.whitelist import PART_TOKENS, ListDelta, SignedManifest, sign_manifest, verify_manifest
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ MAX_HELD = 64
 class ListDesk:
     """One for each database. Without a key it gives nothing, and only forgets. Methods are for one event loop."""
 
-    def __init__(self, database: Database, key: SigningKey | None = None) -> None:
-        self._database, self._key = database, key
+    def __init__(self, database: Database, key: SigningKey | None = None, part_tokens: int = PART_TOKENS) -> None:
+        self._database, self._key, self._part_tokens = database, key, part_tokens
         self.folder = database.state_dir / snapshots.FOLDER_NAME
         self._current: tuple[SignedManifest, datetime] | None = None
         self._making: asyncio.Task[None] | None = None
@@ -152,14 +152,15 @@ class ListDesk:
             raise StoreError("snapshots are signed, and there is no key")
         erasures, path = self._erasures, self._database.state_dir / FILE_NAME
         progress = _Progress(self._stop)
-        manifest = await asyncio.to_thread(snapshots.write_parts, path, self.folder, progress)
+        manifest = await asyncio.to_thread(snapshots.write_parts, path, self.folder, progress, self._part_tokens)
         signed = sign_manifest(self._key, manifest)
         async with self._publishing:
             if erasures != self._erasures:
                 await asyncio.to_thread(snapshots.delete_all, self.folder)
                 raise StoreError("a token was erased while the snapshot was made; it is made again", "snapshot-stopped")
             if self._current is not None:
-                await asyncio.to_thread(snapshots.touch, self.folder, self._current[0].manifest.parts)
+                superseded = self._current[0].manifest.parts
+                await asyncio.to_thread(snapshots.touch, self.folder, superseded, at.timestamp())
             await asyncio.to_thread(snapshots.save_manifest, self.folder, signed)
             self._current = (signed, at)
             await self._sweep(at)

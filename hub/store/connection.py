@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hub.errors import StoreError
 from hub.store.schema import MIGRATIONS
+from hub.store.shape import reshape_records
 from hub.store.tree import build_missing
 
 FILE_NAME = "hub.sqlite"
@@ -44,6 +45,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
             if found != required:
                 raise StoreError(f"{path}: PRAGMA {name} is {found!r}, it must be {required!r}")
         _migrate(connection, path)
+        reshape_records(connection)
         build_missing(connection)
     except sqlite3.Error as error:
         connection.close()
@@ -99,7 +101,8 @@ def empty_log(path: Path) -> bool:
 
 
 def compact(path: Path) -> None:
-    """Write the database anew without its free pages, in which an earlier version may have left what was deleted. Takes
+    """Write the database anew without its free pages, in which an earlier version may have left what was deleted, and
+    its records in the shape of this one. Takes
     as much room again, and minutes for gigabytes; no hub may run.
 
     Raises:
@@ -107,6 +110,7 @@ def compact(path: Path) -> None:
     """
     try:
         with closing(open_writer(path)) as connection:
+            reshape_records(connection, None)
             connection.execute("VACUUM")
     except sqlite3.Error as error:
         raise StoreError(f"{path}: cannot be written anew: {error}") from error

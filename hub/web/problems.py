@@ -14,6 +14,7 @@ from aiohttp import web
 from hub.errors import HubError, StoreError
 from wire.errors import WireError
 from wire.records import Value, encode
+from wire.sync_messages import HEADER_UNPACKED
 
 _MEDIA_TYPE = "application/problem+json"
 _TITLES = {
@@ -108,6 +109,21 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
     except TimeoutError:
         raise Problem(408, "too-slow", f"the body took longer than {timeout_s:g} s") from None
     return bytes(body)
+
+
+def body_bound(request: web.Request, most: int) -> int:
+    """How many bytes the body may come to, unpacked, by what its head says; `most` where it does not say, and at most
+    that. To be given to `read_body`: then what comes compressed cannot come to more than it was counted for."""
+    if request.content_length is None and HEADER_UNPACKED not in request.headers:
+        return most
+    if "Content-Encoding" not in request.headers:
+        return most if request.content_length is None else min(request.content_length, most)
+    told = request.headers.get(HEADER_UNPACKED, "")
+    if told.isascii() and told.isdecimal() and len(told) <= 12:
+        if int(told) > most:
+            raise Problem(413, "too-large", f"the body has more than {most} bytes")
+        return int(told)
+    return most
 
 
 def integer_query(request: web.Request, name: str, default: int, least: int, most: int) -> int:
