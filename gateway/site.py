@@ -189,6 +189,7 @@ class Gateway:
             asyncio.create_task(supervise("uplink", self._keep_link)),
             asyncio.create_task(supervise("whitelist", self._lists.run)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("whitelist", self._examine_list)),
             asyncio.create_task(supervise("clock", self._clock_watch.run)),
             asyncio.create_task(supervise("retention", self._retention.run)),
             asyncio.create_task(supervise("room", self._room.run)),
@@ -288,6 +289,13 @@ class Gateway:
         while self._link.halted and not self._anew.is_set():
             say("uplink-halted", level="error", remedy="see docs/operations.md, A halted uplink")
             await asyncio.sleep(REMIND_EVERY_S)
+
+    async def _examine_list(self) -> None:
+        """Read the whole token list once: at start only its top was looked at."""
+        remark = await asyncio.to_thread(self._whitelist.examine)
+        if remark is not None:
+            say("whitelist-begun-anew", level="error", reason=remark)
+            await self._audit("whitelist-begun-anew", remark)
 
     async def _mend_store(self) -> None:
         """While the store is broken, try to open it again; stations are turned away until then."""
