@@ -72,7 +72,7 @@ ca = "ca.pem"                      # the CA that signed the hub's certificate, a
 # keep_days = 30                   # what records say is let go so long after the hub countersigned it; 0 keeps it all
 # max_mb = 2048                    # room for all that is stored; as it is used up, periodic unsigned values give way
 # keep_free_mb = 64                # of the file system
-# ballast_mb = 4                   # a file that is given up when the disk is full all the same
+# ballast_mb = 8                   # a file that is given up when the disk is full all the same
 # when_full = "refuse"             # who asks to charge when the room is spent: accept | refuse
 # periodic_hold_ms = 0             # how long a periodic value may wait for others, so that less is written to flash
 

@@ -146,7 +146,7 @@ class LedgerTable(Table, frozen=True, kw_only=True):
     keep_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 30
     max_mb: Annotated[int, msgspec.Meta(ge=32, le=1_048_576)] = 2048
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=1_048_576)] = 64
-    ballast_mb: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 4
+    ballast_mb: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 8
     when_full: Choice = Choice.REFUSE
     periodic_hold_ms: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
 

@@ -1,5 +1,6 @@
 """A file of real blocks beside the ledger, given up when the disk is full: SQLite with a write-ahead log cannot even
-delete on a full file system, so that there must be something to give up.
+delete on a full file system, so that there must be something to give up. It has to be larger than the log usually is
+(4 MB): that goes into the file first, which grows by as much, and only then anything is freed.
 
 Source: design of this project; docs/decisions/0012.
 """

@@ -224,6 +224,24 @@ CREATE TABLE continued (
 """Epochs that another one continues, and the marks of what those brought (hub.store.epochs): `continued` names the
 epochs whose marks are in `told_before` already."""
 
+_ANNOUNCED = """
+CREATE TABLE announced (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    hash TEXT NOT NULL, content TEXT NOT NULL, kind TEXT NOT NULL, event TEXT, charger_id TEXT, session_id TEXT,
+    at TEXT NOT NULL, noted_at TEXT NOT NULL,
+    UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""`content` is the commitment of a record that was announced, never what it says."""
+
+_TOMBSTONES = """
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    reason TEXT NOT NULL, tombstone TEXT NOT NULL, received_at TEXT NOT NULL, UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""What gateways say that is missing, and why (hub.store.tombstones)."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _ISSUED_VERSIONS,
@@ -231,6 +249,6 @@ MIGRATIONS: tuple[str, ...] = (
     _ENDED_WITHOUT_START,
     _COMMITMENTS,
     _METERS,
-    _LIST_HISTORY + _EPOCHS,
+    _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
 )
 """Append only: a released migration is never edited."""
