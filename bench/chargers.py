@@ -114,7 +114,7 @@ def _gateway(folder: Path, stations: int) -> Iterator[tuple[Server, dict[str, st
         state.mkdir(mode=0o700)
         whitelist, _ = open_whitelist(state / "whitelist.db")
         cards = tuple(_card(number) for number in range(stations))
-        whitelist.apply(WhitelistChange(version=1, since=0, full=True, tokens=cards))
+        whitelist.take(WhitelistChange(version=1, since=0, full=True, tokens=cards))
         whitelist.close()
         with _server("gateway", "run", "--config", str(site.gateway_toml)) as server:
             yield server, site.passwords

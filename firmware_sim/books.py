@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from firmware_sim.given_way import GivenWay
 from firmware_sim.journal import MessageLine
 from firmware_sim.meter import MeterLine
+from wire.carried import mark_of
 from wire.chain import Record, RecordKind
 from wire.errors import MalformedValue, MeterRecordError, WireError
 from wire.meter.carrier import unwrap
@@ -59,11 +61,12 @@ class ChainBook:
 
 @dataclass(frozen=True, slots=True)
 class HubBook:
-    """What the hub holds."""
+    """What the hub holds; `earlier` are the epochs that the gateway's present one continues, the oldest first."""
 
     chain: ChainBook
     sessions: tuple[Session, ...]
     cdrs: tuple[Cdr, ...]
+    earlier: tuple[ChainBook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +116,25 @@ class Ledger:
         self.findings.append(Finding(code=code, message=message))
 
 
-def held_of(book: ChargerBook, chain: ChainBook, where: str, ledger: Ledger) -> Held:
-    """What `chain` holds of the charger of `book`; what is there and should not be goes into `ledger`."""
+def history_of(chain: ChainBook, earlier: Sequence[ChainBook]) -> ChainBook:
+    """The records of all epochs as one: what an epoch carries over from an earlier one is there once
+    (`wire.carried`)."""
+    records, known = list[Record](), set[bytes]()
+    for each in (*earlier, chain):
+        marked = [(mark_of(record), record) for record in each.records]
+        records += [record for mark, record in marked if mark not in known]
+        known.update(mark for mark, _ in marked)
+    return ChainBook(chain.gateway_id, chain.epoch, tuple(records))
+
+
+def held_of(book: ChargerBook, chain: ChainBook, where: str, ledger: Ledger, given_way: GivenWay) -> Held:
+    """What `chain` holds of the charger of `book`; what is there and should not be goes into `ledger`. Records that
+    have `given_way` hold nothing."""
     by_message_id = {message_id: line for line in book.messages for message_id in line.message_ids}
     digests = {line.sha256 for line in book.signed}
     held = Held()
     for record in chain.records:
-        entry = _entry(record, where, ledger)
+        entry = None if given_way.names(record) else _entry(record, where, ledger)
         if entry is None or entry.charger_id.casefold() != book.charger_id.casefold():
             continue
         place = f"record {record.seq} at {where}"

@@ -62,15 +62,16 @@ def run(config: Path) -> None:
 
     settings = settings_of(config)
 
-    async def serve() -> None:
+    async def serve() -> bool:
         gateway = Gateway(settings)
         try:
-            await gateway.run()
+            return await gateway.run()
         finally:
             await gateway.close()
 
     try:
-        asyncio.run(serve())
+        while asyncio.run(serve()):
+            pass  # A new epoch of the ledger begins with a start.
     except GatewayError as error:
         fail(str(error))
 

@@ -12,10 +12,12 @@ from typing import Protocol
 from gateway.clock import Clock
 from gateway.decide.authorize import NOBODY, ContractEvidence, Question, decide_authorize, wants_hub
 from gateway.decide.contract import JudgedContract, Trust, judge_contract, judge_hashes
+from gateway.decide.dates import list_is_stale
 from gateway.decide.offered import OfferedAnswer
 from gateway.decide.policy import SitePolicy
 from gateway.grants import Grants, grant_of
 from gateway.store.commands import granted_by
+from gateway.store.sessions import tag_of
 from gateway.store.transactions import latest_decision, normal_emaid, token_key
 from gateway.store.variables import PRE_AUTHORIZE, is_off
 from gateway.store.whitelist import Whitelist
@@ -148,7 +150,19 @@ class Authorizer:
             meant = TokenRef(uid=token.uid, type=earlier.token.type)
             if self._still_counts(earlier, message) and not self._overruled(earlier, meant):
                 return await self._decide(charger_id, Question(token=meant, earlier=earlier), earlier.chain)
-        return await self._decide(charger_id, Question(token=token, listed=self._whitelist.find(token)), None)
+        group = self._ended_group(charger_id, token, message)
+        question = Question(token=token, listed=self._whitelist.find(token), ends_group=group)
+        return await self._decide(charger_id, question, None)
+
+    def _ended_group(self, charger_id: str, token: TokenRef, message: TransactionMessage) -> str | None:
+        """The group of the session that `message` ends with another token than began it; None where there is none."""
+        if message.event is not TransactionEvent.ENDED or message.transaction_id is None:
+            return None
+        began = tag_of(self._ledger, charger_id, message.transaction_id)
+        if began is None or token_key(began) == token_key(token.uid):
+            return None
+        decision = latest_decision(self._ledger, charger_id, began)
+        return None if decision is None else decision.group_id
 
     async def for_nobody(self, charger_id: str, unnamed: Unnamed) -> Decision:
         """The decision for a transaction whose token names nobody."""
@@ -193,8 +207,11 @@ class Authorizer:
         return not listed.valid or listed.whitelist is WhitelistType.NEVER
 
     async def _decide(self, charger_id: str, question: Question, chain: ChainEvidence | None) -> Decision:
-        online = self._hub.online
-        if online and wants_hub(question):
+        online, begun = self._hub.online, self._clock.now()
+        if question.listed is not None:
+            max_age = timedelta(hours=self._policy.list_max_age_h)
+            question = replace(question, stale=list_is_stale(self._whitelist.confirmed_at, begun, max_age))
+        if online and wants_hub(question, self._policy):
             answer = _for_token(question.token, await self._hub.authorize(question.token))
             online = answer is not None
             evses = self._evses.get(charger_id.casefold(), frozenset())

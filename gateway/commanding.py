@@ -15,14 +15,14 @@ from gateway.control.server import ControlServer
 from gateway.control.view import Presence, Views
 from gateway.price import Price
 from gateway.uplink.commands import CommandLink
-from gateway.uplink.link import LinkSettings
+from gateway.uplink.exchange import HubExchange
 
 
 class Commanding:
     """These parts, put together."""
 
     def __init__(
-        self, settings: Settings, site: Site, server: ChargerServer, link: LinkSettings, online: Callable[[], bool]
+        self, settings: Settings, site: Site, server: ChargerServer, exchange: HubExchange, online: Callable[[], bool]
     ) -> None:
         waits, names = settings.table.commands, [one.id for one in settings.table.charger]
         patience = Patience(
@@ -36,7 +36,7 @@ class Commanding:
         policy = settings.table.offline.under(settings.table.policy)
         views = Views(site.ledger, server.roster, presence, names, policy)
         self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, online)
-        self._link = CommandLink(link, self._executor, site.ledger, site.writer)
+        self._link = CommandLink(exchange, self._executor, site.ledger, site.writer)
 
     def stored(self) -> None:
         """The ledger has grown."""

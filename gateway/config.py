@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 from gateway.enrol.identity import IDENTITY_FILE
 from gateway.entrance import LOOPBACK, parse_listen, read_entrance
 from gateway.errors import ConfigurationError, DownloadError
+from gateway.store.budget import MB, RoomSettings
 from gateway.tables import GatewayConfig as GatewayConfig, LocalTable, RefreshTable
 from gateway.uplink.allowed import AllowedHosts
+from gateway.uplink.proxy import proxy_for
 from gateway.wording import reason
 from wire.ids import is_gateway_id
 from wire.toml import TOMLError, parse_toml
@@ -45,6 +47,7 @@ class Settings:
             )
         self.entrance = read_entrance(table, self.file)
         _check_hub(table.uplink.hub, "[uplink] hub")
+        proxy_for(table.uplink.hub, table.uplink.proxy, {})
         _check_own_certificate(table)
         if table.enrol is not None:
             _check_hub(table.enrol.est, "[enrol] est")
@@ -63,10 +66,25 @@ class Settings:
         """The ledger's database."""
         return self.state_dir / "ledger.db"
 
+    def room(self) -> RoomSettings:
+        """How much room the ledger has."""
+        table = self.table.ledger
+        return RoomSettings(
+            ledger=self.ledger_path,
+            budget=table.max_mb * MB,
+            keep_free=table.keep_free_mb * MB,
+            ballast=table.ballast_mb * MB,
+        )
+
     @property
     def whitelist_path(self) -> Path:
         """The whitelist's database."""
         return self.state_dir / "whitelist.db"
+
+    @property
+    def list_parts_path(self) -> Path:
+        """Where the parts of a snapshot of the whitelist lie while they are fetched."""
+        return self.state_dir / "whitelist-parts"
 
     @property
     def evidence_path(self) -> Path:

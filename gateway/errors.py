@@ -50,10 +50,14 @@ class StoreUnavailable(GatewayError):
 
 
 class UplinkError(GatewayError):
-    """Raised when an exchange with the hub failed; the uplink backs off and tries again."""
+    """Raised when an exchange with the hub failed; the uplink backs off and tries again. `status` is that of an answer
+    which was not wanted, `retry_after_s` how long the hub asks to be left alone."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(code, message)
+        self.status, self.retry_after_s = status, retry_after_s
 
 
 class EnrolmentError(GatewayError):

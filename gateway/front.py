@@ -17,15 +17,16 @@ from gateway.local.authorize import AuthorizeDesk
 from gateway.local.server import Health, LocalServer
 from gateway.paper import Paper
 from gateway.store.whitelist import Whitelist
-from gateway.uplink.link import Link, LinkSettings
+from gateway.uplink.exchange import HubExchange
+from gateway.uplink.link import Link
 from gateway.uplink.staples import Staples
 
 
 class Front:
-    """The stations' ports and the control socket, put together. `settled` is where the hub is."""
+    """The stations' ports and the control socket, put together. `exchange` is the way to the hub."""
 
     def __init__(
-        self, settings: Settings, site: Site, whitelist: Whitelist, link: Link, settled: LinkSettings, paper: Paper
+        self, settings: Settings, site: Site, whitelist: Whitelist, link: Link, exchange: HubExchange, paper: Paper
     ) -> None:
         """Raises ConfigurationError; nothing listens yet."""
         self._settings = settings
@@ -34,8 +35,9 @@ class Front:
             self.server.roster.accompany(companion)
         preparing = Preparing(site, whitelist, settings.table.offline.under(settings.table.policy))
         self.server.roster.accompany(preparing)
-        link.list_moved = preparing.whitelist_moved
-        self._commanding = Commanding(settings, site, self.server, settled, lambda: link.online)
+        if link.lists is not None:
+            link.lists.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
+        self._commanding = Commanding(settings, site, self.server, exchange, lambda: link.online)
 
     def stored(self) -> None:
         """The ledger has grown."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from gateway.authorizer import Authorizer
 from gateway.clock import Clock
 from gateway.config import Settings
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreError
 from gateway.log import say
 from gateway.store.evidence import EvidenceStore
 from gateway.trust import SiteTrust, load_site_trust
@@ -69,6 +69,11 @@ class TrustKeeper:
 
     def _load(self, at: datetime) -> SiteTrust:
         """In a thread: with large lists it takes a while, and the first car after it should not."""
+        # A clock that is set back must not get behind a revocation that is known from now on.
+        try:
+            self._clock.keep()
+        except StoreError as error:
+            say("clock-not-kept", level="error", reason=str(error))
         found = load_site_trust(self._settings, self._store, at)
         for issuer in self._authorizer.issuers():
             found.trust.revocation.prepare(issuer)

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from gateway.alone import alone_lines
-from gateway.clock import Clock
+from gateway.clock import read_boot_id
+from gateway.clock_sources import NoSign
+from gateway.clock_watch import open_clock
 from gateway.errors import StoreError
 from gateway.given import config_option, fail, settings_of
 from gateway.status import Running, Source, Status, read_status
@@ -29,7 +31,8 @@ def status(config: Path, as_json: bool) -> None:
     when the hub and the ledger do not agree.
     """
     try:
-        found = read_status(settings_of(config), Clock("").now().at)
+        settings = settings_of(config)
+        found = read_status(settings, open_clock(settings, read_boot_id(None), sign=NoSign()).now().at)
     except StoreError as error:
         fail(str(error))
     click.echo(encode(found) if as_json else "\n".join(_status_lines(found)))

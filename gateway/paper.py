@@ -79,6 +79,11 @@ class Paper:
         """The end of the enrolled certificate; None when there is none."""
         return None if self._identity is None else self._identity.leaf.not_after
 
+    @property
+    def tls(self) -> list[ssl.SSLContext]:
+        """With which the PKI is asked."""
+        return [] if self._pki is None else [self._pki.tls]
+
     def service(self) -> CertificateService:
         """What stations are served with."""
         return CertificateService(

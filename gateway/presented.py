@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from gateway.authorizer import Authorizer
 from gateway.clock import Clock
 from gateway.decide.offered import OfferedAnswer
@@ -23,7 +25,10 @@ from gateway.store.transactions import remember_decision
 from gateway.store.writer import Writer
 from pki.verify.hash_text import HashData
 from wire.chain import RecordKind
-from wire.records import Decision, TokenRef
+from wire.records import Basis, Decision, TokenRef, Verdict
+
+SITE_FULL = "site-full"
+"""The reason where the room for evidence is spent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,10 @@ class Deciding(Protocol):
         """Who decides."""
 
     @property
+    def turns_away(self) -> Callable[[str], bool]:
+        """Whether nobody new may charge at a station, for want of room for the evidence."""
+
+    @property
     def stored(self) -> Callable[[], None]:
         """To be called after each commit."""
 
@@ -74,10 +83,16 @@ async def decide_presented(site: Deciding, charger_id: str, presented: Presented
         decision = await authorizer.for_hashes(charger_id, token.uid, presented.entries)
     else:
         decision = await authorizer.for_token(charger_id, token)
+    is_full = decision.verdict is Verdict.ACCEPTED and site.turns_away(charger_id)
+    if is_full:
+        decision = msgspec.structs.replace(
+            decision, verdict=Verdict.NOT_AT_THIS_TIME, reason=SITE_FULL, basis=Basis.SITE_POLICY, transient=False
+        )
 
     def log(connection: sqlite3.Connection) -> None:
         append(connection, site.owner, RecordKind.DECISION, decision, site.clock.now())
-        remember_decision(connection, decision)
+        if not is_full:  # It says nothing of the token, and is over as soon as there is room.
+            remember_decision(connection, decision)
         # With it the chain that was accepted, so that hashes may name it later.
         if pem is not None and decision.chain is not None and decision.chain.leaf_sha256 is not None:
             remember_chain(connection, decision.chain.leaf_sha256, pem, decision.at)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 
 from gateway.clock import Moment
+from gateway.decide.dates import Dated, judged_at
 from gateway.errors import StoreUnavailable
 from gateway.log import say
 from gateway.store.release import release_decisions, release_held_back, release_step
 from gateway.store.writer import Work, Writer
-from wire.records import ClockState
 
 ROUND_S = 600.0
 _SHARE = 5
@@ -37,24 +37,35 @@ class Retention:
     async def round(self) -> int:
         """Let go of all that is due now; says how many records were looked at. A clock that is not known lets go of
         nothing."""
-        now = self._now()
-        if not self._keep or now.clock is ClockState.UNKNOWN:
+        at = judged_at(Dated.KEEPING, self._now())
+        if not self._keep or at is None:
             return 0
-        before = now.at - self._keep
-        looked_at = await self._steps(release_held_back)
-        looked_at += await self._steps(lambda connection: release_step(connection, before))
-        await self._steps(lambda connection: release_decisions(connection, before))
+        before = at - self._keep
+        looked_at = await self._release(before)
+        await in_steps(self._writer, lambda connection: release_decisions(connection, before))
+        return looked_at
+
+    async def early(self) -> int:
+        """Let go of all that the hub has countersigned, for want of room; says how many records were looked at."""
+        return await self._release(None)
+
+    async def _release(self, before: datetime | None) -> int:
+        looked_at = await in_steps(self._writer, release_held_back)
+        looked_at += await in_steps(self._writer, lambda connection: release_step(connection, before))
         if looked_at:
             say("content-released", records=looked_at)
         return looked_at
 
-    async def _steps(self, step: Work[int]) -> int:
-        done = 0
-        while True:
-            await self._writer.idle()
-            begun = monotonic()
-            looked_at = await self._writer.run(step)
-            if not looked_at:
-                return done
-            done += looked_at
-            await asyncio.sleep((monotonic() - begun) * (_SHARE - 1))
+
+async def in_steps(writer: Writer, step: Work[int]) -> int:
+    """Do a piece of work again and again until it says 0, a part of the time and when nobody else writes; the sum of
+    what it said. Raises StoreUnavailable."""
+    done = 0
+    while True:
+        await writer.idle()
+        begun = monotonic()
+        looked_at = await writer.run(step)
+        if not looked_at:
+            return done
+        done += looked_at
+        await asyncio.sleep((monotonic() - begun) * (_SHARE - 1))

@@ -63,11 +63,23 @@ ca = "ca.pem"                      # the CA that signed the hub's certificate, a
 # whitelist_interval_s = 300.0
 # retry_min_s = 1.0
 # retry_max_s = 60.0
+# splay_s = 10.0                     # over how long gateways spread that lost the hub together
+# proxy = "http://10.0.0.1:3128"     # "direct" for none; without it HTTPS_PROXY and NO_PROXY count
 # The key that the hub countersigns this log with, as its operator tells it; the first one that it uses when left out.
 # hub_log_key = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"
 
 # [ledger]
 # keep_days = 30                   # what records say is let go so long after the hub countersigned it; 0 keeps it all
+# max_mb = 2048                    # room for all that is stored; as it is used up, periodic unsigned values give way
+# keep_free_mb = 64                # of the file system
+# ballast_mb = 8                   # a file that is given up when the disk is full all the same
+# when_full = "refuse"             # who asks to charge when the room is spent: accept | refuse
+# periodic_hold_ms = 0             # how long a periodic value may wait for others, so that less is written to flash
+
+# [clock]                          # what this box may know the time by, beside the hub
+# time_daemon = "auto"             # kernel: what chrony, ntpd ... told it; timesyncd: its file; auto: either; none
+# drift_ppm = 200                  # how wrong the time since boot may run, in millionths
+# believed_alone_h = 744           # how far after the last known time the system's clock is believed without a source
 
 [trust]
 anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/*.pem ...
@@ -128,6 +140,9 @@ anchors = "trust"                  # folders by role: trust/mo/*.pem, trust/v2g/
 [policy]
 # unknown_token_offline = "refuse"   # a token on no list while the hub is unreachable: accept | refuse
 # contract_offline = "accept"        # a verified contract chain on no list while the hub is unreachable
+# clock_unknown = "refuse"           # a contract chain while the time is not known; accept: as of the last known time
+# list_max_age_h = 168               # how long the token list is fresh after the hub confirmed it last
+# stale_list_offline = "accept"      # entries of a list that is not fresh, while the hub cannot be asked
 # no_authorization = "refuse"        # a charger that has only a button and asks nobody for a token (NoAuthorization)
 # revocation_unknown = "refuse"      # a contract of whose certificates one has no revocation evidence
 # revocation_stale_grace_h = 168     # how long it counts after its own end

@@ -8,36 +8,54 @@ import os
 import signal
 import sqlite3
 import ssl
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
 from gateway.chargers.quirk_tally import QuirkTally
-from gateway.clock import Clock, read_boot_id
+from gateway.clock import read_boot_id
+from gateway.clock_watch import ClockWatch, open_clock
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
-from gateway.errors import ConfigurationError, StoreError
+from gateway.decide.policy import Choice
+from gateway.errors import ConfigurationError, StoreError, StoreUnavailable
 from gateway.front import Front, local_server
+from gateway.inspection import Inspection
 from gateway.keeper import TrustKeeper
 from gateway.local.server import Health
 from gateway.log import say
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
+from gateway.room import RoomKeeper
+from gateway.store.budget import Act
+from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
+from gateway.store.epochs import Prepared, jump_numbers, open_writer, order_epoch
 from gateway.store.evidence import open_evidence
-from gateway.store.ledger import Identity, append, identity, open_ledger, open_ledger_reader
+from gateway.store.ledger import Identity, append, identity, last_trusted_at, open_ledger, open_ledger_reader
+from gateway.store.list_parts import PartFolder
+from gateway.store.sessions import has_running
+from gateway.store.soundness import says_damage
+from gateway.store.tail import verify_tail
 from gateway.store.whitelist import open_whitelist
 from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.link import Link, LinkSettings
+from gateway.uplink.exchange import HubExchange, LinkSettings
+from gateway.uplink.lineage import Lineage
+from gateway.uplink.link import Link
+from gateway.uplink.list_books import LedgerBooks
+from gateway.uplink.list_refresh import ListRefresh
+from gateway.uplink.proxy import proxy_for
 from gateway.uplink.staples import Staples
+from gateway.uplink.token_list import TokenListFetcher
 from gateway.uplink.witness import Witness
 from wire.chain import RecordKind
 from wire.records import AuditEntry
+from wire.tombstone import TombstoneReason
 
 MEND_EVERY_S = 1.0
 REMIND_EVERY_S = 600.0
@@ -51,17 +69,29 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigurationError or StoreError; nothing listens yet."""
         self._settings = settings
-        self._clock = Clock(read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
+        self._clock = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
         load_site_trust(settings)
         tls = uplink_tls(settings)
         gateway_id, epoch = settings.table.gateway.id, os.urandom(8).hex()
 
         def open_connection() -> sqlite3.Connection:
-            return open_ledger(settings.ledger_path, gateway_id, epoch, self._clock.now().at)
+            pages = settings.room().max_pages
+            return open_ledger(settings.ledger_path, gateway_id, epoch, self._clock.now().at, pages)
+
+        def open_again() -> sqlite3.Connection:
+            connection = open_connection()
+            verify_tail(connection)
+            return connection
 
         with ExitStack() as opened:
             opened.callback(os.close, _lock(settings.state_dir))
-            self._writer = Writer(open_connection)
+            hold_s = settings.table.ledger.periodic_hold_ms / 1000
+            self._writer, prepared = open_writer(
+                settings.ledger_path,
+                gateway_id,
+                lambda: Writer(open_connection, open_again, hold_s=hold_s),
+                self._clock.now(),
+            )
             opened.callback(self._writer.end)
             # Closed before the writer, so that the writer is the last and leaves one file without a log.
             self._reader = opened.enter_context(closing(open_ledger_reader(settings.ledger_path)))
@@ -71,8 +101,18 @@ class Gateway:
             self._evidence, other_remark = open_evidence(settings.evidence_path)
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
-            self._link = self._new_link(tls)
+            self._begun_anew += prepared.remarks
+            for proven in (last_trusted_at(self._reader), self._whitelist.confirmed_at):
+                if proven is not None:
+                    self._clock.proves(proven)
+            self._exchange = HubExchange(_link_settings(settings, tls))
+            self._anew = asyncio.Event()
+            self._link = self._new_link(prepared)
+            self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
+            self._room = RoomKeeper(
+                settings.room(), self._owner, self._writer, self._reader, self._clock.now, self._retention
+            )
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
                 self._clock,
@@ -87,6 +127,7 @@ class Gateway:
             self._staples = Staples()
             self._paper = Paper(settings, self._evidence, self._keeper, self._staples, self._clock, tls, self._audit)
             self._authorizer.met = self._paper.met
+            self._clock_watch = ClockWatch(self._clock, self._audit, [tls, *self._paper.tls])
             for pem in kept_chains(self._reader, LEARNED_AT_START):
                 self._authorizer.learn(pem)
             self._opened = opened.pop_all()
@@ -101,22 +142,33 @@ class Gateway:
             stored=self._stored,
             certificates=self._paper.service(),
             quirks=self._quirks,
+            turns_away=self._turns_away,
+            counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
+        self._room.stored = self._stored
         try:
-            self._front = Front(settings, site, self._whitelist, self._link, _link_settings(settings, tls), self._paper)
+            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper)
         except ConfigurationError:
             self._opened.close()
             raise
         self._local = local_server(settings, site, self._staples, self._health)
 
-    def _new_link(self, tls: ssl.SSLContext) -> Link:
+    def _new_link(self, prepared: Prepared) -> Link:
         hub_key = self._settings.table.uplink.hub_log_key
         witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        chosen = _link_settings(self._settings, tls)
-        return Link(chosen, self._owner, self._reader, self._writer, self._whitelist, witness)
+        link = Link(self._exchange, self._owner, self._reader, self._writer, witness)
+        link.hub_said = self._clock.hub_said
+        books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
+        parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
+        fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books)
+        self._lists = link.lists = ListRefresh(self._exchange, fetcher)
+        ledger, path = self._reader, self._settings.ledger_path
+        link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
+        return link
 
-    async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again.
+    async def run(self) -> bool:
+        """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again. Says
+        whether to start again at once, because a new epoch of the ledger is due (`gateway.store.epochs`).
 
         Raises:
             ConfigurationError: a listening address cannot be taken.
@@ -125,31 +177,54 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, again.set)
-        await self._audit("gateway-started", f"epoch {self._owner.epoch}")
-        for event, remark in self._begun_anew:
-            if remark is not None:
-                await self._audit(event, remark)
+        try:
+            await self._note_start()
+        except StoreUnavailable as error:
+            if not says_damage(str(error)):
+                raise
+            self._damaged(str(error))
+            return True
         listen = await self._listen()
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
+            asyncio.create_task(supervise("whitelist", self._lists.run)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("whitelist", self._examine_list)),
+            asyncio.create_task(supervise("clock", self._clock_watch.run)),
             asyncio.create_task(supervise("retention", self._retention.run)),
+            asyncio.create_task(supervise("room", self._room.run)),
+            asyncio.create_task(supervise("inspection", self._inspection.run)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
             *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
-        await stop.wait()
+        await _first_of(stop, self._anew)
         await self._front.stop()
         if self._local is not None:
             await self._local.stop()
         await self._paper.close()
         if self._writer.broken is None:
-            await self._quirks.flush(self._writer)
+            with suppress(StoreUnavailable):
+                await self._quirks.flush(self._writer)
+                await self._room.bury()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        say("stopped")
+        await self._exchange.close()
+        await self._clock_watch.keep()
+        say("stopped" if stop.is_set() else "starts-again")
+        return not stop.is_set()
+
+    async def _note_start(self) -> None:
+        """Raises StoreUnavailable."""
+        now = self._clock.now()
+        await self._writer.run(lambda connection: jump_numbers(connection, now))
+        await self._audit("gateway-started", f"epoch {self._owner.epoch}")
+        for event, remark in self._begun_anew:
+            if remark is not None:
+                say(event, level="warning", reason=remark)
+                await self._audit(event, remark)
 
     async def close(self) -> None:
         """Commit what waits and close the files; idempotent."""
@@ -160,6 +235,12 @@ class Gateway:
         """The ledger has grown."""
         self._link.stored()
         self._front.stored()
+
+    def _turns_away(self, charger_id: str) -> bool:
+        """Where a session runs, somebody may be asking in order to end it."""
+        if not self._room.does(Act.REFUSE_SESSIONS) or self._settings.table.ledger.when_full is Choice.ACCEPT:
+            return False
+        return not has_running(self._reader, charger_id)
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
@@ -205,9 +286,16 @@ class Gateway:
     async def _keep_link(self) -> None:
         """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""
         await self._link.run()
-        while self._link.halted:
+        while self._link.halted and not self._anew.is_set():
             say("uplink-halted", level="error", remedy="see docs/operations.md, A halted uplink")
             await asyncio.sleep(REMIND_EVERY_S)
+
+    async def _examine_list(self) -> None:
+        """Read the whole token list once: at start only its top was looked at."""
+        remark = await asyncio.to_thread(self._whitelist.examine)
+        if remark is not None:
+            say("whitelist-begun-anew", level="error", reason=remark)
+            await self._audit("whitelist-begun-anew", remark)
 
     async def _mend_store(self) -> None:
         """While the store is broken, try to open it again; stations are turned away until then."""
@@ -215,12 +303,25 @@ class Gateway:
             await asyncio.sleep(MEND_EVERY_S)
             if self._writer.broken is None:
                 continue
-            try:
-                self._writer.reopen()
-            except StoreError as error:
-                say("store-unavailable", level="error", reason=str(error))
-            else:
-                say("store-mended")
+            if says_damage(self._writer.broken):
+                self._damaged(self._writer.broken)
+                return
+            await self._room.mend()
+
+    def _damaged(self, message: str) -> None:
+        """The ledger is damaged: have what is sound of it carried into a new epoch, at a start that comes at once."""
+        say("ledger-damaged", level="error", reason=message)
+        order = EpochOrder(epoch=self._owner.epoch, reason=TombstoneReason.DAMAGE, message=message)
+        order_epoch(self._settings.ledger_path, order)
+        self._anew.set()
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 def _evses(settings: Settings) -> dict[str, frozenset[str]]:
@@ -229,15 +330,19 @@ def _evses(settings: Settings) -> dict[str, frozenset[str]]:
 
 
 def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
+    """Raises ConfigurationError for a proxy that cannot be used."""
     uplink = settings.table.uplink
+    hub = uplink.hub.rstrip("/")
     return LinkSettings(
-        hub=uplink.hub.rstrip("/"),
+        hub=hub,
         tls=tls,
         authorize_timeout_s=uplink.authorize_timeout_s,
         request_timeout_s=uplink.request_timeout_s,
         whitelist_interval_s=uplink.whitelist_interval_s,
         retry_min_s=uplink.retry_min_s,
         retry_max_s=uplink.retry_max_s,
+        splay_s=uplink.splay_s,
+        proxy=proxy_for(hub, uplink.proxy, os.environ),
     )
 
 

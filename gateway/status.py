@@ -24,6 +24,8 @@ from gateway.store.lost_frames import lost_frames
 from gateway.store.quirks import quirk_counts
 from gateway.store.receipts import Trouble, countersigned_seq, troubles
 from gateway.store.release import Released, released
+from gateway.store.whitelist import read_list
+from gateway.store.whitelist_file import ListState
 from wire.records import Value
 
 QUARANTINE_SHOWN = 20
@@ -138,10 +140,8 @@ def read_status(settings: Settings, at: datetime) -> Status:
     Raises:
         StoreError: there is none, or it cannot be read.
     """
-    with (
-        closing(open_ledger_reader(settings.ledger_path)) as ledger,
-        closing(open_reader(settings.whitelist_path)) as whitelist,
-    ):
+    whitelist = read_list(settings.whitelist_path)
+    with closing(open_ledger_reader(settings.ledger_path)) as ledger:
         try:
             return _status(ledger, whitelist, settings, at)
         except sqlite3.Error as error:
@@ -195,7 +195,7 @@ def _sources(settings: Settings) -> tuple[Source, ...]:
         )
 
 
-def _status(ledger: sqlite3.Connection, whitelist: sqlite3.Connection, settings: Settings, at: datetime) -> Status:
+def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings, at: datetime) -> Status:
     """Raises sqlite3.Error, StoreError."""
     policy = settings.table.offline.under(settings.table.policy)
     names, booted = [one.id for one in settings.table.charger], set(versions(ledger))
@@ -220,8 +220,8 @@ def _status(ledger: sqlite3.Connection, whitelist: sqlite3.Connection, settings:
         chargers=_count(ledger, "chargers"),
         configured=len(names),
         booted=sum(name.casefold() in booted for name in names),
-        whitelist_version=whitelist.execute("SELECT version FROM list").fetchone()[0],
-        whitelist_tokens=_count(whitelist, "tokens"),
+        whitelist_version=whitelist.version,
+        whitelist_tokens=whitelist.tokens,
         quarantine=_quarantine(ledger),
         lost_frames=tuple(
             Lost(charger_id=each.charger_id, count=each.count, size=each.size, at=each.at)

@@ -101,7 +101,8 @@ class ChargerTable(Table, frozen=True, kw_only=True):
 class UplinkTable(Table, frozen=True, kw_only=True):
     """[uplink]: the hub, and the certificate this gateway shows it: without `certificate` and `key` the one that it
     gets by [enrol]. `hub_log_key`: the hub's Ed25519 key (hex) that countersigns this gateway's log, without it the
-    first one that it shows."""
+    first one that it shows. `proxy`: the HTTP proxy on the way, "direct" for none; without it HTTPS_PROXY and NO_PROXY
+    of the environment count. `splay_s`: over how long gateways spread that lost the hub together."""
 
     hub: str
     ca: str
@@ -113,13 +114,41 @@ class UplinkTable(Table, frozen=True, kw_only=True):
     whitelist_interval_s: Seconds = 300.0
     retry_min_s: Seconds = 1.0
     retry_max_s: Seconds = 60.0
+    splay_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
+    proxy: str | None = None
+
+
+class ClockTable(Table, frozen=True, kw_only=True):
+    """[clock]: what this box may know the time by.
+
+    `time_daemon`: whose word that the system's clock is synchronised is taken: the kernel's, which is told by any time
+    daemon, or the file of systemd-timesyncd; auto: the kernel's where it may be asked, else the file; none: nobody's.
+    `drift_ppm`: how wrong the time since boot may run, in millionths. `believed_alone_h`: how far after the last time
+    that was known the system's clock is believed while neither time daemon nor hub has spoken since boot.
+    """
+
+    time_daemon: Literal["auto", "kernel", "timesyncd", "none"] = "auto"
+    drift_ppm: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 200
+    believed_alone_h: Annotated[int, msgspec.Meta(ge=0, le=8784)] = 744
 
 
 class LedgerTable(Table, frozen=True, kw_only=True):
-    """[ledger]: how many days what a record says is kept after the hub countersigned it; 0: for ever. Its hash and its
-    place in the log stay in any case."""
+    """[ledger]: the store of evidence, and what waits in it for the hub.
+
+    `keep_days`: how many days what a record says is kept after the hub countersigned it; 0: for ever. Its hash and its
+    place in the log stay in any case. Where room is tight it goes before.
+    `max_mb`: how much room the ledger may take, with its write-ahead log. `keep_free_mb`: how much of the file system
+    is to stay free. `ballast_mb`: a file that is given up when the disk is full all the same. All in 1,048,576 octets.
+    `when_full`: who asks to charge when the room is spent is refused, or let in all the same.
+    `periodic_hold_ms`: how long a periodic value may wait for others before it is stored and answered.
+    """
 
     keep_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 30
+    max_mb: Annotated[int, msgspec.Meta(ge=32, le=1_048_576)] = 2048
+    keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=1_048_576)] = 64
+    ballast_mb: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 8
+    when_full: Choice = Choice.REFUSE
+    periodic_hold_ms: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
 
 
 class EnrolTable(Table, frozen=True, kw_only=True):
@@ -234,6 +263,7 @@ class GatewayConfig(Table, frozen=True, kw_only=True):
     gateway: GatewayTable
     uplink: UplinkTable
     ledger: LedgerTable = LedgerTable()
+    clock: ClockTable = ClockTable()
     trust: TrustTable
     chargers: ChargersTable = ChargersTable()
     charger: tuple[ChargerTable, ...] = ()

@@ -9,6 +9,9 @@ from gateway.enrol.identity import load_identity
 from gateway.errors import ConfigurationError, EnrolmentError
 from gateway.wording import reason
 
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name."""
+
 
 def uplink_tls(settings: Settings) -> ssl.SSLContext:
     """The context, with the pair of [uplink], or without one the pair of [enrol]. Raises ConfigurationError."""
@@ -27,6 +30,14 @@ def uplink_tls(settings: Settings) -> ssl.SSLContext:
     except (ssl.SSLError, OSError) as error:
         raise ConfigurationError(f"[uplink] certificate, key or ca cannot be used: {reason(error)}") from error
     return context
+
+
+def judge_dates(context: ssl.SSLContext, *, by_system_clock: bool) -> None:
+    """Whether new connections judge the dates of certificates, which OpenSSL can only do by the system's clock."""
+    if by_system_clock:
+        context.verify_flags &= ~_NO_CHECK_TIME
+    else:
+        context.verify_flags |= _NO_CHECK_TIME
 
 
 def _load_files(context: ssl.SSLContext, settings: Settings, certificate: str, key: str) -> None:

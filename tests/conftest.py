@@ -9,6 +9,7 @@ import pytest
 
 from pki.issue.lab import build_lab, parse_declaration
 from pki.service.files import write_lab
+from tests.power.box import build_shim
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,3 +21,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     declaration = parse_declaration((ROOT / "certs" / "lab.toml").read_text(encoding="utf-8"))
     write_lab(build_lab(declaration, datetime.now(UTC)), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def power_shim(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The library that power cuts are played with; None without a C compiler."""
+    return build_shim(tmp_path_factory.mktemp("shim"))

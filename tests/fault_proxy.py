@@ -107,10 +107,6 @@ class _Connection:
             if side is not None:
                 _abort(side)
 
-    def ends(self) -> bool:
-        """Whether a side is closed."""
-        return self.client.is_closing() or (self.target is not None and self.target.is_closing())
-
 
 class FaultProxy:
     """Passes connections on to `target_port`, in its `mood`. An asynchronous context manager."""
@@ -172,6 +168,7 @@ class FaultProxy:
         await asyncio.gather(*pending, return_exceptions=True)
         self.reset_all()
         self._open.clear()
+        await asyncio.sleep(0)  # The turn in which what was aborted is closed.
 
     def _turn(self, mood: Mood) -> None:
         self._now = mood
@@ -204,13 +201,10 @@ class FaultProxy:
                 await self._pass(connection, reader)
             else:
                 await self._mistreat(connection, reader, self._now)
-        except OSError:
+        except* OSError:
             connection.reset()  # The one side is gone: so is the connection.
         finally:
-            if not connection.ends():
-                for side in (connection.client, connection.target):
-                    if side is not None:
-                        side.close()
+            await asyncio.gather(*(_end(side) for side in (connection.client, connection.target) if side is not None))
             self._open.discard(connection)
 
     async def _mistreat(self, connection: _Connection, reader: asyncio.StreamReader, mood: Mood) -> None:
@@ -290,6 +284,16 @@ class FaultProxy:
 
 def _noise(seed: int) -> bytes:
     return random.Random(seed).randbytes(NOISE_BYTES)
+
+
+async def _end(side: asyncio.StreamWriter) -> None:
+    """Close in peace; one whose peer takes nothing more is reset."""
+    side.close()
+    try:
+        async with asyncio.timeout(1.0):
+            await side.wait_closed()
+    except OSError:  # of which TimeoutError is one
+        _abort(side)
 
 
 def _abort(side: asyncio.StreamWriter) -> None:

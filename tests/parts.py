@@ -19,9 +19,13 @@ class SetClock:
     mono_ns: int = 0
     state: ClockState = ClockState.TRUSTED
     boot_id: str = "boot-1"
+    earliest: datetime | None = None
 
     def now(self) -> Moment:
-        return Moment(at=self.at, boot_id=self.boot_id, mono_ns=self.mono_ns, clock=self.state)
+        return Moment(at=self.at, boot_id=self.boot_id, mono_ns=self.mono_ns, clock=self.state, earliest=self.earliest)
+
+    def keep(self) -> None:
+        """Nothing: this clock is not kept."""
 
     def move(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)

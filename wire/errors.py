@@ -9,6 +9,7 @@ WireError                      anything below; carries a stable kebab-case `code
  +- KeyListError               a list of meter keys that cannot be imported (wire.meter.key_list)
  +- MeterExportError           meter records that another party's format cannot carry (wire.meter.export)
  +- ProofError                 a Merkle proof that proves nothing: a log was cut, altered, or is another (wire.merkle)
+ +- ListError                  a part, delta or head of the token list that must not be taken (wire.whitelist)
  +- TreeHeadError              a signature that does not stand behind a tree head (wire.tree_head)
 """
 

@@ -11,6 +11,8 @@ Rules
 3. The hub answers a Batch only after its commit: Ack with the new `acked_seq`. The gateway moves nothing before that.
 4. A record the hub holds already is compared by hash. Equal: accepted again, stored once. Different: Refusal `fork`,
    nothing overwritten; the gateway halts, because two histories claim one number (a clone, or a restored image).
+   From there it may go on with a new epoch (`Hello.supersedes`). The epoch that this one continues is closed then:
+   whoever still speaks for it is a copy, and is refused with `fork`.
 5. A Batch that starts behind a gap, or whose chain does not fit, changes nothing: Refusal with the hub's position.
 6. A Batch carries the signed head of the gateway's log as it ends with this batch, and the proof that the log begins
    with what the batch continues. The hub compares both with the records it holds and countersigns in the Ack.
@@ -38,6 +40,7 @@ from enum import StrEnum
 from wire.chain import GENESIS_HASH, Record, chain_hash
 from wire.errors import WireError
 from wire.sync_messages import MAX_BATCH_RECORDS, Ack, Answer, Batch, Hello, Refusal, RefusalCode, Welcome
+from wire.tombstone import Superseded
 from wire.tree_head import Countersignature, SignedTreeHead
 
 
@@ -70,7 +73,7 @@ _LOST, _FORK = "lost", "fork"
 
 TRANSITIONS: dict[Role, dict[State, dict[str, State]]] = {
     Role.GATEWAY: {
-        State.IDLE: {"Hello": State.GREETING, _LOST: State.IDLE},
+        State.IDLE: {"Hello": State.GREETING, _LOST: State.IDLE, _FORK: State.HALTED},
         State.GREETING: {"Welcome": State.READY, "Refusal": State.IDLE, _LOST: State.IDLE, _FORK: State.HALTED},
         State.READY: {"Batch": State.OFFERED, _LOST: State.IDLE},
         State.OFFERED: {"Ack": State.READY, "Refusal": State.IDLE, _LOST: State.IDLE, _FORK: State.HALTED},
@@ -98,6 +101,8 @@ class SyncPeer:
         self.acked_seq, self.acked_hash = acked_seq, acked_hash
         self.credit = MAX_BATCH_RECORDS
         self.whitelist_version = 0
+        self.superseded_by: str | None = None
+        """At the hub: the epoch that closed this one."""
         self.state = State.IDLE
         self._offered: Batch | None = None
 
@@ -105,6 +110,15 @@ class SyncPeer:
     def halted(self) -> bool:
         """Whether this end has stopped for good, because two histories claim one number."""
         return self.state is State.HALTED
+
+    def halt(self) -> None:
+        """Stop for good, because a person has to look. For a gateway that is idle; idempotent.
+
+        Raises:
+            SyncProtocolError: not idle.
+        """
+        if not self.halted:
+            self._move(_FORK, Role.GATEWAY)
 
     def _move(self, event: str, role: Role | None = None) -> None:
         """Take `event`, which only `role` may meet; both roles name their events alike."""
@@ -124,10 +138,16 @@ class SyncPeer:
 
     # --- the gateway's side
 
-    def greet(self, head_seq: int, head_hash: str) -> Hello:
-        """The Hello to send; the answer goes to `welcomed`."""
+    def greet(self, head_seq: int, head_hash: str, supersedes: Superseded | None = None) -> Hello:
+        """The Hello to send; the answer goes to `welcomed`. `supersedes`: the epoch that this one continues."""
         self._move("Hello", Role.GATEWAY)
-        return Hello(gateway_id=self.gateway_id, epoch=self.epoch, head_seq=head_seq, head_hash=head_hash)
+        return Hello(
+            gateway_id=self.gateway_id,
+            epoch=self.epoch,
+            head_seq=head_seq,
+            head_hash=head_hash,
+            supersedes=supersedes,
+        )
 
     def welcomed(self, answer: Answer, own_hash: str | None) -> None:
         """Take the hub's position. `own_hash` is the gateway's hash of record `answer.acked_seq`, None if it has none.
@@ -223,6 +243,8 @@ class SyncPeer:
         self._move("Hello", Role.HUB)
         if (hello.gateway_id, hello.epoch) != (self.gateway_id, self.epoch):
             return self._refusal(RefusalCode.WRONG_GATEWAY, f"this link belongs to gateway {self.gateway_id}")
+        if self.superseded_by is not None:
+            return self._refuse_closed()
         seq, hash_, version = self.acked_seq, self.acked_hash, self.whitelist_version
         return Welcome(acked_seq=seq, acked_hash=hash_, credit=self.credit, whitelist_version=version)
 
@@ -275,6 +297,8 @@ class SyncPeer:
     def _refuse_shape(self, batch: Batch, held: Mapping[int, str]) -> Refusal | None:
         if (batch.gateway_id, batch.epoch) != (self.gateway_id, self.epoch):
             return self._refusal(RefusalCode.WRONG_GATEWAY, f"this link belongs to gateway {self.gateway_id}")
+        if self.superseded_by is not None:
+            return self._refuse_closed()
         if not batch.records:
             return self._refusal(RefusalCode.EMPTY, "a batch carries at least one record")
         if len(batch.records) > MAX_BATCH_RECORDS:
@@ -307,17 +331,23 @@ class SyncPeer:
             previous = record.hash
         return None
 
+    def _refuse_closed(self) -> Refusal:
+        message = f"epoch {self.epoch} was closed by epoch {self.superseded_by}; who still speaks for it is a copy"
+        return self._refusal(RefusalCode.FORK, message)
+
     def _refusal(self, code: RefusalCode, message: str, seq: int | None = None) -> Refusal:
         return Refusal(code=code, message=message, acked_seq=self.acked_seq, acked_hash=self.acked_hash, seq=seq)
 
 
 class ForkedChain(WireError):
-    """Raised on the gateway when the hub holds another history of this epoch: a cloned or restored store."""
+    """Raised on the gateway when the hub holds another history of this epoch: a cloned or restored store. `seq` and
+    `hub_hash` are the hub's word of where."""
 
     def __init__(self, seq: int, own_hash: str | None, hub_hash: str) -> None:
+        self.seq, self.hub_hash = seq, hub_hash
         own = "none" if own_hash is None else own_hash[:12]
         super().__init__(
             "forked-chain",
             f"the hub holds another history from record {seq} on (own hash {own}, hub's {hub_hash[:12]}): this store "
-            "is a copy or an old image; keep it aside and start the gateway with a new epoch",
+            "is a copy or an old image",
         )

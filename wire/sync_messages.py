@@ -21,9 +21,14 @@ PATH_BATCHES = "/sync/v1/batches"
 PATH_WHITELIST = "/sync/v1/whitelist"
 PATH_AUTHORIZE = "/sync/v1/authorize"
 PATH_ANNOUNCEMENTS = "/sync/v1/announcements"
+PATH_HASHES = "/sync/v1/hashes"
+"""?epoch=E&seq=N&seq=M: a Hashes of one of the asking gateway's own epochs."""
+HEADER_UNPACKED = "Pncgate-Unpacked-Length"
+"""Of a body that comes compressed: how many bytes it has. A hub takes no more than that from it."""
 
 MAX_BATCH_RECORDS = 500
 MAX_ANNOUNCED_RECORDS = 200
+MAX_ASKED_HASHES = 32
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 """Of an encoded Batch; a hub takes as much, a gateway stays below: the largest frame of a station has 4 MiB, and a byte
 of it at most 7 within JSON within JSON."""
@@ -107,6 +112,22 @@ class Noted(Value, frozen=True, kw_only=True, tag="noted"):
 
     seq: int
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class HashAt(Value, frozen=True, kw_only=True):
+    """The hash of record `seq`."""
+
+    seq: int
+    hash: Hex32
+
+
+class Hashes(Value, frozen=True, kw_only=True):
+    """The hashes of those of the asked numbers that the hub holds, at most MAX_ASKED_HASHES by rising number; and its
+    position in that epoch, 0 for one it never heard of. Equal hashes mean equal histories up to there."""
+
+    epoch: str
+    acked_seq: int
+    hashes: tuple[HashAt, ...]
 
 
 class RefusalCode(StrEnum):

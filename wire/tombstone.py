@@ -34,6 +34,8 @@ class TombstoneReason(StrEnum):
     """The file was damaged: these could not be saved from it."""
     OLD_IMAGE = "old-image"
     """The store is an older copy of one that had gone on: its numbers were given twice, so a new epoch was begun."""
+    HUB_RESTORED = "hub-restored"
+    """The hub went back behind what this store still holds, so that its log cannot be continued there."""
 
 
 class Superseded(Value, frozen=True, kw_only=True):

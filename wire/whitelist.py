@@ -51,8 +51,8 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ListError(WireError):
-    """Raised when a head, a manifest, a part or a delta must not be taken: `list-gateway`, `list-ended`, `list-part`,
-    `list-delta`. Signatures that do not hold raise TreeHeadError."""
+    """Raised when a head, a manifest, a part or a delta must not be taken: `list-gateway`, `list-ended`, `list-older`,
+    `list-forked`, `list-manifest`, `list-part`, `list-delta`. Signatures that do not hold raise TreeHeadError."""
 
 
 class ListHead(Value, frozen=True, kw_only=True):

@@ -45,6 +45,10 @@ class Site:
     certificates: CertificateService
     quirks: QuirkTally
     cut_frames: CutFrames = field(default_factory=CutFrames)
+    turns_away: Callable[[str], bool] = lambda charger_id: False
+    """Whether nobody new may charge at a station, for want of room for the evidence."""
+    counts_values: Callable[[], bool] = lambda: False
+    """Whether periodic values are counted and not stored, for the same reason."""
 
     async def audit(self, event: str, subject: str, message: str) -> None:
         """Enter into the chain of evidence what is no transaction and no decision. Raises StoreUnavailable."""

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from gateway.decide.local_list import Candidate, LeftOut, ListRules, Used, Wanted, choose_wanted, left_out_for
-from gateway.store.whitelist import Whitelist, kind_of
+from gateway.store.whitelist import Whitelist
+from gateway.store.whitelist_rows import kind_of
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire.records import Token, TokenRef, TokenType, WhitelistType

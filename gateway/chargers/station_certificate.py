@@ -2,8 +2,8 @@
 ends in one of our roots.
 
 Steps:
-1. the clock is set: dates mean something                                                    clock-unknown
-2. the certificate is sound under the profile `backend-client`, at this instant, and not revoked    the verifier's codes
+1. it is known by which instant dates are judged (`gateway.decide.dates`)                    clock-unknown
+2. the certificate is sound under the profile `backend-client`, at that instant, and not revoked    the verifier's codes
 3. its revocation state is known, as the site asks for it              revocation-unknown, revocation-stale
 4. its organization is the operator, where one is configured (A00.FR.404)            wrong-organization
 5. its common name is the station's (A00.FR.405)                                             wrong-station
@@ -14,16 +14,17 @@ Source: OCPP 2.0.1 Part 2 A00.FR.401-429, B01.FR.12.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cryptography.x509.oid import NameOID
 
 from gateway.chargers.port import Account, Entrance
 from gateway.clock import Moment
 from gateway.decide.contract import Trust
+from gateway.decide.dates import Dated, judged_at
 from gateway.decide.policy import Choice
 from gateway.errors import AdmissionRefused
-from pki.certificate import Certificate
+from pki.certificate import Certificate, parse_certificate
 from pki.errors import PKIError
 from pki.profiles import profile_named
 from pki.verify.conclusion import VerifiedChain
@@ -49,13 +50,17 @@ def verify_station(der: bytes, account: Account, entrance: Entrance, trust: Trus
     Raises:
         AdmissionRefused: `code` as in the list above.
     """
-    if now.clock is ClockState.UNKNOWN:  # 1
+    at = judged_at(Dated.STATION, now)  # 1
+    if at is None:
         raise _refused(account, "clock-unknown", "the clock of this box is not set, so no certificate can be judged")
     try:
-        chain = trust.verifier.verify([der], profile=PROFILE, at=now.at)  # 2
+        if now.clock is ClockState.UNKNOWN:
+            # It was issued after the time was last known: so it is later now, if the certificate is sound.
+            at = max(at, parse_certificate(der, index=0).not_before)
+        chain = trust.verifier.verify([der], profile=PROFILE, at=at)  # 2
     except PKIError as error:
         raise _refused(account, error.code, f"its certificate is refused: {error}") from error
-    _require_revocation(chain, account, entrance, now)  # 3
+    _require_revocation(chain, account, entrance, at)  # 3
     leaf = chain.leaf
     if entrance.organization is not None:  # 4
         named = leaf.attributes(NameOID.ORGANIZATION_NAME)
@@ -69,7 +74,7 @@ def verify_station(der: bytes, account: Account, entrance: Entrance, trust: Trus
     return StationCertificate(leaf, account.client_name)
 
 
-def _require_revocation(chain: VerifiedChain, account: Account, entrance: Entrance, now: Moment) -> None:
+def _require_revocation(chain: VerifiedChain, account: Account, entrance: Entrance, at: datetime) -> None:
     """Step 3. What has run out counts for the site's grace."""
     if chain.revocation is RevocationState.GOOD or entrance.revocation_unknown is Choice.ACCEPT:
         return
@@ -78,7 +83,7 @@ def _require_revocation(chain: VerifiedChain, account: Account, entrance: Entran
         raise _refused(account, "revocation-unknown", message)
     grace = Grace(timedelta(hours=entrance.revocation_stale_grace_h))
     stale = Evidence(chain.revocation, chain.revocation_at, stale_since=chain.stale_since)
-    if grace.finding(stale, now.at) is None:
+    if grace.finding(stale, at) is None:
         message = f"the revocation list of its CA ran out {chain.stale_since}, longer ago than the grace of [policy]"
         raise _refused(account, "revocation-stale", message)
 

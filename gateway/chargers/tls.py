@@ -8,10 +8,11 @@ Rules
 3. Certificates and trust are exchanged as a whole before a handshake; open sockets live on. What cannot be used
    changes nothing.
 4. On a port of profile 3 OpenSSL asks whether a client's chain ends in one of our backend roots, and nothing more. Who
-   the station is, and whether its certificate is revoked, is asked by our own verifier (`station_certificate`).
+   the station is, whether its certificate is revoked, and whether it is in its time is asked by our own verifier
+   (`station_certificate`): OpenSSL would judge dates by the system's clock, which may be wrong where the time is known.
 
-Python's TLS cannot overlook an expiry alone, so an expired station certificate is refused here (A00.FR.429 would allow
-an operator to take it): a port of profile 2 is the way back.
+An expired station certificate is refused (A00.FR.429 would allow an operator to take it): a port of profile 2 is the
+way back.
 
 Source: OCPP 2.0.1 Part 2 A00.FR.301-324, .401-429; RFC 5246, 8446.
 """
@@ -29,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.chargers.port import KeyPair, Port, SecurityProfile
 from gateway.errors import ConfigurationError
+from gateway.tls import judge_dates
 from gateway.wording import reason
 
 _EPHEMERAL = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -118,6 +120,7 @@ def _strict_context(profile: SecurityProfile) -> ssl.SSLContext:
     context.verify_flags = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST
     if profile is SecurityProfile.MUTUAL_TLS:
         context.verify_mode = ssl.CERT_REQUIRED
+        judge_dates(context, by_system_clock=False)
     return context
 
 

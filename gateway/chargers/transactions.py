@@ -6,10 +6,13 @@ Rules
 2. A message that came before gets the answer it got then.
 3. When a transaction of 2.x has ended and numbers of its sequence are missing, that is entered into the audit log, and
    the station is asked whether it still has messages (E14).
+4. Where the room for evidence is spent, a periodic value without signature is counted instead of stored, and
+   acknowledged once its count is durable (`gateway.store.shedding`).
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from gateway.chargers.answers import transaction_answer
@@ -18,6 +21,7 @@ from gateway.chargers.connected import Connected
 from gateway.chargers.gaps import Gaps
 from gateway.log import say
 from gateway.store.arrivals import Arrival
+from gateway.store.shedding import count_unkept, may_go_unstored
 from gateway.store.transactions import first_reply, store_message
 from wire.errors import MalformedValue
 from wire.ocpp import v21
@@ -28,6 +32,9 @@ from wire.ocpp.quirks import Quirk
 from wire.ocpp.transaction import TransactionMessage, Unnamed, read_transaction
 from wire.records import Decision, TransactionEvent
 
+_PAUSE_S = 0.5
+"""A station that sends again sooner after an answer is sending what it had stored up."""
+
 
 class Transactions:
     """One station's transaction messages."""
@@ -35,6 +42,7 @@ class Transactions:
     def __init__(self, connected: Connected) -> None:
         self._connected, self._site = connected, connected.site
         self._conduct, self._gaps = Conduct(connected), Gaps(connected)
+        self._answered_at = -_PAUSE_S
 
     async def take(self, call: Call, text: str, unreadable: str | None) -> bytes:
         """The payload of the CALLRESULT for the frame `text`. `unreadable`: why no JSON could be made of it, None for
@@ -68,6 +76,8 @@ class Transactions:
             return first.text.encode()
         if first is not None:
             connected.noticed(Quirk.REWRITTEN_MESSAGE, call.action)
+        if first is None and await self._counted(arrival):
+            return transaction_answer(call.action, call.payload, message, None, None)
         decision = None
         if first is None:
             arrival, decision = await self._decided(arrival)
@@ -75,11 +85,26 @@ class Transactions:
         def reply_for(transaction_id: str | None) -> bytes:
             return transaction_answer(call.action, call.payload, arrival.message, decision, transaction_id)
 
-        reply = await self._site.writer.run(lambda c: store_message(c, self._site.owner, arrival, reply_for))
+        reply = await self._site.writer.run(
+            lambda c: store_message(c, self._site.owner, arrival, reply_for), may_wait=self._may_wait(arrival)
+        )
+        self._answered_at = asyncio.get_running_loop().time()
         self._site.stored()
         if arrival.message is not None and arrival.message.event is TransactionEvent.ENDED:
             await self._gaps.ended(arrival.message)
         return reply.encode()
+
+    async def _counted(self, arrival: Arrival) -> bool:
+        """Whether a message was counted instead of stored (rule 4)."""
+        if not self._site.counts_values() or not may_go_unstored(arrival):
+            return False
+        return await self._site.writer.run(lambda connection: count_unkept(connection, arrival))
+
+    def _may_wait(self, arrival: Arrival) -> bool:
+        """Whether a message may be held for company: a periodic value, but of no station that sends one thing after the
+        other without a pause, for it waits for each answer."""
+        paused = asyncio.get_running_loop().time() - self._answered_at > _PAUSE_S
+        return paused and may_go_unstored(arrival)
 
     async def keep(self, stream: Send, text: str) -> None:
         """Record a SEND of 2.1, which is not answered: the values of a periodic event stream. Others are not known.

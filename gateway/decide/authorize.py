@@ -4,15 +4,21 @@ Order: what the contract chain proves, then the list entry, then the hub's answe
 
 | list entry       | valid | asks the hub | hub answers  | no answer                                  |
 |------------------|-------|--------------|--------------|--------------------------------------------|
+| ends its group's | yes   | never        | -            | accept                                     |
 | ALWAYS           | yes   | never        | -            | accept                                     |
 | ALWAYS           | no    | never        | -            | refuse: Blocked                            |
 | ALLOWED          | yes   | no (site's choice: local) | - | accept                                     |
+|  ... not fresh   | yes   | when possible | as it says  | accept, or as stale_list_offline has it    |
 | ALLOWED          | no    | when possible | as it says  | refuse: Blocked                            |
 | ALLOWED_OFFLINE  | yes   | yes          | as it says   | accept                                     |
 | ALLOWED_OFFLINE  | no    | yes          | as it says   | refuse: Blocked                            |
 | NEVER            | any   | yes          | as it says   | refuse: Unknown                            |
 | none             | -     | yes          | as it says   | verified contract: policy contract_offline |
 | none             | -     | yes          | as it says   | other token: policy unknown_token_offline  |
+
+A list that was not confirmed for too long is not fresh (`gateway.decide.dates`). By policy stale_list_offline its
+entries hold all the same, or those that let a driver in count as none: the hub is asked, and what holds for a driver
+without an entry decides where it does not answer. What refuses (not valid, NEVER) holds in any case.
 
 "As it says": ALLOWED is Accepted, but NotAllowedTypeEVSE where the hub names EVSEs and none of them is this station's;
 BLOCKED, EXPIRED and NO_CREDIT are Blocked, Expired and NoCredit; NOT_ALLOWED is NotAtThisLocation, and Unknown without
@@ -24,7 +30,10 @@ A contract chain that was presented and rejected ends the matter before the tabl
 the same charger a moment ago carries over to its transaction: the chain is presented only once. An accept does not
 where the list has an entry that is not valid, or NEVER: then the table is asked anew (`gateway.authorizer`).
 
-Source: OCPI 2.3.0 mod_tokens WhitelistType; OCPP 2.0.1 Part 2 C07.FR.13-17, C12.FR.03.
+A session is ended by the token that began it, and by any valid one of its group, listed or named by the hub; nobody has
+to be asked about that, or have credit. That an end is stored and answered whoever ends it is no matter of this table.
+
+Source: OCPI 2.3.0 mod_tokens WhitelistType, group_id; OCPP 2.0.1 Part 2 C07.FR.13-17, C12.FR.03.
 """
 
 from __future__ import annotations
@@ -70,7 +79,8 @@ class Question:
     """Everything a decision may rest on. `answer` is None when the hub was not asked or did not answer in time. `evses`
     are the EVSE ids of the station that asks, as `evse_key` writes them. `unnamed`: `token` is NOBODY, and why.
     `starts_unasked`: a station that remembers a good answer starts by it without asking again, or it is not known that
-    it does not (LocalPreAuthorize)."""
+    it does not (LocalPreAuthorize). `stale`: the list that `listed` is of is not fresh. `ends_group`: the group of the
+    session that the token is to end, None when it ends none, or one without a group."""
 
     token: TokenRef
     contract: ContractEvidence | None = None
@@ -80,6 +90,8 @@ class Question:
     evses: frozenset[str] = frozenset()
     unnamed: Unnamed | None = None
     starts_unasked: bool = True
+    stale: bool = False
+    ends_group: str | None = None
 
     @property
     def nobody(self) -> Unnamed | None:
@@ -115,6 +127,10 @@ _HUB_VERDICTS = {
     AllowedType.NO_CREDIT: Verdict.NO_CREDIT,
     AllowedType.NOT_ALLOWED: Verdict.NOT_AT_THIS_LOCATION,
 }
+GROUP_ENDS = "group-ends"
+"""The reason of an accept that lets a token end a session, and start none: a station must not remember it."""
+_SPENT = (AllowedType.BLOCKED, AllowedType.EXPIRED)
+"""What a hub says of a token that may not even end a session of its group."""
 CONTRACT_STANDS = frozenset(
     {
         Verdict.ACCEPTED,
@@ -133,16 +149,33 @@ def evse_key(evse_id: str) -> str:
     return evse_id.replace("*", "").replace("-", "").upper()
 
 
-def wants_hub(question: Question) -> bool:
+def wants_hub(question: Question, policy: SitePolicy) -> bool:
     """Whether the truth table asks the hub for this question, so that it is asked only when its answer counts."""
     if question.contract is not None and not question.contract.accepted:
         return False
     if question.earlier is not None or question.nobody is not None:
         return False
-    listed = question.listed
+    if _ends_with_group(question, question.listed):
+        return False
+    listed = _entry(question, policy)
     if listed is None or listed.whitelist in (WhitelistType.NEVER, WhitelistType.ALLOWED_OFFLINE):
         return True
-    return listed.whitelist is WhitelistType.ALLOWED and not listed.valid
+    return listed.whitelist is WhitelistType.ALLOWED and (question.stale or not listed.valid)
+
+
+def _entry(question: Question, policy: SitePolicy) -> Token | None:
+    """The list entry, if it counts."""
+    listed = question.listed
+    if listed is None or not question.stale or policy.stale_list_offline is Choice.ACCEPT:
+        return listed
+    return None if listed.valid and listed.whitelist is not WhitelistType.NEVER else listed
+
+
+def _ends_with_group(question: Question, token: Token | None) -> bool:
+    """Whether the token is of the group of the session that it ends."""
+    if question.ends_group is None or token is None or token.group_id is None or not token.valid:
+        return False
+    return token.group_id.casefold() == question.ends_group.casefold()
 
 
 def decide_authorize(question: Question, policy: SitePolicy) -> Outcome:
@@ -169,7 +202,8 @@ def decide_authorize(question: Question, policy: SitePolicy) -> Outcome:
         contract_id=contract.emaid if contract is not None else token.contract_id if token else None,
         group_id=token.group_id if token else None,
         authorization_reference=question.answer.authorization_reference if question.answer else None,
-        transient=verdict is Verdict.ACCEPTED and _holds_only_now(basis, token, question.starts_unasked),
+        transient=verdict is Verdict.ACCEPTED
+        and (reason == GROUP_ENDS or _holds_only_now(basis, token, question.starts_unasked)),
     )
 
 
@@ -223,8 +257,13 @@ def _carried_over(earlier: Decision) -> Outcome:
 
 
 def _token_verdict(question: Question, policy: SitePolicy) -> tuple[Verdict, str, Basis, AuthMethod]:
-    listed, answer = question.listed, question.answer
-    if answer is not None and wants_hub(question):
+    listed, answer = _entry(question, policy), question.answer
+    if _ends_with_group(question, question.listed):
+        return Verdict.ACCEPTED, GROUP_ENDS, Basis.WHITELIST, AuthMethod.WHITELIST
+    if answer is not None and wants_hub(question, policy):
+        not_blocked = answer.allowed not in _SPENT and (listed is None or listed.valid)
+        if not_blocked and _ends_with_group(question, answer.token):
+            return Verdict.ACCEPTED, GROUP_ENDS, Basis.HUB, AuthMethod.AUTH_REQUEST
         return _hub_verdict(answer, question.evses)
     if listed is None:
         return _unlisted_verdict(question, policy)
@@ -254,7 +293,9 @@ def _unlisted_verdict(question: Question, policy: SitePolicy) -> tuple[Verdict, 
     if question.contract is not None:
         if policy.contract_offline is Choice.ACCEPT:
             return Verdict.ACCEPTED, "contract-verified", Basis.CONTRACT_CHAIN, AuthMethod.WHITELIST
-        return Verdict.UNKNOWN, "contract-unknown-offline", Basis.SITE_POLICY, AuthMethod.WHITELIST
+        reason = "contract-unknown-offline" if question.listed is None else "list-stale"
+        return Verdict.UNKNOWN, reason, Basis.SITE_POLICY, AuthMethod.WHITELIST
     if policy.unknown_token_offline is Choice.ACCEPT:
         return Verdict.ACCEPTED, "unknown-token-allowed", Basis.SITE_POLICY, AuthMethod.WHITELIST
-    return Verdict.UNKNOWN, "token-unknown-offline", Basis.SITE_POLICY, AuthMethod.WHITELIST
+    reason = "token-unknown-offline" if question.listed is None else "list-stale"
+    return Verdict.UNKNOWN, reason, Basis.SITE_POLICY, AuthMethod.WHITELIST

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from gateway.clock import Moment
 from gateway.decide.authorize import ContractEvidence
+from gateway.decide.dates import Dated, judged_at
 from gateway.decide.offered import OfferedAnswer, weigh_offered
 from gateway.decide.policy import Choice, SitePolicy
 from pki.certificate import parse_certificate
@@ -23,7 +24,7 @@ from pki.verify.hash_data import check_names_path, judge_hash_data
 from pki.verify.hash_text import HashData
 from pki.verify.revocation import Evidence, Grace, RevocationEvidence, RevocationState
 from pki.verify.trust import TrustStore
-from wire.records import ChainEvidence, ClockState
+from wire.records import ChainEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,15 @@ def judge_contract(
 
     `entries` are hashes that came beside the chain. They prove nothing that the chain does not, so it speaks alone; but
     where they name another contract or cannot be read the two contradict each other, and neither is believed
-    (OCPP 2.0.1 C07.FR.02, FR.06, FR.17). `offered` are OCSP answers that came with the chain. While the clock is
-    unknown no chain is accepted: its dates mean nothing then.
+    (OCPP 2.0.1 C07.FR.02, FR.06, FR.17). `offered` are OCSP answers that came with the chain. By which instant all of
+    it is judged, and whether it can be, says `gateway.decide.dates`.
     """
-    if now.clock is ClockState.UNKNOWN:
+    at = judged_at(Dated.CONTRACT, now, policy.clock_unknown)
+    if at is None:
         return _clock_unknown(now)
     try:
         ders = parse_chain_pem(pem)
-        chain = trust.verifier.verify(ders, profile=_profile_of(ders[0]), at=now.at, emaid=claimed_emaid)
+        chain = trust.verifier.verify(ders, profile=_profile_of(ders[0]), at=at, emaid=claimed_emaid)
         if entries:
             check_names_path(entries, chain.path)
     except ChainRejected as error:
@@ -79,12 +81,12 @@ def judge_contract(
     except PKIError as error:
         return _refused(error.code, str(error), error.clause)
     if not offered:
-        return _concluded(chain, _own_evidence(chain), [], now, policy)
-    found, findings = weigh_offered(chain.path, offered, trust.revocation, now.at)
+        return _concluded(chain, _own_evidence(chain), [], at, policy)
+    found, findings = weigh_offered(chain.path, offered, trust.revocation, at)
     if found.state is RevocationState.REVOKED:
         emaid = chain.emaid.normal if chain.emaid else None
         return _refused("revoked", "an OCSP answer that came with the chain says revoked", "RFC 6960 2.2", emaid)
-    return _concluded(chain, found, findings, now, policy)
+    return _concluded(chain, found, findings, at, policy)
 
 
 @lru_cache(maxsize=2048)
@@ -105,11 +107,12 @@ def judge_hashes(
     """What certificate hashes prove about `claimed_emaid`: nothing by themselves, but they may name a chain that was
     shown and verified here before (OCPP 2.0.1 C07.FR.01, FR.05). Evidence of revocation is always demanded. Never
     raises."""
-    if now.clock is ClockState.UNKNOWN:
+    at = judged_at(Dated.CONTRACT, now, policy.clock_unknown)
+    if at is None:
         return _clock_unknown(now)
     try:
         found = judge_hash_data(
-            entries, claimed_emaid, bindings, trust.revocation, now.at, trust=trust.anchors, grace=_grace(policy)
+            entries, claimed_emaid, bindings, trust.revocation, at, trust=trust.anchors, grace=_grace(policy)
         )
     except ChainRejected as error:
         return _refused(error.code, str(error), error.clause, error.emaid)
@@ -135,7 +138,7 @@ def _own_evidence(chain: VerifiedChain) -> Evidence:
 
 
 def _concluded(
-    chain: VerifiedChain, evidence: Evidence, noted: Sequence[str], now: Moment, policy: SitePolicy
+    chain: VerifiedChain, evidence: Evidence, noted: Sequence[str], at: datetime, policy: SitePolicy
 ) -> JudgedContract:
     """Policy on what verification leaves open: evidence that is missing, or has run out."""
     code, message = "accepted", "chain verified"
@@ -143,7 +146,7 @@ def _concluded(
     if evidence.state is RevocationState.UNKNOWN and policy.revocation_unknown is Choice.REFUSE:
         code, message = "revocation-unknown", "no revocation evidence for every certificate of the chain"
     elif evidence.state is RevocationState.STALE:
-        leave = _grace(policy).finding(evidence, now.at)
+        leave = _grace(policy).finding(evidence, at)
         if leave is None:
             code = "revocation-stale"
             message = (

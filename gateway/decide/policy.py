@@ -26,6 +26,10 @@ class SitePolicy(Table, frozen=True, kw_only=True):
     contract_offline: a contract chain that verified, with no list entry, while the hub is unreachable.
     revocation_unknown: a contract chain of whose certificates one has no revocation evidence at all.
     revocation_stale_grace_h: how long evidence counts after its own nextUpdate has passed, in hours.
+    clock_unknown: a contract chain while the time is not known; accepted, it is judged as of the last instant known.
+    list_max_age_h: how long the token list counts as fresh after the hub confirmed it last, in hours.
+    stale_list_offline: entries of a list that is not fresh, while the hub cannot be asked; refused, one that lets a
+    driver in counts as if it were not there.
     no_authorization: a charger of 2.x that says it asks nobody for a token, for it has but a button or a key
     (NoAuthorization); refused, its session is stopped, and what was charged until then stands without a token.
     earlier_decision_s: how long a decision for the same token at the same charger carries over to its transaction, at
@@ -37,6 +41,9 @@ class SitePolicy(Table, frozen=True, kw_only=True):
     contract_offline: Choice = Choice.ACCEPT
     revocation_unknown: Choice = Choice.REFUSE
     no_authorization: Choice = Choice.REFUSE
+    clock_unknown: Choice = Choice.REFUSE
+    stale_list_offline: Choice = Choice.ACCEPT
+    list_max_age_h: Annotated[int, msgspec.Meta(ge=1, le=_YEAR_H)] = 168
     revocation_stale_grace_h: Annotated[int, msgspec.Meta(ge=0, le=_YEAR_H)] = 168
     earlier_decision_s: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 3600
 

@@ -8,7 +8,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from gateway.clock import Clock, read_boot_id
+from gateway.clock import read_boot_id
+from gateway.clock_watch import open_clock
 from gateway.config import Settings
 from gateway.enrol.enrolment import Enrolment, open_pki
 from gateway.errors import EnrolmentError
@@ -55,7 +56,7 @@ def enrol_now(settings: Settings, code: str) -> Enrolled:
     """The first certificate of the configured gateway, on disk. Raises ConfigurationError, EnrolmentError."""
     pki = open_pki(settings)
     enrolment = Enrolment(pki, settings.table.gateway.id, settings.identity_path)
-    found = asyncio.run(enrolment.first(code, Clock(read_boot_id(None)).now()))
+    found = asyncio.run(enrolment.first(code, open_clock(settings, read_boot_id(None)).now()))
     return Enrolled(
         gateway_id=settings.table.gateway.id,
         pki=pki.est.base,

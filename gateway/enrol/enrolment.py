@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.clock import Moment
 from gateway.config import Settings
+from gateway.decide.dates import Dated, judged_at
 from gateway.enrol.answer import load_backend_roots, own_leaf, verify_answer
 from gateway.enrol.est import EST, Code, Label
 from gateway.enrol.identity import OwnIdentity, load_identity, save_identity
@@ -26,7 +27,6 @@ from pki.errors import PKIError
 from pki.issue.keys import PrivateKey, generate_key, public_key_der, signing_hash
 from pki.profiles import profile_named
 from pki.verify.trust import TrustStore
-from wire.records import ClockState
 
 BACKEND = Label("backend")
 _PROFILE = "backend-client"
@@ -121,7 +121,7 @@ class Enrolment:
 
 def require_clock(now: Moment) -> None:
     """Return when the clock may be right. Raises EnrolmentError: "clock-unknown"."""
-    if now.clock is ClockState.UNKNOWN:
+    if judged_at(Dated.PAPER, now) is None:
         message = f"the clock says {now.at:%Y-%m-%d %H:%M}, which cannot be: set it, then try again"
         raise EnrolmentError("clock-unknown", message)
 

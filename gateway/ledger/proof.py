@@ -15,6 +15,7 @@ from typing import Literal
 from gateway.errors import StoreError
 from gateway.store.ledger import hash_at, read_records
 from gateway.store.receipts import newest_receipt
+from gateway.store.segments import dropped
 from gateway.store.tree import prove_inclusion
 from wire.chain import Hex32, Record, chain_hash, released
 from wire.merkle import ProofError, leaf_hash, verify_inclusion
@@ -40,9 +41,13 @@ def prove(connection: sqlite3.Connection, seq: int, *, with_content: bool) -> Re
     or not there at all. Without content the record has its commitment only.
 
     Raises:
-        StoreError, ProofError: the ledger is damaged.
+        StoreError, ProofError: the ledger is damaged, or its rows were dropped up to there.
     """
     receipt = newest_receipt(connection)
+    gone = dropped(connection).seq
+    if 0 < seq <= gone:
+        message = f"records 1 to {gone} are not kept here any more: the hub has them, and proofs of them"
+        raise StoreError(message)
     records = read_records(connection, seq - 1, 1, 1) if seq > 0 else []
     before = hash_at(connection, seq - 1)
     if receipt is None or not records or seq > receipt.signed.head.size:

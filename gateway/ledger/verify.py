@@ -19,9 +19,9 @@ from gateway.errors import StoreError
 from gateway.store.ledger import acked_seq, head, identity
 from gateway.store.receipts import Receipt, all_receipts, pinned_hub_key
 from gateway.store.rows import KeptRow, RowHash, as_hash, kept_rows
+from gateway.store.segments import Dropped, dropped
 from gateway.store.tree import KeptTree, log_key
-from wire.chain import GENESIS_HASH
-from wire.merkle import TILE_LEVELS, Frontier, leaf_hash
+from wire.merkle import TILE_LEVELS, Frontier, ProofError, TiledTree, leaf_hash
 from wire.records import Value
 from wire.tree_head import TreeHeadError, verify_countersignature, verify_tree_head
 
@@ -53,7 +53,9 @@ class Finding(Value, frozen=True, kw_only=True):
 
 class LedgerReport(Value, frozen=True, kw_only=True, omit_defaults=False):
     """What was found. `root` None: records are missing, so there is none. `countersigned`: up to which record a valid
-    receipt reaches. `released` are without content; `unsalted` are of the first form, from before there was a tree."""
+    receipt reaches.
+    `released` are without content; `unsalted` are of the first form, from before there was a tree; the rows up to
+    `dropped` are gone, and were not looked at."""
 
     gateway_id: str
     epoch: str
@@ -65,6 +67,7 @@ class LedgerReport(Value, frozen=True, kw_only=True, omit_defaults=False):
     countersigned: int
     released: int
     unsalted: int
+    dropped: int
     findings: tuple[Finding, ...]
 
 
@@ -75,7 +78,8 @@ def verify_ledger(connection: sqlite3.Connection, hub_key: str | None, progress:
     """
     owner, last = identity(connection), head(connection).seq
     hub_key = hub_key or pinned_hub_key(connection)
-    walk = _Walk(connection, RowHash(owner.gateway_id, owner.epoch), all_receipts(connection))
+    gone = dropped(connection)
+    walk = _Walk(connection, RowHash(owner.gateway_id, owner.epoch), all_receipts(connection), gone)
     released = unsalted = 0
     for row in kept_rows(connection, last):
         walk.take(row)
@@ -97,6 +101,7 @@ def verify_ledger(connection: sqlite3.Connection, hub_key: str | None, progress:
         countersigned=countersigned,
         released=released,
         unsalted=unsalted,
+        dropped=gone.seq,
         findings=tuple(walk.findings),
     )
 
@@ -130,16 +135,26 @@ class _Walk:
     """Goes over the records in order, and grows the tree one record behind: only the next record tells what the hash of
     a doubtful one should be."""
 
-    def __init__(self, connection: sqlite3.Connection, hashes: RowHash, receipts: list[Receipt]) -> None:
+    def __init__(self, connection: sqlite3.Connection, hashes: RowHash, receipts: list[Receipt], gone: Dropped) -> None:
         self.findings: list[Finding] = []
         self.receipts = {receipt.signed.head.size: receipt for receipt in receipts}
         self._kept, self._hashes = KeptTree(connection), hashes
-        self._next = 1
-        self._before: tuple[bytes, ...] = (bytes.fromhex(GENESIS_HASH),)
+        self._first = self._next = gone.seq + 1
+        self._before: tuple[bytes, ...] = (as_hash(gone.hash),)
         """What the next record may stand on: the hash before as it is kept; of a doubtful record first that, then what
         its hash should be; nothing behind a gap."""
-        self._frontier: Frontier | None = Frontier()
-        self._agreed = 0
+        self._frontier: Frontier | None = self._begun(gone.seq)
+        self._agreed = gone.seq
+        if gone.seq > max(self.receipts, default=0):
+            self.found(Fault.MISSING, 1, gone.seq, "rows were dropped that the hub had not countersigned")
+
+    def _begun(self, size: int) -> Frontier | None:
+        """The tree over the rows that were dropped, as the tiles have it."""
+        try:
+            return TiledTree(self._kept).frontier(size)
+        except ProofError as error:
+            self.found(Fault.TILE, 1, size, f"the tiles over the rows that were dropped are not whole: {error}")
+            return None
 
     def found(self, fault: Fault, first: int, last: int, message: str) -> None:
         """Note a fault; what touches the one before is made one with it."""
@@ -172,7 +187,7 @@ class _Walk:
 
     def _settle(self, place: int) -> None:
         """The record before is what it is: its true hash was the choice of that `place`."""
-        if self._next == 1:
+        if self._next == self._first:
             return
         before = self._before
         if len(before) > 1:

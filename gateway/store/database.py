@@ -3,7 +3,8 @@
 Rules
 1. WAL with synchronous=FULL, set on every open and read back: NORMAL loses the last commits at a power cut.
 2. One connection writes; readers open the file read-only. No second process may open a live store read-write.
-3. The schema has a version. A newer one than this program knows is refused, an older one is brought up step by step.
+3. Where a file has a budget, it is set on every open and read back. It does not bound the write-ahead log.
+4. The schema has a version. A newer one than this program knows is refused, an older one is brought up step by step.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ class Schema:
 
 
 def open_writer(
-    path: Path, schema: Schema, factory: type[sqlite3.Connection] = sqlite3.Connection
+    path: Path,
+    schema: Schema,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+    max_pages: int | None = None,
 ) -> sqlite3.Connection:
-    """The one read-write connection to `path`, its tables brought up to the schema's last step.
+    """The one read-write connection to `path`, its tables brought up to the schema's last step. `max_pages`: how long
+    the file may become, in pages; one that is longer already may not grow.
 
     Raises:
         StoreError: the file is another program's or another store, its schema is newer, or the durability settings do
@@ -53,7 +58,10 @@ def open_writer(
             path.chmod(0o600)
         _require_own(connection, path, schema)
         _make_durable(connection, path)
+        _settle(connection, path)
         _migrate(connection, path, schema)
+        if max_pages is not None:
+            _bound(connection, path, max_pages)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: {error}; if the file is damaged, move it aside and keep it") from error
@@ -74,6 +82,20 @@ def _make_durable(connection: sqlite3.Connection, path: Path) -> None:
     if mode != "wal" or synchronous != 2:
         message = f"{path}: journal_mode is {mode}, synchronous is {synchronous}; durability needs wal and 2 (FULL)"
         raise StoreError(message)
+
+
+def _settle(connection: sqlite3.Connection, path: Path) -> None:
+    """Rule 4."""
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        raise StoreError(f"{path}: another program reads it for longer than {_BUSY_TIMEOUT_S:g} s; end that one first")
+
+
+def _bound(connection: sqlite3.Connection, path: Path, max_pages: int) -> None:
+    """SQLite does not keep the bound in the file, so it is set on every open, and read back."""
+    bound = connection.execute(f"PRAGMA max_page_count={max_pages:d}").fetchone()[0]
+    if bound != max(max_pages, connection.execute("PRAGMA page_count").fetchone()[0]):
+        raise StoreError(f"{path}: max_page_count is {bound}, not {max_pages}; the file could outgrow its budget")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -8,7 +8,8 @@ Rules
 4. A 1.6 transactionId is the session's number: positive, below 2^31, never given twice, durable before it is answered.
    Numbers of a fresh store start at a figure made from the time, so a lost store does not give old ids again.
 5. The position the hub acknowledged is a cursor; it lags harmlessly and never leads.
-6. What a record says may be let go (`gateway.store.release`), its row never: chain and tree stand on it.
+6. What a record says may be let go (`gateway.store.release`), and later its row with all others of its tile
+   (`gateway.store.segments`): chain and tree stand on what is kept in their place.
 """
 
 from __future__ import annotations
@@ -26,17 +27,21 @@ from gateway.store import (
     commands,
     credentials,
     decisions,
+    earlier,
     local_lists,
     lost_frames,
     notices,
     quirks,
     receipts,
     release,
+    segments,
     sequences,
     tree,
+    unkept,
     variables,
 )
 from gateway.store.database import Schema, open_reader, open_writer
+from gateway.store.segments import dropped
 from gateway.store.tip import LedgerConnection, tip_of
 from wire.chain import GENESIS_HASH, Record, RecordKind, instant_text
 from wire.records import ClockState, Value, encode
@@ -59,6 +64,7 @@ _REUSED_IDS = """
 """A transaction id may come again (`reuse`); and the registers of 1.6 sessions tell whose an end is that has no number.
 What numbers were given stays as it was (rule 4)."""
 
+_LOOKED_BACK = 1000
 PAGE_BYTES = 8 * 1024 * 1024
 """Of record bodies that are read at a time."""
 
@@ -110,6 +116,7 @@ SCHEMA = Schema(
         + tree.TABLES
         + receipts.TABLES
         + release.TABLES,
+        segments.TABLES + unkept.TABLES + earlier.TABLES,
     ),
 )
 
@@ -130,15 +137,19 @@ class Identity:
     epoch: str
 
 
-def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite3.Connection:
+def open_ledger(
+    path: Path, gateway_id: str, epoch: str, at: datetime, max_pages: int | None = None
+) -> sqlite3.Connection:
     """The read-write connection to the ledger; a fresh one takes `epoch` as its name for this life of the store.
+
+    `max_pages`: its budget, in pages.
 
     A store of an earlier version gets its key and its tiles, about ten seconds for a million records.
 
     Raises:
         StoreError: unusable, or it belongs to another gateway, or the end of its chain is damaged.
     """
-    connection = open_writer(path, SCHEMA, LedgerConnection)
+    connection = open_writer(path, SCHEMA, LedgerConnection, max_pages)
     try:
         owner = _owner(connection, path) or _take(connection, Identity(gateway_id, epoch), at)
         if owner.gateway_id != gateway_id:
@@ -160,13 +171,18 @@ def open_ledger(path: Path, gateway_id: str, epoch: str, at: datetime) -> sqlite
 
 def _take(connection: sqlite3.Connection, owner: Identity, at: datetime) -> Identity:
     """The owner of a fresh store, from now on; also says where its transaction numbers start."""
-    minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
-    first = min(max(minutes, 0) * 100, 2**30)
+    first = number_at(at)
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO identity VALUES (1, ?, ?)", (owner.gateway_id, owner.epoch))
         connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('sessions', ?)", (first,))
     return owner
+
+
+def number_at(at: datetime) -> int:
+    """The figure that the time makes: a store whose numbers start there gives none that one before it gave."""
+    minutes = int((at - datetime(2020, 1, 1, tzinfo=at.tzinfo)).total_seconds() // 60)
+    return min(max(minutes, 0) * 100, 2**30)
 
 
 def _owner(connection: sqlite3.Connection, path: Path) -> Identity | None:
@@ -208,8 +224,11 @@ def head(connection: sqlite3.Connection) -> Head:
 
 def hash_at(connection: sqlite3.Connection, seq: int) -> str | None:
     """The hash of record `seq`; the genesis hash for 0; None when it is not held."""
+    gone = dropped(connection)
     if seq == 0:
         return GENESIS_HASH
+    if seq == gone.seq:
+        return gone.hash
     row = connection.execute("SELECT hash FROM records WHERE seq = ?", (seq,)).fetchone()
     return None if row is None else str(row[0])
 
@@ -223,7 +242,12 @@ def append(connection: sqlite3.Connection, owner: Identity, kind: RecordKind, bo
 
 def read_records(connection: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> list[Record]:
     """Consecutive records after sequence number `after`: at most `limit`, at most `max_bytes` of bodies, at least one
-    if there is any. Raises StoreError when they cannot be read."""
+    if there is any. Raises StoreError when they cannot be read, and when rows behind `after` were dropped
+    (`gateway.store.segments`): what follows them would not continue it."""
+    gone = dropped(connection).seq
+    if after < gone:
+        message = f"records {after + 1} to {gone} were countersigned by the hub, and are not kept here any more"
+        raise StoreError(message)
     records: list[Record] = []
     size = 0
     for record in _select(connection, after, limit):
@@ -235,8 +259,8 @@ def read_records(connection: sqlite3.Connection, after: int, limit: int, max_byt
 
 
 def all_records(connection: sqlite3.Connection) -> Iterator[Record]:
-    """Every record in order, read in pages so that no read transaction stands long. Raises StoreError."""
-    after = 0
+    """Every record that is kept, in order, read in pages so that no read transaction stands long. Raises StoreError."""
+    after = dropped(connection).seq
     while page := read_records(connection, after, 1000, PAGE_BYTES):
         yield from page
         after = page[-1].seq
@@ -270,6 +294,15 @@ def _select(connection: sqlite3.Connection, after: int, limit: int) -> Iterator[
 def acked_seq(connection: sqlite3.Connection) -> int:
     """Up to where the hub has acknowledged, as far as this store knows."""
     return int(connection.execute("SELECT acked_seq FROM position").fetchone()[0])
+
+
+def last_trusted_at(connection: sqlite3.Connection) -> datetime | None:
+    """The latest instant of a trusted clock among the newest records; None when none of them has one."""
+    row = connection.execute(
+        "SELECT max(at) FROM (SELECT at, clock FROM records ORDER BY seq DESC LIMIT ?) WHERE clock = ?",
+        (_LOOKED_BACK, ClockState.TRUSTED.value),
+    ).fetchone()
+    return None if row[0] is None else datetime.fromisoformat(row[0])
 
 
 def move_position(connection: sqlite3.Connection, acked: int) -> None:

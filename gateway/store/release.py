@@ -23,9 +23,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from gateway.store.decisions import age_text
-from gateway.store.receipts import countersigned_before
+from gateway.store.earlier import forget_earlier
+from gateway.store.receipts import countersigned_before, countersigned_seq
 from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
-from wire.chain import GENESIS_HASH, RecordKind, commitment_of
+from gateway.store.segments import hash_before
+from wire.chain import RecordKind, commitment_of
 from wire.records import Value, decode
 
 TABLES = """
@@ -58,23 +60,24 @@ def released(connection: sqlite3.Connection) -> Released:
     return Released(seq=seq, records=records, held_back=held_back)
 
 
-def release_step(connection: sqlite3.Connection, before: datetime, limit: int = STEP) -> int:
-    """Let go of the content of the next records that the hub had countersigned before an instant: at most `limit` are
-    looked at, 0 when there are none. To be called inside a transaction."""
+def release_step(connection: sqlite3.Connection, before: datetime | None, limit: int = STEP) -> int:
+    """Let go of the content of the next records that the hub had countersigned before an instant, or at all: at most
+    `limit` are looked at, 0 when there are none. To be called inside a transaction."""
     seq, acked = connection.execute("SELECT released.seq, acked_seq FROM released, position").fetchone()
-    last: int = min(seq + limit, acked, countersigned_before(connection, before))
+    reached = countersigned_seq(connection) if before is None else countersigned_before(connection, before)
+    last: int = min(seq + limit, acked, reached)
     if last <= seq:
         return 0
     gone, over = 0, set[str]()
     for row in rows_between(connection, seq, last, limit):
-        commitment = _commitment(connection, row)
+        commitment = commitment_if_whole(connection, row)
         if commitment is None:
             continue
         session_id, is_open = _session_of(connection, row)
         if session_id is not None and is_open:
             connection.execute("INSERT INTO held_back VALUES (?, ?)", (row.seq, session_id))
             continue
-        _let_go(connection, row.seq, commitment)
+        let_go(connection, row.seq, commitment)
         gone += 1
         over |= set() if session_id is None else {session_id}
     _forget_who(connection, over)
@@ -93,9 +96,9 @@ def release_held_back(connection: sqlite3.Connection, limit: int = STEP) -> int:
     for seq, _ in waiting:
         connection.execute("DELETE FROM held_back WHERE seq = ?", (seq,))
         for row in rows_between(connection, seq - 1, seq, 1):
-            commitment = _commitment(connection, row)
+            commitment = commitment_if_whole(connection, row)
             if commitment is not None:
-                _let_go(connection, seq, commitment)
+                let_go(connection, seq, commitment)
                 gone += 1
     _forget_who(connection, {session_id for _, session_id in waiting})
     connection.execute("UPDATE released SET records = records + ?", (gone,))
@@ -118,13 +121,11 @@ def release_decisions(connection: sqlite3.Connection, before: datetime, limit: i
     ).rowcount
 
 
-def _commitment(connection: sqlite3.Connection, row: KeptRow) -> bytes | None:
+def commitment_if_whole(connection: sqlite3.Connection, row: KeptRow) -> bytes | None:
     """What stands for the content once it is gone; None for what has to stay: a record of the first form, and one that
     was altered, whose content is all that could show how."""
     owner = connection.execute("SELECT gateway_id, epoch FROM identity").fetchone()
-    before = [each.hash for each in rows_between(connection, row.seq - 2, row.seq - 1, 1)]
-    previous = as_hash(GENESIS_HASH if row.seq == 1 else "".join(before))
-    if not row.salt or RowHash(*owner).of(row, previous) != as_hash(row.hash):
+    if not row.salt or RowHash(*owner).of(row, hash_before(connection, row.seq)) != as_hash(row.hash):
         return None
     return commitment_of(row.salt, row.body)
 
@@ -138,7 +139,8 @@ def _session_of(connection: sqlite3.Connection, row: KeptRow) -> tuple[str | Non
     return session_id, known is not None and known[0] is None
 
 
-def _let_go(connection: sqlite3.Connection, seq: int, commitment: bytes) -> None:
+def let_go(connection: sqlite3.Connection, seq: int, commitment: bytes) -> None:
+    """Let go of the content of record `seq`, for which `commitment` stands. To be called inside a transaction."""
     row = (commitment.hex(), seq)
     connection.execute("UPDATE records SET body = '', salt = '', commitment = ? WHERE seq = ?", row)
 
@@ -153,6 +155,7 @@ def _forget_who(connection: sqlite3.Connection, session_ids: Iterable[str]) -> N
             (session_id,),
         ).fetchall()
         for (session_no,) in over:
+            forget_earlier(connection, session_no)
             connection.execute(
                 "UPDATE seen SET reply = json_remove(reply, '$.idTagInfo.parentIdTag', '$.idTokenInfo.groupIdToken')"
                 " WHERE bucket = ? AND json_valid(reply)"

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gateway.store.arrivals import Arrival
+from gateway.store.earlier import came_at, latest_bodies
 from gateway.store.ledger import Identity
 from wire.ids import session_id
 from wire.ocpp import v16
@@ -84,11 +85,11 @@ def _same_start(
     found = _one(connection, "charger_id = ? AND start_key = ?", (arrival.charger_id, key))
     if found is None or found.ended_at is None:
         return found
-    first = connection.execute(
-        "SELECT at FROM records JOIN seen USING (seq) WHERE bucket = ? AND key = ?", (found.session_no, key)
-    ).fetchone()
-    came_at = arrival.now.at if first is None else datetime.fromisoformat(first[0])
-    stood = message.at < _CLOCKS_KNOW_BETTER or came_at - message.at > _CLOCK_STANDS
+    first = came_at(connection, found.session_no, key)
+    if first == "":  # Its row was dropped: when it came is not known, so it is believed.
+        return None if message.at < _CLOCKS_KNOW_BETTER else found
+    came_first_at = arrival.now.at if first is None else datetime.fromisoformat(first)
+    stood = message.at < _CLOCKS_KNOW_BETTER or came_first_at - message.at > _CLOCK_STANDS
     return None if stood else found
 
 
@@ -127,12 +128,8 @@ def _told_wh(connection: sqlite3.Connection, session: StoredSession) -> float | 
 
     Read from their records, so that no message has to write what is asked for once in years.
     """
-    rows = connection.execute(
-        "SELECT body FROM records WHERE seq IN (SELECT seq FROM seen WHERE bucket = ? ORDER BY seq DESC LIMIT ?)",
-        (session.session_no, _LAST_VALUES),
-    )
     told: list[float] = []
-    for (body,) in rows:
+    for body in latest_bodies(connection, session.session_no, _LAST_VALUES):
         if not body:  # Let go: of a session that was over, and that a late message speaks of again.
             continue
         entry = decode(TransactionEntry, body, "stored record")
@@ -268,6 +265,11 @@ def advance_session(
         )
 
 
+def has_running(connection: sqlite3.Connection, charger_id: str) -> bool:
+    """Whether a session runs at a charger."""
+    return _one(connection, "charger_id = ? AND ended_at IS NULL", (charger_id,)) is not None
+
+
 def ended_at(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> datetime | None:
     """When the transaction of that name ended by its station's clock, of several the latest; None while it runs, and
     for one that is not known."""
@@ -276,6 +278,15 @@ def ended_at(connection: sqlite3.Connection, charger_id: str, transaction_id: st
         (charger_id, transaction_id),
     ).fetchone()
     return None if row is None or row[0] is None else datetime.fromisoformat(row[0])
+
+
+def tag_of(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> str | None:
+    """The tag that began the latest session of that name; None when none did, or it was let go."""
+    row = connection.execute(
+        "SELECT id_tag FROM sessions WHERE charger_id = ? AND transaction_id = ? ORDER BY started_at DESC LIMIT 1",
+        (charger_id, transaction_id),
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def session_of_record(connection: sqlite3.Connection, name: str | None) -> StoredSession | None:

@@ -41,6 +41,7 @@ class Tip:
         (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
         rest = seq % TILE_WIDTH
         self._entries = kept_hashes(connection, seq - rest, rest)
+        # The last record's row is never dropped, so an empty table is an empty log.
         last = self._entries or kept_hashes(connection, seq - 1, 1) or [bytes.fromhex(GENESIS_HASH)]
         self._seq, self._hash = seq, last[-1]
 

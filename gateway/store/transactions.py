@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from gateway.store.arrivals import Arrival, stored_keys
 from gateway.store.commands import note_session
 from gateway.store.decisions import keep_decision
+from gateway.store.earlier import body_of
 from gateway.store.ledger import Identity, append
 from gateway.store.sequences import note_sequence
 from gateway.store.sessions import (
@@ -169,7 +170,7 @@ def _record(arrival: Arrival, session: StoredSession | None, reply: str) -> Tran
 
 def _entry(connection: sqlite3.Connection, seq: int) -> TransactionEntry | None:
     """What record `seq` says; None once that was let go (`gateway.store.release`)."""
-    (body,) = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
+    body = body_of(connection, seq)
     return decode(TransactionEntry, body, "stored record") if body else None
 
 

@@ -23,6 +23,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.config import Settings
+from gateway.decide.dates import Dated, judged_at
 from gateway.errors import DownloadError, GatewayError
 from gateway.log import say
 from gateway.store.evidence import EvidenceStore, KeptTrustList
@@ -40,7 +41,6 @@ from pki.verify.hash_text import CertificateName
 from pki.verify.ocsp_answer import OCSP_CAP
 from pki.verify.revocation import RevocationState
 from pki.verify.trust_list import TRUST_LIST_CAP, verify_trust_list
-from wire.records import ClockState
 
 LOOK_EVERY_S = 60.0
 AT_ONCE = 4
@@ -184,7 +184,7 @@ class Refresh:
 
     async def _clock_is_set(self) -> bool:
         now = self._clock.now()
-        unknown = now.clock is ClockState.UNKNOWN
+        unknown = judged_at(Dated.EVIDENCE, now) is None
         if self._clock_said and not unknown:
             self._changed = True  # what was loaded with a wrong clock may count now, and the other way round
         if unknown and not self._clock_said:

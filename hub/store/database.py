@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hub.errors import StoreError
-from hub.store import heads, ledger, readings, tree, whitelist
+from hub.store import announced, epochs, heads, ledger, readings, tree, whitelist
 from hub.store.connection import FILE_NAME, empty_log, open_reader
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
@@ -27,6 +27,7 @@ from wire.chain import Record
 from wire.merkle import ProofError
 from wire.meter.registry import RegisteredKey
 from wire.records import Token
+from wire.tombstone import Superseded
 
 T = TypeVar("T")
 _READERS = 2
@@ -43,6 +44,17 @@ class Standing:
     whitelist_version: int
     log: LogStanding
     head: KeptHead | None
+    closed_by: str | None = None
+    """The epoch that continues this one, so that nothing is taken for it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What is news about records that were stored: meter keys that came in place of known ones, and announcements that
+    said something else."""
+
+    quarantined: tuple[RegisteredKey, ...]
+    differing: tuple[Conflict, ...]
 
 
 class Database:
@@ -114,7 +126,8 @@ class Database:
             last_seq = first_seq + count - 1 if count else 0
             log = tree.log_standing(connection, chain, first_seq if count else 0, last_seq)
             head = heads.head_of_size(connection, chain, last_seq) if 0 < last_seq <= position.seq else None
-            return Standing(position, held, whitelist.list_version(connection), log, head)
+            closed_by = epochs.closer_of(connection, chain)
+            return Standing(position, held, whitelist.list_version(connection), log, head, closed_by)
 
         try:
             return await self.read(all_of_it)
@@ -129,23 +142,24 @@ class Database:
         growth: Growth,
         head: KeptHead | None,
         at: datetime,
-    ) -> tuple[RegisteredKey, ...]:
+    ) -> Appended:
         """Store judged records and what follows from them, the log as they make it grow, and the head that came with
-        them; returns after COMMIT, with the meter keys that came in place of known ones.
+        them; returns after COMMIT.
 
         Raises:
             StalePosition: the chain has moved since, or got another log key; judge again.
             StoreError: nothing was stored.
         """
 
-        def all_of_it(connection: sqlite3.Connection) -> tuple[RegisteredKey, ...]:
+        def all_of_it(connection: sqlite3.Connection) -> Appended:
             quarantined = ledger.append(connection, chain, judged_at, records, at, self.terms)
+            differing = announced.settle(connection, chain, records, at)
             if records:
                 tree.save_growth(connection, chain, growth)
             if head is not None:
                 tree.pin_log_key(connection, chain, head.signed.public_key)
                 heads.save_head(connection, head)
-            return quarantined
+            return Appended(quarantined, differing)
 
         return await self._writer.submit(all_of_it)
 
@@ -159,6 +173,15 @@ class Database:
                 ledger.note_conflict(connection, chain, conflict, at)
 
         await self._writer.submit(both)
+
+    async def supersede(self, chain: Chain, earlier: Superseded, at: datetime) -> Conflict | None:
+        """Close the epoch that `chain` continues; what is in doubt about it. Raises StoreError."""
+
+        def all_of_it(connection: sqlite3.Connection) -> Conflict | None:
+            ledger.note_seen(connection, chain, at)
+            return epochs.supersede(connection, chain, earlier, at)
+
+        return await self._writer.submit(all_of_it)
 
     async def put_tokens(self, tokens: Sequence[Token], at: datetime) -> int:
         """Insert or replace tokens; the version of the list after it. Raises StoreError."""

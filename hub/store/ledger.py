@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from hub.arrival import read_arrival
@@ -15,8 +14,11 @@ from hub.errors import StalePosition
 from hub.ingest import Change, SessionState, ingest
 from hub.settle import MeterState
 from hub.signed import Outcome, SessionValues
+from hub.store import epochs
+from hub.store.chains import Chain, Conflict, Position, instant
 from hub.store.commands import commanded_token
 from hub.store.metering import MeterBooks, keep_outcome, outcome_of
+from hub.store.tombstones import keep_tombstone
 from hub.store.whitelist import candidates
 from hub.terms import Terms
 from hub.tokens import bearer_key
@@ -24,44 +26,11 @@ from wire.chain import GENESIS_HASH, Record
 from wire.meter.registry import RegisteredKey
 from wire.records import Cdr, Decision, Session, SessionStatus, Token, TokenRef, decode, encode
 from wire.tokens import choose
-from wire.tree_head import SignedTreeHead
+
+__all__ = ["Chain", "Conflict", "Position", "append", "instant", "note_conflict", "note_seen", "position_of"]
 
 MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One gateway's chain of records: the records of a store, for as long as that store lives."""
-
-    gateway_id: str
-    epoch: str
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The end of the contiguous durable chain; (0, GENESIS_HASH) when nothing is held."""
-
-    seq: int
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Something offered that contradicts what is held: `kind` is fork (another hash), rollback (an older head) or tree
-    (a tree head that is not that of the log held; the hashes are the roots then)."""
-
-    kind: str
-    seq: int
-    held_hash: str
-    offered_hash: str
-    offered: Record | SignedTreeHead | None = None
-    reason: str | None = None
-
-
-def instant(at: datetime) -> str:
-    """The text of an instant as it is stored: it reads back to the same instant and offset."""
-    return at.isoformat(timespec="microseconds")
 
 
 def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
@@ -104,12 +73,22 @@ def append(
     note_seen(connection, chain, at)
     books = Books(connection, terms, at)
     received_at = instant(at)
+    continues = epochs.has_earlier(connection, chain)
     for record in records:
+        earlier = epochs.continues_by_record(record)
+        if earlier is not None:
+            epochs.supersede(connection, chain, earlier, at)
+            continues = True
+        elif continues and epochs.was_told(connection, chain, record):
+            books.keep_record(chain, record, received_at, Change())
+            continue
         arrival = read_arrival(chain.gateway_id, record, at)
         books.meters.take(arrival, chain.epoch)
         change = ingest(arrival, books, terms)
         books.keep_record(chain, record, received_at, change)
         books.keep(chain.gateway_id, change, at)
+        if arrival.tombstone is not None:
+            keep_tombstone(connection, chain, record.seq, arrival.tombstone, at)
     books.flush()
     if records:
         connection.execute(

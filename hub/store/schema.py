@@ -209,6 +209,39 @@ INSERT INTO list_versions SELECT version, chain, '', 0, NULL, NULL FROM whitelis
 leads there from the one before; a row without can only be started from. A list of before has a chain value that no
 other has, and nothing leads to it."""
 
+_EPOCHS = """
+CREATE TABLE closed_epochs (
+    gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, closed_by TEXT NOT NULL, seq INTEGER NOT NULL, hash TEXT NOT NULL,
+    at TEXT NOT NULL, PRIMARY KEY (gateway_id, epoch)
+) WITHOUT ROWID;
+CREATE TABLE told_before (
+    gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (gateway_id, epoch, mark)
+) WITHOUT ROWID;
+CREATE TABLE continued (
+    gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, continues TEXT NOT NULL, PRIMARY KEY (gateway_id, epoch, continues)
+) WITHOUT ROWID;
+"""
+"""Epochs that another one continues, and the marks of what those brought (hub.store.epochs): `continued` names the
+epochs whose marks are in `told_before` already."""
+
+_ANNOUNCED = """
+CREATE TABLE announced (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    hash TEXT NOT NULL, content TEXT NOT NULL, kind TEXT NOT NULL, event TEXT, charger_id TEXT, session_id TEXT,
+    at TEXT NOT NULL, noted_at TEXT NOT NULL,
+    UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""`content` is the commitment of a record that was announced, never what it says."""
+
+_TOMBSTONES = """
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    reason TEXT NOT NULL, tombstone TEXT NOT NULL, received_at TEXT NOT NULL, UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""What gateways say that is missing, and why (hub.store.tombstones)."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _ISSUED_VERSIONS,
@@ -216,6 +249,6 @@ MIGRATIONS: tuple[str, ...] = (
     _ENDED_WITHOUT_START,
     _COMMITMENTS,
     _METERS,
-    _LIST_HISTORY,
+    _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
 )
 """Append only: a released migration is never edited."""

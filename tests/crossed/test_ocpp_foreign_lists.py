@@ -174,8 +174,9 @@ async def play(bench: Bench, version: str) -> Any:
 def publish(bench: Bench, preparing: Preparing, *tokens: Any, full: bool = False) -> None:
     since = bench.whitelist.version
     change = WhitelistChange(version=since + 1, since=since, full=full, tokens=tokens)
-    assert bench.whitelist.apply(change)
-    preparing.whitelist_moved(change)
+    assert bench.whitelist.take(change)
+    blocked = [one for one in tokens if not one.valid]
+    preparing.whitelist_moved(blocked, full=full)
 
 
 def boot(version: str) -> Any:

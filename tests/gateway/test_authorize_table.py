@@ -48,7 +48,7 @@ def test_list_entry(
 ) -> None:
     listed = token(whitelist=whitelist, valid=valid)
     question = Question(token=REF, listed=listed, contract=contract)
-    assert wants_hub(question) is asks
+    assert wants_hub(question, SitePolicy()) is asks
     outcome = decide_authorize(question, SitePolicy())
     assert outcome.verdict is without_answer
     assert outcome.auth_method is AuthMethod.WHITELIST
@@ -96,7 +96,7 @@ def test_rejected_chain_ends_the_matter(code: str, verdict: Verdict, status: Cer
     answers = [None, AuthorizationInfo(allowed=AllowedType.ALLOWED, token=token())]
     for answer, listed in itertools.product(answers, [None, token(whitelist=W.ALWAYS)]):
         question = Question(token=EMAID, contract=ContractEvidence(code=code, emaid=None), listed=listed, answer=answer)
-        assert not wants_hub(question)
+        assert not wants_hub(question, SitePolicy())
         outcome = decide_authorize(question, SitePolicy(unknown_token_offline=Choice.ACCEPT))
         assert (outcome.verdict, outcome.certificate_status, outcome.reason) == (verdict, status, code)
 
@@ -140,7 +140,7 @@ def test_earlier_decision_carries_over_and_asks_nobody() -> None:
         contract_id="DEABC000000001",
     )
     question = Question(token=EMAID, earlier=earlier)
-    assert not wants_hub(question)
+    assert not wants_hub(question, SitePolicy())
     outcome = decide_authorize(question, SitePolicy())
     assert (outcome.verdict, outcome.basis) == (Verdict.ACCEPTED, Basis.EARLIER_DECISION)
     assert outcome.contract_id == "DEABC000000001"

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.store import commands as store
 from gateway.uplink.commands import CommandLink
+from gateway.uplink.exchange import HubExchange
 from tests.gateway.conftest import Bench, RoughHub, link_settings, rough_hub, said
 from tests.gateway.test_commands import Yard, play
 from wire.commands import PATH_COMMANDS, ClearCache, CommandBatch, QueuedOrder
@@ -27,13 +28,15 @@ def against(bench: Bench, lab: Path, mood: Any, part: Part) -> None:
     async def linked(here: Yard) -> None:
         async with rough_hub(lab) as hub:
             hub.mood = mood
-            link = CommandLink(link_settings(lab, hub.address), here.executor, bench.reader, bench.writer)
+            exchange = HubExchange(link_settings(lab, hub.address))
+            link = CommandLink(exchange, here.executor, bench.reader, bench.writer)
             running = asyncio.create_task(link.run())
             try:
                 await part(here, hub)
             finally:
                 running.cancel()
                 await asyncio.wait({running})
+                await exchange.close()
 
     play(bench, linked)
 

@@ -88,8 +88,6 @@ def not_yet(house: House) -> Path:
         lambda house: house.station("CP-1", house.papers.stranger),
         lambda house: house.station("DEABC000000001", house.papers.mo2),
         lambda house: house.rsa_server("self-signed").certificate,
-        expired,
-        not_yet,
     ],
 )
 def test_certificate_of_nobody_fails_in_the_handshake(
@@ -143,6 +141,43 @@ def test_our_own_verifier_has_the_last_word(
     assert refused == ([] if code is None else [code])
     audited = [entry for entry in events(bench) if entry.event == "charger-refused"]
     assert [entry.message.partition(":")[0] for entry in audited] == refused
+
+
+@pytest.mark.parametrize(
+    ("shown", "days", "earliest_days", "code"),
+    [
+        (expired, 0, None, "expired"),
+        (not_yet, 0, None, "not-yet-valid"),
+        (expired, -5, None, None),
+        (not_yet, 5, None, None),
+        (expired, -9999, -5, None),
+        (expired, -9999, 0, "expired"),
+        (not_yet, -9999, 0, None),
+    ],
+)
+def test_dates_are_judged_by_the_time_that_is_known_not_by_what_the_system_shows(
+    bench: Bench,
+    house: House,
+    shown: Callable[[House], Path],
+    days: int,
+    earliest_days: int | None,
+    code: str | None,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The clock of the site is `days` off the system's. With `earliest_days` it is not known, but for how early it can
+    be: a certificate of a later time was made since."""
+    lists = [crl(house.papers.backend, 1, begun=timedelta(days=20), lasts=timedelta(days=40))]
+    bench.authorizer.trust = house.trust(lists=lists)
+    bench.clock.at = now() + timedelta(days=days)
+    if earliest_days is not None:
+        bench.clock.state, bench.clock.earliest = ClockState.UNKNOWN, now() + timedelta(days=earliest_days)
+
+    async def part(ports: Ports) -> None:
+        tls = house.client(shown(house))
+        assert await ports.status("CP-1", password="", scheme="wss", ssl=tls) == (101 if code is None else 403)
+
+    play(bench, part, entrance(tls_port(house, 3)))
+    assert [line["code"] for line in said(capfd, "charger-refused")] == ([] if code is None else [code])
 
 
 def test_certificate_names_the_serial_number_where_one_is_configured(bench: Bench, house: House) -> None:

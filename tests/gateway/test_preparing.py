@@ -105,8 +105,9 @@ class Place:
     def publish(self, *tokens: Token) -> None:
         version = self.bench.whitelist.version
         change = WhitelistChange(version=version + 1, since=version, full=False, tokens=tokens)
-        assert self.bench.whitelist.apply(change)
-        self.preparing.whitelist_moved(change)
+        assert self.bench.whitelist.take(change)
+        blocked = [one for one in tokens if not one.valid or one.whitelist is WhitelistType.NEVER]
+        self.preparing.whitelist_moved(blocked, full=False)
 
 
 def play(

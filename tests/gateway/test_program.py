@@ -230,7 +230,7 @@ def test_two_gateways_never_share_a_store(site: SiteFolder) -> None:
     finally:
         assert site.gateway.stop() == 0
     files = {file.name for file in (site.folder / "gateway-state").iterdir()}
-    assert files == {"lock", "ledger.db", "whitelist.db", "evidence.db"}, (
+    assert files == {"lock", "ledger.db", "whitelist.db", "evidence.db", "ballast"}, (
         "a stopped gateway leaves whole files, no logs beside them"
     )
 

@@ -17,10 +17,11 @@ from gateway.chargers.ranking import Ranking
 from gateway.decide.local_list import LeftOut, ListRules
 from gateway.store.database import open_reader
 from gateway.store.usage import LOOKED_AT, latest_session, latest_uses
-from gateway.store.whitelist import SCHEMA, Whitelist, kind_of
+from gateway.store.whitelist import Whitelist
+from gateway.store.whitelist_rows import kind_of
 from tests.gateway.conftest import Bench, send
 from tests.parts import NOON, token
-from wire.records import Token, TokenType, WhitelistChange, WhitelistType, encode
+from wire.records import Token, TokenType, WhitelistChange, WhitelistType
 
 ASKS = ListRules("1.6", pre_authorize=False)
 OPEN = ListRules("1.6", pre_authorize=False, unknown_offline=True)
@@ -38,7 +39,7 @@ def aged(card: Token, days: int) -> Token:
 
 def publish(whitelist: Whitelist, *tokens: Token, full: bool = False) -> None:
     since = whitelist.version
-    assert whitelist.apply(WhitelistChange(version=since + 1, since=since, full=full, tokens=tokens))
+    assert whitelist.take(WhitelistChange(version=since + 1, since=since, full=full, tokens=tokens))
 
 
 def ids(ranking: Ranking, charger_id: str, rules: ListRules = ASKS, limit: int = 1000) -> list[str]:
@@ -59,31 +60,16 @@ def test_whatever_is_read_is_read_by_an_index(whitelist: Whitelist, tmp_path: Pa
     def plan(connection: sqlite3.Connection, query: str, *values: object) -> str:
         return " ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values))
 
-    with closing(open_reader(tmp_path / "whitelist.db")) as reader:
-        newest = plan(reader, "SELECT body FROM tokens WHERE kind = ? ORDER BY updated DESC LIMIT ?", "k", 1)
-        assert "USING INDEX tokens_by_kind" in newest
-        assert "TEMP B-TREE" not in newest, "nothing is sorted"
-        assert "COVERING INDEX tokens_by_kind" in plan(reader, "SELECT count(*) FROM tokens WHERE kind = ?", "k")
+    publish(whitelist, token())
+    with closing(open_reader(tmp_path / "whitelist-0.db")) as reader:
+        query = "SELECT body FROM latest WHERE kind = ? ORDER BY updated DESC, body DESC LIMIT ?"
+        assert plan(reader, query, "k", 1) == "SEARCH latest USING PRIMARY KEY (kind=?)", "nothing is sorted"
+        below = "SELECT 1 FROM latest WHERE kind = ? AND (updated, body) < (?, ?)"
+        assert plan(reader, below, "k", 1, b"") == "SEARCH latest USING PRIMARY KEY (kind=? AND (updated,body)<(?,?))"
+        found = plan(reader, "SELECT body FROM tokens WHERE place BETWEEN ? AND ?", 1, 2)
+        assert found == "SEARCH tokens USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
     uses = plan(bench.reader, "SELECT charger_id, id_tag FROM sessions ORDER BY session_no DESC LIMIT ?", 1)
     assert uses == "SCAN sessions", "from the end, as far as the limit"
-
-
-def test_a_list_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
-    path = tmp_path / "whitelist.db"
-    with closing(sqlite3.connect(path)) as old:
-        old.executescript(SCHEMA.migrations[0])
-        rows = [
-            (bytes([number]), bytes([number]), None, encode(aged(card, number)).decode())
-            for number, card in enumerate((token("A"), token("B", valid=False), token("C")))
-        ]
-        old.executemany("INSERT INTO tokens VALUES (?, ?, ?, ?)", rows)
-        old.execute("PRAGMA user_version=1")
-        old.execute(f"PRAGMA application_id={SCHEMA.application_id}")
-        old.commit()
-    with closing(Whitelist(path)) as whitelist:
-        good, bad = (kind_of(TokenType.RFID, WhitelistType.ALLOWED, valid=valid) for valid in (True, False))
-        assert [card.uid for card in whitelist.newest(good, 9)] == ["A", "C"]
-        assert [card.uid for card in whitelist.newest(bad, 9)] == ["B"]
 
 
 def test_used_here_then_at_the_site_then_the_newest(whitelist: Whitelist) -> None:

@@ -103,7 +103,7 @@ class Site:
                 self.listed = None if step.valid is None else step
                 tokens = () if step.valid is None else (token(valid=step.valid, whitelist=step.whitelist),)
                 version = bench.whitelist.version
-                bench.whitelist.apply(WhitelistChange(version=version + 1, since=version, full=True, tokens=tokens))
+                bench.whitelist.take(WhitelistChange(version=version + 1, since=version, full=True, tokens=tokens))
             case Ask():
                 self.asked_at = bench.clock.at
                 asked = {"idTag": CARD} if self.ocpp == "1.6" else {"idToken": {"idToken": CARD, "type": "ISO14443"}}

@@ -72,6 +72,8 @@ QUESTIONS = st.builds(
     answer=st.none() | ANSWERS,
     earlier=st.none() | EARLIER,
     evses=st.frozensets(EVSES.map(evse_key)),
+    stale=st.booleans(),
+    ends_group=st.none() | st.sampled_from(["fleet", "OTHER"]),
 ) | st.builds(Question, token=st.just(NOBODY), unnamed=st.sampled_from(Unnamed), answer=st.none() | ANSWERS)
 POLICIES = st.builds(
     SitePolicy,
@@ -79,6 +81,7 @@ POLICIES = st.builds(
     no_authorization=st.sampled_from(Choice),
     contract_offline=st.sampled_from(Choice),
     revocation_unknown=st.sampled_from(Choice),
+    stale_list_offline=st.sampled_from(Choice),
 )
 law = settings(max_examples=200, deadline=None)
 
@@ -94,7 +97,7 @@ def test_contract_whose_chain_was_not_accepted_is_never_accepted(question: Quest
     if question.contract is not None and question.contract.code != "accepted":
         assert not accepted(outcome)
         assert outcome.certificate_status is not CertificateStatus.ACCEPTED
-        assert not wants_hub(question)
+        assert not wants_hub(question, policy)
 
 
 @law
@@ -116,10 +119,11 @@ def test_every_accept_names_who_vouched(question: Question, policy: SitePolicy) 
     if not accepted(outcome):
         return
     vouched = {
-        Basis.HUB: question.answer is not None and question.answer.allowed is AllowedType.ALLOWED,
+        Basis.HUB: question.answer is not None
+        and (question.answer.allowed is AllowedType.ALLOWED or outcome.reason == "group-ends"),
         Basis.WHITELIST: question.listed is not None and question.listed.valid,
         Basis.CONTRACT_CHAIN: question.contract is not None and policy.contract_offline is Choice.ACCEPT,
-        Basis.SITE_POLICY: question.listed is None
+        Basis.SITE_POLICY: (question.listed is None or question.stale)
         and (policy.no_authorization if question.nobody else policy.unknown_token_offline) is Choice.ACCEPT,
         Basis.EARLIER_DECISION: question.earlier is not None and question.earlier.verdict is Verdict.ACCEPTED,
     }
@@ -135,11 +139,15 @@ def test_nobody_is_let_in_only_where_the_site_says_so(question: Question, policy
     allowed = question.nobody is Unnamed.NO_AUTHORIZATION and policy.no_authorization is Choice.ACCEPT
     assert accepted(outcome) is allowed
     assert outcome.basis is Basis.SITE_POLICY
-    assert not wants_hub(question)
+    assert not wants_hub(question, policy)
 
 
 @law
-@given(QUESTIONS, POLICIES, st.sampled_from(["unknown_token_offline", "contract_offline", "no_authorization"]))
+@given(
+    QUESTIONS,
+    POLICIES,
+    st.sampled_from(["unknown_token_offline", "contract_offline", "no_authorization", "stale_list_offline"]),
+)
 def test_more_lenient_policy_never_refuses_what_a_stricter_one_accepts(
     question: Question, policy: SitePolicy, choice: str
 ) -> None:
@@ -154,7 +162,7 @@ def test_more_lenient_policy_never_refuses_what_a_stricter_one_accepts(
 def test_answer_that_was_not_due_changes_nothing_that_is_decided(
     question: Question, policy: SitePolicy, answer: AuthorizationInfo | None
 ) -> None:
-    if not wants_hub(question):
+    if not wants_hub(question, policy):
         one, other = (decide_authorize(replace(question, answer=given), policy) for given in (question.answer, answer))
         assert (one.verdict, one.reason, one.basis) == (other.verdict, other.reason, other.basis)
 

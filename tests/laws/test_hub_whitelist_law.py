@@ -79,12 +79,12 @@ def _gateway() -> Iterator[Whitelist]:
 def _synchronise(hub: sqlite3.Connection, gateway: Whitelist) -> None:
     """What the link does: the change goes over the wire."""
     change = encode(change_since(hub, gateway.version))
-    gateway.apply(decode(WhitelistChange, change, "whitelist"))
+    gateway.take(decode(WhitelistChange, change, "whitelist"))
 
 
 def _equal(hub: sqlite3.Connection, gateway: Whitelist) -> bool:
-    ours = hub.execute("SELECT token FROM tokens ORDER BY token").fetchall()
-    theirs = gateway._connection.execute("SELECT body FROM tokens ORDER BY body").fetchall()
+    ours = sorted(encode(decode(Token, row[0], "token")) for row in hub.execute("SELECT token FROM tokens"))
+    theirs = sorted(encode(each) for each in gateway.walk())
     return ours == theirs and gateway.version == list_version(hub)
 
 

@@ -1,8 +1,8 @@
 """A box whose power can be cut: what its programs wrote below one folder, and what of it is durable.
 
 Its programs run with the library `shim.c`, which writes down what every write replaced. After a kill, `cut` takes back
-what no flush had made durable: for each block of 4096 octets some state since the last flush, or a mix of two of them in
-sectors of 512; for each file some length since; of the names that were made, moved or removed, the last few not.
+what no flush had made durable: for each block of 4096 octets some state since the last flush, or a mix of
+two in sectors of 512; for each file some length since; of the names that were made, moved or removed, the last few not.
 
 Rules
 1. What was flushed stays. A name is durable with a flush of its folder, a new or moved file also with one of its own.
@@ -97,9 +97,11 @@ class Cut:
 
 
 class PowerBox:
-    """The folder `root` as the disk of a box. `beside`: an empty folder on the same file system, for what is kept."""
+    """The folder `root` as the disk of a box. `beside`: a new folder on the same file system, for what is kept.
 
-    def __init__(self, root: Path, beside: Path, shim: Path) -> None:
+    Without a shim it is a box whose programs can only be killed."""
+
+    def __init__(self, root: Path, beside: Path, shim: Path | None) -> None:
         self._root, self._shim = root.resolve(), shim
         beside.mkdir(parents=True)
         self._journal, self._stash, switch = beside / "journal", beside / "stash", beside / "switch"
@@ -113,6 +115,8 @@ class PowerBox:
     @property
     def environment(self) -> dict[str, str]:
         """What its programs need to be started with."""
+        if self._shim is None:
+            return {}
         return {
             "LD_PRELOAD": str(self._shim),
             "PNC_POWER_ROOT": str(self._root),
@@ -168,6 +172,12 @@ class PowerBox:
             if path.name not in needed:
                 path.unlink()
 
+    def forget(self) -> None:
+        """Takes everything for durable, as when the disk was written by somebody else. Only while none runs."""
+        self._journal.write_bytes(b"")
+        for path in self._stash.iterdir():
+            path.unlink()
+
     def cut(self, chance: random.Random, mode: Mode) -> Cut:
         """Takes back what was not durable. Only while none of its programs runs."""
         doubts, names = self._doubts()
@@ -180,9 +190,7 @@ class PowerBox:
         kept = 0 if mode is Mode.NOTHING else chance.randint(0, len(names))
         for entry in reversed(names[kept:]):
             self._take_name_back(entry)
-        for path in self._stash.iterdir():
-            path.unlink()
-        self._journal.write_bytes(b"")
+        self.forget()
         return Cut(doubtful, changed, len(names) - kept)
 
     def _doubts(self) -> tuple[dict[tuple[int, int], _Doubt], list[_Entry]]:

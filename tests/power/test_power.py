@@ -9,13 +9,12 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.power.box import BLOCK, Mode, PowerBox, build_shim
+from tests.power.box import BLOCK, Mode, PowerBox
 
 WRITER = """
 import sqlite3, sys
@@ -30,23 +29,6 @@ while True:
     print(seq, flush=True)
 """
 """Says each number once its COMMIT has returned."""
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    built = build_shim(tmp_path_factory.mktemp("shim"))
-    if built is None:
-        pytest.skip("no C compiler (cc): power cuts cannot be played")
-    return built
-
-
-@pytest.fixture
-def box(tmp_path: Path, shim: Path) -> Iterator[PowerBox]:
-    root = tmp_path / "disk"
-    root.mkdir()
-    made = PowerBox(root, tmp_path / "beside", shim)
-    yield made
-    made.close()
 
 
 def run(box: PowerBox, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

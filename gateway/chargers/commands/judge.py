@@ -12,6 +12,7 @@ from gateway.chargers.commands.spoken import typed_name
 from gateway.chargers.roster import Roster
 from gateway.chargers.station import Station
 from gateway.clock import Moment
+from gateway.decide.dates import Dated, judged_at
 from gateway.errors import CommandRefused
 from gateway.store import commands as store
 from gateway.store.commands import FoundSession, Kept
@@ -27,7 +28,6 @@ from wire.commands import (
     UnlockConnector,
     WebPaymentStarted,
 )
-from wire.records import ClockState
 
 _NOT_WHILE_PENDING = (StartSession, StopSession)
 """OCPP 2.0.1 B02.FR.05: no remote start or stop before the station was accepted."""
@@ -60,7 +60,7 @@ class Judge:
                 ' [commands] hub_may = "all" lets it do everything'
             )
             raise CommandRefused(ResultCode.REJECTED, message)
-        if now.clock is ClockState.UNKNOWN:
+        if judged_at(Dated.COMMAND, now) is None:
             message = (
                 f"the clock of the gateway is not set (it shows {now.at:%Y-%m-%d %H:%M}): whether the command is"
                 " still in time cannot be told"

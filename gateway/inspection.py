@@ -1,0 +1,66 @@
+"""Looks through the whole ledger for damage, in slices beside the stations (`gateway.store.soundness`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+
+from gateway.errors import StoreError
+from gateway.log import say
+from gateway.store.soundness import Fault, inspect
+
+EVERY_S = 24 * 3600.0
+AGAIN_S = 60.0
+SHARE = 20
+"""A slice takes at most one part in so many of the time."""
+
+
+class Inspection:
+    """Inspects the ledger at `path` again and again. `damaged` is called, once, for what ends the epoch; `audit` with
+    event and message for what is only told."""
+
+    def __init__(
+        self, path: Path, damaged: Callable[[str], None], audit: Callable[[str, str], Awaitable[None]]
+    ) -> None:
+        self._path, self._damaged, self._audit = path, damaged, audit
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """Inspect until cancelled, or until the epoch has to end."""
+        while True:
+            try:
+                if await self.round():
+                    return
+            except StoreError as error:
+                say("inspection-failed", level="warning", reason=str(error))
+                await asyncio.sleep(AGAIN_S)
+            else:
+                await asyncio.sleep(EVERY_S)
+
+    async def round(self, share: int = SHARE) -> bool:
+        """Look through all of it; says whether the epoch has to end. Raises StoreError."""
+        with closing(inspect(self._path)) as slices:
+            while True:
+                begun = monotonic()
+                fault = await asyncio.to_thread(next, slices, _END)
+                if fault is _END:
+                    return False
+                if isinstance(fault, Fault):
+                    if fault.ends_epoch:
+                        self._damaged(fault.message)
+                        return True
+                    await self._tell(fault)
+                await asyncio.sleep((monotonic() - begun) * (share - 1))
+
+    async def _tell(self, fault: Fault) -> None:
+        if fault.message not in self._told:
+            self._told.add(fault.message)
+            message = f"{fault.message}; the hub has acknowledged it; `pnc-gateway ledger verify` says more"
+            say("ledger-altered", level="error", reason=message)
+            await self._audit("ledger-altered", message)
+
+
+_END = object()

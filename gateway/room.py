@@ -1,0 +1,211 @@
+"""Sees to it that there is room for evidence: looks at budget and disk, does what the level asks for
+(`gateway.store.budget`), and gets the store going again when a commit has failed.
+
+Rules
+1. Every change of level is said and audited. A level that counts values instead of storing them is in force once its
+   audit entry is durable: so what is missing is explained before it is missing.
+2. What was counted is written down as a tombstone each minute, and at the end.
+3. After a failed commit: where the file system has less than is to stay free, the ballast is given up; then the store
+   is opened anew and the end of its chain verified, the write-ahead log is brought into the file, and what the level
+   asks for is done. The ballast is made again when there is room for it.
+4. The write-ahead log is emptied at the start, and when nothing was stored for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from gateway.clock import Moment
+from gateway.errors import StoreError, StoreUnavailable
+from gateway.log import say
+from gateway.retention import Retention, in_steps
+from gateway.store.ballast import Ballast
+from gateway.store.budget import ACTS, MB, PAGE, WAL_ROOM, WAL_USUAL, Act, Level, Room, RoomSettings, level_of
+from gateway.store.ledger import Identity, append, head
+from gateway.store.segments import drop_segment, forget_traces
+from gateway.store.shedding import Thinning, bury_unkept
+from gateway.store.writer import Writer
+from wire.chain import RecordKind
+from wire.records import AuditEntry, ClockState
+
+LOOK_EVERY_S, BURY_EVERY_S = 5.0, 60.0
+_WORTH_EMPTYING = 64 * 1024
+
+
+def measure(settings: RoomSettings, ledger: sqlite3.Connection) -> Room:
+    """How much room there is now; what the write-ahead log will take again is not free. Raises sqlite3.Error and
+    OSError."""
+    pages, spare = (ledger.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+    disk = os.statvfs(settings.ledger.parent)
+    to_come = max(0, WAL_USUAL - size_of(settings.wal))
+    free = disk.f_bavail * disk.f_frsize + spare * PAGE - to_come
+    return Room(budget=settings.max_pages * PAGE, used=(pages - spare) * PAGE, free=free, keep_free=settings.keep_free)
+
+
+def size_of(path: Path) -> int:
+    """The size of a file in octets, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+class RoomKeeper:
+    """Keeps room in the store of `writer`. Belongs to the event loop."""
+
+    def __init__(
+        self,
+        settings: RoomSettings,
+        owner: Identity,
+        writer: Writer,
+        ledger: sqlite3.Connection,
+        now: Callable[[], Moment],
+        retention: Retention,
+    ) -> None:
+        self._settings, self._owner, self._writer, self._ledger = settings, owner, writer, ledger
+        self._now, self._retention = now, retention
+        self._ballast = Ballast(settings.ledger.with_name("ballast"), settings.ballast)
+        self._thinning = Thinning()
+        self._wal_alarmed, self._seen_head = False, -1
+        self.level = Level.PLENTY
+        """The level in force."""
+        self.stored: Callable[[], None] = lambda: None
+        """Called when the ledger has grown."""
+
+    def does(self, act: Act) -> bool:
+        """Whether the level in force asks for something."""
+        return act in ACTS[self.level]
+
+    async def run(self) -> None:
+        """Look, and do what is asked for, until cancelled."""
+        loop = asyncio.get_running_loop()
+        bury_at = loop.time() + BURY_EVERY_S
+        while True:
+            if self._writer.broken is None:
+                with suppress(StoreUnavailable):  # Which is said by whoever mends the store.
+                    await self.look()
+                    if loop.time() >= bury_at:
+                        bury_at = loop.time() + BURY_EVERY_S
+                        await self.bury()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Measure, note a change of level, and do what the level asks for. Raises StoreUnavailable."""
+        await self._note(level_of(self._measured(), self.level))
+        await self._watch_wal()
+        if self.does(Act.RELEASE_EARLY):
+            await self._retention.early()
+        if self.does(Act.DROP_SEGMENTS):
+            await self._drop()
+        if self.does(Act.THIN):
+            await self._thin()
+        room = self._measured()
+        await self._note(level_of(room, self.level))
+        if not self._ballast.held and room.free > room.keep_free + room.keep_free // 4 + self._ballast.size:
+            await asyncio.to_thread(self._ballast.make)
+
+    async def bury(self) -> None:
+        """Write down what was counted and not stored. Raises StoreUnavailable."""
+        now = self._now()
+        count = await self._writer.run(lambda connection: bury_unkept(connection, self._owner, now))
+        if count:
+            say("values-not-kept", level="warning", messages=count)
+            self.stored()
+
+    async def mend(self) -> None:
+        """Get a broken store going again; while that fails, say so. Returns when it was tried."""
+        if self._writer.full or self._free() < self._settings.keep_free:
+            self._give_up_ballast()
+        try:
+            self._writer.reopen()
+        except StoreError as error:
+            say("store-unavailable", level="error", reason=str(error))
+            return
+        say("store-mended")
+        try:
+            await self._writer.apart(_empty_wal)
+            await self._audit("store-mended", "a commit had failed; the store was opened anew")
+            await self.look()
+        except (StoreUnavailable, sqlite3.Error) as error:
+            say("store-unavailable", level="error", reason=str(error))
+
+    def _measured(self) -> Room:
+        try:
+            return measure(self._settings, self._ledger)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(f"the room cannot be measured: {error}") from error
+
+    def _free(self) -> int:
+        try:
+            disk = os.statvfs(self._settings.ledger.parent)
+        except OSError:
+            return 0
+        return disk.f_bavail * disk.f_frsize
+
+    def _give_up_ballast(self) -> None:
+        if self._ballast.held and self._ballast.size and self._free() < self._settings.keep_free + WAL_ROOM:
+            self._ballast.release()
+            say("ballast-released", level="error", octets=self._ballast.size)
+
+    async def _note(self, level: Level) -> None:
+        if level == self.level:
+            return
+        room = self._measured()
+        told = f"{room.used // MB} of {room.budget // MB} MB used, {room.free // MB} MB free on the disk: " + (
+            ", ".join(sorted(act.value for act in ACTS[level])) or "nothing is done for room"
+        )
+        await self._audit(f"room-{level.name.lower()}", told)
+        grew, self.level = level > self.level, level
+        say("room", level="warning" if grew else "info", room=level.name.lower(), told=told)
+
+    async def _audit(self, event: str, message: str) -> None:
+        entry, now = AuditEntry(event=event, subject=self._owner.gateway_id, message=message), self._now()
+        await self._writer.run(lambda c: append(c, self._owner, RecordKind.AUDIT, entry, now))
+        self.stored()
+
+    async def _drop(self) -> None:
+        rows = await in_steps(self._writer, drop_segment)
+        now = self._now()
+        if now.clock is not ClockState.UNKNOWN:
+            await in_steps(self._writer, lambda connection: forget_traces(connection, now.at))
+        if rows:
+            say("segments-dropped", records=rows)
+
+    async def _thin(self) -> None:
+        """Until there is room again, or nothing is left that may give way."""
+        shed = 0
+
+        def step(connection: sqlite3.Connection) -> int:
+            nonlocal shed
+            if level_of(measure(self._settings, connection), self.level) < Level.SCARCE:
+                return 0
+            looked_at, gone = self._thinning.step(connection, self._owner, self._now())
+            shed += gone
+            return looked_at
+
+        await in_steps(self._writer, step)
+        if shed:
+            say("values-thinned", level="warning", records=shed)
+            self.stored()
+
+    async def _watch_wal(self) -> None:
+        size, last = size_of(self._settings.wal), head(self._ledger).seq
+        is_idle, self._seen_head = last == self._seen_head, last
+        if size > WAL_ROOM and not self._wal_alarmed:
+            await self._audit("write-ahead-log-long", f"{size} octets: a reader stands in the way of checkpoints")
+            say("write-ahead-log-long", level="error", octets=size)
+        self._wal_alarmed = size > WAL_ROOM
+        if size > WAL_ROOM or (is_idle and size > _WORTH_EMPTYING):
+            try:
+                await self._writer.apart(_empty_wal)
+            except sqlite3.Error as error:  # Busy, or the disk is full: the next commit finds that out.
+                say("checkpoint-failed", level="warning", reason=str(error))
+
+
+def _empty_wal(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

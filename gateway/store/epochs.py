@@ -1,0 +1,270 @@
+"""Ends an epoch of the store and begins the next: after damage, and when two histories claim one number.
+
+Rules
+1. An epoch is begun at a start, before anything is served. While the gateway runs it is only ordered: a file beside the
+   store says so, and the gateway starts again by itself.
+2. The new store is built beside the old one (`gateway.store.carrying`), made durable, and then takes its place by
+   renames. Killed at any moment, the next start finds the old store whole and builds again, or the new one whole and
+   finishes.
+3. The old file is set aside with its log and never deleted: it is evidence. Its name says when and why.
+4. When there is no room for the new one, a store that is only superseded goes on being written, and nothing is sent; a
+   damaged one is not opened, and the gateway does not start.
+
+Source: design of this project.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.clock import Moment
+from gateway.errors import StoreError
+from gateway.store.carrying import EpochBegun, EpochOrder, begun, carry, epoch_of
+from gateway.store.database import open_reader
+from gateway.store.ledger import SCHEMA, Identity, identity, number_at, open_ledger
+from gateway.store.soundness import find_damage, is_damage
+from gateway.store.writer import Writer
+from wire.errors import MalformedValue
+from wire.records import ClockState, decode, encode
+from wire.tombstone import TombstoneReason
+
+_LOGS = ("-wal", "-shm")
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What was found at a start. `remarks`: audit events and messages; `blocked`: why an ordered epoch was not begun,
+    so that nothing can be sent."""
+
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    blocked: str | None = None
+
+
+def _order_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-order.json")
+
+
+def _next_path(path: Path) -> Path:
+    """The new store, whole."""
+    return path.with_name(f"{path.stem}-next.db")
+
+
+def _building_path(path: Path) -> Path:
+    """The new store while it is built."""
+    return path.with_name(f"{path.stem}-building.db")
+
+
+def order_epoch(path: Path, order: EpochOrder) -> None:
+    """Have a new epoch begun at the next start of the ledger at `path`; durable on return. Raises StoreError."""
+    target = _order_path(path)
+    temporary = target.with_suffix(".new")
+    try:
+        with temporary.open("wb") as file:
+            file.write(encode(order))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        _sync_folder(path)
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror}; a new epoch is due and cannot be noted") from error
+
+
+def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
+    """See that the ledger at `path` can be opened and gone on with; a sound one takes some 50 ms.
+
+    Raises:
+        StoreError: it is damaged and there is no room for a new one, or it cannot be read.
+    """
+    prepared = Prepared()
+    _finish(path)
+    if not path.exists():
+        _order_path(path).unlink(missing_ok=True)
+        return prepared
+    ordered = _read_order(path)
+    found = find_damage(path, SCHEMA.application_id)
+    if found is not None:
+        # Damage outweighs what was ordered: what the hub has is then told by the file's own memory.
+        ordered = EpochOrder(epoch=_epoch_in(path), reason=TombstoneReason.DAMAGE, message=found)
+    if ordered is not None:
+        try:
+            note = _begin(path, gateway_id, ordered, now)
+        except (StoreError, OSError, sqlite3.Error) as error:
+            if ordered.reason is TombstoneReason.DAMAGE:
+                raise StoreError(
+                    f"{path} is damaged ({ordered.message}), and no new one can be built: {error}"
+                ) from error
+            prepared.blocked = f"{ordered.message}; a new epoch cannot be begun: {error}"
+        else:
+            prepared.remarks.append(("epoch-begun", _sentence(note)))
+    return prepared
+
+
+def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Moment) -> tuple[Writer, Prepared]:
+    """The writer of the ledger at `path`, once that is sound, and what was found. Damage that only shows when it is
+    opened ends its epoch too. Raises StoreError, as `prepare_ledger` and `make` do."""
+    prepared = prepare_ledger(path, gateway_id, now)
+    try:
+        return make(), prepared
+    except StoreError as error:
+        if not is_damage(error.__cause__):
+            raise
+        order = EpochOrder(epoch=_epoch_in(path), reason=TombstoneReason.DAMAGE, message=str(error.__cause__))
+    order_epoch(path, order)
+    prepared = prepare_ledger(path, gateway_id, now)
+    return make(), prepared
+
+
+def jump_numbers(connection: sqlite3.Connection, now: Moment) -> None:
+    """Let session and command numbers go on from the time's figure, when the clock is trusted: those that a lost
+    history may have given do not come again. To be called inside a transaction."""
+    if now.clock is ClockState.TRUSTED:
+        connection.execute(
+            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name IN ('sessions', 'commands')", (number_at(now.at),)
+        )
+
+
+def _sentence(note: EpochBegun) -> str:
+    lost = sum(each.count for each in note.lost)
+    where = (
+        "" if note.continues is None else f"; continues epoch {note.continues.epoch} from record {note.continues.seq}"
+    )
+    return (
+        f"{note.reason.value}: {note.message}{where}; {note.carried} records carried, {lost} lost; "
+        f"the old file is kept as {note.kept_as}"
+    )
+
+
+def _read_order(path: Path) -> EpochOrder | None:
+    """What was ordered of the epoch that the store is in; an order of another one is over."""
+    target = _order_path(path)
+    try:
+        order = decode(EpochOrder, target.read_bytes(), "order")
+    except FileNotFoundError:
+        return None
+    except (OSError, MalformedValue):
+        target.unlink(missing_ok=True)
+        return None
+    present = _epoch_in(path)
+    if present == order.epoch or (not present and order.reason is TombstoneReason.DAMAGE):
+        return order
+    target.unlink(missing_ok=True)
+    return None
+
+
+def _epoch_in(path: Path) -> str:
+    """The epoch of a store, as far as it reads; empty when it does not."""
+    try:
+        with closing(open_reader(path)) as connection:
+            return epoch_of(connection) or ""
+    except StoreError as error:
+        if is_damage(error.__cause__):
+            return ""
+        raise
+
+
+def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment) -> EpochBegun:
+    """Build, and put in place. Raises StoreError, sqlite3.Error, OSError; the old store is where it was then."""
+    building = _building_path(path)
+    _remove(building)
+    kept_as = _free_name(path, order.reason, now)
+    try:
+        note = _build(path, building, Identity(gateway_id, os.urandom(8).hex()), order, kept_as, now)
+    except (StoreError, OSError, sqlite3.Error):
+        _remove(building)
+        raise
+    _sync_file(building)
+    building.replace(_next_path(path))
+    _sync_folder(path)
+    path.replace(path.with_name(kept_as))
+    _sync_folder(path)
+    _finish(path)
+    return note
+
+
+def _build(path: Path, building: Path, owner: Identity, order: EpochOrder, kept_as: str, now: Moment) -> EpochBegun:
+    with closing(open_ledger(building, owner.gateway_id, owner.epoch, now.at)) as target:
+        target.execute("PRAGMA synchronous=OFF")  # It is not in use before all of it was synced.
+        try:
+            source = open_reader(path)
+        except StoreError as error:
+            if not is_damage(error.__cause__):
+                raise
+            source = _nothing()
+        with closing(source):
+            _require_same_gateway(source, path, owner)
+            note = carry(source, target, owner, order, kept_as, now)
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return note
+
+
+def _nothing() -> sqlite3.Connection:
+    """An empty store, in the place of one of which nothing reads."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for migration in SCHEMA.migrations:
+        connection.executescript(migration)
+    return connection
+
+
+def _require_same_gateway(source: sqlite3.Connection, path: Path, owner: Identity) -> None:
+    try:
+        found = identity(source).gateway_id
+    except (sqlite3.Error, TypeError):
+        return
+    if found != owner.gateway_id:
+        raise StoreError(f"{path} belongs to gateway {found!r}, the configuration says {owner.gateway_id!r}")
+
+
+def _finish(path: Path) -> None:
+    """Put a new store in place whose old one was set aside already, and clear away what a kill left. Rule 2."""
+    _remove(_building_path(path))
+    upcoming = _next_path(path)
+    if not upcoming.exists():
+        return
+    if path.exists():
+        _remove(upcoming)  # Killed before the old one was set aside: it may have been written to since.
+        return
+    with closing(sqlite3.connect(upcoming, isolation_level=None)) as connection:
+        note = begun(connection)
+    if note is None:
+        raise StoreError(f"{upcoming} does not say what it continues; move it aside and keep it")
+    for suffix in _LOGS:
+        log = path.with_name(path.name + suffix)
+        if log.exists():
+            log.replace(path.with_name(note.kept_as + suffix))
+    _sync_folder(path)
+    for suffix in _LOGS:
+        upcoming.with_name(upcoming.name + suffix).unlink(missing_ok=True)
+    upcoming.replace(path)
+    _order_path(path).unlink(missing_ok=True)
+    _sync_folder(path)
+
+
+def _free_name(path: Path, reason: TombstoneReason, now: Moment) -> str:
+    """A name that no file has yet."""
+    what = "damaged" if reason is TombstoneReason.DAMAGE else "superseded"
+    stem = f"{path.stem}-{what}-{now.at:%Y%m%dT%H%M%SZ}"
+    names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
+    return next(f"{name}.db" for name in names if not path.with_name(f"{name}.db").exists())
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", *_LOGS):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the names in the folder of `path` durable."""
+    _sync_file(path.parent)

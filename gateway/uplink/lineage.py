@@ -1,0 +1,154 @@
+"""What a gateway does when its hub holds another history of its store than the store itself, or one that it cannot go
+on from: it finds out where the two part, and has a new epoch begun there.
+
+Rules
+1. Equal hashes of one number mean equal histories up to there, so the last equal number is found by halving.
+2. A new epoch continues that record, and carries what comes behind it here. What the hub has behind it, the store has
+   lost: it was made before this image was restored.
+3. A hub that went back behind what is still here is given the rest under a new epoch, which names what is missing.
+4. Two new epochs within an hour are no repair: then another box has this gateway's identity, or the store does not keep
+   what it is told. The link halts, says so, and a person has to look.
+
+Source: design of this project.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from gateway.clock import Moment
+from gateway.errors import UplinkError
+from gateway.log import say
+from gateway.store.carrying import EpochOrder, begun
+from gateway.store.epochs import order_epoch
+from gateway.store.ledger import Identity, hash_at, head
+from wire.chain import GENESIS_HASH
+from wire.records import decode
+from wire.sync_messages import MAX_ASKED_HASHES, PATH_HASHES, Hashes
+from wire.tombstone import SeqRange, Superseded, TombstoneReason
+
+AT_MOST_EVERY = timedelta(hours=1)
+MAX_HASHES_BYTES = 64 * 1024
+
+Fetch = Callable[[str], Awaitable[bytes]]
+"""The hub's answer to a GET of a path. Raises UplinkError."""
+
+
+class CutOff(UplinkError):
+    """Raised when the hub needs records next that are not here any more."""
+
+    def __init__(self, acked_seq: int, acked_hash: str, first: int) -> None:
+        message = f"the hub stands at record {acked_seq}, and what is here begins with record {first}"
+        super().__init__("cut-off", f"{message}: it was restored from a backup")
+        self.acked_seq, self.acked_hash, self.first = acked_seq, acked_hash, first
+
+
+class Lineage:
+    """The epochs of the store at `path`. `ordered` is called once a new one is to be begun: the gateway starts
+    again."""
+
+    def __init__(
+        self,
+        owner: Identity,
+        ledger: sqlite3.Connection,
+        path: Path,
+        now: Callable[[], Moment],
+        ordered: Callable[[], None],
+        blocked: str | None = None,
+    ) -> None:
+        """`blocked`: why a new epoch that was ordered could not be begun at this start."""
+        self._owner, self._ledger, self._path, self._now = owner, ledger, path, now
+        self._ordered, self._blocked = ordered, blocked
+
+    @property
+    def supersedes(self) -> Superseded | None:
+        """The epoch that this one continues, to be told with every greeting."""
+        note = begun(self._ledger)
+        return None if note is None else note.continues
+
+    def require_held(self, acked_seq: int, acked_hash: str) -> None:
+        """Return if the record that the hub needs next is here, or is still to come. Raises CutOff."""
+        (first,) = self._ledger.execute("SELECT min(seq) FROM records").fetchone()
+        if first is not None and acked_seq + 1 < first:
+            raise CutOff(acked_seq, acked_hash, first)
+
+    def obstacle(self) -> str | None:
+        """Why no new epoch may be begun by itself now (rule 4); None when one may."""
+        if self._blocked is not None:
+            return self._blocked
+        note = begun(self._ledger)
+        if note is None or abs(self._now().at - note.at) >= AT_MOST_EVERY:
+            return None
+        return (
+            f"a new epoch was begun at {note.at.isoformat(timespec='seconds')} already ({note.reason.value}), and the "
+            "hub holds another history again: another box may have this gateway's identity"
+        )
+
+    async def part(self, fetch: Fetch) -> None:
+        """Order a new epoch from where this history and the hub's part.
+
+        Raises:
+            UplinkError: the hub did not say where.
+            StoreError: the order cannot be kept.
+            WireError: what the hub said is not to be read.
+        """
+        point = await self._last_common(fetch)
+        seq = 0 if point is None else point.seq
+        last = head(self._ledger).seq
+        message = f"the hub holds another history behind record {seq}; {last - seq} records were made here since"
+        self._order(TombstoneReason.OLD_IMAGE, message, point, seq)
+
+    def leave_out(self, cut: CutOff) -> None:
+        """Order a new epoch behind what the hub lacks and this store has let go of. Raises StoreError."""
+        gone = SeqRange(first_seq=cut.acked_seq + 1, last_seq=cut.first - 1, count=cut.first - 1 - cut.acked_seq)
+        point = Superseded(epoch=self._owner.epoch, seq=cut.acked_seq, hash=cut.acked_hash)
+        self._order(TombstoneReason.HUB_RESTORED, str(cut), point, cut.first - 1, (gone,))
+
+    def _order(
+        self,
+        reason: TombstoneReason,
+        message: str,
+        point: Superseded | None,
+        after: int,
+        lost: tuple[SeqRange, ...] = (),
+    ) -> None:
+        order = EpochOrder(
+            epoch=self._owner.epoch, reason=reason, message=message, continues=point, carry_after=after, lost=lost
+        )
+        order_epoch(self._path, order)
+        say("epoch-ordered", level="warning", reason=reason.value, message=message)
+        self._ordered()
+
+    async def _last_common(self, fetch: Fetch) -> Superseded | None:
+        """The last record that both have; None when not even the first one that is here is the same. About log2 of the
+        records over five questions."""
+        (first,) = self._ledger.execute("SELECT coalesce(min(seq), 1) FROM records").fetchone()
+        low, high = int(first) - 1, head(self._ledger).seq + 1
+        found = Superseded(epoch=self._owner.epoch, seq=0, hash=GENESIS_HASH) if low == 0 else None
+        while high - low > 1:
+            asked = _between(low, high)
+            held = await self._ask(fetch, asked)
+            for seq in asked:
+                own = hash_at(self._ledger, seq)
+                if own is not None and held.get(seq) == own:
+                    low, found = seq, Superseded(epoch=self._owner.epoch, seq=seq, hash=own)
+                else:
+                    high = seq
+                    break
+        return found
+
+    async def _ask(self, fetch: Fetch, seqs: Sequence[int]) -> dict[int, str]:
+        query = "&".join([f"epoch={self._owner.epoch}", *(f"seq={seq}" for seq in seqs)])
+        answer = decode(Hashes, await fetch(f"{PATH_HASHES}?{query}"), "hashes")
+        if answer.epoch != self._owner.epoch:
+            raise UplinkError("not-a-hub", f"{PATH_HASHES} answered for epoch {answer.epoch[:64]!a}")
+        return {each.seq: each.hash for each in answer.hashes}
+
+
+def _between(low: int, high: int) -> list[int]:
+    """At most MAX_ASKED_HASHES numbers that divide what lies between two into equal parts."""
+    count = min(high - low - 1, MAX_ASKED_HASHES)
+    return [low + (high - low) * step // (count + 1) for step in range(1, count + 1)]

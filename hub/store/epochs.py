@@ -1,0 +1,159 @@
+"""Epochs of a gateway that were closed, because another one continues them.
+
+Rules
+1. A closed epoch takes nothing any more: whoever still speaks for it has a copy of the gateway's store and identity.
+2. An epoch is closed by the first that says it continues it (`Hello.supersedes`, or the tombstone that it begins with).
+   A second one may take that one's place only when it has been silent for SILENT: two that speak are two boxes with one
+   identity, and a person has to say which is the gateway.
+3. What a closed epoch had behind the point from which it is continued is kept as marks (`wire.carried`). A record of
+   the continuing epoch with such a mark is the same evidence: it is kept as a link of its chain, and not taken into the
+   books a second time.
+4. Marks are handed on from epoch to epoch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from hub.store.chains import Chain, Conflict, instant
+from wire.carried import mark_of
+from wire.chain import GENESIS_HASH, Record, RecordKind
+from wire.errors import MalformedValue
+from wire.records import ClockState, decode
+from wire.sync_messages import HashAt
+from wire.tombstone import Superseded, Tombstone
+
+SILENT = timedelta(hours=1)
+
+
+def closer_of(connection: sqlite3.Connection, chain: Chain) -> str | None:
+    """The epoch that closed this one; None while it is open."""
+    row = connection.execute(
+        "SELECT closed_by FROM closed_epochs WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def rival_of(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> str | None:
+    """The other epoch that continues the same one and has spoken lately (rule 2); None when `chain` may continue it."""
+    row = connection.execute(
+        "SELECT closed_by, last_seen FROM closed_epochs c JOIN gateways g ON g.gateway_id = c.gateway_id"
+        " AND g.epoch = c.closed_by WHERE c.gateway_id = ? AND c.epoch = ?",
+        (chain.gateway_id, supersedes.epoch),
+    ).fetchone()
+    if row is None or row[0] == chain.epoch or closer_of(connection, Chain(chain.gateway_id, row[0])) is not None:
+        return None
+    return str(row[0]) if at - datetime.fromisoformat(row[1]) < SILENT else None
+
+
+def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> Conflict | None:
+    """Close the epoch that `chain` continues, and remember what it brought; what is in doubt about it. About 10 us for
+    each record behind the point. For the writer; harmless when it was done before."""
+    key = (chain.gateway_id, chain.epoch, supersedes.epoch)
+    done = connection.execute(
+        "SELECT 1 FROM continued WHERE gateway_id = ? AND epoch = ? AND continues = ?", key
+    ).fetchone()
+    if done is not None or supersedes.epoch == chain.epoch:
+        return None
+    connection.execute("INSERT INTO continued VALUES (?, ?, ?)", key)
+    ended = Chain(chain.gateway_id, supersedes.epoch)
+    _close(connection, ended, chain.epoch, supersedes, at)
+    marks = ((chain.gateway_id, chain.epoch, mark_of(each)) for each in _behind(connection, ended, supersedes.seq))
+    connection.executemany("INSERT OR IGNORE INTO told_before VALUES (?, ?, ?)", marks)
+    connection.execute(
+        "INSERT OR IGNORE INTO told_before SELECT gateway_id, ?, mark FROM told_before"
+        " WHERE gateway_id = ? AND epoch = ?",
+        (chain.epoch, chain.gateway_id, ended.epoch),
+    )
+    return _doubt(connection, ended, supersedes)
+
+
+def _close(connection: sqlite3.Connection, ended: Chain, closed_by: str, supersedes: Superseded, at: datetime) -> None:
+    """Close an epoch, and the one that had closed it before and was silent (rule 2)."""
+    before = closer_of(connection, ended)
+    for epoch in {ended.epoch} if before in (None, closed_by) else {before}:
+        assert epoch is not None
+        connection.execute(
+            "INSERT OR IGNORE INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?)",
+            (ended.gateway_id, epoch, closed_by, supersedes.seq, supersedes.hash, instant(at)),
+        )
+    connection.execute(
+        "UPDATE closed_epochs SET closed_by = ? WHERE gateway_id = ? AND epoch = ?",
+        (closed_by, ended.gateway_id, ended.epoch),
+    )
+
+
+def _behind(connection: sqlite3.Connection, ended: Chain, seq: int) -> Iterator[Record]:
+    rows = connection.execute(
+        "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash, salt, commitment FROM records"
+        " WHERE gateway_id = ? AND epoch = ? AND seq > ? ORDER BY seq",
+        (ended.gateway_id, ended.epoch, seq),
+    )
+    for number, kind, at, boot_id, mono_ns, clock, body, hash_, salt, commitment in rows:
+        yield Record(
+            seq=number,
+            kind=RecordKind(kind),
+            at=datetime.fromisoformat(at),
+            boot_id=boot_id,
+            mono_ns=mono_ns,
+            clock=ClockState(clock),
+            body=body,
+            hash=hash_,
+            salt=salt,
+            commitment=commitment,
+        )
+
+
+def _doubt(connection: sqlite3.Connection, ended: Chain, supersedes: Superseded) -> Conflict | None:
+    """What the hub holds at the point from which the gateway continues, when that is something else."""
+    if supersedes.seq == 0:
+        return None
+    row = connection.execute(
+        "SELECT hash FROM records WHERE gateway_id = ? AND epoch = ? AND seq = ?",
+        (ended.gateway_id, ended.epoch, supersedes.seq),
+    ).fetchone()
+    if row is not None and row[0] == supersedes.hash:
+        return None
+    held = GENESIS_HASH if row is None else str(row[0])
+    reason = f"epoch {ended.epoch} is continued from record {supersedes.seq}, which the hub "
+    reason += "does not hold" if row is None else "holds with another hash"
+    return Conflict("continued", supersedes.seq, held, supersedes.hash, None, reason)
+
+
+def continues_by_record(record: Record) -> Superseded | None:
+    """The epoch that a record says is continued; None for any other record."""
+    if record.kind is not RecordKind.TOMBSTONE or not record.body:
+        return None
+    try:
+        return decode(Tombstone, record.body, "tombstone").continues
+    except MalformedValue:
+        return None  # Kept as evidence all the same.
+
+
+def has_earlier(connection: sqlite3.Connection, chain: Chain) -> bool:
+    """Whether the chain continues an earlier one."""
+    row = connection.execute(
+        "SELECT 1 FROM continued WHERE gateway_id = ? AND epoch = ? LIMIT 1", (chain.gateway_id, chain.epoch)
+    ).fetchone()
+    return row is not None
+
+
+def was_told(connection: sqlite3.Connection, chain: Chain, record: Record) -> bool:
+    """Whether an earlier epoch of the chain brought the same evidence (rule 3)."""
+    row = connection.execute(
+        "SELECT 1 FROM told_before WHERE gateway_id = ? AND epoch = ? AND mark = ?",
+        (chain.gateway_id, chain.epoch, mark_of(record)),
+    ).fetchone()
+    return row is not None
+
+
+def hashes_at(connection: sqlite3.Connection, chain: Chain, seqs: tuple[int, ...]) -> tuple[HashAt, ...]:
+    """The hashes of those of the numbers that are held, by rising number."""
+    marks = ", ".join("?" * len(seqs))
+    rows = connection.execute(
+        f"SELECT seq, hash FROM records WHERE gateway_id = ? AND epoch = ? AND seq IN ({marks}) ORDER BY seq",
+        (chain.gateway_id, chain.epoch, *seqs),
+    )
+    return tuple(HashAt(seq=seq, hash=hash_) for seq, hash_ in rows)
