@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
-from gateway.store.list_parts import PartFolder
 
 from gateway.errors import UplinkError
+from gateway.store.list_parts import PartFolder
 from gateway.store.receipts import pinned_hub_key
 from gateway.store.whitelist import Whitelist
 from gateway.uplink.list_books import LedgerBooks
