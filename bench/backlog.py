@@ -69,8 +69,8 @@ def _commit(ledger: sqlite3.Connection, contents: Iterator[Content], done: int, 
 
 
 def _contents() -> Iterator[Content]:
-    """One record of each station in turns, without an end; their first sessions differ in length, so that not all begin at
-    once."""
+    """One record of each station in turns, without an end. Their first sessions differ in length, so that not all
+    begin at once."""
     stations = [_station(number) for number in range(STATIONS)]
     while True:
         for station in stations:

@@ -112,9 +112,8 @@ def _drain(site: SiteFolder, count: int) -> None:
         print(f"| CPU of the {name}, us a record | {share:.1f} | | |")
     for name, each in zip(("hub", "gateway"), zip(*residents, strict=True), strict=True):
         first_mb, *rest = each
-        print(
-            f"| memory of the {name}, MB after each tenth | {first_mb:.0f}, then {min(rest):.0f} to {max(rest):.0f} | | |"
-        )
+        shown = f"{first_mb:.0f}, then {min(rest):.0f} to {max(rest):.0f}"
+        print(f"| memory of the {name}, MB after each tenth | {shown} | | |")
 
 
 def _cpu(*programs: _Program) -> list[float]:
@@ -135,7 +134,9 @@ def _require_all(folder: Path, count: int) -> None:
         (own,) = ledger.execute(asked, (count,)).fetchone()
     assert held == own, (held, own)
     assert found.records >= count, found
-    assert found.cdrs == found.sessions - found.active_sessions and not found.quarantined and not found.conflicts, found
+    assert found.cdrs == found.sessions - found.active_sessions, found
+    assert not found.quarantined, found
+    assert not found.conflicts, found
     print(f"| sessions settled | {found.cdrs:,} of {found.sessions:,} | | |")
 
 

@@ -8,6 +8,7 @@ Rules of this file
 3. lost: written and not held (too few times). doubled: held more often than written. altered: held under a known name
    with another content, or held and never written.
 4. Every link of the chain of evidence is recomputed, at the gateway and at the hub, and both must be the same records.
+   Of earlier epochs the hub has the chains; what a later epoch carries over counts once (`wire.carried`).
 5. A charge has exactly one completed session and one CDR, of the energy its meter signed to the last digit, and the
    hub finds on it what was foreseen and nothing else.
 6. A completed session has an evidence file in which an outsider finds every step to hold, with the key of the very
@@ -34,8 +35,10 @@ from firmware_sim.books import (
     Proof,
     ProofBook,
     held_of,
+    history_of,
 )
 from firmware_sim.given_way import GivenWay, same_record
+from wire.carried import mark_of
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.errors import MalformedValue
 from wire.meter.judge import judge_record
@@ -92,15 +95,16 @@ def balance(
 ) -> Account:
     """The account of a whole scenario. Never raises: what cannot be read is a finding."""
     ledger, rows, signatures = Ledger(), [], 0
-    given_way = GivenWay(gateway.records), GivenWay(hub.chain.records)
+    histories = history_of(gateway, hub.earlier), history_of(hub.chain, hub.earlier)
+    given_way = GivenWay(histories[0].records), GivenWay(histories[1].records)
     shed, not_kept = given_way[0].shed, given_way[0].not_kept
     for book in chargers:
-        at_gateway = held_of(book, gateway, "the gateway", ledger, given_way[0])
-        at_hub = held_of(book, hub.chain, "the hub", ledger, given_way[1])
+        at_gateway = held_of(book, histories[0], "the gateway", ledger, given_way[0])
+        at_hub = held_of(book, histories[1], "the hub", ledger, given_way[1])
         rows.append(_signed_row(book, at_gateway, at_hub, ledger))
         rows.append(_message_row(book, (at_gateway, at_hub), given_way, ledger))
         signatures += _check_signatures(book, at_hub, ledger)
-    rows.append(_chain_row(gateway, hub.chain, ledger))
+    rows.append(_chain_row(gateway, hub, ledger))
     rows += _settlement_rows(hub, charges, ledger)
     good = None if proofs is None else _good_proofs(chargers, hub, proofs, ledger)
     if proofs is not None and good is not None:
@@ -200,9 +204,11 @@ def _check_signatures(book: ChargerBook, at_hub: Held, ledger: Ledger) -> int:
     return good
 
 
-def _chain_row(gateway: ChainBook, hub: ChainBook, ledger: Ledger) -> Row:
-    """Both chains link by link, then against each other."""
+def _chain_row(gateway: ChainBook, held: HubBook, ledger: Ledger) -> Row:
+    """Both chains link by link, then against each other; those of earlier epochs link by link."""
+    hub = held.chain
     broken = max(_broken_links(gateway, "the gateway", ledger), _broken_links(hub, "the hub", ledger))
+    broken += sum(_broken_links(each, "the hub", ledger) for each in held.earlier)
     if (gateway.gateway_id, gateway.epoch) != (hub.gateway_id, hub.epoch):
         ledger.note(
             "chain-other", f"the hub's chain is of {hub.gateway_id}/{hub.epoch}, the gateway's of {gateway.epoch}"
@@ -314,12 +320,19 @@ def _proof_rows(
     for session_id in sorted(unwritten):
         ledger.note("evidence-missing", f"session {session_id} has no evidence file")
     proven = {record for proof in good for record in proof.records}
-    wanted = {(gateway.epoch, record.seq) for record in gateway.records if _is_of_session(record)}
-    for _, seq in sorted(wanted - proven):
-        ledger.note("record-unproven", f"record {seq} of {gateway.gateway_id} is in no evidence file that holds")
+    wanted: dict[bytes, set[tuple[str, int]]] = {}  # By its mark, where a record is: a later epoch may carry it over.
+    for chain in (*hub.earlier, gateway):
+        for record in filter(_is_of_session, chain.records):
+            wanted.setdefault(mark_of(record), set()).add((chain.epoch, record.seq))
+    unproven = [min(places) for places in wanted.values() if not places & proven]
+    for epoch, seq in sorted(unproven):
+        where = f"record {seq} of {gateway.gateway_id}" + ("" if epoch == gateway.epoch else f" in epoch {epoch}")
+        ledger.note("record-unproven", f"{where} is in no evidence file that holds")
     files = _settlement("evidence files", len(completed), len(book.proofs), 0, len(book.proofs) - len(good))
     records = msgspec.structs.replace(
-        _settlement("records proved", len(wanted), len(wanted & proven), 0, 0), written=None, at_gateway=len(wanted)
+        _settlement("records proved", len(wanted), len(wanted) - len(unproven), 0, 0),
+        written=None,
+        at_gateway=len(wanted),
     )
     return files, records
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from firmware_sim.given_way import GivenWay
 from firmware_sim.journal import MessageLine
 from firmware_sim.meter import MeterLine
+from wire.carried import mark_of
 from wire.chain import Record, RecordKind
 from wire.errors import MalformedValue, MeterRecordError, WireError
 from wire.meter.carrier import unwrap
@@ -60,11 +61,12 @@ class ChainBook:
 
 @dataclass(frozen=True, slots=True)
 class HubBook:
-    """What the hub holds."""
+    """What the hub holds; `earlier` are the epochs that the gateway's present one continues, the oldest first."""
 
     chain: ChainBook
     sessions: tuple[Session, ...]
     cdrs: tuple[Cdr, ...]
+    earlier: tuple[ChainBook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,17 @@ class Ledger:
     def note(self, code: str, message: str) -> None:
         """One thing that does not balance."""
         self.findings.append(Finding(code=code, message=message))
+
+
+def history_of(chain: ChainBook, earlier: Sequence[ChainBook]) -> ChainBook:
+    """The records of all epochs as one: what an epoch carries over from an earlier one is there once
+    (`wire.carried`)."""
+    records, known = list[Record](), set[bytes]()
+    for each in (*earlier, chain):
+        marked = [(mark_of(record), record) for record in each.records]
+        records += [record for mark, record in marked if mark not in known]
+        known.update(mark for mark, _ in marked)
+    return ChainBook(chain.gateway_id, chain.epoch, tuple(records))
 
 
 def held_of(book: ChargerBook, chain: ChainBook, where: str, ledger: Ledger, given_way: GivenWay) -> Held:

@@ -54,7 +54,7 @@ async def close_books(
     """
     chain = await site.gateway_chain()
     while True:
-        if await site.hub_position() >= len(chain.records):
+        if (await site.hub_positions()).get(chain.epoch, 0) >= len(chain.records):
             break
         await asyncio.sleep(POLL_S)
     hub = await site.hub_book(chain.epoch)

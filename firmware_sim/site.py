@@ -85,10 +85,6 @@ class _HubGateway(Value, frozen=True, kw_only=True):
     acked_seq: int = 0
 
 
-class _Gateways(Value, frozen=True, kw_only=True):
-    gateways: tuple[_HubGateway, ...]
-
-
 class _PutAnswer(Value, frozen=True, kw_only=True):
     version: int
 
@@ -241,6 +237,7 @@ authorize_timeout_s = 2.0
 whitelist_interval_s = {self.scenario.whitelist_interval_s}
 retry_min_s = 0.2
 retry_max_s = 2.0
+splay_s = 0
 
 [commands]
 hub_may = "all"
@@ -323,8 +320,6 @@ session_fee = "{price.session_fee}"
         )
         return ChainBook(chain.gateway_id, chain.epoch, records)
 
-    # --- asking the hub -----------------------------------------------------------------------------------------
-
     async def publish(self, tokens: Iterable[Token]) -> int:
         """Puts tokens on the hub's list; gives the list's new version. Raises SiteError."""
         answer = await self._hub("PUT", "/api/v1/tokens", encode(tuple(tokens)))
@@ -344,19 +339,28 @@ session_fee = "{price.session_fee}"
         path = f"/api/v1/commands/{command_id}?wait={wait_s}&seen={seen}"
         return _decoded(CommandState, await self._hub("GET", path), path)
 
+    async def hub_positions(self) -> dict[str, int]:
+        """By epoch of this gateway, the oldest first, the highest record number the hub holds. Raises SiteError."""
+        path = "/api/v1/gateways"
+        answer = _decoded(dict[str, tuple[_HubGateway, ...]], await self._hub("GET", path), path)["gateways"]
+        ours = (found for found in answer if found.gateway_id == self.scenario.gateway_id)
+        return {found.epoch: found.acked_seq for found in ours if found.epoch is not None}
+
     async def hub_position(self) -> int:
-        """The highest record number the hub holds of this gateway; 0 when it never connected. Raises SiteError."""
-        answer = _decoded(_Gateways, await self._hub("GET", "/api/v1/gateways"), "GET /api/v1/gateways")
-        ours = [found.acked_seq for found in answer.gateways if found.gateway_id == self.scenario.gateway_id]
-        return max(ours, default=0)
+        """The same of the epoch that has come furthest; 0 when it never connected. Raises SiteError."""
+        return max((await self.hub_positions()).values(), default=0)
 
     async def hub_book(self, epoch: str) -> HubBook:
-        """Everything the hub holds of this gateway. Raises SiteError."""
-        chain = f"gateway_id={self.scenario.gateway_id}&epoch={epoch}"
-        records = await self._listed("records", Record, chain)
-        sessions = await self._listed("sessions", Session, f"gateway_id={self.scenario.gateway_id}")
-        cdrs = await self._listed("cdrs", Cdr, f"gateway_id={self.scenario.gateway_id}")
-        return HubBook(ChainBook(self.scenario.gateway_id, epoch, records), sessions, cdrs)
+        """Everything the hub holds of this gateway, whose epoch this is. Raises SiteError."""
+        owner = f"gateway_id={self.scenario.gateway_id}"
+        earlier = [await self._hub_chain(each) for each in await self.hub_positions() if each != epoch]
+        chain = await self._hub_chain(epoch)
+        sessions = await self._listed("sessions", Session, owner)
+        return HubBook(chain, sessions, await self._listed("cdrs", Cdr, owner), tuple(earlier))
+
+    async def _hub_chain(self, epoch: str) -> ChainBook:
+        gateway = self.scenario.gateway_id
+        return ChainBook(gateway, epoch, await self._listed("records", Record, f"gateway_id={gateway}&epoch={epoch}"))
 
     async def _listed(self, name: str, type_: type[T], query: str) -> tuple[T, ...]:
         """All objects of a list of the hub's API, page after page."""

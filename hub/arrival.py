@@ -11,8 +11,10 @@ Source: design of this project.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from hub.carried import CarriedValue, carried_values, salvaged_values
 from wire.chain import Record, RecordKind
@@ -58,46 +60,44 @@ class Arrival:
 
 def read_arrival(gateway_id: str, record: Record, received_at: datetime) -> Arrival:
     """The record, read. Never raises for a record's content; one whose content was let go holds nothing."""
-    bare = Arrival(gateway_id=gateway_id, record=record, received_at=received_at)
+    made = partial(Arrival, gateway_id=gateway_id, record=record, received_at=received_at)
     if record.is_released:
-        return replace(bare, trouble=LET_GO)
+        return made(trouble=LET_GO)
     try:
         if record.kind is RecordKind.DECISION:
             decision = decode(Decision, record.body, "decision")
             _require_aware(decision.at, "decision")
-            return replace(bare, decision=decision)
+            return made(decision=decision)
         if record.kind is RecordKind.TRANSACTION:
-            return _transaction(bare, decode(TransactionEntry, record.body, "transaction entry"))
+            return _transaction(made, gateway_id, decode(TransactionEntry, record.body, "transaction entry"))
         if record.kind is RecordKind.TOMBSTONE:
-            return replace(bare, tombstone=decode(Tombstone, record.body, "tombstone"))
+            return made(tombstone=decode(Tombstone, record.body, "tombstone"))
     except WireError as error:
-        return replace(bare, trouble=str(error))
-    return bare
+        return made(trouble=str(error))
+    return made()
 
 
-def _transaction(bare: Arrival, entry: TransactionEntry) -> Arrival:
-    session = _session_of(bare.gateway_id, entry)
+def _transaction(made: Callable[..., Arrival], gateway_id: str, entry: TransactionEntry) -> Arrival:
+    """The arrival of a transaction message; `made` knows all else of it."""
+    session = _session_of(gateway_id, entry)
     if entry.quarantine is not None or entry.event is TransactionEvent.UNREADABLE:
-        return _troubled(bare, entry, session, entry.quarantine or "the gateway could not read the message")
+        return _troubled(made, entry, session, entry.quarantine or "the gateway could not read the message")
     try:
         if entry.decision is not None:
             _require_aware(entry.decision.at, "transaction entry")
         call = _call(entry)
         if call is None:  # values of a periodic event stream: evidence, not a session
-            return replace(bare, entry=entry, session_id=session)
+            return made(entry=entry, session_id=session)
         message = read_transaction(entry.ocpp, call.action, call.payload)
     except WireError as error:
-        return _troubled(bare, entry, session, str(error))
+        return _troubled(made, entry, session, str(error))
     except (ArithmeticError, ValueError) as error:
         # As a date at the end of the calendar does.
-        return _troubled(bare, entry, session, f"the content breaks arithmetic: {error}")
+        return _troubled(made, entry, session, f"the content breaks arithmetic: {error}")
     trouble = None
     if session is None and (entry.session_id is not None or message.event is not TransactionEvent.METER_VALUES):
         trouble = _no_session(entry, message.event)
-    return Arrival(
-        gateway_id=bare.gateway_id,
-        record=bare.record,
-        received_at=bare.received_at,
+    return made(
         entry=entry,
         message=message,
         call=call,
@@ -107,8 +107,8 @@ def _transaction(bare: Arrival, entry: TransactionEntry) -> Arrival:
     )
 
 
-def _troubled(bare: Arrival, entry: TransactionEntry, session: str | None, trouble: str) -> Arrival:
-    return replace(bare, entry=entry, session_id=session, values=salvaged_values(entry), trouble=trouble)
+def _troubled(made: Callable[..., Arrival], entry: TransactionEntry, session: str | None, trouble: str) -> Arrival:
+    return made(entry=entry, session_id=session, values=salvaged_values(entry), trouble=trouble)
 
 
 def _session_of(gateway_id: str, entry: TransactionEntry) -> str | None:

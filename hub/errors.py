@@ -7,6 +7,7 @@ HubError                       anything below; carries a stable kebab-case `code
  |   +- Stopped                a snapshot of the token list is not made to its end (hub.store.snapshots)
  +- ListTooLong                more tokens than a gateway of an earlier version takes (hub.store.whitelist)
  +- TooManyCommands            too many commands wait for a gateway already; nothing was stored
+ +- TooManyAnnounced           a gateway announced more than is kept; nothing was stored (hub.store.announced)
  +- TreeMismatch               a batch's tree head is not that of the log held; nothing was stored (hub.tree)
  +- LogKeyError                the key that countersigns tree heads cannot be used (hub.log_key)
  +- EvidenceRefused            no evidence file can be made of a session; the code says why

@@ -14,6 +14,7 @@ Source: OCPI 2.3.0 mod_cdrs; OCMF 1.4.1; rounding for an invoice is the invoice'
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -110,20 +111,26 @@ class SettledSession:
 
 def read_meter(meter: MeterState, message: TransactionMessage) -> MeterState:
     """The meter's state after one more transaction message, in whatever order they come."""
+    begin, latest = meter.begin, meter.latest
+    for register in _registers(message):
+        rank = register.rank
+        if begin is None or rank < begin.rank:
+            begin = register
+        if latest is None or rank > latest.rank:
+            latest = register
+    if begin is meter.begin and latest is meter.latest:
+        return meter
+    return msgspec.structs.replace(meter, begin=begin, latest=latest)
+
+
+def _registers(message: TransactionMessage) -> Iterator[Register]:
+    """What the plain register shows in a message, in the order of its parts."""
     if message.register_wh is not None:
         part = Part.END if message.event is TransactionEvent.ENDED else Part.BEGIN
-        meter = _with_register(meter, Register(part=part, at=message.at, wh=message.register_wh))
+        yield Register(part=part, at=message.at, wh=message.register_wh)
     for sample in message.samples:
         if sample.energy_wh is not None:
-            part = _PARTS.get(sample.context, Part.BETWEEN)
-            meter = _with_register(meter, Register(part=part, at=sample.at, wh=sample.energy_wh))
-    return meter
-
-
-def _with_register(meter: MeterState, register: Register) -> MeterState:
-    begin = register if meter.begin is None else min(meter.begin, register, key=lambda held: held.rank)
-    latest = register if meter.latest is None else max(meter.latest, register, key=lambda held: held.rank)
-    return msgspec.structs.replace(meter, begin=begin, latest=latest)
+            yield Register(part=_PARTS.get(sample.context, Part.BETWEEN), at=sample.at, wh=sample.energy_wh)
 
 
 def settle(

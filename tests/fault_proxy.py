@@ -168,6 +168,7 @@ class FaultProxy:
         await asyncio.gather(*pending, return_exceptions=True)
         self.reset_all()
         self._open.clear()
+        await asyncio.sleep(0)  # The turn in which what was aborted is closed.
 
     def _turn(self, mood: Mood) -> None:
         self._now = mood
@@ -203,9 +204,7 @@ class FaultProxy:
         except* OSError:
             connection.reset()  # The one side is gone: so is the connection.
         finally:
-            for side in (connection.client, connection.target):
-                if side is not None and not side.is_closing():
-                    side.close()
+            await asyncio.gather(*(_end(side) for side in (connection.client, connection.target) if side is not None))
             self._open.discard(connection)
 
     async def _mistreat(self, connection: _Connection, reader: asyncio.StreamReader, mood: Mood) -> None:
@@ -285,6 +284,16 @@ class FaultProxy:
 
 def _noise(seed: int) -> bytes:
     return random.Random(seed).randbytes(NOISE_BYTES)
+
+
+async def _end(side: asyncio.StreamWriter) -> None:
+    """Close in peace; one whose peer takes nothing more is reset."""
+    side.close()
+    try:
+        async with asyncio.timeout(1.0):
+            await side.wait_closed()
+    except OSError:  # of which TimeoutError is one
+        _abort(side)
 
 
 def _abort(side: asyncio.StreamWriter) -> None:

@@ -124,7 +124,7 @@ class SiteFolder:
             f'[gateway]\nid = "site-1"\n[chargers]\nlisten = "127.0.0.1:{self.charger_port}"\n{chargers}'
             f'[uplink]\nhub = "https://127.0.0.1:{self.sync_port}"\nca = "{backend / "ca.pem"}"\n'
             f'certificate = "{backend / "site-1.pem"}"\nkey = "{backend / "site-1.key.pem"}"\n'
-            "retry_min_s = 0.05\nretry_max_s = 0.3\nwhitelist_interval_s = 0.5\n"
+            "retry_min_s = 0.05\nretry_max_s = 0.3\nwhitelist_interval_s = 0.5\nsplay_s = 0\n"
             f'[trust]\nanchors = "{self.lab / "trust"}"\ncrls = ["{self.lab / "crls"}"]\n',
             encoding="utf-8",
         )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -130,9 +131,10 @@ def require_within_calendar(at: datetime) -> None:
 
 def instant_text(at: datetime) -> str:
     """An instant as hashes cover it: RFC 3339 in UTC with microseconds and +00:00."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
+@lru_cache(256)  # Asked for every record that a hub takes in.
 def hash_start(gateway_id: str, epoch: str, *, salted: bool = True) -> bytes:
     """What the hashes of all records of a chain cover alike, behind the hash before. Not `salted`: in the first
     form."""

@@ -174,7 +174,7 @@ class HubExchange:
             allow_redirects=False,
             timeout=question.timeout,
             proxy=None if proxy is None else proxy.url,
-            proxy_auth=None if proxy is None else proxy.auth,
+            proxy_headers=None if proxy is None else proxy.headers,
             trace_request_ctx=way,
         ) as response:
             if response.status not in question.statuses or response.content_type not in question.media:

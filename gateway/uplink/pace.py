@@ -1,8 +1,8 @@
 """How much goes to the hub at once: as much as one exchange carries within its time, by what the last ones took. Pure.
 
 Rules
-1. An exchange takes the link's round trip, and then its time by length. Of a short one little can be learned about the
-   throughput, so a batch grows to at most twice the last one.
+1. An exchange takes the link's round trip, and then its time by length. Nothing is learned of one that is short for
+   want of records; and a batch grows to at most twice the last one, for little is known of what is longer.
 2. The time of an exchange is budgeted (BUDGET_S): long enough that the round trip does not count, short enough that a
    link which lives a few seconds brings something home. Where the round trip itself is long, as much again is spent.
 3. A failure halves the batch, down to LEAST: it was too long for what the link bears.
@@ -42,14 +42,13 @@ class Pace:
 
     def carried(self, characters: int, took_s: float) -> None:
         """A batch of so many characters was acknowledged after `took_s`."""
-        if characters <= 0:
-            return
         self.round_trip_s = min(self.round_trip_s, took_s)
+        if characters < LEAST and took_s <= self.budget_s:
+            return
         rate = characters / max(took_s - self.round_trip_s, took_s / 16, 1e-4)
         self.rate = rate if self.rate is None else self.rate + _WEIGHT * (rate - self.rate)
         spent_s = max(self.budget_s - self.round_trip_s, self.round_trip_s)
         wanted = self.rate * spent_s
-        # A batch at the end of a backlog is short for want of records: it says nothing against longer ones.
         ceiling = max(2 * characters, self.characters)
         if took_s > self.budget_s:
             wanted = min(wanted, characters * spent_s / took_s)

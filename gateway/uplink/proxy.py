@@ -6,10 +6,10 @@ that breaks TLS open is refused as a wrong certificate. A proxy's name and passw
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
 from yarl import URL
 
 from gateway.errors import ConfigurationError
@@ -24,7 +24,8 @@ class Proxy:
 
     url: URL
     source: str
-    auth: aiohttp.BasicAuth | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of the CONNECT: the credentials, where there are any."""
 
 
 def proxy_for(hub: str, chosen: str | None, environment: Mapping[str, str]) -> Proxy | None:
@@ -67,5 +68,8 @@ def _parsed(text: str, source: str) -> Proxy:
         raise ConfigurationError(wanted) from None  # The text may hold a password, and the cause quotes it.
     if url.scheme != "http" or not url.host or url.path not in ("", "/") or url.query_string or url.fragment:
         raise ConfigurationError(wanted)
-    auth = None if url.user is None else aiohttp.BasicAuth(url.user, url.password or "", "utf-8")
-    return Proxy(URL.build(scheme="http", host=url.host, port=url.port), source, auth)
+    headers = {}
+    if url.user is not None:
+        credentials = b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
+        headers["Proxy-Authorization"] = f"Basic {credentials}"
+    return Proxy(URL.build(scheme="http", host=url.host, port=url.port), source, headers)

@@ -35,6 +35,10 @@ _CODE = re.compile(r"urn:pncgate:problem:([a-z][a-z0-9-]{0,40})\Z")
 _SHOWN = 300
 _NOT_YET, _EXPIRED = 9, 10
 _LOGIN = "a captive portal or a proxy answers in its place: log in there, or let this box through"
+_HUNG_UP = (
+    "hung up without an answer: it stops, something cut the connection, or it does not take this gateway's certificate"
+)
+"""A refused certificate mostly looks like that: the alert comes together with the end, and is lost."""
 
 
 class _Problem(msgspec.Struct):
@@ -57,7 +61,9 @@ def broken(error: aiohttp.ClientError, hub: str) -> UplinkError:
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             return _tls(cause, hub)
-        return UplinkError("unreachable", f"{hub}: {_os(error)}")
+        return UplinkError("unreachable", f"{hub}: {_os(error) if error.errno else _HUNG_UP}")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return UplinkError("unreachable", f"{hub}: {_HUNG_UP}")
     return UplinkError("unreachable", f"{hub}: {str(error) or type(error).__name__}")
 
 

@@ -27,8 +27,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Something offered that contradicts what is held: `kind` is fork (another hash), rollback (an older head) or tree
-    (a tree head that is not that of the log held; the hashes are the roots then)."""
+    """Something offered that contradicts what is held: `kind` is fork (another hash), rollback (an older head), tree (a
+    tree head that is not that of the log held; the hashes are the roots then) or announced (ahead of its turn, with
+    another hash or content than it came with)."""
 
     kind: str
     seq: int

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hub.errors import StoreError
 from hub.store.schema import MIGRATIONS
+from hub.store.shape import reshape_records
 from hub.store.tree import build_missing
 
 FILE_NAME = "hub.sqlite"
@@ -43,7 +44,12 @@ def open_writer(path: Path) -> sqlite3.Connection:
             found = connection.execute(f"PRAGMA {name}").fetchone()[0]
             if found != required:
                 raise StoreError(f"{path}: PRAGMA {name} is {found!r}, it must be {required!r}")
+        # A flush may have failed before: what the log still shows then is in the kernel's memory only, never to be
+        # written. A power cut would take it, and with it all that is added behind; so the log is emptied first.
+        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise StoreError(f"{path}: is being read for longer than {_BUSY_MS // 1000} s; try again once that is over")
         _migrate(connection, path)
+        reshape_records(connection)
         build_missing(connection)
     except sqlite3.Error as error:
         connection.close()
@@ -99,7 +105,8 @@ def empty_log(path: Path) -> bool:
 
 
 def compact(path: Path) -> None:
-    """Write the database anew without its free pages, in which an earlier version may have left what was deleted. Takes
+    """Write the database anew without its free pages, in which an earlier version may have left what was deleted, and
+    its records in the shape of this one. Takes
     as much room again, and minutes for gigabytes; no hub may run.
 
     Raises:
@@ -107,6 +114,7 @@ def compact(path: Path) -> None:
     """
     try:
         with closing(open_writer(path)) as connection:
+            reshape_records(connection, None)
             connection.execute("VACUUM")
     except sqlite3.Error as error:
         raise StoreError(f"{path}: cannot be written anew: {error}") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hub.errors import StoreError
-from hub.store import epochs, heads, ledger, readings, tree, whitelist
+from hub.store import announced, epochs, heads, ledger, readings, tree, whitelist
 from hub.store.connection import FILE_NAME, empty_log, open_reader
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
@@ -46,6 +46,15 @@ class Standing:
     head: KeptHead | None
     closed_by: str | None = None
     """The epoch that continues this one, so that nothing is taken for it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What is news about records that were stored: meter keys that came in place of known ones, and announcements that
+    said something else."""
+
+    quarantined: tuple[RegisteredKey, ...]
+    differing: tuple[Conflict, ...]
 
 
 class Database:
@@ -133,23 +142,24 @@ class Database:
         growth: Growth,
         head: KeptHead | None,
         at: datetime,
-    ) -> tuple[RegisteredKey, ...]:
+    ) -> Appended:
         """Store judged records and what follows from them, the log as they make it grow, and the head that came with
-        them; returns after COMMIT, with the meter keys that came in place of known ones.
+        them; returns after COMMIT.
 
         Raises:
             StalePosition: the chain has moved since, or got another log key; judge again.
             StoreError: nothing was stored.
         """
 
-        def all_of_it(connection: sqlite3.Connection) -> tuple[RegisteredKey, ...]:
+        def all_of_it(connection: sqlite3.Connection) -> Appended:
             quarantined = ledger.append(connection, chain, judged_at, records, at, self.terms)
+            differing = announced.settle(connection, chain, records, at)
             if records:
                 tree.save_growth(connection, chain, growth)
             if head is not None:
                 tree.pin_log_key(connection, chain, head.signed.public_key)
                 heads.save_head(connection, head)
-            return quarantined
+            return Appended(quarantined, differing)
 
         return await self._writer.submit(all_of_it)
 

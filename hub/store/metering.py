@@ -162,7 +162,7 @@ class MeterBooks:
     def _arrivals_of(self, session_id: str) -> Iterator[tuple[Source, Arrival]]:
         """The records of a session that carry signed values, the one that is just arriving among them."""
         rows = self._connection.execute(
-            f"SELECT {HELD} FROM records r WHERE session_id = ? AND (body LIKE '%signed%' OR EXISTS (SELECT 1 FROM "
+            f"SELECT {HELD} FROM records r WHERE session_id = ? AND (instr(body, 'igned') OR EXISTS (SELECT 1 FROM "
             "verdicts v WHERE (v.gateway_id, v.epoch, v.seq) = (r.gateway_id, r.epoch, r.seq))) "
             "ORDER BY gateway_id, epoch, seq",
             (session_id,),

@@ -225,6 +225,16 @@ CREATE TABLE continued (
 """Epochs that another one continues, and the marks of what those brought (hub.store.epochs): `continued` names the
 epochs whose marks are in `told_before` already."""
 
+_ANNOUNCED = """
+CREATE TABLE announced (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    hash TEXT NOT NULL, content TEXT NOT NULL, kind TEXT NOT NULL, event TEXT, charger_id TEXT, session_id TEXT,
+    at TEXT NOT NULL, noted_at TEXT NOT NULL,
+    UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""`content` is the commitment of a record that was announced, never what it says."""
+
 _TOMBSTONES = """
 CREATE TABLE tombstones (
     number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
@@ -240,6 +250,6 @@ MIGRATIONS: tuple[str, ...] = (
     _ENDED_WITHOUT_START,
     _COMMITMENTS,
     _METERS,
-    _LIST_HISTORY + _EPOCHS + _TOMBSTONES,
+    _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
 )
 """Append only: a released migration is never edited."""

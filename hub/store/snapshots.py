@@ -40,7 +40,9 @@ def part_path(folder: Path, sha256: str) -> Path:
     return folder / f"{sha256}.part"
 
 
-def write_parts(database: Path, folder: Path, told: Callable[[int, int], bool]) -> Manifest:
+def write_parts(
+    database: Path, folder: Path, told: Callable[[int, int], bool], part_tokens: int = PART_TOKENS
+) -> Manifest:
     """Write the parts of the list as it is now; what they make together. About 10 us a token. `told` hears how many
     tokens of how many are written, and says whether to go on.
 
@@ -53,10 +55,10 @@ def write_parts(database: Path, folder: Path, told: Callable[[int, int], bool]) 
         with closing(open_reader(database)) as connection:
             connection.execute("BEGIN")
             standing = list_standing(connection)
-            if standing.tokens > MAX_PARTS * PART_TOKENS:
-                raise StoreError(f"the list has {standing.tokens} tokens, a snapshot holds {MAX_PARTS * PART_TOKENS}")
+            if standing.tokens > MAX_PARTS * part_tokens:
+                raise StoreError(f"the list has {standing.tokens} tokens, a snapshot holds {MAX_PARTS * part_tokens}")
             parts, written = list[PartRef](), 0
-            for ref, octets in _parts(connection):
+            for ref, octets in _parts(connection, part_tokens):
                 _keep(folder, ref, octets)
                 parts.append(ref)
                 written += ref.tokens
@@ -68,9 +70,9 @@ def write_parts(database: Path, folder: Path, told: Callable[[int, int], bool]) 
     return Manifest(version=standing.version, chain=standing.chain, parts=tuple(parts))
 
 
-def _parts(connection: sqlite3.Connection) -> Iterator[tuple[PartRef, bytes]]:
+def _parts(connection: sqlite3.Connection, part_tokens: int) -> Iterator[tuple[PartRef, bytes]]:
     rows = connection.execute("SELECT token FROM tokens ORDER BY country_code, party_id, type, uid_key")
-    while some := rows.fetchmany(PART_TOKENS):
+    while some := rows.fetchmany(part_tokens):
         yield from _fitting([decode(Token, row[0], "stored token") for row in some])
 
 
@@ -88,15 +90,10 @@ def _fitting(tokens: Sequence[Token]) -> Iterator[tuple[PartRef, bytes]]:
 
 
 def _keep(folder: Path, ref: PartRef, octets: bytes) -> None:
-    """Rule 2. A part that is there already is the same, and counts as new."""
+    """Rule 2."""
     path = part_path(folder, ref.sha256)
-    try:
-        os.utime(path)
-        if path.stat().st_size == ref.octets:
-            return
-    except FileNotFoundError:
-        pass
-    _write(path, octets)
+    if not path.is_file() or path.stat().st_size != ref.octets:
+        _write(path, octets)
 
 
 def save_manifest(folder: Path, signed: SignedManifest) -> None:
@@ -140,11 +137,11 @@ def sweep(folder: Path, kept: Collection[str], before: float) -> int:
     return swept
 
 
-def touch(folder: Path, parts: Collection[PartRef]) -> None:
-    """Let the parts of a snapshot that is superseded count as new. Rule 3."""
+def touch(folder: Path, parts: Collection[PartRef], at: float) -> None:
+    """Let the parts of a snapshot that is superseded at `at` (seconds since 1970) count as new then. Rule 3."""
     for part in parts:
         try:
-            os.utime(part_path(folder, part.sha256))
+            os.utime(part_path(folder, part.sha256), (at, at))
         except OSError:
             continue  # It is gone already, and whoever asks for it is told so.
 

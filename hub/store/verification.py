@@ -68,7 +68,9 @@ def chains_held(connection: sqlite3.Connection) -> tuple[Chain, ...]:
     while last is not None:
         # From chain to chain: the table has no smaller index that would name them all.
         last = connection.execute(
-            "SELECT gateway_id, epoch FROM records WHERE (gateway_id, epoch) > (?, ?) LIMIT 1", last
+            "SELECT gateway_id, epoch FROM records WHERE (gateway_id, epoch) > (?, ?) "
+            "ORDER BY gateway_id, epoch LIMIT 1",
+            last,
         ).fetchone()
         if last is not None:
             found.add(Chain(*last))

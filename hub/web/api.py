@@ -21,6 +21,7 @@ from hub.store import commands, heads, readings, whitelist
 from hub.store.database import Database
 from hub.store.readings import Page
 from hub.tokens import parse_tokens
+from hub.web.announcements import OperatorAnnouncements
 from hub.web.commands import OperatorCommands
 from hub.web.erasures import OperatorErasures
 from hub.web.evidence import OperatorEvidence
@@ -73,6 +74,7 @@ class OperatorAPI:
                 web.put("/api/v1/tokens", self.put_tokens),
                 web.get("/api/v1/commands", self.commands),
                 web.get("/api/v1/tree-heads", self.tree_heads),
+                *OperatorAnnouncements(self._database).routes(),
                 *OperatorLedger(self._database).routes(),
                 *OperatorMeters(self._database).routes(),
             ]

@@ -21,7 +21,8 @@ from hub.errors import HubError
 _log = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT_S = 10.0
-KEEPALIVE_TIMEOUT_S = 15.0
+KEEPALIVE_TIMEOUT_S = 75.0
+"""Longer than a gateway keeps a connection that it does not use, so that it never asks into one that closes."""
 SHUTDOWN_TIMEOUT_S = 5.0
 LINGERING_TIME_S = 1.0
 """How long the rest of a refused body is read and dropped, so that the client sees the answer; aiohttp's 10 s would

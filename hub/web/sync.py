@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 
 from hub.clock import now
@@ -32,11 +32,12 @@ from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
 from hub.tokens import decide_authorization
 from hub.tree import FittingHead, TreeMismatch, grow, judge_head
+from hub.web.announcements import GatewayAnnouncements
 from hub.web.commands import GatewayCommands
 from hub.web.epochs import GatewayEpochs, second_box, spoke_for_closed
-from hub.web.problems import Problem, json_response, read_body, tell_problems
+from hub.web.problems import Problem, body_bound, json_response, read_body, tell_problems
+from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict
 from hub.web.whitelist import GatewayLists
-from wire.errors import MalformedValue
 from wire.records import Token, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
 from wire.sync_messages import (
@@ -65,9 +66,7 @@ BATCH_TIMEOUT_S = 60.0
 SMALL_TIMEOUT_S = 10.0
 MAX_BATCHES_AT_ONCE = 32
 MAX_BYTES_AT_ONCE = 4 * MAX_BATCH_BYTES
-"""Of all the bodies in flight, by what their heads say."""
-_LARGEST = 2**63 - 1
-_EPOCH = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+"""Of all the bodies in flight, unpacked, by what their heads say."""
 
 
 class SyncEndpoint:
@@ -85,7 +84,7 @@ class SyncEndpoint:
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
         self._lists = lists
         self._log_key = log_key
-        self._epochs = GatewayEpochs(database, self._gateway, _chain)
+        self._epochs = GatewayEpochs(database, self._gateway, chain_named)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._batches = self._batch_bytes = 0
 
@@ -100,6 +99,7 @@ class SyncEndpoint:
             ]
         )
         app.add_routes(self._epochs.routes())
+        app.add_routes(GatewayAnnouncements(self._database, self._gateway).routes())
         app.add_routes(GatewayLists(self._database, self._lists, self._log_key, self._gateway).routes())
         if self._desk is not None:
             app.add_routes(GatewayCommands(self._desk, self._gateway).routes())
@@ -109,9 +109,9 @@ class SyncEndpoint:
         """Hello -> 200 Welcome, 409 Refusal."""
         gateway_id = self._gateway(request)
         hello = parse_hello(await read_body(request, MAX_SMALL_BYTES, SMALL_TIMEOUT_S))
-        _require_own(gateway_id, hello.gateway_id)
-        chain = _chain(gateway_id, hello.epoch, "sync hello")
-        _require_range("sync hello", "$.head_seq", hello.head_seq, 0)
+        require_own(gateway_id, hello.gateway_id)
+        chain = chain_named(gateway_id, hello.epoch, "sync hello")
+        require_range("sync hello", "$.head_seq", hello.head_seq, 0)
         async with self._turns[gateway_id]:
             standing = await self._database.standing(chain, hello.head_seq + 1)
             answer: Answer = _peer(chain, standing).greeted(hello)
@@ -123,25 +123,25 @@ class SyncEndpoint:
             else:
                 conflict = conflict or taken_over
             if conflict is not None:
-                _tell_conflict(chain, conflict)
+                tell_conflict(chain, conflict)
             await self._database.note_seen(chain, now(), conflict, hello.head_seq)
         return _answer(answer)
 
     async def batch(self, request: web.Request) -> web.Response:
         """Batch -> 200 Ack after COMMIT, 409 Refusal."""
         gateway_id = self._gateway(request)
-        size = MAX_BATCH_BYTES if request.content_length is None else min(request.content_length, MAX_BATCH_BYTES)
+        size = body_bound(request, MAX_BATCH_BYTES)
         if self._batches >= MAX_BATCHES_AT_ONCE or self._batch_bytes + size > MAX_BYTES_AT_ONCE:
             raise Problem(429, "busy", f"{self._batches} batches are being taken in", retry_after_s=2)
         self._batches += 1
         self._batch_bytes += size
         try:
-            batch = parse_batch(await read_body(request, MAX_BATCH_BYTES, BATCH_TIMEOUT_S + size / SLOWEST_BYTES_PER_S))
-            _require_own(gateway_id, batch.gateway_id)
-            chain = _chain(gateway_id, batch.epoch, "sync batch")
-            _require_range("sync batch", "$.first_seq", batch.first_seq, 0)
+            batch = parse_batch(await read_body(request, size, BATCH_TIMEOUT_S + size / SLOWEST_BYTES_PER_S))
+            require_own(gateway_id, batch.gateway_id)
+            chain = chain_named(gateway_id, batch.epoch, "sync batch")
+            require_range("sync batch", "$.first_seq", batch.first_seq, 0)
             for index, record in enumerate(batch.records):
-                _require_range("sync batch", f"$.records[{index}].mono_ns", record.mono_ns, -_LARGEST)
+                require_range("sync batch", f"$.records[{index}].mono_ns", record.mono_ns, -LARGEST)
             async with self._turns[gateway_id]:
                 return _answer(await self._take(chain, batch, now()))
         finally:
@@ -156,7 +156,7 @@ class SyncEndpoint:
             if judged.code is RefusalCode.FORK:
                 conflict = spoke_for_closed(standing, batch.first_seq, batch.records[0].hash if batch.records else "")
                 conflict = conflict or _fork(judged, batch, standing.position, standing.held)
-                _tell_conflict(chain, conflict)
+                tell_conflict(chain, conflict)
                 await self._database.note_seen(chain, at, conflict)
             return judged
         growth = grow(standing.log, judged)
@@ -164,13 +164,13 @@ class SyncEndpoint:
             fitting = judge_head(batch, standing.log, growth)
         except TreeMismatch as mismatch:
             conflict = _mismatch(mismatch, batch)
-            _tell_conflict(chain, conflict)
+            tell_conflict(chain, conflict)
             await self._database.note_seen(chain, at, conflict)
             return peer.mistrusted(str(mismatch), batch.first_seq)
         head = None if fitting is None else self._countersigned(fitting, standing.head, at)
         fresh = head if standing.head is None else None
         try:
-            quarantined = await self._database.append(chain, standing.position, judged, growth, fresh, at)
+            appended = await self._database.append(chain, standing.position, judged, growth, fresh, at)
         except StalePosition as error:
             # An earlier request was cut off while its commit went on; the gateway asks again and is told the position.
             peer.lost()
@@ -178,7 +178,9 @@ class SyncEndpoint:
         ack = peer.committed(None if head is None else head.countersignature)
         fields = {"gateway_id": chain.gateway_id, "epoch": chain.epoch, "new": len(judged), "acked_seq": ack.acked_seq}
         _log.info("batch", extra={"fields": fields})
-        for key in quarantined:
+        for conflict in appended.differing:
+            tell_conflict(chain, conflict)
+        for key in appended.quarantined:
             alarm = {"gateway_id": chain.gateway_id, "of": str(key), "fingerprint": key.fingerprint}
             _log.error("meter-key-quarantined", extra={"fields": alarm})
         return ack
@@ -221,25 +223,10 @@ def _peer(chain: Chain, standing: Standing) -> SyncPeer:
 
 
 def _answer(answer: Answer) -> web.Response:
+    """The answer with the hub's time, by which a gateway without a clock sets its own."""
+    if not isinstance(answer, Refusal):
+        answer = msgspec.structs.replace(answer, at=now())
     return json_response(encode(answer), 409 if isinstance(answer, Refusal) else 200)
-
-
-def _require_own(gateway_id: str, named: str) -> None:
-    if named != gateway_id:
-        detail = f"the certificate is of gateway {gateway_id}, the body names {named[:64]!a}"
-        raise Problem(403, "foreign-gateway", detail)
-
-
-def _chain(gateway_id: str, epoch: str, what: str) -> Chain:
-    if _EPOCH.fullmatch(epoch) is None:
-        message = f"expected 1 to 64 of letters, digits, '.', '_', ':', '-', found {epoch[:80]!a}"
-        raise MalformedValue(what, "$.epoch", message)
-    return Chain(gateway_id, epoch)
-
-
-def _require_range(what: str, where: str, number: int, least: int) -> None:
-    if not least <= number < _LARGEST:
-        raise MalformedValue(what, where, f"expected {least} to {_LARGEST - 1}, found a number outside")
 
 
 def _rollback(hello: Hello, position: Position, held: dict[int, str]) -> Conflict | None:
@@ -268,17 +255,3 @@ def _mismatch(mismatch: TreeMismatch, batch: Batch) -> Conflict:
     last = batch.first_seq + len(batch.records) - 1
     offered_root = "" if offered is None else offered.head.root
     return Conflict("tree", last, mismatch.held_root, offered_root, offered, str(mismatch))
-
-
-def _tell_conflict(chain: Chain, conflict: Conflict) -> None:
-    fields = {
-        "gateway_id": chain.gateway_id,
-        "epoch": chain.epoch,
-        "seq": conflict.seq,
-        "kind": conflict.kind,
-        "held_hash": conflict.held_hash,
-        "offered_hash": conflict.offered_hash,
-    }
-    if conflict.reason is not None:
-        fields["reason"] = conflict.reason
-    _log.error("conflict", extra={"fields": fields})

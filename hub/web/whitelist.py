@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import BinaryIO
 
 from aiohttp import web
 
@@ -28,7 +30,6 @@ from wire.records import encode
 from wire.sync_messages import PATH_WHITELIST, SLOWEST_BYTES_PER_S
 from wire.tree_head import SigningKey
 from wire.whitelist import (
-    MAX_PART_BYTES,
     PATH_DELTAS,
     PATH_HEAD,
     PATH_MANIFEST,
@@ -45,6 +46,7 @@ WAIT_S = 5.0
 """How long a gateway waits for a snapshot in one request; then it is told to come again."""
 AGAIN_S = 15
 MAX_PARTS_AT_ONCE = 64
+_PIECE = 256 * 1024
 _LARGEST = 2**63 - 1
 _CHAIN = re.compile(r"[0-9a-f]{64}")
 
@@ -95,16 +97,19 @@ class GatewayLists:
         """A part, as it lies on the disk; a range of it when only that is asked for."""
         self._gateway_of(request)
         sha256 = request.match_info["sha256"]
-        path = part_path(self._desk.folder, sha256)
-        if not await asyncio.to_thread(path.is_file):
-            raise Problem(404, "no-such-part", f"part {sha256[:16]} is of no snapshot here; fetch the manifest again")
-        if self._parts >= MAX_PARTS_AT_ONCE:
-            raise Problem(429, "busy", f"{self._parts} parts are being sent", retry_after_s=2)
-        self._parts += 1
         try:
-            return await _sent(request, web.FileResponse(path, headers={"Content-Type": "application/octet-stream"}))
-        finally:
-            self._parts -= 1
+            file = await asyncio.to_thread(part_path(self._desk.folder, sha256).open, "rb")
+        except OSError as error:
+            message = f"part {sha256[:16]} is of no snapshot here; fetch the manifest again"
+            raise Problem(404, "no-such-part", message) from error
+        with file:
+            if self._parts >= MAX_PARTS_AT_ONCE:
+                raise Problem(429, "busy", f"{self._parts} parts are being sent", retry_after_s=2)
+            self._parts += 1
+            try:
+                return await _sent(request, file)
+            finally:
+                self._parts -= 1
 
     async def deltas(self, request: web.Request) -> web.Response:
         """?since=V&chain=HEX: what leads on from there."""
@@ -130,12 +135,33 @@ class GatewayLists:
         return json_response(change)
 
 
-async def _sent(request: web.Request, response: web.FileResponse) -> web.StreamResponse:
-    """The response once it is sent; a peer that takes longer than the poorest link is cut off."""
+async def _sent(request: web.Request, file: BinaryIO) -> web.StreamResponse:
+    """The answer once it is sent; a peer that takes longer than the poorest link is cut off. Raises Problem."""
+    size = os.fstat(file.fileno()).st_size
+    first, last = _range(request, size)
+    response = web.StreamResponse(status=200 if "Range" not in request.headers else 206)
+    response.content_type, response.content_length = "application/octet-stream", last - first
+    if response.status == 206:
+        response.headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
     try:
-        async with asyncio.timeout(WAIT_S + MAX_PART_BYTES / SLOWEST_BYTES_PER_S):
+        async with asyncio.timeout(WAIT_S + size / SLOWEST_BYTES_PER_S):
             await response.prepare(request)
+            file.seek(first)
+            for at in range(first, last, _PIECE):
+                await response.write(file.read(min(_PIECE, last - at)))
+            await response.write_eof()
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
     return response
+
+
+def _range(request: web.Request, size: int) -> tuple[int, int]:
+    """From where to where (exclusive) the file is asked for. Raises Problem (416)."""
+    try:
+        first, last, _ = request.http_range.indices(size)
+    except ValueError:
+        first = last = size
+    if first >= last:
+        raise Problem(416, "no-such-range", f"the part has {size} octets, none of which are in the range")
+    return first, last

@@ -135,6 +135,23 @@ def _relinked(records: tuple[Record, ...]) -> tuple[Record, ...]:
     return _chain([(entry.charger_id, entry.ocpp, entry.frame) for entry in entries])
 
 
+def _continued(records: tuple[Record, ...], epoch: str) -> ChainBook:
+    """The same records as another epoch carries them over: with new numbers and links."""
+    carried, previous = [], GENESIS_HASH
+    for seq, record in enumerate(records, start=1):
+        draft = msgspec.structs.replace(record, seq=seq)
+        carried.append(msgspec.structs.replace(draft, hash=chain_hash("site-1", epoch, previous, draft)))
+        previous = carried[-1].hash
+    return ChainBook("site-1", epoch, tuple(carried))
+
+
+def _over_two_epochs(world: World, at_gateway: tuple[Record, ...]) -> World:
+    """The hub has the first epoch but for its last two records; the gateway goes on with another one."""
+    first = replace(world.gateway, records=world.gateway.records[:-2])
+    second = _continued(at_gateway, "e2")
+    return replace(world, gateway=second, hub=replace(world.hub, chain=second, earlier=(first,)))
+
+
 def _settled(charge: ChargeBook) -> tuple[Session, Cdr]:
     token = CdrToken(uid=CARD.uid, type=TokenType.RFID, contract_id="DE-LAB-C1")
     kwh = charge.energy_wh / 1000
@@ -228,6 +245,25 @@ def test_a_doubled_message_is_found_at_both_levels(world: World) -> None:
     planted = _at_gateway(_at_hub(world, records), records)
     assert planted.codes() == {"message-doubled", "signed-doubled"}
     assert [row.doubled for row in planted.account().rows[:2]] == [1, 1]
+
+
+def test_what_a_later_epoch_carries_over_counts_once(world: World) -> None:
+    planted = _over_two_epochs(world, world.gateway.records[-4:])
+    assert planted.codes() == set()
+    assert planted.account().signatures == 6
+
+
+def test_what_no_epoch_has_is_lost_and_what_one_has_twice_is_doubled(world: World) -> None:
+    last = world.gateway.records[-1]
+    assert {"message-lost"} <= _over_two_epochs(world, world.gateway.records[-4:-1]).codes()
+    assert {"message-doubled"} <= _over_two_epochs(world, (*world.gateway.records[-4:], last)).codes()
+
+
+def test_a_broken_link_of_an_earlier_epoch_is_found(world: World) -> None:
+    planted = _over_two_epochs(world, world.gateway.records[-4:])
+    (first,) = planted.hub.earlier
+    shorter = replace(first, records=first.records[1:])
+    assert "chain-broken" in replace(planted, hub=replace(planted.hub, earlier=(shorter,))).codes()
 
 
 def test_one_altered_digit_of_a_plain_value_is_found(world: World) -> None:

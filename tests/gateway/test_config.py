@@ -97,6 +97,7 @@ def line_of(text: str, fragment: str) -> int:
         ('listen = "127.0.0.1:0"', "heartbeat_interval_s = 0", "heartbeat_interval_s"),
         ('listen = "127.0.0.1:0"', "heartbeat_interval_s = 86401", "heartbeat_interval_s"),
         ('listen = "127.0.0.1:0"', 'heartbeat_interval_s = "5"', "heartbeat_interval_s"),
+        ('ca = "ca.pem"', 'ca = "ca.pem"\nsplay_s = -1', "splay_s"),
         ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_min_s = 0', "retry_min_s"),
         ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_min_s = -1.5', "retry_min_s"),
         ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_max_s = inf', "retry_max_s"),
@@ -172,6 +173,7 @@ SECOND = '\n[[charger]]\nid = "{}"\npassword_hash = "' + HASH + '"\n'
         ("https://hub.example:8443", "https://hub.example/?site=1", "[uplink] hub"),
         ("https://hub.example:8443", "https://hub.example/#top", "[uplink] hub"),
         ("https://hub.example:8443", "https://me:secret@hub.example", "[uplink] hub"),
+        ('ca = "ca.pem"', 'ca = "ca.pem"\nproxy = "socks5://10.0.0.1"', "[uplink] proxy"),
         ('ca = "ca.pem"', 'ca = "ca.pem"\nretry_min_s = 30.0\nretry_max_s = 5.0', "[uplink] retry_min_s"),
         ('id = "CP-1"', 'id = "CP:1"', "[[charger]] number 1"),
         ('id = "CP-1"', 'id = ".."', "[[charger]] number 1"),
@@ -513,7 +515,7 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
     assert spoken.chargers.listen == "127.0.0.1:8180"
     assert structs.replace(spoken.chargers, listen=None, organization=None, port=()) == plain.chargers
     assert port == PortTable(listen=port.listen, profile=3, certificates=port.certificates, keys=port.keys)
-    assert structs.replace(spoken.uplink, hub_log_key=None) == plain.uplink
+    assert structs.replace(spoken.uplink, hub_log_key=None, proxy=None) == plain.uplink
     assert spoken.ledger == plain.ledger == LedgerTable()
     assert (spoken.trust.anchors, spoken.trust.crls) == (plain.trust.anchors, plain.trust.crls)
     assert spoken.policy == plain.policy

@@ -31,6 +31,12 @@ TOKEN = {
 _HELLO = b'{"type":"hello","gateway_id":"site-1","epoch":"%s","head_seq":%s,"head_hash":""}'
 
 
+def untimed(answer):
+    """The answer without the hub's time, which is now."""
+    assert abs(answer.at - datetime.now(UTC)) < timedelta(seconds=20)
+    return msgspec.structs.replace(answer, at=None)
+
+
 def _tokens(*changes):
     return json.dumps([TOKEN | change for change in changes]).encode()
 
@@ -38,13 +44,10 @@ def _tokens(*changes):
 def test_a_batch_is_held_once_however_often_it_is_sent(hub, chain, charger, t0):
     charger.signed_session("T1", t0, "1.000", "11.000")
     link = hub.link()
-    assert link.send(chain.hello()) == Welcome(acked_seq=0, acked_hash=GENESIS_HASH)
+    assert untimed(link.send(chain.hello())) == Welcome(acked_seq=0, acked_hash=GENESIS_HASH)
     expected = Ack(acked_seq=3, acked_hash=chain.records[-1].hash)
-    assert [link.send(chain.batch(1, 2)).acked_seq, link.send(chain.batch(1, 3)), link.send(chain.batch(1, 3))] == [
-        2,
-        expected,
-        expected,
-    ]
+    assert link.send(chain.batch(1, 2)).acked_seq == 2
+    assert [untimed(link.send(chain.batch(1, 3))) for _ in range(2)] == [expected, expected]
     assert link.send(chain.hello()).acked_seq == 3
     status, page = hub.api("GET", "/api/v1/records?gateway_id=site-1&epoch=e1&limit=2")
     assert (status, [record["seq"] for record in page["records"]], page["next"]) == (200, [1, 2], 2)

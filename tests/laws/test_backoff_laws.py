@@ -33,3 +33,14 @@ def test_long_outage_ends_at_the_longest_delay() -> None:
     delays = [backoff.next_s(1.0 - 1e-12) for _ in range(10_000)]
     assert delays[:3] == pytest.approx([1, 2, 4])
     assert delays[-1] == pytest.approx(60.0)
+
+
+@given(st.floats(0.01, 10), st.floats(10, 1000), st.floats(0, 5000), st.floats(0, 100), st.integers(0, 40))
+def test_what_the_other_side_asked_for_is_the_least_and_the_splay_is_the_least_spread(
+    shortest: float, longest: float, least: float, splay: float, failures: int
+) -> None:
+    early, late = (Backoff(shortest, longest, failures) for _ in range(2))
+    first, last = early.next_s(0.0, least_s=least, splay_s=splay), late.next_s(1 - 1e-12, least_s=least, splay_s=splay)
+    assert first == max(shortest, least)
+    assert last - first >= splay * (1 - 1e-9) - 1e-9
+    assert last <= max(shortest, least) + max(longest, splay)

@@ -198,7 +198,8 @@ def _values16(request: v16.MeterValues) -> TransactionMessage:
 
 
 def _samples16(values: tuple[v16.MeterValue, ...]) -> tuple[Sampled, ...]:
-    return tuple(_sample16(_utc(value.timestamp), sample) for value in values for sample in value.sampled_value)
+    stamped = ((_utc(value.timestamp), value.sampled_value) for value in values)
+    return tuple([_sample16(at, sample) for at, samples in stamped for sample in samples])
 
 
 def _sample16(at: datetime, sample: v16.SampledValue) -> Sampled:
@@ -211,7 +212,7 @@ def _sample16(at: datetime, sample: v16.SampledValue) -> Sampled:
         measurand=measurand,
         value=value,
         unit=sample.unit,
-        energy_wh=_energy_wh(measurand, sample.phase, value, sample.unit or "Wh", 0),
+        energy_wh=_energy_wh(sample.phase, value, sample.unit or "Wh", 0) if measurand == _ENERGY else None,
         signed=signed,
     )
 
@@ -278,22 +279,24 @@ def _values(request: v201.MeterValues | v21.MeterValues) -> TransactionMessage:
 
 
 def _samples(values: Sequence[v201.MeterValue | v21.MeterValue]) -> tuple[Sampled, ...]:
-    return tuple(_sample(_utc(value.timestamp), sample) for value in values for sample in value.sampled_value)
+    stamped = ((_utc(value.timestamp), value.sampled_value) for value in values)
+    return tuple([_sample(at, sample) for at, samples in stamped for sample in samples])
 
 
 def _sample(at: datetime, sample: v201.SampledValue | v21.SampledValue) -> Sampled:
     signed, of_measure = sample.signed_meter_value, sample.unit_of_measure
-    unit = (of_measure.unit if of_measure else None) or "Wh"
-    multiplier = (of_measure.multiplier if of_measure else None) or 0
-    measurand = sample.measurand or _ENERGY
+    unit = "Wh" if of_measure is None else of_measure.unit or "Wh"
+    measurand, energy_wh = sample.measurand or _ENERGY, None
     value = _bounded(sample.value)
+    if measurand == _ENERGY:
+        energy_wh = _energy_wh(sample.phase, value, unit, (of_measure.multiplier if of_measure else None) or 0)
     return Sampled(
         at=at,
         context=sample.context or "Sample.Periodic",
         measurand=measurand,
         value=value,
         unit=unit,
-        energy_wh=_energy_wh(measurand, sample.phase, value, unit, multiplier),
+        energy_wh=energy_wh,
         signed=None
         if signed is None
         else SignedSample(
@@ -324,8 +327,9 @@ def _bounded(value: Decimal) -> Decimal | None:
     return value if len(str(value)) <= MAX_DIGITS or len(value.as_tuple().digits) <= MAX_DIGITS else None
 
 
-def _energy_wh(measurand: str, phase: str | None, value: Decimal | None, unit: str, multiplier: int) -> Decimal | None:
-    if value is None or phase is not None or measurand != _ENERGY:
+def _energy_wh(phase: str | None, value: Decimal | None, unit: str, multiplier: int) -> Decimal | None:
+    """What the energy register shows, of all phases together."""
+    if value is None or phase is not None:
         return None
     scale = {"wh": 0, "kwh": 3}.get(unit.casefold())
     if scale is None or abs(multiplier) > MAX_DIGITS:
@@ -339,6 +343,8 @@ def _utc(at: datetime) -> datetime:
     Raises:
         MalformedValue: the instant lies before the year 1 or after 9999 in UTC.
     """
+    if at.tzinfo is UTC:
+        return at
     try:
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except OverflowError as error:
