@@ -27,11 +27,12 @@ from gateway.retention import Retention, in_steps
 from gateway.store.ballast import Ballast
 from gateway.store.budget import ACTS, MB, PAGE, WAL_ROOM, WAL_USUAL, Act, Level, Room, RoomSettings, level_of
 from gateway.store.ledger import Identity, append, head
-from gateway.store.segments import drop_segment, forget_traces
+from gateway.store.segments import drop_segment, dropped, forget_traces
 from gateway.store.shedding import Thinning, bury_unkept
+from gateway.store.unkept import unkept
 from gateway.store.writer import Writer
 from wire.chain import RecordKind
-from wire.records import AuditEntry, ClockState
+from wire.records import AuditEntry, ClockState, Value
 
 LOOK_EVERY_S, BURY_EVERY_S = 5.0, 60.0
 _WORTH_EMPTYING = 64 * 1024
@@ -45,6 +46,41 @@ def measure(settings: RoomSettings, ledger: sqlite3.Connection) -> Room:
     to_come = max(0, WAL_USUAL - size_of(settings.wal))
     free = disk.f_bavail * disk.f_frsize + spare * PAGE - to_come
     return Room(budget=settings.max_pages * PAGE, used=(pages - spare) * PAGE, free=free, keep_free=settings.keep_free)
+
+
+class Standing(Value, frozen=True, kw_only=True):
+    """How it stands with the room: the level that these figures come to, whatever was before. In octets `used` of the
+    `budget`, `free` for it on the disk, and the write-ahead log. `dropped`: up to which record the rows are gone;
+    `unkept`: messages that were counted and that no tombstone has yet; `ballast`: whether it is there."""
+
+    level: str
+    used: int
+    budget: int
+    free: int
+    wal: int
+    dropped: int
+    unkept: int
+    ballast: bool
+
+
+def standing(settings: RoomSettings, ledger: sqlite3.Connection) -> Standing:
+    """How it stands with the room now. Raises sqlite3.Error and OSError."""
+    room = measure(settings, ledger)
+    return Standing(
+        level=level_of(room, Level.PLENTY).name.lower(),
+        used=room.used,
+        budget=room.budget,
+        free=max(0, room.free),
+        wal=size_of(settings.wal),
+        dropped=dropped(ledger).seq,
+        unkept=unkept(ledger),
+        ballast=ballast_of(settings).held,
+    )
+
+
+def ballast_of(settings: RoomSettings) -> Ballast:
+    """The ballast beside a ledger."""
+    return Ballast(settings.ledger.with_name("ballast"), settings.ballast)
 
 
 def size_of(path: Path) -> int:
@@ -66,16 +102,17 @@ class RoomKeeper:
         ledger: sqlite3.Connection,
         now: Callable[[], Moment],
         retention: Retention,
+        stored: Callable[[], None] = lambda: None,
     ) -> None:
+        """`stored`: called when the ledger has grown."""
         self._settings, self._owner, self._writer, self._ledger = settings, owner, writer, ledger
         self._now, self._retention = now, retention
-        self._ballast = Ballast(settings.ledger.with_name("ballast"), settings.ballast)
+        self._ballast = ballast_of(settings)
         self._thinning = Thinning()
         self._wal_alarmed, self._seen_head = False, -1
         self.level = Level.PLENTY
         """The level in force."""
-        self.stored: Callable[[], None] = lambda: None
-        """Called when the ledger has grown."""
+        self.stored = stored
 
     def does(self, act: Act) -> bool:
         """Whether the level in force asks for something."""

@@ -88,7 +88,13 @@ class Gateway:
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
-                settings.room(), self._owner, self._writer, self._reader, self._clock.now, self._retention
+                settings.room(),
+                self._owner,
+                self._writer,
+                self._reader,
+                self._clock.now,
+                self._retention,
+                self._stored,
             )
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
@@ -122,7 +128,6 @@ class Gateway:
             turns_away=self._turns_away,
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
-        self._room.stored = self._stored
         vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._fetcher)
         try:
             self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper, vitals.read)

@@ -16,6 +16,7 @@ from gateway.control.seen import GatewayView, Vitals
 from gateway.enrol.identity import load_identity
 from gateway.enrol.renewal import EARLIEST
 from gateway.errors import EnrolmentError, StoreError
+from gateway.room import Standing, standing
 from gateway.store.chargers import versions
 from gateway.store.database import open_reader
 from gateway.store.evidence import read_sources
@@ -118,6 +119,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     countersigned_seq: int
     log_troubles: tuple[Trouble, ...]
     released: Released
+    room: Standing
     oldest_unsent_at: datetime | None
     sessions: int
     open_sessions: int
@@ -213,7 +215,8 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
         running=read_running(settings),
         gateway_id=owner.gateway_id,
         epoch=owner.epoch,
-        records=_count(ledger, "records"),
+        records=last.seq,
+        room=standing(settings.room(), ledger),
         acked_seq=acked,
         backlog=last.seq - acked,
         halted=halted(ledger),
