@@ -39,6 +39,7 @@ from gateway.store.release import release_held_back, release_step
 from gateway.store.rows import RowHash
 from gateway.store.salvage import survey
 from gateway.store.soundness import find_damage, tables_of
+from gateway.store.writer import Writer
 from tests.gateway.conftest import Bench, send
 from tests.parts import SetClock
 from wire.carried import mark_of
@@ -306,11 +307,11 @@ def test_without_room_an_ordered_epoch_waits_and_a_damaged_store_says_so(store: 
 
 def test_damage_that_only_shows_when_the_store_is_opened_ends_its_epoch(store: Store) -> None:
     (root,) = sqlite3.connect(store.path).execute("SELECT rootpage FROM sqlite_master WHERE name = 'tiles'").fetchone()
-    writer, prepared = open_writer(store.path, "site-1", store.open, store.clock.now())
+    writer, prepared = open_writer(store.path, "site-1", lambda: Writer(store.open), store.clock.now())
     writer.end()
     assert prepared.remarks == []
     store.overwrite(root - 1)
-    writer, prepared = open_writer(store.path, "site-1", store.open, store.clock.now())
+    writer, prepared = open_writer(store.path, "site-1", lambda: Writer(store.open), store.clock.now())
     writer.end()
     assert [event for event, _ in prepared.remarks] == ["epoch-begun"]
     store.check(set())
