@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.__main__ import main as gateway_main
-from gateway.store.epochs import begun
+from gateway.store.carrying import begun
 from gateway.store.ledger import all_records, identity, open_ledger_reader
 from hub.store.connection import open_reader
 from tests.processes import SiteFolder
@@ -36,12 +36,12 @@ def site(tmp_path: Path, lab: Path) -> Iterator[SiteFolder]:
 
 
 def ledger_path(site: SiteFolder) -> Path:
-    (path,) = site.gateway_toml.parent.glob("**/ledger.db")
+    (path,) = site.folder.glob("*/ledger.db")
     return path
 
 
 def hub_rows(site: SiteFolder, query: str) -> list[Any]:
-    (path,) = site.hub_toml.parent.glob("**/hub.sqlite")
+    (path,) = site.folder.glob("*/hub.sqlite")
     with closing(open_reader(path)) as connection:
         return connection.execute(query).fetchall()
 
@@ -72,8 +72,8 @@ def account(site: SiteFolder, epochs: list[str]) -> None:
     assert dict(closed) == dict(zip(epochs, epochs[1:], strict=False))
 
 
-def test_an_old_image_goes_on_in_a_new_epoch(site: SiteFolder, tmp_path: Path) -> None:
-    path, image = ledger_path(site), tmp_path / "image"
+def test_an_old_image_goes_on_in_a_new_epoch(site: SiteFolder, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path, image = ledger_path(site), tmp_path_factory.mktemp("kept") / "image"
     site.gateway.stop()
     shutil.copytree(path.parent, image)
     site.gateway.start()
@@ -108,7 +108,6 @@ def test_a_damaged_ledger_goes_on_in_a_new_epoch(site: SiteFolder) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE records SET body = '{}' WHERE seq = (SELECT max(seq) FROM records)")
     site.gateway.start()
-    site.gateway.wait_for("epoch-begun")
     site.hub.wait_for("batch")
     restart(site)
     second = status(site)["epoch"]
