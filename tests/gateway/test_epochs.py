@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.__main__ import main
 from gateway.errors import StoreError
 from gateway.inspection import Inspection
 from gateway.ledger.verify import verify_ledger
@@ -39,6 +41,7 @@ from gateway.store.release import release_held_back, release_step
 from gateway.store.rows import RowHash
 from gateway.store.salvage import survey
 from gateway.store.soundness import find_damage, tables_of
+from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from tests.gateway.conftest import Bench, send
 from tests.parts import SetClock
@@ -456,3 +459,24 @@ def test_what_stays_behind_is_let_go_with_its_session(bench: Bench) -> None:
     asyncio.run(bench.writer.run(let_go))
     assert body_of(bench.reader, seq) == ""
     assert bench.reader.execute("SELECT id_tag FROM sessions").fetchall() == [(None,), (None,)]
+
+
+def test_the_status_tells_how_the_epoch_began_while_the_old_file_is_there(tmp_path: Path, store: Store) -> None:
+    settings_file = tmp_path / "gateway.toml"
+    (tmp_path / "trust").mkdir()
+    settings_file.write_text(
+        f'[gateway]\nid = "site-1"\nstate_dir = "{store.folder}"\n[chargers]\nlisten = "127.0.0.1:0"\n'
+        '[uplink]\nhub = "https://127.0.0.1:1"\nca = "ca.pem"\ncertificate = "c.pem"\nkey = "k.pem"\n'
+        '[trust]\nanchors = "trust"\n',
+        encoding="utf-8",
+    )
+    Whitelist(tmp_path / "whitelist.db").close()
+    store.change("UPDATE records SET body = '{}' WHERE seq = 500")
+    store.prepare()
+    shown = CliRunner().invoke(main, ["status", "--config", str(settings_file)])
+    assert shown.exit_code == 0, shown.output
+    assert "NEW EPOCH    damage at 2026-11-23" in shown.output
+    assert "399 records carried, 1 lost; the old file is ledger-damaged-2026" in shown.output
+    for name in kept(store):
+        (store.folder / name).unlink()
+    assert "NEW EPOCH" not in CliRunner().invoke(main, ["status", "--config", str(settings_file)]).output
