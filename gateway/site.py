@@ -103,9 +103,9 @@ class Gateway:
                     self._clock.proves(proven)
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._anew = asyncio.Event()
+            self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._link = self._new_link(prepared)
             self._link.hub_said = self._clock.hub_said
-            self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
                 settings.room(), self._owner, self._writer, self._reader, self._clock.now, self._retention
@@ -156,6 +156,7 @@ class Gateway:
         link = Link(self._exchange, self._owner, self._reader, self._writer, self._whitelist, witness)
         ledger, path = self._reader, self._settings.ledger_path
         link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
+        link.lineage.doubted = self._inspection.doubt
         return link
 
     async def run(self) -> bool:

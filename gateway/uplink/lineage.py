@@ -63,6 +63,8 @@ class Lineage:
         """`blocked`: why a new epoch that was ordered could not be begun at this start."""
         self._owner, self._ledger, self._path, self._now = owner, ledger, path, now
         self._ordered, self._blocked = ordered, blocked
+        self.doubted: Callable[[], None] = lambda: None
+        """Called when the ledger could not be read: it may be damaged."""
 
     @property
     def supersedes(self) -> Superseded | None:

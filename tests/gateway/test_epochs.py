@@ -346,6 +346,27 @@ def test_the_slow_look_finds_what_the_short_one_does_not(store: Store) -> None:
     assert "malformed" in heard[1] or "chargers" in heard[1]
 
 
+def test_whoever_cannot_read_the_ledger_has_it_looked_at_again(store: Store) -> None:
+    heard: list[str] = []
+
+    async def run() -> None:
+        told = asyncio.Event()
+
+        async def audit(event: str, message: str) -> None:
+            told.set()
+
+        inspection = Inspection(store.path, heard.append, audit, again_s=0.0, every_s=3600.0)
+        store.change("UPDATE records SET body = replace(body, 'x', 'y') WHERE seq = 100")
+        running = asyncio.create_task(inspection.run())
+        await asyncio.wait_for(told.wait(), 60)
+        store.change("UPDATE records SET body = replace(body, 'x', 'y') WHERE seq = 400")
+        inspection.doubt()
+        await asyncio.wait_for(running, 60)
+
+    asyncio.run(run())
+    assert len(heard) == 1
+
+
 def test_records_of_an_epoch_whose_name_is_lost_are_carried_all_the_same(store: Store) -> None:
     store.change("UPDATE records SET kind = 'nonsense' WHERE seq = 500")
     with closing(open_ledger_reader(store.path)) as connection:
