@@ -51,6 +51,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m bench.registry
 	$(BIN)/python -m bench.chargers
 	$(BIN)/python -m bench.ledger
+	$(BIN)/python -m bench.outbox
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.site.faults.soak $(SOAK_ARGS)

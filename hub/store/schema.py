@@ -1,8 +1,9 @@
 """The tables, as a list of migrations: migration n brings `user_version` from n to n + 1 in one transaction.
 
-Evidence (`records`, `tree_heads`, `conflicts`, `quarantine`, `cdrs`) is only ever inserted, with one exception: the
+Evidence (`records`, `tree_heads`, `conflicts`, `quarantine`, `cdrs`) is only ever inserted, with two exceptions: the
 content of records, and who charged in a CDR, can be let go (hub.store.erasure), and triggers see to it that no more is
-changed than that. Instants are RFC 3339 text with microseconds.
+changed than that; and a record whose tombstone explains it leaves quarantine (hub.store.tombstones). Instants are RFC
+3339 text with microseconds.
 """
 
 from __future__ import annotations
@@ -234,6 +235,14 @@ CREATE TABLE announced (
 """
 """`content` is the commitment of a record that was announced, never what it says."""
 
+_TOMBSTONES = """
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    reason TEXT NOT NULL, tombstone TEXT NOT NULL, received_at TEXT NOT NULL, UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""What gateways say that is missing, and why (hub.store.tombstones)."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _ISSUED_VERSIONS,
@@ -241,6 +250,6 @@ MIGRATIONS: tuple[str, ...] = (
     _ENDED_WITHOUT_START,
     _COMMITMENTS,
     _METERS,
-    _LIST_HISTORY + _EPOCHS + _ANNOUNCED,
+    _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
 )
 """Append only: a released migration is never edited."""
