@@ -101,9 +101,8 @@ class Gateway:
             for proven in (last_trusted_at(self._reader), self._whitelist.confirmed_at):
                 if proven is not None:
                     self._clock.proves(proven)
-            self._exchange = HubExchange(_link_settings(settings, tls))
             self._anew = asyncio.Event()
-            self._link = self._new_link(prepared)
+            self._exchange, self._link = self._uplink(tls, prepared)
             self._link.hub_said = self._clock.hub_said
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
@@ -150,13 +149,14 @@ class Gateway:
             raise
         self._local = local_server(settings, site, self._staples, self._health)
 
-    def _new_link(self, prepared: Prepared) -> Link:
+    def _uplink(self, tls: ssl.SSLContext, prepared: Prepared) -> tuple[HubExchange, Link]:
         hub_key = self._settings.table.uplink.hub_log_key
         witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        link = Link(self._exchange, self._owner, self._reader, self._writer, self._whitelist, witness)
+        exchange = HubExchange(_link_settings(self._settings, tls))
+        link = Link(exchange, self._owner, self._reader, self._writer, self._whitelist, witness)
         ledger, path = self._reader, self._settings.ledger_path
         link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
-        return link
+        return exchange, link
 
     async def run(self) -> bool:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again. Says
