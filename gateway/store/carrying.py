@@ -85,6 +85,10 @@ FATE: dict[str, Fate] = {
     "released": Fate.ANEW,
     "held_back": Fate.NUMBERED,
     "earlier": Fate.NUMBERED,
+    "dropped": Fate.ANEW,
+    "thinned": Fate.ANEW,
+    "forgotten": Fate.ANEW,
+    "unkept": Fate.KEPT,
 }
 """A table that is not here is kept; tests/gateway/test_epochs.py has every table of the schema here."""
 

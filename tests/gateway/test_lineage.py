@@ -1,0 +1,199 @@
+"""Two histories of one store: where they part is found, a new epoch is ordered from there, and only what no gateway can
+decide is left to a person."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from gateway.store.carrying import EpochOrder, begun
+from gateway.store.epochs import order_epoch, prepare_ledger
+from gateway.store.ledger import halted, head
+from gateway.uplink.lineage import CutOff, Lineage
+from tests.gateway.conftest import Bench, Bond, RoughHub, link_against, said
+from wire.chain import GENESIS_HASH
+from wire.records import decode, encode
+from wire.sync_messages import PATH_HASHES, PATH_HELLO, HashAt, Hashes, parse_hello
+from wire.tombstone import SeqRange, TombstoneReason
+
+
+class Past:
+    """A hub that holds `common` records of the gateway, and behind them others up to `length`."""
+
+    def __init__(self, common: int, length: int, down: int = 0) -> None:
+        self.common, self.length, self.down = common, length, down
+        self.asked: list[list[int]] = []
+        self.superseded: list[object] = []
+        self.epochs: list[str] = []
+
+    async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        if request.path == PATH_HELLO:
+            hello = parse_hello(body)
+            self.superseded.append(hello.supersedes)
+            self.epochs.append(hello.epoch)
+            if hello.epoch != "epoch-1":
+                return None
+            return self.welcome(hub)
+        if request.path != PATH_HASHES:
+            return None
+        if self.down:
+            self.down -= 1
+            return web.Response(status=503)
+        seqs = [int(text) for text in request.query.getall("seq")]
+        self.asked.append(seqs)
+        known = {record.seq: record.hash for record in self.bench.records()[: self.common]}
+        hashes = tuple(
+            HashAt(seq=seq, hash=known.get(seq, "ab" * 32)) for seq in sorted(seqs) if 0 < seq <= self.length
+        )
+        return said(Hashes(epoch=request.query["epoch"], acked_seq=self.length, hashes=hashes))
+
+    def welcome(self, hub: RoughHub) -> web.Response:
+        body = {"type": "welcome", "acked_seq": self.length, "acked_hash": "ab" * 32}
+        return web.Response(body=encode(body), content_type="application/json")
+
+    bench: Bench
+
+
+def meet(bench: Bench, lab: Path, past: Past, part: Callable[[Bond, asyncio.Event], Awaitable[None]]) -> None:
+    past.bench = bench
+
+    async def whole(bond: Bond) -> None:
+        ordered = asyncio.Event()
+        path = bench.folder / "ledger.db"
+        bond.link.lineage = Lineage(bench.site.owner, bench.reader, path, bench.clock.now, ordered.set)
+        await bond.store(200)
+        bond.hub.mood = past.mood
+        await part(bond, ordered)
+
+    async def silent(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        return web.Response(status=503)
+
+    link_against(bench, lab, whole, mood=silent)
+
+
+async def ended(bond: Bond, ordered: asyncio.Event) -> None:
+    await asyncio.wait_for(bond.running, 20)
+    assert ordered.is_set()
+
+
+def order_of(bench: Bench) -> EpochOrder:
+    return decode(EpochOrder, (bench.folder / "ledger-order.json").read_bytes(), "order")
+
+
+@pytest.mark.parametrize(("common", "length"), [(0, 500), (1, 2), (77, 203), (120, 121), (203, 500), (202, 9000)])
+def test_the_point_is_found_and_a_new_epoch_ordered(bench: Bench, lab: Path, common: int, length: int) -> None:
+    past = Past(common, length, down=2)
+    meet(bench, lab, past, ended)
+    order = order_of(bench)
+    records = bench.records()
+    assert order.continues is not None
+    assert (order.reason, order.epoch, order.carry_after) == (TombstoneReason.OLD_IMAGE, "epoch-1", common)
+    expected = records[common - 1].hash if common else GENESIS_HASH
+    assert (order.continues.seq, order.continues.hash) == (common, expected)
+    assert len(past.asked) <= 3
+
+
+def test_the_new_epoch_says_what_it_continues_and_brings_the_rest(bench: Bench, lab: Path) -> None:
+    past = Past(100, 150)
+    meet(bench, lab, past, ended)
+    bench.close()
+    ((event, message),) = prepare_ledger(bench.folder / "ledger.db", "site-1", bench.clock.now()).remarks
+    assert (event, "103 records carried, 0 lost" in message) == ("epoch-begun", True)
+    bench.open()
+    assert halted(bench.reader) is None
+
+    async def arrived(bond: Bond, _ordered: asyncio.Event) -> None:
+        await bond.hub.until(lambda: len(bond.hub.held) == head(bench.reader).seq)
+
+    meet(bench, lab, past, arrived)
+    note = begun(bench.reader)
+    assert note is not None
+    assert past.superseded[-1] == note.continues
+    assert past.epochs[-1] == bench.site.owner.epoch != "epoch-1"
+
+
+def test_a_second_new_epoch_within_an_hour_is_left_to_a_person(bench: Bench, lab: Path) -> None:
+    path = bench.folder / "ledger.db"
+    bench.close()
+    order_epoch(path, EpochOrder(epoch="epoch-1", reason=TombstoneReason.OLD_IMAGE, message="m", carry_after=0))
+    prepare_ledger(path, "site-1", bench.clock.now())
+    bench.open()
+
+    class Rival(Past):
+        async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+            return self.welcome(hub) if request.path == PATH_HELLO else await super().mood(hub, request, body)
+
+    async def halts(bond: Bond, ordered: asyncio.Event) -> None:
+        await asyncio.wait_for(bond.running, 20)
+        assert bond.link.halted
+        assert not ordered.is_set()
+
+    meet(bench, lab, Rival(5, 10), halts)
+    assert "another box may have this gateway's identity" in (halted(bench.reader) or "")
+    bench.clock.move(3601)
+    meet(bench, lab, Rival(5, 10), ended)
+
+
+def test_an_epoch_that_could_not_be_begun_is_said_and_not_ordered_again(bench: Bench) -> None:
+    lineage = Lineage(bench.site.owner, bench.reader, bench.folder, bench.clock.now, lambda: None, "no room")
+    assert lineage.obstacle() == "no room"
+
+
+def test_a_clock_that_went_back_is_no_hour(bench: Bench) -> None:
+    path = bench.folder / "ledger.db"
+    bench.close()
+    order_epoch(path, EpochOrder(epoch="epoch-1", reason=TombstoneReason.OLD_IMAGE, message="m", carry_after=0))
+    prepare_ledger(path, "site-1", bench.clock.now())
+    bench.open()
+    lineage = Lineage(bench.site.owner, bench.reader, path, bench.clock.now, lambda: None)
+    for hours, free in ((-0.5, False), (0.5, False), (1.0, True), (-1.0, True)):
+        bench.clock.move(hours * 3600)
+        assert (lineage.obstacle() is None) == free, hours
+        bench.clock.move(-hours * 3600)
+
+
+@pytest.mark.parametrize("stands_at", [0, 20])
+def test_a_hub_that_went_back_behind_what_is_here_gets_the_rest_in_a_new_epoch(
+    bench: Bench, lab: Path, stands_at: int
+) -> None:
+    async def part(bond: Bond, ordered: asyncio.Event) -> None:
+        await bench.writer.run(lambda c: c.execute("DELETE FROM records WHERE seq <= 50"))
+        await ended(bond, ordered)
+
+    past = Past(0, stands_at)
+    if not stands_at:
+        past.welcome = lambda hub: web.Response(  # type: ignore[method-assign]  # this hub holds nothing
+            body=encode({"type": "welcome", "acked_seq": 0, "acked_hash": GENESIS_HASH}),
+            content_type="application/json",
+        )
+    meet(bench, lab, past, part)
+    order = order_of(bench)
+    assert (order.reason, order.carry_after) == (TombstoneReason.HUB_RESTORED, 50)
+    assert order.lost == (SeqRange(first_seq=stands_at + 1, last_seq=50, count=50 - stands_at),)
+    assert order.continues is not None
+    assert order.continues.seq == stands_at
+    bench.close()
+    prepare_ledger(bench.folder / "ledger.db", "site-1", bench.clock.now())
+    bench.open()
+    assert len(bench.records()) == 1 + 203 - 50
+
+
+def test_cut_off_says_where_both_stand(bench: Bench) -> None:
+    lineage = Lineage(bench.site.owner, bench.reader, bench.folder, bench.clock.now, lambda: None)
+    lineage.require_held(0, GENESIS_HASH)
+    bench.clock.at += timedelta(seconds=1)
+
+    async def fill() -> None:
+        await bench.writer.run(
+            lambda c: c.execute("INSERT INTO records VALUES (7, 'audit', '', '', 0, '', '', 'ab', '', NULL)")
+        )
+
+    asyncio.run(fill())
+    lineage.require_held(6, "ab" * 32)
+    with pytest.raises(CutOff, match="stands at record 5, and what is here begins with record 7"):
+        lineage.require_held(5, "ab" * 32)

@@ -1,0 +1,171 @@
+"""A gateway that begins a new epoch: the old one is closed, and what it had brought is not billed twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from hub.store import epochs
+from hub.store.chains import Chain
+from hub.store.connection import open_writer
+from hub.store.ledger import note_seen
+from wire.carried import mark_of
+from wire.chain import GENESIS_HASH, RecordKind, chain_hash, released
+from wire.records import decode, encode
+from wire.sync_messages import Hashes, Refusal, RefusalCode, Welcome
+from wire.tombstone import SeqRange, Superseded, Tombstone, TombstoneReason
+
+
+def point(chain, seq):
+    hash_ = chain.records[seq - 1].hash if seq else GENESIS_HASH
+    return Superseded(epoch=chain.epoch, seq=seq, hash=hash_)
+
+
+def continued(new_chain, chain, seq, epoch, reason=TombstoneReason.OLD_IMAGE):
+    """A chain that begins with the tombstone of a new epoch and carries what comes behind `seq`."""
+    made = new_chain(epoch=epoch)
+    stone = Tombstone(reason=reason, continues=point(chain, seq), lost=())
+    made.add(RecordKind.TOMBSTONE, encode(stone).decode())
+    for record in chain.records[seq:]:
+        number, previous = len(made.records) + 1, made.records[-1].hash
+        moved = msgspec.structs.replace(record, seq=number)
+        hash_ = chain_hash(made.gateway_id, epoch, previous, moved)
+        made.records.append(msgspec.structs.replace(moved, hash=hash_))
+    return made
+
+
+def hello(chain, earlier, seq):
+    return msgspec.structs.replace(chain.hello(), supersedes=point(earlier, seq))
+
+
+def test_marks_stay_when_number_hash_and_content_go(chain):
+    record = chain.add(RecordKind.AUDIT, "{}")
+    assert (
+        mark_of(record) == mark_of(msgspec.structs.replace(record, seq=9, hash="ab" * 32)) == mark_of(released(record))
+    )
+    other = msgspec.structs.replace(record, mono_ns=record.mono_ns + 1)
+    plain = chain.add(RecordKind.AUDIT, "{}", salted=False)
+    assert len({mark_of(record), mark_of(other), mark_of(plain)}) == 3
+
+
+def test_carried_records_are_links_and_are_billed_once(hub, chain, charger, new_chain, t0):
+    first = charger.signed_session("T1", t0, "1.000", "11.000")
+    second = charger.signed_session("T2", t0 + timedelta(hours=1), "11.000", "13.000")
+    link = hub.link()
+    link.send(chain.batch(1, 4))  # The end of the first and the start of the second; the acknowledgement was lost.
+    anew = continued(new_chain, chain, 1, "e2", TombstoneReason.DAMAGE)
+    assert isinstance(link.send(hello(anew, chain, 1)), Welcome)
+    assert link.send(anew.batch(1, 6)).acked_seq == 6
+    for session, kwh in ((first, 10), (second, 2)):
+        status, cdr = hub.api("GET", f"/api/v1/cdrs/{session}")
+        assert (status, cdr["total_energy"]) == (200, kwh)
+        assert not [text for text in cdr["findings"] if text.startswith("late-record")]
+        assert [value["nature"] for value in cdr["signed_data"]["signed_values"]] == ["Start", "End"]
+    _, page = hub.api("GET", "/api/v1/records?gateway_id=site-1&epoch=e2")
+    assert [record["hash"] for record in page["records"]] == [record.hash for record in anew.records]
+    assert hub.api("GET", "/api/v1/conflicts")[1]["conflicts"] == []
+
+
+def test_the_tombstone_alone_closes_an_epoch_and_marks_are_handed_on(hub, chain, charger, new_chain, t0):
+    session = charger.signed_session("T1", t0, "1.000", "11.000")
+    link = hub.link()
+    link.send(chain.batch(1, 3))
+    second = continued(new_chain, chain, 0, "e2")
+    third = continued(new_chain, second, 0, "e3")  # The hub never heard of the second, which carried the first.
+    assert link.send(third.batch(1, 5)).acked_seq == 5
+    assert len(hub.api("GET", "/api/v1/cdrs?gateway_id=site-1")[1]["cdrs"]) == 1
+    _, shown = hub.api("GET", f"/api/v1/sessions/{session}")
+    assert not [text for text in shown["findings"] if text.startswith("late-record")]
+    refusal = link.send(chain.hello())
+    assert (refusal.code, "epoch e1 was closed by epoch e3" in refusal.message) == (RefusalCode.FORK, True)
+
+
+def test_who_speaks_for_a_closed_epoch_is_refused_and_shown(hub, chain, new_chain):
+    for number in range(3):
+        chain.add(RecordKind.AUDIT, f'{{"n":{number}}}')
+    link = hub.link()
+    link.send(chain.batch(1, 2))
+    anew = continued(new_chain, chain, 2, "e2")
+    assert isinstance(link.send(hello(anew, chain, 2)), Welcome)
+    assert isinstance(link.send(hello(anew, chain, 2)), Welcome), "said with every greeting"
+    refusals = [link.send(chain.hello()), link.send(chain.batch(3, 1))]
+    assert [(each.code, each.acked_seq) for each in refusals] == [(RefusalCode.FORK, 2)] * 2
+    _, page = hub.api("GET", "/api/v1/conflicts")
+    assert [(each["epoch"], each["kind"]) for each in page["conflicts"]] == [("e1", "superseded")]
+    assert hub.api("GET", "/api/v1/records?gateway_id=site-1&epoch=e1")[1]["records"][-1]["seq"] == 2
+    hub.next_line("conflict")
+
+
+def test_two_boxes_that_continue_one_epoch_are_told_apart(hub, chain, new_chain):
+    chain.add(RecordKind.AUDIT, "{}")
+    link = hub.link()
+    link.send(chain.batch(1, 1))
+    one, other = continued(new_chain, chain, 1, "e2"), continued(new_chain, chain, 1, "e3")
+    assert isinstance(link.send(hello(one, chain, 1)), Welcome)
+    refusal = link.send(hello(other, chain, 1))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, "two boxes" in refusal.message) == (RefusalCode.FORK, True)
+    assert isinstance(link.send(hello(one, chain, 1)), Welcome)
+    _, page = hub.api("GET", "/api/v1/conflicts")
+    assert [(each["epoch"], each["kind"]) for each in page["conflicts"]] == [("e3", "superseded")]
+
+
+def test_a_continuation_that_fell_silent_can_be_replaced(tmp_path, t0):
+    connection = open_writer(tmp_path / "hub.sqlite")
+    first, second, third = (Chain("site-1", name) for name in ("e1", "e2", "e3"))
+    from_first = Superseded(epoch="e1", seq=0, hash=GENESIS_HASH)
+    for chain in (first, second):
+        note_seen(connection, chain, t0)
+    assert epochs.rival_of(connection, second, from_first, t0) is None
+    assert epochs.supersede(connection, second, from_first, t0) is None
+    note_seen(connection, third, t0)
+    assert epochs.rival_of(connection, third, from_first, t0 + timedelta(minutes=59)) == "e2"
+    late = t0 + timedelta(minutes=61)
+    assert epochs.rival_of(connection, third, from_first, late) is None
+    note_seen(connection, third, late)
+    epochs.supersede(connection, third, from_first, late)
+    assert [epochs.closer_of(connection, chain) for chain in (first, second, third)] == ["e3", "e3", None]
+    assert epochs.rival_of(connection, second, from_first, late) == "e3"
+    connection.close()
+
+
+def test_a_point_that_the_hub_does_not_hold_so_is_a_conflict(hub, chain, new_chain):
+    chain.add(RecordKind.AUDIT, "{}")
+    link = hub.link()
+    link.send(chain.batch(1, 1))
+    anew = new_chain(epoch="e2")
+    claims = Superseded(epoch="e1", seq=1, hash="ab" * 32)
+    assert isinstance(link.send(msgspec.structs.replace(anew.hello(), supersedes=claims)), Welcome)
+    _, page = hub.api("GET", "/api/v1/conflicts")
+    assert [(each["epoch"], each["kind"], each["held_hash"]) for each in page["conflicts"]] == [
+        ("e2", "continued", chain.records[0].hash)
+    ]
+
+
+def test_hashes_are_told_to_their_own_gateway(hub, chain):
+    for number in range(5):
+        chain.add(RecordKind.AUDIT, f'{{"n":{number}}}')
+    link = hub.link()
+    link.send(chain.batch(1, 4))
+    status, body = link.request("GET", "/sync/v1/hashes?epoch=e1&seq=4&seq=2&seq=5&seq=0")
+    found = decode(Hashes, body, "hashes")
+    assert (status, found.acked_seq) == (200, 4)
+    assert [(each.seq, each.hash) for each in found.hashes] == [(n, chain.records[n - 1].hash) for n in (2, 4)]
+    assert decode(Hashes, link.request("GET", "/sync/v1/hashes?epoch=e9&seq=1")[1], "hashes").hashes == ()
+    other = hub.link("site-2")
+    assert decode(Hashes, other.request("GET", "/sync/v1/hashes?epoch=e1&seq=1")[1], "hashes").hashes == ()
+    many = "&".join(f"seq={number}" for number in range(33))
+    for query in ("epoch=e1", f"epoch=e1&{many}", "epoch=e1&seq=x", "epoch=e1&seq=-1", "epoch=e1&seq=" + "9" * 30):
+        assert link.request("GET", f"/sync/v1/hashes?{query}")[0] == 400
+    assert link.request("GET", "/sync/v1/hashes?epoch=%20&seq=1")[0] in (400, 422)
+
+
+def test_lost_ranges_are_kept_as_they_are_said(hub, chain, new_chain):
+    anew = new_chain(epoch="e2")
+    lost = (SeqRange(first_seq=3, last_seq=9, count=7),)
+    stone = Tombstone(reason=TombstoneReason.HUB_RESTORED, lost=lost, continues=point(chain, 0))
+    anew.add(RecordKind.TOMBSTONE, encode(stone).decode())
+    assert hub.link().send(anew.batch(1, 1)).acked_seq == 1
+    _, page = hub.api("GET", "/api/v1/records?gateway_id=site-1&epoch=e2")
+    assert decode(Tombstone, page["records"][0]["body"], "tombstone") == stone
