@@ -128,9 +128,6 @@ class World:
 
     async def equal(self) -> bool:
         held = await self.desk.standing()
-        listed = await self.database.read(
-            lambda connection: connection.execute("SELECT count(*) FROM tokens").fetchone()
-        )
         refs = [TokenRef(uid=uid, type=TokenType.RFID) for uid in UIDS]
         rows = await self.database.read(lambda held: held.execute("SELECT token FROM tokens").fetchall())
         found = [one for one in map(self.whitelist.find, refs) if one is not None]
