@@ -5,12 +5,14 @@ business at them, the control socket, and the local interface.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from gateway.chargers.connected import Site
 from gateway.chargers.preparing import Preparing
 from gateway.chargers.server import ChargerServer
 from gateway.commanding import Commanding
 from gateway.config import Settings
+from gateway.control.seen import ListView
 from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError
 from gateway.local.authorize import AuthorizeDesk
@@ -19,6 +21,7 @@ from gateway.paper import Paper
 from gateway.store.whitelist import Whitelist
 from gateway.uplink.exchange import HubExchange
 from gateway.uplink.link import Link
+from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.staples import Staples
 
 
@@ -37,7 +40,9 @@ class Front:
         self.server.roster.accompany(preparing)
         if link.lists is not None:
             link.lists.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
-        self._commanding = Commanding(settings, site, self.server, exchange, lambda: link.online)
+        self._commanding = Commanding(
+            settings, site, self.server, exchange, lambda: link.online, lambda: _list_view(whitelist, link.lists)
+        )
 
     def stored(self) -> None:
         """The ledger has grown."""
@@ -78,3 +83,15 @@ def local_server(settings: Settings, site: Site, staples: Staples, health: Calla
 def _station_of_evse(settings: Settings) -> dict[str, str]:
     """The station of each EVSE that is configured."""
     return {evse_key(evse_id): charger.id for charger in settings.table.charger for evse_id in charger.evse_ids}
+
+
+def _list_view(whitelist: Whitelist, lists: ListRefresh | None) -> ListView | None:
+    if lists is None:
+        return None
+    return ListView(
+        version=whitelist.version,
+        tokens=whitelist.tokens,
+        confirmed_at=whitelist.confirmed_at,
+        progress=lists.fetcher.progress,
+        refused=dict(lists.fetcher.refused),
+    )

@@ -7,15 +7,28 @@ from datetime import datetime
 import msgspec
 
 from gateway.chargers.abilities import StationAlone
+from gateway.uplink.token_list import ListProgress
+
+
+class ListView(msgspec.Struct, frozen=True, kw_only=True):
+    """The whitelist: its version, when the hub last said that it is the newest, how far the snapshot is that is being
+    fetched, and how often something of the hub's list was refused since the start, by code."""
+
+    version: int
+    tokens: int
+    confirmed_at: datetime | None
+    progress: ListProgress | None
+    refused: dict[str, int]
 
 
 class GatewayView(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway itself: since when it runs, whether its hub answers (None: not known), how many stations are
-    connected."""
+    connected, and its whitelist (None: it has no hub to fetch it from)."""
 
     since: datetime
     online: bool | None
     connected: int
+    whitelist: ListView | None = None
 
 
 class ConnectorView(msgspec.Struct, frozen=True, kw_only=True):
