@@ -40,9 +40,8 @@ class Front:
         self.server.roster.accompany(preparing)
         if link.lists is not None:
             link.lists.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
-        self._commanding = Commanding(
-            settings, site, self.server, exchange, lambda: link.online, lambda: _list_view(whitelist, link.lists)
-        )
+        view = partial(_list_view, whitelist, link.lists)
+        self._commanding = Commanding(settings, site, self.server, exchange, lambda: link.online, view)
 
     def stored(self) -> None:
         """The ledger has grown."""
