@@ -128,7 +128,7 @@ class Gateway:
             turns_away=self._turns_away,
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
-        vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._fetcher)
+        vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._whitelist, self._fetcher)
         try:
             self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper, vitals.read)
         except ConfigurationError:
