@@ -12,7 +12,7 @@ from gateway.alone import read_alone
 from gateway.chargers.abilities import StationAlone
 from gateway.config import Settings
 from gateway.control.client import Control, ControlError
-from gateway.control.seen import GatewayView
+from gateway.control.seen import GatewayView, Vitals
 from gateway.enrol.identity import load_identity
 from gateway.enrol.renewal import EARLIEST
 from gateway.errors import EnrolmentError, StoreError
@@ -99,6 +99,7 @@ class Running(Value, frozen=True, kw_only=True, omit_defaults=False):
     since: datetime | None = None
     online: bool | None = None
     connected: int | None = None
+    vitals: Vitals | None = None
     trouble: str | None = None
 
 
@@ -158,7 +159,12 @@ def read_running(settings: Settings) -> Running | None:
         return None if error.code == "not-running" else Running(trouble=str(error))
     except msgspec.MsgspecError:
         return Running(trouble="it does not say since when")
-    return Running(since=found.since, online=found.online, connected=found.connected)
+    return Running(
+        since=found.since,
+        online=None if found.vitals is None else found.vitals.online,
+        connected=found.connected,
+        vitals=found.vitals,
+    )
 
 
 def _own_certificate(settings: Settings, at: datetime) -> OwnCertificate | None:
