@@ -27,6 +27,7 @@ from firmware_sim.connection import Address, BackOff
 from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import ChargerError, SiteError
 from firmware_sim.faults import Daemons
+from firmware_sim.proofs import note_log_key
 from firmware_sim.scenario import Scenario
 from firmware_sim.sessions import Charge
 from firmware_sim.site import Site
@@ -229,6 +230,7 @@ class Stage:
                 for charger in self._chargers:
                     await charger.delivered(QUIET_WITHIN_S)
                 await self._drained()
+            await note_log_key(self.site)
             yield
         finally:
             self._open.set()
