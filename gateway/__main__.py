@@ -15,6 +15,7 @@ from gateway.errors import GatewayError
 from gateway.given import config_option, fail, settings_of
 
 _COMMANDS = {
+    "buffer": "gateway.buffer",
     "charger": "gateway.control.stations",
     "chargers": "gateway.control.stations",
     "command": "gateway.control.display",
@@ -26,6 +27,7 @@ _COMMANDS = {
     "meter": "gateway.metering.command",
     "password": "gateway.founding",
     "status": "gateway.outlook",
+    "whitelist": "gateway.listed",
 }
 """Where each command is that is not in this file, under its own name."""
 

@@ -133,7 +133,7 @@ class RoomKeeper:
 
     async def look(self) -> None:
         """Measure, note a change of level, and do what the level asks for. Raises StoreUnavailable."""
-        await self._note(level_of(self.measured(), self.level))
+        await self._note(level_of(self._measured(), self.level))
         await self._watch_wal()
         if self.does(Act.RELEASE_EARLY):
             await self._retention.early()
@@ -141,7 +141,7 @@ class RoomKeeper:
             await self._drop()
         if self.does(Act.THIN):
             await self._thin()
-        room = self.measured()
+        room = self._measured()
         await self._note(level_of(room, self.level))
         if not self._ballast.held and room.free > room.keep_free + room.keep_free // 4 + self._ballast.size:
             await asyncio.to_thread(self._ballast.make)
@@ -171,18 +171,7 @@ class RoomKeeper:
         except (StoreUnavailable, sqlite3.Error) as error:
             say("store-unavailable", level="error", reason=str(error))
 
-    @property
-    def log_octets(self) -> int:
-        """The size of the write-ahead log."""
-        return size_of(self._settings.wal)
-
-    @property
-    def has_ballast(self) -> bool:
-        """Whether there is something to give up when the disk is full, or nothing is wanted."""
-        return self._ballast.held or not self._ballast.size
-
-    def measured(self) -> Room:
-        """How much room there is now. Raises StoreUnavailable."""
+    def _measured(self) -> Room:
         try:
             return measure(self._settings, self._ledger)
         except (sqlite3.Error, OSError) as error:
@@ -203,7 +192,7 @@ class RoomKeeper:
     async def _note(self, level: Level) -> None:
         if level == self.level:
             return
-        room = self.measured()
+        room = self._measured()
         told = f"{room.used // MB} of {room.budget // MB} MB used, {room.free // MB} MB free on the disk: " + (
             ", ".join(sorted(act.value for act in ACTS[level])) or "nothing is done for room"
         )
@@ -242,7 +231,7 @@ class RoomKeeper:
             self.stored()
 
     async def _watch_wal(self) -> None:
-        size, last = self.log_octets, head(self._ledger).seq
+        size, last = size_of(self._settings.wal), head(self._ledger).seq
         is_idle, self._seen_head = last == self._seen_head, last
         if size > WAL_ROOM and not self._wal_alarmed:
             await self._audit("write-ahead-log-long", f"{size} octets: a reader stands in the way of checkpoints")

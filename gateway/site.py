@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 import signal
-import ssl
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -42,16 +41,16 @@ from gateway.store.whitelist import open_whitelist
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.exchange import HubExchange, LinkSettings
+from gateway.uplink.exchange import HubExchange
 from gateway.uplink.lineage import Lineage
 from gateway.uplink.link import Link
 from gateway.uplink.list_books import LedgerBooks
 from gateway.uplink.list_refresh import ListRefresh
-from gateway.uplink.proxy import proxy_for
 from gateway.uplink.staples import Staples
 from gateway.uplink.token_list import TokenListFetcher
 from gateway.uplink.witness import Witness
 from gateway.vitals import VitalParts
+from gateway.way import link_settings
 from wire.chain import RecordKind
 from wire.records import AuditEntry
 from wire.tombstone import TombstoneReason
@@ -82,7 +81,7 @@ class Gateway:
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
             self._begun_anew += books.prepared.remarks
             self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
-            self._exchange = HubExchange(_link_settings(settings, tls))
+            self._exchange = HubExchange(link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._link = self._new_link(books.prepared)
@@ -311,23 +310,6 @@ async def _first_of(*events: asyncio.Event) -> None:
 def _evses(settings: Settings) -> dict[str, frozenset[str]]:
     """The EVSEs of each station, by its case-folded id."""
     return {one.id.casefold(): frozenset(map(evse_key, one.evse_ids)) for one in settings.table.charger}
-
-
-def _link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
-    """Raises ConfigurationError for a proxy that cannot be used."""
-    uplink = settings.table.uplink
-    hub = uplink.hub.rstrip("/")
-    return LinkSettings(
-        hub=hub,
-        tls=tls,
-        authorize_timeout_s=uplink.authorize_timeout_s,
-        request_timeout_s=uplink.request_timeout_s,
-        whitelist_interval_s=uplink.whitelist_interval_s,
-        retry_min_s=uplink.retry_min_s,
-        retry_max_s=uplink.retry_max_s,
-        splay_s=uplink.splay_s,
-        proxy=proxy_for(hub, uplink.proxy, os.environ),
-    )
 
 
 def _lock(state_dir: Path) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.clock import Clock
-from gateway.control.seen import ClockView, ListView, RoomView, Vitals
+from gateway.control.seen import ClockView, ListView, Vitals
 from gateway.room import RoomKeeper
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
@@ -28,13 +28,14 @@ class VitalParts:
     fetcher: TokenListFetcher
 
     def read(self) -> Vitals:
-        """How they are now. Raises StoreUnavailable when the room cannot be measured."""
+        """How they are now."""
         return Vitals(
             online=self.link.online,
             uplink_trouble=self.link.trouble,
             broken=self.writer.broken,
             clock=self._clock(),
-            room=self._room(),
+            room=self.room.level.name.lower(),
+            written=written_octets(),
             whitelist=self._list(),
         )
 
@@ -46,18 +47,6 @@ class VitalParts:
             bound_s=None if now.bound is None else now.bound.total_seconds(),
             known_by=None if source is None else source.value,
             system_clock_right=self.clock.system_clock_is_right(),
-        )
-
-    def _room(self) -> RoomView:
-        room = self.room.measured()
-        return RoomView(
-            level=self.room.level.name.lower(),
-            budget=room.budget,
-            used=room.used,
-            free=room.free,
-            log_octets=self.room.log_octets,
-            written=written_octets(),
-            ballast=self.room.has_ballast,
         )
 
     def _list(self) -> ListView:

@@ -32,28 +32,17 @@ class ClockView(msgspec.Struct, frozen=True, kw_only=True):
     system_clock_right: bool
 
 
-class RoomView(msgspec.Struct, frozen=True, kw_only=True):
-    """The room for evidence: the level in force, octets of budget, used, and free on the disk; of the write-ahead log;
-    and what this process has written since it started. `ballast`: whether it is there, or none is wanted."""
-
-    level: str
-    budget: int
-    used: int
-    free: int
-    log_octets: int
-    written: int | None
-    ballast: bool
-
-
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """How the running gateway is. `broken`: why nothing can be stored; `uplink_trouble`: what keeps the hub away, by
-    code; each None while all is well."""
+    code; each None while all is well. `room`: the level in force (`gateway.store.budget`). `written`: octets that this
+    process gave to the disk since it started, None where the system does not say."""
 
     online: bool
     uplink_trouble: str | None
     broken: str | None
     clock: ClockView
-    room: RoomView
+    room: str
+    written: int | None
     whitelist: ListView
 
 

@@ -15,15 +15,29 @@ from gateway.config import Settings, load_settings
 from gateway.control.running import this_instant
 from gateway.doctor.finding import Finding, Verdict, fault, good
 from gateway.doctor.ground import program, state_folder
+from gateway.doctor.hub import clock, uplink
 from gateway.doctor.paper import anchors, own_pair, revocation, sources
 from gateway.doctor.stations import stations
+from gateway.doctor.store import ledger, whitelist
 from gateway.errors import GatewayError
 from gateway.wording import counted
 from pki.service.screen import screen
 from wire.records import encode
 
 Check = Callable[[Settings, datetime], Iterator[Finding]]
-CHECKS: tuple[Check, ...] = (program, state_folder, own_pair, anchors, revocation, sources, stations)
+CHECKS: tuple[Check, ...] = (
+    program,
+    clock,
+    state_folder,
+    ledger,
+    own_pair,
+    anchors,
+    revocation,
+    sources,
+    uplink,
+    whitelist,
+    stations,
+)
 """In the order in which trouble explains trouble."""
 EXIT_WARNED, EXIT_FAULT = 1, 2
 

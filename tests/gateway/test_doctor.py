@@ -27,10 +27,11 @@ def examined(site: SiteFolder) -> tuple[int, list[dict[str, str]]]:
 
 def test_a_site_before_its_first_start_is_told_to_start(site: SiteFolder) -> None:
     code, found = examined(site)
-    assert code == 1
-    told = {each["check"]: each for each in found if each["verdict"] == "warning"}
-    assert set(told) == {"gateway"}
+    assert code == 2
+    told = {each["check"]: each for each in found if each["verdict"] in ("warning", "fault")}
+    assert set(told) == {"gateway", "uplink"}
     assert told["gateway"]["remedy"] == "start it with `pnc-gateway run`"
+    assert told["uplink"]["found"].startswith("unreachable: https://127.0.0.1")
 
 
 def test_a_configuration_that_cannot_be_used_is_the_only_finding(site: SiteFolder) -> None:
@@ -90,5 +91,41 @@ def test_what_is_wrong_is_named_with_what_to_do(site: SiteFolder, spoil: Callabl
 
 def test_a_screen_ends_with_the_sum(site: SiteFolder) -> None:
     shown = CliRunner().invoke(main, ["doctor", "--config", str(site.gateway_toml)]).output.splitlines()
-    assert shown[-1] == "1 warning"
+    assert shown[-1] == "1 fault and 1 warning"
     assert any(line.startswith("ok  configuration") for line in shown)
+
+
+def test_a_site_that_runs_is_well(site: SiteFolder) -> None:
+    site.hub.start()
+    site.gateway.start()
+    try:
+        site.gateway.wait_for("uplink-online")
+        code, found = examined(site)
+    finally:
+        site.gateway.stop()
+        site.hub.stop()
+    assert code in (0, 1)
+    assert {each["check"] for each in found if each["verdict"] in ("warning", "fault")} <= {"stations", "whitelist"}
+
+
+def test_what_waits_and_the_list_are_told(site: SiteFolder) -> None:
+    site.gateway.start()
+    site.gateway.stop()
+    told = CliRunner().invoke(main, ["buffer", "--json", "--config", str(site.gateway_toml)])
+    assert told.exit_code == 0
+    buffered = json.loads(told.stdout)
+    assert buffered["backlog"] == buffered["head_seq"] == buffered["records_per_hour"] > 0
+    assert buffered["room"]["level"] == "plenty"
+    told = CliRunner().invoke(main, ["whitelist", "--json", "--config", str(site.gateway_toml)])
+    assert told.exit_code == 0
+    assert json.loads(told.stdout) | {"chain": None} == {
+        "version": 0,
+        "chain": None,
+        "tokens": 0,
+        "confirmed_at": None,
+        "fresh": True,
+        "running": None,
+    }
+    for command, first in (("buffer", "to send"), ("whitelist", "version")):
+        shown = CliRunner().invoke(main, [command, "--config", str(site.gateway_toml)])
+        assert shown.output.startswith(first)
