@@ -49,6 +49,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m bench.registry
 	$(BIN)/python -m bench.chargers
 	$(BIN)/python -m bench.ledger
+	$(BIN)/python -m bench.drain
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "pncgate needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
