@@ -295,7 +295,7 @@ def test_without_room_an_ordered_epoch_waits_and_a_damaged_store_says_so(store: 
 
     def cramped_and_damaged() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-        with pytest.raises(StoreError, match="is damaged .* and no new one can be built"):
+        with pytest.raises(StoreError, match=r"is damaged .* and no new one can be built"):
             prepare_ledger(store.path, "site-1", store.clock.now())
 
     store.order()

@@ -3,6 +3,7 @@ has every record once."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sqlite3
@@ -69,7 +70,7 @@ def account(site: SiteFolder, epochs: list[str]) -> None:
     assert [row[0] for row in held] == kept[: len(held)]
     assert len(held) >= len(kept) - 1
     closed = hub_rows(site, "SELECT epoch, closed_by FROM closed_epochs")
-    assert dict(closed) == dict(zip(epochs, epochs[1:], strict=False))
+    assert dict(closed) == dict(itertools.pairwise(epochs))
 
 
 def test_an_old_image_goes_on_in_a_new_epoch(site: SiteFolder, tmp_path_factory: pytest.TempPathFactory) -> None:
