@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -23,22 +23,36 @@ class Inspection:
     event and message for what is only told."""
 
     def __init__(
-        self, path: Path, damaged: Callable[[str], None], audit: Callable[[str, str], Awaitable[None]]
+        self,
+        path: Path,
+        damaged: Callable[[str], None],
+        audit: Callable[[str, str], Awaitable[None]],
+        again_s: float = AGAIN_S,
+        every_s: float = EVERY_S,
     ) -> None:
         self._path, self._damaged, self._audit = path, damaged, audit
+        self._again_s, self._every_s = again_s, every_s
         self._told: set[str] = set()
+        self._doubted = asyncio.Event()
+
+    def doubt(self) -> None:
+        """Somebody could not read the ledger: look again soon."""
+        self._doubted.set()
 
     async def run(self) -> None:
-        """Inspect until cancelled, or until the epoch has to end."""
+        """Inspect until cancelled, or until the epoch has to end; at the most once in `again_s`."""
         while True:
+            self._doubted.clear()
             try:
                 if await self.round():
                     return
             except StoreError as error:
                 say("inspection-failed", level="warning", reason=str(error))
-                await asyncio.sleep(AGAIN_S)
-            else:
-                await asyncio.sleep(EVERY_S)
+                self._doubted.set()
+            await asyncio.sleep(self._again_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every_s):
+                    await self._doubted.wait()
 
     async def round(self, share: int = SHARE) -> bool:
         """Look through all of it; says whether the epoch has to end. Raises StoreError."""

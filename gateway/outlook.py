@@ -58,6 +58,7 @@ def _status_lines(found: Status) -> list[str]:
         + ("" if connected is None else f", {connected} connected"),
         f"whitelist    version {found.whitelist_version}, {counted(found.whitelist_tokens, 'entry', 'entries')}",
     ]
+    lines += _epoch_lines(found)
     lines += _trouble_lines(found)
     lines += _quirk_lines(found)
     lines += alone_lines(found.alone, found.not_asked)
@@ -76,6 +77,19 @@ def _room_line(room: Standing) -> str:
     told = f"{room.level}, {room.used // MB} of {room.budget // MB} MB used, {room.free // MB} MB free on the disk"
     told += f", the log is kept behind record {room.dropped}" if room.dropped else ""
     return told + (f", {counted(room.unkept, 'message')} not kept" if room.unkept else "")
+
+
+def _epoch_lines(found: Status) -> list[str]:
+    """How this epoch began, when it continues another one whose file is kept."""
+    begun = found.begun
+    if begun is None:
+        return []
+    lost = sum(each.count for each in begun.lost)
+    return [
+        f"NEW EPOCH    {begun.reason.value} at {instant(begun.at)}: {begun.message}",
+        f"             {counted(begun.carried, 'record')} carried, {lost} lost; the old file is {begun.kept_as}",
+        "  what to do: docs/operations.md, A damaged store, an old image: new epochs",
+    ]
 
 
 def _ledger_line(found: Status) -> str:

@@ -84,8 +84,8 @@ class Gateway:
             self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._anew = asyncio.Event()
-            self._link = self._new_link(books.prepared)
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
+            self._link = self._new_link(books.prepared)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
                 settings.room(),
@@ -128,7 +128,7 @@ class Gateway:
             turns_away=self._turns_away,
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
-        vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._fetcher)
+        vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._whitelist, self._fetcher)
         try:
             self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper, vitals.read)
         except ConfigurationError:
@@ -147,6 +147,7 @@ class Gateway:
         self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
         ledger, path = self._reader, self._settings.ledger_path
         link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
+        link.lineage.doubted = self._inspection.doubt
         return link
 
     async def run(self) -> bool:

@@ -17,6 +17,7 @@ from gateway.enrol.identity import load_identity
 from gateway.enrol.renewal import EARLIEST
 from gateway.errors import EnrolmentError, StoreError
 from gateway.room import Standing, standing
+from gateway.store.carrying import EpochBegun, begun
 from gateway.store.chargers import versions
 from gateway.store.database import open_reader
 from gateway.store.evidence import read_sources
@@ -107,7 +108,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The store at a glance. `backlog` counts records the hub has not acknowledged; `oldest_unsent_at` is its age.
     `countersigned_seq`: up to where the hub's countersignature reaches; `log_troubles`: what is wrong with that now.
     `running` None: no gateway runs; `chargers` have booted here at any time, `booted` of those that are `configured`;
-    `not_asked` about how they are set yet."""
+    `not_asked` about how they are set yet; `begun`: how this epoch began, while the file of the one before is there."""
 
     running: Running | None
     gateway_id: str
@@ -116,6 +117,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     acked_seq: int
     backlog: int
     halted: str | None
+    begun: EpochBegun | None
     countersigned_seq: int
     log_troubles: tuple[Trouble, ...]
     released: Released
@@ -220,6 +222,7 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
         acked_seq=acked,
         backlog=last.seq - acked,
         halted=halted(ledger),
+        begun=_begun(ledger, settings),
         countersigned_seq=countersigned_seq(ledger),
         log_troubles=troubles(ledger),
         released=released(ledger),
@@ -251,6 +254,12 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
         certificate=_own_certificate(settings, at),
         sources=_sources(settings),
     )
+
+
+def _begun(ledger: sqlite3.Connection, settings: Settings) -> EpochBegun | None:
+    """How this epoch began, for as long as the file of the one before is kept."""
+    found = begun(ledger)
+    return found if found is not None and (settings.state_dir / found.kept_as).exists() else None
 
 
 def _quarantine(ledger: sqlite3.Connection) -> Quarantine:

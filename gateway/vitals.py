@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.clock import Clock
 from gateway.control.seen import ClockView, ListView, RoomView, Vitals
 from gateway.room import RoomKeeper
+from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from gateway.uplink.link import Link
 from gateway.uplink.token_list import TokenListFetcher
@@ -23,6 +24,7 @@ class VitalParts:
     writer: Writer
     link: Link
     room: RoomKeeper
+    whitelist: Whitelist
     fetcher: TokenListFetcher
 
     def read(self) -> Vitals:
@@ -59,15 +61,12 @@ class VitalParts:
         )
 
     def _list(self) -> ListView:
-        progress, refused = self.fetcher.progress, dict(self.fetcher.refused)
-        if progress is None:
-            return ListView(refused=refused)
         return ListView(
-            refused=refused,
-            parts_there=progress.parts_there,
-            parts=progress.parts,
-            tokens_built=progress.tokens_built,
-            tokens=progress.tokens,
+            version=self.whitelist.version,
+            tokens=self.whitelist.tokens,
+            confirmed_at=self.whitelist.confirmed_at,
+            progress=self.fetcher.progress,
+            refused=dict(self.fetcher.refused),
         )
 
 

@@ -7,6 +7,18 @@ from datetime import datetime
 import msgspec
 
 from gateway.chargers.abilities import StationAlone
+from gateway.uplink.token_list import ListProgress
+
+
+class ListView(msgspec.Struct, frozen=True, kw_only=True):
+    """The whitelist: its version, when the hub last said that it is the newest, how far the snapshot is that is being
+    fetched, and how often something of the hub's list was refused since the start, by code."""
+
+    version: int
+    tokens: int
+    confirmed_at: datetime | None
+    progress: ListProgress | None
+    refused: dict[str, int]
 
 
 class ClockView(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,17 +43,6 @@ class RoomView(msgspec.Struct, frozen=True, kw_only=True):
     log_octets: int
     written: int | None
     ballast: bool
-
-
-class ListView(msgspec.Struct, frozen=True, kw_only=True):
-    """How the list of tokens is kept: `refused` counts what was not taken, by code; of a snapshot that comes in, the
-    parts and tokens that are there and all of them."""
-
-    refused: dict[str, int]
-    parts_there: int | None = None
-    parts: int | None = None
-    tokens_built: int | None = None
-    tokens: int | None = None
 
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):

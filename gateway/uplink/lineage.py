@@ -25,6 +25,7 @@ from gateway.log import say
 from gateway.store.carrying import EpochOrder, begun
 from gateway.store.epochs import order_epoch
 from gateway.store.ledger import Identity, hash_at, head
+from gateway.store.segments import dropped
 from wire.chain import GENESIS_HASH
 from wire.records import decode
 from wire.sync_messages import MAX_ASKED_HASHES, PATH_HASHES, Hashes
@@ -62,6 +63,8 @@ class Lineage:
         """`blocked`: why a new epoch that was ordered could not be begun at this start."""
         self._owner, self._ledger, self._path, self._now = owner, ledger, path, now
         self._ordered, self._blocked = ordered, blocked
+        self.doubted: Callable[[], None] = lambda: None
+        """Called when the ledger could not be read: it may be damaged."""
 
     @property
     def supersedes(self) -> Superseded | None:
@@ -96,10 +99,9 @@ class Lineage:
             WireError: what the hub said is not to be read.
         """
         point = await self._last_common(fetch)
-        seq = 0 if point is None else point.seq
-        last = head(self._ledger).seq
-        message = f"the hub holds another history behind record {seq}; {last - seq} records were made here since"
-        self._order(TombstoneReason.OLD_IMAGE, message, point, seq)
+        made = head(self._ledger).seq - point.seq
+        message = f"the hub holds another history behind record {point.seq}; {made} records were made here since"
+        self._order(TombstoneReason.OLD_IMAGE, message, point, point.seq)
 
     def leave_out(self, cut: CutOff) -> None:
         """Order a new epoch behind what the hub lacks and this store has let go of. Raises StoreError."""
@@ -111,7 +113,7 @@ class Lineage:
         self,
         reason: TombstoneReason,
         message: str,
-        point: Superseded | None,
+        point: Superseded,
         after: int,
         lost: tuple[SeqRange, ...] = (),
     ) -> None:
@@ -122,22 +124,26 @@ class Lineage:
         say("epoch-ordered", level="warning", reason=reason.value, message=message)
         self._ordered()
 
-    async def _last_common(self, fetch: Fetch) -> Superseded | None:
-        """The last record that both have; None when not even the first one that is here is the same. About log2 of the
-        records over five questions."""
-        (first,) = self._ledger.execute("SELECT coalesce(min(seq), 1) FROM records").fetchone()
-        low, high = int(first) - 1, head(self._ledger).seq + 1
-        found = Superseded(epoch=self._owner.epoch, seq=0, hash=GENESIS_HASH) if low == 0 else None
-        while high - low > 1:
-            asked = _between(low, high)
+    async def _last_common(self, fetch: Fetch) -> Superseded:
+        """The last record that both have; number 0 when not even the first one that is known here is the same. About
+        log2 of the records over five questions."""
+        gone = dropped(self._ledger)
+        found = Superseded(epoch=self._owner.epoch, seq=0, hash=GENESIS_HASH)
+        if gone.seq:
+            held = await self._ask(fetch, [gone.seq])
+            if held.get(gone.seq) != gone.hash:
+                return found
+            found = Superseded(epoch=self._owner.epoch, seq=gone.seq, hash=gone.hash)
+        high = head(self._ledger).seq + 1
+        while high - found.seq > 1:
+            asked = _between(found.seq, high)
             held = await self._ask(fetch, asked)
             for seq in asked:
                 own = hash_at(self._ledger, seq)
-                if own is not None and held.get(seq) == own:
-                    low, found = seq, Superseded(epoch=self._owner.epoch, seq=seq, hash=own)
-                else:
+                if own is None or held.get(seq) != own:
                     high = seq
                     break
+                found = Superseded(epoch=self._owner.epoch, seq=seq, hash=own)
         return found
 
     async def _ask(self, fetch: Fetch, seqs: Sequence[int]) -> dict[int, str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from gateway.errors import GatewayError, UplinkError
+from gateway.errors import GatewayError, StoreError, UplinkError
 from gateway.log import say
 from gateway.store.ledger import Head, Identity, acked_seq, hash_at, head, move_position, note_halt
 from gateway.store.writer import Writer
@@ -95,6 +95,8 @@ class Link:
     async def _parted(self, error: GatewayError | WireError) -> bool:
         """Whether this epoch is over, because a new one is ordered. What keeps that from being known now is tried again
         until it is; where a person has to look, the link halts (`gateway.uplink.lineage`)."""
+        if self.lineage is not None and isinstance(error, StoreError):
+            self.lineage.doubted()
         if self.lineage is None or not (self.halted or isinstance(error, CutOff)):
             return False
         while True:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.__main__ import main
 from gateway.errors import StoreError
 from gateway.inspection import Inspection
 from gateway.ledger.verify import verify_ledger
@@ -39,6 +41,8 @@ from gateway.store.release import release_held_back, release_step
 from gateway.store.rows import RowHash
 from gateway.store.salvage import survey
 from gateway.store.soundness import find_damage, tables_of
+from gateway.store.whitelist import Whitelist
+from gateway.store.writer import Writer
 from tests.gateway.conftest import Bench, send
 from tests.parts import SetClock
 from wire.carried import mark_of
@@ -306,11 +310,11 @@ def test_without_room_an_ordered_epoch_waits_and_a_damaged_store_says_so(store: 
 
 def test_damage_that_only_shows_when_the_store_is_opened_ends_its_epoch(store: Store) -> None:
     (root,) = sqlite3.connect(store.path).execute("SELECT rootpage FROM sqlite_master WHERE name = 'tiles'").fetchone()
-    writer, prepared = open_writer(store.path, "site-1", store.open, store.clock.now())
+    writer, prepared = open_writer(store.path, "site-1", lambda: Writer(store.open), store.clock.now())
     writer.end()
     assert prepared.remarks == []
     store.overwrite(root - 1)
-    writer, prepared = open_writer(store.path, "site-1", store.open, store.clock.now())
+    writer, prepared = open_writer(store.path, "site-1", lambda: Writer(store.open), store.clock.now())
     writer.end()
     assert [event for event, _ in prepared.remarks] == ["epoch-begun"]
     store.check(set())
@@ -340,6 +344,27 @@ def test_the_slow_look_finds_what_the_short_one_does_not(store: Store) -> None:
     store.overwrite(root - 1)
     assert looked()
     assert "malformed" in heard[1] or "chargers" in heard[1]
+
+
+def test_whoever_cannot_read_the_ledger_has_it_looked_at_again(store: Store) -> None:
+    heard: list[str] = []
+
+    async def run() -> None:
+        told = asyncio.Event()
+
+        async def audit(event: str, message: str) -> None:
+            told.set()
+
+        inspection = Inspection(store.path, heard.append, audit, again_s=0.0, every_s=3600.0)
+        store.change("UPDATE records SET body = replace(body, 'x', 'y') WHERE seq = 100")
+        running = asyncio.create_task(inspection.run())
+        await asyncio.wait_for(told.wait(), 60)
+        store.change("UPDATE records SET body = replace(body, 'x', 'y') WHERE seq = 400")
+        inspection.doubt()
+        await asyncio.wait_for(running, 60)
+
+    asyncio.run(run())
+    assert len(heard) == 1
 
 
 def test_records_of_an_epoch_whose_name_is_lost_are_carried_all_the_same(store: Store) -> None:
@@ -455,3 +480,24 @@ def test_what_stays_behind_is_let_go_with_its_session(bench: Bench) -> None:
     asyncio.run(bench.writer.run(let_go))
     assert body_of(bench.reader, seq) == ""
     assert bench.reader.execute("SELECT id_tag FROM sessions").fetchall() == [(None,), (None,)]
+
+
+def test_the_status_tells_how_the_epoch_began_while_the_old_file_is_there(tmp_path: Path, store: Store) -> None:
+    settings_file = tmp_path / "gateway.toml"
+    (tmp_path / "trust").mkdir()
+    settings_file.write_text(
+        f'[gateway]\nid = "site-1"\nstate_dir = "{store.folder}"\n[chargers]\nlisten = "127.0.0.1:0"\n'
+        '[uplink]\nhub = "https://127.0.0.1:1"\nca = "ca.pem"\ncertificate = "c.pem"\nkey = "k.pem"\n'
+        '[trust]\nanchors = "trust"\n',
+        encoding="utf-8",
+    )
+    Whitelist(tmp_path / "whitelist.db").close()
+    store.change("UPDATE records SET body = '{}' WHERE seq = 500")
+    store.prepare()
+    shown = CliRunner().invoke(main, ["status", "--config", str(settings_file)])
+    assert shown.exit_code == 0, shown.output
+    assert "NEW EPOCH    damage at 2026-11-23" in shown.output
+    assert "399 records carried, 1 lost; the old file is ledger-damaged-2026" in shown.output
+    for name in kept(store):
+        (store.folder / name).unlink()
+    assert "NEW EPOCH" not in CliRunner().invoke(main, ["status", "--config", str(settings_file)]).output

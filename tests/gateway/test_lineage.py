@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.store.carrying import EpochOrder, begun
 from gateway.store.epochs import order_epoch, prepare_ledger
 from gateway.store.ledger import halted, head
+from gateway.store.segments import dropped
 from gateway.uplink.lineage import CutOff, Lineage
 from tests.gateway.conftest import Bench, Bond, RoughHub, link_against, said
 from wire.chain import GENESIS_HASH
@@ -46,11 +47,14 @@ class Past:
             return web.Response(status=503)
         seqs = [int(text) for text in request.query.getall("seq")]
         self.asked.append(seqs)
-        known = {record.seq: record.hash for record in self.bench.records()[: self.common]}
+        known = self.known()
         hashes = tuple(
             HashAt(seq=seq, hash=known.get(seq, "ab" * 32)) for seq in sorted(seqs) if 0 < seq <= self.length
         )
         return said(Hashes(epoch=request.query["epoch"], acked_seq=self.length, hashes=hashes))
+
+    def known(self) -> dict[int, str]:
+        return {record.seq: record.hash for record in self.bench.records()[: self.common]}
 
     def welcome(self, hub: RoughHub) -> web.Response:
         body = {"type": "welcome", "acked_seq": self.length, "acked_hash": "ab" * 32}
@@ -59,7 +63,14 @@ class Past:
     bench: Bench
 
 
-def meet(bench: Bench, lab: Path, past: Past, part: Callable[[Bond, asyncio.Event], Awaitable[None]]) -> None:
+def meet(
+    bench: Bench,
+    lab: Path,
+    past: Past,
+    part: Callable[[Bond, asyncio.Event], Awaitable[None]],
+    before: str = "DELETE FROM records WHERE 0",
+) -> None:
+    """A link with a lineage against a hub with this past, and `part` beside it; `before`: what is done to the store."""
     past.bench = bench
 
     async def whole(bond: Bond) -> None:
@@ -67,6 +78,7 @@ def meet(bench: Bench, lab: Path, past: Past, part: Callable[[Bond, asyncio.Even
         path = bench.folder / "ledger.db"
         bond.link.lineage = Lineage(bench.site.owner, bench.reader, path, bench.clock.now, ordered.set)
         await bond.store(200)
+        await bench.writer.run(lambda connection: connection.execute(before))
         bond.hub.mood = past.mood
         await part(bond, ordered)
 
@@ -96,6 +108,23 @@ def test_the_point_is_found_and_a_new_epoch_ordered(bench: Bench, lab: Path, com
     expected = records[common - 1].hash if common else GENESIS_HASH
     assert (order.continues.seq, order.continues.hash) == (common, expected)
     assert len(past.asked) <= 3
+
+
+@pytest.mark.parametrize(("common", "point"), [(100, 100), (50, 50), (49, 0)])
+def test_what_was_dropped_can_be_compared_by_its_last_hash(bench: Bench, lab: Path, common: int, point: int) -> None:
+    class Dropping(Past):
+        """Knows the records from before some of them were dropped here."""
+
+        def known(self) -> dict[int, str]:
+            held = {record.seq: record.hash for record in self.bench.records() if record.seq <= self.common}
+            gone = dropped(self.bench.reader)
+            return held | ({gone.seq: gone.hash} if gone.seq <= self.common else {})
+
+    keep = "INSERT INTO dropped SELECT 1, seq, hash FROM records WHERE seq = 50"
+    meet(bench, lab, Dropping(common, 500), ended, keep)
+    order = order_of(bench)
+    assert order.continues is not None
+    assert (order.continues.seq, order.carry_after) == (point, point)
 
 
 def test_the_new_epoch_says_what_it_continues_and_brings_the_rest(bench: Bench, lab: Path) -> None:
@@ -161,17 +190,13 @@ def test_a_clock_that_went_back_is_no_hour(bench: Bench) -> None:
 def test_a_hub_that_went_back_behind_what_is_here_gets_the_rest_in_a_new_epoch(
     bench: Bench, lab: Path, stands_at: int
 ) -> None:
-    async def part(bond: Bond, ordered: asyncio.Event) -> None:
-        await bench.writer.run(lambda c: c.execute("DELETE FROM records WHERE seq <= 50"))
-        await ended(bond, ordered)
-
     past = Past(0, stands_at)
     if not stands_at:
         past.welcome = lambda hub: web.Response(  # type: ignore[method-assign]  # this hub holds nothing
             body=encode({"type": "welcome", "acked_seq": 0, "acked_hash": GENESIS_HASH}),
             content_type="application/json",
         )
-    meet(bench, lab, past, part)
+    meet(bench, lab, past, ended, "DELETE FROM records WHERE seq <= 50")
     order = order_of(bench)
     assert (order.reason, order.carry_after) == (TombstoneReason.HUB_RESTORED, 50)
     assert order.lost == (SeqRange(first_seq=stands_at + 1, last_seq=50, count=50 - stands_at),)

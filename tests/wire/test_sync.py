@@ -457,3 +457,26 @@ def test_messages_are_read_back_by_their_tag() -> None:
 def test_bytes_that_are_no_message_are_malformed(parse: Callable[[bytes], object], data: bytes, named: str) -> None:
     with pytest.raises(MalformedValue, match=named):
         parse(data)
+
+
+def test_a_closed_epoch_takes_nothing_and_a_gateway_can_halt() -> None:
+    hub = SyncPeer(Role.HUB, "site-1", "e1")
+    hub.superseded_by = "e2"
+    gateway = SyncPeer(Role.GATEWAY, "site-1", "e1")
+    hello = gateway.greet(0, GENESIS_HASH)
+    refusal = hub.greeted(hello)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, "closed by epoch e2" in refusal.message) == (RefusalCode.FORK, True)
+    batch = Batch(gateway_id="site-1", epoch="e1", first_seq=1, prev_hash=GENESIS_HASH, records=())
+    judged = hub.judge(batch, {})
+    assert isinstance(judged, Refusal)
+    assert judged.code is RefusalCode.FORK
+    with pytest.raises(ForkedChain) as caught:
+        gateway.welcomed(refusal, None)
+    assert (caught.value.seq, caught.value.hub_hash) == (0, GENESIS_HASH)
+    other = SyncPeer(Role.GATEWAY, "site-1", "e2")
+    other.halt()
+    other.halt()
+    assert other.halted
+    with pytest.raises(SyncProtocolError, match="fork is not allowed to a hub"):
+        hub.halt()
