@@ -110,7 +110,7 @@ class Zygote:
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
-        self._turn, self._runs = asyncio.Lock(), list[Run]()
+        self._turn, self.runs = asyncio.Lock(), list[Run]()
 
     async def __aenter__(self) -> Zygote:
         return self
@@ -118,7 +118,7 @@ class Zygote:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for run in self._runs:
+        for run in self.runs:
             await run.kill()
         self._ours.close()  # It ends when nobody can ask any more.
         await asyncio.to_thread(self._process.wait)
@@ -135,7 +135,7 @@ class Zygote:
             lambda: asyncio.StreamReaderProtocol(output), os.fdopen(reading, "rb")
         )
         run = Run(self, pid, output, self._log)
-        self._runs.append(run)
+        self.runs.append(run)
         return run
 
     async def reap(self, pid: int) -> int:

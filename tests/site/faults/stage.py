@@ -43,6 +43,7 @@ from wire.toml import parse_toml
 ROOT = Path(__file__).parents[3]
 CARD, BLOCKED, UNKNOWN = "04A1B2C3D4E5F6", "04B10CCED00001", "04FFFFFFFFFF99"
 CHARGE_S, QUIET_WITHIN_S = 0.4, 60
+UNEXPECTED = ("task-failed", "unexpected-error")
 
 SCENARIO = f"""
 title = "faults"
@@ -266,6 +267,11 @@ class Stage:
         self.boxes[name].forget()
         self.counts[f"{name} restored"] += 1
 
+    def failed_tasks(self) -> list[str]:
+        """What the daemons said of tasks of theirs that ended by an error which nobody had expected."""
+        said = [each for zygote in self._zygotes.values() for run in zygote.runs for each in run.events]
+        return [f"{each.get('task')}: {each.get('reason')}" for each in said if each.get("event") in UNEXPECTED]
+
     # --- drivers ----------------------------------------------------------------------------------------------------
 
     async def charge_until(self, enough: Callable[[], bool], chance: random.Random) -> list[Charge]:
@@ -310,6 +316,7 @@ class Stage:
         for name, run in self.runs.items():
             await run.ready()
             self.require_alive(name)
+        self.counts["tasks failed"] = len(self.failed_tasks())
         for charger in self._chargers:
             await charger.delivered(60)
             await charger.disconnect()

@@ -24,6 +24,7 @@ def test_account_is_exact_whatever_is_killed(seed: int, tmp_path: Path, power_sh
     print(f"seed {seed}: {dict(stage.counts)}, {outcome}")
     assert not outcome.findings, "\n".join(outcome.findings[:30])
     assert (outcome.lost, outcome.doubled, outcome.altered, outcome.wrong) == (0, 0, 0, 0)
+    assert stage.failed_tasks() == []
     assert stage.counts["kills"] == KILLS
     assert min(stage.counts["gateway down"], stage.counts["hub down"]) > 0
     assert outcome.refused > 0
