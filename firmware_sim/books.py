@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from firmware_sim.given_way import GivenWay
 from firmware_sim.journal import MessageLine
 from firmware_sim.meter import MeterLine
 from wire.carried import mark_of
@@ -126,13 +127,14 @@ def history_of(chain: ChainBook, earlier: Sequence[ChainBook]) -> ChainBook:
     return ChainBook(chain.gateway_id, chain.epoch, tuple(records))
 
 
-def held_of(book: ChargerBook, chain: ChainBook, where: str, ledger: Ledger) -> Held:
-    """What `chain` holds of the charger of `book`; what is there and should not be goes into `ledger`."""
+def held_of(book: ChargerBook, chain: ChainBook, where: str, ledger: Ledger, given_way: GivenWay) -> Held:
+    """What `chain` holds of the charger of `book`; what is there and should not be goes into `ledger`. Records that
+    have `given_way` hold nothing."""
     by_message_id = {message_id: line for line in book.messages for message_id in line.message_ids}
     digests = {line.sha256 for line in book.signed}
     held = Held()
     for record in chain.records:
-        entry = _entry(record, where, ledger)
+        entry = None if given_way.names(record) else _entry(record, where, ledger)
         if entry is None or entry.charger_id.casefold() != book.charger_id.casefold():
             continue
         place = f"record {record.seq} at {where}"

@@ -286,6 +286,11 @@ def _totals(account: Account) -> str:
     lost, doubled, altered = (sum(counts) for counts in zip(*map(_bad_counts, account.rows), strict=True))
     proven = account.proven_sessions
     outside = "" if proven is None else f"\n{proven} sessions proved to a process that has the files and keys alone."
+    if account.shed or account.not_kept:
+        outside += (
+            f"\n{account.shed + account.not_kept} periodic values gave way for want of room, as tombstones say: "
+            f"{account.shed} after they were stored, {account.not_kept} before."
+        )
     return (
         f"{lost} lost, {doubled} doubled, {altered} altered. {account.signatures} signatures verified with the meters' "
         f"own keys. {account.energy_kwh} kWh settled for {account.cost:.2f} {account.currency}.{outside}"

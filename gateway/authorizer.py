@@ -210,7 +210,7 @@ class Authorizer:
         online, begun = self._hub.online, self._clock.now()
         if question.listed is not None:
             max_age = timedelta(hours=self._policy.list_max_age_h)
-            question = replace(question, stale=list_is_stale(confirmed_at(self._whitelist), begun, max_age))
+            question = replace(question, stale=list_is_stale(self._whitelist.confirmed_at, begun, max_age))
         if online and wants_hub(question, self._policy):
             answer = _for_token(question.token, await self._hub.authorize(question.token))
             online = answer is not None
@@ -240,12 +240,6 @@ class Authorizer:
             command_id=None if question.earlier is None else question.earlier.command_id,
             transient=outcome.transient,
         )
-
-
-def confirmed_at(whitelist: Whitelist) -> datetime | None:
-    """When the hub confirmed the list last, None when it never did: an older hub does not."""
-    found = getattr(whitelist, "confirmed_at", None)
-    return found if isinstance(found, datetime) else None
 
 
 def _asked_unless_alone(question: Question) -> bool:

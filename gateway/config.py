@@ -82,6 +82,11 @@ class Settings:
         return self.state_dir / "whitelist.db"
 
     @property
+    def list_parts_path(self) -> Path:
+        """Where the parts of a snapshot of the whitelist lie while they are fetched."""
+        return self.state_dir / "whitelist-parts"
+
+    @property
     def evidence_path(self) -> Path:
         """The database of what was fetched."""
         return self.state_dir / "evidence.db"

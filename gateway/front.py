@@ -35,7 +35,8 @@ class Front:
             self.server.roster.accompany(companion)
         preparing = Preparing(site, whitelist, settings.table.offline.under(settings.table.policy))
         self.server.roster.accompany(preparing)
-        link.list_moved = preparing.whitelist_moved
+        if link.lists is not None:
+            link.lists.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
         self._commanding = Commanding(settings, site, self.server, exchange, lambda: link.online)
 
     def stored(self) -> None:

@@ -11,7 +11,7 @@ import ssl
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-from gateway.authorizer import Authorizer, confirmed_at
+from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
 from gateway.chargers.quirk_tally import QuirkTally
 from gateway.clock import read_boot_id
@@ -35,6 +35,7 @@ from gateway.store.chains import kept_chains
 from gateway.store.epochs import Prepared, jump_numbers, open_writer, order_epoch
 from gateway.store.evidence import open_evidence
 from gateway.store.ledger import Identity, append, identity, last_trusted_at, open_ledger, open_ledger_reader
+from gateway.store.list_parts import PartFolder
 from gateway.store.sessions import has_running
 from gateway.store.soundness import says_damage
 from gateway.store.tail import verify_tail
@@ -46,8 +47,11 @@ from gateway.trust import load_site_trust
 from gateway.uplink.exchange import HubExchange, LinkSettings
 from gateway.uplink.lineage import Lineage
 from gateway.uplink.link import Link
+from gateway.uplink.list_books import LedgerBooks
+from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.proxy import proxy_for
 from gateway.uplink.staples import Staples
+from gateway.uplink.token_list import TokenListFetcher
 from gateway.uplink.witness import Witness
 from wire.chain import RecordKind
 from wire.records import AuditEntry
@@ -98,14 +102,13 @@ class Gateway:
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
             self._begun_anew += prepared.remarks
-            for proven in (last_trusted_at(self._reader), confirmed_at(self._whitelist)):
+            for proven in (last_trusted_at(self._reader), self._whitelist.confirmed_at):
                 if proven is not None:
                     self._clock.proves(proven)
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
             self._link = self._new_link(prepared)
-            self._link.hub_said = self._clock.hub_said
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
                 settings.room(), self._owner, self._writer, self._reader, self._clock.now, self._retention
@@ -153,7 +156,12 @@ class Gateway:
     def _new_link(self, prepared: Prepared) -> Link:
         hub_key = self._settings.table.uplink.hub_log_key
         witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        link = Link(self._exchange, self._owner, self._reader, self._writer, self._whitelist, witness)
+        link = Link(self._exchange, self._owner, self._reader, self._writer, witness)
+        link.hub_said = self._clock.hub_said
+        books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
+        parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
+        fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books)
+        self._lists = link.lists = ListRefresh(self._exchange, fetcher)
         ledger, path = self._reader, self._settings.ledger_path
         link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
         link.lineage.doubted = self._inspection.doubt
@@ -180,7 +188,9 @@ class Gateway:
         listen = await self._listen()
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
+            asyncio.create_task(supervise("whitelist", self._lists.run)),
             asyncio.create_task(supervise("store", self._mend_store)),
+            asyncio.create_task(supervise("whitelist", self._examine_list)),
             asyncio.create_task(supervise("clock", self._clock_watch.run)),
             asyncio.create_task(supervise("retention", self._retention.run)),
             asyncio.create_task(supervise("room", self._room.run)),
@@ -280,6 +290,13 @@ class Gateway:
         while self._link.halted and not self._anew.is_set():
             say("uplink-halted", level="error", remedy="see docs/operations.md, A halted uplink")
             await asyncio.sleep(REMIND_EVERY_S)
+
+    async def _examine_list(self) -> None:
+        """Read the whole token list once: at start only its top was looked at."""
+        remark = await asyncio.to_thread(self._whitelist.examine)
+        if remark is not None:
+            say("whitelist-begun-anew", level="error", reason=remark)
+            await self._audit("whitelist-begun-anew", remark)
 
     async def _mend_store(self) -> None:
         """While the store is broken, try to open it again; stations are turned away until then."""

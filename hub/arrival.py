@@ -25,6 +25,7 @@ from wire.ocpp.frames import Call, Send
 from wire.ocpp.salvage import parse_recorded
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import Decision, TransactionEntry, TransactionEvent, decode
+from wire.tombstone import Tombstone
 
 LET_GO = "its content was let go"
 """The trouble with a record that has none."""
@@ -36,7 +37,7 @@ class Arrival:
 
     A decision has its `decision`, a transaction message its `entry` and, unless there is `trouble` or nothing in it for
     us, the `call` and the `message` in it. `session_id` is the session's that the message is of, checked (rule 2),
-    also when the message cannot be used; `values` are all its signed values.
+    also when the message cannot be used; `values` are all its signed values. A `tombstone` says what is missing.
     """
 
     gateway_id: str
@@ -48,6 +49,7 @@ class Arrival:
     call: Call | None = None
     session_id: str | None = None
     values: tuple[CarriedValue, ...] = ()
+    tombstone: Tombstone | None = None
     trouble: str | None = None
 
     @property
@@ -68,6 +70,8 @@ def read_arrival(gateway_id: str, record: Record, received_at: datetime) -> Arri
             return made(decision=decision)
         if record.kind is RecordKind.TRANSACTION:
             return _transaction(made, gateway_id, decode(TransactionEntry, record.body, "transaction entry"))
+        if record.kind is RecordKind.TOMBSTONE:
+            return made(tombstone=decode(Tombstone, record.body, "tombstone"))
     except WireError as error:
         return made(trouble=str(error))
     return made()

@@ -5,7 +5,7 @@ Rules
    again beside it once deltas name a share of the list, or it is old.
 2. What an erasure says (hub.store.whitelist, rule 5) is held in memory, for a day: gateways that ask meanwhile forget
    the token by it, all others by a snapshot.
-3. An erasure deletes every snapshot. One that was being made meanwhile is not given.
+3. An erasure deletes every snapshot. One that is being made is given up, and made again.
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ class ListDesk:
         self.folder = database.state_dir / snapshots.FOLDER_NAME
         self._current: tuple[SignedManifest, datetime] | None = None
         self._making: asyncio.Task[None] | None = None
-        self._publishing = asyncio.Lock()
-        self._erasures = 0
-        self._stop = threading.Event()
+        self._turn = asyncio.Lock()
+        self._stop, self._closed = threading.Event(), False
         self._unstored: dict[int, tuple[ListDelta, datetime]] = {}
 
     async def start(self, at: datetime) -> None:
@@ -64,6 +63,7 @@ class ListDesk:
 
     async def close(self) -> None:
         """End the making of a snapshot."""
+        self._closed = True
         self._stop.set()
         if self._making is not None:
             await asyncio.wait({self._making})
@@ -94,7 +94,11 @@ class ListDesk:
             done, _ = await asyncio.wait({making}, timeout=deadline - asyncio.get_running_loop().time())
             if not done:
                 return None
-            making.result()
+            try:
+                making.result()
+            except Stopped:
+                if self._closed:
+                    raise
 
     async def _fitting(self, least: int, at: datetime) -> SignedManifest | None:
         """The snapshot that is there, if it serves. Rule 1."""
@@ -109,12 +113,13 @@ class ListDesk:
 
     async def forget(self, deltas: Sequence[ListDelta], at: datetime) -> bool:
         """Hold what an erasure says, and delete every snapshot; False when that failed, which is logged. Rules 2, 3."""
-        self._erasures += 1
         self._unstored.update({delta.version: (delta, at) for delta in deltas})
         for version in sorted(self._unstored)[:-MAX_HELD]:
             del self._unstored[version]
-        async with self._publishing:
+        self._stop.set()
+        async with self._turn:
             self._current = None
+            self._stop = self._stop if self._closed else threading.Event()
             try:
                 await asyncio.to_thread(snapshots.delete_all, self.folder)
             except StoreError as error:
@@ -150,14 +155,13 @@ class ListDesk:
         """Make a snapshot and publish it. Raises StoreError."""
         if self._key is None:
             raise StoreError("snapshots are signed, and there is no key")
-        erasures, path = self._erasures, self._database.state_dir / FILE_NAME
-        progress = _Progress(self._stop)
-        manifest = await asyncio.to_thread(snapshots.write_parts, path, self.folder, progress, self._part_tokens)
-        signed = sign_manifest(self._key, manifest)
-        async with self._publishing:
-            if erasures != self._erasures:
-                await asyncio.to_thread(snapshots.delete_all, self.folder)
-                raise StoreError("a token was erased while the snapshot was made; it is made again", "snapshot-stopped")
+        async with self._turn:
+            stop, path = self._stop, self._database.state_dir / FILE_NAME
+            progress = _Progress(stop)
+            manifest = await asyncio.to_thread(snapshots.write_parts, path, self.folder, progress, self._part_tokens)
+            if stop.is_set():
+                raise Stopped
+            signed = sign_manifest(self._key, manifest)
             if self._current is not None:
                 superseded = self._current[0].manifest.parts
                 await asyncio.to_thread(snapshots.touch, self.folder, superseded, at.timestamp())

@@ -58,7 +58,7 @@ from gateway.store.whitelist import Whitelist
 from gateway.supervisor import supervise
 from gateway.uplink.backoff import Backoff
 from wire.ocpp.payload import Message
-from wire.records import Token, Verdict, WhitelistChange, WhitelistType
+from wire.records import Token, Verdict
 from wire.tokens import found_by
 
 AT_ONCE = 8
@@ -192,10 +192,10 @@ class Preparing(Companion):
         care.fresh = care.urgent = True
         care.wake()
 
-    def whitelist_moved(self, change: WhitelistChange) -> None:
-        """The whitelist has another version; who holds or used a token that is blocked now hears of it at once."""
-        blocked = [token for token in change.tokens if not token.valid or token.whitelist is WhitelistType.NEVER]
-        everybody = change.full or len(blocked) > LOOKED_UP
+    def whitelist_moved(self, blocked: Collection[Token], *, full: bool) -> None:
+        """The whitelist has another version; who holds or used a token that is blocked now hears of it at once, and
+        everybody when it is not told which are (`full`)."""
+        everybody = full or len(blocked) > LOOKED_UP
         concerned = set() if everybody else self._concerned(blocked)
         for name, care in self._cares.items():
             care.moved = True

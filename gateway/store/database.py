@@ -58,6 +58,7 @@ def open_writer(
             path.chmod(0o600)
         _require_own(connection, path, schema)
         _make_durable(connection, path)
+        _settle(connection, path)
         _migrate(connection, path, schema)
         if max_pages is not None:
             _bound(connection, path, max_pages)
@@ -81,6 +82,13 @@ def _make_durable(connection: sqlite3.Connection, path: Path) -> None:
     if mode != "wal" or synchronous != 2:
         message = f"{path}: journal_mode is {mode}, synchronous is {synchronous}; durability needs wal and 2 (FULL)"
         raise StoreError(message)
+
+
+def _settle(connection: sqlite3.Connection, path: Path) -> None:
+    """Rule 4."""
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        raise StoreError(f"{path}: another program reads it for longer than {_BUSY_TIMEOUT_S:g} s; end that one first")
 
 
 def _bound(connection: sqlite3.Connection, path: Path, max_pages: int) -> None:

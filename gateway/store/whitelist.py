@@ -215,8 +215,9 @@ class Whitelist:
                 return _anew(self._path.name, error, aside)
 
     def close(self) -> None:
-        """Close the file; a `build` under way is given up, another change ended first. Idempotent."""
+        """Close the file; a `build` or `examine` under way is given up, another change ended first. Idempotent."""
         self._open = False
+        self._file.give_up_check()
         with self._turn, self._looking, self._finding:
             self._file.close()
 

@@ -63,7 +63,7 @@ def build_file(path: Path, parts: Iterable[Part], state: ListState, progress: Pr
         ListError: `list-part`: a token is in the parts twice.
         StoreError: it could not be written, or not be read back. Either way, nothing is left at `path`.
     """
-    spill = path.with_name(f"{path.name}.spill")
+    spill, built = path.with_name(f"{path.name}.spill"), False
     try:
         with open(spill, "w+b", opener=_private) as held, closing(_fresh(path)) as connection:
             connection.execute("BEGIN")
@@ -77,17 +77,16 @@ def build_file(path: Path, parts: Iterable[Part], state: ListState, progress: Pr
             confirmed = None if state.confirmed_at is None else instant_text(state.confirmed_at)
             connection.execute("INSERT INTO list VALUES (1, ?, ?, ?, ?)", (state.version, state.chain, confirmed, key))
             connection.execute("COMMIT")
-        with open(path, "rb") as built:
-            os.fsync(built.fileno())
+        with open(path, "rb") as whole:
+            os.fsync(whole.fileno())
+        built = True
     except (sqlite3.Error, OSError, OverflowError) as error:
-        path.unlink(missing_ok=True)
         raise StoreError(f"{path}: the list could not be built: {error}") from error
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
     finally:
         with suppress(OSError):  # What went wrong before is the error; what is left goes at the next start.
             spill.unlink(missing_ok=True)
+            if not built:
+                path.unlink(missing_ok=True)
 
 
 def _private(name: str, flags: int) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -71,6 +71,7 @@ class ListFile:
         """Raises StoreError when the file cannot be used; nothing is left open then."""
         self.path = path
         self._shelf = FormShelf()
+        self._checking: sqlite3.Connection | None = None
         with ExitStack() as opened:
             self._writer = opened.enter_context(closing(open_writer(path, SCHEMA)))
             self._reader = opened.enter_context(closing(open_reader(path)))
@@ -93,18 +94,19 @@ class ListFile:
     def _meant(self, connection: sqlite3.Connection, token: TokenRef) -> Token | None:
         meant = meant_by(token)
         if len(meant) == 1:
-            return choose(self._named(connection, *meant[0]))
+            return self._named(connection, *meant[0])
         connection.execute("BEGIN")  # Several questions to one version of the list.
         try:
-            return next((found for each in meant if (found := choose(self._named(connection, *each)))), None)
+            return next((found for each in meant if (found := self._named(connection, *each))), None)
         finally:
             connection.execute("ROLLBACK")
 
-    def _named(self, connection: sqlite3.Connection, type_: TokenType, text: str) -> list[Token]:
+    def _named(self, connection: sqlite3.Connection, type_: TokenType, text: str) -> Token | None:
         places = self._names.places(type_, text)
         rows = connection.execute("SELECT body FROM tokens WHERE place BETWEEN ? AND ?", places).fetchall()
         tokens = [self._shelf.token(connection, row[0]) for row in rows]
-        return [token for token in tokens if is_named(token, type_, text)]
+        found = [token for token in tokens if is_named(token, type_, text)]
+        return found[0] if len(found) == 1 else choose(found)
 
     def walk(self) -> Iterator[Token]:
         """All tokens of one version of the list, each once, by a connection of its own; about 10 us each. Raises
@@ -181,9 +183,16 @@ class ListFile:
     def check(self) -> None:
         """Return if the whole file is sound, about a second for a million tokens. Raises StoreError, sqlite3.Error."""
         with closing(open_reader(self.path)) as connection:
+            self._checking = connection
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise StoreError(str(found))
+
+    def give_up_check(self) -> None:
+        """Make a `check` under way in another thread raise sqlite3.OperationalError soon."""
+        if self._checking is not None:
+            with suppress(sqlite3.ProgrammingError):  # It has just ended.
+                self._checking.interrupt()
 
     def close(self) -> None:
         """Close the file; the writing connection is the last, so that one whole file is left. Idempotent."""

@@ -22,7 +22,7 @@ import msgspec
 
 from gateway.store.database import Schema
 from wire.records import Token, TokenType, WhitelistType
-from wire.tokens import compare_key, found_by
+from wire.tokens import compare_key
 from wire.whitelist import Form, updated_of
 
 SCHEMA = Schema(
@@ -140,8 +140,11 @@ def token_of_row(form: KeptForm, row: KeptRow) -> Token:
 
 
 def is_named(token: Token, type_: TokenType, text: str) -> bool:
-    """Whether `token` is found by that name. Rule 1."""
-    return token.type is type_ and (compare_key(type_, token.uid) == text or text in found_by(token))
+    """Whether `token` is found by that name (`found_by`). Rule 1."""
+    if token.type is not type_:
+        return False
+    texts = (token.uid, token.contract_id) if type_ is TokenType.EMAID else (token.uid,)
+    return any(compare_key(type_, each) == text for each in texts)
 
 
 def kind_of(type_: TokenType, whitelist: WhitelistType, *, valid: bool) -> str:

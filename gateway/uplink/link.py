@@ -1,4 +1,4 @@
-"""The link to the hub: greets, drains the ledger in order, keeps the whitelist fresh, asks in real time.
+"""The link to the hub: greets, drains the ledger in order, asks in real time.
 
 Every failure ends in the same place: the link is offline, waits, and greets again; the hub then says where it stands.
 Nothing read here is trusted before it was parsed; nothing in the ledger moves before the hub acknowledged it.
@@ -16,7 +16,6 @@ from functools import partial
 from gateway.errors import GatewayError, StoreError, UplinkError
 from gateway.log import say
 from gateway.store.ledger import Head, Identity, acked_seq, hash_at, head, move_position, note_halt
-from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from gateway.uplink.announce import Announcer
 from gateway.uplink.backoff import Backoff
@@ -26,7 +25,7 @@ from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.outgoing import Outgoing
 from gateway.uplink.witness import Witness
 from wire.errors import MalformedValue, WireError
-from wire.records import AuthorizationInfo, TokenRef, WhitelistChange, decode, encode
+from wire.records import AuthorizationInfo, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
 from wire.sync_messages import PATH_AUTHORIZE, PATH_HELLO, Ack, Hello, Noted, Refusal, Welcome, parse_answer
 
@@ -40,13 +39,11 @@ class Link:
         owner: Identity,
         ledger: sqlite3.Connection,
         writer: Writer,
-        whitelist: Whitelist,
         witness: Witness,
     ) -> None:
         self._exchange, self._settings = exchange, exchange.settings
         self._ledger, self._writer = ledger, writer
         self._peer = SyncPeer(Role.GATEWAY, owner.gateway_id, owner.epoch, acked_seq(ledger))
-        self._list = ListRefresh(exchange, whitelist, lambda change: self.list_moved(change))
         announcer = Announcer(exchange, owner, ledger, self._heard)
         self._outgoing = Outgoing(exchange, self._peer, ledger, witness, announcer, self._heard)
         self._something_to_send = asyncio.Event()
@@ -56,8 +53,8 @@ class Link:
         self.online = False
         self.lineage: Lineage | None = None
         """Who has a new epoch begun when the hub holds another history; without one the link only halts."""
-        self.list_moved: Callable[[WhitelistChange], None] = lambda change: None
-        """Hears of each change that has moved the whitelist."""
+        self.lists: ListRefresh | None = None
+        """Hears which version of the token list the hub names, and when the hub is back."""
         self.hub_said: Callable[[datetime, int, int], object] = lambda at, sent_ns, received_ns: None
         """Hears the hub's time, with the monotonic nanoseconds between which the hub read its clock."""
 
@@ -144,6 +141,8 @@ class Link:
         await self._note_position()
         if not self.online:
             self.online, self._trouble = True, None
+            if self.lists is not None:
+                self.lists.hub_is_back()
             by = {} if self._settings.proxy is None else {"proxy": str(self._settings.proxy.url)}
             say("uplink-online", hub=self._settings.hub, acked_seq=self._peer.acked_seq, **by)
 
@@ -152,32 +151,24 @@ class Link:
         return self._peer.greet(last.seq, last.hash, supersedes)
 
     async def _serve(self) -> None:
-        """Drain and refresh until the link was quiet for a while; greeting again then tells whether the hub is up."""
-        loop = asyncio.get_running_loop()
+        """Drain until the link was quiet for a while; greeting again then tells whether the hub is up."""
         while True:
             self._something_to_send.clear()
-            try:
-                await self._list.refresh(self._peer.whitelist_version)
-            except (GatewayError, WireError):
-                await self._drain()  # Trouble with the list must not hold up the evidence.
-                raise
             await self._drain()
             self._backoff.reset()
-            if self._list.is_news(self._peer.whitelist_version):
-                continue
-            quiet_until = loop.time() + self._settings.keep_alive_s
             try:
-                async with asyncio.timeout_at(min(quiet_until, self._list.due_at)):
+                async with asyncio.timeout(self._settings.keep_alive_s):
                     await self._something_to_send.wait()
             except TimeoutError:
-                if loop.time() >= quiet_until:
-                    self._peer.lost()
-                    return
+                self._peer.lost()
+                return
 
     async def _drain(self) -> None:
         await self._outgoing.drain(self._backoff.reset)
 
     def _heard(self, answer: Welcome | Ack | Noted, reply: Reply) -> None:
+        if self.lists is not None and not isinstance(answer, Noted):
+            self.lists.named(answer.whitelist_version)
         if answer.at is not None:
             self.hub_said(answer.at, reply.sent_ns, reply.received_ns)
 

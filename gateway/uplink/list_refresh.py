@@ -1,54 +1,84 @@
-"""When the link looks after the token list, and what it does then: asks for what changed since the version we hold.
+"""When the token list is looked after: at start, when the hub names another version, when the hub is back, and after
+`whitelist_interval_s` in any case.
 
-At once when the hub names another version, and after `whitelist_interval_s` in any case.
+It has a task of its own beside the link: a download of hours holds up no evidence, and a link that has halted does not
+let the list grow old. What fails is tried again, less and less often, and said once for each kind.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 
+from gateway.errors import GatewayError, UplinkError
 from gateway.log import say
-from gateway.store.whitelist import Whitelist
+from gateway.uplink.backoff import Backoff
 from gateway.uplink.exchange import HubExchange
-from wire.records import WhitelistChange, decode
-from wire.sync_messages import PATH_WHITELIST
+from gateway.uplink.token_list import ListMove, TokenListFetcher
 
 
 class ListRefresh:
-    """Keeps `whitelist` fresh; `moved` hears of each change that has moved it."""
+    """Keeps the list fresh while it `run`s; `moved` hears of each move."""
 
-    def __init__(self, exchange: HubExchange, whitelist: Whitelist, moved: Callable[[WhitelistChange], None]) -> None:
-        self._exchange, self._whitelist, self._moved = exchange, whitelist, moved
-        self._fetched_for = 0
-        self.due_at = 0.0
-        """By the event loop's clock."""
+    def __init__(self, exchange: HubExchange, fetcher: TokenListFetcher) -> None:
+        self._exchange, self.fetcher = exchange, fetcher
+        self._named = self._looked_for = 0
+        self._wake, self._back = asyncio.Event(), asyncio.Event()
+        self._trouble: str | None = None
+        self.moved: Callable[[ListMove], None] = lambda move: None
 
-    def is_news(self, named: int) -> bool:
-        """Whether the hub has named a version of the list that is not ours and was not fetched for already."""
-        return named not in (0, self._whitelist.version, self._fetched_for)
+    def named(self, version: int) -> None:
+        """The hub has named the version of its list, 0 for none."""
+        self._named = version
+        if self._is_news():
+            self._wake.set()
 
-    async def refresh(self, named: int) -> None:
-        """Bring the list up to date, if it is due or `named` is news. Raises GatewayError, WireError."""
-        now = asyncio.get_running_loop().time()
-        if now < self.due_at and not self.is_news(named):
-            return
-        path = f"{PATH_WHITELIST}?since={self._whitelist.version}"
-        body = await self._exchange.fetch(path, most=self._exchange.settings.max_answer_bytes)
-        # In a thread: a whole list of a large hub takes seconds, and stations must be answered meanwhile.
-        change, moved = await asyncio.to_thread(_take_list, self._whitelist, body)
-        if moved:
-            say("whitelist-updated", version=change.version, tokens=len(change.tokens), full=change.full)
-            self._moved(change)
-        elif change.version < self._whitelist.version:
-            # The hub has gone back, as after a restored backup. Our version is none that it issued, so once it is
-            # ahead again it sends the whole list.
-            say("whitelist-refused", level="warning", held=self._whitelist.version, offered=change.version)
-        self._fetched_for = named
-        self.due_at = now + self._exchange.settings.whitelist_interval_s
+    def hub_is_back(self) -> None:
+        """The hub could not be reached and can: what failed meanwhile is worth trying at once."""
+        self._back.set()
+
+    async def run(self) -> None:
+        """Look after the list until cancelled. Raises StoreUnavailable when the ledger cannot be written."""
+        settings = self._exchange.settings
+        backoff = Backoff(settings.retry_min_s, settings.retry_max_s)
+        while True:
+            self._wake.clear()
+            self._back.clear()
+            self._looked_for = self._named
+            try:
+                move = await self.fetcher.refresh(self._exchange)
+            except GatewayError as error:
+                self._say(error)
+                said_s = error.retry_after_s if isinstance(error, UplinkError) else None
+                pause_s = backoff.next_s(random.random(), least_s=said_s or 0.0)
+                await _waited(self._back if said_s is None else None, pause_s)
+                continue
+            backoff.reset()
+            self._trouble = None
+            if move is not None:
+                say("whitelist-updated", version=move.version, tokens=move.changed, full=move.full)
+                self.moved(move)
+            if not self._is_news():  # What was named meanwhile is what we hold.
+                self._wake.clear()
+            await _waited(self._wake, settings.whitelist_interval_s)
+
+    def _is_news(self) -> bool:
+        return self._named not in (0, self.fetcher.version, self._looked_for)
+
+    def _say(self, error: GatewayError) -> None:
+        if error.code != self._trouble:
+            say("whitelist-not-refreshed", level="warning", reason=str(error), code=error.code)
+        self._trouble = error.code
 
 
-def _take_list(whitelist: Whitelist, body: bytes) -> tuple[WhitelistChange, bool]:
-    """The change that `body` holds, and whether it moved the list. Raises MalformedValue or StoreError."""
-    change = decode(WhitelistChange, body, "whitelist")
-    return change, whitelist.take(change)
+async def _waited(event: asyncio.Event | None, seconds: float) -> None:
+    """Return after so long, or when the event is set."""
+    if event is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -126,6 +126,11 @@ class TokenListFetcher:
         self.progress: ListProgress | None = None
         self.refused: Counter[str] = Counter()
 
+    @property
+    def version(self) -> int:
+        """The version that is held."""
+        return self._whitelist.version
+
     async def refresh(self, exchange: Exchange) -> ListMove | None:
         """Bring the list to the hub's newest version; what has moved, None for nothing. A download of ten million
         tokens takes as long as the link needs; cancelled, it goes on with the next call.

@@ -44,6 +44,10 @@ def open_writer(path: Path) -> sqlite3.Connection:
             found = connection.execute(f"PRAGMA {name}").fetchone()[0]
             if found != required:
                 raise StoreError(f"{path}: PRAGMA {name} is {found!r}, it must be {required!r}")
+        # A flush may have failed before: what the log still shows then is in the kernel's memory only, never to be
+        # written. A power cut would take it, and with it all that is added behind; so the log is emptied first.
+        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise StoreError(f"{path}: is being read for longer than {_BUSY_MS // 1000} s; try again once that is over")
         _migrate(connection, path)
         reshape_records(connection)
         build_missing(connection)

@@ -18,6 +18,7 @@ from hub.store import epochs
 from hub.store.chains import Chain, Conflict, Position, instant
 from hub.store.commands import commanded_token
 from hub.store.metering import MeterBooks, keep_outcome, outcome_of
+from hub.store.tombstones import keep_tombstone
 from hub.store.whitelist import candidates
 from hub.terms import Terms
 from hub.tokens import bearer_key
@@ -86,6 +87,8 @@ def append(
         change = ingest(arrival, books, terms)
         books.keep_record(chain, record, received_at, change)
         books.keep(chain.gateway_id, change, at)
+        if arrival.tombstone is not None:
+            keep_tombstone(connection, chain, record.seq, arrival.tombstone, at)
     books.flush()
     if records:
         connection.execute(

@@ -14,7 +14,8 @@ from datetime import datetime
 
 from hub.store.ledger import Chain
 from wire.chain import Record, RecordKind
-from wire.records import ClockState, Value, encode
+from wire.records import ClockState, Value, decode, encode
+from wire.tombstone import Tombstone
 
 MAX_PAGE = 1000
 
@@ -67,6 +68,16 @@ class Totals(Value, frozen=True, kw_only=True):
     whitelist_version: int
     quarantined: int
     conflicts: int
+
+
+class KeptTombstone(Value, frozen=True, kw_only=True):
+    """What record `seq` of a chain says that is missing."""
+
+    gateway_id: str
+    epoch: str
+    seq: int
+    received_at: datetime
+    tombstone: Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +221,26 @@ def quarantine(connection: sqlite3.Connection, cut: Cut) -> Page:
     ]
     more = len(rows) > cut.limit
     return Page(tuple(encode(entry).decode() for entry in entries), cut.after + cut.limit if more else None)
+
+
+def tombstones_page(connection: sqlite3.Connection, gateway_id: str | None, cut: Cut) -> Page:
+    """Tombstones of one gateway or of all, in the order in which they came."""
+    rows = connection.execute(
+        "SELECT number, gateway_id, epoch, seq, received_at, tombstone FROM tombstones WHERE number > ?1"
+        " AND (?2 IS NULL OR gateway_id = ?2) ORDER BY number LIMIT ?3",
+        (cut.after, gateway_id, cut.limit + 1),
+    ).fetchall()
+    return page_of([(row[0], encode(_tombstone(row)).decode()) for row in rows], cut)
+
+
+def _tombstone(row: tuple[int, str, str, int, str, str]) -> KeptTombstone:
+    return KeptTombstone(
+        gateway_id=row[1],
+        epoch=row[2],
+        seq=row[3],
+        received_at=datetime.fromisoformat(row[4]),
+        tombstone=decode(Tombstone, row[5], "stored tombstone"),
+    )
 
 
 def totals(connection: sqlite3.Connection) -> Totals:

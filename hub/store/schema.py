@@ -234,6 +234,14 @@ CREATE TABLE announced (
 """
 """`content` is the commitment of a record that was announced, never what it says."""
 
+_TOMBSTONES = """
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY, gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    reason TEXT NOT NULL, tombstone TEXT NOT NULL, received_at TEXT NOT NULL, UNIQUE (gateway_id, epoch, seq)
+);
+"""
+"""What gateways say that is missing, and why (hub.store.tombstones)."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _ISSUED_VERSIONS,
@@ -241,6 +249,6 @@ MIGRATIONS: tuple[str, ...] = (
     _ENDED_WITHOUT_START,
     _COMMITMENTS,
     _METERS,
-    _LIST_HISTORY + _EPOCHS + _ANNOUNCED,
+    _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
 )
 """Append only: a released migration is never edited."""

@@ -69,6 +69,7 @@ class OperatorAPI:
                 web.get("/api/v1/records", self.records),
                 web.get("/api/v1/conflicts", self.conflicts),
                 web.get("/api/v1/quarantine", self.quarantine),
+                web.get("/api/v1/tombstones", self.tombstones),
                 web.get("/api/v1/tokens", self.tokens),
                 web.put("/api/v1/tokens", self.put_tokens),
                 web.get("/api/v1/commands", self.commands),
@@ -150,6 +151,13 @@ class OperatorAPI:
         """Records that are held but could not be used, each with the reason."""
         cut = cut_of(request)
         return await self._listed("quarantine", lambda connection: readings.quarantine(connection, cut))
+
+    async def tombstones(self, request: web.Request) -> web.Response:
+        """What gateways say that is missing, and why, in the order in which they said it."""
+        gateway_id, cut = request.query.get("gateway_id"), cut_of(request)
+        return await self._listed(
+            "tombstones", lambda connection: readings.tombstones_page(connection, gateway_id, cut)
+        )
 
     async def commands(self, request: web.Request) -> web.Response:
         """Commands with their reports, oldest first."""

@@ -17,6 +17,7 @@ from wire.records import Value, encode
 from wire.sync_messages import HEADER_UNPACKED
 
 _MEDIA_TYPE = "application/problem+json"
+_BROKEN = "broken-body"
 _TITLES = {
     400: "Malformed request",
     401: "Not authenticated",
@@ -60,7 +61,7 @@ def problem_response(problem: Problem) -> web.Response:
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="pnc-hub"'
     response = web.Response(status=problem.status, body=encode(body), content_type=_MEDIA_TYPE, headers=headers)
-    if problem.status in (408, 413):
+    if problem.status in (408, 413) or problem.code == _BROKEN:
         response.force_close()  # what is left of the body must not be taken for the next request
     return response
 
@@ -94,7 +95,8 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
     """The request's body, inflated if it came compressed.
 
     Raises:
-        Problem: 413 when it has more than `max_bytes`, 408 when it takes longer than `timeout_s`.
+        Problem: 413 when it has more than `max_bytes`, 408 when it takes longer than `timeout_s`, 400 when it cannot
+            be inflated.
     """
     too_large = Problem(413, "too-large", f"the body has more than {max_bytes} bytes")
     if request.content_length is not None and request.content_length > max_bytes:
@@ -108,6 +110,10 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
                     raise too_large
     except TimeoutError:
         raise Problem(408, "too-slow", f"the body took longer than {timeout_s:g} s") from None
+    except web.RequestPayloadError as error:
+        encoding = request.headers.get("Content-Encoding", "")[:20]
+        message = f"the body is not whole, or not what its Content-Encoding {encoding!a} says"
+        raise Problem(400, _BROKEN, message) from error
     return bytes(body)
 
 

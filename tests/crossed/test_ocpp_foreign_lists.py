@@ -175,7 +175,8 @@ def publish(bench: Bench, preparing: Preparing, *tokens: Any, full: bool = False
     since = bench.whitelist.version
     change = WhitelistChange(version=since + 1, since=since, full=full, tokens=tokens)
     assert bench.whitelist.take(change)
-    preparing.whitelist_moved(change)
+    blocked = [one for one in tokens if not one.valid]
+    preparing.whitelist_moved(blocked, full=full)
 
 
 def boot(version: str) -> Any:

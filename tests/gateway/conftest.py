@@ -28,16 +28,21 @@ from gateway.decide.contract import Trust
 from gateway.decide.policy import SitePolicy
 from gateway.store.chains import kept_chains
 from gateway.store.ledger import acked_seq, all_records, append, head, identity, open_ledger, open_ledger_reader
+from gateway.store.list_parts import PartFolder
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from gateway.uplink.exchange import HubExchange, LinkSettings
 from gateway.uplink.link import Link
+from gateway.uplink.list_books import LedgerBooks
+from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.staples import Staples
+from gateway.uplink.token_list import TokenListFetcher
 from gateway.uplink.witness import Witness
 from pki.service.files import load_crls, load_trust
 from pki.verify.revocation import RevocationEvidence
+from tests.gateway.list_hub import KEY, ListHub
 from tests.gateway.rough_pki import Papers
-from tests.parts import ScriptedHub, SetClock, token
+from tests.parts import ScriptedHub, SetClock
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.merkle import Frontier, leaf_hash, verify_consistency
 from wire.records import AllowedType, AuditEntry, AuthorizationInfo, Token, TokenRef, TokenType, WhitelistChange, encode
@@ -53,6 +58,7 @@ from wire.sync_messages import (
     parse_hello,
 )
 from wire.tree_head import Countersignature, SigningKey, verify_tree_head
+from wire.whitelist import PATH_PARTS
 
 
 @dataclass
@@ -171,6 +177,7 @@ class RoughHub:
     address: str = ""
     key: SigningKey | None = None
     log_key: str | None = None
+    lists: ListHub | None = None
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -196,8 +203,10 @@ class RoughHub:
                 return said(fresh, 409)
             self.held += fresh
             return said(peer.committed(self.countersign(batch)))
-        if request.path == PATH_WHITELIST:
-            return said(WhitelistChange(version=1, since=0, full=True, tokens=(token(),)))
+        if self.lists is not None and request.path.startswith(PATH_WHITELIST):
+            octets = request.path.startswith(PATH_PARTS)
+            content_type = "application/octet-stream" if octets else "application/json"
+            return web.Response(body=self.lists.answer(str(request.rel_url)), content_type=content_type)
         assert request.path == PATH_AUTHORIZE
         return said(AuthorizationInfo(allowed=AllowedType.ALLOWED))
 
@@ -298,6 +307,14 @@ def link_settings(lab: Path, hub: str, ca: Path | None = None) -> LinkSettings:
     )
 
 
+def list_refresh(bench: Bench, exchange: HubExchange) -> ListRefresh:
+    """What keeps the bench's list fresh, by a hub whose key is known."""
+    books = LedgerBooks(bench.site.owner, bench.reader, bench.writer, bench.clock.now, KEY.public_key)
+    parts = PartFolder(bench.folder / "parts")
+    fetcher = TokenListFetcher(bench.whitelist, parts, "site-1", lambda: bench.clock.now().at, books)
+    return ListRefresh(exchange, fetcher)
+
+
 def link_against(
     bench: Bench,
     lab: Path,
@@ -308,25 +325,32 @@ def link_against(
     ca: Path | None = None,
     signs: SigningKey | None = None,
     hub_log_key: str | None = None,
+    lists: ListHub | None = None,
     **more: Any,
 ) -> None:
-    """Run a link with three stored records against a hub in `mood`, and `part` beside it."""
+    """Run a link with three stored records against a hub in `mood`, and `part` beside it; and what keeps the token list
+    fresh, when the hub has `lists`."""
 
     async def run() -> None:
         async with rough_hub(lab, certificate) as hub:
-            hub.mood, hub.key = mood, signs
+            hub.mood, hub.key, hub.lists = mood, signs, lists
             chosen = replace(link_settings(lab, hub.address, ca), **more)
             witness = Witness(bench.site.owner, bench.reader, bench.writer, bench.clock.now, hub_log_key)
             exchange = HubExchange(chosen)
-            link = Link(exchange, bench.site.owner, bench.reader, bench.writer, bench.whitelist, witness)
+            link = Link(exchange, bench.site.owner, bench.reader, bench.writer, witness)
             running = asyncio.create_task(link.run())
+            tasks = {running}
+            if lists is not None:
+                link.lists = list_refresh(bench, exchange)
+                tasks.add(asyncio.create_task(link.lists.run()))
             bond = Bond(bench, hub, link, running)
             try:
                 await bond.store(3)
                 await part(bond)
             finally:
-                running.cancel()
-                await asyncio.wait({running})
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
                 await exchange.close()
             assert not link.online
             assert await link.authorize(CARD) is None, "a link that does not run has no hub to ask"

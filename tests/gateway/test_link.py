@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import pytest
 from aiohttp import web
 
 import gateway.uplink.link as link_module
 from gateway.store.ledger import acked_seq, halted
-from gateway.store.whitelist import Whitelist
 from tests.gateway.conftest import CARD, Bench, Bond, Mood, RoughHub, link_against, said
-from tests.parts import token
 from wire.chain import GENESIS_HASH
-from wire.records import AllowedType, AuthorizationInfo, TokenRef, TokenType, WhitelistChange
+from wire.records import AllowedType, AuthorizationInfo
 from wire.sync_messages import (
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,
-    PATH_WHITELIST,
     Ack,
     Batch,
     Refusal,
     RefusalCode,
     Welcome,
-    parse_answer,
     parse_batch,
 )
 
@@ -121,7 +116,6 @@ BAD = {
     "sees a gap": (to(PATH_BATCHES, refusing(RefusalCode.GAP)), "gap"),
     "sees a broken chain": (to(PATH_BATCHES, refusing(RefusalCode.CHAIN)), "chain-broken"),
     "is busy": (to(PATH_BATCHES, refusing(RefusalCode.BUSY, 0)), "busy"),
-    "has no list": (to(PATH_WHITELIST, lambda hub, body: web.Response(status=500)), "not-a-hub"),
     "drops the connection": (dropping, "unreachable"),
     "drops in the middle": (half_an_answer, "unreachable"),
 }
@@ -138,11 +132,7 @@ def test_bad_hub_costs_nothing_and_is_met_again_when_it_behaves(
         assert troubles(capfd)[0] == code
         assert acked_seq(bond.bench.reader) <= len(bond.hub.held)
         bond.hub.mood = None
-        if bond.bench.whitelist.version == 0:
-            lists = bond.hub.asked.count(PATH_WHITELIST)
-            await bond.hub.until(lambda: bond.hub.asked.count(PATH_WHITELIST) > lists)
         await bond.all_arrived()
-        assert bond.bench.whitelist.version == 1
 
     link_against(bench, lab, part, mood=mood)
     bench.check_chain()
@@ -199,14 +189,6 @@ def test_answer_without_end_is_not_read_to_its_end(bench: Bench, lab: Path, capf
         await bond.all_arrived()
 
     link_against(bench, lab, part, mood=endless, max_answer_bytes=100_000)
-
-
-def test_trouble_with_the_list_does_not_hold_up_the_evidence(bench: Bench, lab: Path) -> None:
-    async def part(bond: Bond) -> None:
-        await bond.hub.until(lambda: len(bond.hub.held) == 3)
-        assert bond.bench.whitelist.version == 0
-
-    link_against(bench, lab, part, mood=to(PATH_WHITELIST, lambda hub, body: web.Response(status=500)))
 
 
 @pytest.mark.parametrize("credit", [0, -1, -500])
@@ -357,117 +339,6 @@ def test_link_whose_ledger_cannot_be_read_is_offline_with_a_reason(
     assert "store-unusable" in troubles(capfd)
 
 
-# --- the list
-
-
-@dataclass
-class Lister:
-    """A hub's list that is put to, and named with every answer."""
-
-    changes: list[WhitelistChange]
-    asked_since: list[int] = field(default_factory=list)
-
-    async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
-        if request.path == PATH_WHITELIST:
-            self.asked_since.append(int(request.query["since"]))
-            return said(self.changes[-1])
-        if request.path not in (PATH_HELLO, PATH_BATCHES):
-            return None
-        response = hub.behave(request, body)
-        assert isinstance(response.body, bytes)
-        answer = parse_answer(response.body)
-        assert not isinstance(answer, Refusal)
-        return said(msgspec.structs.replace(answer, whitelist_version=self.changes[-1].version))
-
-    def put(self, version: int, since: int, full: bool = False) -> None:
-        self.changes.append(WhitelistChange(version=version, since=since, full=full, tokens=(token(f"{version:08X}"),)))
-
-
-@pytest.fixture
-def lister() -> Lister:
-    made = Lister([])
-    made.put(5, 0, full=True)
-    return made
-
-
-def test_token_put_while_the_link_is_quiet_arrives_with_the_next_record(
-    bench: Bench, lab: Path, lister: Lister
-) -> None:
-    async def part(bond: Bond) -> None:
-        await bond.all_arrived()
-        assert bench.whitelist.version == 5
-        lister.put(6, 5)
-        await bond.store()
-        await bond.hub.until(lambda: len(lister.asked_since) == 2)
-        await bond.all_arrived()
-        assert bench.whitelist.version == 6
-        assert bench.whitelist.find(TokenRef(uid="00000006", type=TokenType.RFID)) is not None
-        assert lister.asked_since == [0, 5], "once for each version, and never because time passed"
-
-    link_against(bench, lab, part, mood=lister.mood)
-
-
-def test_token_put_while_nothing_is_sent_arrives_with_the_keep_alive(bench: Bench, lab: Path, lister: Lister) -> None:
-    async def part(bond: Bond) -> None:
-        await bond.all_arrived()
-        batches = bond.hub.asked.count(PATH_BATCHES)
-        lister.put(6, 5)
-        await bond.hub.until(lambda: len(lister.asked_since) == 2)
-        greetings = bond.hub.asked.count(PATH_HELLO)
-        await bond.hub.until(lambda: bond.hub.asked.count(PATH_HELLO) >= greetings + 2)
-        assert bench.whitelist.version == 6
-        assert bond.hub.asked.count(PATH_BATCHES) == batches
-        assert lister.asked_since == [0, 5]
-
-    link_against(bench, lab, part, mood=lister.mood, keep_alive_s=0.05)
-
-
-def test_older_list_of_a_restored_hub_is_looked_at_once_and_left_alone(
-    bench: Bench, lab: Path, lister: Lister, capfd: pytest.CaptureFixture[str]
-) -> None:
-    async def part(bond: Bond) -> None:
-        await bond.all_arrived()
-        lister.put(4, 0, full=True)
-        await bond.hub.until(lambda: len(lister.asked_since) == 2)
-        greetings = bond.hub.asked.count(PATH_HELLO)
-        await bond.hub.until(lambda: bond.hub.asked.count(PATH_HELLO) >= greetings + 3)
-        assert (bench.whitelist.version, lister.asked_since) == (5, [0, 5])
-        lister.put(9, 0, full=True)
-        await bond.hub.until(lambda: len(lister.asked_since) == 3)
-        await bond.all_arrived()
-        assert (bench.whitelist.version, len(bench.whitelist)) == (9, 1)
-
-    link_against(bench, lab, part, mood=lister.mood, keep_alive_s=0.05)
-    said_events = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
-    assert said_events.count("whitelist-refused") == 1
-    assert said_events.count("whitelist-updated") == 2
-
-
-def test_long_list_is_taken_beside_the_event_loop(
-    bench: Bench, lab: Path, lister: Lister, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the list is written, drivers are asked about and answered."""
-    many = tuple(token(f"{number:08X}") for number in range(20_000))
-    taking, answered = threading.Event(), threading.Event()
-
-    def slowly(change: WhitelistChange) -> bool:
-        taking.set()
-        assert answered.wait(20), "the event loop stood still"
-        return Whitelist.take(bench.whitelist, change)
-
-    monkeypatch.setattr(bench.whitelist, "take", slowly)
-    lister.changes[:] = [WhitelistChange(version=5, since=0, full=True, tokens=many)]
-
-    async def part(bond: Bond) -> None:
-        await asyncio.to_thread(taking.wait, 20)
-        assert await bond.link.authorize(CARD) == AuthorizationInfo(allowed=AllowedType.ALLOWED)
-        answered.set()
-        await bond.all_arrived()
-        assert (bench.whitelist.version, len(bench.whitelist)) == (5, 20_000)
-
-    link_against(bench, lab, part, mood=lister.mood)
-
-
 # --- patience
 
 
@@ -482,3 +353,70 @@ def test_hub_that_greets_well_and_refuses_everything_is_asked_less_and_less(
         assert greeted[6] - greeted[5] > 0.01 * 2**4
 
     link_against(bench, lab, part, mood=to(PATH_BATCHES, refusing(RefusalCode.GAP)), retry_max_s=5.0)
+
+
+def test_hub_that_asks_for_patience_is_left_alone_so_long(bench: Bench, lab: Path) -> None:
+    """Longer than our own longest delay: by a refusal, and by a status with a head."""
+    busy = refusing(RefusalCode.BUSY, 1)
+
+    async def overloaded(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        greetings, batches = hub.asked.count(PATH_HELLO), hub.asked.count(PATH_BATCHES)
+        if request.path == PATH_BATCHES and batches == 1:
+            return busy(hub, body)
+        if request.path == PATH_HELLO and greetings == 2:
+            return web.Response(status=503, headers={"Retry-After": "1"}, text="later", content_type="text/plain")
+        return None
+
+    async def part(bond: Bond) -> None:
+        await bond.all_arrived()
+        asked = list(zip(bond.hub.times, bond.hub.asked, strict=True))
+        hellos = [at for at, path in asked if path == PATH_HELLO]
+        refused_at = next(at for at, path in asked if path == PATH_BATCHES)
+        assert hellos[1] - refused_at >= 0.99
+        assert hellos[2] - hellos[1] >= 0.99
+
+    link_against(bench, lab, part, mood=overloaded)
+
+
+def test_gateways_that_lose_the_hub_together_do_not_return_together(
+    bench: Bench, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module.random, "random", lambda: 0.5)
+
+    async def part(bond: Bond) -> None:
+        await bond.all_arrived()
+        bond.hub.mood = dropping
+        await bond.store()
+        while bond.link.online:
+            await bond.bench.writer.run(lambda connection: None)
+        lost_at, before = bond.hub.times[-1], len(bond.hub.times)
+        bond.hub.mood = None
+        await bond.all_arrived()
+        assert 0.39 <= bond.hub.times[before] - lost_at < 5
+
+    link_against(bench, lab, part, splay_s=0.8)
+
+
+def test_the_hubs_time_is_told_with_the_instants_between_which_it_was_read(bench: Bench, lab: Path) -> None:
+    at = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+    told: list[tuple[datetime, int, int]] = []
+
+    async def timed(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        response = hub.behave(request, body)
+        if request.path not in (PATH_HELLO, PATH_BATCHES):
+            return response
+        assert isinstance(response.body, bytes)
+        answer = parse_answer(response.body)
+        assert not isinstance(answer, Refusal)
+        return said(msgspec.structs.replace(answer, at=at))
+
+    async def part(bond: Bond) -> None:
+        begun = time.monotonic_ns()
+        bond.link.hub_said = lambda *facts: told.append(facts)
+        await bond.all_arrived()
+        await bond.settled()
+        assert {facts[0] for facts in told} == {at}
+        assert len(told) >= 2
+        assert all(begun <= sent < received <= time.monotonic_ns() for _, sent, received in told)
+
+    link_against(bench, lab, part, mood=timed)

@@ -106,7 +106,8 @@ class Place:
         version = self.bench.whitelist.version
         change = WhitelistChange(version=version + 1, since=version, full=False, tokens=tokens)
         assert self.bench.whitelist.take(change)
-        self.preparing.whitelist_moved(change)
+        blocked = [one for one in tokens if not one.valid or one.whitelist is WhitelistType.NEVER]
+        self.preparing.whitelist_moved(blocked, full=False)
 
 
 def play(

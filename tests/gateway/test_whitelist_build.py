@@ -504,6 +504,22 @@ def test_damage_found_while_running_begins_anew_and_goes_on(tmp_path: Path, fold
     whitelist.close()
 
 
+def test_closing_gives_up_an_examination(tmp_path: Path) -> None:
+    """However it falls together, whoever examines a list that is being closed hears of no damage."""
+    found = []
+    for _ in range(20):
+        whitelist = Whitelist(tmp_path / "state.db")
+        if not len(whitelist):
+            whitelist.take(WhitelistChange(version=1, since=0, full=True, tokens=tuple(MANY)))
+        working = threading.Thread(target=lambda each: found.append(each.examine()), args=(whitelist,))
+        working.start()
+        whitelist.close()
+        working.join(20)
+    assert found == [None] * 20
+    with closing(Whitelist(tmp_path / "state.db")) as again:
+        assert len(again) == len(MANY)
+
+
 # --- parts
 
 

@@ -17,7 +17,7 @@ Row = tuple[object, ...]
 def _of_before(path: Path, each: int) -> list[Row]:
     """A database as earlier versions made it, of two chains that came in turns with so many records each."""
     connection = sqlite3.connect(path, isolation_level=None)
-    connection.executescript(f"{''.join(MIGRATIONS)} PRAGMA user_version = {len(MIGRATIONS)};")
+    connection.executescript(f"{''.join(MIGRATIONS)} PRAGMA user_version = {len(MIGRATIONS)}; BEGIN;")
     for gateway in ("site-1", "site-2"):
         connection.execute(
             "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen) "
@@ -30,6 +30,7 @@ def _of_before(path: Path, each: int) -> list[Row]:
         for gateway in ("site-2", "site-1")
     ]
     connection.executemany(f"INSERT INTO records VALUES ({','.join('?' * 14)})", rows)
+    connection.execute("COMMIT")
     assert _is_old(connection)
     connection.close()
     return sorted(rows, key=lambda row: (row[0], row[2]))

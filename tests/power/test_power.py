@@ -9,7 +9,6 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -30,17 +29,6 @@ while True:
     print(seq, flush=True)
 """
 """Says each number once its COMMIT has returned."""
-
-
-@pytest.fixture
-def box(tmp_path: Path, power_shim: Path | None) -> Iterator[PowerBox]:
-    if power_shim is None:
-        pytest.skip("no C compiler (cc): power cuts cannot be played")
-    root = tmp_path / "disk"
-    root.mkdir()
-    made = PowerBox(root, tmp_path / "beside", power_shim)
-    yield made
-    made.close()
 
 
 def run(box: PowerBox, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,8 @@ from tests.power.box import Mode
 from tests.site.faults.stage import Stage
 
 Deed = Callable[[Stage, random.Random], Awaitable[None]]
+PAGE, SPOILED = 4096, 64
+JUMPS_S = tuple(sign * seconds for seconds in (3600, 86_400, 400 * 86_400) for sign in (1, -1))
 SLOW_FLUSHES_S = (0.005, 0.02)
 """Of an eMMC, and of a worn one."""
 
@@ -34,6 +36,7 @@ async def cut_power(stage: Stage, chance: random.Random) -> None:
     await _down(stage, chance, name)
     mode = chance.choice(tuple(Mode))
     done = stage.boxes[name].cut(chance, mode)
+    stage.tell(f"cut of {name}: {mode.name}, {done}")
     stage.boxes[name].slow(0.0)
     stage.counts["cuts"] += 1
     stage.counts["kills"] -= 1
@@ -101,6 +104,41 @@ async def restore_hub(stage: Stage, chance: random.Random) -> None:
     await stage.start("hub")
 
 
+async def restore_gateway(stage: Stage, chance: random.Random) -> None:
+    """The first time, the gateway's state is copied; later, the gateway is put back to that copy, once the hub has all
+    that would be gone with it."""
+    await _ready(stage, chance, "gateway")
+    if stage.has_copy("gateway"):
+        await stage.drained()
+    await _down(stage, chance, "gateway")
+    stage.restore("gateway")
+    await stage.start("gateway")
+
+
+async def spoil_page(stage: Stage, chance: random.Random) -> None:
+    """Octets of the gateway's ledger are other ones than were written, where the hub has what they said."""
+    await _ready(stage, chance, "gateway")
+    await stage.drained()
+    await stage.kill("gateway")
+    ledger = next(stage.site.config("gateway").parent.rglob("ledger.db"))
+    octets = bytearray(ledger.read_bytes())
+    if len(octets) > PAGE:
+        place = chance.randrange(PAGE, len(octets) - SPOILED)
+        octets[place : place + SPOILED] = chance.randbytes(SPOILED)
+        ledger.write_bytes(octets)
+        stage.counts["pages spoiled"] += 1
+    await stage.start("gateway")
+
+
+async def jump_clock(stage: Stage, chance: random.Random) -> None:
+    """The wall clock of the gateway jumps, and after a while it is right again."""
+    await _ready(stage, chance, "gateway")
+    stage.jump_clock(chance.choice(JUMPS_S))
+    await asyncio.sleep(chance.uniform(1.0, 3.0))
+    stage.require_alive("gateway")
+    stage.jump_clock(0)
+
+
 async def press_memory(stage: Stage, chance: random.Random) -> None:
     """Gateway or hub get no more memory for a while; one that ends of it is started again."""
     name = await _ready(stage, chance)
@@ -128,15 +166,17 @@ async def _down(stage: Stage, chance: random.Random, name: str | None = None) ->
     victim = name or _victim(chance)
     await asyncio.sleep(chance.uniform(0.02, 0.5))
     await stage.kill(victim)
+    stage.tell(f"killed {victim}")
     stage.counts[f"{victim} down"] += 1
     await asyncio.sleep(chance.uniform(0, 0.1))
     return victim
 
 
-async def _ready(stage: Stage, chance: random.Random) -> str:
+async def _ready(stage: Stage, chance: random.Random, name: str | None = None) -> str:
     """One of the two, once it serves: a fault is to meet it at work, not in its start."""
-    name = _victim(chance)
+    name = name or _victim(chance)
     await stage.runs[name].ready()
+    stage.tell(f"it meets {name}")
     await asyncio.sleep(chance.uniform(0, 0.2))
     return name
 
@@ -163,5 +203,8 @@ DEEDS: dict[str, Deed] = {
     "slow": slow_flash,
     "uplink": spoil_uplink,
     "hub-restored": restore_hub,
+    "gateway-restored": restore_gateway,
+    "page": spoil_page,
+    "clock": jump_clock,
     "memory": press_memory,
 }

@@ -30,11 +30,12 @@ async def play(
 
     async def do_all() -> None:
         for number, name in enumerate(order, start=1):
+            stage.tell(name)
             await DEEDS[name](stage, chance)
             if number % 25 == 0:
                 tell(f"seed {seed}: {number} of {len(order)} deeds")
 
-    async with Stage(folder, shim) as stage:
+    async with Stage(folder, shim, with_clock="clock" in plan) as stage:
         async with asyncio.TaskGroup() as group:
             deeds = group.create_task(do_all())
             charging = group.create_task(stage.charge_until(deeds.done, random.Random(seed + 1)))

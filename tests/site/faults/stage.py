@@ -25,7 +25,7 @@ from firmware_sim.charger import DIALECTS, Charger
 from firmware_sim.closing import close_books
 from firmware_sim.connection import Address, BackOff
 from firmware_sim.dialect import Medium, Presented
-from firmware_sim.errors import ChargerError
+from firmware_sim.errors import ChargerError, SiteError
 from firmware_sim.faults import Daemons
 from firmware_sim.scenario import Scenario
 from firmware_sim.sessions import Charge
@@ -41,7 +41,7 @@ from wire.toml import parse_toml
 
 ROOT = Path(__file__).parents[3]
 CARD, BLOCKED, UNKNOWN = "04A1B2C3D4E5F6", "04B10CCED00001", "04FFFFFFFFFF99"
-CHARGE_S = 0.4
+CHARGE_S, DRAINED_WITHIN_S = 0.4, 60
 
 SCENARIO = f"""
 title = "faults"
@@ -90,7 +90,8 @@ class Outcome:
 class Stage:
     """One site in one folder. An asynchronous context manager: when it is entered, all run and all lists are there."""
 
-    def __init__(self, folder: Path, shim: Path | None) -> None:
+    def __init__(self, folder: Path, shim: Path | None, *, with_clock: bool = False) -> None:
+        """`with_clock`: the gateway's wall clock can be set, which needs libfaketime and slows it down."""
         self.site = Site(parse_toml(Scenario, SCENARIO, "faults"), folder)
         self.boxes = {
             name: PowerBox(self.site.config(name).parent, folder / f"{name}-power", shim) for name in ("gateway", "hub")
@@ -98,9 +99,24 @@ class Stage:
         self.counts: Counter[str] = Counter()
         self.runs: dict[str, Run] = {}
         self.refused = 0
+        self._with_clock, self._faketime = with_clock, folder / "gateway.clock"
         self._zygotes: dict[str, Zygote] = {}
         self._chargers = [self._charger(table.id, table.ocpp.value) for table in self.site.scenario.charger]
         self._exits = AsyncExitStack()
+
+    def _clock_environment(self, box: PowerBox) -> dict[str, str]:
+        """What the gateway needs for a wall clock that can be set; its monotonic one stays true."""
+        library = find_faketime() if self._with_clock else None
+        if library is None:
+            return {}
+        self.jump_clock(0)
+        preloaded = " ".join(filter(None, (str(library), box.environment.get("LD_PRELOAD"))))
+        return {
+            "LD_PRELOAD": preloaded,
+            "FAKETIME_TIMESTAMP_FILE": str(self._faketime),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
 
     def _charger(self, charger_id: str, ocpp: str) -> Charger:
         table = next(each for each in self.site.scenario.charger if each.id == charger_id)
@@ -146,7 +162,8 @@ class Stage:
         await site.enrol()
         await self._put_network_between()
         for name, box in self.boxes.items():
-            zygote = Zygote(name, site.logs, box.environment)
+            environment = box.environment | (self._clock_environment(box) if name == "gateway" else {})
+            zygote = Zygote(name, site.logs, environment)
             self._zygotes[name] = await self._exits.enter_async_context(zygote)
         await self.start("hub")
         await self.runs["hub"].ready()
@@ -189,17 +206,46 @@ class Stage:
         self.counts["in a start"] += not run.is_ready
         self.boxes[name].settle()
 
+    def tell(self, text: str) -> None:
+        """Writes down what is done, with the time, beside what the daemons say."""
+        with (self.site.logs / "deeds.log").open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now(UTC):%H:%M:%S.%f} {text}\n")
+
     def require_alive(self, name: str) -> None:
         """Return if it has not ended by itself."""
         run = self.runs[name]
         assert run.going_on, f"{name} has ended by itself: {run.tail()}"
+
+    async def drained(self) -> None:
+        """Returns once the hub holds all that the gateway had when it was asked."""
+        chain = await self.site.gateway_chain()
+        async with asyncio.timeout(DRAINED_WITHIN_S):
+            while True:
+                if (await self._hub_positions()).get(chain.epoch, 0) >= len(chain.records):
+                    return
+                await asyncio.sleep(0.05)
+
+    async def _hub_positions(self) -> dict[str, int]:
+        try:
+            return await self.site.hub_positions()
+        except SiteError:
+            return {}  # It is just being started.
+
+    def jump_clock(self, seconds: int) -> None:
+        """Sets the gateway's wall clock apart from the true one; 0: right again. It notices within a second."""
+        self._faketime.write_text(f"{seconds:+d}\n", "ascii")
+        self.counts["clock jumps"] += bool(seconds)
+
+    def has_copy(self, name: str) -> bool:
+        """Whether `restore` would put something back."""
+        return (self.site.folder / f"{name}-backup").exists()
 
     def restore(self, name: str) -> None:
         """The first time, copies what the daemon holds, which must not run; later, puts it back to that copy."""
         state = next(path for path in self.site.config(name).parent.iterdir() if path.is_dir())
         copy = self.site.folder / f"{name}-backup"
         if not copy.exists():
-            shutil.copytree(state, copy)
+            shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*.sock"))
             return
         shutil.rmtree(state)
         shutil.copytree(copy, state)
@@ -266,6 +312,11 @@ class Stage:
             wrong=len(wrong),
             findings=tuple(f"{found.code}: {found.message}" for found in account.findings),
         )
+
+
+def find_faketime() -> Path | None:
+    """The library of libfaketime; None where it is not installed."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 
 def _plain(uid: str) -> str:
