@@ -1,6 +1,7 @@
 # make demo   the day-offline scenario with real processes on loopback
 # make test   style, types, every test, and every branch of pki/verify run by one
 # make bench  what verification costs, and a charger's messages, next to raw work and to others (bench/README.md)
+# make soak   plans of kills, power cuts and all other faults, for hours (SOAK_ARGS="--seed 7", see CONTRIBUTING.md)
 # Each sets up .venv from PyPI by itself; nothing else is needed than Python 3.11+, make and git.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -9,8 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?=
+SOAK_ARGS ?=
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench soak docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -49,6 +51,10 @@ bench: $(VENV)/.test
 	$(BIN)/python -m bench.registry
 	$(BIN)/python -m bench.chargers
 	$(BIN)/python -m bench.ledger
+	$(BIN)/python -m bench.outbox
+
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.site.faults.soak $(SOAK_ARGS)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "pncgate needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

@@ -1,8 +1,8 @@
 """Proofs for outsiders: an evidence file of every session, and what a process says of them that has nothing else.
 
 That process runs in an empty folder and an empty environment. It is given the files and three kinds of keys: those of
-the meters from their housings, the log's and the hub's as the gateway tells them. It never sees a database or a
-configuration.
+the meters from their housings, the log's and the hub's as the gateway tells them, now and when they were noted. It
+never sees a database or a configuration.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 PATIENCE_S = 120.0
 HOLDS = "holds"
+NOTED = "log.keys"
 
 
 class _LogKeys(Value, frozen=True, kw_only=True):
@@ -80,13 +81,27 @@ async def prove(site: Site, sessions: Sequence[Session], chargers: Sequence[Char
     folder = site.folder / "evidence"
     folder.mkdir(exist_ok=True)
     keys, written = await asyncio.gather(_log_keys(site), _write(site, completed, folder))
-    given = ["--log-key", keys.log_key, "--hub-key", keys.hub_log_key]
+    given = ["--hub-key", keys.hub_log_key]
+    for log_key in dict.fromkeys((*_noted(site), keys.log_key)):
+        given += ["--log-key", log_key]
     for book in chargers:
         for path in sorted(site.charger_folder(book.charger_id).glob(KEY_FILES)):
             given += ["--meter-key", path.read_text("ascii").strip()]
     verified = await _verify([one.file for one in written], given)
     by_file = {one.file: one for one in verified}
     return ProofBook(proofs=tuple(_proof(one, by_file.get(one.file)) for one in written))
+
+
+async def note_log_key(site: Site) -> None:
+    """Keeps the key of the gateway's log as it is now: an outsider needs it still when the gateway has begun another
+    epoch, whose log has a key of its own. Raises SiteError."""
+    keys = await _log_keys(site)
+    (site.folder / NOTED).write_text("\n".join(dict.fromkeys((*_noted(site), keys.log_key))), "ascii")
+
+
+def _noted(site: Site) -> list[str]:
+    path = site.folder / NOTED
+    return path.read_text("ascii").split() if path.exists() else []
 
 
 async def _log_keys(site: Site) -> _LogKeys:

@@ -118,11 +118,13 @@ class Clock:
                 Told(TimeSource.HUB, ns_of(at), middle_ns, round_ns // 2 + HUB_BOUND_NS), reading
             )
 
-    def proves(self, at: datetime) -> None:
-        """Take note that it cannot be before `at`, since somebody who is trusted has signed something then. It counts
-        while no time source has spoken."""
+    def proves(self, *instants: datetime | None) -> None:
+        """Take note that it cannot be before any of `instants`, since somebody who is trusted has signed something
+        then. It counts while no time source has spoken."""
         with self._turn:
-            self._estimate.prove(ns_of(at), self._dials.boot_ns())
+            for at in instants:
+                if at is not None:
+                    self._estimate.prove(ns_of(at), self._dials.boot_ns())
 
     def source(self) -> TimeSource | None:
         """What the time rests on; None: on nothing."""

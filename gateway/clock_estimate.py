@@ -169,8 +169,10 @@ class Estimate:
         if not EARLIEST_NS <= at_ns < LATEST_NS or (least is not None and at_ns <= least):
             return
         self._proven = at_ns, boot_ns
-        if self._followed is not None and not self._spoken() and self._followed.at(boot_ns) < at_ns - _SLACK_NS:
-            self._followed = None
+        if self._followed is not None and not self._spoken():
+            after_ns = self._followed.at(boot_ns) - at_ns
+            if not -_SLACK_NS <= after_ns <= self._limits.believed_ns:
+                self._followed = None
 
     def judge(self, reading: Reading) -> Judged:
         """The time at `reading`, which is not older than the last."""

@@ -3,7 +3,8 @@
 Rules
 1. What the time is worth is audited when it changes, with both clocks, so that records from before, which are never
    rewritten, can be placed by their boot and monotonic time. So is whatever the clock remarks. Of one kind an entry is
-   made every REMARK_EVERY_S at most; it says how many were left out.
+   made every REMARK_EVERY_S at most; it says how many were left out. That the time is trusted is said at once, that it
+   is so no longer STATE_EVERY_S after the last word of it.
 2. The floor is kept when the time is trusted first, then every KEEP_EVERY_S, and before new trust is put in force: so
    that a clock that is set back never gets behind a revocation that was known here.
 3. While the system's clock is wrong, or may be, TLS to the hub and the PKI does not judge dates by it: only by the hub
@@ -80,12 +81,13 @@ class ClockWatch:
             judge_dates(context, by_system_clock=right)
         for remark in self._clock.take_remarks():
             await self._tell(remark.code, remark.message, now)
-        if now.clock is not self._state and self._is_due(_STATE, now, STATE_EVERY_S):
-            first = self._state is not ClockState.TRUSTED and now.clock is ClockState.TRUSTED
+        trusted = now.clock is ClockState.TRUSTED
+        if now.clock is not self._state and (trusted or self._is_due(_STATE, now, STATE_EVERY_S)):
             self._state = now.clock
+            self._kinds.pop(_STATE, None)
+            if trusted:
+                await self.keep()
             await self._tell(_STATE, self._described(now), now)
-            if first:
-                self._kept_ns = None
         if self._kept_ns is None or now.mono_ns - self._kept_ns >= KEEP_EVERY_S * SECOND_NS:
             await self.keep()
 

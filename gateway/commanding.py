@@ -11,6 +11,7 @@ from gateway.chargers.connected import Site
 from gateway.chargers.pricing import PriceBoard, PriceDisplay
 from gateway.chargers.server import ChargerServer
 from gateway.config import Settings
+from gateway.control.seen import Vitals
 from gateway.control.server import ControlServer
 from gateway.control.view import Presence, Views
 from gateway.price import Price
@@ -22,7 +23,7 @@ class Commanding:
     """These parts, put together."""
 
     def __init__(
-        self, settings: Settings, site: Site, server: ChargerServer, exchange: HubExchange, online: Callable[[], bool]
+        self, settings: Settings, site: Site, server: ChargerServer, exchange: HubExchange, vitals: Callable[[], Vitals]
     ) -> None:
         waits, names = settings.table.commands, [one.id for one in settings.table.charger]
         patience = Patience(
@@ -35,7 +36,7 @@ class Commanding:
                 server.roster.accompany(companion)
         policy = settings.table.offline.under(settings.table.policy)
         views = Views(site.ledger, server.roster, presence, names, policy)
-        self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, online)
+        self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, vitals)
         self._link = CommandLink(exchange, self._executor, site.ledger, site.writer)
 
     def stored(self) -> None:

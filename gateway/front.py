@@ -11,6 +11,7 @@ from gateway.chargers.preparing import Preparing
 from gateway.chargers.server import ChargerServer
 from gateway.commanding import Commanding
 from gateway.config import Settings
+from gateway.control.seen import Vitals
 from gateway.decide.authorize import evse_key
 from gateway.errors import ConfigurationError
 from gateway.local.authorize import AuthorizeDesk
@@ -26,7 +27,14 @@ class Front:
     """The stations' ports and the control socket, put together. `exchange` is the way to the hub."""
 
     def __init__(
-        self, settings: Settings, site: Site, whitelist: Whitelist, link: Link, exchange: HubExchange, paper: Paper
+        self,
+        settings: Settings,
+        site: Site,
+        whitelist: Whitelist,
+        link: Link,
+        exchange: HubExchange,
+        paper: Paper,
+        vitals: Callable[[], Vitals],
     ) -> None:
         """Raises ConfigurationError; nothing listens yet."""
         self._settings = settings
@@ -37,7 +45,7 @@ class Front:
         self.server.roster.accompany(preparing)
         if link.lists is not None:
             link.lists.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
-        self._commanding = Commanding(settings, site, self.server, exchange, lambda: link.online)
+        self._commanding = Commanding(settings, site, self.server, exchange, vitals)
 
     def stored(self) -> None:
         """The ledger has grown."""

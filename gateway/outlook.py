@@ -13,8 +13,11 @@ from gateway.clock_sources import NoSign
 from gateway.clock_watch import open_clock
 from gateway.errors import StoreError
 from gateway.given import config_option, fail, settings_of
+from gateway.room import Standing
 from gateway.status import Running, Source, Status, read_status
+from gateway.store.budget import MB
 from gateway.store.ledger import all_records, identity, open_ledger_reader
+from gateway.store.segments import dropped
 from gateway.wording import counted, instant
 from wire.records import encode
 
@@ -49,6 +52,7 @@ def _status_lines(found: Status) -> list[str]:
         f"records      {found.records}, acknowledged by the hub up to {found.acked_seq}",
         f"to send      {found.backlog}{waiting}",
         f"ledger       {_ledger_line(found)}",
+        f"room         {_room_line(found.room)}",
         f"sessions     {found.sessions}, {found.open_sessions} of them open",
         f"chargers     {found.configured} configured, {found.booted} {'has' if found.booted == 1 else 'have'} booted"
         + ("" if connected is None else f", {connected} connected"),
@@ -66,6 +70,13 @@ def _status_lines(found: Status) -> list[str]:
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
     return lines
+
+
+def _room_line(room: Standing) -> str:
+    """How much of the ledger's budget is used, and what was done for room."""
+    told = f"{room.level}, {room.used // MB} of {room.budget // MB} MB used, {room.free // MB} MB free on the disk"
+    told += f", the log is kept behind record {room.dropped}" if room.dropped else ""
+    return told + (f", {counted(room.unkept, 'message')} not kept" if room.unkept else "")
 
 
 def _epoch_lines(found: Status) -> list[str]:
@@ -152,14 +163,17 @@ def _paper_lines(found: Status) -> list[str]:
 def export(config: Path) -> None:
     """Print the chain of records as JSON lines.
 
-    First whose chain it is, then every record, byte for byte.
+    First whose chain it is, and behind which record it begins if that is not its first; then every record, byte for
+    byte.
     """
     try:
         ledger = open_ledger_reader(settings_of(config).ledger_path)
     except StoreError as error:
         fail(str(error))
     owner = identity(ledger)
-    click.echo(encode({"gateway_id": owner.gateway_id, "epoch": owner.epoch}))
+    gone = dropped(ledger)
+    begins = {"behind": gone} if gone.seq else {}
+    click.echo(encode({"gateway_id": owner.gateway_id, "epoch": owner.epoch, **begins}))
     try:
         for record in all_records(ledger):
             click.echo(encode(record))

@@ -27,11 +27,12 @@ from gateway.retention import Retention, in_steps
 from gateway.store.ballast import Ballast
 from gateway.store.budget import ACTS, MB, PAGE, WAL_ROOM, WAL_USUAL, Act, Level, Room, RoomSettings, level_of
 from gateway.store.ledger import Identity, append, head
-from gateway.store.segments import drop_segment, forget_traces
+from gateway.store.segments import drop_segment, dropped, forget_traces
 from gateway.store.shedding import Thinning, bury_unkept
+from gateway.store.unkept import unkept
 from gateway.store.writer import Writer
 from wire.chain import RecordKind
-from wire.records import AuditEntry, ClockState
+from wire.records import AuditEntry, ClockState, Value
 
 LOOK_EVERY_S, BURY_EVERY_S = 5.0, 60.0
 _WORTH_EMPTYING = 64 * 1024
@@ -45,6 +46,41 @@ def measure(settings: RoomSettings, ledger: sqlite3.Connection) -> Room:
     to_come = max(0, WAL_USUAL - size_of(settings.wal))
     free = disk.f_bavail * disk.f_frsize + spare * PAGE - to_come
     return Room(budget=settings.max_pages * PAGE, used=(pages - spare) * PAGE, free=free, keep_free=settings.keep_free)
+
+
+class Standing(Value, frozen=True, kw_only=True):
+    """How it stands with the room: the level that these figures come to, whatever was before. In octets `used` of the
+    `budget`, `free` for it on the disk, and the write-ahead log. `dropped`: up to which record the rows are gone;
+    `unkept`: messages that were counted and that no tombstone has yet; `ballast`: whether it is there."""
+
+    level: str
+    used: int
+    budget: int
+    free: int
+    wal: int
+    dropped: int
+    unkept: int
+    ballast: bool
+
+
+def standing(settings: RoomSettings, ledger: sqlite3.Connection) -> Standing:
+    """How it stands with the room now. Raises sqlite3.Error and OSError."""
+    room = measure(settings, ledger)
+    return Standing(
+        level=level_of(room, Level.PLENTY).name.lower(),
+        used=room.used,
+        budget=room.budget,
+        free=max(0, room.free),
+        wal=size_of(settings.wal),
+        dropped=dropped(ledger).seq,
+        unkept=unkept(ledger),
+        ballast=ballast_of(settings).held,
+    )
+
+
+def ballast_of(settings: RoomSettings) -> Ballast:
+    """The ballast beside a ledger."""
+    return Ballast(settings.ledger.with_name("ballast"), settings.ballast)
 
 
 def size_of(path: Path) -> int:
@@ -66,16 +102,17 @@ class RoomKeeper:
         ledger: sqlite3.Connection,
         now: Callable[[], Moment],
         retention: Retention,
+        stored: Callable[[], None] = lambda: None,
     ) -> None:
+        """`stored`: called when the ledger has grown."""
         self._settings, self._owner, self._writer, self._ledger = settings, owner, writer, ledger
         self._now, self._retention = now, retention
-        self._ballast = Ballast(settings.ledger.with_name("ballast"), settings.ballast)
+        self._ballast = ballast_of(settings)
         self._thinning = Thinning()
         self._wal_alarmed, self._seen_head = False, -1
         self.level = Level.PLENTY
         """The level in force."""
-        self.stored: Callable[[], None] = lambda: None
-        """Called when the ledger has grown."""
+        self.stored = stored
 
     def does(self, act: Act) -> bool:
         """Whether the level in force asks for something."""
@@ -96,7 +133,7 @@ class RoomKeeper:
 
     async def look(self) -> None:
         """Measure, note a change of level, and do what the level asks for. Raises StoreUnavailable."""
-        await self._note(level_of(self._measured(), self.level))
+        await self._note(level_of(self.measured(), self.level))
         await self._watch_wal()
         if self.does(Act.RELEASE_EARLY):
             await self._retention.early()
@@ -104,7 +141,7 @@ class RoomKeeper:
             await self._drop()
         if self.does(Act.THIN):
             await self._thin()
-        room = self._measured()
+        room = self.measured()
         await self._note(level_of(room, self.level))
         if not self._ballast.held and room.free > room.keep_free + room.keep_free // 4 + self._ballast.size:
             await asyncio.to_thread(self._ballast.make)
@@ -134,7 +171,18 @@ class RoomKeeper:
         except (StoreUnavailable, sqlite3.Error) as error:
             say("store-unavailable", level="error", reason=str(error))
 
-    def _measured(self) -> Room:
+    @property
+    def log_octets(self) -> int:
+        """The size of the write-ahead log."""
+        return size_of(self._settings.wal)
+
+    @property
+    def has_ballast(self) -> bool:
+        """Whether there is something to give up when the disk is full, or nothing is wanted."""
+        return self._ballast.held or not self._ballast.size
+
+    def measured(self) -> Room:
+        """How much room there is now. Raises StoreUnavailable."""
         try:
             return measure(self._settings, self._ledger)
         except (sqlite3.Error, OSError) as error:
@@ -155,7 +203,7 @@ class RoomKeeper:
     async def _note(self, level: Level) -> None:
         if level == self.level:
             return
-        room = self._measured()
+        room = self.measured()
         told = f"{room.used // MB} of {room.budget // MB} MB used, {room.free // MB} MB free on the disk: " + (
             ", ".join(sorted(act.value for act in ACTS[level])) or "nothing is done for room"
         )
@@ -194,7 +242,7 @@ class RoomKeeper:
             self.stored()
 
     async def _watch_wal(self) -> None:
-        size, last = size_of(self._settings.wal), head(self._ledger).seq
+        size, last = self.log_octets, head(self._ledger).seq
         is_idle, self._seen_head = last == self._seen_head, last
         if size > WAL_ROOM and not self._wal_alarmed:
             await self._audit("write-ahead-log-long", f"{size} octets: a reader stands in the way of checkpoints")

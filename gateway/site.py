@@ -6,9 +6,8 @@ import asyncio
 import fcntl
 import os
 import signal
-import sqlite3
 import ssl
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
@@ -25,6 +24,7 @@ from gateway.inspection import Inspection
 from gateway.keeper import TrustKeeper
 from gateway.local.server import Health
 from gateway.log import say
+from gateway.opening import open_books
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
@@ -32,15 +32,13 @@ from gateway.room import RoomKeeper
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
-from gateway.store.epochs import Prepared, jump_numbers, open_writer, order_epoch
+from gateway.store.epochs import Prepared, jump_numbers, order_epoch
 from gateway.store.evidence import open_evidence
-from gateway.store.ledger import Identity, append, identity, last_trusted_at, open_ledger, open_ledger_reader
+from gateway.store.ledger import append, last_trusted_at
 from gateway.store.list_parts import PartFolder
 from gateway.store.sessions import has_running
 from gateway.store.soundness import says_damage
-from gateway.store.tail import verify_tail
 from gateway.store.whitelist import open_whitelist
-from gateway.store.writer import Writer
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
@@ -53,6 +51,7 @@ from gateway.uplink.proxy import proxy_for
 from gateway.uplink.staples import Staples
 from gateway.uplink.token_list import TokenListFetcher
 from gateway.uplink.witness import Witness
+from gateway.vitals import VitalParts
 from wire.chain import RecordKind
 from wire.records import AuditEntry
 from wire.tombstone import TombstoneReason
@@ -72,46 +71,30 @@ class Gateway:
         self._clock = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
         load_site_trust(settings)
         tls = uplink_tls(settings)
-        gateway_id, epoch = settings.table.gateway.id, os.urandom(8).hex()
-
-        def open_connection() -> sqlite3.Connection:
-            pages = settings.room().max_pages
-            return open_ledger(settings.ledger_path, gateway_id, epoch, self._clock.now().at, pages)
-
-        def open_again() -> sqlite3.Connection:
-            connection = open_connection()
-            verify_tail(connection)
-            return connection
-
         with ExitStack() as opened:
             opened.callback(os.close, _lock(settings.state_dir))
-            hold_s = settings.table.ledger.periodic_hold_ms / 1000
-            self._writer, prepared = open_writer(
-                settings.ledger_path,
-                gateway_id,
-                lambda: Writer(open_connection, open_again, hold_s=hold_s),
-                self._clock.now(),
-            )
-            opened.callback(self._writer.end)
-            # Closed before the writer, so that the writer is the last and leaves one file without a log.
-            self._reader = opened.enter_context(closing(open_ledger_reader(settings.ledger_path)))
-            self._owner: Identity = identity(self._reader)
+            books = open_books(settings, self._clock, opened)
+            self._writer, self._reader, self._owner = books.writer, books.reader, books.owner
             self._whitelist, remark = open_whitelist(settings.whitelist_path)
             opened.callback(self._whitelist.close)
             self._evidence, other_remark = open_evidence(settings.evidence_path)
             opened.callback(self._evidence.close)
             self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
-            self._begun_anew += prepared.remarks
-            for proven in (last_trusted_at(self._reader), self._whitelist.confirmed_at):
-                if proven is not None:
-                    self._clock.proves(proven)
+            self._begun_anew += books.prepared.remarks
+            self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
             self._exchange = HubExchange(_link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
-            self._link = self._new_link(prepared)
+            self._link = self._new_link(books.prepared)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
-                settings.room(), self._owner, self._writer, self._reader, self._clock.now, self._retention
+                settings.room(),
+                self._owner,
+                self._writer,
+                self._reader,
+                self._clock.now,
+                self._retention,
+                self._stored,
             )
             loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
             self._authorizer = Authorizer(
@@ -145,9 +128,9 @@ class Gateway:
             turns_away=self._turns_away,
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
-        self._room.stored = self._stored
+        vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._whitelist, self._fetcher)
         try:
-            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper)
+            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper, vitals.read)
         except ConfigurationError:
             self._opened.close()
             raise
@@ -160,8 +143,8 @@ class Gateway:
         link.hub_said = self._clock.hub_said
         books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
         parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
-        fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books)
-        self._lists = link.lists = ListRefresh(self._exchange, fetcher)
+        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books)
+        self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
         ledger, path = self._reader, self._settings.ledger_path
         link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
         link.lineage.doubted = self._inspection.doubt

@@ -12,10 +12,11 @@ from gateway.alone import read_alone
 from gateway.chargers.abilities import StationAlone
 from gateway.config import Settings
 from gateway.control.client import Control, ControlError
-from gateway.control.seen import GatewayView
+from gateway.control.seen import GatewayView, Vitals
 from gateway.enrol.identity import load_identity
 from gateway.enrol.renewal import EARLIEST
 from gateway.errors import EnrolmentError, StoreError
+from gateway.room import Standing, standing
 from gateway.store.carrying import EpochBegun, begun
 from gateway.store.chargers import versions
 from gateway.store.database import open_reader
@@ -99,6 +100,7 @@ class Running(Value, frozen=True, kw_only=True, omit_defaults=False):
     since: datetime | None = None
     online: bool | None = None
     connected: int | None = None
+    vitals: Vitals | None = None
     trouble: str | None = None
 
 
@@ -119,6 +121,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     countersigned_seq: int
     log_troubles: tuple[Trouble, ...]
     released: Released
+    room: Standing
     oldest_unsent_at: datetime | None
     sessions: int
     open_sessions: int
@@ -158,7 +161,12 @@ def read_running(settings: Settings) -> Running | None:
         return None if error.code == "not-running" else Running(trouble=str(error))
     except msgspec.MsgspecError:
         return Running(trouble="it does not say since when")
-    return Running(since=found.since, online=found.online, connected=found.connected)
+    return Running(
+        since=found.since,
+        online=None if found.vitals is None else found.vitals.online,
+        connected=found.connected,
+        vitals=found.vitals,
+    )
 
 
 def _own_certificate(settings: Settings, at: datetime) -> OwnCertificate | None:
@@ -209,7 +217,8 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
         running=read_running(settings),
         gateway_id=owner.gateway_id,
         epoch=owner.epoch,
-        records=_count(ledger, "records"),
+        records=last.seq,
+        room=standing(settings.room(), ledger),
         acked_seq=acked,
         backlog=last.seq - acked,
         halted=halted(ledger),

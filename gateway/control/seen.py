@@ -7,15 +7,62 @@ from datetime import datetime
 import msgspec
 
 from gateway.chargers.abilities import StationAlone
+from gateway.uplink.token_list import ListProgress
+
+
+class ListView(msgspec.Struct, frozen=True, kw_only=True):
+    """The whitelist: its version, when the hub last said that it is the newest, how far the snapshot is that is being
+    fetched, and how often something of the hub's list was refused since the start, by code."""
+
+    version: int
+    tokens: int
+    confirmed_at: datetime | None
+    progress: ListProgress | None
+    refused: dict[str, int]
+
+
+class ClockView(msgspec.Struct, frozen=True, kw_only=True):
+    """The time, what it is worth, by how many seconds it may be wrong and by whom it is known, as far as that is known;
+    and whether the system's clock shows the same."""
+
+    at: datetime
+    state: str
+    bound_s: float | None
+    known_by: str | None
+    system_clock_right: bool
+
+
+class RoomView(msgspec.Struct, frozen=True, kw_only=True):
+    """The room for evidence: the level in force, octets of budget, used, and free on the disk; of the write-ahead log;
+    and what this process has written since it started. `ballast`: whether it is there, or none is wanted."""
+
+    level: str
+    budget: int
+    used: int
+    free: int
+    log_octets: int
+    written: int | None
+    ballast: bool
+
+
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """How the running gateway is. `broken`: why nothing can be stored; `uplink_trouble`: what keeps the hub away, by
+    code; each None while all is well."""
+
+    online: bool
+    uplink_trouble: str | None
+    broken: str | None
+    clock: ClockView
+    room: RoomView
+    whitelist: ListView
 
 
 class GatewayView(msgspec.Struct, frozen=True, kw_only=True):
-    """The gateway itself: since when it runs, whether its hub answers (None: not known), how many stations are
-    connected."""
+    """The gateway itself: since when it runs, how many stations are connected, and how it is; None: not known."""
 
     since: datetime
-    online: bool | None
     connected: int
+    vitals: Vitals | None
 
 
 class ConnectorView(msgspec.Struct, frozen=True, kw_only=True):

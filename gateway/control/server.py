@@ -1,6 +1,6 @@
 """The control socket: HTTP in the state directory, for its owner alone (mode 0600).
 
-    GET  /v1/gateway                  since when it runs, whether its hub answers
+    GET  /v1/gateway                  since when it runs, and how it is
     GET  /v1/chargers                 every station: who it is, since when, its sessions and connectors
     GET  /v1/chargers/{id}            one, with what it told last
     POST /v1/commands                 {"command": {...}} -> CommandReport, once the station has answered
@@ -23,7 +23,7 @@ from gateway.chargers.commands.executor import Executor
 from gateway.chargers.commands.judge import unknown_charger
 from gateway.chargers.server import ChargerServer
 from gateway.clock import Clock
-from gateway.control.seen import GatewayView
+from gateway.control.seen import GatewayView, Vitals
 from gateway.control.socket_path import SOCKET_NAME, reachable
 from gateway.control.view import Views
 from gateway.errors import ConfigurationError, RotationFailed, StoreUnavailable
@@ -46,7 +46,7 @@ class LocalOrder(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ControlServer:
-    """Serves `views` and `executor` at `state_dir`/control.sock. `online`: whether the hub answers."""
+    """Serves `views` and `executor` at `state_dir`/control.sock. `vitals`: how the gateway is."""
 
     def __init__(
         self,
@@ -55,11 +55,11 @@ class ControlServer:
         executor: Executor,
         chargers: ChargerServer,
         clock: Clock,
-        online: Callable[[], bool | None] = lambda: None,
+        vitals: Callable[[], Vitals | None] = lambda: None,
     ) -> None:
         self._path = state_dir / SOCKET_NAME
         self._views, self._executor, self._server, self._clock = views, executor, chargers, clock
-        self._online, self._since = online, clock.now().at
+        self._vitals, self._since = vitals, clock.now().at
         app = web.Application(middlewares=[tell_problems], client_max_size=MAX_BODY)
         app.router.add_get("/v1/gateway", self._gateway)
         app.router.add_get("/v1/chargers", self._chargers)
@@ -90,7 +90,7 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
 
     async def _gateway(self, _request: web.Request) -> web.Response:
-        return _json(GatewayView(since=self._since, online=self._online(), connected=self._server.connected))
+        return _json(GatewayView(since=self._since, connected=self._server.connected, vitals=self._vitals()))
 
     async def _chargers(self, _request: web.Request) -> web.Response:
         return _json({"chargers": self._views.all()})

@@ -155,6 +155,8 @@ def _show_report(console: Console, report: LedgerReport) -> None:
         f"root       {report.root or 'none: records are missing'}",
         f"receipts   {reached}",
     ]
+    if report.dropped:
+        lines.append(f"           the rows up to {report.dropped} are not kept here any more; their tiles are")
     if report.unsalted:
         lines.append(f"           {report.unsalted} are of an earlier version and keep their content")
     if report.countersigned < report.records:

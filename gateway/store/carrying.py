@@ -87,7 +87,7 @@ FATE: dict[str, Fate] = {
     "earlier": Fate.NUMBERED,
     "dropped": Fate.ANEW,
     "thinned": Fate.ANEW,
-    "forgotten": Fate.ANEW,
+    "forgotten": Fate.KEPT,
     "unkept": Fate.KEPT,
 }
 """A table that is not here is kept; tests/gateway/test_epochs.py has every table of the schema here."""

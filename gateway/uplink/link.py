@@ -186,6 +186,11 @@ class Link:
             await self._writer.run(lambda connection: note_halt(connection, reason))
 
     @property
+    def trouble(self) -> str | None:
+        """What keeps the hub away, by code; None while nothing does."""
+        return self._trouble
+
+    @property
     def halted(self) -> bool:
         """Whether nothing will be sent any more, because the hub holds another history of this store."""
         return self._peer.halted

@@ -1,8 +1,9 @@
 """The tables, as a list of migrations: migration n brings `user_version` from n to n + 1 in one transaction.
 
-Evidence (`records`, `tree_heads`, `conflicts`, `quarantine`, `cdrs`) is only ever inserted, with one exception: the
+Evidence (`records`, `tree_heads`, `conflicts`, `quarantine`, `cdrs`) is only ever inserted, with two exceptions: the
 content of records, and who charged in a CDR, can be let go (hub.store.erasure), and triggers see to it that no more is
-changed than that. Instants are RFC 3339 text with microseconds.
+changed than that; and a record whose tombstone explains it leaves quarantine (hub.store.tombstones). Instants are RFC
+3339 text with microseconds.
 """
 
 from __future__ import annotations

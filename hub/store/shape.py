@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import sqlite3
 
-RESHAPE_FREELY = 20_000
-"""Records, a second or two."""
+RESHAPE_FREELY = 5_000
+"""Records, well below a second."""
 _OLD_END = "WITHOUT ROWID"
 
 

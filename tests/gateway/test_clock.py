@@ -237,9 +237,13 @@ def test_what_was_signed_proves_how_early_it_can_be_until_a_source_speaks(tmp_pa
     assert (box.clock.now().clock, box.off()) == (T, 0)
 
 
-def test_proof_does_not_end_the_belief_in_a_clock_that_stands_after_it(box: Box) -> None:
-    box.clock.proves(NOON - timedelta(days=200))
-    assert (box.clock.now().clock, box.off()) == (D, 0)
+@pytest.mark.parametrize(("days", "state"), [(30, D), (32, U)])
+def test_clock_that_stands_long_after_what_is_proven_is_not_believed_either(
+    box: Box, days: int, state: ClockState
+) -> None:
+    box.clock.proves(None, NOON - timedelta(days=days))
+    assert box.clock.now().clock is state
+    assert box.off() == (0 if state is D else -days * 86400)
 
 
 # --- what is kept

@@ -56,6 +56,23 @@ def test_state_is_audited_when_it_changes_with_both_clocks(watched: Watched) -> 
     assert "give or take 1.0 s" in message
 
 
+def test_trust_that_comes_and_goes_fills_no_log(watched: Watched) -> None:
+    watched.look()
+    told = []
+    for _ in range(30):
+        watched.box.hub_says()
+        told += watched.look()
+        watched.box.run(3 * 3600)  # nobody says a word
+        told += watched.look()
+    assert told.count("clock-state") == 60, "of ninety hours"
+    told.clear()
+    watched.box.hub_says()
+    for number in range(60):
+        watched.box.hub_says(timedelta(days=number % 2))
+        told += watched.look()
+    assert told.count("clock-state") <= 4
+
+
 def test_jumps_are_audited_once_in_ten_minutes_and_counted(watched: Watched) -> None:
     watched.box.synchronise()
     watched.look(60)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -26,6 +27,7 @@ from wire.sync_messages import (
     Refusal,
     RefusalCode,
     Welcome,
+    parse_answer,
     parse_batch,
 )
 

@@ -77,9 +77,9 @@ def notes(tmp_path: Path) -> Iterator[Notes]:
     made.gate.set()
 
 
-def play(notes: Notes, part: Callable[[Writer], Coroutine[Any, Any, None]]) -> None:
+def play(notes: Notes, part: Callable[[Writer], Coroutine[Any, Any, None]], hold_s: float = 0.0) -> None:
     async def run() -> None:
-        writer = Writer(notes.open)
+        writer = Writer(notes.open, hold_s=hold_s)
         try:
             await part(writer)
         finally:
@@ -252,3 +252,110 @@ def test_close_commits_what_waits_and_takes_nothing_more(notes: Notes) -> None:
             await writer.run(note(10))
 
     play(notes, part)
+
+
+def test_work_that_may_wait_waits_for_company(notes: Notes) -> None:
+    async def part(writer: Writer) -> None:
+        waiting = [asyncio.create_task(writer.run(note(number), may_wait=True)) for number in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert notes.commits == 0
+        assert await writer.run(note(10)) == 10
+        assert all(task.done() for task in waiting), "other work takes it along"
+        assert notes.commits == 1
+        assert notes.durable() == [0, 1, 2, 10]
+
+    play(notes, part, hold_s=1000.0)
+
+
+def test_it_waits_no_longer_than_it_may(notes: Notes) -> None:
+    async def part(writer: Writer) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        assert await asyncio.gather(*(writer.run(note(number), may_wait=True) for number in range(3))) == [0, 1, 2]
+        assert loop.time() - begun >= 0.05
+        assert notes.commits == 1
+
+    play(notes, part, hold_s=0.05)
+
+
+def test_without_a_hold_nothing_waits(notes: Notes) -> None:
+    async def part(writer: Writer) -> None:
+        assert await writer.run(note(1), may_wait=True) == 1
+
+    play(notes, part)
+
+
+def test_close_commits_what_is_held(notes: Notes) -> None:
+    async def part(writer: Writer) -> None:
+        held = asyncio.create_task(writer.run(note(1), may_wait=True))
+        await asyncio.sleep(0)
+        await writer.close()
+        assert await held == 1
+        assert notes.durable() == [1]
+
+    play(notes, part, hold_s=1000.0)
+
+
+def test_work_apart_runs_between_commits_and_outside_of_any(notes: Notes) -> None:
+    async def part(writer: Writer) -> None:
+        await notes.busy(writer)
+        first = asyncio.create_task(writer.run(note(1)))
+        await asyncio.sleep(0)
+        apart = asyncio.create_task(writer.apart(lambda connection: connection.in_transaction))
+        await asyncio.sleep(0)
+        notes.gate.set()
+        assert await apart is False
+        assert await first == 1
+        (busy, *_) = await writer.apart(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        assert busy == 0
+        assert (notes.path.parent / "notes.db-wal").stat().st_size == 0
+
+    play(notes, part)
+
+
+def test_what_goes_wrong_apart_is_told_to_its_caller_alone(notes: Notes) -> None:
+    async def part(writer: Writer) -> None:
+        with pytest.raises(sqlite3.OperationalError):
+            await writer.apart(lambda connection: connection.execute("no SQL"))
+        assert writer.broken is None
+        assert await writer.run(note(1)) == 1
+
+    play(notes, part)
+
+
+def test_error_nobody_foresaw_reaches_everyone_of_the_batch(notes: Notes) -> None:
+    async def part(writer: Writer) -> None:
+        await notes.busy(writer)
+        works = [note(1), refuse(AssertionError("a bug")), note(2)]
+        producers = [asyncio.create_task(writer.run(work)) for work in works]
+        await asyncio.sleep(0)
+        notes.gate.set()
+        outcomes = await asyncio.gather(*producers, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
+        assert writer.broken is not None
+        assert not writer.full
+        assert notes.durable() == []
+        writer.reopen()
+        assert await writer.run(note(3)) == 3
+
+    play(notes, part)
+
+
+def test_writer_goes_on_in_another_loop(notes: Notes) -> None:
+    writer = Writer(notes.open)
+    try:
+        assert asyncio.run(writer.run(note(1))) == 1
+        held = asyncio.new_event_loop()
+        task = held.create_task(writer.run(notes.hold))
+        held.run_until_complete(asyncio.sleep(0))
+        held.run_until_complete(asyncio.sleep(0))
+        task.cancel()
+        held.run_until_complete(asyncio.wait({task}))
+        held.close()
+        notes.gate.set()
+        assert asyncio.run(writer.run(note(2))) == 2
+    finally:
+        notes.gate.set()
+        writer.end()
+    assert notes.durable() == [1, 2]

@@ -108,26 +108,26 @@ async def restore_gateway(stage: Stage, chance: random.Random) -> None:
     """The first time, the gateway's state is copied; later, the gateway is put back to that copy, once the hub has all
     that would be gone with it."""
     await _ready(stage, chance, "gateway")
-    if stage.has_copy("gateway"):
-        await stage.drained()
-    await _down(stage, chance, "gateway")
-    stage.restore("gateway")
-    await stage.start("gateway")
+    async with stage.quiet():
+        await stage.kill("gateway")
+        stage.restore("gateway")
+        await stage.start("gateway")
 
 
 async def spoil_page(stage: Stage, chance: random.Random) -> None:
     """Octets of the gateway's ledger are other ones than were written, where the hub has what they said."""
     await _ready(stage, chance, "gateway")
-    await stage.drained()
-    await stage.kill("gateway")
-    ledger = next(stage.site.config("gateway").parent.rglob("ledger.db"))
-    octets = bytearray(ledger.read_bytes())
-    if len(octets) > PAGE:
-        place = chance.randrange(PAGE, len(octets) - SPOILED)
-        octets[place : place + SPOILED] = chance.randbytes(SPOILED)
-        ledger.write_bytes(octets)
-        stage.counts["pages spoiled"] += 1
-    await stage.start("gateway")
+    async with stage.quiet():
+        await stage.kill("gateway")
+        ledger = next(stage.site.config("gateway").parent.rglob("ledger.db"))
+        octets = bytearray(ledger.read_bytes())
+        if len(octets) > PAGE:
+            place = chance.randrange(PAGE, len(octets) - SPOILED)
+            octets[place : place + SPOILED] = chance.randbytes(SPOILED)
+            ledger.write_bytes(octets)
+            stage.counts["pages spoiled"] += 1
+            stage.tell(f"spoiled at octet {place}")
+        await stage.start("gateway")
 
 
 async def jump_clock(stage: Stage, chance: random.Random) -> None:

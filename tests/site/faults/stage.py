@@ -14,8 +14,8 @@ import random
 import shutil
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from firmware_sim.connection import Address, BackOff
 from firmware_sim.dialect import Medium, Presented
 from firmware_sim.errors import ChargerError, SiteError
 from firmware_sim.faults import Daemons
+from firmware_sim.proofs import note_log_key
 from firmware_sim.scenario import Scenario
 from firmware_sim.sessions import Charge
 from firmware_sim.site import Site
@@ -41,7 +42,7 @@ from wire.toml import parse_toml
 
 ROOT = Path(__file__).parents[3]
 CARD, BLOCKED, UNKNOWN = "04A1B2C3D4E5F6", "04B10CCED00001", "04FFFFFFFFFF99"
-CHARGE_S, DRAINED_WITHIN_S = 0.4, 60
+CHARGE_S, QUIET_WITHIN_S = 0.4, 60
 
 SCENARIO = f"""
 title = "faults"
@@ -102,6 +103,9 @@ class Stage:
         self._with_clock, self._faketime = with_clock, folder / "gateway.clock"
         self._zygotes: dict[str, Zygote] = {}
         self._chargers = [self._charger(table.id, table.ocpp.value) for table in self.site.scenario.charger]
+        self._idle = {each.spec.charger_id: asyncio.Event() for each in self._chargers}
+        self._open = asyncio.Event()
+        self._open.set()
         self._exits = AsyncExitStack()
 
     def _clock_environment(self, box: PowerBox) -> dict[str, str]:
@@ -216,14 +220,28 @@ class Stage:
         run = self.runs[name]
         assert run.going_on, f"{name} has ended by itself: {run.tail()}"
 
-    async def drained(self) -> None:
-        """Returns once the hub holds all that the gateway had when it was asked."""
-        chain = await self.site.gateway_chain()
-        async with asyncio.timeout(DRAINED_WITHIN_S):
-            while True:
-                if (await self._hub_positions()).get(chain.epoch, 0) >= len(chain.records):
-                    return
-                await asyncio.sleep(0.05)
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Nobody charges meanwhile, and the hub holds all there is: what is gone then is held nevertheless."""
+        self._open.clear()
+        try:
+            async with asyncio.timeout(QUIET_WITHIN_S):
+                await asyncio.gather(*(each.wait() for each in self._idle.values()))
+                for charger in self._chargers:
+                    await charger.delivered(QUIET_WITHIN_S)
+                await self._drained()
+            await note_log_key(self.site)
+            yield
+        finally:
+            self._open.set()
+
+    async def _drained(self) -> None:
+        """Returns once the hub holds all that the gateway has; which epoch that is may change meanwhile."""
+        while True:
+            status = await self.site.gateway_status()
+            if (await self._hub_positions()).get(status.epoch, 0) >= status.records:
+                return
+            await asyncio.sleep(0.05)
 
     async def _hub_positions(self) -> dict[str, int]:
         try:
@@ -235,10 +253,6 @@ class Stage:
         """Sets the gateway's wall clock apart from the true one; 0: right again. It notices within a second."""
         self._faketime.write_text(f"{seconds:+d}\n", "ascii")
         self.counts["clock jumps"] += bool(seconds)
-
-    def has_copy(self, name: str) -> bool:
-        """Whether `restore` would put something back."""
-        return (self.site.folder / f"{name}-backup").exists()
 
     def restore(self, name: str) -> None:
         """The first time, copies what the daemon holds, which must not run; later, puts it back to that copy."""
@@ -266,7 +280,11 @@ class Stage:
     ) -> list[Charge]:
         """One who is not answered shows the card again."""
         charges: list[Charge] = []
+        idle = self._idle[charger.spec.charger_id]
         while not enough():
+            idle.set()
+            await self._open.wait()
+            idle.clear()
             presented = cars[len(charges) % len(cars)]
             try:
                 if chance.random() < 0.3:
@@ -277,6 +295,7 @@ class Stage:
                 continue
             assert answer.accepted, f"{charger.spec.charger_id}: {answer}"
             charges.append(await charger.charge(presented, CHARGE_S, lambda _progress: None))
+        idle.set()
         return charges
 
     async def _refused(self, charger: Charger, uid: str) -> None:
