@@ -146,7 +146,8 @@ def carry(
 ) -> EpochBegun:
     """Fill the fresh store `target` of `owner` with what `source` gives; says what came of it. About 60 us a record.
     Raises sqlite3.Error for what is no damage."""
-    ended = Identity(owner.gateway_id, order.epoch) if order.epoch else None
+    epoch = order.epoch or epoch_of(source)
+    ended = Identity(owner.gateway_id, epoch) if epoch else None
     hashes = None if ended is None else RowHash(ended.gateway_id, ended.epoch)
     reached = _reached(source)
     after = reached if order.carry_after is None else order.carry_after

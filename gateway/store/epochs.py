@@ -16,6 +16,7 @@ Source: design of this project.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -34,6 +35,8 @@ from wire.records import ClockState, decode, encode
 from wire.tombstone import TombstoneReason
 
 _LOGS = ("-wal", "-shm")
+_LARGEST = 2**40
+"""Octets that a store may have; what its header says beyond that is noise."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,11 @@ def _next_path(path: Path) -> Path:
 def _building_path(path: Path) -> Path:
     """The new store while it is built."""
     return path.with_name(f"{path.stem}-building.db")
+
+
+def _copy_path(path: Path) -> Path:
+    """The old store as far as it can be mended for reading."""
+    return path.with_name(f"{path.stem}-mended.db")
 
 
 def order_epoch(path: Path, order: EpochOrder) -> None:
@@ -176,6 +184,7 @@ def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment) -> Epoch
         note = _build(path, building, Identity(gateway_id, os.urandom(8).hex()), order, kept_as, now)
     except (StoreError, OSError, sqlite3.Error):
         _remove(building)
+        _remove(_copy_path(path))
         raise
     _sync_file(building)
     building.replace(_next_path(path))
@@ -189,17 +198,36 @@ def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment) -> Epoch
 def _build(path: Path, building: Path, owner: Identity, order: EpochOrder, kept_as: str, now: Moment) -> EpochBegun:
     with closing(open_ledger(building, owner.gateway_id, owner.epoch, now.at)) as target:
         target.execute("PRAGMA synchronous=OFF")  # It is not in use before all of it was synced.
-        try:
-            source = open_reader(path)
-        except StoreError as error:
-            if not is_damage(error.__cause__):
-                raise
-            source = _nothing()
-        with closing(source):
+        with closing(_source(path)) as source:
             _require_same_gateway(source, path, owner)
             note = carry(source, target, owner, order, kept_as, now)
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return note
+
+
+def _source(path: Path) -> sqlite3.Connection:
+    """The old store, for reading; a copy that is filled up to its length when it is too short for SQLite to read any of
+    it, and an empty one when nothing reads."""
+    try:
+        return open_reader(path)
+    except StoreError as error:
+        if not is_damage(error.__cause__):
+            raise
+    copy = _copy_path(path)
+    for suffix in ("", "-wal"):
+        if path.with_name(path.name + suffix).exists():
+            shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
+    with copy.open("rb") as file:
+        header = file.read(32)
+    octets = int.from_bytes(header[16:18]) * int.from_bytes(header[28:32])
+    if copy.stat().st_size < octets <= _LARGEST:
+        os.truncate(copy, octets)
+    try:
+        return open_reader(copy)
+    except StoreError as error:
+        if not is_damage(error.__cause__):
+            raise
+        return _nothing()
 
 
 def _nothing() -> sqlite3.Connection:
@@ -222,6 +250,7 @@ def _require_same_gateway(source: sqlite3.Connection, path: Path, owner: Identit
 def _finish(path: Path) -> None:
     """Put a new store in place whose old one was set aside already, and clear away what a kill left. Rule 2."""
     _remove(_building_path(path))
+    _remove(_copy_path(path))
     upcoming = _next_path(path)
     if not upcoming.exists():
         return

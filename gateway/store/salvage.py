@@ -14,6 +14,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 
@@ -24,6 +25,8 @@ from wire.records import ClockState
 from wire.tombstone import SeqRange
 
 MAX_LOST_RANGES = 1000
+MAX_LOST_END = 100_000
+"""Records that may be gone from the end; a number beyond that is noise."""
 _GALLOP = 40
 """Empty slices behind the last record that reads, after which there is none."""
 
@@ -46,10 +49,15 @@ def read_what_reads(connection: sqlite3.Connection, first: int, last: int) -> It
 
 def _halved(connection: sqlite3.Connection, first: int, last: int) -> list[KeptRow]:
     try:
-        return rows_between(connection, first - 1, last, last - first + 1)
+        rows = rows_between(connection, first - 1, last, last - first + 1)
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
+    else:
+        # A page of noise can be read as rows of any number, in any order.
+        numbers = [first - 1, *(row.seq for row in rows), last + 1]
+        if all(before < after for before, after in pairwise(numbers)):
+            return rows
     if first == last:
         return []
     middle = (first + last) // 2
@@ -57,13 +65,16 @@ def _halved(connection: sqlite3.Connection, first: int, last: int) -> list[KeptR
 
 
 def last_number(connection: sqlite3.Connection, known: int) -> int:
-    """The highest number of a record that reads, at least `known`, which is told from elsewhere."""
+    """The highest number of a record that reads, or `known`, which is told from elsewhere; noise tells of numbers that
+    are too high, and is not believed."""
+    found = 0
     try:
         (found,) = connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
-        return max(int(found), known)
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
+    if found and any(can_be_record(row) for row in _halved(connection, found, found)):
+        return max(found, known) if known - found <= MAX_LOST_END else found
     last, after, empty = known, known, 0
     while empty < _GALLOP:
         rows = _halved(connection, after + 1, after + SLICE)

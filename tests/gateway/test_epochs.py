@@ -181,6 +181,17 @@ def test_a_file_of_which_nothing_reads_is_set_aside_and_the_site_goes_on(store: 
     assert decode(Tombstone, only.body, "tombstone").continues is None
 
 
+@pytest.mark.parametrize("more", [0, 13])
+def test_a_file_that_was_cut_short_gives_what_is_in_front(store: Store, more: int) -> None:
+    os.truncate(store.path, store.path.stat().st_size * 3 // 4 // 4096 * 4096 + more)
+    store.prepare()
+    with closing(store.open()) as connection:
+        note = begun(connection)
+    assert note is not None
+    assert 100 < note.carried < COUNT - ACKED
+    assert [name for name in kept(store) if name.endswith(".db")] == [note.kept_as]
+
+
 def test_a_foreign_file_is_not_called_damaged(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with closing(sqlite3.connect(path)) as connection:
