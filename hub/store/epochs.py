@@ -3,19 +3,21 @@
 Rules
 1. A closed epoch takes nothing any more: whoever still speaks for it has a copy of the gateway's store and identity.
 2. An epoch is closed by the first that says it continues it (`Hello.supersedes`, or the tombstone that it begins with).
-   A second one may take that one's place only when it has been silent for SILENT: two that speak are two boxes with one
-   identity, and a person has to say which is the gateway.
+   A second one takes that one's place when that has not spoken since the second spoke first, for as long as the hub's
+   configuration says: so does a gateway that was put back to the epoch before. When it has, there are two boxes with
+   one identity, and a person has to say which is the gateway; only after SILENT is it believed to be gone.
 3. What a closed epoch had behind the point from which it is continued is kept as marks (`wire.carried`). A record of
    the continuing epoch with such a mark is the same evidence: it is kept as a link of its chain, and not taken into the
    books a second time.
-4. Marks are handed on from epoch to epoch.
+4. Marks are handed on from epoch to epoch, and those of an epoch whose place was taken too.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from hub.store.chains import Chain, Conflict, instant
 from wire.carried import mark_of
@@ -36,16 +38,47 @@ def closer_of(connection: sqlite3.Connection, chain: Chain) -> str | None:
     return None if row is None else str(row[0])
 
 
-def rival_of(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> str | None:
-    """The other epoch that continues the same one and has spoken lately (rule 2); None when `chain` may continue it."""
-    row = connection.execute(
-        "SELECT closed_by, last_seen FROM closed_epochs c JOIN gateways g ON g.gateway_id = c.gateway_id"
-        " AND g.epoch = c.closed_by WHERE c.gateway_id = ? AND c.epoch = ?",
-        (chain.gateway_id, supersedes.epoch),
-    ).fetchone()
-    if row is None or row[0] == chain.epoch or closer_of(connection, Chain(chain.gateway_id, row[0])) is not None:
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another epoch that continues the same one. `spoke`: since the asking one spoke first, so that there are two
+    boxes; otherwise it may be gone, and is believed to be after `wait`."""
+
+    epoch: str
+    spoke: bool
+    wait: timedelta
+
+
+def rival_of(
+    connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime, takeover_after: timedelta
+) -> Rival | None:
+    """The rival of a chain that says it continues an epoch (rule 2); None when it may."""
+    closers = _closers(connection, Chain(chain.gateway_id, supersedes.epoch))
+    if not closers or chain.epoch in closers:
         return None
-    return str(row[0]) if at - datetime.fromisoformat(row[1]) < SILENT else None
+    seen = dict(
+        connection.execute(
+            "SELECT epoch, CASE epoch WHEN ?1 THEN first_seen ELSE last_seen END FROM gateways"
+            " WHERE gateway_id = ?2 AND epoch IN (?1, ?3)",
+            (chain.epoch, chain.gateway_id, closers[-1]),
+        ).fetchall()
+    )
+    spoke_at = datetime.fromisoformat(seen[closers[-1]]) if closers[-1] in seen else datetime.min.replace(tzinfo=UTC)
+    met_at = datetime.fromisoformat(seen[chain.epoch]) if chain.epoch in seen else at
+    if at - spoke_at >= SILENT:
+        return None
+    if spoke_at > met_at:
+        return Rival(closers[-1], spoke=True, wait=SILENT - (at - spoke_at))
+    wait = takeover_after - (at - met_at)
+    return Rival(closers[-1], spoke=False, wait=wait) if wait > timedelta(0) else None
+
+
+def _closers(connection: sqlite3.Connection, chain: Chain) -> list[str]:
+    """The epoch that closed this one, the one that closed that, and so on; the last of them is open."""
+    found: list[str] = []
+    while (closer := closer_of(connection, chain)) is not None and closer not in found:
+        found.append(closer)
+        chain = Chain(chain.gateway_id, closer)
+    return found
 
 
 def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> Conflict | None:
@@ -59,26 +92,38 @@ def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Supersed
         return None
     connection.execute("INSERT INTO continued VALUES (?, ?, ?)", key)
     ended = Chain(chain.gateway_id, supersedes.epoch)
+    replaced = [epoch for epoch in _closers(connection, ended) if epoch != chain.epoch]
     _close(connection, ended, chain.epoch, supersedes, at)
-    marks = ((chain.gateway_id, chain.epoch, mark_of(each)) for each in _behind(connection, ended, supersedes.seq))
+    for epoch, behind in ((ended.epoch, supersedes.seq), *((epoch, 0) for epoch in replaced)):
+        _hand_on(connection, Chain(chain.gateway_id, epoch), behind, chain.epoch)
+    return _doubt(connection, ended, supersedes)
+
+
+def _hand_on(connection: sqlite3.Connection, ended: Chain, behind: int, epoch: str) -> None:
+    """Give an epoch the marks of what an ended one has brought behind a record, and of what that was given itself."""
+    marks = ((ended.gateway_id, epoch, mark_of(each)) for each in _behind(connection, ended, behind))
     connection.executemany("INSERT OR IGNORE INTO told_before VALUES (?, ?, ?)", marks)
     connection.execute(
         "INSERT OR IGNORE INTO told_before SELECT gateway_id, ?, mark FROM told_before"
         " WHERE gateway_id = ? AND epoch = ?",
-        (chain.epoch, chain.gateway_id, ended.epoch),
+        (epoch, ended.gateway_id, ended.epoch),
     )
-    return _doubt(connection, ended, supersedes)
 
 
 def _close(connection: sqlite3.Connection, ended: Chain, closed_by: str, supersedes: Superseded, at: datetime) -> None:
-    """Close an epoch, and the one that had closed it before and was silent (rule 2)."""
-    before = closer_of(connection, ended)
-    for epoch in {ended.epoch} if before in (None, closed_by) else {before}:
-        assert epoch is not None
-        connection.execute(
-            "INSERT OR IGNORE INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?)",
-            (ended.gateway_id, epoch, closed_by, supersedes.seq, supersedes.hash, instant(at)),
-        )
+    """Close an epoch, or the one whose place is taken as the one that closed it (rule 2)."""
+    before = [epoch for epoch in _closers(connection, ended) if epoch != closed_by]
+    connection.execute(
+        "INSERT OR IGNORE INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            ended.gateway_id,
+            before[-1] if before else ended.epoch,
+            closed_by,
+            supersedes.seq,
+            supersedes.hash,
+            instant(at),
+        ),
+    )
     connection.execute(
         "UPDATE closed_epochs SET closed_by = ? WHERE gateway_id = ? AND epoch = ?",
         (closed_by, ended.gateway_id, ended.epoch),
