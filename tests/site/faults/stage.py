@@ -42,7 +42,7 @@ from wire.toml import parse_toml
 
 ROOT = Path(__file__).parents[3]
 CARD, BLOCKED, UNKNOWN = "04A1B2C3D4E5F6", "04B10CCED00001", "04FFFFFFFFFF99"
-CHARGE_S, QUIET_WITHIN_S = 0.4, 60
+CHARGE_S, QUIET_WITHIN_S, BREATHES_WITHIN_S = 0.4, 60, 60
 UNEXPECTED = ("task-failed", "unexpected-error")
 
 SCENARIO = f"""
@@ -100,7 +100,7 @@ class Stage:
         }
         self.counts: Counter[str] = Counter()
         self.runs: dict[str, Run] = {}
-        self.refused = 0
+        self.refused, self._charged = 0, asyncio.Event()
         self._with_clock, self._faketime = with_clock, folder / "gateway.clock"
         self._zygotes: dict[str, Zygote] = {}
         self._chargers = [self._charger(table.id, table.ocpp.value) for table in self.site.scenario.charger]
@@ -276,6 +276,15 @@ class Stage:
         said = [each for zygote in self._zygotes.values() for run in zygote.runs for each in run.events]
         return [f"{each.get('task')}: {each.get('reason')}" for each in said if each.get("event") in UNEXPECTED]
 
+    async def breathe(self) -> None:
+        """Returns once both serve and somebody has charged: a site that only ever starts keeps nothing that could be
+        lost."""
+        async with asyncio.timeout(BREATHES_WITHIN_S):
+            for run in self.runs.values():
+                await run.ready()
+            self._charged.clear()
+            await self._charged.wait()
+
     # --- drivers ----------------------------------------------------------------------------------------------------
 
     async def charge_until(self, enough: Callable[[], bool], chance: random.Random) -> list[Charge]:
@@ -305,6 +314,7 @@ class Stage:
                 continue
             assert answer.accepted, f"{charger.spec.charger_id}: {answer}"
             charges.append(await charger.charge(presented, CHARGE_S, lambda _progress: None))
+            self._charged.set()
         idle.set()
         return charges
 
