@@ -180,7 +180,7 @@ def test_lost_ranges_are_kept_as_they_are_said(hub, chain, new_chain):
 def test_the_youngest_continuation_is_the_rival_of_a_copy_of_an_old_one(tmp_path, t0):
     """The gateway went on from e1 by e2 to e3; a copy of e1 then continues e1 too."""
     connection = open_writer(tmp_path / "hub.sqlite")
-    first, second, third, copy = (Chain("site-1", name) for name in ("e1", "e2", "e3", "e4"))
+    second, third, copy = (Chain("site-1", name) for name in ("e2", "e3", "e4"))
     from_first, from_second = (Superseded(epoch=name, seq=0, hash=GENESIS_HASH) for name in ("e1", "e2"))
     for chain, earlier in ((second, from_first), (third, from_second)):
         note_seen(connection, chain, t0)
