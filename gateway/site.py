@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import ssl
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
