@@ -124,9 +124,12 @@ class Writer:
 
     async def idle(self) -> None:
         """Return once there is no work that is not committed yet."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop and (self._waiting or self._apart or self._committing):
+            self._ask(loop)  # Behind the commit in whose middle the loop before was closed, which tells nobody.
         while self._waiting or self._apart or self._committing:
             if self._quiet is None:
-                self._quiet = asyncio.get_running_loop().create_future()
+                self._quiet = loop.create_future()
             await asyncio.shield(self._quiet)
 
     @property

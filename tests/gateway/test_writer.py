@@ -359,3 +359,21 @@ def test_writer_goes_on_in_another_loop(notes: Notes) -> None:
         notes.gate.set()
         writer.end()
     assert notes.durable() == [1, 2]
+
+
+def test_writer_whose_loop_was_closed_in_the_middle_of_a_commit_closes_in_another(notes: Notes) -> None:
+    writer = Writer(notes.open)
+
+    async def cut_off() -> None:
+        task = await notes.busy(writer)
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def closed() -> None:
+        async with asyncio.timeout(10):
+            await writer.close()
+
+    asyncio.run(cut_off())
+    notes.gate.set()
+    asyncio.run(closed())
+    assert notes.durable() == []
