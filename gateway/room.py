@@ -215,17 +215,15 @@ class RoomKeeper:
 
     async def _thin(self) -> None:
         """Until there is room again, or nothing is left that may give way."""
-        shed = 0
+        before = self._thinning.shed
 
         def step(connection: sqlite3.Connection) -> int:
-            nonlocal shed
             if level_of(measure(self._settings, connection), self.level) < Level.SCARCE:
                 return 0
-            looked_at, gone = self._thinning.step(connection, self._owner, self._now())
-            shed += gone
-            return looked_at
+            return self._thinning.step(connection, self._owner, self._now())[0]
 
         await in_steps(self._writer, step)
+        shed = self._thinning.shed - before
         if shed:
             say("values-thinned", level="warning", records=shed)
             self.stored()
