@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import resource
 import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -484,7 +485,54 @@ def test_a_list_of_before_that_cannot_be_read_is_set_aside(
     assert names(tmp_path) == ["whitelist-0.db", "whitelist.current", "whitelist.db.damaged"]
 
 
-# --- damage
+# --- damage, and what is none
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """A disk that takes nothing."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_at_the_start_costs_no_list(tmp_path: Path, folder: PartFolder) -> None:
+    path = tmp_path / "whitelist.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+    with no_room(), pytest.raises(StoreError) as refused:
+        open_whitelist(path)
+    assert "whitelist-7.db: " in str(refused.value)
+    again, remark = open_whitelist(path)
+    assert (again.version, len(again), remark) == (7, len(MIXED), None)
+    again.close()
+
+
+def test_a_disk_too_full_to_take_over_the_list_of_before_leaves_it(tmp_path: Path) -> None:
+    path = tmp_path / "whitelist.db"
+    _old_list(path, MIXED)
+    with no_room(), pytest.raises(StoreError):
+        open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (len(again), remark) == (len(MIXED), None)
+    again.close()
+
+
+def test_a_list_that_another_program_holds_is_not_damaged(tmp_path: Path, folder: PartFolder) -> None:
+    path = tmp_path / "whitelist.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+    with closing(sqlite3.connect(tmp_path / "whitelist-7.db")) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (again.version, remark) == (7, None)
+    again.close()
 
 
 def test_a_damaged_token_is_an_error_and_no_token(whitelist: Whitelist, folder: PartFolder) -> None:
