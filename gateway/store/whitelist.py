@@ -18,7 +18,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -280,7 +280,8 @@ class Whitelist:
         with self._looking, self._finding:
             old, self._file = self._file, fresh
         old.close()
-        remove_list(old.path, aside)
+        with suppress(OSError):  # What is left of it goes at the next start.
+            remove_list(old.path, aside)
 
 
 def _require_fit(manifest: Manifest, head: ListHead) -> None:

@@ -274,6 +274,28 @@ def test_the_latest_stay_exact_while_tokens_come_and_go(whitelist: Whitelist, fo
     assert len(whitelist) == len(held)
 
 
+def test_nothing_is_left_of_a_token_that_is_gone(whitelist: Whitelist, folder: PartFolder, tmp_path: Path) -> None:
+    """Not even where the latest end, and not after it had moved on from there."""
+    build(whitelist, folder, MANY)
+    good = [each for each in MANY if each.valid]
+    last, before = good[LATEST - 1], good[LATEST - 2]
+    version, chain = 7, CHAIN
+    for content in (
+        DeltaContent(tokens=(aged(last, -1),)),
+        DeltaContent(removed=(named(last), named(before))),
+        DeltaContent(tokens=(aged(token("OLD"), 10**6), aged(token("NEW"), LATEST))),
+    ):
+        delta = make_delta(version, version + 1, content)
+        version, chain = version + 1, next_chain(chain, delta)
+        whitelist.apply([delta], head_of(version, chain, len(MANY)))
+    ages = sorted([each.last_updated for each in good[: LATEST - 2]] + [aged(CARD, LATEST).last_updated], reverse=True)
+    assert [each.last_updated for each in whitelist.newest(GOOD, 2 * LATEST)] == ages
+    assert whitelist.count(GOOD) == len(good)
+    held = {file.name: file.read_bytes() for file in tmp_path.glob("state*")}
+    gone = [each.uid.encode() for each in (last, before)]
+    assert [name for name, octets in held.items() if any(uid in octets for uid in gone)] == []
+
+
 # --- files
 
 
