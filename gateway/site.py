@@ -89,6 +89,7 @@ class Gateway:
                 self._retention,
                 self._stored,
             )
+            self._room.damaged = self._damaged
             self._judge_by(tls)
             self._quirks = QuirkTally(self._clock)
             site = self._new_site()
