@@ -7,7 +7,8 @@ Rules
 2. What was counted is written down as a tombstone each minute, and at the end.
 3. After a failed commit: where the file system has less than is to stay free, the ballast is given up; then the store
    is opened anew and the end of its chain verified, the write-ahead log is brought into the file, and what the level
-   asks for is done. The ballast is made again when there is room for it.
+   asks for is done. The ballast is made again when there is room for it. A store that cannot be opened because it is
+   damaged is told of: its epoch ends.
 4. The write-ahead log is emptied at the start, and when nothing was stored for a while.
 """
 
@@ -26,9 +27,10 @@ from gateway.log import say
 from gateway.retention import Retention, in_steps
 from gateway.store.ballast import Ballast
 from gateway.store.budget import ACTS, MB, PAGE, WAL_ROOM, WAL_USUAL, Act, Level, Room, RoomSettings, level_of
-from gateway.store.ledger import Identity, append, head
+from gateway.store.ledger import SCHEMA, Identity, append, head
 from gateway.store.segments import drop_segment, dropped, forget_traces
 from gateway.store.shedding import Thinning, bury_unkept
+from gateway.store.soundness import find_damage
 from gateway.store.unkept import unkept
 from gateway.store.writer import Writer
 from wire.chain import RecordKind
@@ -113,6 +115,8 @@ class RoomKeeper:
         self.level = Level.PLENTY
         """The level in force."""
         self.stored = stored
+        self.damaged: Callable[[str], None] = lambda message: None
+        """Called when the store cannot be opened anew because it is damaged."""
 
     def does(self, act: Act) -> bool:
         """Whether the level in force asks for something."""
@@ -162,6 +166,7 @@ class RoomKeeper:
             self._writer.reopen()
         except StoreError as error:
             say("store-unavailable", level="error", reason=str(error))
+            await self._look_for_damage()
             return
         say("store-mended")
         try:
@@ -170,6 +175,12 @@ class RoomKeeper:
             await self.look()
         except (StoreUnavailable, sqlite3.Error) as error:
             say("store-unavailable", level="error", reason=str(error))
+
+    async def _look_for_damage(self) -> None:
+        with suppress(StoreError):  # It cannot be read either: there is nothing to be known yet.
+            found = await asyncio.to_thread(find_damage, self._settings.ledger, SCHEMA.application_id)
+            if found is not None:
+                self.damaged(found)
 
     def _measured(self) -> Room:
         try:
@@ -215,17 +226,15 @@ class RoomKeeper:
 
     async def _thin(self) -> None:
         """Until there is room again, or nothing is left that may give way."""
-        shed = 0
+        before = self._thinning.shed
 
         def step(connection: sqlite3.Connection) -> int:
-            nonlocal shed
             if level_of(measure(self._settings, connection), self.level) < Level.SCARCE:
                 return 0
-            looked_at, gone = self._thinning.step(connection, self._owner, self._now())
-            shed += gone
-            return looked_at
+            return self._thinning.step(connection, self._owner, self._now())[0]
 
         await in_steps(self._writer, step)
+        shed = self._thinning.shed - before
         if shed:
             say("values-thinned", level="warning", records=shed)
             self.stored()

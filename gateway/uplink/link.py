@@ -29,7 +29,17 @@ from gateway.uplink.witness import Witness
 from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
-from wire.sync_messages import PATH_AUTHORIZE, PATH_HELLO, Ack, Hello, Noted, Refusal, Welcome, parse_answer
+from wire.sync_messages import (
+    PATH_AUTHORIZE,
+    PATH_HELLO,
+    Ack,
+    Hello,
+    Noted,
+    Refusal,
+    RefusalCode,
+    Welcome,
+    parse_answer,
+)
 
 
 class Link:
@@ -100,7 +110,7 @@ class Link:
     async def _parted(self, error: GatewayError | WireError) -> bool:
         """Whether this epoch is over, because a new one is ordered. What keeps that from being known now is tried again
         until it is; where a person has to look, the link halts (`gateway.uplink.lineage`)."""
-        if self.lineage is not None and isinstance(error, StoreError):
+        if self.lineage is not None and (isinstance(error, StoreError) or error.code == RefusalCode.CHAIN):
             self.lineage.doubted()
         if self.lineage is None or not (self.halted or isinstance(error, CutOff)):
             return False

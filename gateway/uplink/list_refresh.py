@@ -40,7 +40,7 @@ class ListRefresh:
         self._back.set()
 
     async def run(self) -> None:
-        """Look after the list until cancelled. Raises StoreUnavailable when the ledger cannot be written."""
+        """Look after the list until cancelled."""
         settings = self._exchange.settings
         backoff = Backoff(settings.retry_min_s, settings.retry_max_s)
         way: HubExchange | _AtLeisure = self._exchange
@@ -49,8 +49,9 @@ class ListRefresh:
             self._back.clear()
             self._looked_for = self._named
             try:
-                move = await self.fetcher.refresh(way)
+                self._tell(await self.fetcher.refresh(way))
             except GatewayError as error:
+                self._tell(self.fetcher.take_move())
                 self._say(error)
                 said_s = error.retry_after_s if isinstance(error, UplinkError) else None
                 pause_s = backoff.next_s(random.random(), least_s=said_s or 0.0)
@@ -59,13 +60,15 @@ class ListRefresh:
                 continue
             backoff.reset()
             self._trouble = None
-            if move is not None:
-                say("whitelist-updated", version=move.version, tokens=move.changed, full=move.full)
-                self.moved(move)
             if not self._is_news():  # What was named meanwhile is what we hold.
                 self._wake.clear()
             await _waited(self._wake, settings.whitelist_interval_s)
             way = self._exchange if self._wake.is_set() else _AtLeisure(self._exchange)
+
+    def _tell(self, move: ListMove | None) -> None:
+        if move is not None:
+            say("whitelist-updated", version=move.version, tokens=move.changed, full=move.full)
+            self.moved(move)
 
     def _is_news(self) -> bool:
         return self._named not in (0, self.fetcher.version, self._looked_for)

@@ -28,7 +28,7 @@ from gateway.store.ledger import (
     open_ledger_reader,
     read_records,
 )
-from gateway.store.whitelist import SCHEMA as WHITELIST_SCHEMA
+from gateway.store.whitelist_rows import SCHEMA as WHITELIST_SCHEMA
 from tests.gateway.conftest import Bench, send
 from tests.parts import NOON, SetClock
 from wire.chain import GENESIS_HASH, RecordKind, chain_hash

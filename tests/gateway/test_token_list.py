@@ -162,6 +162,38 @@ def test_gateway_of_an_unknown_past_gets_a_snapshot_and_then_deltas(site: Site, 
     assert site.bench.whitelist.find(TokenRef(uid=cards(50, 51)[0].uid, type=TokenType.RFID)) is None
 
 
+def test_what_moved_before_the_hub_was_lost_is_told_all_the_same(site: Site, hub: ListHub) -> None:
+    """A snapshot is in force, and the hub is gone before its deltas come: stations must hear of what changed."""
+    hub.put(*cards(0, 5))
+    hub.deltas.clear()
+    hub.snapshot()
+    hub.put(*cards(5, 6))
+    hub.cut_after = 4 + len(hub.parts)
+    fetcher = site.fetcher()
+    with pytest.raises(UplinkError):
+        asyncio.run(fetcher.refresh(hub))
+    assert site.bench.whitelist.version == 10
+    assert fetcher.take_move() == ListMove(0, 10, full=True, changed=0, blocked=())
+    assert fetcher.take_move() is None, "once"
+    hub.cut_after = None
+    asyncio.run(fetcher.refresh(hub))
+    assert site.holds(hub)
+
+
+def test_what_is_blocked_by_deltas_before_one_that_cannot_be_read_is_told(site: Site, hub: ListHub) -> None:
+    hub.put(*cards(0, 3))
+    site.refresh(hub)
+    blocked = token(cards(0, 1)[0].uid, valid=False, group_id="x" * (GROUP_CHARACTERS + 1))
+    hub.put(blocked)
+    unread = ListDelta(since=hub.version, version=hub.version + 10, content='{"tokens": 1}')
+    hub.deltas.append((unread, hub.chain))
+    hub.version, hub.chain = unread.version, next_chain(hub.chain, unread)
+    move, fetcher = site.run(hub)
+    assert (site.bench.whitelist.version, dict(fetcher.refused)) == (20, {"malformed-value": 1})
+    assert move is not None
+    assert (move.version, move.blocked) == (20, (blocked,))
+
+
 def test_progress_is_said_and_shown(site: Site, hub: ListHub, capfd: pytest.CaptureFixture[str]) -> None:
     hub.put(*cards(0, 9))
     hub.deltas.clear()
