@@ -13,13 +13,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.errors import UplinkError
+from gateway.errors import StoreError, UplinkError
 from gateway.store.list_parts import PartFolder
 from gateway.store.receipts import pinned_hub_key
 from gateway.store.whitelist import Whitelist
 from gateway.uplink.list_books import LedgerBooks
 from gateway.uplink.list_path import GROUP_CHARACTERS, DeltaPath
-from gateway.uplink.token_list import ListMove, TokenListFetcher
+from gateway.uplink.token_list import BUILT_OCTETS, SMALL_OCTETS, ListMove, TokenListFetcher
 from tests.gateway.conftest import Bench
 from tests.gateway.list_hub import KEY, OTHER_KEY, Lie, ListHub, cards
 from tests.parts import token
@@ -61,11 +61,11 @@ class Site:
 
         return asyncio.run(all_of_it()), fetcher
 
-    def fetcher(self) -> TokenListFetcher:
+    def fetcher(self, room: int | None = None) -> TokenListFetcher:
         bench = self.bench
         books = LedgerBooks(bench.site.owner, bench.reader, bench.writer, bench.clock.now, self.key)
         parts = PartFolder(bench.folder / "parts")
-        return TokenListFetcher(bench.whitelist, parts, "site-1", lambda: bench.clock.now().at, books)
+        return TokenListFetcher(bench.whitelist, parts, "site-1", lambda: bench.clock.now().at, books, lambda: room)
 
     def holds(self, hub: ListHub) -> bool:
         held = self.bench.whitelist
@@ -192,6 +192,25 @@ def test_what_is_blocked_by_deltas_before_one_that_cannot_be_read_is_told(site: 
     assert (site.bench.whitelist.version, dict(fetcher.refused)) == (20, {"malformed-value": 1})
     assert move is not None
     assert (move.version, move.blocked) == (20, (blocked,))
+
+
+def test_no_snapshot_is_fetched_for_which_there_is_no_room(site: Site, hub: ListHub) -> None:
+    few = SMALL_OCTETS // BUILT_OCTETS - 100
+    hub.put(*cards(0, few))
+    hub.deltas.clear()
+    hub.snapshot(each=few)
+    asyncio.run(site.fetcher(room=-1).refresh(hub))
+    assert site.holds(hub), "that little is always taken"
+    hub.put(*cards(few, few + 200))
+    hub.deltas.clear()
+    hub.snapshot(each=few + 200)
+    hub.asked.clear()
+    needed = (few + 200) * BUILT_OCTETS + sum(part.octets for part in hub.manifest.parts) if hub.manifest else 0
+    with pytest.raises(StoreError, match="make room"):
+        asyncio.run(site.fetcher(room=needed - 1).refresh(hub))
+    assert not [path for path in hub.asked if path.startswith(PATH_PARTS)]
+    asyncio.run(site.fetcher(room=needed).refresh(hub))
+    assert site.holds(hub)
 
 
 def test_progress_is_said_and_shown(site: Site, hub: ListHub, capfd: pytest.CaptureFixture[str]) -> None:
