@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -381,6 +382,16 @@ def test_old_file_that_was_put_back_takes_no_older_head(site: Site, hub: ListHub
 
 # --- the way
 
+
+def test_way_of_many_small_steps_does_not_fill_the_memory() -> None:
+    """Nobody knows before its end whether a way is the hub's."""
+    path = DeltaPath(0, GENESIS_CHAIN)
+    tracemalloc.start()
+    for number in range(5000):
+        path.add(ListDelta(since=number, version=number + 1, content=""))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1.5 * path.packed
 
 def test_long_way_is_given_in_groups_that_end_where_they_say() -> None:
     path, chain = DeltaPath(0, GENESIS_CHAIN), GENESIS_CHAIN
