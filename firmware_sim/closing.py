@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from firmware_sim.account import Account, balance
 from firmware_sim.books import ChargeBook, ChargerBook
@@ -26,13 +25,14 @@ POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One authorization as the scenario saw it; `number` is the step's."""
+    """One authorization as the scenario saw it; `number` is the step's, `began_ns` and `ended_ns` are of the monotonic
+    clock, which is the gateway's too: by the time of day it may be wrong by as much as its hub."""
 
     number: int
     step: Presenting
     presented: Presented
-    began: datetime
-    ended: datetime
+    began_ns: int
+    ended_ns: int
     answer: Answer
 
 
@@ -88,10 +88,10 @@ def check_decision(asked: Asked, records: Iterable[Record]) -> DecisionCheck:
     """The last decision in `records` about this token at this charger while it was asked, against the foreseen one."""
     found: Decision | None = None
     for record in records:
-        if record.kind is RecordKind.DECISION:
+        if record.kind is RecordKind.DECISION and asked.began_ns <= record.mono_ns <= asked.ended_ns:
             decision = decode(Decision, record.body, f"decision in record {record.seq}")
             same = _plain(decision.token.uid) == _plain(asked.presented.uid)
-            if decision.charger_id == asked.step.charger and same and asked.began <= decision.at <= asked.ended:
+            if decision.charger_id == asked.step.charger and same:
                 found = decision
     return DecisionCheck(
         step=asked.number,

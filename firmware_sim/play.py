@@ -307,13 +307,13 @@ class _Stage:
         return Presented(Medium.CONTRACT, claimed.emaid, chain)
 
     async def _authorize(self, number: int, step: Presenting) -> tuple[_Outcome, Presented, bool]:
-        presented, began = self._presented(step), _now()
+        presented, began_ns = self._presented(step), time.monotonic_ns()
         charger = self._chargers[step.charger]
         if step.expect.source is None:
             permit = Permit(await charger.authorize(presented), Source.GATEWAY)
         else:
             permit = await charger.permit(presented)
-        self._asked.append(Asked(number, step, presented, began, _now(), permit.answer))
+        self._asked.append(Asked(number, step, presented, began_ns, time.monotonic_ns(), permit.answer))
         failures = _differences(step.expect, permit)
         return _Outcome(str(permit), failures), presented, permit.answer.accepted
 

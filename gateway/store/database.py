@@ -18,6 +18,10 @@ from gateway.errors import StoreError
 _BUSY_TIMEOUT_S = 5.0
 
 
+class StoreBusy(StoreError):
+    """Raised when another program reads the file for too long; it is as it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """What a store holds: its name for messages, the number that marks its file as ours (SQLite application_id), and
@@ -88,7 +92,7 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
     """Rule 4."""
     busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     if busy:
-        raise StoreError(f"{path}: another program reads it for longer than {_BUSY_TIMEOUT_S:g} s; end that one first")
+        raise StoreBusy(f"{path}: another program reads it for longer than {_BUSY_TIMEOUT_S:g} s; end that one first")
 
 
 def _bound(connection: sqlite3.Connection, path: Path, max_pages: int) -> None:

@@ -10,7 +10,8 @@ Rules
    time.
 5. The list of a version before (`whitelist.db`) is taken over at the first start. Its chain value is not known, so the
    hub is asked for a snapshot; until that is there the old list is in force.
-6. A damaged list is set aside and begun anew: no token is good that cannot be read.
+6. A damaged list is set aside and begun anew: no token is good that cannot be read. One that cannot be opened for want
+   of room, or because another program holds it, is not damaged, and stays.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from gateway.store.whitelist_file import ListFile, ListState, read_state
 from gateway.store.whitelist_files import (
     file_in_force,
     free_name,
+    is_obstacle,
     logs_of,
     put_in_force,
     remove_leftovers,
@@ -219,6 +221,8 @@ class Whitelist:
             file.check()
             return None
         except (StoreError, sqlite3.Error) as error:
+            if self._open and is_obstacle(error):
+                raise StoreError(f"{file.path}: cannot be examined: {error}") from error
             with self._turn:
                 if not self._open or self._file is not file:
                     return None
@@ -295,7 +299,8 @@ class Whitelist:
         with self._looking, self._finding:
             old, self._file = self._file, fresh
         old.close()
-        remove_list(old.path, aside)
+        with suppress(OSError):  # What is left of it goes at the next start.
+            remove_list(old.path, aside)
 
 
 def _require_fit(manifest: Manifest, head: ListHead) -> None:
@@ -320,11 +325,14 @@ def open_whitelist(path: Path) -> tuple[Whitelist, str | None]:
     of the file only: `Whitelist.examine` reads the rest.
 
     Raises:
-        StoreError: not even a fresh list can be opened.
+        StoreError: something stands in the way of opening the list, which is as it was; or not even a fresh one can be
+            opened.
     """
     try:
         return Whitelist(path), None
     except StoreError as error:
+        if is_obstacle(error):
+            raise
         try:
             aside = set_aside(path)
         except OSError as failed:

@@ -4,7 +4,8 @@ Rules
 1. A change is one transaction on the writing connection, synced (FULL), with the version and the chain value it leads
    to. Readers have connections of their own and see one whole version, before or after; they never wait.
 2. `kinds` and `latest` are kept up in the same transactions: nobody ever walks through the list to count or to rank.
-3. `latest` is exact as far as it reaches: what is given as the newest is the newest. Deletions make it shorter, and
+3. Nothing is left in the file of a token that is gone, nor in the log beside it.
+4. `latest` is exact as far as it reaches: what is given as the newest is the newest. Deletions make it shorter, and
    what lay below its floor is never counted in; a build makes it long again.
 """
 
@@ -40,6 +41,8 @@ from wire.whitelist import DeltaContent, TokenName, updated_of
 LATEST = 6144
 """Tokens of a kind that a build leaves in `latest`, more than any station is given (OfflinePolicy.list_entries); half
 as many again before it is cut back to that."""
+_HIGHEST = b"\xff"
+"""Above every body."""
 _CACHE_KIB = 8192
 """What `find` and a change may hold of the file: all pages above the leaves of ten million tokens, and the two thousand
 leaves that a thousand changed tokens may lie on, so that none is written twice."""
@@ -126,7 +129,7 @@ class ListFile:
                     yield token
 
     def newest(self, kind: str, limit: int) -> list[Token]:
-        """Of the kind the tokens that were updated last, the newest first: `limit`, or as many as are known. Rule 3.
+        """Of the kind the tokens that were updated last, the newest first: `limit`, or as many as are known. Rule 4.
         About 5 us each. Raises sqlite3.Error."""
         query = "SELECT body FROM latest WHERE kind = ? ORDER BY updated DESC, body DESC LIMIT ?"
         rows = self._ranking.execute(query, (kind, limit)).fetchall()
@@ -164,6 +167,14 @@ class ListFile:
             with suppress(sqlite3.Error):
                 self._writer.execute("PRAGMA shrink_memory")
         self.state = state
+        if content.removed:
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Old pages in the write-ahead log name tokens that are gone. While somebody reads there it stays: until the
+        next time, or the end."""
+        with suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def confirm(self, at: datetime) -> None:
         """Keep that the hub said so at `at`, unless it said so later already. Raises StoreError."""
@@ -271,6 +282,8 @@ class _Change:
             self._connection.execute(
                 "DELETE FROM latest WHERE kind = ? AND updated = ? AND body = ?", (kind, updated, body)
             )
+            if floor == (updated, body):
+                self._raise_floor(kind, updated)
         return left
 
     def _under(self, type_: TokenType, text: str) -> dict[int, bytes]:
@@ -302,6 +315,14 @@ class _Change:
             ).fetchone()
             self._floors[kind] = None if row is None or row[0] is None else (row[0], row[1])
         return self._floors[kind]
+
+    def _raise_floor(self, kind: str, updated: int) -> None:
+        """Let the lowest that is left in `latest` be the floor; the token that was it is gone, and so is its name."""
+        lowest = self._connection.execute(
+            "SELECT updated, body FROM latest WHERE kind = ? ORDER BY updated, body LIMIT 1", (kind,)
+        ).fetchone()
+        floor = self._floors[kind] = lowest or (updated, _HIGHEST)
+        self._connection.execute("UPDATE kinds SET floor_updated = ?, floor_body = ? WHERE kind = ?", (*floor, kind))
 
     def settle(self) -> None:
         """Count, and cut `latest` back where it has become long."""

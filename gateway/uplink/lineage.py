@@ -64,7 +64,8 @@ class Lineage:
         self._owner, self._ledger, self._path, self._now = owner, ledger, path, now
         self._ordered, self._blocked = ordered, blocked
         self.doubted: Callable[[], None] = lambda: None
-        """Called when the ledger could not be read: it may be damaged."""
+        """Called when the ledger could not be read, or the hub found that a record does not fit its hash: it may be
+        damaged."""
 
     @property
     def supersedes(self) -> Superseded | None:

@@ -3,12 +3,12 @@
 Rules
 1. A closed epoch takes nothing any more: whoever still speaks for it has a copy of the gateway's store and identity.
 2. An epoch is closed by the first that says it continues it (`Hello.supersedes`, or the tombstone that it begins with).
-   A second one may take that one's place only when it has been silent for SILENT: two that speak are two boxes with one
-   identity, and a person has to say which is the gateway.
+   A second one may take that one's place, or that of whichever continues it now, only when that has been silent for
+   SILENT: two that speak are two boxes with one identity, and a person has to say which is the gateway.
 3. What a closed epoch had behind the point from which it is continued is kept as marks (`wire.carried`). A record of
    the continuing epoch with such a mark is the same evidence: it is kept as a link of its chain, and not taken into the
    books a second time.
-4. Marks are handed on from epoch to epoch.
+4. Marks are handed on from epoch to epoch; whoever takes the place of others is given what those had carried as well.
 """
 
 from __future__ import annotations
@@ -37,15 +37,24 @@ def closer_of(connection: sqlite3.Connection, chain: Chain) -> str | None:
 
 
 def rival_of(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> str | None:
-    """The other epoch that continues the same one and has spoken lately (rule 2); None when `chain` may continue it."""
-    row = connection.execute(
-        "SELECT closed_by, last_seen FROM closed_epochs c JOIN gateways g ON g.gateway_id = c.gateway_id"
-        " AND g.epoch = c.closed_by WHERE c.gateway_id = ? AND c.epoch = ?",
-        (chain.gateway_id, supersedes.epoch),
-    ).fetchone()
-    if row is None or row[0] == chain.epoch or closer_of(connection, Chain(chain.gateway_id, row[0])) is not None:
+    """The other epoch that has gone on from the same one and has spoken lately (rule 2); None when `chain` may continue
+    it."""
+    line = _line_from(connection, Chain(chain.gateway_id, supersedes.epoch))
+    if not line or line[-1] == chain:
         return None
-    return str(row[0]) if at - datetime.fromisoformat(row[1]) < SILENT else None
+    row = connection.execute(
+        "SELECT last_seen FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, line[-1].epoch)
+    ).fetchone()
+    return line[-1].epoch if row is not None and at - datetime.fromisoformat(row[0]) < SILENT else None
+
+
+def _line_from(connection: sqlite3.Connection, chain: Chain) -> list[Chain]:
+    """The epochs that have gone on from `chain`, each from the one before; the last is open."""
+    line, epoch = list[Chain](), closer_of(connection, chain)
+    while epoch is not None and all(each.epoch != epoch for each in line):
+        line.append(Chain(chain.gateway_id, epoch))
+        epoch = closer_of(connection, line[-1])
+    return line
 
 
 def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> Conflict | None:
@@ -59,29 +68,31 @@ def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Supersed
         return None
     connection.execute("INSERT INTO continued VALUES (?, ?, ?)", key)
     ended = Chain(chain.gateway_id, supersedes.epoch)
-    _close(connection, ended, chain.epoch, supersedes, at)
-    marks = ((chain.gateway_id, chain.epoch, mark_of(each)) for each in _behind(connection, ended, supersedes.seq))
-    connection.executemany("INSERT OR IGNORE INTO told_before VALUES (?, ?, ?)", marks)
-    connection.execute(
-        "INSERT OR IGNORE INTO told_before SELECT gateway_id, ?, mark FROM told_before"
-        " WHERE gateway_id = ? AND epoch = ?",
-        (chain.epoch, chain.gateway_id, ended.epoch),
-    )
+    replaced = [each for each in _line_from(connection, ended) if each != chain]
+    for each in (ended, *replaced[-1:]):
+        _close(connection, each, chain.epoch, supersedes, at)
+    _keep_marks(connection, chain, _behind(connection, ended, supersedes.seq))
+    for each in replaced:
+        _keep_marks(connection, chain, _carried_by(connection, each))
+    for each in (ended, *replaced):
+        connection.execute(
+            "INSERT OR IGNORE INTO told_before SELECT gateway_id, ?, mark FROM told_before"
+            " WHERE gateway_id = ? AND epoch = ?",
+            (chain.epoch, chain.gateway_id, each.epoch),
+        )
     return _doubt(connection, ended, supersedes)
 
 
+def _keep_marks(connection: sqlite3.Connection, chain: Chain, records: Iterator[Record]) -> None:
+    marks = ((chain.gateway_id, chain.epoch, mark_of(each)) for each in records)
+    connection.executemany("INSERT OR IGNORE INTO told_before VALUES (?, ?, ?)", marks)
+
+
 def _close(connection: sqlite3.Connection, ended: Chain, closed_by: str, supersedes: Superseded, at: datetime) -> None:
-    """Close an epoch, and the one that had closed it before and was silent (rule 2)."""
-    before = closer_of(connection, ended)
-    for epoch in {ended.epoch} if before in (None, closed_by) else {before}:
-        assert epoch is not None
-        connection.execute(
-            "INSERT OR IGNORE INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?)",
-            (ended.gateway_id, epoch, closed_by, supersedes.seq, supersedes.hash, instant(at)),
-        )
+    """Close an epoch, or have it closed by another one from now on."""
     connection.execute(
-        "UPDATE closed_epochs SET closed_by = ? WHERE gateway_id = ? AND epoch = ?",
-        (closed_by, ended.gateway_id, ended.epoch),
+        "INSERT INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET closed_by = excluded.closed_by",
+        (ended.gateway_id, ended.epoch, closed_by, supersedes.seq, supersedes.hash, instant(at)),
     )
 
 
@@ -104,6 +115,21 @@ def _behind(connection: sqlite3.Connection, ended: Chain, seq: int) -> Iterator[
             salt=salt,
             commitment=commitment,
         )
+
+
+def _carried_by(connection: sqlite3.Connection, chain: Chain) -> Iterator[Record]:
+    """The records that an epoch brought from the one before it: those behind its tombstone, up to the first that was
+    made after it. Without a tombstone, or where boots are not told apart, all that it brought."""
+    records = _behind(connection, chain, 0)
+    first = next(records, None)
+    if first is None:
+        return
+    yield first
+    told_apart = first.kind is RecordKind.TOMBSTONE and first.boot_id != "unknown"
+    for record in records:
+        if told_apart and record.boot_id == first.boot_id and record.mono_ns >= first.mono_ns:
+            return
+        yield record
 
 
 def _doubt(connection: sqlite3.Connection, ended: Chain, supersedes: Superseded) -> Conflict | None:

@@ -8,7 +8,7 @@ import resource
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,6 +221,28 @@ def test_damaged_end_is_not_written_behind(tmp_path: Path) -> None:
             await made.writer.run(lambda c: c.execute("UPDATE records SET body = 'x' WHERE seq = 2").rowcount)
             with pytest.raises(StoreError, match="record 2"):
                 made.writer.reopen()
+
+        play(made, part)
+
+
+def test_damaged_end_that_shows_when_the_store_is_opened_again_is_told(tmp_path: Path) -> None:
+    heard: list[str] = []
+    with house(tmp_path, 64 * MB) as made:
+        made.keeper.damaged = heard.append
+
+        async def part() -> None:
+            with file_size_limit(3 * MB):
+                stored = await made.fill(100_000)
+                await made.keeper.mend()
+            assert heard == [], "no room is no damage"
+            with pytest.raises(StoreUnavailable):
+                await made.writer.run(lambda c: c.execute("INSERT INTO nowhere VALUES (1)").rowcount)
+            with closing(sqlite3.connect(made.settings.ledger)) as other, other:
+                other.execute("UPDATE records SET body = 'x' WHERE seq = ?", (stored[-1],))
+            await made.keeper.mend()
+            assert made.writer.broken is not None
+            assert len(heard) == 1
+            assert f"record {stored[-1]} " in heard[0]
 
         play(made, part)
 

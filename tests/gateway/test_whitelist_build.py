@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import resource
 import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -274,6 +275,28 @@ def test_the_latest_stay_exact_while_tokens_come_and_go(whitelist: Whitelist, fo
     assert len(whitelist) == len(held)
 
 
+def test_nothing_is_left_of_a_token_that_is_gone(whitelist: Whitelist, folder: PartFolder, tmp_path: Path) -> None:
+    """Not even where the latest end, and not after it had moved on from there."""
+    build(whitelist, folder, MANY)
+    good = [each for each in MANY if each.valid]
+    last, before = good[LATEST - 1], good[LATEST - 2]
+    version, chain = 7, CHAIN
+    for content in (
+        DeltaContent(tokens=(aged(last, -1),)),
+        DeltaContent(removed=(named(last), named(before))),
+        DeltaContent(tokens=(aged(token("OLD"), 10**6), aged(token("NEW"), LATEST))),
+    ):
+        delta = make_delta(version, version + 1, content)
+        version, chain = version + 1, next_chain(chain, delta)
+        whitelist.apply([delta], head_of(version, chain, len(MANY)))
+    ages = sorted([each.last_updated for each in good[: LATEST - 2]] + [aged(CARD, LATEST).last_updated], reverse=True)
+    assert [each.last_updated for each in whitelist.newest(GOOD, 2 * LATEST)] == ages
+    assert whitelist.count(GOOD) == len(good)
+    held = {file.name: file.read_bytes() for file in tmp_path.glob("state*")}
+    gone = [each.uid.encode() for each in (last, before)]
+    assert [name for name, octets in held.items() if any(uid in octets for uid in gone)] == []
+
+
 # --- files
 
 
@@ -462,7 +485,54 @@ def test_a_list_of_before_that_cannot_be_read_is_set_aside(
     assert names(tmp_path) == ["whitelist-0.db", "whitelist.current", "whitelist.db.damaged"]
 
 
-# --- damage
+# --- damage, and what is none
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """A disk that takes nothing."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_at_the_start_costs_no_list(tmp_path: Path, folder: PartFolder) -> None:
+    path = tmp_path / "whitelist.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+    with no_room(), pytest.raises(StoreError) as refused:
+        open_whitelist(path)
+    assert "whitelist-7.db: " in str(refused.value)
+    again, remark = open_whitelist(path)
+    assert (again.version, len(again), remark) == (7, len(MIXED), None)
+    again.close()
+
+
+def test_a_disk_too_full_to_take_over_the_list_of_before_leaves_it(tmp_path: Path) -> None:
+    path = tmp_path / "whitelist.db"
+    _old_list(path, MIXED)
+    with no_room(), pytest.raises(StoreError):
+        open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (len(again), remark) == (len(MIXED), None)
+    again.close()
+
+
+def test_a_list_that_another_program_holds_is_not_damaged(tmp_path: Path, folder: PartFolder) -> None:
+    path = tmp_path / "whitelist.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+    with closing(sqlite3.connect(tmp_path / "whitelist-7.db")) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (again.version, remark) == (7, None)
+    again.close()
 
 
 def test_a_damaged_token_is_an_error_and_no_token(whitelist: Whitelist, folder: PartFolder) -> None:

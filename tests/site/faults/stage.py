@@ -223,7 +223,8 @@ class Stage:
 
     @asynccontextmanager
     async def quiet(self) -> AsyncIterator[None]:
-        """Nobody charges meanwhile, and the hub holds all there is: what is gone then is held nevertheless."""
+        """Nobody charges meanwhile, and the hub holds all there is, before and after: what is gone then is held
+        nevertheless, and the next fault meets what came of it."""
         self._open.clear()
         try:
             async with asyncio.timeout(QUIET_WITHIN_S):
