@@ -45,7 +45,7 @@ from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.exchange import HubExchange
 from gateway.uplink.lineage import Lineage
-from gateway.uplink.link import Link
+from gateway.uplink.link import REMEDY, Link
 from gateway.uplink.list_books import LedgerBooks
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.staples import Staples
@@ -152,8 +152,15 @@ class Gateway:
         room = partial(to_spare, self._settings.room())
         self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
         self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
-        ledger, path = self._reader, self._settings.ledger_path
-        link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
+        link.lineage = Lineage(
+            self._owner,
+            self._reader,
+            self._settings.ledger_path,
+            self._clock.now,
+            self._anew.set,
+            prepared.blocked,
+            self._settings.table.uplink.epoch_wait_s,
+        )
         link.lineage.doubted = self._inspection.doubt
         return link
 
@@ -278,7 +285,7 @@ class Gateway:
         """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""
         await self._link.run()
         while self._link.halted and not self._anew.is_set():
-            say("uplink-halted", level="error", remedy="see docs/operations.md, A halted uplink")
+            say("uplink-halted", level="error", remedy=REMEDY)
             await asyncio.sleep(REMIND_EVERY_S)
 
     async def _examine_list(self) -> None:
