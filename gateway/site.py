@@ -138,6 +138,7 @@ class Gateway:
             stored=self._stored,
             certificates=self._paper.service(),
             quirks=self._quirks,
+            is_full=self._is_full,
             turns_away=self._turns_away,
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
@@ -234,11 +235,12 @@ class Gateway:
         self._link.stored()
         self._front.stored()
 
+    def _is_full(self) -> bool:
+        return self._room.does(Act.REFUSE_SESSIONS) and self._settings.table.ledger.when_full is not Choice.ACCEPT
+
     def _turns_away(self, charger_id: str) -> bool:
         """Where a session runs, somebody may be asking in order to end it."""
-        if not self._room.does(Act.REFUSE_SESSIONS) or self._settings.table.ledger.when_full is Choice.ACCEPT:
-            return False
-        return not has_running(self._reader, charger_id)
+        return self._is_full() and not has_running(self._reader, charger_id)
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""

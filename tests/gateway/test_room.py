@@ -23,7 +23,7 @@ from gateway.store.budget import MB, PAGE, WAL_ROOM, Act, Level, RoomSettings
 from gateway.store.ledger import Identity, all_records, append, head, open_ledger, open_ledger_reader
 from gateway.store.tail import verify_tail
 from gateway.store.writer import Writer
-from tests.gateway.conftest import Bench
+from tests.gateway.conftest import Bench, send
 from tests.gateway.test_shedding import Shedder, tombstones
 from tests.parts import SetClock, token
 from wire.chain import Record, RecordKind
@@ -277,6 +277,21 @@ def test_who_is_accepted_is_turned_away_where_the_room_is_spent(bench: Bench) ->
     rows = bench.reader.execute("SELECT charger_id, token FROM decisions ORDER BY token").fetchall()
     assert rows == [("CP-2", "a"), ("CP-1", "b")], "being full says nothing of a token"
     assert asyncio.run(decide_presented(bench.site, "CP-1", presented)).verdict is Verdict.ACCEPTED
+
+
+def test_session_that_begins_all_the_same_is_stored_and_said(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    bench.site = replace(bench.site, is_full=lambda: True)
+    fields = {
+        "eventType": "Started",
+        "timestamp": bench.clock.at.isoformat().replace("+00:00", "Z"),
+        "triggerReason": "CablePluggedIn",
+        "seqNo": 0,
+        "transactionInfo": {"transactionId": "T-1"},
+    }
+    send(bench.station("2.0.1"), "TransactionEvent", fields)
+    (record,) = bench.records()
+    assert record.kind is RecordKind.TRANSACTION
+    assert "session-begun-while-full" in capfd.readouterr().out
 
 
 # --- disks that are full
