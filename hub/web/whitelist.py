@@ -93,7 +93,8 @@ class GatewayLists:
         least = integer_query(request, "least", 0, 0, _LARGEST)
         signed = await self._desk.manifest(least, now(), WAIT_S)
         if signed is None:
-            raise Problem(503, "snapshot-in-the-making", "the snapshot is still being made", retry_after_s=AGAIN_S)
+            message = "the snapshot is still being made, or the last one was made just now"
+            raise Problem(503, "snapshot-in-the-making", message, retry_after_s=AGAIN_S)
         return json_response(encode(signed))
 
     async def part(self, request: web.Request) -> web.StreamResponse:

@@ -285,6 +285,25 @@ def test_snapshot_is_renewed_beside_when_much_has_changed_and_old_parts_stay_a_w
     with_desk(tmp_path, part)
 
 
+def test_snapshots_asked_for_in_a_loop_are_made_now_and_then(tmp_path: Path) -> None:
+    """One of ten million tokens takes minutes, and its parts lie there for a day."""
+
+    async def part(desk: ListDesk, database: Database) -> None:
+        await database.put_tokens(cards(0, 2000), now())
+        at = now()
+        given = [await desk.manifest(2**62, at, 30)]
+        for number in range(2000, 2010):
+            await database.put_tokens(cards(number, number + 1), now())
+            given.append(await desk.manifest(2**62, at, 30))
+        assert given[2:] == [None] * 9, "two in a row, and no more"
+        assert await desk.manifest(0, at, 30) == given[1], "who can do with it gets it"
+        renewed = await desk.manifest(2**62, at + timedelta(days=1), 30)
+        assert renewed is not None
+        assert renewed.manifest.version == (await desk.standing()).version
+
+    with_desk(tmp_path, part)
+
+
 def test_what_is_being_made_is_waited_for_only_so_long(tmp_path: Path) -> None:
     async def part(desk: ListDesk, database: Database) -> None:
         await database.put_tokens(cards(0, 6000), now())
