@@ -7,7 +7,7 @@ Rules
 3. What the store remembers beside the records is carried too, row by row, as FATE says for each table.
 4. Of records that stay behind the numbers become negative, in their order; what is still needed of them is kept
    (`gateway.store.earlier`). A message whose record is lost is forgotten, so that a repetition is stored.
-5. Session numbers jump: none that the continued epoch may have given comes again.
+5. Numbers of sessions and commands jump: none that the continued epoch may have given comes again.
 6. The old file is only read, the new one is not in use before it is whole (`gateway.store.epochs`).
 """
 

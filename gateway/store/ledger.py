@@ -5,8 +5,8 @@ Rules
    A crash before the commit: the charger repeats the message. After it: the repeat finds the stored reply.
 2. `seq` is given here from the last record and never reused; the last record is never deleted.
 3. A message is recognised by what it says (`wire.ocpp.content`) within its session, not by its wire id.
-4. A 1.6 transactionId is the session's number: positive, below 2^31, never given twice, durable before it is answered.
-   Numbers of a fresh store start at a figure made from the time, so a lost store does not give old ids again.
+4. A 1.6 transactionId is drawn by chance (`gateway.store.sessions`): positive, below 2^31, never given twice to a
+   charger, durable before it is answered. So neither a lost store nor one that was put back gives old ids again.
 5. The position the hub acknowledged is a cursor; it lags harmlessly and never leads.
 6. The last of the budget is kept for what frees room: the hub's acknowledgements, tombstones, the audit log. Without it
    a store that is full could not even take note that its records have arrived.

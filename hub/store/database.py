@@ -27,6 +27,7 @@ from wire.chain import Record
 from wire.merkle import ProofError
 from wire.meter.registry import RegisteredKey
 from wire.records import Token
+from wire.sync_messages import Welcome
 from wire.tombstone import Superseded
 
 T = TypeVar("T")
@@ -173,6 +174,26 @@ class Database:
                 ledger.note_conflict(connection, chain, conflict, at)
 
         await self._writer.submit(both)
+
+    async def note_alive(self, chain: Chain, at: datetime) -> bool:
+        """Note that a gateway spoke; False, and nothing noted, for a chain that never greeted or is closed. Raises
+        StoreError."""
+
+        def both(connection: sqlite3.Connection) -> bool:
+            return epochs.closer_of(connection, chain) is None and ledger.note_alive(connection, chain, at)
+
+        return await self._writer.submit(both)
+
+    async def welcome(self, chain: Chain) -> Welcome | None:
+        """Where the hub stands, as a greeting is told; None for a chain that is closed. Raises StoreError."""
+
+        def all_of_it(connection: sqlite3.Connection) -> Welcome | None:
+            if epochs.closer_of(connection, chain) is not None:
+                return None
+            position, version = ledger.position_of(connection, chain), whitelist.list_version(connection)
+            return Welcome(acked_seq=position.seq, acked_hash=position.hash, whitelist_version=version)
+
+        return await self.read(all_of_it)
 
     async def supersede(self, chain: Chain, earlier: Superseded, at: datetime) -> Conflict | None:
         """Close the epoch that `chain` continues; what is in doubt about it. Raises StoreError."""

@@ -27,7 +27,17 @@ from wire.meter.registry import RegisteredKey
 from wire.records import Cdr, Decision, Session, SessionStatus, Token, TokenRef, decode, encode
 from wire.tokens import choose
 
-__all__ = ["Chain", "Conflict", "Position", "append", "instant", "note_conflict", "note_seen", "position_of"]
+__all__ = [
+    "Chain",
+    "Conflict",
+    "Position",
+    "append",
+    "instant",
+    "note_alive",
+    "note_conflict",
+    "note_seen",
+    "position_of",
+]
 
 MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
@@ -51,6 +61,15 @@ def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime, told_s
         "SET last_seen = excluded.last_seen, told_seq = max(told_seq, excluded.told_seq)",
         (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen, told_seq),
     )
+
+
+def note_alive(connection: sqlite3.Connection, chain: Chain, at: datetime) -> bool:
+    """Note that the gateway spoke; False for a chain that was never met."""
+    found = connection.execute(
+        "UPDATE gateways SET last_seen = ? WHERE gateway_id = ? AND epoch = ?",
+        (instant(at), chain.gateway_id, chain.epoch),
+    )
+    return found.rowcount == 1
 
 
 def append(
