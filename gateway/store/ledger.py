@@ -146,7 +146,7 @@ def open_ledger(
 ) -> sqlite3.Connection:
     """The read-write connection to the ledger; a fresh one takes `epoch` as its name for this life of the store.
 
-    `max_pages`: its budget, in pages; the last OWN_PAGES of it, or a part in OWN_SHARE, are not for what stations cause.
+    `max_pages`: its budget, in pages; of that OWN_PAGES, or a part in OWN_SHARE, are not for what stations cause.
 
     A store of an earlier version gets its key and its tiles, about ten seconds for a million records.
 

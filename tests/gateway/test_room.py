@@ -154,11 +154,14 @@ def test_a_budget_that_stations_have_spent_leaves_room_to_get_out_of_it(tmp_path
             now = made.clock.now()
             return await made.writer.run(lambda c: append(c, OWNER, RecordKind.TRANSACTION, entry, now))
 
+        async def charge_all() -> None:
+            while True:
+                await charge()
+
         async def part() -> None:
-            stored = 0
             with pytest.raises(NoRoom, match="max_mb"):
-                while True:
-                    stored = await charge()
+                await charge_all()
+            stored = head(made.reader).seq
             assert made.writer.broken is None, "others are not concerned"
             await made.keeper.look()
             assert made.keeper.level is Level.SPENT
