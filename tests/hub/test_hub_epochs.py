@@ -178,6 +178,34 @@ def test_lost_ranges_are_kept_as_they_are_said(hub, chain, new_chain):
     assert decode(Tombstone, page["records"][0]["body"], "tombstone") == stone
 
 
+def test_a_poll_is_welcomed_as_a_greeting_is_while_its_epoch_is_open(hub, chain, new_chain):
+    def polled(query):
+        status, body = link.request("GET", f"/sync/v1/commands?after=0&{query}")
+        assert status == 200, body
+        return decode(CommandBatch, body, "commands")
+
+    def seen():
+        return hub.api("GET", "/api/v1/gateways")[1]["gateways"][0]["last_seen"]
+
+    link = hub.link()
+    assert polled("wait=0&epoch=e1") == CommandBatch(), "one that never greeted is nobody's"
+    assert seen() is None
+    chain.add(RecordKind.AUDIT, "{}")
+    link.send(chain.batch(1, 1))
+    welcome, since = link.send(chain.hello()), seen()
+    batch = polled("wait=1&epoch=e1")
+    assert batch.welcome == msgspec.structs.replace(welcome, at=batch.welcome.at)
+    assert batch.welcome.at - welcome.at >= timedelta(milliseconds=batch.held_ms)
+    assert 900 <= batch.held_ms < 20_000
+    assert seen() > since
+    assert polled("wait=0") == CommandBatch(), "a gateway of an earlier version"
+    assert link.request("GET", "/sync/v1/commands?after=0&epoch=%20")[0] == 400
+    anew = continued(new_chain, chain, 1, "e2")
+    assert isinstance(link.send(hello(anew, chain, 1)), Welcome)
+    assert polled("wait=0&epoch=e1") == CommandBatch(), "closed"
+    assert polled("wait=0&epoch=e2").welcome.acked_seq == 0
+
+
 def test_the_youngest_continuation_is_the_rival_of_a_copy_of_an_old_one(tmp_path, t0):
     """The gateway went on from e1 by e2 to e3; a copy of e1 then continues e1 too."""
     connection = open_writer(tmp_path / "hub.sqlite")
@@ -212,31 +240,3 @@ def test_what_a_replaced_continuation_brought_is_not_billed_again(hub, chain, ch
     _, cdr = hub.api("GET", f"/api/v1/cdrs/{session}")
     assert cdr["total_energy"] == 10
     assert [value["nature"] for value in cdr["signed_data"]["signed_values"]] == ["Start", "End"]
-
-
-def test_a_poll_is_welcomed_as_a_greeting_is_while_its_epoch_is_open(hub, chain, new_chain):
-    def polled(query):
-        status, body = link.request("GET", f"/sync/v1/commands?after=0&{query}")
-        assert status == 200, body
-        return decode(CommandBatch, body, "commands")
-
-    def seen():
-        return hub.api("GET", "/api/v1/gateways")[1]["gateways"][0]["last_seen"]
-
-    link = hub.link()
-    assert polled("wait=0&epoch=e1") == CommandBatch(), "one that never greeted is nobody's"
-    assert seen() is None
-    chain.add(RecordKind.AUDIT, "{}")
-    link.send(chain.batch(1, 1))
-    welcome, since = link.send(chain.hello()), seen()
-    batch = polled("wait=1&epoch=e1")
-    assert batch.welcome == msgspec.structs.replace(welcome, at=batch.welcome.at)
-    assert batch.welcome.at - welcome.at >= timedelta(milliseconds=batch.held_ms)
-    assert 900 <= batch.held_ms < 20_000
-    assert seen() > since
-    assert polled("wait=0") == CommandBatch(), "a gateway of an earlier version"
-    assert link.request("GET", "/sync/v1/commands?after=0&epoch=%20")[0] == 400
-    anew = continued(new_chain, chain, 1, "e2")
-    assert isinstance(link.send(hello(anew, chain, 1)), Welcome)
-    assert polled("wait=0&epoch=e1") == CommandBatch(), "closed"
-    assert polled("wait=0&epoch=e2").welcome.acked_seq == 0
