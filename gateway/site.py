@@ -179,10 +179,12 @@ class Gateway:
         try:
             await self._note_start()
         except StoreUnavailable as error:
-            if not says_damage(str(error)):
+            if says_damage(str(error)):
+                self._damaged(str(error))
+                return True
+            if not self._writer.full:
                 raise
-            self._damaged(str(error))
-            return True
+            say("store-unavailable", level="error", reason=str(error))
         listen = await self._listen()
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
