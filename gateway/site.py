@@ -8,6 +8,7 @@ import os
 import signal
 import ssl
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
@@ -28,7 +29,7 @@ from gateway.opening import open_books
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
-from gateway.room import RoomKeeper
+from gateway.room import RoomKeeper, to_spare
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
@@ -148,7 +149,8 @@ class Gateway:
         link.hub_said = self._clock.hub_said
         books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
         parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
-        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books)
+        room = partial(to_spare, self._settings.room())
+        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
         self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
         ledger, path = self._reader, self._settings.ledger_path
         link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
