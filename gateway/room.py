@@ -179,7 +179,8 @@ class RoomKeeper:
 
     async def mend(self) -> None:
         """Get a broken store going again; while that fails, say so. Returns when it was tried."""
-        if self._writer.full or self._free() < self._settings.keep_free:
+        is_full = self._writer.full
+        if is_full or self._free() < self._settings.keep_free:
             self._give_up_ballast()
         try:
             self._writer.reopen()
@@ -190,6 +191,9 @@ class RoomKeeper:
         say("store-mended")
         try:
             await self._writer.apart(_empty_wal)
+            if is_full:  # There may be no room to say so before what the hub has is let go.
+                await self._retention.early()
+                await self._drop()
             await self._audit("store-mended", "a commit had failed; the store was opened anew")
             await self.look()
         except (StoreUnavailable, sqlite3.Error) as error:
