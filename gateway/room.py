@@ -26,7 +26,19 @@ from gateway.errors import StoreError, StoreUnavailable
 from gateway.log import say
 from gateway.retention import Retention, in_steps
 from gateway.store.ballast import Ballast
-from gateway.store.budget import ACTS, MB, PAGE, WAL_ROOM, WAL_USUAL, Act, Level, Room, RoomSettings, level_of
+from gateway.store.budget import (
+    ACTS,
+    BELOW_TIMES_KEPT_FREE,
+    MB,
+    PAGE,
+    WAL_ROOM,
+    WAL_USUAL,
+    Act,
+    Level,
+    Room,
+    RoomSettings,
+    level_of,
+)
 from gateway.store.ledger import SCHEMA, Identity, append, head
 from gateway.store.segments import drop_segment, dropped, forget_traces
 from gateway.store.shedding import Thinning, bury_unkept
@@ -48,6 +60,13 @@ def measure(settings: RoomSettings, ledger: sqlite3.Connection) -> Room:
     to_come = max(0, WAL_USUAL - size_of(settings.wal))
     free = disk.f_bavail * disk.f_frsize + spare * PAGE - to_come
     return Room(budget=settings.max_pages * PAGE, used=(pages - spare) * PAGE, free=free, keep_free=settings.keep_free)
+
+
+def to_spare(settings: RoomSettings) -> int:
+    """How many octets others may take of the disk, so that nothing need be done for room. Raises OSError."""
+    disk = os.statvfs(settings.ledger.parent)
+    kept = BELOW_TIMES_KEPT_FREE[Level.TIGHT] * settings.keep_free
+    return disk.f_bavail * disk.f_frsize - kept - kept // 4
 
 
 class Standing(Value, frozen=True, kw_only=True):
@@ -163,7 +182,8 @@ class RoomKeeper:
 
     async def mend(self) -> None:
         """Get a broken store going again; while that fails, say so. Returns when it was tried."""
-        if self._writer.full or self._free() < self._settings.keep_free:
+        is_full = self._writer.full
+        if is_full or self._free() < self._settings.keep_free:
             self._give_up_ballast()
         try:
             self._writer.reopen()
@@ -174,6 +194,9 @@ class RoomKeeper:
         say("store-mended")
         try:
             await self._writer.apart(_empty_wal)
+            if is_full:  # There may be no room to say so before what the hub has is let go.
+                await self._retention.early()
+                await self._drop()
             await self._audit("store-mended", "a commit had failed; the store was opened anew")
             await self.look()
         except (StoreUnavailable, sqlite3.Error) as error:

@@ -8,6 +8,7 @@ import os
 import signal
 import ssl
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
@@ -28,7 +29,7 @@ from gateway.opening import open_books
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
-from gateway.room import RoomKeeper
+from gateway.room import RoomKeeper, to_spare
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
@@ -44,7 +45,7 @@ from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.exchange import HubExchange
 from gateway.uplink.lineage import Lineage
-from gateway.uplink.link import Link
+from gateway.uplink.link import REMEDY, Link
 from gateway.uplink.list_books import LedgerBooks
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.staples import Staples
@@ -149,10 +150,18 @@ class Gateway:
         link.hub_said = self._clock.hub_said
         books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
         parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
-        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books)
+        room = partial(to_spare, self._settings.room())
+        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
         self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
-        ledger, path = self._reader, self._settings.ledger_path
-        link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
+        link.lineage = Lineage(
+            self._owner,
+            self._reader,
+            self._settings.ledger_path,
+            self._clock.now,
+            self._anew.set,
+            prepared.blocked,
+            self._settings.table.uplink.epoch_wait_s,
+        )
         link.lineage.doubted = self._inspection.doubt
         return link
 
@@ -170,10 +179,12 @@ class Gateway:
         try:
             await self._note_start()
         except StoreUnavailable as error:
-            if not says_damage(str(error)):
+            if says_damage(str(error)):
+                self._damaged(str(error))
+                return True
+            if not self._writer.full:
                 raise
-            self._damaged(str(error))
-            return True
+            say("store-unavailable", level="error", reason=str(error))
         listen = await self._listen()
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
@@ -278,7 +289,7 @@ class Gateway:
         """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""
         await self._link.run()
         while self._link.halted and not self._anew.is_set():
-            say("uplink-halted", level="error", remedy="see docs/operations.md, A halted uplink")
+            say("uplink-halted", level="error", remedy=REMEDY)
             await asyncio.sleep(REMIND_EVERY_S)
 
     async def _examine_list(self) -> None:

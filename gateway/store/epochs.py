@@ -131,9 +131,9 @@ def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Mo
 
 
 def jump_numbers(connection: sqlite3.Connection, now: Moment, draw: Callable[[int], int] = secrets.randbelow) -> None:
-    """Let the numbers of commands go on from the time's figure, where there is one, and by chance a little further:
-    what a history gave that this store has forgotten does not come again, also when nothing tells the time. To be called
-    inside a transaction. `draw(n)`: one of 0 to n - 1."""
+    """Let the numbers of commands go on from the figure of the time, where there is one, and by chance a bit further:
+    what was given by a history that this store has forgotten does not come again. To be called inside a transaction.
+    `draw(n)`: one of 0 to n - 1."""
     (given,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'commands'").fetchone()
     if now.clock is not ClockState.UNKNOWN:
         given = max(given, number_at(now.at))

@@ -23,7 +23,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Self, TypeVar
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import NoRoom, StoreUnavailable
 from wire.errors import MalformedValue
 
 T = TypeVar("T")
@@ -40,6 +40,7 @@ _OWN_FAULTS = (
     TypeError,
     ValueError,
     MalformedValue,
+    NoRoom,
 )
 """What a piece of work raises over its own data; anything else casts doubt on the store, and fails the whole batch."""
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
-from gateway.errors import GatewayError, StoreError, UplinkError
+from gateway.errors import GatewayError, StoreError, StoreUnavailable, UplinkError
 from gateway.log import say
 from gateway.store.ledger import Head, Identity, acked_seq, hash_at, head, move_position, note_halt
 from gateway.store.writer import Writer
@@ -40,6 +40,8 @@ from wire.sync_messages import (
     Welcome,
     parse_answer,
 )
+
+REMEDY = "see docs/operations.md, A halted uplink"
 
 
 class Link:
@@ -109,7 +111,8 @@ class Link:
 
     async def _parted(self, error: GatewayError | WireError) -> bool:
         """Whether this epoch is over, because a new one is ordered. What keeps that from being known now is tried again
-        until it is; where a person has to look, the link halts (`gateway.uplink.lineage`)."""
+        until it is; what keeps it from being done is waited for, and then the hub is greeted again
+        (`gateway.uplink.lineage`)."""
         if self.lineage is not None and (isinstance(error, StoreError) or error.code == RefusalCode.CHAIN):
             self.lineage.doubted()
         if self.lineage is None or not (self.halted or isinstance(error, CutOff)):
@@ -117,9 +120,7 @@ class Link:
         while True:
             obstacle = self.lineage.obstacle()
             if obstacle is not None:
-                self._peer.halt()
-                reason = f"{error}; {obstacle}"
-                await self._writer.run(partial(note_halt, reason=reason))
+                await self._rest(f"{error}; {obstacle.reason}", obstacle.wait_s)
                 return False
             try:
                 if isinstance(error, CutOff):
@@ -131,6 +132,24 @@ class Link:
                 await asyncio.sleep(self._pause_s(trouble, 0.0))
             else:
                 return True
+
+    async def _rest(self, reason: str, wait_s: float) -> None:
+        """Halt for a while."""
+        self._peer.halt()
+        await self._note_halt(reason)
+        say("uplink-halted", level="error", reason=reason, again_in_s=round(wait_s, 1), remedy=REMEDY)
+        await asyncio.sleep(wait_s)
+        self._peer.resume()
+
+    async def _note_halt(self, reason: str) -> None:
+        """Keep it for whoever asks for the status, as soon as the store takes it."""
+        while True:
+            try:
+                await self._writer.run(partial(note_halt, reason=reason))
+            except StoreUnavailable as trouble:  # Which is said by whoever mends the store.
+                await asyncio.sleep(self._pause_s(trouble, 0.0))
+            else:
+                return
 
     async def _hashes(self, path: str) -> bytes:
         return await self._exchange.fetch(path, most=MAX_HASHES_BYTES)
@@ -198,13 +217,15 @@ class Link:
         await self._writer.run(lambda connection: move_position(connection, acked))
 
     async def _went_offline(self, reason: str, code: str) -> None:
-        """Note it, and say it once for each new kind of trouble; a halt is kept for whoever asks for the status."""
+        """Note it, and say it once for each new kind of trouble; where a person has to look, that is kept for whoever
+        asks for the status."""
         self._peer.lost()
+        bad = self.halted or code == RefusalCode.RIVAL
         if code != self._trouble:
-            say("uplink-offline", level="error" if self.halted else "warning", reason=reason, code=code)
+            say("uplink-offline", level="error" if bad else "warning", reason=reason, code=code)
         self.online, self._trouble = False, code
-        if self.halted:
-            await self._writer.run(lambda connection: note_halt(connection, reason))
+        if bad:
+            await self._note_halt(reason)
 
     @property
     def trouble(self) -> str | None:
@@ -213,5 +234,5 @@ class Link:
 
     @property
     def halted(self) -> bool:
-        """Whether nothing will be sent any more, because the hub holds another history of this store."""
+        """Whether nothing is sent, because the hub holds another history of this store."""
         return self._peer.halted

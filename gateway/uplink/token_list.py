@@ -9,6 +9,7 @@ Rules
 4. What is refused changes nothing: it is counted, and told once for each kind until all is well again. The list that is
    held stays in force, and its age is told by `Whitelist.confirmed_at`.
 5. Whatever takes time runs in a thread: drivers are answered meanwhile.
+6. No snapshot is begun for which there is no room: the list must not take what evidence needs.
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ from wire.whitelist import (
 MAX_HEAD_BYTES = 16 * 1024
 MAX_MANIFEST_BYTES = MAX_PARTS * 160 + 16 * 1024
 MAX_DELTAS_BYTES = 64 * 1024 * 1024
+BUILT_OCTETS = 256
+"""A token's share of a list that is built, with what is sorted beside it: 110 for a card, 260 for an EMAID that is
+found by two names."""
+MB = 1024 * 1024
+SMALL_OCTETS = MB
+"""A snapshot that takes no more is always fetched."""
 MAX_BLOCKED = 2000
 """Beyond so many blocked tokens a move is told as one of the whole list."""
 TOLD_EVERY_S = 5.0
@@ -119,9 +126,11 @@ class TokenListFetcher:
         gateway_id: str,
         now: Callable[[], datetime],
         books: ListBooks,
+        room: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """`room`: how many octets of the disk the list may take beyond what it has; None: as many as it likes."""
         self._whitelist, self._parts, self._gateway_id = whitelist, parts, gateway_id
-        self._now, self._books = now, books
+        self._now, self._books, self._room = now, books, room
         self._told: set[str] = set()
         self._told_at = 0.0
         self._move: ListMove | None = None
@@ -256,10 +265,20 @@ class TokenListFetcher:
         self._tell(force=True)
         await asyncio.to_thread(self._whitelist.build, manifest, self._parts, head, self._built)
 
+    def _require_room(self, octets: int) -> None:
+        """Rule 6. Raises StoreError."""
+        room = self._room()
+        if room is not None and octets > max(room, SMALL_OCTETS):
+            message = (
+                f"a snapshot of the token list may take {octets // MB + 1} MB until it is in force, and the disk has"
+            )
+            raise StoreError(f"{message} {max(0, room) // MB} MB beside what is kept free for evidence: make room")
+
     async def _fetch_parts(self, exchange: Exchange, manifest: Manifest) -> None:
-        """Rule 3. Raises ListError."""
+        """Rules 3 and 6. Raises ListError, StoreError."""
         await asyncio.to_thread(self._parts.keep_only, manifest)
         missing = await asyncio.to_thread(self._parts.missing, manifest)
+        self._require_room(sum(part.octets for part in missing) + manifest.tokens * BUILT_OCTETS)
         there = len(manifest.parts) - len(missing)
         self.progress = ListProgress(manifest.version, len(manifest.parts), there, manifest.tokens)
         self._tell(force=True)

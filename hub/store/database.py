@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ from wire.tombstone import Superseded
 
 T = TypeVar("T")
 _READERS = 2
+NOTED_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +177,20 @@ class Database:
         await self._writer.submit(both)
 
     async def note_alive(self, chain: Chain, at: datetime) -> bool:
-        """Note that a gateway spoke; False, and nothing noted, for a chain that never greeted or is closed. Raises
-        StoreError."""
+        """Note that a gateway spoke, if that is not known of the last NOTED_EVERY: two boxes with one identity end each
+        other's polls at the pace of the network. False, and nothing noted, for a chain that never greeted or is closed.
 
-        def both(connection: sqlite3.Connection) -> bool:
-            return epochs.closer_of(connection, chain) is None and ledger.note_alive(connection, chain, at)
+        Raises:
+            StoreError: the database cannot be read or written.
+        """
 
-        return await self._writer.submit(both)
+        def seen(connection: sqlite3.Connection) -> datetime | None:
+            return None if epochs.closer_of(connection, chain) is not None else ledger.last_seen(connection, chain)
+
+        last = await self.read(seen)
+        if last is not None and abs(at - last) >= NOTED_EVERY:
+            await self.note_seen(chain, at)
+        return last is not None
 
     async def welcome(self, chain: Chain) -> Welcome | None:
         """Where the hub stands, as a greeting is told; None for a chain that is closed. Raises StoreError."""

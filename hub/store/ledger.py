@@ -33,7 +33,7 @@ __all__ = [
     "Position",
     "append",
     "instant",
-    "note_alive",
+    "last_seen",
     "note_conflict",
     "note_seen",
     "position_of",
@@ -63,13 +63,12 @@ def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime, told_s
     )
 
 
-def note_alive(connection: sqlite3.Connection, chain: Chain, at: datetime) -> bool:
-    """Note that the gateway spoke; False for a chain that was never met."""
-    found = connection.execute(
-        "UPDATE gateways SET last_seen = ? WHERE gateway_id = ? AND epoch = ?",
-        (instant(at), chain.gateway_id, chain.epoch),
-    )
-    return found.rowcount == 1
+def last_seen(connection: sqlite3.Connection, chain: Chain) -> datetime | None:
+    """When the gateway spoke last; None for a chain that was never met."""
+    row = connection.execute(
+        "SELECT last_seen FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
+    ).fetchone()
+    return None if row is None else datetime.fromisoformat(row[0])
 
 
 def append(

@@ -10,17 +10,26 @@ import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import StoreError, StoreUnavailable
+from gateway.errors import NoRoom, StoreError, StoreUnavailable
 from gateway.presented import SITE_FULL, Presented, decide_presented
 from gateway.retention import Retention
 from gateway.room import RoomKeeper, measure, size_of
 from gateway.store.ballast import Ballast
 from gateway.store.budget import MB, PAGE, WAL_ROOM, Act, Level, RoomSettings
-from gateway.store.ledger import Identity, all_records, append, head, open_ledger, open_ledger_reader
+from gateway.store.ledger import (
+    Identity,
+    all_records,
+    append,
+    head,
+    move_position,
+    open_ledger,
+    open_ledger_reader,
+)
 from gateway.store.tail import verify_tail
 from gateway.store.writer import Writer
 from tests.gateway.conftest import Bench, send
@@ -67,7 +76,7 @@ class House:
                 return stored
 
     def events(self) -> list[str]:
-        records = [each for each in all_records(self.reader) if each.kind is RecordKind.AUDIT]
+        records = [each for each in all_records(self.reader) if each.kind is RecordKind.AUDIT and each.body]
         return [event for event in (event_of(each) for each in records) if event != "test"]
 
     def numbers(self) -> list[int]:
@@ -132,6 +141,72 @@ def test_budget_holds_and_what_it_refuses_is_not_acknowledged(tmp_path: Path) ->
             assert made.writer.broken is None
             assert "store-mended" in made.events()
             assert await made.store() > stored[-1]
+
+        play(made, part)
+
+
+def test_a_budget_that_stations_have_spent_leaves_room_to_get_out_of_it(tmp_path: Path) -> None:
+    """What stations cause is refused piece by piece; what the hub acknowledges can be noted, and room is made."""
+    entry = AuditEntry(event="test", subject="site-1", message="x" * 3000)
+    with house(tmp_path, 4 * MB) as made:
+
+        async def charge() -> int:
+            now = made.clock.now()
+            return await made.writer.run(lambda c: append(c, OWNER, RecordKind.TRANSACTION, entry, now))
+
+        async def charge_all() -> None:
+            while True:
+                await charge()
+
+        async def part() -> None:
+            with pytest.raises(NoRoom, match="max_mb"):
+                await charge_all()
+            stored = head(made.reader).seq
+            assert made.writer.broken is None, "others are not concerned"
+            await made.keeper.look()
+            assert made.keeper.level is Level.SPENT
+            made.writer.reopen()
+            with pytest.raises(NoRoom):
+                await charge()
+
+            def arrived(connection: sqlite3.Connection) -> None:
+                move_position(connection, stored)
+                connection.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (stored,))
+
+            await made.writer.run(arrived)
+            await made.keeper.look()
+            assert made.keeper.level < Level.SPENT
+            assert await charge() > stored
+
+        play(made, part)
+
+
+def test_a_store_that_was_longer_than_its_budget_before_it_had_one_goes_on(tmp_path: Path) -> None:
+    with house(tmp_path, 4 * MB) as made:
+        play(made, partial(made.store, 3_000_000))
+    with house(tmp_path, 2 * MB) as made:
+
+        async def part() -> None:
+            await made.store()
+            await made.keeper.look()
+            assert made.events() == ["room-spent"]
+            assert made.settings.ledger.stat().st_size <= 4 * MB
+
+        play(made, part)
+
+
+def test_a_full_store_that_has_nothing_of_its_own_left_lets_go_before_it_speaks(tmp_path: Path) -> None:
+    with house(tmp_path, 2 * MB) as made:
+
+        async def part() -> None:
+            stored = await made.fill(20_000)
+            stored += await made.fill(20_000)
+            with closing(sqlite3.connect(made.settings.ledger)) as other, other:
+                other.execute("UPDATE position SET acked_seq = ?", (stored[-1],))
+                other.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (stored[-1],))
+            await made.keeper.mend()
+            assert made.writer.broken is None
+            assert "store-mended" in made.events()
 
         play(made, part)
 

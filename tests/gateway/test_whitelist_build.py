@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from gateway.errors import StoreError
+from gateway.store.database import StoreBusy
 from gateway.store.list_parts import PartFolder
 from gateway.store.whitelist import Whitelist, open_whitelist, read_list
 from gateway.store.whitelist_file import LATEST
@@ -529,6 +530,22 @@ def test_a_list_that_another_program_holds_is_not_damaged(tmp_path: Path, folder
         other.execute("PRAGMA locking_mode=EXCLUSIVE")
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked"):
+            open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (again.version, remark) == (7, None)
+    again.close()
+
+
+def test_a_list_that_another_program_reads_all_the_time_is_not_damaged(tmp_path: Path, folder: PartFolder) -> None:
+    path, file = tmp_path / "whitelist.db", tmp_path / "whitelist-7.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+    with closing(sqlite3.connect(file)) as reader, closing(sqlite3.connect(file)) as writer:
+        reader.execute("BEGIN")
+        reader.execute("SELECT version FROM list").fetchone()
+        with writer:
+            writer.execute("UPDATE list SET confirmed_at = NULL")
+        with pytest.raises(StoreBusy, match="another program reads it"):
             open_whitelist(path)
     again, remark = open_whitelist(path)
     assert (again.version, remark) == (7, None)
