@@ -393,6 +393,7 @@ def test_way_of_many_small_steps_does_not_fill_the_memory() -> None:
     tracemalloc.stop()
     assert held < 1.5 * path.packed
 
+
 def test_long_way_is_given_in_groups_that_end_where_they_say() -> None:
     path, chain = DeltaPath(0, GENESIS_CHAIN), GENESIS_CHAIN
     deltas = [ListDelta(since=n, version=n + 1, content=str(n) * (GROUP_CHARACTERS // 2)) for n in range(5)]
