@@ -23,7 +23,7 @@ from gateway.store.database import StoreBusy
 from gateway.store.list_parts import PartFolder
 from gateway.store.whitelist import Whitelist, open_whitelist, read_list
 from gateway.store.whitelist_file import LATEST
-from gateway.store.whitelist_mark import highest_version, note_version
+from gateway.store.whitelist_mark import highest_version, note_version, put_back
 from gateway.store.whitelist_rows import kind_of
 from tests.gateway.conftest import Bench
 from tests.parts import NOON, token
@@ -694,3 +694,5 @@ def test_the_highest_version_is_remembered(bench: Bench) -> None:
         return highest
 
     assert asyncio.run(part()) == [0, 5, 5, 12]
+    assert put_back(bench.reader, 12) is None
+    assert "version 12 was held" in str(put_back(bench.reader, 11))
