@@ -5,7 +5,6 @@ Each command is imported when it is called, so that a gateway that runs holds no
 
 from __future__ import annotations
 
-import asyncio
 from importlib import import_module
 from pathlib import Path
 
@@ -60,6 +59,7 @@ def run(config: Path) -> None:
     It says what it does on standard output, one JSON object per line; the event `ready` when all listens. SIGHUP reads
     trust, revocation lists and certificates again.
     """
+    from gateway.serving import keep_serving
     from gateway.site import Gateway
 
     settings = settings_of(config)
@@ -72,8 +72,7 @@ def run(config: Path) -> None:
             await gateway.close()
 
     try:
-        while asyncio.run(serve()):
-            pass  # A new epoch of the ledger begins with a start.
+        keep_serving(serve)
     except GatewayError as error:
         fail(str(error))
 

@@ -46,7 +46,7 @@ from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.exchange import HubExchange
 from gateway.uplink.lineage import Lineage
-from gateway.uplink.link import Link
+from gateway.uplink.link import REMEDY, Link
 from gateway.uplink.list_books import LedgerBooks
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.staples import Staples
@@ -91,6 +91,7 @@ class Gateway:
                 self._retention,
                 self._stored,
             )
+            self._room.damaged = self._damaged
             self._judge_by(tls)
             self._quirks = QuirkTally(self._clock)
             site = self._new_site()
@@ -140,6 +141,7 @@ class Gateway:
             stored=self._stored,
             certificates=self._paper.service(),
             quirks=self._quirks,
+            is_full=self._is_full,
             turns_away=self._turns_away,
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
@@ -154,8 +156,15 @@ class Gateway:
         room = partial(to_spare, self._settings.room())
         self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
         self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
-        ledger, path = self._reader, self._settings.ledger_path
-        link.lineage = Lineage(self._owner, ledger, path, self._clock.now, self._anew.set, prepared.blocked)
+        link.lineage = Lineage(
+            self._owner,
+            self._reader,
+            self._settings.ledger_path,
+            self._clock.now,
+            self._anew.set,
+            prepared.blocked,
+            self._settings.table.uplink.epoch_wait_s,
+        )
         link.lineage.doubted = self._inspection.doubt
         return link
 
@@ -173,10 +182,12 @@ class Gateway:
         try:
             await self._note_start()
         except StoreUnavailable as error:
-            if not says_damage(str(error)):
+            if says_damage(str(error)):
+                self._damaged(str(error))
+                return True
+            if not self._writer.full:
                 raise
-            self._damaged(str(error))
-            return True
+            say("store-unavailable", level="error", reason=str(error))
         listen = await self._listen()
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
@@ -229,11 +240,12 @@ class Gateway:
         self._link.stored()
         self._front.stored()
 
+    def _is_full(self) -> bool:
+        return self._room.does(Act.REFUSE_SESSIONS) and self._settings.table.ledger.when_full is not Choice.ACCEPT
+
     def _turns_away(self, charger_id: str) -> bool:
         """Where a session runs, somebody may be asking in order to end it."""
-        if not self._room.does(Act.REFUSE_SESSIONS) or self._settings.table.ledger.when_full is Choice.ACCEPT:
-            return False
-        return not has_running(self._reader, charger_id)
+        return self._is_full() and not has_running(self._reader, charger_id)
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""
@@ -280,7 +292,7 @@ class Gateway:
         """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""
         await self._link.run()
         while self._link.halted and not self._anew.is_set():
-            say("uplink-halted", level="error", remedy="see docs/operations.md, A halted uplink")
+            say("uplink-halted", level="error", remedy=REMEDY)
             await asyncio.sleep(REMIND_EVERY_S)
 
     async def _examine_list(self) -> None:

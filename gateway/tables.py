@@ -102,7 +102,8 @@ class UplinkTable(Table, frozen=True, kw_only=True):
     """[uplink]: the hub, and the certificate this gateway shows it: without `certificate` and `key` the one that it
     gets by [enrol]. `hub_log_key`: the hub's Ed25519 key (hex) that countersigns this gateway's log, without it the
     first one that it shows. `proxy`: the HTTP proxy on the way, "direct" for none; without it HTTPS_PROXY and NO_PROXY
-    of the environment count. `splay_s`: over how long gateways spread that lost the hub together."""
+    of the environment count. `splay_s`: over how long gateways spread that lost the hub together. `epoch_wait_s`: the
+    first of the growing times between one new epoch of the ledger and another within an hour."""
 
     hub: str
     ca: str
@@ -115,6 +116,7 @@ class UplinkTable(Table, frozen=True, kw_only=True):
     retry_min_s: Seconds = 1.0
     retry_max_s: Seconds = 60.0
     splay_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
+    epoch_wait_s: Seconds = 60.0
     proxy: str | None = None
 
 

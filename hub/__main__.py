@@ -56,6 +56,7 @@ certificate = "hub.pem"            # PEM: the hub's certificate, then its sub-CA
 key = "hub.key.pem"                # PEM: its private key; mode 0600
 client_ca = "ca.pem"               # PEM: who issues gateway certificates
 gateways = ["site-1"]              # gateway ids (certificate subject CN) that may connect
+# takeover_after_s = 120            # how long a gateway's epoch is silent before one that replaces it is believed
 
 [api]                              # where operators read sessions and CDRs and put tokens
 listen = "127.0.0.1:8444"
@@ -206,7 +207,7 @@ async def _serve(config: HubConfig) -> None:
         key = await _log_key(config.state_dir, database)
         lists = ListDesk(database, key)
         await lists.start(now())
-        endpoint = SyncEndpoint(database, config.gateways, key, lists, desk)
+        endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after)
         maker = Maker(key=key, terms=config.terms, issuer=config.contact)
         erasing = Erasing(database, config.retention_years, lists)
         api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing)

@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from hub.errors import ConfigError
 from hub.terms import EnergyPrice, MeterPlace, Terms
@@ -30,6 +34,7 @@ class _Sync(Table, frozen=True, kw_only=True):
     key: str
     client_ca: str
     gateways: tuple[str, ...]
+    takeover_after_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 120
 
 
 class _Client(Table, frozen=True, kw_only=True):
@@ -107,7 +112,8 @@ class APIClient:
 
 @dataclass(frozen=True, slots=True)
 class HubConfig:
-    """Everything hub.toml says, with absolute paths. `contact` is whom a driver asks about a bill, "" if nobody."""
+    """Everything hub.toml says, with absolute paths. `contact` is whom a driver asks about a bill, "" if nobody.
+    `takeover_after`: how long an epoch must be silent before another that continues the same one takes its place."""
 
     state_dir: Path
     sync: Address
@@ -120,6 +126,7 @@ class HubConfig:
     terms: Terms
     retention_years: int
     contact: str
+    takeover_after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,7 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
         retention_years=_years(source, file.retention),
         terms=_terms(source, file),
         contact=file.operator.contact.strip(),
+        takeover_after=timedelta(seconds=sync.takeover_after_s),
     )
 
 

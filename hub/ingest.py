@@ -15,8 +15,11 @@ Rules
 6. A signed value that comes late has all values of its session judged again, and they may be thousands: a session has
    `REVIEW_FREELY` of that, and `REVIEW_EACH` more with every late value. Beyond that what its values come to is held
    with the finding `review-due`, until another late value or `pnc-hub meters reverify` has them judged.
+7. A transaction number of OCPP 1.6 is given by the gateway. Two starts of one number that do not say the same are two
+   sessions that cannot be told apart, as of a gateway that forgot what it gave. The second start is quarantined, and
+   what ends after it is held: it may be the end of either.
 
-Source: OCPI 2.3.0 mod_sessions, mod_cdrs; OCPP 2.0.1 E; design of this project.
+Source: OCPI 2.3.0 mod_sessions, mod_cdrs; OCPP 1.6 4.8; OCPP 2.0.1 E; design of this project.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from hub.signed import Outcome, SessionValues, judge_signed, review
 from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.errors import WireError
-from wire.meter.verdict import Severity
+from wire.meter.verdict import Severity, hold
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
     Cdr,
@@ -55,6 +58,8 @@ DECISION_HOLDS = timedelta(hours=1)
 MAX_FINDINGS = 50
 REVIEW_FREELY, REVIEW_EACH = 2000, 4
 """Values that are judged again for those that come late to a session: about 0.4 ms each, while all gateways wait."""
+_GIVES_NUMBER = "StartTransaction"
+_TWICE = "started-twice"
 _NOT_SEEN, _HELD = "start-not-seen", "settlement-held"
 _DUE = f"review-due: signed values came late that were not judged with the others yet [{Severity.HOLD.value}]"
 
@@ -139,6 +144,8 @@ def _transaction(
     if arrival.session_id is None:
         return Change(decision=_remembered(entry))  # values outside of any transaction: evidence, not a session
     held = holdings.session(arrival.session_id)
+    if held is not None and _is_second_start(arrival, entry, held):
+        return _second_start(arrival, held, message)
     if held is not None and _is_late(held, message):
         return _late(arrival, held, message, holdings, terms)
     state = _carried_on(arrival, held or _opened(arrival, entry, message), entry, message, holdings)
@@ -148,10 +155,34 @@ def _transaction(
     if state.meter.ended_by is None or state.meter.start_missing:
         return change
     session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED)
-    signed = holdings.values_of(session)
+    signed = _doubted(holdings.values_of(session), state.meter)
     settled = settle(session, state.meter, signed, terms, arrival.received_at)
     state = SessionState(session=settled.session, meter=state.meter)
-    return replace(change, sessions=(state,), cdr=settled.cdr, outcome=settled.outcome if signed.values else None)
+    outcome = settled.outcome if signed.values or state.meter.second_start else None
+    return replace(change, sessions=(state,), cdr=settled.cdr, outcome=outcome)
+
+
+def _is_second_start(arrival: Arrival, entry: TransactionEntry, held: SessionState) -> bool:
+    """Rule 7."""
+    return entry.action == _GIVES_NUMBER and held.meter.begun_by not in (None, arrival.content)
+
+
+def _second_start(arrival: Arrival, held: SessionState, message: TransactionMessage) -> Change:
+    session = held.session
+    told = f"a start of {message.at.isoformat()} has the transaction number {session.transaction_id} too"
+    known = with_findings(session, f"{_TWICE}: {told}")
+    runs = session.status is not SessionStatus.COMPLETED
+    meter = msgspec.structs.replace(held.meter, second_start=held.meter.second_start or runs)
+    state = _touched(SessionState(session=session, meter=meter), known, arrival.received_at)
+    return Change(sessions=(state,), session_id=session.id, quarantine=f"{told}, which session {session.id} began with")
+
+
+def _doubted(signed: SessionValues, meter: MeterState) -> SessionValues:
+    """The values, with what rule 7 has against them."""
+    if not meter.second_start:
+        return signed
+    finding = hold(_TWICE, "two sessions began under its number, and it may be either that has ended")
+    return replace(signed, against=(*signed.against, finding))
 
 
 def _remembered(entry: TransactionEntry) -> Decision | None:
@@ -189,6 +220,8 @@ def _carried_on(
         session = _authorized(arrival, state.session, entry, message, holdings)
         state = SessionState(session=session, meter=state.meter)
     session, meter = state.session, read_meter(state.meter, message)
+    if entry.action == _GIVES_NUMBER:
+        meter = msgspec.structs.replace(meter, begun_by=arrival.content)
     session = msgspec.structs.replace(
         session,
         evse_id=session.evse_id or message.evse_id,
@@ -298,7 +331,7 @@ def reviewed(
     """A completed session and what its signed values come to now, with a finding on it when that is something else than
     before; None when it is the same. The CDR stays as it is."""
     session = state.session
-    outcome, _ = judge_signed(signed, expected_of(session, state.meter, terms))
+    outcome, _ = judge_signed(_doubted(signed, state.meter), expected_of(session, state.meter, terms))
     before = holdings.outcome(session.id)
     if outcome == before:
         return session, None

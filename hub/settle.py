@@ -72,7 +72,9 @@ class MeterState(Value, frozen=True, kw_only=True):
     `start_missing`: the session was opened by another message than its start, and the start has not come since.
     `ended_by` is the content key of the message that ended the session, None before; `end_seen_at` is when its gateway
     received it, if the gateway trusted its clock. `late_values` counts the signed values that came after the
-    settlement, `judged_again` those that were judged again on their account: hub.ingest, rule 6.
+    settlement, `judged_again` those that were judged again on their account: hub.ingest, rule 6. `begun_by` is the
+    content key of the start, where the gateway gave the transaction its number; `second_start` says that another start
+    came under that number: rule 7.
     """
 
     begin: Register | None = None
@@ -82,6 +84,8 @@ class MeterState(Value, frozen=True, kw_only=True):
     end_seen_at: datetime | None = None
     late_values: int = 0
     judged_again: int = 0
+    begun_by: str | None = None
+    second_start: bool = False
 
     @property
     def register_wh(self) -> Decimal | None:

@@ -15,8 +15,8 @@ _GATEWAY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 def session_id(gateway_id: str, charger_id: str, transaction_id: str, reuse: int = 0) -> str:
     """The one identifier of a session from charger to CDR: a UUID (36 characters) that depends on its arguments only,
     so a session keeps its id through restarts and resends. A charger never reuses a transaction id (OCPP 2.0.1
-    E02.FR.08), and 1.6 ids are given by the gateway and never reused; where one does, `reuse` counts its sessions of
-    that id from 0."""
+    E02.FR.08), and 1.6 ids are given by the gateway and never reused; where one does, `reuse` tells its sessions of
+    that id apart: 0 for the first."""
     first = uuid.uuid5(_SESSION_SPACE, "\n".join((gateway_id, charger_id.casefold(), transaction_id)))
     return str(first if reuse == 0 else uuid.uuid5(first, str(reuse)))
 

@@ -245,7 +245,7 @@ class TransactionEntry(Value, frozen=True, kw_only=True):
     """A transaction message exactly as the charger sent it, with what the gateway made of it and answered.
 
     `frame` is the whole OCPP-J frame, character for character. `session_id` is the one identifier from charger to
-    CDR; it is made of `transaction_id` and `reuse`: how many sessions of this charger had that id before.
+    CDR; it is made of `transaction_id` and `reuse`, which tells sessions of this charger apart that had one id.
     `quarantine` says why the payload could not be read; such a message is stored, acknowledged and shown all the same.
     """
 

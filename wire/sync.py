@@ -17,6 +17,8 @@ Rules
 6. A Batch carries the signed head of the gateway's log as it ends with this batch, and the proof that the log begins
    with what the batch continues. The hub compares both with the records it holds and countersigns in the Ack.
    Signatures are judged by the programs (`wire.tree_head`), which know whose key is whose.
+7. A Welcome may also come unasked, with the answer to a poll for commands (`wire.commands`). It moves nothing: it
+   confirms the position, or the gateway greets.
 
               gateway                                       hub
       IDLE  --Hello-->      GREETING                IDLE/READY  --Hello-->   READY   (answers Welcome)
@@ -26,6 +28,7 @@ Rules
    OFFERED  --Refusal-->    IDLE (greets again)
        any  --lost-->       IDLE                           any  --lost-->    IDLE
        any  --fork-->       HALTED
+    HALTED  --again-->      IDLE
 
 The messages themselves are in `wire.sync_messages`.
 
@@ -69,7 +72,7 @@ class State(StrEnum):
     HALTED = "halted"
 
 
-_LOST, _FORK = "lost", "fork"
+_LOST, _FORK, _AGAIN = "lost", "fork", "again"
 
 TRANSITIONS: dict[Role, dict[State, dict[str, State]]] = {
     Role.GATEWAY: {
@@ -77,7 +80,7 @@ TRANSITIONS: dict[Role, dict[State, dict[str, State]]] = {
         State.GREETING: {"Welcome": State.READY, "Refusal": State.IDLE, _LOST: State.IDLE, _FORK: State.HALTED},
         State.READY: {"Batch": State.OFFERED, _LOST: State.IDLE},
         State.OFFERED: {"Ack": State.READY, "Refusal": State.IDLE, _LOST: State.IDLE, _FORK: State.HALTED},
-        State.HALTED: {_LOST: State.HALTED},
+        State.HALTED: {_LOST: State.HALTED, _AGAIN: State.IDLE},
     },
     Role.HUB: {
         State.IDLE: {"Hello": State.READY, "Batch": State.JUDGED, _LOST: State.IDLE},
@@ -108,17 +111,25 @@ class SyncPeer:
 
     @property
     def halted(self) -> bool:
-        """Whether this end has stopped for good, because two histories claim one number."""
+        """Whether this end has stopped, because two histories claim one number."""
         return self.state is State.HALTED
 
     def halt(self) -> None:
-        """Stop for good, because a person has to look. For a gateway that is idle; idempotent.
+        """Stop, because a person has to look. For a gateway that is idle; idempotent.
 
         Raises:
             SyncProtocolError: not idle.
         """
         if not self.halted:
             self._move(_FORK, Role.GATEWAY)
+
+    def resume(self) -> None:
+        """Greet again after a halt: what made it necessary may be over.
+
+        Raises:
+            SyncProtocolError: not halted.
+        """
+        self._move(_AGAIN, Role.GATEWAY)
 
     def _move(self, event: str, role: Role | None = None) -> None:
         """Take `event`, which only `role` may meet; both roles name their events alike."""
@@ -168,6 +179,16 @@ class SyncPeer:
             raise ForkedChain(answer.acked_seq, expected, answer.acked_hash)
         self._move("Welcome")
         self._stand(answer)
+
+    def confirmed(self, answer: Welcome) -> bool:
+        """Take what the hub says between two messages of this protocol; False when it does not stand where this end
+        left it, and has to be greeted. While a message is on its way, its own answer decides."""
+        if self.state is not State.READY:
+            return True
+        if (answer.acked_seq, answer.acked_hash) != (self.acked_seq, self.acked_hash):
+            return False
+        self._stand(answer)
+        return True
 
     def offer(
         self,

@@ -139,6 +139,8 @@ class RefusalCode(StrEnum):
     GAP = "gap"
     CHAIN = "chain-broken"
     FORK = "fork"
+    RIVAL = "rival-epoch"
+    """Another epoch continues the same one, and may be another box that still speaks."""
     TREE = "tree-head"
     BUSY = "busy"
 

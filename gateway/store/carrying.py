@@ -7,7 +7,7 @@ Rules
 3. What the store remembers beside the records is carried too, row by row, as FATE says for each table.
 4. Of records that stay behind the numbers become negative, in their order; what is still needed of them is kept
    (`gateway.store.earlier`). A message whose record is lost is forgotten, so that a repetition is stored.
-5. Session numbers jump: none that the continued epoch may have given comes again.
+5. Numbers of sessions and commands jump: none that the continued epoch may have given comes again.
 6. The old file is only read, the new one is not in use before it is whole (`gateway.store.epochs`).
 """
 
@@ -41,6 +41,7 @@ _HALTED = "uplink-halted"
 _JUMP = 10_000
 """Session numbers that are passed over at least, where the clock cannot tell how many were given."""
 _AT_ONCE = 5000
+_EARLIER = 8
 _LOOK_BACK = 1000
 
 
@@ -107,7 +108,7 @@ class EpochOrder(Value, frozen=True, kw_only=True):
 
 class EpochBegun(Value, frozen=True, kw_only=True):
     """How this epoch began. `carried` records came from the file that is kept as `kept_as`; `lost` are the numbers
-    there that are gone."""
+    there that are gone. `earlier`: when the last epochs before it were begun."""
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     reason: TombstoneReason
@@ -116,13 +117,14 @@ class EpochBegun(Value, frozen=True, kw_only=True):
     lost: tuple[SeqRange, ...]
     kept_as: str
     continues: Superseded | None = None
+    earlier: tuple[Annotated[datetime, msgspec.Meta(tz=True)], ...] = ()
 
 
 def begun(connection: sqlite3.Connection) -> EpochBegun | None:
     """How this epoch began; None for the first of a store."""
-    row = connection.execute("SELECT text FROM notes WHERE name = ?", (BEGUN,)).fetchone()
+    row = _one(connection, "SELECT text FROM notes WHERE name = ?", (BEGUN,))
     try:
-        return None if row is None else decode(EpochBegun, row[0], "note")
+        return None if row is None else decode(EpochBegun, str(row[0]), "note")
     except MalformedValue:
         return None
 
@@ -146,7 +148,7 @@ def carry(
 ) -> EpochBegun:
     """Fill the fresh store `target` of `owner` with what `source` gives; says what came of it. About 60 us a record.
     Raises sqlite3.Error for what is no damage."""
-    epoch = order.epoch or epoch_of(source)
+    epoch, before = order.epoch or epoch_of(source), begun(source)
     ended = Identity(owner.gateway_id, epoch) if epoch else None
     hashes = None if ended is None else RowHash(ended.gateway_id, ended.epoch)
     reached = _reached(source)
@@ -170,6 +172,7 @@ def carry(
         lost=tombstone.lost,
         kept_as=kept_as,
         continues=continues,
+        earlier=() if before is None else (*before.earlier, before.at)[-_EARLIER:],
     )
     with _transaction(target):
         target.execute("DELETE FROM notes WHERE name = ?", (_HALTED,))

@@ -16,6 +16,7 @@ Source: design of this project.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -35,6 +36,8 @@ from wire.records import ClockState, decode, encode
 from wire.tombstone import TombstoneReason
 
 _LOGS = ("-wal", "-shm")
+_NUMBERS, _STARTS = 2**31 - 1, 2**16
+"""Of what is left of the numbers, each start passes over one part in so many at the most: they do not run out."""
 _LARGEST = 2**40
 """Octets that a store may have; what its header says beyond that is noise."""
 
@@ -127,13 +130,15 @@ def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Mo
     return make(), prepared
 
 
-def jump_numbers(connection: sqlite3.Connection, now: Moment) -> None:
-    """Let session and command numbers go on from the time's figure, when the clock is trusted: those that a lost
-    history may have given do not come again. To be called inside a transaction."""
-    if now.clock is ClockState.TRUSTED:
-        connection.execute(
-            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name IN ('sessions', 'commands')", (number_at(now.at),)
-        )
+def jump_numbers(connection: sqlite3.Connection, now: Moment, draw: Callable[[int], int] = secrets.randbelow) -> None:
+    """Let the numbers of commands go on from the figure of the time, where there is one, and by chance a bit further:
+    what was given by a history that this store has forgotten does not come again. To be called inside a transaction.
+    `draw(n)`: one of 0 to n - 1."""
+    (given,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'commands'").fetchone()
+    if now.clock is not ClockState.UNKNOWN:
+        given = max(given, number_at(now.at))
+    given += draw(max((_NUMBERS - given) // _STARTS, 1))
+    connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'commands'", (given,))
 
 
 def _sentence(note: EpochBegun) -> str:

@@ -2,9 +2,12 @@
 
 Rules
 1. A session of 1.6 is named by the number it was given here, one of 2.x by the name its station gave it. A station that
-   starts anew under a name that has ended has another session: `reuse` counts them.
+   starts anew under a name that has ended has another session: `reuse` tells them apart.
 2. A 1.6 start is known by what it says. One whose clock stood still when it came says it again of another session.
-3. Which session an end without a number means is a matter of connectors and registers. What they do not tell stays
+3. Numbers, and what tells sessions of one name apart, are drawn by chance from two thousand million. A store that was
+   put back to an earlier state has forgotten what it gave since, and no clock may tell it: by chance it gives that
+   again to a charger once in a million times, where a counter does it every time.
+4. Which session an end without a number means is a matter of connectors and registers. What they do not tell stays
    open, and a person has to tell: no session is charged with what may be another's.
 
 Source: OCPP 1.6 4.8, 4.10 and its errata 3.18, 3.54; OCPP 2.0.1 Part 2 E02.FR.08.
@@ -12,8 +15,9 @@ Source: OCPP 1.6 4.8, 4.10 and its errata 3.18, 3.54; OCPP 2.0.1 Part 2 E02.FR.0
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +31,8 @@ from wire.ocpp.salvage import parse_recorded
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import TransactionEntry, TransactionEvent, decode
 
+_NUMBERS = 2**31
+"""Numbers are positive and below this."""
 _CLOCKS_KNOW_BETTER = datetime(2020, 1, 1, tzinfo=UTC)
 _CLOCK_STANDS = timedelta(days=1)
 """A start that is older than this when it first comes may be told by a clock that stands still."""
@@ -205,21 +211,17 @@ def opens_session(arrival: Arrival, message: TransactionMessage) -> bool:
 def open_session(
     connection: sqlite3.Connection, owner: Identity, arrival: Arrival, message: TransactionMessage, key: bytes
 ) -> StoredSession:
-    """A new session, that `message` is the first known of. Its number or name may have been another's (rule 1)."""
-    charger, number = arrival.charger_id, _free_number(connection, arrival.charger_id)
+    """A new session, that `message` is the first known of. Its name may have been another's (rule 1)."""
+    charger = arrival.charger_id
     named = None if arrival.names_no_session else message.transaction_id
-    transaction = named or str(number)
-    (reuse,) = connection.execute(
-        "SELECT coalesce(max(reuse) + 1, 0) FROM sessions WHERE charger_id = ? AND transaction_id = ?",
-        (charger, transaction),
-    ).fetchone()
+    transaction = named or free_number(lambda number: _is_named(connection, charger, number))
+    reuse = _free_reuse(connection, charger, transaction)
     name = session_id(owner.gateway_id, charger, transaction, reuse)
     is_start = arrival.action == "StartTransaction"
-    connection.execute(
-        "INSERT INTO sessions (session_no, session_id, charger_id, transaction_id, evse_id, id_tag, start_key,"
-        " started_at, reuse, start_wh) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    made = connection.execute(
+        "INSERT INTO sessions (session_id, charger_id, transaction_id, evse_id, id_tag, start_key,"
+        " started_at, reuse, start_wh) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING session_no",
         (
-            number,
             name,
             charger,
             transaction,
@@ -230,17 +232,28 @@ def open_session(
             reuse,
             _wh(message) if is_start else None,
         ),
-    )
-    return StoredSession(number, name, transaction, reuse)
+    ).fetchone()
+    return StoredSession(int(made[0]), name, transaction, reuse)
 
 
-def _free_number(connection: sqlite3.Connection, charger_id: str) -> int:
-    """The next session number, which no session had before and no transaction of this charger is called already: a
-    charger that comes from another system may still hold transactions that were numbered there."""
-    number = int(connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'").fetchone()[0]) + 1
-    while _one(connection, "charger_id = ? AND transaction_id = ?", (charger_id, str(number))) is not None:
-        number += 1
+def free_number(taken: Callable[[str], bool], draw: Callable[[int], int] = secrets.randbelow) -> str:
+    """A number by which a charger has called no transaction yet: one that comes from another system may still hold some
+    that were numbered there. `draw(n)`: one of 0 to n - 1."""
+    while taken(number := str(1 + draw(_NUMBERS - 1))):
+        pass
     return number
+
+
+def _is_named(connection: sqlite3.Connection, charger_id: str, number: str) -> bool:
+    return _one(connection, "charger_id = ? AND transaction_id = ?", (charger_id, number)) is not None
+
+
+def _free_reuse(connection: sqlite3.Connection, charger_id: str, transaction_id: str) -> int:
+    """0 for a name that is new here."""
+    named, reuse = "charger_id = ? AND transaction_id = ? AND reuse = ?", 0
+    while _one(connection, named, (charger_id, transaction_id, reuse)) is not None:
+        reuse = 1 + secrets.randbelow(_NUMBERS - 1)
+    return reuse
 
 
 def advance_session(

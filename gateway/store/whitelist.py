@@ -25,6 +25,7 @@ from pathlib import Path
 
 from gateway.errors import StoreError
 from gateway.store.database import open_reader
+from gateway.store.list_builder import build_apart
 from gateway.store.list_parts import PartFolder, sync_folder
 from gateway.store.whitelist_build import build_file
 from gateway.store.whitelist_file import ListFile, ListState, read_state
@@ -53,6 +54,9 @@ from wire.whitelist import (
     require_chain,
 )
 
+APART_ABOVE = 50_000
+"""Tokens: half a second of work, which is twice what it takes to start a process."""
+
 Progress = Callable[[int, int], None]
 """Hears how many tokens are done, and of how many. Sorting a token is half of it."""
 
@@ -60,10 +64,11 @@ Progress = Callable[[int, int], None]
 class Whitelist:
     """The list on disk. `find` belongs on the event loop, `build` and long changes in a thread."""
 
-    def __init__(self, path: Path) -> None:
-        """`path`: the list of a version before, `whitelist.db`; the other files lie beside it. Raises StoreError when
-        the list cannot be used; nothing is left open then."""
-        self._path, self._open = path, True
+    def __init__(self, path: Path, *, apart_above: int = APART_ABOVE) -> None:
+        """`path`: the list of a version before, `whitelist.db`; the other files lie beside it. `apart_above`: a
+        snapshot of more tokens is built by a process of its own. Raises StoreError when the list cannot be used;
+        nothing is left open then."""
+        self._path, self._apart_above, self._open = path, apart_above, True
         self._turn, self._looking, self._finding = threading.Lock(), threading.Lock(), threading.Lock()
         self._file = self._begin()
 
@@ -125,8 +130,9 @@ class Whitelist:
 
     def build(self, manifest: Manifest, folder: PartFolder, head: ListHead, progress: Progress) -> bool:
         """Put the snapshot of `manifest`, all parts of which are in `folder`, in the place of the list, and remove the
-        parts. False: this is the list already, or an older one. In a thread: about a minute for ten million tokens on a
-        PC. `head`, verified, is of the same moment or later; what came between is for `apply`.
+        parts. False: this is the list already, or an older one. In a thread, which waits for another process where the
+        list is long: about a minute for ten million tokens on a PC. `head`, verified, is of the same moment or later;
+        what came between is for `apply`.
 
         Raises:
             ListError: `list-part`: a part is damaged (and removed), the parts are not a list, or the manifest does not
@@ -149,7 +155,13 @@ class Whitelist:
                 done += rows
                 progress(min(done // 2, every), every)
 
-            self._replace(self._built(folder.parts(manifest), state, went_on))
+            def make(file: Path) -> None:
+                if manifest.tokens > self._apart_above:
+                    build_apart(file, folder, manifest, state, went_on)
+                else:
+                    build_file(file, folder.parts(manifest), state, went_on)
+
+            self._replace(self._built(manifest.version, make))
             folder.clear()
             return True
 
@@ -252,21 +264,24 @@ class Whitelist:
         try:
             with closing(open_reader(self._path)) as old:
                 version, parts = read_legacy(old, self._path)
-                return self._built(parts, ListState(version, None, None, 0), lambda rows: None)
+                return self._built_of(parts, ListState(version, None, None, 0))
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
 
     def _empty(self) -> ListFile:
-        return self._built((), ListState(0, GENESIS_CHAIN, None, 0), lambda rows: None)
+        return self._built_of((), ListState(0, GENESIS_CHAIN, None, 0))
 
-    def _built(self, parts: Iterable[Part], state: ListState, progress: Callable[[int], None]) -> ListFile:
-        """The list of the parts in a file that is not in force yet."""
+    def _built_of(self, parts: Iterable[Part], state: ListState) -> ListFile:
+        return self._built(state.version, lambda file: build_file(file, parts, state, lambda rows: None))
+
+    def _built(self, version: int, make: Callable[[Path], None]) -> ListFile:
+        """The list that `make` builds, in a file that is not in force yet."""
         building = self._path.with_name(f"{self._path.stem}-building.db")
-        fresh = free_name(self._path, state.version)
+        fresh = free_name(self._path, version)
         try:
             for left in (building, *logs_of(building)):
                 left.unlink(missing_ok=True)
-            build_file(building, parts, state, progress)
+            make(building)
             building.replace(fresh)
             sync_folder(fresh.parent)
         except OSError as error:

@@ -43,6 +43,9 @@ LATEST = 6144
 as many again before it is cut back to that."""
 _HIGHEST = b"\xff"
 """Above every body."""
+_CACHE_KIB = 8192
+"""What `find` and a change may hold of the file: all pages above the leaves of ten million tokens, and the two thousand
+leaves that a thousand changed tokens may lie on, so that none is written twice."""
 _TOUCHED = 64
 """Places that are looked at when the file is opened, evenly over all of them."""
 
@@ -80,6 +83,8 @@ class ListFile:
             self._reader = opened.enter_context(closing(open_reader(path)))
             self._ranking = opened.enter_context(closing(open_reader(path)))
             try:
+                for connection in (self._writer, self._reader):
+                    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
                 self.state = read_state(self._writer)
                 self._names = Names(self._writer.execute("SELECT key FROM list").fetchone()[0])
             except (sqlite3.Error, ValueError) as error:
@@ -107,6 +112,8 @@ class ListFile:
     def _named(self, connection: sqlite3.Connection, type_: TokenType, text: str) -> Token | None:
         places = self._names.places(type_, text)
         rows = connection.execute("SELECT body FROM tokens WHERE place BETWEEN ? AND ?", places).fetchall()
+        if not rows:
+            return None
         tokens = [self._shelf.token(connection, row[0]) for row in rows]
         found = [token for token in tokens if is_named(token, type_, text)]
         return found[0] if len(found) == 1 else choose(found)
@@ -156,6 +163,9 @@ class ListFile:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise StoreError(f"{self.path}: the list stays at version {self.state.version}: {error}") from error
+        finally:
+            with suppress(sqlite3.Error):
+                self._writer.execute("PRAGMA shrink_memory")
         self.state = state
         if content.removed:
             self._empty_log()
@@ -240,34 +250,46 @@ class _Change:
     def put(self, token: Token) -> None:
         """Put a token on the list, in place of the one of the same key."""
         body = row_of_token(self._number(form_of_token(token)), token)
-        self._take_off(token.type, token_key(token))
+        left = self._take_off(token.type, token_key(token))
         for text in found_by(token):
-            self._connection.execute("INSERT INTO tokens VALUES (?, ?)", (self._free_place(token.type, text), body))
+            place = left[text] if text in left else self._free_place(token.type, text)
+            self._connection.execute("INSERT INTO tokens VALUES (?, ?)", (place, body))
         kind = kind_of(token.type, token.whitelist, valid=token.valid)
         self._added[kind] += 1
         floor = self._floor(kind)
         if floor is None or (updated_of(token), body) >= floor:
             self._connection.execute("INSERT INTO latest VALUES (?, ?, ?)", (kind, updated_of(token), body))
 
-    def _take_off(self, type_: TokenType, key: tuple[str, str, str, str]) -> None:
-        rows = self._connection.execute(
-            "SELECT place, body FROM tokens WHERE place BETWEEN ? AND ?", self._names.places(type_, key[3])
-        ).fetchall()
-        for _, body in rows:
+    def _take_off(self, type_: TokenType, key: tuple[str, str, str, str]) -> dict[str, int]:
+        """Take the token of that key off the list; the places that it leaves free, by its names."""
+        here = self._under(type_, key[3])
+        for body in here.values():
             old = self._shelf.token(self._connection, body)
-            if token_key(old) != key:
-                continue
-            for text in found_by(old):
-                places = self._names.places(type_, text)
-                self._connection.execute("DELETE FROM tokens WHERE place BETWEEN ? AND ? AND body = ?", (*places, body))
-            kind = kind_of(old.type, old.whitelist, valid=old.valid)
-            self._added[kind] -= 1
+            if token_key(old) == key:
+                break
+        else:
+            return {}
+        left: dict[str, int] = {}
+        for text in found_by(old):
+            for place, other in (here if text == key[3] else self._under(type_, text)).items():
+                if other == body:
+                    self._connection.execute("DELETE FROM tokens WHERE place = ?", (place,))
+                    left[text] = place
+        kind, updated = kind_of(old.type, old.whitelist, valid=old.valid), updated_of(old)
+        self._added[kind] -= 1
+        floor = self._floor(kind)
+        if floor is None or (updated, body) >= floor:
             self._connection.execute(
-                "DELETE FROM latest WHERE kind = ? AND updated = ? AND body = ?", (kind, updated_of(old), body)
+                "DELETE FROM latest WHERE kind = ? AND updated = ? AND body = ?", (kind, updated, body)
             )
-            if self._floor(kind) == (updated_of(old), body):
-                self._raise_floor(kind, updated_of(old))
-            return
+            if floor == (updated, body):
+                self._raise_floor(kind, updated)
+        return left
+
+    def _under(self, type_: TokenType, text: str) -> dict[int, bytes]:
+        """What lies at the places of a name."""
+        places = self._names.places(type_, text)
+        return dict(self._connection.execute("SELECT place, body FROM tokens WHERE place BETWEEN ? AND ?", places))
 
     def _free_place(self, type_: TokenType, text: str) -> int:
         first, last = self._names.places(type_, text)

@@ -6,8 +6,10 @@ Rules
 2. A new epoch continues that record, and carries what comes behind it here. What the hub has behind it, the store has
    lost: it was made before this image was restored.
 3. A hub that went back behind what is still here is given the rest under a new epoch, which names what is missing.
-4. Two new epochs within an hour are no repair: then another box has this gateway's identity, or the store does not keep
-   what it is told. The link halts, says so, and a person has to look.
+4. After two new epochs within an hour each further one waits, longer each time (PATIENCE): it may be that another box
+   has this gateway's identity, or that the store does not keep what it is told. Meanwhile the link halts and says so,
+   because a person should look; what a person mends, or time does, ends the wait.
+5. A new epoch for which there was no room is tried again after a while, when there may be room.
 
 Source: design of this project.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,11 +34,23 @@ from wire.records import decode
 from wire.sync_messages import MAX_ASKED_HASHES, PATH_HASHES, Hashes
 from wire.tombstone import SeqRange, Superseded, TombstoneReason
 
-AT_MOST_EVERY = timedelta(hours=1)
+RECENT = timedelta(hours=1)
+PATIENCE = (0, 0, 1, 5, 15, 60)
+"""How many times `wait_s` is between the last new epoch and the next one, by how many were begun within RECENT."""
+NO_ROOM = 5
+"""And how many times, when there was no room for one."""
 MAX_HASHES_BYTES = 64 * 1024
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """The hub's answer to a GET of a path. Raises UplinkError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why no new epoch may be begun by itself now, and for how long."""
+
+    reason: str
+    wait_s: float
 
 
 class CutOff(UplinkError):
@@ -59,12 +74,15 @@ class Lineage:
         now: Callable[[], Moment],
         ordered: Callable[[], None],
         blocked: str | None = None,
+        wait_s: float = 60.0,
     ) -> None:
-        """`blocked`: why a new epoch that was ordered could not be begun at this start."""
+        """`blocked`: why a new epoch that was ordered could not be begun at this start. `wait_s`: rules 4 and 5."""
         self._owner, self._ledger, self._path, self._now = owner, ledger, path, now
-        self._ordered, self._blocked = ordered, blocked
+        self._ordered, self._blocked, self._wait_s = ordered, blocked, wait_s
+        self._started_ns = now().mono_ns
         self.doubted: Callable[[], None] = lambda: None
-        """Called when the ledger could not be read: it may be damaged."""
+        """Called when the ledger could not be read, or the hub found that a record does not fit its hash: it may be
+        damaged."""
 
     @property
     def supersedes(self) -> Superseded | None:
@@ -78,17 +96,23 @@ class Lineage:
         if first is not None and acked_seq + 1 < first:
             raise CutOff(acked_seq, acked_hash, first)
 
-    def obstacle(self) -> str | None:
-        """Why no new epoch may be begun by itself now (rule 4); None when one may."""
+    def obstacle(self) -> Obstacle | None:
+        """What keeps a new epoch from being begun by itself now (rules 4 and 5); None when one may."""
         if self._blocked is not None:
-            return self._blocked
+            waited_s = (self._now().mono_ns - self._started_ns) / 1e9
+            return _until(self._blocked, NO_ROOM * self._wait_s - waited_s)
         note = begun(self._ledger)
-        if note is None or abs(self._now().at - note.at) >= AT_MOST_EVERY:
+        if note is None:
             return None
-        return (
-            f"a new epoch was begun at {note.at.isoformat(timespec='seconds')} already ({note.reason.value}), and the "
-            "hub holds another history again: another box may have this gateway's identity"
+        at = self._now().at
+        recent = sum(abs(at - each) < RECENT for each in (*note.earlier, note.at))
+        waits_s = PATIENCE[min(recent, len(PATIENCE) - 1)] * self._wait_s
+        reason = (
+            f"{recent} new epochs were begun within an hour, the last at {note.at.isoformat(timespec='seconds')} "
+            f"({note.reason.value}), and the hub holds another history again: another box may have this gateway's "
+            "identity"
         )
+        return _until(reason, waits_s - abs(at - note.at).total_seconds())
 
     async def part(self, fetch: Fetch) -> None:
         """Order a new epoch from where this history and the hub's part.
@@ -158,3 +182,7 @@ def _between(low: int, high: int) -> list[int]:
     """At most MAX_ASKED_HASHES numbers that divide what lies between two into equal parts."""
     count = min(high - low - 1, MAX_ASKED_HASHES)
     return [low + (high - low) * step // (count + 1) for step in range(1, count + 1)]
+
+
+def _until(reason: str, wait_s: float) -> Obstacle | None:
+    return Obstacle(reason, wait_s) if wait_s > 0 else None

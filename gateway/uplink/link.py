@@ -10,10 +10,11 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
-from gateway.errors import GatewayError, StoreError, UplinkError
+from gateway.errors import GatewayError, StoreError, StoreUnavailable, UplinkError
 from gateway.log import say
 from gateway.store.ledger import Head, Identity, acked_seq, hash_at, head, move_position, note_halt
 from gateway.store.writer import Writer
@@ -23,11 +24,24 @@ from gateway.uplink.exchange import HubExchange, Reply
 from gateway.uplink.lineage import MAX_HASHES_BYTES, CutOff, Lineage
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.outgoing import Outgoing
+from gateway.uplink.turns import Turns
 from gateway.uplink.witness import Witness
 from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
-from wire.sync_messages import PATH_AUTHORIZE, PATH_HELLO, Ack, Hello, Noted, Refusal, Welcome, parse_answer
+from wire.sync_messages import (
+    PATH_AUTHORIZE,
+    PATH_HELLO,
+    Ack,
+    Hello,
+    Noted,
+    Refusal,
+    RefusalCode,
+    Welcome,
+    parse_answer,
+)
+
+REMEDY = "see docs/operations.md, A halted uplink"
 
 
 class Link:
@@ -46,7 +60,10 @@ class Link:
         self._peer = SyncPeer(Role.GATEWAY, owner.gateway_id, owner.epoch, acked_seq(ledger))
         announcer = Announcer(exchange, owner, ledger, self._heard)
         self._outgoing = Outgoing(exchange, self._peer, ledger, witness, announcer, self._heard)
-        self._something_to_send = asyncio.Event()
+        self._woken = asyncio.Event()
+        self.turns = Turns(self._settings.keep_alive_s)
+        """What the poll for commands tells us by."""
+        self.turns.wake, self.turns.heard_in_poll = self._woken.set, self._heard_in_poll
         self._backoff = Backoff(self._settings.retry_min_s, self._settings.retry_max_s)
         self._trouble: str | None = None
         self._running = False
@@ -60,7 +77,7 @@ class Link:
 
     def stored(self) -> None:
         """Note that the ledger has grown."""
-        self._something_to_send.set()
+        self._woken.set()
 
     async def authorize(self, token: TokenRef) -> AuthorizationInfo | None:
         """The hub's answer to a real-time authorization, or None when there is none within the time limit."""
@@ -94,17 +111,16 @@ class Link:
 
     async def _parted(self, error: GatewayError | WireError) -> bool:
         """Whether this epoch is over, because a new one is ordered. What keeps that from being known now is tried again
-        until it is; where a person has to look, the link halts (`gateway.uplink.lineage`)."""
-        if self.lineage is not None and isinstance(error, StoreError):
+        until it is; what keeps it from being done is waited for, and then the hub is greeted again
+        (`gateway.uplink.lineage`)."""
+        if self.lineage is not None and (isinstance(error, StoreError) or error.code == RefusalCode.CHAIN):
             self.lineage.doubted()
         if self.lineage is None or not (self.halted or isinstance(error, CutOff)):
             return False
         while True:
             obstacle = self.lineage.obstacle()
             if obstacle is not None:
-                self._peer.halt()
-                reason = f"{error}; {obstacle}"
-                await self._writer.run(partial(note_halt, reason=reason))
+                await self._rest(f"{error}; {obstacle.reason}", obstacle.wait_s)
                 return False
             try:
                 if isinstance(error, CutOff):
@@ -116,6 +132,24 @@ class Link:
                 await asyncio.sleep(self._pause_s(trouble, 0.0))
             else:
                 return True
+
+    async def _rest(self, reason: str, wait_s: float) -> None:
+        """Halt for a while."""
+        self._peer.halt()
+        await self._note_halt(reason)
+        say("uplink-halted", level="error", reason=reason, again_in_s=round(wait_s, 1), remedy=REMEDY)
+        await asyncio.sleep(wait_s)
+        self._peer.resume()
+
+    async def _note_halt(self, reason: str) -> None:
+        """Keep it for whoever asks for the status, as soon as the store takes it."""
+        while True:
+            try:
+                await self._writer.run(partial(note_halt, reason=reason))
+            except StoreUnavailable as trouble:  # Which is said by whoever mends the store.
+                await asyncio.sleep(self._pause_s(trouble, 0.0))
+            else:
+                return
 
     async def _hashes(self, path: str) -> bytes:
         return await self._exchange.fetch(path, most=MAX_HASHES_BYTES)
@@ -151,22 +185,28 @@ class Link:
         return self._peer.greet(last.seq, last.hash, supersedes)
 
     async def _serve(self) -> None:
-        """Drain until the link was quiet for a while; greeting again then tells whether the hub is up."""
+        """Drain until the hub was not heard for a while; greeting again then tells whether it is up."""
         while True:
-            self._something_to_send.clear()
+            self._woken.clear()
             await self._drain()
             self._backoff.reset()
-            try:
-                async with asyncio.timeout(self._settings.keep_alive_s):
-                    await self._something_to_send.wait()
-            except TimeoutError:
+            left_s = self.turns.left_s()
+            if left_s is not None and left_s <= 0:
                 self._peer.lost()
                 return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._woken.wait()
 
     async def _drain(self) -> None:
         await self._outgoing.drain(self._backoff.reset)
 
+    def _heard_in_poll(self, answer: Welcome, reply: Reply) -> bool:
+        self._heard(answer, reply)
+        return self._peer.confirmed(answer)
+
     def _heard(self, answer: Welcome | Ack | Noted, reply: Reply) -> None:
+        self.turns.heard()
         if self.lists is not None and not isinstance(answer, Noted):
             self.lists.named(answer.whitelist_version)
         if answer.at is not None:
@@ -177,13 +217,15 @@ class Link:
         await self._writer.run(lambda connection: move_position(connection, acked))
 
     async def _went_offline(self, reason: str, code: str) -> None:
-        """Note it, and say it once for each new kind of trouble; a halt is kept for whoever asks for the status."""
+        """Note it, and say it once for each new kind of trouble; where a person has to look, that is kept for whoever
+        asks for the status."""
         self._peer.lost()
+        bad = self.halted or code == RefusalCode.RIVAL
         if code != self._trouble:
-            say("uplink-offline", level="error" if self.halted else "warning", reason=reason, code=code)
+            say("uplink-offline", level="error" if bad else "warning", reason=reason, code=code)
         self.online, self._trouble = False, code
-        if self.halted:
-            await self._writer.run(lambda connection: note_halt(connection, reason))
+        if bad:
+            await self._note_halt(reason)
 
     @property
     def trouble(self) -> str | None:
@@ -192,5 +234,5 @@ class Link:
 
     @property
     def halted(self) -> bool:
-        """Whether nothing will be sent any more, because the hub holds another history of this store."""
+        """Whether nothing is sent, because the hub holds another history of this store."""
         return self._peer.halted

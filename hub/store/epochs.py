@@ -3,8 +3,9 @@
 Rules
 1. A closed epoch takes nothing any more: whoever still speaks for it has a copy of the gateway's store and identity.
 2. An epoch is closed by the first that says it continues it (`Hello.supersedes`, or the tombstone that it begins with).
-   A second one may take that one's place, or that of whichever continues it now, only when that has been silent for
-   SILENT: two that speak are two boxes with one identity, and a person has to say which is the gateway.
+   A second one takes that one's place when that has not spoken since the second spoke first, for as long as the hub's
+   configuration says: so does a gateway that was put back to the epoch before. When it has, there are two boxes with
+   one identity, and a person has to say which is the gateway; only after SILENT is it believed to be gone.
 3. What a closed epoch had behind the point from which it is continued is kept as marks (`wire.carried`). A record of
    the continuing epoch with such a mark is the same evidence: it is kept as a link of its chain, and not taken into the
    books a second time.
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from hub.store.chains import Chain, Conflict, instant
 from wire.carried import mark_of
@@ -36,16 +38,38 @@ def closer_of(connection: sqlite3.Connection, chain: Chain) -> str | None:
     return None if row is None else str(row[0])
 
 
-def rival_of(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> str | None:
-    """The other epoch that has gone on from the same one and has spoken lately (rule 2); None when `chain` may continue
-    it."""
-    line = _line_from(connection, Chain(chain.gateway_id, supersedes.epoch))
-    if not line or line[-1] == chain:
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another epoch that continues the same one. `spoke`: since the asking one spoke first, so that there are two
+    boxes; otherwise it may be gone, and is believed to be after `wait`."""
+
+    epoch: str
+    spoke: bool
+    wait: timedelta
+
+
+def rival_of(
+    connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime, takeover_after: timedelta
+) -> Rival | None:
+    """The rival of a chain that says it continues an epoch (rule 2); None when it may."""
+    closers = [each.epoch for each in _line_from(connection, Chain(chain.gateway_id, supersedes.epoch))]
+    if not closers or chain.epoch in closers:
         return None
-    row = connection.execute(
-        "SELECT last_seen FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, line[-1].epoch)
-    ).fetchone()
-    return line[-1].epoch if row is not None and at - datetime.fromisoformat(row[0]) < SILENT else None
+    seen = dict(
+        connection.execute(
+            "SELECT epoch, CASE epoch WHEN ?1 THEN first_seen ELSE last_seen END FROM gateways"
+            " WHERE gateway_id = ?2 AND epoch IN (?1, ?3)",
+            (chain.epoch, chain.gateway_id, closers[-1]),
+        ).fetchall()
+    )
+    spoke_at = datetime.fromisoformat(seen[closers[-1]]) if closers[-1] in seen else datetime.min.replace(tzinfo=UTC)
+    met_at = datetime.fromisoformat(seen[chain.epoch]) if chain.epoch in seen else at
+    if at - spoke_at >= SILENT:
+        return None
+    if spoke_at > met_at:
+        return Rival(closers[-1], spoke=True, wait=SILENT - (at - spoke_at))
+    wait = takeover_after - (at - met_at)
+    return Rival(closers[-1], spoke=False, wait=wait) if wait > timedelta(0) else None
 
 
 def _line_from(connection: sqlite3.Connection, chain: Chain) -> list[Chain]:

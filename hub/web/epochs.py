@@ -7,8 +7,9 @@ Rules: `hub.store.epochs`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aiohttp import web
 
@@ -24,15 +25,18 @@ _LARGEST = 2**63 - 1
 
 
 class GatewayEpochs:
-    """`gateway_of`: who asks, by its certificate; `chain_of`: its chain of a name that it gives."""
+    """`gateway_of`: who asks, by its certificate; `chain_of`: its chain of a name that it gives; `takeover_after`:
+    `hub.store.epochs`, rule 2."""
 
     def __init__(
         self,
         database: Database,
         gateway_of: Callable[[web.Request], str],
         chain_of: Callable[[str, str, str], Chain],
+        takeover_after: timedelta,
     ) -> None:
         self._database, self._gateway_of, self._chain_of = database, gateway_of, chain_of
+        self._takeover_after = takeover_after
 
     def routes(self) -> list[web.RouteDef]:
         """What is served."""
@@ -56,22 +60,34 @@ class GatewayEpochs:
 
     async def take_over(
         self, chain: Chain, hello: Hello, standing: Standing, at: datetime
-    ) -> Refusal | Conflict | None:
-        """Close the epoch that a gateway says it continues: None when all is well, a Conflict for what is in doubt
-        about it, a Refusal when another box speaks for a continuation of it already."""
+    ) -> tuple[Refusal | None, Conflict | None]:
+        """Close the epoch that a gateway says it continues. A Refusal while another epoch that continues it may still
+        be spoken for; a Conflict for what is in doubt."""
         supersedes = hello.supersedes
         if supersedes is None or standing.closed_by is not None:
-            return None
+            return None, None
         self._chain_of(chain.gateway_id, supersedes.epoch, "sync hello")
-        rival = await self._database.read(lambda connection: epochs.rival_of(connection, chain, supersedes, at))
-        if rival is None:
-            return await self._database.supersede(chain, supersedes, at)
-        message = (
-            f"epoch {supersedes.epoch} is continued by epoch {rival} already, which has spoken within the last hour: "
-            "two boxes have this gateway's identity; switch one of them off"
+        rival = await self._database.read(
+            lambda connection: epochs.rival_of(connection, chain, supersedes, at, self._takeover_after)
         )
+        if rival is None:
+            return None, await self._database.supersede(chain, supersedes, at)
+        message = f"epoch {supersedes.epoch} is continued by epoch {rival.epoch} already, "
+        message += (
+            "which goes on speaking: two boxes have this gateway's identity; switch one of them off"
+            if rival.spoke
+            else "whose place is taken when it stays silent"
+        )
+        retry_after_s = min(math.ceil(rival.wait.total_seconds()), math.ceil(self._takeover_after.total_seconds()))
         position = standing.position
-        return Refusal(code=RefusalCode.FORK, message=message, acked_seq=position.seq, acked_hash=position.hash)
+        refusal = Refusal(
+            code=RefusalCode.RIVAL,
+            message=message,
+            acked_seq=position.seq,
+            acked_hash=position.hash,
+            retry_after_s=retry_after_s,
+        )
+        return refusal, _second_box(refusal, hello) if rival.spoke else None
 
 
 def spoke_for_closed(standing: Standing, seq: int, offered_hash: str) -> Conflict | None:
@@ -82,7 +98,7 @@ def spoke_for_closed(standing: Standing, seq: int, offered_hash: str) -> Conflic
     return Conflict("superseded", seq, standing.position.hash, offered_hash[:64], None, reason)
 
 
-def second_box(refusal: Refusal, hello: Hello) -> Conflict:
+def _second_box(refusal: Refusal, hello: Hello) -> Conflict:
     """What is noted when two boxes continue one epoch."""
     return Conflict("superseded", hello.head_seq, refusal.acked_hash, hello.head_hash[:64], None, refusal.message)
 

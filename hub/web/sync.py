@@ -17,7 +17,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from aiohttp import web
@@ -34,7 +34,7 @@ from hub.tokens import decide_authorization
 from hub.tree import FittingHead, TreeMismatch, grow, judge_head
 from hub.web.announcements import GatewayAnnouncements
 from hub.web.commands import GatewayCommands
-from hub.web.epochs import GatewayEpochs, second_box, spoke_for_closed
+from hub.web.epochs import GatewayEpochs, spoke_for_closed
 from hub.web.problems import Problem, body_bound, json_response, read_body, tell_problems
 from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict
 from hub.web.whitelist import GatewayLists
@@ -79,12 +79,13 @@ class SyncEndpoint:
         log_key: SigningKey,
         lists: ListDesk,
         desk: CommandDesk | None = None,
+        takeover_after: timedelta = timedelta(minutes=2),
     ) -> None:
         """`log_key` is the hub's own. Without a `desk` there are no commands: their routes are not served."""
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
         self._lists = lists
         self._log_key = log_key
-        self._epochs = GatewayEpochs(database, self._gateway, chain_named)
+        self._epochs = GatewayEpochs(database, self._gateway, chain_named, takeover_after)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._batches = self._batch_bytes = 0
 
@@ -102,7 +103,7 @@ class SyncEndpoint:
         app.add_routes(GatewayAnnouncements(self._database, self._gateway).routes())
         app.add_routes(GatewayLists(self._database, self._lists, self._log_key, self._gateway).routes())
         if self._desk is not None:
-            app.add_routes(GatewayCommands(self._desk, self._gateway).routes())
+            app.add_routes(GatewayCommands(self._database, self._desk, self._gateway).routes())
         return app
 
     async def hello(self, request: web.Request) -> web.Response:
@@ -117,11 +118,8 @@ class SyncEndpoint:
             answer: Answer = _peer(chain, standing).greeted(hello)
             conflict = spoke_for_closed(standing, hello.head_seq, hello.head_hash)
             conflict = conflict or _rollback(hello, standing.position, standing.held)
-            taken_over = await self._epochs.take_over(chain, hello, standing, now())
-            if isinstance(taken_over, Refusal):
-                answer, conflict = taken_over, second_box(taken_over, hello)
-            else:
-                conflict = conflict or taken_over
+            refusal, doubt = await self._epochs.take_over(chain, hello, standing, now())
+            answer, conflict = refusal or answer, conflict or doubt
             if conflict is not None:
                 tell_conflict(chain, conflict)
             await self._database.note_seen(chain, now(), conflict, hello.head_seq)

@@ -113,7 +113,7 @@ def test_a_transaction_that_starts_again_after_its_end_is_alarmed(bench: Bench) 
     assert send(station, "TransactionEvent", event(bench, "Started", 0, timestamp=later), "m2")[0] == 3
     assert [entry.event for entry in audits(bench)] == ["transaction-id-reused"]
     assert quirks(bench)[Quirk.REUSED_TRANSACTION_ID] == 1
-    assert [entry.reuse for entry in entries(bench)] == [0, 0, 1]
+    assert [entry.reuse > 0 for entry in entries(bench)] == [False, False, True]
     assert len({entry.session_id for entry in entries(bench)}) == 2
 
 

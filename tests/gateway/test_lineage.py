@@ -4,6 +4,7 @@ decide is left to a person."""
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,15 +12,16 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from gateway.errors import StoreUnavailable
 from gateway.store.carrying import EpochOrder, begun
 from gateway.store.epochs import order_epoch, prepare_ledger
 from gateway.store.ledger import halted, head
 from gateway.store.segments import dropped
-from gateway.uplink.lineage import CutOff, Lineage
+from gateway.uplink.lineage import CutOff, Lineage, Obstacle
 from tests.gateway.conftest import Bench, Bond, RoughHub, link_against, said
 from wire.chain import GENESIS_HASH
 from wire.records import decode, encode
-from wire.sync_messages import PATH_HASHES, PATH_HELLO, HashAt, Hashes, parse_hello
+from wire.sync_messages import PATH_HASHES, PATH_HELLO, HashAt, Hashes, Refusal, RefusalCode, parse_hello
 from wire.tombstone import SeqRange, TombstoneReason
 
 
@@ -69,16 +71,23 @@ def meet(
     past: Past,
     part: Callable[[Bond, asyncio.Event], Awaitable[None]],
     before: str = "DELETE FROM records WHERE 0",
+    *,
+    wait_s: float = 60.0,
+    fill: bool = False,
 ) -> None:
-    """A link with a lineage against a hub with this past, and `part` beside it; `before`: what is done to the store."""
+    """A link with a lineage against a hub with this past, and `part` beside it; `before`: what is done to the store.
+    `fill`: its disk is full then."""
     past.bench = bench
 
     async def whole(bond: Bond) -> None:
         ordered = asyncio.Event()
         path = bench.folder / "ledger.db"
-        bond.link.lineage = Lineage(bench.site.owner, bench.reader, path, bench.clock.now, ordered.set)
+        bond.link.lineage = Lineage(bench.site.owner, bench.reader, path, bench.clock.now, ordered.set, wait_s=wait_s)
         await bond.store(200)
         await bench.writer.run(lambda connection: connection.execute(before))
+        if fill:
+            with pytest.raises(StoreUnavailable):
+                await bench.writer.run(full)
         bond.hub.mood = past.mood
         await part(bond, ordered)
 
@@ -86,6 +95,16 @@ def meet(
         return web.Response(status=503)
 
     link_against(bench, lab, whole, mood=silent)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110  # what is in a store tells nobody when it changes
+            await asyncio.sleep(0.01)
+
+
+def full(_connection: sqlite3.Connection) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 async def ended(bond: Bond, ordered: asyncio.Event) -> None:
@@ -146,44 +165,115 @@ def test_the_new_epoch_says_what_it_continues_and_brings_the_rest(bench: Bench, 
     assert past.epochs[-1] == bench.site.owner.epoch != "epoch-1"
 
 
-def test_a_second_new_epoch_within_an_hour_is_left_to_a_person(bench: Bench, lab: Path) -> None:
+class Rival(Past):
+    """Holds another history of every epoch."""
+
+    async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        return self.welcome(hub) if request.path == PATH_HELLO else await super().mood(hub, request, body)
+
+
+def begin(bench: Bench, times: int = 1) -> None:
+    """New epochs, one at once after the other."""
     path = bench.folder / "ledger.db"
-    bench.close()
-    order_epoch(path, EpochOrder(epoch="epoch-1", reason=TombstoneReason.OLD_IMAGE, message="m", carry_after=0))
-    prepare_ledger(path, "site-1", bench.clock.now())
-    bench.open()
+    for _ in range(times):
+        epoch = bench.site.owner.epoch
+        bench.close()
+        order_epoch(path, EpochOrder(epoch=epoch, reason=TombstoneReason.OLD_IMAGE, message="m", carry_after=0))
+        prepare_ledger(path, "site-1", bench.clock.now())
+        bench.open()
 
-    class Rival(Past):
-        async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
-            return self.welcome(hub) if request.path == PATH_HELLO else await super().mood(hub, request, body)
 
-    async def halts(bond: Bond, ordered: asyncio.Event) -> None:
-        await asyncio.wait_for(bond.running, 20)
+def test_a_third_new_epoch_within_an_hour_waits_and_a_person_is_called(bench: Bench, lab: Path) -> None:
+    begin(bench, 2)
+
+    async def waits(bond: Bond, ordered: asyncio.Event) -> None:
+        await until(lambda: "may have this gateway's identity" in (halted(bench.reader) or ""))
         assert bond.link.halted
         assert not ordered.is_set()
 
-    meet(bench, lab, Rival(5, 10), halts)
-    assert "another box may have this gateway's identity" in (halted(bench.reader) or "")
-    bench.clock.move(3601)
+    meet(bench, lab, Rival(5, 10), waits)
+    bench.clock.move(61)
     meet(bench, lab, Rival(5, 10), ended)
 
 
-def test_an_epoch_that_could_not_be_begun_is_said_and_not_ordered_again(bench: Bench) -> None:
-    lineage = Lineage(bench.site.owner, bench.reader, bench.folder, bench.clock.now, lambda: None, "no room")
-    assert lineage.obstacle() == "no room"
+def test_a_link_that_waited_greets_again(bench: Bench, lab: Path) -> None:
+    begin(bench, 2)
+
+    async def mended(bond: Bond, ordered: asyncio.Event) -> None:
+        await until(lambda: bond.link.halted)
+        bond.hub.mood = None
+        await bond.hub.until(lambda: len(bond.hub.held) == head(bench.reader).seq)
+        await until(lambda: halted(bench.reader) is None)
+        assert not ordered.is_set()
+
+    meet(bench, lab, Rival(5, 10), mended, wait_s=0.5)
+
+
+def test_each_further_epoch_waits_longer(bench: Bench) -> None:
+    waits: list[float] = []
+    for _ in range(7):
+        lineage = Lineage(bench.site.owner, bench.reader, bench.folder, bench.clock.now, lambda: None)
+        obstacle = lineage.obstacle()
+        waits.append(0.0 if obstacle is None else obstacle.wait_s)
+        begin(bench)
+    assert waits == [0, 0, 60, 300, 900, 3600, 3600]
+    bench.clock.move(3600)
+    lineage = Lineage(bench.site.owner, bench.reader, bench.folder, bench.clock.now, lambda: None)
+    assert lineage.obstacle() is None
+
+
+def test_what_cannot_be_noted_now_is_noted_when_the_store_is_mended(bench: Bench, lab: Path) -> None:
+    """A full disk while the hub says that it holds another history."""
+    past = Past(5, 10)
+
+    async def mended(bond: Bond, ordered: asyncio.Event) -> None:
+        await until(lambda: bond.link.halted)
+        await asyncio.sleep(0.1)
+        assert not bond.running.done()
+        assert not ordered.is_set()
+        bench.writer.reopen()
+        await ended(bond, ordered)
+
+    meet(bench, lab, past, mended, fill=True)
+    assert order_of(bench).carry_after == 5
+
+
+def test_an_epoch_that_could_not_be_begun_is_said_and_tried_again_after_a_while(bench: Bench) -> None:
+    lineage = Lineage(bench.site.owner, bench.reader, bench.folder, bench.clock.now, lambda: None, "no room", 60.0)
+    assert lineage.obstacle() == Obstacle("no room", 300.0)
+    bench.clock.move(299)
+    assert lineage.obstacle() == Obstacle("no room", 1.0)
+    bench.clock.move(1)
+    assert lineage.obstacle() is None
 
 
 def test_a_clock_that_went_back_is_no_hour(bench: Bench) -> None:
-    path = bench.folder / "ledger.db"
-    bench.close()
-    order_epoch(path, EpochOrder(epoch="epoch-1", reason=TombstoneReason.OLD_IMAGE, message="m", carry_after=0))
-    prepare_ledger(path, "site-1", bench.clock.now())
-    bench.open()
-    lineage = Lineage(bench.site.owner, bench.reader, path, bench.clock.now, lambda: None)
-    for hours, free in ((-0.5, False), (0.5, False), (1.0, True), (-1.0, True)):
+    begin(bench, 2)
+    lineage = Lineage(bench.site.owner, bench.reader, bench.folder, bench.clock.now, lambda: None, None, 1800.0)
+    for hours, free in ((-0.4, False), (0.4, False), (1.0, True), (-1.0, True)):
         bench.clock.move(hours * 3600)
         assert (lineage.obstacle() is None) == free, hours
         bench.clock.move(-hours * 3600)
+
+
+def test_a_rival_is_waited_for_and_never_outrun_by_one_epoch_more(bench: Bench, lab: Path) -> None:
+    begin(bench)
+    told = Refusal(code=RefusalCode.RIVAL, message="two boxes", acked_seq=0, acked_hash=GENESIS_HASH, retry_after_s=1)
+
+    async def mood(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        if request.path != PATH_HELLO:
+            return None
+        return web.Response(body=encode(told), content_type="application/json", status=409)
+
+    async def waits(bond: Bond, ordered: asyncio.Event) -> None:
+        bond.hub.mood = mood
+        await until(lambda: "two boxes" in (halted(bench.reader) or ""))
+        assert bond.link.trouble == "rival-epoch"
+        bond.hub.mood = None
+        await bond.hub.until(lambda: len(bond.hub.held) == head(bench.reader).seq)
+        assert not ordered.is_set()
+
+    meet(bench, lab, Past(0, 0), waits)
 
 
 @pytest.mark.parametrize("stands_at", [0, 20])
@@ -222,3 +312,18 @@ def test_cut_off_says_where_both_stand(bench: Bench) -> None:
     lineage.require_held(6, "ab" * 32)
     with pytest.raises(CutOff, match="stands at record 5, and what is here begins with record 7"):
         lineage.require_held(5, "ab" * 32)
+
+
+def test_a_record_that_the_hub_finds_altered_has_the_ledger_looked_at(bench: Bench, lab: Path) -> None:
+    class Sound(Past):
+        async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+            return None
+
+    async def doubts(bond: Bond, ordered: asyncio.Event) -> None:
+        doubted = asyncio.Event()
+        assert bond.link.lineage is not None
+        bond.link.lineage.doubted = doubted.set
+        await asyncio.wait_for(doubted.wait(), 20)
+        assert not ordered.is_set()
+
+    meet(bench, lab, Sound(0, 0), doubts, "UPDATE records SET body = '{}' WHERE seq = 5")

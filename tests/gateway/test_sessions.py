@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from tests.gateway.conftest import Bench, send
 from tests.laws.test_station_laws import accounts
 from wire.chain import RecordKind
-from wire.records import AuditEntry, TransactionEntry, decode
+from wire.records import AuditEntry, ClockState, TransactionEntry, decode
 
 
 class Unnumbered:
@@ -214,7 +215,11 @@ def test_a_name_that_is_used_again_is_another_session_and_billed(bench: Bench, o
     bench.restart()
     for each in told:
         send(bench.station(ocpp), "TransactionEvent", each, "again")
-    assert [entry.reuse for entry in recorded(bench)] == [0, 0, 1, 1, 2, 2], "and resends are known as such"
+    first, last = [entry.reuse for entry in recorded(bench)][2::2]
+    assert [entry.reuse for entry in recorded(bench)] == [0, 0, first, first, last, last], (
+        "and resends are known as such"
+    )
+    assert len({0, first, last}) == 3
     assert [(str(kwh), billed) for *_, kwh, billed in accounts(bench)] == [("1", True), ("2", True), ("3", True)]
 
 
@@ -229,7 +234,44 @@ def test_what_was_written_before_the_name_was_used_again_stays_with_the_first(be
     send(station, "TransactionEvent", event(bench, "Started", 0, 1000))
     send(station, "TransactionEvent", late)
     send(station, "TransactionEvent", event(bench, "Updated", 1, 1100))
-    assert [entry.reuse for entry in recorded(bench)] == [0, 0, 1, 0, 1]
+    again = recorded(bench)[-1].reuse
+    assert again > 0
+    assert [entry.reuse for entry in recorded(bench)] == [0, 0, again, 0, again]
+
+
+@pytest.mark.parametrize("state", [ClockState.UNKNOWN, ClockState.DRIFTING])
+def test_a_store_that_was_put_back_gives_nothing_again_of_what_it_gave_since(
+    bench: Bench, state: ClockState, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Though its clock stands, so that nothing tells how long ago that was."""
+    bench.clock.state = state
+    started = {"connectorId": 1, "idTag": "A", "meterStart": 0}
+
+    def charge() -> list[str | None]:
+        numbers = [
+            send(bench.station("1.6"), "StartTransaction", started | {"timestamp": stamp(bench), "meterStart": nth})[2]
+            for nth in range(30)
+        ]
+        for kind in ("Started", "Ended", "Started", "Ended"):
+            bench.clock.at += timedelta(seconds=1)
+            send(bench.station("2.0.1"), "TransactionEvent", event(bench, kind, 0, 0))
+        assert all(0 < each["transactionId"] < 2**31 for each in numbers)
+        return [entry.session_id for entry in recorded(bench)[-34:]]
+
+    send(bench.station("2.0.1"), "TransactionEvent", event(bench, "Started", 0, 0))
+    bench.clock.at += timedelta(seconds=1)
+    send(bench.station("2.0.1"), "TransactionEvent", event(bench, "Ended", 1, 0))
+    bench.close()
+    image, at = tmp_path_factory.mktemp("kept") / "image", bench.clock.at
+    shutil.copytree(bench.folder, image)
+    bench.open()
+    lost = charge()
+    bench.close()
+    shutil.rmtree(bench.folder)
+    shutil.copytree(image, bench.folder)
+    bench.clock.at = at
+    bench.open()
+    assert set(lost).isdisjoint(charge())
 
 
 @pytest.mark.parametrize("year", [1970, 2022])

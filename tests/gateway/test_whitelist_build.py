@@ -29,7 +29,7 @@ from tests.gateway.conftest import Bench
 from tests.parts import NOON, token
 from wire.errors import MalformedValue
 from wire.records import Token, TokenRef, TokenType, WhitelistChange, WhitelistType, encode
-from wire.tokens import token_key
+from wire.tokens import found_by, token_key
 from wire.whitelist import (
     GENESIS_CHAIN,
     DeltaContent,
@@ -192,6 +192,24 @@ def test_deltas_in_a_row(whitelist: Whitelist) -> None:
     assert (whitelist.version, whitelist.chain, len(whitelist)) == (4, chain, 2)
     assert whitelist.find(TokenRef(uid="DEABCC00000001", type=EMAID)) is None
     assert whitelist.count(GOOD) == 2
+
+
+def test_a_token_that_moves_among_others_under_one_name(whitelist: Whitelist, folder: PartFolder) -> None:
+    """One of a fleet changes in place, gets another contract, and comes back; the others stay what they are."""
+    build(whitelist, folder, MIXED)
+    held, version, chain = list(MIXED), 7, CHAIN
+    other = msgspec.structs.replace(FLEET[2], contract_id=CONTRACT.contract_id, valid=False)
+    for changed in (msgspec.structs.replace(FLEET[2], language="de"), other, FLEET[2]):
+        delta = make_delta(version, version + 1, DeltaContent(tokens=(changed,)))
+        version, chain = version + 1, next_chain(chain, delta)
+        held = [each for each in held if each.uid != changed.uid] + [changed]
+        whitelist.apply([delta], head_of(version, chain, len(held)))
+        assert everything(whitelist) == sorted(encode(each) for each in held)
+        for each in (*FLEET[:2], *FLEET[3:], changed):
+            assert whitelist.find(TokenRef(uid=each.uid, type=EMAID)) == each
+        assert whitelist.find(TokenRef(uid="DEABCC00000001", type=EMAID)) == CONTRACT
+    rows = whitelist._file._writer.execute("SELECT count(*) FROM tokens").fetchone()[0]
+    assert rows == sum(len(found_by(each)) for each in MIXED)
 
 
 def _two(*, wrong: str) -> tuple[list[ListDelta], ListHead]:
@@ -532,6 +550,22 @@ def test_a_list_that_another_program_holds_is_not_damaged(tmp_path: Path, folder
             whitelist.confirm(head_of(7, CHAIN, len(MIXED), 1))
             with pytest.raises(StoreBusy, match="end that one first"):
                 open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (again.version, remark) == (7, None)
+    again.close()
+
+
+def test_a_list_that_another_program_reads_all_the_time_is_not_damaged(tmp_path: Path, folder: PartFolder) -> None:
+    path, file = tmp_path / "whitelist.db", tmp_path / "whitelist-7.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+    with closing(sqlite3.connect(file)) as reader, closing(sqlite3.connect(file)) as writer:
+        reader.execute("BEGIN")
+        reader.execute("SELECT version FROM list").fetchone()
+        with writer:
+            writer.execute("UPDATE list SET confirmed_at = NULL")
+        with pytest.raises(StoreBusy, match="another program reads it"):
+            open_whitelist(path)
     again, remark = open_whitelist(path)
     assert (again.version, remark) == (7, None)
     again.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from hub.store import epochs
 from hub.store.chains import Chain
@@ -12,8 +13,9 @@ from hub.store.connection import open_writer
 from hub.store.ledger import note_seen
 from wire.carried import mark_of
 from wire.chain import GENESIS_HASH, RecordKind, chain_hash, released
+from wire.commands import CommandBatch
 from wire.records import decode, encode
-from wire.sync_messages import Hashes, Refusal, RefusalCode, Welcome
+from wire.sync_messages import Hashes, RefusalCode, Welcome
 from wire.tombstone import SeqRange, Superseded, Tombstone, TombstoneReason
 
 
@@ -110,30 +112,89 @@ def test_two_boxes_that_continue_one_epoch_are_told_apart(hub, chain, new_chain)
     one, other = continued(new_chain, chain, 1, "e2"), continued(new_chain, chain, 1, "e3")
     assert isinstance(link.send(hello(one, chain, 1)), Welcome)
     refusal = link.send(hello(other, chain, 1))
-    assert isinstance(refusal, Refusal)
-    assert (refusal.code, "two boxes" in refusal.message) == (RefusalCode.FORK, True)
+    assert (refusal.code, "when it stays silent" in refusal.message) == (RefusalCode.RIVAL, True)
+    assert 100 < refusal.retry_after_s <= 120
+    assert hub.api("GET", "/api/v1/conflicts")[1]["conflicts"] == [], "it may have been put back"
+    assert isinstance(link.send(hello(one, chain, 1)), Welcome)
+    refusal = link.send(hello(other, chain, 1))
+    assert (refusal.code, "two boxes" in refusal.message) == (RefusalCode.RIVAL, True)
     assert isinstance(link.send(hello(one, chain, 1)), Welcome)
     _, page = hub.api("GET", "/api/v1/conflicts")
     assert [(each["epoch"], each["kind"]) for each in page["conflicts"]] == [("e3", "superseded")]
 
 
-def test_a_continuation_that_fell_silent_can_be_replaced(tmp_path, t0):
-    connection = open_writer(tmp_path / "hub.sqlite")
-    first, second, third = (Chain("site-1", name) for name in ("e1", "e2", "e3"))
-    from_first = Superseded(epoch="e1", seq=0, hash=GENESIS_HASH)
-    for chain in (first, second):
-        note_seen(connection, chain, t0)
-    assert epochs.rival_of(connection, second, from_first, t0) is None
-    assert epochs.supersede(connection, second, from_first, t0) is None
-    note_seen(connection, third, t0)
-    assert epochs.rival_of(connection, third, from_first, t0 + timedelta(minutes=59)) == "e2"
-    late = t0 + timedelta(minutes=61)
-    assert epochs.rival_of(connection, third, from_first, late) is None
-    note_seen(connection, third, late)
-    epochs.supersede(connection, third, from_first, late)
-    assert [epochs.closer_of(connection, chain) for chain in (first, second, third)] == ["e3", "e3", None]
-    assert epochs.rival_of(connection, second, from_first, late) == "e3"
-    connection.close()
+class Past:
+    """What a hub's database is told, at moments that are said in minutes."""
+
+    def __init__(self, path, t0):
+        self.connection, self.t0 = open_writer(path), t0
+
+    def hello(self, epoch, continues, minutes, after=timedelta(minutes=2)):
+        """Whom it has to wait for: None when it may speak."""
+        at, chain = self.t0 + timedelta(minutes=minutes), Chain("site-1", epoch)
+        claims = Superseded(epoch=continues, seq=0, hash=GENESIS_HASH)
+        rival = None
+        if epochs.closer_of(self.connection, chain) is None:
+            rival = epochs.rival_of(self.connection, chain, claims, at, after)
+            if rival is None:
+                epochs.supersede(self.connection, chain, claims, at)
+        note_seen(self.connection, chain, at)
+        return None if rival is None else (rival.epoch, rival.spoke, rival.wait / timedelta(minutes=1))
+
+    def closers(self, *names):
+        return [epochs.closer_of(self.connection, Chain("site-1", name)) for name in names]
+
+
+@pytest.fixture
+def past(tmp_path, t0):
+    made = Past(tmp_path / "hub.sqlite", t0)
+    note_seen(made.connection, Chain("site-1", "e1"), t0)
+    yield made
+    made.connection.close()
+
+
+def test_an_epoch_that_is_silent_since_another_appeared_is_replaced(past):
+    """As of one gateway that was put back to the epoch before."""
+    assert past.hello("e2", "e1", 0) is None
+    assert past.hello("e3", "e1", 1) == ("e2", False, 2)
+    assert past.hello("e3", "e1", 2) == ("e2", False, 1)
+    assert past.hello("e3", "e1", 3) is None
+    assert past.closers("e1", "e2", "e3") == ["e3", "e3", None]
+    assert past.hello("e4", "e1", 4) == ("e3", False, 2)
+    assert past.hello("e4", "e1", 6) is None
+    assert past.closers("e1", "e2", "e3", "e4") == ["e4", "e3", "e4", None]
+
+
+def test_an_epoch_that_goes_on_speaking_is_not_replaced_within_the_hour(past):
+    assert past.hello("e2", "e1", 0) is None
+    assert past.hello("e3", "e1", 1) == ("e2", False, 2)
+    note_seen(past.connection, Chain("site-1", "e2"), past.t0 + timedelta(minutes=2))
+    assert past.hello("e3", "e1", 3) == ("e2", True, 59)
+    assert past.hello("e3", "e1", 61.9)[1] is True
+    assert past.hello("e3", "e1", 62) is None
+
+
+def test_the_place_of_the_last_of_several_is_taken(past):
+    """An image from long ago: the epoch that closed its own was closed itself."""
+    assert past.hello("e2", "e1", 0) is None
+    assert past.hello("e3", "e2", 1) is None
+    assert past.hello("e4", "e1", 2) == ("e3", False, 2)
+    note_seen(past.connection, Chain("site-1", "e3"), past.t0 + timedelta(minutes=3))
+    assert past.hello("e4", "e1", 4)[1] is True
+    assert past.hello("e4", "e1", 64) is None
+    assert past.closers("e1", "e2", "e3", "e4") == ["e4", "e3", "e4", None]
+
+
+def test_what_the_replaced_epoch_carried_is_not_billed_twice(hub, chain, charger, new_chain, t0):
+    session = charger.signed_session("T1", t0, "1.000", "11.000")
+    link = hub.link()
+    link.send(chain.batch(1, 1))
+    second, third = (continued(new_chain, chain, 1, name) for name in ("e2", "e3"))
+    assert link.send(second.batch(1, 3)).acked_seq == 3
+    assert link.send(third.batch(1, 3)).acked_seq == 3
+    _, shown = hub.api("GET", f"/api/v1/sessions/{session}")
+    assert not [text for text in shown["findings"] if text.startswith("late-record")]
+    assert len(hub.api("GET", "/api/v1/cdrs?gateway_id=site-1")[1]["cdrs"]) == 1
 
 
 def test_a_point_that_the_hub_does_not_hold_so_is_a_conflict(hub, chain, new_chain):
@@ -177,6 +238,30 @@ def test_lost_ranges_are_kept_as_they_are_said(hub, chain, new_chain):
     assert decode(Tombstone, page["records"][0]["body"], "tombstone") == stone
 
 
+def test_a_poll_is_welcomed_as_a_greeting_is_while_its_epoch_is_open(hub, chain, new_chain):
+    def polled(query):
+        status, body = link.request("GET", f"/sync/v1/commands?after=0&{query}")
+        assert status == 200, body
+        return decode(CommandBatch, body, "commands")
+
+    link = hub.link()
+    assert polled("wait=0&epoch=e1") == CommandBatch(), "one that never greeted is nobody's"
+    assert hub.api("GET", "/api/v1/gateways")[1]["gateways"][0]["last_seen"] is None
+    chain.add(RecordKind.AUDIT, "{}")
+    link.send(chain.batch(1, 1))
+    welcome = link.send(chain.hello())
+    batch = polled("wait=1&epoch=e1")
+    assert batch.welcome == msgspec.structs.replace(welcome, at=batch.welcome.at)
+    assert batch.welcome.at - welcome.at >= timedelta(milliseconds=batch.held_ms)
+    assert 900 <= batch.held_ms < 20_000
+    assert polled("wait=0") == CommandBatch(), "a gateway of an earlier version"
+    assert link.request("GET", "/sync/v1/commands?after=0&epoch=%20")[0] == 400
+    anew = continued(new_chain, chain, 1, "e2")
+    assert isinstance(link.send(hello(anew, chain, 1)), Welcome)
+    assert polled("wait=0&epoch=e1") == CommandBatch(), "closed"
+    assert polled("wait=0&epoch=e2").welcome.acked_seq == 0
+
+
 def test_the_youngest_continuation_is_the_rival_of_a_copy_of_an_old_one(tmp_path, t0):
     """The gateway went on from e1 by e2 to e3; a copy of e1 then continues e1 too."""
     connection = open_writer(tmp_path / "hub.sqlite")
@@ -185,10 +270,12 @@ def test_the_youngest_continuation_is_the_rival_of_a_copy_of_an_old_one(tmp_path
     for chain, earlier in ((second, from_first), (third, from_second)):
         note_seen(connection, chain, t0)
         assert epochs.supersede(connection, chain, earlier, t0) is None
-    assert epochs.rival_of(connection, copy, from_first, t0 + timedelta(minutes=59)) == "e3"
-    assert epochs.rival_of(connection, third, from_second, t0) is None
+    rival = epochs.rival_of(connection, copy, from_first, t0 + timedelta(minutes=59), epochs.SILENT)
+    assert rival is not None
+    assert rival.epoch == "e3"
+    assert epochs.rival_of(connection, third, from_second, t0, epochs.SILENT) is None
     late = t0 + timedelta(minutes=61)
-    assert epochs.rival_of(connection, copy, from_first, late) is None
+    assert epochs.rival_of(connection, copy, from_first, late, epochs.SILENT) is None
     note_seen(connection, copy, late)
     epochs.supersede(connection, copy, from_first, late)
     assert epochs.closer_of(connection, third) == "e4"

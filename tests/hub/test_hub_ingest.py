@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from hub.store.ledger import Chain, position_of
+from hub.store.metering import outcome_of
 from hub.store.whitelist import put_tokens
 from hub.terms import MeterPlace, Terms
 from wire.chain import RecordKind
@@ -337,8 +338,8 @@ class Charger16:
     def __init__(self, chain, t0: datetime) -> None:
         self.chain, self.t0 = chain, t0
 
-    def start(self) -> None:
-        payload = {"connectorId": 2, "idTag": "04A1", "meterStart": 1000, "timestamp": self.t0}
+    def start(self, meter: int = 1000) -> None:
+        payload = {"connectorId": 2, "idTag": "04A1", "meterStart": meter, "timestamp": self.t0}
         self._entry("StartTransaction", TransactionEvent.STARTED, payload)
 
     def values(self) -> None:
@@ -390,3 +391,38 @@ def test_an_ocpp_16_stop_waits_for_its_start(books, chain, t0, order):
     (cdr,) = books.cdrs()
     assert (cdr.total_energy, cdr.total_time, cdr.evse_id) == (Decimal(3), Decimal("0.5"), 2)
     assert (cdr.cdr_token.uid, cdr.start_date_time) == ("04A1", t0)
+
+
+def test_two_starts_of_one_number_are_never_one_bill(books, chain, t0):
+    charger = Charger16(chain, t0)
+    charger.start()
+    charger.start()  # Written anew by a gateway that was asked again: the same start.
+    books.take(chain)
+    assert books.sessions()[0].findings == ()
+    charger.start(meter=9000)
+    charger.values()
+    charger.stop()
+    books.take(chain, 3)
+    (cdr,) = books.cdrs()
+    found = [text for text in cdr.findings if text.startswith("started-twice")]
+    assert len(found) == 2, "what came, and that it is held"
+    assert found[-1].endswith("[hold]")
+    assert cdr.total_energy == Decimal(3), "the second start adds nothing"
+    outcome = outcome_of(books.connection, cdr.session_id)
+    assert (outcome.billable, outcome.codes) == (False, {"started-twice"})
+    (reason,) = books.reasons()
+    assert "has the transaction number 7 too" in reason
+
+
+def test_a_start_of_the_number_of_a_session_that_is_over_does_not_touch_its_bill(books, chain, t0):
+    charger = Charger16(chain, t0)
+    charger.start()
+    charger.stop()
+    books.take(chain)
+    before = books.cdrs()
+    charger.start(meter=9000)
+    books.take(chain, 3)
+    assert books.cdrs() == before
+    assert outcome_of(books.connection, before[0].session_id) is None
+    (session,) = books.sessions()
+    assert [text.partition(":")[0] for text in session.findings if "started" in text] == ["started-twice"]

@@ -30,13 +30,12 @@ OTHERS = {
     "slow": 3,
     "uplink": 8,
     "hub-restored": 3,
+    "gateway-restored": 3,
+    "page": 2,
     "clock": 3,
     "memory": 2,
 }
 """Of one seed."""
-NEW_EPOCHS = ({"page": 2}, {"gateway-restored": 2})
-"""Of even and of odd seeds. A gateway is restored once, and not after damage: an image of an epoch that another one has
-continued within the hour is told from a clone by nobody, and the uplink halts for a person to look."""
 EXACT = ("lost", "doubled", "altered", "wrong")
 
 
@@ -50,9 +49,9 @@ def _wishes() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _plan(wished: argparse.Namespace, seed: int, seeds: int) -> dict[str, int]:
+def _plan(wished: argparse.Namespace, seeds: int) -> dict[str, int]:
     """What one seed plays."""
-    plan = {"kill": -(-wished.kills // seeds), "cut": -(-wished.cuts // seeds), **OTHERS, **NEW_EPOCHS[seed % 2]}
+    plan = {"kill": -(-wished.kills // seeds), "cut": -(-wished.cuts // seeds), **OTHERS}
     if find_faketime() is None:
         del plan["clock"]
     return {name: times for name, times in plan.items() if wished.only is None or name in wished.only}
@@ -100,7 +99,7 @@ def main() -> int:
             return 2
         if find_faketime() is None:
             print("libfaketime is not installed: no clock jumps")
-        results = [_play(seed, _plan(wished, seed, len(seeds)), shim, counts) for seed in seeds]
+        results = [_play(seed, _plan(wished, len(seeds)), shim, counts) for seed in seeds]
     width = max(map(len, counts))
     for name, count in sorted(counts.items(), key=lambda item: (item[0] in EXACT, item[0])):
         print(f"{name:{width}}  {count:9,}")

@@ -182,13 +182,16 @@ class Stage:
             self._exits.push_async_callback(charger.disconnect)
 
     async def _put_network_between(self) -> None:
-        """The gateway reaches its hub through a proxy only, and tries again sooner than a site would."""
+        """The gateway reaches its hub through a proxy only; both are less patient than those of a site."""
         path = self.site.config("gateway")
         text = path.read_text("utf-8")
         hub = tomllib.loads(text)["uplink"]["hub"]
         self.proxy = await self._exits.enter_async_context(FaultProxy(int(hub.rpartition(":")[2])))
         text = text.replace(hub, f"https://127.0.0.1:{self.proxy.port}")
+        text = text.replace("splay_s = 0", "splay_s = 0\nepoch_wait_s = 0.2")
         path.write_text(text.replace("retry_max_s = 2.0", "retry_max_s = 0.3"), "utf-8")
+        path = self.site.config("hub")
+        path.write_text(path.read_text("utf-8").replace("[sync]\n", "[sync]\ntakeover_after_s = 2\n"), "utf-8")
 
     async def _listed(self, version: int) -> None:
         while True:

@@ -1,0 +1,78 @@
+"""What a start that fails, and a task that cannot write, do to a site that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from gateway.errors import StoreError, StoreUnavailable
+from gateway.serving import keep_serving
+from gateway.supervisor import supervise
+
+
+def events(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    return [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
+
+
+class Starts:
+    """Starts that come to what they are given: whether to start again, or an error."""
+
+    def __init__(self, *results: bool | Exception) -> None:
+        self.results = list(results)
+
+    async def __call__(self) -> bool:
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def test_a_start_that_nobody_asked_for_is_tried_until_it_succeeds(capfd: pytest.CaptureFixture[str]) -> None:
+    full, other = StoreError("the disk is full"), StoreUnavailable("the commit failed")
+    starts = Starts(True, full, full, other, True, full, False)
+    keep_serving(starts, again_in_s=0.01)
+    assert starts.results == []
+    assert events(capfd) == ["start-failed"] * 3, "each new trouble once"
+
+
+def test_the_first_start_fails_for_whoever_asked_for_it() -> None:
+    with pytest.raises(StoreError, match="full"):
+        keep_serving(Starts(StoreError("the disk is full")), again_in_s=0.01)
+
+
+def test_who_waits_for_a_start_can_be_told_to_stop() -> None:
+    told = (
+        "from tests.gateway.test_serving import Starts, StoreError, keep_serving\n"
+        "keep_serving(Starts(True, StoreError('the disk is full')), again_in_s=60.0)"
+    )
+    with subprocess.Popen([sys.executable, "-c", told], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b"start-failed" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert b"stopped" in process.stdout.readline()
+        assert process.wait(20) == 0
+
+
+def test_a_task_that_cannot_write_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
+    failures: list[Exception] = [
+        *[StoreUnavailable("the commit failed: database or disk is full")] * 3,
+        StoreError("evidence.db: database or disk is full"),
+        ValueError("a bug"),
+        StoreError("evidence.db: database or disk is full"),
+    ]
+
+    async def run() -> None:
+        if failures:
+            raise failures.pop(0)
+
+    asyncio.run(supervise("evidence", run, restart_after_s=0.0))
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == ["task-waits", "task-waits", "task-failed", "task-waits"]
+    assert [("trace" in line, line["task"]) for line in lines] == [
+        (line["event"] == "task-failed", "evidence") for line in lines
+    ]
