@@ -137,7 +137,8 @@ def _require_all(folder: Path, count: int) -> None:
     assert found.cdrs == found.sessions - found.active_sessions, found
     assert not found.quarantined, found
     assert not found.conflicts, found
-    print(f"| sessions settled | {found.cdrs:,} of {found.sessions:,} | | |")
+    running = f"; {found.active_sessions:,} had not ended when the backlog was cut off" if found.active_sessions else ""
+    print(f"| sessions that ended, all settled | {found.cdrs:,}{running} | | |")
 
 
 if __name__ == "__main__":

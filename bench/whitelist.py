@@ -8,7 +8,7 @@ does with them, one after the other.
 
 1. *import*: `Whitelist.build`, from the parts in their folder to the list in force. Beside it a *sorted build*: as many
    rows of the same length, in order already, into a table by their number, never synced. Memory is the highest resident
-   set during the build (VmHWM) above the one before it.
+   set during the build (VmHWM) above the one before it, and all that of the process that builds.
 2. *lookup*: `decide_authorize` on what `Whitelist.find` gives, of random listed and of unknown tokens. Beside it *one
    probe*: the row by its place, on the same file, in turns with it. CPU of the thread, because others use the machine
    too; the wall's figures beside it.
@@ -18,6 +18,7 @@ does with them, one after the other.
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 import sqlite3
@@ -135,19 +136,31 @@ def _head(version: int, chain: str, tokens: int) -> ListHead:
     return ListHead(gateway_id="site-1", version=version, chain=chain, tokens=tokens, issued_at=_BEGUN, not_after=until)
 
 
-def _resident_mb(name: str) -> float:
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
+def _resident_mb(name: str, process: str = "self") -> float:
+    """0 for a process that has just ended."""
+    lines = Path(f"/proc/{process}/status").read_text("ascii").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0) * 1024 / 1e6
+
+
+def _cpu_s() -> float:
+    """Of this process, and of those that it has started and that are done."""
+    return sum(os.times()[:4])
 
 
 def _import(whitelist: Whitelist, manifest: Manifest, folder: Path) -> None:
     parts, head = PartFolder(folder / "parts"), _head(1, _CHAIN, manifest.tokens)
     Path("/proc/self/clear_refs").write_text("5", "ascii")  # The highest resident set begins anew (proc(5)).
-    before, begun, cpu = _resident_mb("VmRSS"), perf_counter(), process_time()
-    working = threading.Thread(target=whitelist.build, args=(manifest, parts, head, lambda done, of: None))
+    other = [0.0]
+
+    def progress(done: int, of: int) -> None:
+        for child in Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text("ascii").split():
+            other[0] = max(other[0], _resident_mb("VmHWM", child))
+
+    before, begun, cpu = _resident_mb("VmRSS"), perf_counter(), _cpu_s()
+    working = threading.Thread(target=whitelist.build, args=(manifest, parts, head, progress))
     working.start()
     working.join()
-    took, cpu, added = perf_counter() - begun, process_time() - cpu, _resident_mb("VmHWM") - before
+    took, cpu, added = perf_counter() - begun, _cpu_s() - cpu, _resident_mb("VmHWM") - before + other[0]
     assert (whitelist.version, len(whitelist)) == (1, manifest.tokens)
     file = file_in_force(folder / "whitelist.db")
     assert file is not None

@@ -14,6 +14,8 @@ Rules of this file
 6. A completed session has an evidence file in which an outsider finds every step to hold, with the key of the very
    meter. A record of a session that none of them proves counts as lost, a file that does not hold as altered.
 7. A periodic value without signature that is not there is not lost when a tombstone of that chain accounts for it.
+8. What the gateway no longer keeps, whole segments of rows or contents, it holds as long as the hub has the very record
+   and its chain stands on it.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from firmware_sim.books import (
     Ledger,
     Proof,
     ProofBook,
+    completed,
     held_of,
     history_of,
 )
@@ -95,6 +98,7 @@ def balance(
 ) -> Account:
     """The account of a whole scenario. Never raises: what cannot be read is a finding."""
     ledger, rows, signatures = Ledger(), [], 0
+    gateway = completed(gateway, hub.chain)
     histories = history_of(gateway, hub.earlier), history_of(hub.chain, hub.earlier)
     given_way = GivenWay(histories[0].records), GivenWay(histories[1].records)
     shed, not_kept = given_way[0].shed, given_way[0].not_kept

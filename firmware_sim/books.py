@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from firmware_sim.given_way import GivenWay
+from firmware_sim.given_way import GivenWay, same_record
 from firmware_sim.journal import MessageLine
 from firmware_sim.meter import MeterLine
 from wire.carried import mark_of
 from wire.chain import Record, RecordKind
 from wire.errors import MalformedValue, MeterRecordError, WireError
+from wire.merkle import TILE_WIDTH
 from wire.meter.carrier import unwrap
 from wire.meter.keys import PublicKey
 from wire.meter.ocmf import parse_ocmf
@@ -125,6 +126,24 @@ def history_of(chain: ChainBook, earlier: Sequence[ChainBook]) -> ChainBook:
         records += [record for mark, record in marked if mark not in known]
         known.update(mark for mark, _ in marked)
     return ChainBook(chain.gateway_id, chain.epoch, tuple(records))
+
+
+def completed(gateway: ChainBook, hub: ChainBook) -> ChainBook:
+    """The gateway's chain with what it has handed over to the hub for good: whole segments of rows before its first,
+    and contents that no tombstone names. Taken are the hub's, where they are the very records; the links are for others
+    to look at."""
+    records, first = gateway.records, gateway.records[0].seq if gateway.records else 1
+    if (gateway.gateway_id, gateway.epoch) != (hub.gateway_id, hub.epoch) or (first - 1) % TILE_WIDTH:
+        return gateway
+    theirs, given_way = {record.seq: record for record in hub.records}, GivenWay(records)
+    before = [theirs[seq] for seq in sorted(theirs) if seq < first]
+    kept = (
+        theirs[each.seq]
+        if each.is_released and not given_way.names(each) and each.seq in theirs and same_record(each, theirs[each.seq])
+        else each
+        for each in records
+    )
+    return ChainBook(gateway.gateway_id, gateway.epoch, (*before, *kept))
 
 
 def held_of(book: ChargerBook, chain: ChainBook, where: str, ledger: Ledger, given_way: GivenWay) -> Held:

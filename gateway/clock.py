@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from gateway.clock_estimate import (
     SECOND_NS,
     TOLERANCE_NS,
@@ -35,8 +37,7 @@ HUB_BOUND_NS = SECOND_NS
 LONGEST_ROUND_NS = 60 * SECOND_NS
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """One reading of both clocks: `at` for people and certificates, `boot_id` and `mono_ns` for the true order.
 
     `at` is the best estimate, `clock` what it is worth, `bound` by how much it may be wrong where that is known.

@@ -7,7 +7,8 @@ Rules
    clock that jumps moves nothing; the jump is remarked.
 2. A source is the time daemon, which vouches for the system's clock, or the hub. Whoever contradicts the other one
    while that one's word is fresh is not followed; it is remarked, and until they agree the time counts as drifting.
-3. The daemon is believed when it corrects itself; the hub only once it has insisted for INSISTS.
+3. A source that contradicts what follows from the words before it is followed only once it has insisted for INSISTS, or
+   the other one agrees: a time server that is wrong for a moment, in a week without the hub, must not move the floor.
 4. Before any source has spoken since boot, the system's clock is believed if it stands neither before the floor nor
    longer after it than is allowed. What it shows first counts: its later jumps do not.
 5. The floor is the instant before which it cannot be. It moves by itself with the time since boot, and is raised only
@@ -24,6 +25,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
+import msgspec
 
 from wire.records import ClockState
 
@@ -46,7 +49,7 @@ REMARKS_KEPT = 64
 
 def instant_of(ns: int) -> datetime:
     """The instant, cut to microseconds."""
-    return _THE_EPOCH + timedelta(microseconds=ns // 1000)
+    return _THE_EPOCH + timedelta(0, 0, ns // 1000)
 
 
 def ns_of(at: datetime) -> int:
@@ -67,8 +70,8 @@ class TimeSource(StrEnum):
     SYSTEM = "system clock"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+# Read for every record: these two cost a third of a dataclass.
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """The clocks of the box at one moment: the one that is set, and the time since boot."""
 
     wall_ns: int
@@ -110,8 +113,7 @@ class Kept:
     """What the time daemon's sign was; the same sign is not news."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """The time at a reading. `floor_ns`: it cannot be before; None: nothing is known."""
 
     at_ns: int
@@ -211,7 +213,7 @@ class Estimate:
             return self._follow(told, boot_ns) if tighter or told.source is TimeSource.DAEMON else False
         if self._differ:
             return False
-        if told.source is TimeSource.HUB and not supported and not self._insists(told, boot_ns):
+        if not supported and not self._insists(told, boot_ns):
             return False
         return self._follow(told, boot_ns)
 
@@ -275,7 +277,8 @@ class Estimate:
         first = self._insisting
         if first is None or not self._agree(told, first, boot_ns):
             self._insisting = told
-            self._remark("clock-hub-differs", f"{_said(told, boot_ns)}, and before it said otherwise; waiting")
+            code = "clock-hub-differs" if told.source is TimeSource.HUB else "clock-daemon-differs"
+            self._remark(code, f"{_said(told, boot_ns)}, and before it said otherwise; waiting")
             return False
         return told.boot_ns - first.boot_ns >= INSISTS_NS
 

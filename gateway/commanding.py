@@ -17,13 +17,20 @@ from gateway.control.view import Presence, Views
 from gateway.price import Price
 from gateway.uplink.commands import CommandLink
 from gateway.uplink.exchange import HubExchange
+from gateway.uplink.turns import Turns
 
 
 class Commanding:
     """These parts, put together."""
 
     def __init__(
-        self, settings: Settings, site: Site, server: ChargerServer, exchange: HubExchange, vitals: Callable[[], Vitals]
+        self,
+        settings: Settings,
+        site: Site,
+        server: ChargerServer,
+        exchange: HubExchange,
+        turns: Turns,
+        vitals: Callable[[], Vitals],
     ) -> None:
         waits, names = settings.table.commands, [one.id for one in settings.table.charger]
         patience = Patience(
@@ -37,7 +44,7 @@ class Commanding:
         policy = settings.table.offline.under(settings.table.policy)
         views = Views(site.ledger, server.roster, presence, names, policy)
         self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, vitals)
-        self._link = CommandLink(exchange, self._executor, site.ledger, site.writer)
+        self._link = CommandLink(exchange, self._executor, site.ledger, site.writer, site.owner.epoch, turns)
 
     def stored(self) -> None:
         """The ledger has grown."""

@@ -4,6 +4,7 @@ GatewayError                   anything below; carries a stable kebab-case `code
  +- ConfigurationError         the configuration cannot be used; names the file, the key and what to do
  +- StoreError                 the database cannot be opened or is not what it must be; the gateway does not start
  +- StoreUnavailable           a write was not made durable; nobody may be told that it was
+ |   +- NoRoom                  the budget has no room for a record; others are not concerned
  +- UplinkError                the hub cannot be reached, or what answers is not a hub
  +- EnrolmentError             a certificate was not obtained, or what was obtained is not what was asked for
  +- DownloadError              a list or an answer was not fetched: not allowed, not reachable, not in bounds
@@ -47,6 +48,10 @@ class StoreUnavailable(GatewayError):
 
     def __init__(self, message: str) -> None:
         super().__init__("store-unavailable", message)
+
+
+class NoRoom(StoreUnavailable):
+    """Raised to the producer of a record for which the budget has no room; what others hand in is not concerned."""
 
 
 class UplinkError(GatewayError):

@@ -7,7 +7,8 @@ Rules
 2. What was counted is written down as a tombstone each minute, and at the end.
 3. After a failed commit: where the file system has less than is to stay free, the ballast is given up; then the store
    is opened anew and the end of its chain verified, the write-ahead log is brought into the file, and what the level
-   asks for is done. The ballast is made again when there is room for it.
+   asks for is done. The ballast is made again when there is room for it. A store that cannot be opened because it is
+   damaged is told of: its epoch ends.
 4. The write-ahead log is emptied at the start, and when nothing was stored for a while.
 """
 
@@ -25,10 +26,23 @@ from gateway.errors import StoreError, StoreUnavailable
 from gateway.log import say
 from gateway.retention import Retention, in_steps
 from gateway.store.ballast import Ballast
-from gateway.store.budget import ACTS, MB, PAGE, WAL_ROOM, WAL_USUAL, Act, Level, Room, RoomSettings, level_of
-from gateway.store.ledger import Identity, append, head
+from gateway.store.budget import (
+    ACTS,
+    BELOW_TIMES_KEPT_FREE,
+    MB,
+    PAGE,
+    WAL_ROOM,
+    WAL_USUAL,
+    Act,
+    Level,
+    Room,
+    RoomSettings,
+    level_of,
+)
+from gateway.store.ledger import SCHEMA, Identity, append, head
 from gateway.store.segments import drop_segment, dropped, forget_traces
 from gateway.store.shedding import Thinning, bury_unkept
+from gateway.store.soundness import find_damage
 from gateway.store.unkept import unkept
 from gateway.store.writer import Writer
 from wire.chain import RecordKind
@@ -48,15 +62,24 @@ def measure(settings: RoomSettings, ledger: sqlite3.Connection) -> Room:
     return Room(budget=settings.max_pages * PAGE, used=(pages - spare) * PAGE, free=free, keep_free=settings.keep_free)
 
 
+def to_spare(settings: RoomSettings) -> int:
+    """How many octets others may take of the disk, so that nothing need be done for room. Raises OSError."""
+    disk = os.statvfs(settings.ledger.parent)
+    kept = BELOW_TIMES_KEPT_FREE[Level.TIGHT] * settings.keep_free
+    return disk.f_bavail * disk.f_frsize - kept - kept // 4
+
+
 class Standing(Value, frozen=True, kw_only=True):
     """How it stands with the room: the level that these figures come to, whatever was before. In octets `used` of the
-    `budget`, `free` for it on the disk, and the write-ahead log. `dropped`: up to which record the rows are gone;
-    `unkept`: messages that were counted and that no tombstone has yet; `ballast`: whether it is there."""
+    `budget`, `free` for it on the disk where `keep_free` are to stay free, and the write-ahead log. `dropped`: up to
+    which record the rows are gone; `unkept`: messages that were counted and that no tombstone has yet; `ballast`:
+    whether it is there."""
 
     level: str
     used: int
     budget: int
     free: int
+    keep_free: int
     wal: int
     dropped: int
     unkept: int
@@ -71,6 +94,7 @@ def standing(settings: RoomSettings, ledger: sqlite3.Connection) -> Standing:
         used=room.used,
         budget=room.budget,
         free=max(0, room.free),
+        keep_free=room.keep_free,
         wal=size_of(settings.wal),
         dropped=dropped(ledger).seq,
         unkept=unkept(ledger),
@@ -113,6 +137,8 @@ class RoomKeeper:
         self.level = Level.PLENTY
         """The level in force."""
         self.stored = stored
+        self.damaged: Callable[[str], None] = lambda message: None
+        """Called when the store cannot be opened anew because it is damaged."""
 
     def does(self, act: Act) -> bool:
         """Whether the level in force asks for something."""
@@ -156,20 +182,31 @@ class RoomKeeper:
 
     async def mend(self) -> None:
         """Get a broken store going again; while that fails, say so. Returns when it was tried."""
-        if self._writer.full or self._free() < self._settings.keep_free:
+        is_full = self._writer.full
+        if is_full or self._free() < self._settings.keep_free:
             self._give_up_ballast()
         try:
             self._writer.reopen()
         except StoreError as error:
             say("store-unavailable", level="error", reason=str(error))
+            await self._look_for_damage()
             return
         say("store-mended")
         try:
             await self._writer.apart(_empty_wal)
+            if is_full:  # There may be no room to say so before what the hub has is let go.
+                await self._retention.early()
+                await self._drop()
             await self._audit("store-mended", "a commit had failed; the store was opened anew")
             await self.look()
         except (StoreUnavailable, sqlite3.Error) as error:
             say("store-unavailable", level="error", reason=str(error))
+
+    async def _look_for_damage(self) -> None:
+        with suppress(StoreError):  # It cannot be read either: there is nothing to be known yet.
+            found = await asyncio.to_thread(find_damage, self._settings.ledger, SCHEMA.application_id)
+            if found is not None:
+                self.damaged(found)
 
     def _measured(self) -> Room:
         try:
@@ -215,17 +252,15 @@ class RoomKeeper:
 
     async def _thin(self) -> None:
         """Until there is room again, or nothing is left that may give way."""
-        shed = 0
+        before = self._thinning.shed
 
         def step(connection: sqlite3.Connection) -> int:
-            nonlocal shed
             if level_of(measure(self._settings, connection), self.level) < Level.SCARCE:
                 return 0
-            looked_at, gone = self._thinning.step(connection, self._owner, self._now())
-            shed += gone
-            return looked_at
+            return self._thinning.step(connection, self._owner, self._now())[0]
 
         await in_steps(self._writer, step)
+        shed = self._thinning.shed - before
         if shed:
             say("values-thinned", level="warning", records=shed)
             self.stored()

@@ -6,7 +6,9 @@ import asyncio
 import fcntl
 import os
 import signal
+import ssl
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
@@ -27,7 +29,7 @@ from gateway.opening import open_books
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
-from gateway.room import RoomKeeper
+from gateway.room import RoomKeeper, to_spare
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
@@ -38,6 +40,7 @@ from gateway.store.list_parts import PartFolder
 from gateway.store.sessions import has_running
 from gateway.store.soundness import says_damage
 from gateway.store.whitelist import open_whitelist
+from gateway.store.whitelist_mark import put_back
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
@@ -72,19 +75,12 @@ class Gateway:
         tls = uplink_tls(settings)
         with ExitStack() as opened:
             opened.callback(os.close, _lock(settings.state_dir))
-            books = open_books(settings, self._clock, opened)
-            self._writer, self._reader, self._owner = books.writer, books.reader, books.owner
-            self._whitelist, remark = open_whitelist(settings.whitelist_path)
-            opened.callback(self._whitelist.close)
-            self._evidence, other_remark = open_evidence(settings.evidence_path)
-            opened.callback(self._evidence.close)
-            self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
-            self._begun_anew += books.prepared.remarks
+            prepared = self._open_stores(opened)
             self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
             self._exchange = HubExchange(link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
-            self._link = self._new_link(books.prepared)
+            self._link = self._new_link(prepared)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
                 settings.room(),
@@ -95,45 +91,60 @@ class Gateway:
                 self._retention,
                 self._stored,
             )
-            loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
-            self._authorizer = Authorizer(
-                self._clock,
-                settings.table.policy,
-                loaded.trust,
-                self._whitelist,
-                self._link,
-                self._reader,
-                _evses(settings),
-            )
-            self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
-            self._staples = Staples()
-            self._paper = Paper(settings, self._evidence, self._keeper, self._staples, self._clock, tls, self._audit)
-            self._authorizer.met = self._paper.met
-            self._clock_watch = ClockWatch(self._clock, self._audit, [tls, *self._paper.tls])
-            for pem in kept_chains(self._reader, LEARNED_AT_START):
-                self._authorizer.learn(pem)
+            self._room.damaged = self._damaged
+            self._judge_by(tls)
+            self._quirks = QuirkTally(self._clock)
+            site = self._new_site()
+            vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._whitelist, self._fetcher)
+            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper, vitals.read)
+            self._local = local_server(settings, site, self._staples, self._health)
             self._opened = opened.pop_all()
-        self._quirks = QuirkTally(self._clock)
-        site = Site(
+
+    def _open_stores(self, opened: ExitStack) -> Prepared:
+        """The ledger, the list of tokens, what was fetched; `opened` closes them. Raises StoreError."""
+        books = open_books(self._settings, self._clock, opened)
+        self._writer, self._reader, self._owner = books.writer, books.reader, books.owner
+        self._whitelist, remark = open_whitelist(self._settings.whitelist_path)
+        opened.callback(self._whitelist.close)
+        self._evidence, other_remark = open_evidence(self._settings.evidence_path)
+        opened.callback(self._evidence.close)
+        self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
+        if remark is None:
+            self._begun_anew += [("whitelist-put-back", put_back(self._reader, self._whitelist.version))]
+        self._begun_anew += books.prepared.remarks
+        return books.prepared
+
+    def _judge_by(self, tls: ssl.SSLContext) -> None:
+        """Whoever decides, and what decisions rest on. Raises ConfigurationError, StoreError."""
+        settings = self._settings
+        loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
+        policy, evses = settings.table.policy, _evses(settings)
+        self._authorizer = Authorizer(
+            self._clock, policy, loaded.trust, self._whitelist, self._link, self._reader, evses
+        )
+        self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
+        self._staples = Staples()
+        self._paper = Paper(settings, self._evidence, self._keeper, self._staples, self._clock, tls, self._audit)
+        self._authorizer.met = self._paper.met
+        self._clock_watch = ClockWatch(self._clock, self._audit, [tls, *self._paper.tls])
+        for pem in kept_chains(self._reader, LEARNED_AT_START):
+            self._authorizer.learn(pem)
+
+    def _new_site(self) -> Site:
+        return Site(
             owner=self._owner,
             clock=self._clock,
             writer=self._writer,
             ledger=self._reader,
             authorizer=self._authorizer,
-            heartbeat_interval_s=settings.table.chargers.heartbeat_interval_s,
+            heartbeat_interval_s=self._settings.table.chargers.heartbeat_interval_s,
             stored=self._stored,
             certificates=self._paper.service(),
             quirks=self._quirks,
+            is_full=self._is_full,
             turns_away=self._turns_away,
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
-        vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._whitelist, self._fetcher)
-        try:
-            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper, vitals.read)
-        except ConfigurationError:
-            self._opened.close()
-            raise
-        self._local = local_server(settings, site, self._staples, self._health)
 
     def _new_link(self, prepared: Prepared) -> Link:
         hub_key = self._settings.table.uplink.hub_log_key
@@ -142,7 +153,8 @@ class Gateway:
         link.hub_said = self._clock.hub_said
         books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
         parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
-        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books)
+        room = partial(to_spare, self._settings.room())
+        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
         self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
         link.lineage = Lineage(
             self._owner,
@@ -170,10 +182,12 @@ class Gateway:
         try:
             await self._note_start()
         except StoreUnavailable as error:
-            if not says_damage(str(error)):
+            if says_damage(str(error)):
+                self._damaged(str(error))
+                return True
+            if not self._writer.full:
                 raise
-            self._damaged(str(error))
-            return True
+            say("store-unavailable", level="error", reason=str(error))
         listen = await self._listen()
         tasks = [
             asyncio.create_task(supervise("uplink", self._keep_link)),
@@ -226,11 +240,12 @@ class Gateway:
         self._link.stored()
         self._front.stored()
 
+    def _is_full(self) -> bool:
+        return self._room.does(Act.REFUSE_SESSIONS) and self._settings.table.ledger.when_full is not Choice.ACCEPT
+
     def _turns_away(self, charger_id: str) -> bool:
         """Where a session runs, somebody may be asking in order to end it."""
-        if not self._room.does(Act.REFUSE_SESSIONS) or self._settings.table.ledger.when_full is Choice.ACCEPT:
-            return False
-        return not has_running(self._reader, charger_id)
+        return self._is_full() and not has_running(self._reader, charger_id)
 
     async def _listen(self) -> dict[str, str]:
         """What is served, and where. Raises ConfigurationError."""

@@ -145,8 +145,8 @@ def read_status(settings: Settings, at: datetime) -> Status:
     Raises:
         StoreError: there is none, or it cannot be read.
     """
-    whitelist = read_list(settings.whitelist_path)
-    with closing(open_ledger_reader(settings.ledger_path)) as ledger:
+    with closing(open_ledger_reader(settings.ledger_path)) as ledger:  # First: it weighs more than the list.
+        whitelist = read_list(settings.whitelist_path)
         try:
             return _status(ledger, whitelist, settings, at)
         except sqlite3.Error as error:

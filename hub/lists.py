@@ -3,6 +3,7 @@
 Rules
 1. A snapshot is made in a thread when none is there that leads to the newest version. One that does is given, and made
    again beside it once deltas name a share of the list, or it is old.
+   A newer one is made for a gateway that asks for it, but not one after the other.
 2. What an erasure says (hub.store.whitelist, rule 5) is held in memory, for a day: gateways that ask meanwhile forget
    the token by it, all others by a snapshot.
 3. An erasure deletes every snapshot. One that is being made is given up, and made again.
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 KEPT = timedelta(days=1)
 """How long parts of a superseded snapshot stay, and what an erasure says."""
 RENEWED_AFTER = timedelta(days=7)
+PAUSE = 50
+"""How many times as long as a snapshot took that followed another no newer one is made, if that one leads on."""
 FEW_TOKENS = 10_000
 TOLD_EVERY_S = 5.0
 MAX_HELD = 64
@@ -45,6 +48,7 @@ class ListDesk:
         self._current: tuple[SignedManifest, datetime] | None = None
         self._making: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+        self._not_before: datetime | None = None
         self._stop, self._closed = threading.Event(), False
         self._unstored: dict[int, tuple[ListDelta, datetime]] = {}
 
@@ -54,8 +58,8 @@ class ListDesk:
             signed = await asyncio.to_thread(snapshots.load_manifest, self.folder)
             if signed is not None and await self._leads_on(signed) is not None:
                 self._current = (signed, at)
-            elif signed is not None:
-                # After an erasure while no hub ran, or a restored backup.
+            else:
+                # After an erasure while no hub ran, or a restored backup; or it is a beginning.
                 await asyncio.to_thread(snapshots.delete_all, self.folder)
             await self._sweep(at)
         except StoreError as error:
@@ -80,7 +84,7 @@ class ListDesk:
 
     async def manifest(self, least: int, at: datetime, wait_s: float) -> SignedManifest | None:
         """A snapshot from which deltas lead to the newest version, itself of version `least` at least, if the list is;
-        None when it is still being made after `wait_s`.
+        None when it is still being made after `wait_s`, or not to be made yet.
 
         Raises:
             StoreError: none can be made.
@@ -90,6 +94,8 @@ class ListDesk:
             signed = await self._fitting(least, at)
             if signed is not None:
                 return signed
+            if await self._is_too_soon(at):
+                return None
             making = self._make(at)
             done, _ = await asyncio.wait({making}, timeout=deadline - asyncio.get_running_loop().time())
             if not done:
@@ -110,6 +116,13 @@ class ListDesk:
         if named > share or (named and at - current[1] > RENEWED_AFTER):
             self._make(at)
         return current[0]
+
+    async def _is_too_soon(self, at: datetime) -> bool:
+        """Whether the snapshot that is there serves most, and followed another just now. Rule 1."""
+        if self._current is None or self._not_before is None or at >= self._not_before:
+            return False
+        under_way = self._making is not None and not self._making.done()
+        return not under_way and await self._leads_on(self._current[0]) is not None
 
     async def forget(self, deltas: Sequence[ListDelta], at: datetime) -> bool:
         """Hold what an erasure says, and delete every snapshot; False when that failed, which is logged. Rules 2, 3."""
@@ -165,6 +178,7 @@ class ListDesk:
             if self._current is not None:
                 superseded = self._current[0].manifest.parts
                 await asyncio.to_thread(snapshots.touch, self.folder, superseded, at.timestamp())
+                self._not_before = at + timedelta(seconds=progress.seconds * (PAUSE + 1))
             await asyncio.to_thread(snapshots.save_manifest, self.folder, signed)
             self._current = (signed, at)
             await self._sweep(at)

@@ -17,6 +17,8 @@ Rules
 6. A Batch carries the signed head of the gateway's log as it ends with this batch, and the proof that the log begins
    with what the batch continues. The hub compares both with the records it holds and countersigns in the Ack.
    Signatures are judged by the programs (`wire.tree_head`), which know whose key is whose.
+7. A Welcome may also come unasked, with the answer to a poll for commands (`wire.commands`). It moves nothing: it
+   confirms the position, or the gateway greets.
 
               gateway                                       hub
       IDLE  --Hello-->      GREETING                IDLE/READY  --Hello-->   READY   (answers Welcome)
@@ -177,6 +179,16 @@ class SyncPeer:
             raise ForkedChain(answer.acked_seq, expected, answer.acked_hash)
         self._move("Welcome")
         self._stand(answer)
+
+    def confirmed(self, answer: Welcome) -> bool:
+        """Take what the hub says between two messages of this protocol; False when it does not stand where this end
+        left it, and has to be greeted. While a message is on its way, its own answer decides."""
+        if self.state is not State.READY:
+            return True
+        if (answer.acked_seq, answer.acked_hash) != (self.acked_seq, self.acked_hash):
+            return False
+        self._stand(answer)
+        return True
 
     def offer(
         self,

@@ -47,8 +47,8 @@ def found_by(token: Token) -> frozenset[str]:
 
 def meant_by(presented: TokenRef) -> tuple[tuple[TokenType, str], ...]:
     """The types and texts to look for, in this order: the first under which anything is listed is meant. Rule 3."""
-    types = (presented.type, TokenType.RFID) if presented.type is TokenType.OTHER else (presented.type,)
-    return tuple((type_, compare_key(type_, presented.uid)) for type_ in types)
+    meant = (presented.type, compare_key(presented.type, presented.uid))
+    return (meant, (TokenType.RFID, meant[1])) if presented.type is TokenType.OTHER else (meant,)
 
 
 def choose(candidates: Sequence[Token]) -> Token | None:

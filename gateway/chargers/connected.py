@@ -45,8 +45,10 @@ class Site:
     certificates: CertificateService
     quirks: QuirkTally
     cut_frames: CutFrames = field(default_factory=CutFrames)
+    is_full: Callable[[], bool] = lambda: False
+    """Whether no session is to begin, for want of room for the evidence."""
     turns_away: Callable[[str], bool] = lambda charger_id: False
-    """Whether nobody new may charge at a station, for want of room for the evidence."""
+    """Whether nobody new may charge at a station, for the same reason."""
     counts_values: Callable[[], bool] = lambda: False
     """Whether periodic values are counted and not stored, for the same reason."""
 

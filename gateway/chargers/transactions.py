@@ -8,6 +8,7 @@ Rules
    the station is asked whether it still has messages (E14).
 4. Where the room for evidence is spent, a periodic value without signature is counted instead of stored, and
    acknowledged once its count is durable (`gateway.store.shedding`).
+5. A session that begins all the same, because its station did not ask, is stored like any other, and said.
 """
 
 from __future__ import annotations
@@ -92,6 +93,9 @@ class Transactions:
         self._site.stored()
         if arrival.message is not None and arrival.message.event is TransactionEvent.ENDED:
             await self._gaps.ended(arrival.message)
+        elif arrival.message is not None and arrival.message.event is TransactionEvent.STARTED and self._site.is_full():
+            # Rule 5.
+            say("session-begun-while-full", level="warning", charger=arrival.charger_id, action=call.action)
         return reply.encode()
 
     async def _counted(self, arrival: Arrival) -> bool:

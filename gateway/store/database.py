@@ -18,6 +18,10 @@ from gateway.errors import StoreError
 _BUSY_TIMEOUT_S = 5.0
 
 
+class StoreBusy(StoreError):
+    """Raised when another program reads the file for too long; it is as it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """What a store holds: its name for messages, the number that marks its file as ours (SQLite application_id), and
@@ -33,9 +37,10 @@ def open_writer(
     schema: Schema,
     factory: type[sqlite3.Connection] = sqlite3.Connection,
     max_pages: int | None = None,
+    own_pages: int = 0,
 ) -> sqlite3.Connection:
     """The one read-write connection to `path`, its tables brought up to the schema's last step. `max_pages`: how long
-    the file may become, in pages; one that is longer already may not grow.
+    the file may become, in pages; one that is longer already may only grow as far as `own_pages` of it are free.
 
     Raises:
         StoreError: the file is another program's or another store, its schema is newer, or the durability settings do
@@ -61,7 +66,7 @@ def open_writer(
         _settle(connection, path)
         _migrate(connection, path, schema)
         if max_pages is not None:
-            _bound(connection, path, max_pages)
+            _bound(connection, path, max_pages, own_pages)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: {error}; if the file is damaged, move it aside and keep it") from error
@@ -88,14 +93,16 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
     """Rule 4."""
     busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     if busy:
-        raise StoreError(f"{path}: another program reads it for longer than {_BUSY_TIMEOUT_S:g} s; end that one first")
+        raise StoreBusy(f"{path}: another program reads it for longer than {_BUSY_TIMEOUT_S:g} s; end that one first")
 
 
-def _bound(connection: sqlite3.Connection, path: Path, max_pages: int) -> None:
+def _bound(connection: sqlite3.Connection, path: Path, max_pages: int, own_pages: int) -> None:
     """SQLite does not keep the bound in the file, so it is set on every open, and read back."""
-    bound = connection.execute(f"PRAGMA max_page_count={max_pages:d}").fetchone()[0]
-    if bound != max(max_pages, connection.execute("PRAGMA page_count").fetchone()[0]):
-        raise StoreError(f"{path}: max_page_count is {bound}, not {max_pages}; the file could outgrow its budget")
+    count, spare = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+    wanted = max(max_pages, count, count - spare + own_pages)
+    bound = connection.execute(f"PRAGMA max_page_count={wanted:d}").fetchone()[0]
+    if bound != wanted:
+        raise StoreError(f"{path}: max_page_count is {bound}, not {wanted}; the file could outgrow its budget")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -8,7 +8,9 @@ Rules
 4. A 1.6 transactionId is drawn by chance (`gateway.store.sessions`): positive, below 2^31, never given twice to a
    charger, durable before it is answered. So neither a lost store nor one that was put back gives old ids again.
 5. The position the hub acknowledged is a cursor; it lags harmlessly and never leads.
-6. What a record says may be let go (`gateway.store.release`), and later its row with all others of its tile
+6. The last of the budget is kept for what frees room: the hub's acknowledgements, tombstones, the audit log. Without it
+   a store that is full could not even take note that its records have arrived.
+7. What a record says may be let go (`gateway.store.release`), and later its row with all others of its tile
    (`gateway.store.segments`): chain and tree stand on what is kept in their place.
 """
 
@@ -65,6 +67,8 @@ _REUSED_IDS = """
 What numbers were given stays as it was (rule 4)."""
 
 _LOOKED_BACK = 1000
+OWN_PAGES, OWN_SHARE = 256, 32
+_FROM_STATIONS = (RecordKind.TRANSACTION, RecordKind.DECISION)
 PAGE_BYTES = 8 * 1024 * 1024
 """Of record bodies that are read at a time."""
 
@@ -142,14 +146,15 @@ def open_ledger(
 ) -> sqlite3.Connection:
     """The read-write connection to the ledger; a fresh one takes `epoch` as its name for this life of the store.
 
-    `max_pages`: its budget, in pages.
+    `max_pages`: its budget, in pages; of that OWN_PAGES, or a part in OWN_SHARE, are not for what stations cause.
 
     A store of an earlier version gets its key and its tiles, about ten seconds for a million records.
 
     Raises:
         StoreError: unusable, or it belongs to another gateway, or the end of its chain is damaged.
     """
-    connection = open_writer(path, SCHEMA, LedgerConnection, max_pages)
+    own_pages = 0 if max_pages is None else min(OWN_PAGES, max_pages // OWN_SHARE)
+    connection = open_writer(path, SCHEMA, LedgerConnection, max_pages, own_pages)
     try:
         owner = _owner(connection, path) or _take(connection, Identity(gateway_id, epoch), at)
         if owner.gateway_id != gateway_id:
@@ -160,6 +165,8 @@ def open_ledger(
             tree.take_log_key(connection)
             tree.make_missing_tiles(connection, head(connection).seq)
         tip_of(connection, (owner.gateway_id, owner.epoch))
+        if max_pages is not None and isinstance(connection, LedgerConnection):
+            connection.pages_for_stations = max_pages - own_pages
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: {error}") from error
@@ -235,7 +242,9 @@ def hash_at(connection: sqlite3.Connection, seq: int) -> str | None:
 
 def append(connection: sqlite3.Connection, owner: Identity, kind: RecordKind, body: Value, now: Moment) -> int:
     """The sequence number of a new record that holds `body`. To be called inside a transaction. Raises StoreError when
-    the end of the chain is damaged."""
+    the end of the chain is damaged, and NoRoom for what a station causes where the budget is spent."""
+    if kind in _FROM_STATIONS and isinstance(connection, LedgerConnection):
+        connection.require_room()
     stamp = (kind.value, instant_text(now.at), now.boot_id, now.mono_ns, now.clock.value)
     return tip_of(connection, (owner.gateway_id, owner.epoch)).append(connection, stamp, encode(body))
 

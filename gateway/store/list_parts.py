@@ -18,7 +18,7 @@ class PartFolder:
 
     def __init__(self, path: Path) -> None:
         """The folder is made when the first part comes. What was half written is removed. Raises StoreError."""
-        self._path = path
+        self.path = path
         try:
             for left in path.glob("*.new"):
                 left.unlink(missing_ok=True)
@@ -48,15 +48,15 @@ class PartFolder:
         name = self._file(part)
         fresh = name.with_suffix(".new")
         try:
-            self._path.mkdir(mode=0o700, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
             with open(fresh, "wb", opener=_private) as file:
                 file.write(octets)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(name)
-            sync_folder(self._path)
+            sync_folder(self.path)
         except OSError as error:
-            raise _failed(self._path, error) from error
+            raise _failed(self.path, error) from error
 
     def parts(self, manifest: Manifest) -> Iterator[Part]:
         """The parts of the manifest in its order, one at a time; each is compared again with what it must be.
@@ -86,14 +86,14 @@ class PartFolder:
 
     def _remove(self, wanted: set[str]) -> None:
         try:
-            for file in self._path.glob("*"):
+            for file in self.path.glob("*"):
                 if _NAME.match(file.name) and file.name not in wanted:
                     file.unlink(missing_ok=True)
         except OSError as error:
-            raise _failed(self._path, error) from error
+            raise _failed(self.path, error) from error
 
     def _file(self, part: PartRef) -> Path:
-        return self._path / f"{part.sha256}.part"
+        return self.path / f"{part.sha256}.part"
 
 
 def sync_folder(path: Path) -> None:

@@ -102,7 +102,13 @@ class Thinning:
     """Remembers which sessions have their value for a quarter of an hour; after a restart each keeps one more."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, int] = {}
+        self._kept, self._shed, self._thinned = dict[str, int](), 0, 0
+        self._before = self._kept, self._shed
+
+    @property
+    def shed(self) -> int:
+        """How many records gave way since this was made."""
+        return self._shed
 
     def step(self, connection: sqlite3.Connection, owner: Identity, now: Moment, limit: int = STEP) -> tuple[int, int]:
         """Thin the next values that the hub has not yet: how many records were looked at, and how many were shed; at
@@ -110,6 +116,9 @@ class Thinning:
         thinned, acked, last = connection.execute(
             "SELECT thinned.seq, acked_seq, (SELECT coalesce(max(seq), 0) FROM records) FROM thinned, position"
         ).fetchone()
+        if thinned != self._thinned:  # The step before was rolled back.
+            self._kept, self._shed = self._before
+        self._before = dict(self._kept), self._shed
         after = max(thinned, acked)
         rows = rows_between(connection, after, last - LATEST, limit)
         if not rows:
@@ -121,6 +130,7 @@ class Thinning:
             append(connection, owner, RecordKind.TOMBSTONE, tombstone, now)
             connection.execute("UPDATE released SET records = records + ?", (len(shed),))
         connection.execute("UPDATE thinned SET seq = ?", (rows[-1].seq,))
+        self._thinned, self._shed = rows[-1].seq, self._shed + len(shed)
         return len(rows), len(shed)
 
     def _gives_way(self, row: KeptRow) -> bool:

@@ -22,6 +22,7 @@ from pathlib import Path
 from gateway.errors import StoreError
 from gateway.store.database import open_reader
 from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
+from gateway.store.segments import hash_before
 from wire.chain import GENESIS_HASH
 
 NEWEST = 2000
@@ -95,22 +96,22 @@ def tables_of(connection: sqlite3.Connection) -> list[str]:
 
 
 class ChainWalk:
-    """Goes over rows in order and says of each whether it is the next one and its hash covers it and the hash before;
-    of the first, unless it is record 1, whether it can be a record at all."""
+    """Goes over rows in order and says of each whether it is the next one and its hash covers it and the hash before.
+    `before`: the hash that the first one stands on, nothing where it is not known: of that row, unless it is record 1,
+    only that it has a hash is looked at then."""
 
-    def __init__(self, hashes: RowHash) -> None:
-        self._hashes = hashes
-        self._before: KeptRow | None = None
+    def __init__(self, hashes: RowHash, before: bytes = b"") -> None:
+        self._hashes, self._before = hashes, before
+        self._seq: int | None = None
 
     def fits(self, row: KeptRow) -> bool:
         """Look at the next row; the one after is judged by what this one has as its hash."""
-        before, self._before = self._before, row
-        kept = as_hash(row.hash)
-        if before is not None:
-            return row.seq == before.seq + 1 and bool(kept) and self._hashes.of(row, as_hash(before.hash)) == kept
+        before, kept, is_next = self._before, as_hash(row.hash), self._seq in (None, row.seq - 1)
         if row.seq == 1:
-            return bool(kept) and self._hashes.of(row, bytes.fromhex(GENESIS_HASH)) == kept
-        return bool(kept)
+            before = bytes.fromhex(GENESIS_HASH)
+        is_unknown = self._seq is None and not before
+        self._before, self._seq = kept, row.seq
+        return is_next and bool(kept) and (is_unknown or self._hashes.of(row, before) == kept)
 
 
 def inspect(path: Path) -> Generator[Fault | None]:
@@ -146,14 +147,13 @@ def _chain(connection: sqlite3.Connection) -> Iterator[Fault | None]:
     (acked,) = connection.execute("SELECT acked_seq FROM position").fetchone()
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
     for first, until in ((acked, last), (0, acked)):
-        walk, after = ChainWalk(RowHash(*owner)), first
+        walk, after = ChainWalk(RowHash(*owner), hash_before(connection, first + 1)), first
         while rows := rows_between(connection, after, until, SLICE):
             bad = next((row for row in rows if not walk.fits(row)), None)
             if bad is not None:
                 message = f"record {bad.seq} does not fit its hash, or the record before it"
                 yield Fault(message, ends_epoch=bad.seq > acked)
-                if bad.seq <= acked:
-                    break
+                break
             yield None
             after = rows[-1].seq
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
+from gateway.errors import NoRoom
 from gateway.store.tree import keep_tiles, kept_hashes
 from wire.chain import GENESIS_HASH, SALT_BYTES, Stamp, commit_to, hash_start, link_hash
 from wire.merkle import TILE_WIDTH
@@ -24,6 +25,18 @@ class LedgerConnection(sqlite3.Connection):
     """The writing connection of a ledger, with room for what it remembers."""
 
     tip: Tip | None = None
+    pages_for_stations: int | None = None
+    """How long the file may be, in pages, when a station's message or a decision comes; None: as long as it gets."""
+
+    def require_room(self) -> None:
+        """Return if there is room for what a station causes. About 2 us. Raises NoRoom."""
+        if self.pages_for_stations is None or self._pragma("page_count") < self.pages_for_stations:
+            return
+        if self._pragma("page_count") - self._pragma("freelist_count") >= self.pages_for_stations:
+            raise NoRoom("the ledger has reached its budget, [ledger] max_mb; the rest is for what frees room")
+
+    def _pragma(self, name: str) -> int:
+        return int(self.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 class Tip:

@@ -10,7 +10,8 @@ Rules
    time.
 5. The list of a version before (`whitelist.db`) is taken over at the first start. Its chain value is not known, so the
    hub is asked for a snapshot; until that is there the old list is in force.
-6. A damaged list is set aside and begun anew: no token is good that cannot be read.
+6. A damaged list is set aside and begun anew: no token is good that cannot be read. One that cannot be opened for want
+   of room, or because another program holds it, is not damaged, and stays.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
 from gateway.errors import StoreError
 from gateway.store.database import open_reader
+from gateway.store.list_builder import build_apart
 from gateway.store.list_parts import PartFolder, sync_folder
 from gateway.store.whitelist_build import build_file
 from gateway.store.whitelist_file import ListFile, ListState, read_state
 from gateway.store.whitelist_files import (
     file_in_force,
     free_name,
+    is_obstacle,
     logs_of,
     put_in_force,
     remove_leftovers,
@@ -51,6 +54,9 @@ from wire.whitelist import (
     require_chain,
 )
 
+APART_ABOVE = 50_000
+"""Tokens: half a second of work, which is twice what it takes to start a process."""
+
 Progress = Callable[[int, int], None]
 """Hears how many tokens are done, and of how many. Sorting a token is half of it."""
 
@@ -58,10 +64,11 @@ Progress = Callable[[int, int], None]
 class Whitelist:
     """The list on disk. `find` belongs on the event loop, `build` and long changes in a thread."""
 
-    def __init__(self, path: Path) -> None:
-        """`path`: the list of a version before, `whitelist.db`; the other files lie beside it. Raises StoreError when
-        the list cannot be used; nothing is left open then."""
-        self._path, self._open = path, True
+    def __init__(self, path: Path, *, apart_above: int = APART_ABOVE) -> None:
+        """`path`: the list of a version before, `whitelist.db`; the other files lie beside it. `apart_above`: a
+        snapshot of more tokens is built by a process of its own. Raises StoreError when the list cannot be used;
+        nothing is left open then."""
+        self._path, self._apart_above, self._open = path, apart_above, True
         self._turn, self._looking, self._finding = threading.Lock(), threading.Lock(), threading.Lock()
         self._file = self._begin()
 
@@ -123,8 +130,9 @@ class Whitelist:
 
     def build(self, manifest: Manifest, folder: PartFolder, head: ListHead, progress: Progress) -> bool:
         """Put the snapshot of `manifest`, all parts of which are in `folder`, in the place of the list, and remove the
-        parts. False: this is the list already, or an older one. In a thread: about a minute for ten million tokens on a
-        PC. `head`, verified, is of the same moment or later; what came between is for `apply`.
+        parts. False: this is the list already, or an older one. In a thread, which waits for another process where the
+        list is long: about a minute for ten million tokens on a PC. `head`, verified, is of the same moment or later;
+        what came between is for `apply`.
 
         Raises:
             ListError: `list-part`: a part is damaged (and removed), the parts are not a list, or the manifest does not
@@ -147,7 +155,13 @@ class Whitelist:
                 done += rows
                 progress(min(done // 2, every), every)
 
-            self._replace(self._built(folder.parts(manifest), state, went_on))
+            def make(file: Path) -> None:
+                if manifest.tokens > self._apart_above:
+                    build_apart(file, folder, manifest, state, went_on)
+                else:
+                    build_file(file, folder.parts(manifest), state, went_on)
+
+            self._replace(self._built(manifest.version, make))
             folder.clear()
             return True
 
@@ -207,6 +221,8 @@ class Whitelist:
             file.check()
             return None
         except (StoreError, sqlite3.Error) as error:
+            if self._open and is_obstacle(error):
+                raise StoreError(f"{file.path}: cannot be examined: {error}") from error
             with self._turn:
                 if not self._open or self._file is not file:
                     return None
@@ -248,21 +264,24 @@ class Whitelist:
         try:
             with closing(open_reader(self._path)) as old:
                 version, parts = read_legacy(old, self._path)
-                return self._built(parts, ListState(version, None, None, 0), lambda rows: None)
+                return self._built_of(parts, ListState(version, None, None, 0))
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {error}") from error
 
     def _empty(self) -> ListFile:
-        return self._built((), ListState(0, GENESIS_CHAIN, None, 0), lambda rows: None)
+        return self._built_of((), ListState(0, GENESIS_CHAIN, None, 0))
 
-    def _built(self, parts: Iterable[Part], state: ListState, progress: Callable[[int], None]) -> ListFile:
-        """The list of the parts in a file that is not in force yet."""
+    def _built_of(self, parts: Iterable[Part], state: ListState) -> ListFile:
+        return self._built(state.version, lambda file: build_file(file, parts, state, lambda rows: None))
+
+    def _built(self, version: int, make: Callable[[Path], None]) -> ListFile:
+        """The list that `make` builds, in a file that is not in force yet."""
         building = self._path.with_name(f"{self._path.stem}-building.db")
-        fresh = free_name(self._path, state.version)
+        fresh = free_name(self._path, version)
         try:
             for left in (building, *logs_of(building)):
                 left.unlink(missing_ok=True)
-            build_file(building, parts, state, progress)
+            make(building)
             building.replace(fresh)
             sync_folder(fresh.parent)
         except OSError as error:
@@ -280,7 +299,8 @@ class Whitelist:
         with self._looking, self._finding:
             old, self._file = self._file, fresh
         old.close()
-        remove_list(old.path, aside)
+        with suppress(OSError):  # What is left of it goes at the next start.
+            remove_list(old.path, aside)
 
 
 def _require_fit(manifest: Manifest, head: ListHead) -> None:
@@ -305,11 +325,14 @@ def open_whitelist(path: Path) -> tuple[Whitelist, str | None]:
     of the file only: `Whitelist.examine` reads the rest.
 
     Raises:
-        StoreError: not even a fresh list can be opened.
+        StoreError: something stands in the way of opening the list, which is as it was; or not even a fresh one can be
+            opened.
     """
     try:
         return Whitelist(path), None
     except StoreError as error:
+        if is_obstacle(error):
+            raise
         try:
             aside = set_aside(path)
         except OSError as failed:

@@ -4,7 +4,8 @@ Rules
 1. A change is one transaction on the writing connection, synced (FULL), with the version and the chain value it leads
    to. Readers have connections of their own and see one whole version, before or after; they never wait.
 2. `kinds` and `latest` are kept up in the same transactions: nobody ever walks through the list to count or to rank.
-3. `latest` is exact as far as it reaches: what is given as the newest is the newest. Deletions make it shorter, and
+3. Nothing is left in the file of a token that is gone, nor in the log beside it.
+4. `latest` is exact as far as it reaches: what is given as the newest is the newest. Deletions make it shorter, and
    what lay below its floor is never counted in; a build makes it long again.
 """
 
@@ -40,6 +41,11 @@ from wire.whitelist import DeltaContent, TokenName, updated_of
 LATEST = 6144
 """Tokens of a kind that a build leaves in `latest`, more than any station is given (OfflinePolicy.list_entries); half
 as many again before it is cut back to that."""
+_HIGHEST = b"\xff"
+"""Above every body."""
+_CACHE_KIB = 8192
+"""What `find` and a change may hold of the file: all pages above the leaves of ten million tokens, and the two thousand
+leaves that a thousand changed tokens may lie on, so that none is written twice."""
 _TOUCHED = 64
 """Places that are looked at when the file is opened, evenly over all of them."""
 
@@ -77,6 +83,8 @@ class ListFile:
             self._reader = opened.enter_context(closing(open_reader(path)))
             self._ranking = opened.enter_context(closing(open_reader(path)))
             try:
+                for connection in (self._writer, self._reader):
+                    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
                 self.state = read_state(self._writer)
                 self._names = Names(self._writer.execute("SELECT key FROM list").fetchone()[0])
             except (sqlite3.Error, ValueError) as error:
@@ -104,6 +112,8 @@ class ListFile:
     def _named(self, connection: sqlite3.Connection, type_: TokenType, text: str) -> Token | None:
         places = self._names.places(type_, text)
         rows = connection.execute("SELECT body FROM tokens WHERE place BETWEEN ? AND ?", places).fetchall()
+        if not rows:
+            return None
         tokens = [self._shelf.token(connection, row[0]) for row in rows]
         found = [token for token in tokens if is_named(token, type_, text)]
         return found[0] if len(found) == 1 else choose(found)
@@ -119,7 +129,7 @@ class ListFile:
                     yield token
 
     def newest(self, kind: str, limit: int) -> list[Token]:
-        """Of the kind the tokens that were updated last, the newest first: `limit`, or as many as are known. Rule 3.
+        """Of the kind the tokens that were updated last, the newest first: `limit`, or as many as are known. Rule 4.
         About 5 us each. Raises sqlite3.Error."""
         query = "SELECT body FROM latest WHERE kind = ? ORDER BY updated DESC, body DESC LIMIT ?"
         rows = self._ranking.execute(query, (kind, limit)).fetchall()
@@ -153,7 +163,18 @@ class ListFile:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise StoreError(f"{self.path}: the list stays at version {self.state.version}: {error}") from error
+        finally:
+            with suppress(sqlite3.Error):
+                self._writer.execute("PRAGMA shrink_memory")
         self.state = state
+        if content.removed:
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Old pages in the write-ahead log name tokens that are gone. While somebody reads there it stays: until the
+        next time, or the end."""
+        with suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def confirm(self, at: datetime) -> None:
         """Keep that the hub said so at `at`, unless it said so later already. Raises StoreError."""
@@ -229,32 +250,46 @@ class _Change:
     def put(self, token: Token) -> None:
         """Put a token on the list, in place of the one of the same key."""
         body = row_of_token(self._number(form_of_token(token)), token)
-        self._take_off(token.type, token_key(token))
+        left = self._take_off(token.type, token_key(token))
         for text in found_by(token):
-            self._connection.execute("INSERT INTO tokens VALUES (?, ?)", (self._free_place(token.type, text), body))
+            place = left[text] if text in left else self._free_place(token.type, text)
+            self._connection.execute("INSERT INTO tokens VALUES (?, ?)", (place, body))
         kind = kind_of(token.type, token.whitelist, valid=token.valid)
         self._added[kind] += 1
         floor = self._floor(kind)
         if floor is None or (updated_of(token), body) >= floor:
             self._connection.execute("INSERT INTO latest VALUES (?, ?, ?)", (kind, updated_of(token), body))
 
-    def _take_off(self, type_: TokenType, key: tuple[str, str, str, str]) -> None:
-        rows = self._connection.execute(
-            "SELECT place, body FROM tokens WHERE place BETWEEN ? AND ?", self._names.places(type_, key[3])
-        ).fetchall()
-        for _, body in rows:
+    def _take_off(self, type_: TokenType, key: tuple[str, str, str, str]) -> dict[str, int]:
+        """Take the token of that key off the list; the places that it leaves free, by its names."""
+        here = self._under(type_, key[3])
+        for body in here.values():
             old = self._shelf.token(self._connection, body)
-            if token_key(old) != key:
-                continue
-            for text in found_by(old):
-                places = self._names.places(type_, text)
-                self._connection.execute("DELETE FROM tokens WHERE place BETWEEN ? AND ? AND body = ?", (*places, body))
-            kind = kind_of(old.type, old.whitelist, valid=old.valid)
-            self._added[kind] -= 1
+            if token_key(old) == key:
+                break
+        else:
+            return {}
+        left: dict[str, int] = {}
+        for text in found_by(old):
+            for place, other in (here if text == key[3] else self._under(type_, text)).items():
+                if other == body:
+                    self._connection.execute("DELETE FROM tokens WHERE place = ?", (place,))
+                    left[text] = place
+        kind, updated = kind_of(old.type, old.whitelist, valid=old.valid), updated_of(old)
+        self._added[kind] -= 1
+        floor = self._floor(kind)
+        if floor is None or (updated, body) >= floor:
             self._connection.execute(
-                "DELETE FROM latest WHERE kind = ? AND updated = ? AND body = ?", (kind, updated_of(old), body)
+                "DELETE FROM latest WHERE kind = ? AND updated = ? AND body = ?", (kind, updated, body)
             )
-            return
+            if floor == (updated, body):
+                self._raise_floor(kind, updated)
+        return left
+
+    def _under(self, type_: TokenType, text: str) -> dict[int, bytes]:
+        """What lies at the places of a name."""
+        places = self._names.places(type_, text)
+        return dict(self._connection.execute("SELECT place, body FROM tokens WHERE place BETWEEN ? AND ?", places))
 
     def _free_place(self, type_: TokenType, text: str) -> int:
         first, last = self._names.places(type_, text)
@@ -280,6 +315,14 @@ class _Change:
             ).fetchone()
             self._floors[kind] = None if row is None or row[0] is None else (row[0], row[1])
         return self._floors[kind]
+
+    def _raise_floor(self, kind: str, updated: int) -> None:
+        """Let the lowest that is left in `latest` be the floor; the token that was it is gone, and so is its name."""
+        lowest = self._connection.execute(
+            "SELECT updated, body FROM latest WHERE kind = ? ORDER BY updated, body LIMIT 1", (kind,)
+        ).fetchone()
+        floor = self._floors[kind] = lowest or (updated, _HIGHEST)
+        self._connection.execute("UPDATE kinds SET floor_updated = ?, floor_body = ? WHERE kind = ?", (*floor, kind))
 
     def settle(self) -> None:
         """Count, and cut `latest` back where it has become long."""

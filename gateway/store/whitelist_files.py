@@ -3,12 +3,29 @@ name that a version before used for the list itself; the others are made from it
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import sqlite3
 from pathlib import Path
 
 from gateway.errors import StoreError
+from gateway.store.database import StoreBusy
 from gateway.store.list_parts import sync_folder
+
+_OBSTACLES = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+)
+_UNREADABLE = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
 
 
 def file_in_force(path: Path) -> Path | None:
@@ -76,6 +93,18 @@ def set_aside(path: Path) -> Path:
         remove_list(path, aside)  # The pointer names nothing: there is at most a list of a version before.
     _pointer(path).unlink(missing_ok=True)
     return aside
+
+
+def is_obstacle(error: BaseException | None) -> bool:
+    """Whether what went wrong with a list is not of its making: no room, no memory, another program that holds it."""
+    while error is not None:
+        if isinstance(error, StoreBusy) or (isinstance(error, OSError) and error.errno != errno.EIO):
+            return True
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None:
+            return code not in _UNREADABLE and code & 0xFF in _OBSTACLES
+        error = error.__cause__
+    return False
 
 
 def logs_of(file: Path) -> tuple[Path, Path]:

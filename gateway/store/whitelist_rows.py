@@ -143,8 +143,9 @@ def is_named(token: Token, type_: TokenType, text: str) -> bool:
     """Whether `token` is found by that name (`found_by`). Rule 1."""
     if token.type is not type_:
         return False
-    texts = (token.uid, token.contract_id) if type_ is TokenType.EMAID else (token.uid,)
-    return any(compare_key(type_, each) == text for each in texts)
+    if compare_key(type_, token.uid) == text:
+        return True
+    return type_ is TokenType.EMAID and compare_key(type_, token.contract_id) == text
 
 
 def kind_of(type_: TokenType, whitelist: WhitelistType, *, valid: bool) -> str:

@@ -1,9 +1,10 @@
 """Begins, ends and decisions ahead of their turn, when a long backlog would keep them from the hub for hours.
 
 Rules
-1. Only what lies beyond the batch that goes next is announced, once each (until the program ends), in order.
+1. Only what lies beyond the batch that goes next is announced, in order, and until the hub has taken it; then not again
+   (until the program ends).
 2. An announcement moves nothing and proves nothing: each record comes again in its batch. It must never hold those up:
-   a hub that does not know announcements, or does not want them now, is left alone for a while.
+   a hub that does not know announcements, does not want them now, or does not answer them, is left alone for a while.
 3. Looking for them costs little: a few thousand records at a time, LOOK_AT_ONCE of them between two batches.
 """
 
@@ -74,10 +75,11 @@ class Announcer:
         try:
             reply = await self._exchange.ask("POST", PATH_ANNOUNCEMENTS, encode(message), statuses=(200,))
         except UplinkError as error:
-            if error.status is None:
-                raise
+            self._looked_to = found[0].seq - 1
             pause_s = UNKNOWN_PAUSE_S if error.status in (404, 405) else error.retry_after_s or BUSY_PAUSE_S
             self._silent_until = asyncio.get_running_loop().time() + pause_s
+            if error.status is None:
+                raise
             say("announcements-unwanted", level="warning", reason=str(error), code=error.code, again_in_s=pause_s)
             return
         self._heard(decode(Noted, reply.body, "announcement answer"), reply)

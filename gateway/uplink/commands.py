@@ -1,4 +1,4 @@
-"""The hub's commands: asked for by long poll, reported back, on connections of their own beside the ledger's.
+"""The hub's commands: asked for by long poll, reported back, beside the ledger's records.
 
 Rules
 1. A poll names how far the hub's queue was taken in; what it brings is durable before the next poll names it. An order
@@ -6,6 +6,8 @@ Rules
 2. A report goes to the hub until it is acknowledged, in any order, over restarts. A hub that knows no such command (it
    was restored from a backup, or replaced) has nothing to do with its report: it is not told again.
 3. Every failure ends in a pause that grows; a hub without this part (404) is asked again rarely.
+4. The answer to a poll also says what a greeting would be answered, so that an idle link needs no other connection
+   (`gateway.uplink.turns`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from gateway.store import commands as store
 from gateway.store.writer import Writer
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.exchange import HubExchange
-from wire.commands import MAX_WAIT_S, PATH_COMMAND_RESULT, PATH_COMMANDS, CommandReport, parse_batch
+from gateway.uplink.turns import Turns
+from wire.commands import PATH_COMMAND_RESULT, PATH_COMMANDS, CommandReport, parse_batch
 from wire.errors import WireError
 from wire.records import encode
 
@@ -31,10 +34,20 @@ _REPORTS_AT_ONCE = 50
 
 
 class CommandLink:
-    """Polls the hub by `exchange` for `executor`, and brings it the reports. `run` until cancelled."""
+    """Polls the hub by `exchange` for `executor`, and brings it the reports. `run` until cancelled. `turns` are of the
+    link that brings the records of `epoch`."""
 
-    def __init__(self, exchange: HubExchange, executor: Executor, ledger: sqlite3.Connection, writer: Writer) -> None:
+    def __init__(
+        self,
+        exchange: HubExchange,
+        executor: Executor,
+        ledger: sqlite3.Connection,
+        writer: Writer,
+        epoch: str,
+        turns: Turns,
+    ) -> None:
         self._exchange, self._executor, self._ledger, self._writer = exchange, executor, ledger, writer
+        self._epoch, self._turns = epoch, turns
         self._to_tell = asyncio.Event()
         executor.reported = self._to_tell.set
 
@@ -62,16 +75,20 @@ class CommandLink:
 
     async def _poll(self) -> None:
         """One long poll; what it brings is written down."""
-        after = store.cursor_of(self._ledger)
-        path = f"{PATH_COMMANDS}?wait={MAX_WAIT_S}&after={after}"
+        after, wait_s = store.cursor_of(self._ledger), self._turns.wait_s
+        path = f"{PATH_COMMANDS}?wait={wait_s}&after={after}&epoch={self._epoch}"
         try:
-            reply = await self._exchange.ask("GET", path, wait_s=MAX_WAIT_S, statuses=(200,))
+            async with self._exchange.standing:
+                with self._turns.poll():
+                    reply = await self._exchange.ask("GET", path, wait_s=wait_s, statuses=(200,))
         except UplinkError as error:
             if error.status == 404:
                 message = "the hub has no commands to give; it is asked again later"
                 raise UplinkError("no-commands-here", message) from error
             raise
-        await self._executor.take(parse_batch(reply.body))
+        batch = parse_batch(reply.body)
+        self._turns.answered(batch.welcome, batch.held_ms, reply)
+        await self._executor.take(batch.orders)
 
     async def _tell(self) -> None:
         """Bring what was not told yet; then wait for more."""

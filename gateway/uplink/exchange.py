@@ -9,6 +9,9 @@ Rules
    `request_timeout_s` without an octet.
 4. The hub may have closed a connection that was kept: then a question is asked again at once, in the end on a new one.
    All of them may be asked twice.
+5. The question that the hub keeps, for commands, has the standing connection to itself; others go over it between two
+   of these, if they have the time. A connection of the others is closed when it was not used for `kept_s`: then the
+   standing one is all there is.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from wire.sync_messages import HEADER_UNPACKED, SLOWEST_BYTES_PER_S
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_CONNECTIONS = 6
-"""Of one gateway: records, the poll for commands, reports, the list, and drivers who are asked about."""
+"""Of one gateway, the standing one included: records, reports, the list, and drivers who are asked about."""
 KEPT_S = 60.0
 """How long a connection is kept that is not used; a hub of ours keeps it longer."""
 COMPRESS_ABOVE = 1024
@@ -55,7 +58,8 @@ class LinkSettings:
     max_answer_bytes: int = MAX_ANSWER_BYTES
     splay_s: float = 0.0
     keep_alive_s: float = 15.0
-    """How long the link is quiet before it greets again."""
+    """How long the hub may be silent before it is greeted; and how long it keeps a poll for commands."""
+    kept_s: float = KEPT_S
     proxy: Proxy | None = None
 
 
@@ -87,6 +91,7 @@ class _Question:
     most: int
     statuses: Collection[int]
     media: Collection[str]
+    standing: bool = False
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     sent: Callable[[], None] = lambda: None
@@ -97,19 +102,36 @@ class HubExchange:
 
     def __init__(self, settings: LinkSettings) -> None:
         self.settings = settings
-        self._session: aiohttp.ClientSession | None = None
+        self.standing = asyncio.Lock()
+        """Held by whoever asks over the standing connection; given in the order in which it was asked for."""
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def close(self) -> None:
         """Close all connections; a question afterwards opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
 
     async def fetch(self, path: str, *, most: int) -> bytes:
         """What lies at `path`: JSON or octets, at most `most` bytes. Raises UplinkError."""
+        return await self._fetch(path, most, standing=False)
+
+    async def fetch_at_leisure(self, path: str, *, most: int) -> bytes:
+        """As `fetch`, over the standing connection, once the question that waits there has its answer."""
+        async with self.standing:
+            return await self._fetch(path, most, standing=True)
+
+    async def _fetch(self, path: str, most: int, *, standing: bool) -> bytes:
         quiet_s = self.settings.request_timeout_s
-        timeout = aiohttp.ClientTimeout(total=quiet_s + most / SLOWEST_BYTES_PER_S, sock_read=quiet_s)
-        question = _Question(method="GET", path=path, timeout=timeout, most=most, statuses=(200,), media=OCTETS)
+        question = _Question(
+            method="GET",
+            path=path,
+            timeout=aiohttp.ClientTimeout(total=quiet_s + most / SLOWEST_BYTES_PER_S, sock_read=quiet_s),
+            most=most,
+            statuses=(200,),
+            media=OCTETS,
+            standing=standing,
+        )
         return (await self._answer(question)).body
 
     async def ask(
@@ -122,8 +144,8 @@ class HubExchange:
         statuses: Collection[int] = (200, 409),
         sent: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """The hub's answer in JSON, with one of `statuses`. `wait_s`: how long the hub may keep us waiting on purpose.
-        `sent` is called when the body is under way.
+        """The hub's answer in JSON, with one of `statuses`. `wait_s`: how long the hub may keep us waiting on purpose;
+        whoever lets it holds `standing`. `sent` is called when the body is under way.
 
         Raises:
             UplinkError: no connection, no answer in time, another status or content, or too long.
@@ -145,6 +167,7 @@ class HubExchange:
                 most=self.settings.max_answer_bytes,
                 statuses=statuses,
                 media=JSON,
+                standing=wait_s > 0,
                 sent=sent,
             )
         )
@@ -166,7 +189,7 @@ class HubExchange:
 
     async def _try(self, question: _Question, way: _Way) -> Reply:
         sent_ns, proxy = time.monotonic_ns(), self.settings.proxy
-        async with self._opened().request(
+        async with self._opened(question.standing).request(
             question.method,
             self.settings.hub + question.path,
             data=question.body,
@@ -183,19 +206,23 @@ class HubExchange:
             body = await read_bounded(response, question.path, question.most)
             return Reply(response.status, body, sent_ns, time.monotonic_ns())
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _opened(self, standing: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get(standing)
+        if session is None:
             trace = aiohttp.TraceConfig()
             trace.on_connection_reuseconn.append(_note_reuse)
             trace.on_request_chunk_sent.append(_note_sent)
-            self._session = aiohttp.ClientSession(
+            session = self._sessions[standing] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    ssl=self.settings.tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEPT_S, enable_cleanup_closed=False
+                    ssl=self.settings.tls,
+                    limit=1 if standing else MAX_CONNECTIONS - 1,
+                    keepalive_timeout=self.settings.kept_s,
+                    enable_cleanup_closed=False,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[trace],
             )
-        return self._session
+        return session
 
 
 async def _note_reuse(_session: aiohttp.ClientSession, context: object, _params: object) -> None:

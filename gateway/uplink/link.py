@@ -10,6 +10,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +24,7 @@ from gateway.uplink.exchange import HubExchange, Reply
 from gateway.uplink.lineage import MAX_HASHES_BYTES, Behind, CutOff, Lineage
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.outgoing import Outgoing
+from gateway.uplink.turns import Turns
 from gateway.uplink.witness import Witness
 from wire.errors import MalformedValue, WireError
 from wire.records import AuthorizationInfo, TokenRef, decode, encode
@@ -58,7 +60,10 @@ class Link:
         self._peer = SyncPeer(Role.GATEWAY, owner.gateway_id, owner.epoch, acked_seq(ledger))
         announcer = Announcer(exchange, owner, ledger, self._heard)
         self._outgoing = Outgoing(exchange, self._peer, ledger, witness, announcer, self._heard)
-        self._something_to_send = asyncio.Event()
+        self._woken = asyncio.Event()
+        self.turns = Turns(self._settings.keep_alive_s)
+        """What the poll for commands tells us by."""
+        self.turns.wake, self.turns.heard_in_poll = self._woken.set, self._heard_in_poll
         self._backoff = Backoff(self._settings.retry_min_s, self._settings.retry_max_s)
         self._trouble: str | None = None
         self._running = False
@@ -72,7 +77,7 @@ class Link:
 
     def stored(self) -> None:
         """Note that the ledger has grown."""
-        self._something_to_send.set()
+        self._woken.set()
 
     async def authorize(self, token: TokenRef) -> AuthorizationInfo | None:
         """The hub's answer to a real-time authorization, or None when there is none within the time limit."""
@@ -108,7 +113,7 @@ class Link:
         """Whether this epoch is over, because a new one is ordered. What keeps that from being known now is tried again
         until it is; what keeps it from being done is waited for, and then the hub is greeted again
         (`gateway.uplink.lineage`)."""
-        if self.lineage is not None and isinstance(error, StoreError):
+        if self.lineage is not None and (isinstance(error, StoreError) or error.code == RefusalCode.CHAIN):
             self.lineage.doubted()
         if self.lineage is None or not (self.halted or isinstance(error, CutOff | Behind)):
             return False
@@ -184,22 +189,28 @@ class Link:
         return self._peer.greet(last.seq, last.hash, supersedes)
 
     async def _serve(self) -> None:
-        """Drain until the link was quiet for a while; greeting again then tells whether the hub is up."""
+        """Drain until the hub was not heard for a while; greeting again then tells whether it is up."""
         while True:
-            self._something_to_send.clear()
+            self._woken.clear()
             await self._drain()
             self._backoff.reset()
-            try:
-                async with asyncio.timeout(self._settings.keep_alive_s):
-                    await self._something_to_send.wait()
-            except TimeoutError:
+            left_s = self.turns.left_s()
+            if left_s is not None and left_s <= 0:
                 self._peer.lost()
                 return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._woken.wait()
 
     async def _drain(self) -> None:
         await self._outgoing.drain(self._backoff.reset)
 
+    def _heard_in_poll(self, answer: Welcome, reply: Reply) -> bool:
+        self._heard(answer, reply)
+        return self._peer.confirmed(answer)
+
     def _heard(self, answer: Welcome | Ack | Noted, reply: Reply) -> None:
+        self.turns.heard()
         if self.lists is not None and not isinstance(answer, Noted):
             self.lists.named(answer.whitelist_version)
         if answer.at is not None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from wire.whitelist import ListDelta, ListError, ListHead, next_chain
 
 MAX_PACKED = 32 * 1024 * 1024
+STEP_OCTETS = 250
+"""What a step takes beside its packed text."""
 GROUP_CHARACTERS = 4 * 1024 * 1024
 
 
@@ -34,7 +36,7 @@ class DeltaPath:
         self.version, self.chain = delta.version, next_chain(self.chain, delta)
         packed = zlib.compress(delta.content.encode(), 1)
         self._steps.append((delta.version, self.chain, packed))
-        self.packed += len(packed)
+        self.packed += len(packed) + STEP_OCTETS
 
     def require(self, head: ListHead) -> None:
         """Return if the way leads to `head`. Raises ListError (`list-delta`): nothing of it may be used."""

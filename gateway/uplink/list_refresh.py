@@ -16,6 +16,7 @@ from gateway.log import say
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.exchange import HubExchange
 from gateway.uplink.token_list import ListMove, TokenListFetcher
+from wire.whitelist import PATH_HEAD
 
 
 class ListRefresh:
@@ -39,29 +40,35 @@ class ListRefresh:
         self._back.set()
 
     async def run(self) -> None:
-        """Look after the list until cancelled. Raises StoreUnavailable when the ledger cannot be written."""
+        """Look after the list until cancelled."""
         settings = self._exchange.settings
         backoff = Backoff(settings.retry_min_s, settings.retry_max_s)
+        way: HubExchange | _AtLeisure = self._exchange
         while True:
             self._wake.clear()
             self._back.clear()
             self._looked_for = self._named
             try:
-                move = await self.fetcher.refresh(self._exchange)
+                self._tell(await self.fetcher.refresh(way))
             except GatewayError as error:
+                self._tell(self.fetcher.take_move())
                 self._say(error)
                 said_s = error.retry_after_s if isinstance(error, UplinkError) else None
                 pause_s = backoff.next_s(random.random(), least_s=said_s or 0.0)
                 await _waited(self._back if said_s is None else None, pause_s)
+                way = self._exchange
                 continue
             backoff.reset()
             self._trouble = None
-            if move is not None:
-                say("whitelist-updated", version=move.version, tokens=move.changed, full=move.full)
-                self.moved(move)
             if not self._is_news():  # What was named meanwhile is what we hold.
                 self._wake.clear()
             await _waited(self._wake, settings.whitelist_interval_s)
+            way = self._exchange if self._wake.is_set() else _AtLeisure(self._exchange)
+
+    def _tell(self, move: ListMove | None) -> None:
+        if move is not None:
+            say("whitelist-updated", version=move.version, tokens=move.changed, full=move.full)
+            self.moved(move)
 
     def _is_news(self) -> bool:
         return self._named not in (0, self.fetcher.version, self._looked_for)
@@ -70,6 +77,20 @@ class ListRefresh:
         if error.code != self._trouble:
             say("whitelist-not-refreshed", level="warning", reason=str(error), code=error.code)
         self._trouble = error.code
+
+
+class _AtLeisure:
+    """The way to the hub for a look at the list that nothing urges: over the connection that is there anyhow. What the
+    look then leads to goes as always."""
+
+    def __init__(self, exchange: HubExchange) -> None:
+        self._exchange = exchange
+
+    async def fetch(self, path: str, *, most: int) -> bytes:
+        """As HubExchange.fetch."""
+        if path == PATH_HEAD:
+            return await self._exchange.fetch_at_leisure(path, most=most)
+        return await self._exchange.fetch(path, most=most)
 
 
 async def _waited(event: asyncio.Event | None, seconds: float) -> None:

@@ -9,6 +9,7 @@ Rules
 4. What is refused changes nothing: it is counted, and told once for each kind until all is well again. The list that is
    held stays in force, and its age is told by `Whitelist.confirmed_at`.
 5. Whatever takes time runs in a thread: drivers are answered meanwhile.
+6. No snapshot is begun for which there is no room: the list must not take what evidence needs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.errors import StoreError
 from gateway.log import say
 from gateway.store.list_parts import PartFolder
 from gateway.store.whitelist import Whitelist
@@ -50,6 +52,12 @@ from wire.whitelist import (
 MAX_HEAD_BYTES = 16 * 1024
 MAX_MANIFEST_BYTES = MAX_PARTS * 160 + 16 * 1024
 MAX_DELTAS_BYTES = 64 * 1024 * 1024
+BUILT_OCTETS = 256
+"""A token's share of a list that is built, with what is sorted beside it: 110 for a card, 260 for an EMAID that is
+found by two names."""
+MB = 1024 * 1024
+SMALL_OCTETS = MB
+"""A snapshot that takes no more is always fetched."""
 MAX_BLOCKED = 2000
 """Beyond so many blocked tokens a move is told as one of the whole list."""
 TOLD_EVERY_S = 5.0
@@ -118,11 +126,14 @@ class TokenListFetcher:
         gateway_id: str,
         now: Callable[[], datetime],
         books: ListBooks,
+        room: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """`room`: how many octets of the disk the list may take beyond what it has; None: as many as it likes."""
         self._whitelist, self._parts, self._gateway_id = whitelist, parts, gateway_id
-        self._now, self._books = now, books
+        self._now, self._books, self._room = now, books, room
         self._told: set[str] = set()
         self._told_at = 0.0
+        self._move: ListMove | None = None
         self.progress: ListProgress | None = None
         self.refused: Counter[str] = Counter()
 
@@ -137,12 +148,11 @@ class TokenListFetcher:
 
         Raises:
             UplinkError: the hub could not be asked, or said to come again; what was fetched stays.
-            StoreError, StoreUnavailable: the list or a part could not be written; the list is whole, old or new.
+            StoreError, StoreUnavailable: the list or a part could not be written; the list is whole, old or new. It
+                may have moved all the same: `take_move` says so.
         """
-        since = self._whitelist.version
-        move = ListMove(since, since, full=False, changed=0, blocked=())
         try:
-            move = await self._brought_up(exchange, move)
+            await self._bring_up(exchange)
             self._told.clear()
         except WireError as error:
             await self._refuse(error.code, str(error))
@@ -150,11 +160,27 @@ class TokenListFetcher:
             self.progress = None
         if self._whitelist.version > self._books.highest():
             await self._books.held(self._whitelist.version)
-        if self._whitelist.version == since and not move.full:
-            return None
-        return replace(move, version=self._whitelist.version)
+        return self.take_move()
 
-    async def _brought_up(self, exchange: Exchange, move: ListMove) -> ListMove:
+    def take_move(self) -> ListMove | None:
+        """How the list has moved since this was asked last; None: it has not."""
+        move, self._move = self._move, None
+        return move
+
+    def _moved(self, since: int, changed: int, blocked: list[Token], *, full: bool) -> None:
+        """The list has moved on from a version, to where it stands now."""
+        before = self._move or ListMove(since, since, full=False, changed=0, blocked=())
+        blocked = [*before.blocked, *blocked]
+        full = full or before.full or len(blocked) > MAX_BLOCKED
+        self._move = ListMove(
+            before.since,
+            self._whitelist.version,
+            full=full,
+            changed=before.changed + changed,
+            blocked=() if full else tuple(blocked),
+        )
+
+    async def _bring_up(self, exchange: Exchange) -> None:
         for _ in range(ROUNDS):
             head = await self._head(exchange)
             if await asyncio.to_thread(self._whitelist.confirm, head):
@@ -163,11 +189,14 @@ class TokenListFetcher:
             if chain is not None:
                 path = await self._path(exchange, self._whitelist.version, chain, head)
             if path is not None:
-                move = await asyncio.to_thread(self._apply, path, head, move)
+                await asyncio.to_thread(self._apply, path, head)
                 break
-            if await self._snapshot(exchange, head):
-                move = replace(move, full=True, blocked=())
-        return move
+            before = self._whitelist.version, self._whitelist.chain
+            try:
+                await self._snapshot(exchange, head)
+            finally:
+                if (self._whitelist.version, self._whitelist.chain) != before:
+                    self._moved(before[0], 0, [], full=True)
 
     async def _head(self, exchange: Exchange) -> ListHead:
         """Rule 1. Raises ListError, TreeHeadError, MalformedValue."""
@@ -199,24 +228,25 @@ class TokenListFetcher:
         path.require(head)
         return path
 
-    def _apply(self, path: DeltaPath, head: ListHead, move: ListMove) -> ListMove:
+    def _apply(self, path: DeltaPath, head: ListHead) -> None:
         """Rule 2. In a thread."""
-        changed, blocked = move.changed, list(move.blocked)
         for deltas, version, chain in path.groups():
             # Only the last group is what the head confirms.
             at = head.issued_at if version == head.version else self._whitelist.confirmed_at or _LONG_AGO
             there = msgspec.structs.replace(head, version=version, chain=chain, issued_at=at)
-            for content in self._whitelist.apply(deltas, there):
-                changed += len(content.tokens) + len(content.removed)
-                if len(blocked) <= MAX_BLOCKED:
-                    blocked += _blocked(content)
-        too_many = len(blocked) > MAX_BLOCKED
-        full = move.full or too_many
-        return replace(move, full=full, changed=changed, blocked=() if full else tuple(blocked))
+            since = self._whitelist.version
+            try:
+                contents = self._whitelist.apply(deltas, there)
+            except StoreError:
+                if self._whitelist.version != since:  # At one of the versions between, and nobody says which.
+                    self._moved(since, 0, [], full=True)
+                raise
+            changed = sum(len(content.tokens) + len(content.removed) for content in contents)
+            self._moved(since, changed, [each for content in contents for each in _blocked(content)], full=False)
 
-    async def _snapshot(self, exchange: Exchange, head: ListHead) -> bool:
-        """Fetch a snapshot that leads to `head` and put it in force; False when the hub has moved on meanwhile. Raises
-        ListError, TreeHeadError, MalformedValue."""
+    async def _snapshot(self, exchange: Exchange, head: ListHead) -> None:
+        """Fetch a snapshot that leads to `head` and put it in force; nothing when the hub has moved on meanwhile.
+        Raises ListError, TreeHeadError, MalformedValue."""
         least = self._whitelist.version + (self._whitelist.chain is not None)
         octets = await exchange.fetch(f"{PATH_MANIFEST}?least={least}", most=MAX_MANIFEST_BYTES)
         signed = decode(SignedManifest, octets, "whitelist manifest")
@@ -225,7 +255,7 @@ class TokenListFetcher:
             message = f"the hub offers a snapshot of version {manifest.version}, asked for {least} or newer"
             raise ListError("list-manifest", message)
         if manifest.version > head.version:
-            return False
+            return
         way = await self._path(exchange, manifest.version, manifest.chain, head)
         if way is None:
             message = f"nothing leads from the snapshot of version {manifest.version} to version {head.version}"
@@ -233,12 +263,22 @@ class TokenListFetcher:
         del way  # It may be out of date, once the parts are there.
         await self._fetch_parts(exchange, manifest)
         self._tell(force=True)
-        return await asyncio.to_thread(self._whitelist.build, manifest, self._parts, head, self._built)
+        await asyncio.to_thread(self._whitelist.build, manifest, self._parts, head, self._built)
+
+    def _require_room(self, octets: int) -> None:
+        """Rule 6. Raises StoreError."""
+        room = self._room()
+        if room is not None and octets > max(room, SMALL_OCTETS):
+            message = (
+                f"a snapshot of the token list may take {octets // MB + 1} MB until it is in force, and the disk has"
+            )
+            raise StoreError(f"{message} {max(0, room) // MB} MB beside what is kept free for evidence: make room")
 
     async def _fetch_parts(self, exchange: Exchange, manifest: Manifest) -> None:
-        """Rule 3. Raises ListError."""
+        """Rules 3 and 6. Raises ListError, StoreError."""
         await asyncio.to_thread(self._parts.keep_only, manifest)
         missing = await asyncio.to_thread(self._parts.missing, manifest)
+        self._require_room(sum(part.octets for part in missing) + manifest.tokens * BUILT_OCTETS)
         there = len(manifest.parts) - len(missing)
         self.progress = ListProgress(manifest.version, len(manifest.parts), there, manifest.tokens)
         self._tell(force=True)

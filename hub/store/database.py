@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,10 +27,12 @@ from wire.chain import Record
 from wire.merkle import ProofError
 from wire.meter.registry import RegisteredKey
 from wire.records import Token
+from wire.sync_messages import Welcome
 from wire.tombstone import Superseded
 
 T = TypeVar("T")
 _READERS = 2
+NOTED_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,33 @@ class Database:
                 ledger.note_conflict(connection, chain, conflict, at)
 
         await self._writer.submit(both)
+
+    async def note_alive(self, chain: Chain, at: datetime) -> bool:
+        """Note that a gateway spoke, if that is not known of the last NOTED_EVERY: two boxes with one identity end each
+        other's polls at the pace of the network. False, and nothing noted, for a chain that never greeted or is closed.
+
+        Raises:
+            StoreError: the database cannot be read or written.
+        """
+
+        def seen(connection: sqlite3.Connection) -> datetime | None:
+            return None if epochs.closer_of(connection, chain) is not None else ledger.last_seen(connection, chain)
+
+        last = await self.read(seen)
+        if last is not None and abs(at - last) >= NOTED_EVERY:
+            await self.note_seen(chain, at)
+        return last is not None
+
+    async def welcome(self, chain: Chain) -> Welcome | None:
+        """Where the hub stands, as a greeting is told; None for a chain that is closed. Raises StoreError."""
+
+        def all_of_it(connection: sqlite3.Connection) -> Welcome | None:
+            if epochs.closer_of(connection, chain) is not None:
+                return None
+            position, version = ledger.position_of(connection, chain), whitelist.list_version(connection)
+            return Welcome(acked_seq=position.seq, acked_hash=position.hash, whitelist_version=version)
+
+        return await self.read(all_of_it)
 
     async def supersede(self, chain: Chain, earlier: Superseded, at: datetime) -> Conflict | None:
         """Close the epoch that `chain` continues; what is in doubt about it. Raises StoreError."""

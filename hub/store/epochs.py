@@ -9,7 +9,7 @@ Rules
 3. What a closed epoch had behind the point from which it is continued is kept as marks (`wire.carried`). A record of
    the continuing epoch with such a mark is the same evidence: it is kept as a link of its chain, and not taken into the
    books a second time.
-4. Marks are handed on from epoch to epoch, and those of an epoch whose place was taken too.
+4. Marks are handed on from epoch to epoch; whoever takes the place of others is given what those had carried as well.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def rival_of(
     connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime, takeover_after: timedelta
 ) -> Rival | None:
     """The rival of a chain that says it continues an epoch (rule 2); None when it may."""
-    closers = _closers(connection, Chain(chain.gateway_id, supersedes.epoch))
+    closers = [each.epoch for each in _line_from(connection, Chain(chain.gateway_id, supersedes.epoch))]
     if not closers or chain.epoch in closers:
         return None
     seen = dict(
@@ -72,13 +72,13 @@ def rival_of(
     return Rival(closers[-1], spoke=False, wait=wait) if wait > timedelta(0) else None
 
 
-def _closers(connection: sqlite3.Connection, chain: Chain) -> list[str]:
-    """The epoch that closed this one, the one that closed that, and so on; the last of them is open."""
-    found: list[str] = []
-    while (closer := closer_of(connection, chain)) is not None and closer not in found:
-        found.append(closer)
-        chain = Chain(chain.gateway_id, closer)
-    return found
+def _line_from(connection: sqlite3.Connection, chain: Chain) -> list[Chain]:
+    """The epochs that have gone on from `chain`, each from the one before; the last is open."""
+    line, epoch = list[Chain](), closer_of(connection, chain)
+    while epoch is not None and all(each.epoch != epoch for each in line):
+        line.append(Chain(chain.gateway_id, epoch))
+        epoch = closer_of(connection, line[-1])
+    return line
 
 
 def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> Conflict | None:
@@ -92,42 +92,34 @@ def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Supersed
         return None
     connection.execute("INSERT INTO continued VALUES (?, ?, ?)", key)
     ended = Chain(chain.gateway_id, supersedes.epoch)
-    replaced = [epoch for epoch in _closers(connection, ended) if epoch != chain.epoch]
-    _close(connection, ended, chain.epoch, supersedes, at)
-    for epoch, behind in ((ended.epoch, supersedes.seq), *((epoch, 0) for epoch in replaced)):
-        _hand_on(connection, Chain(chain.gateway_id, epoch), behind, chain.epoch)
+    replaced = [each for each in _line_from(connection, ended) if each != chain]
+    for each in (ended, *replaced[-1:]):
+        _close(connection, each, chain.epoch, supersedes, at)
+    _keep_marks(connection, chain, _behind(connection, ended, supersedes.seq))
+    for each in replaced:
+        _keep_marks(connection, chain, _carried_by(connection, each))
+    for each in (ended, *replaced):
+        connection.execute(
+            "INSERT OR IGNORE INTO told_before SELECT gateway_id, ?, mark FROM told_before"
+            " WHERE gateway_id = ? AND epoch = ?",
+            (chain.epoch, chain.gateway_id, each.epoch),
+        )
     return _doubt(connection, ended, supersedes)
 
 
-def _hand_on(connection: sqlite3.Connection, ended: Chain, behind: int, epoch: str) -> None:
-    """Give an epoch the marks of what an ended one has brought behind a record, and of what that was given itself."""
-    marks = ((ended.gateway_id, epoch, mark_of(each)) for each in _behind(connection, ended, behind))
+def _keep_marks(connection: sqlite3.Connection, chain: Chain, records: Iterator[Record]) -> None:
+    marks = ((chain.gateway_id, chain.epoch, mark_of(each)) for each in records)
     connection.executemany("INSERT OR IGNORE INTO told_before VALUES (?, ?, ?)", marks)
-    connection.execute(
-        "INSERT OR IGNORE INTO told_before SELECT gateway_id, ?, mark FROM told_before"
-        " WHERE gateway_id = ? AND epoch = ?",
-        (epoch, ended.gateway_id, ended.epoch),
-    )
 
 
 def _close(connection: sqlite3.Connection, ended: Chain, closed_by: str, supersedes: Superseded, at: datetime) -> None:
-    """Close an epoch, or the one whose place is taken as the one that closed it (rule 2)."""
-    before = [epoch for epoch in _closers(connection, ended) if epoch != closed_by]
+    """Close an epoch, or have it closed by another one from now on."""
     connection.execute(
-        "INSERT OR IGNORE INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            ended.gateway_id,
-            before[-1] if before else ended.epoch,
-            closed_by,
-            supersedes.seq,
-            supersedes.hash,
-            instant(at),
-        ),
+        "INSERT INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET closed_by = excluded.closed_by",
+        (ended.gateway_id, ended.epoch, closed_by, supersedes.seq, supersedes.hash, instant(at)),
     )
-    connection.execute(
-        "UPDATE closed_epochs SET closed_by = ? WHERE gateway_id = ? AND epoch = ?",
-        (closed_by, ended.gateway_id, ended.epoch),
-    )
+    # What was announced for it comes in another epoch, or never: nothing would settle it.
+    connection.execute("DELETE FROM announced WHERE gateway_id = ? AND epoch = ?", (ended.gateway_id, ended.epoch))
 
 
 def _behind(connection: sqlite3.Connection, ended: Chain, seq: int) -> Iterator[Record]:
@@ -149,6 +141,21 @@ def _behind(connection: sqlite3.Connection, ended: Chain, seq: int) -> Iterator[
             salt=salt,
             commitment=commitment,
         )
+
+
+def _carried_by(connection: sqlite3.Connection, chain: Chain) -> Iterator[Record]:
+    """The records that an epoch brought from the one before it: those behind its tombstone, up to the first that was
+    made after it. Without a tombstone, or where boots are not told apart, all that it brought."""
+    records = _behind(connection, chain, 0)
+    first = next(records, None)
+    if first is None:
+        return
+    yield first
+    told_apart = first.kind is RecordKind.TOMBSTONE and first.boot_id != "unknown"
+    for record in records:
+        if told_apart and record.boot_id == first.boot_id and record.mono_ns >= first.mono_ns:
+            return
+        yield record
 
 
 def _doubt(connection: sqlite3.Connection, ended: Chain, supersedes: Superseded) -> Conflict | None:

@@ -27,7 +27,17 @@ from wire.meter.registry import RegisteredKey
 from wire.records import Cdr, Decision, Session, SessionStatus, Token, TokenRef, decode, encode
 from wire.tokens import choose
 
-__all__ = ["Chain", "Conflict", "Position", "append", "instant", "note_conflict", "note_seen", "position_of"]
+__all__ = [
+    "Chain",
+    "Conflict",
+    "Position",
+    "append",
+    "instant",
+    "last_seen",
+    "note_conflict",
+    "note_seen",
+    "position_of",
+]
 
 MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
@@ -51,6 +61,14 @@ def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime, told_s
         "SET last_seen = excluded.last_seen, told_seq = max(told_seq, excluded.told_seq)",
         (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen, told_seq),
     )
+
+
+def last_seen(connection: sqlite3.Connection, chain: Chain) -> datetime | None:
+    """When the gateway spoke last; None for a chain that was never met."""
+    row = connection.execute(
+        "SELECT last_seen FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
+    ).fetchone()
+    return None if row is None else datetime.fromisoformat(row[0])
 
 
 def append(

@@ -3,26 +3,31 @@
     POST /api/v1/commands                      {"gateway_id", "command", "command_id"?, "expires_in_s"?} -> CommandState
     GET  /api/v1/commands                      lists them, oldest first
     GET  /api/v1/commands/{id}?wait=&seen=     CommandState; with `wait` not before there is news
-    GET  /sync/v1/commands?wait=&after=        CommandBatch
+    GET  /sync/v1/commands?wait=&after=&epoch= CommandBatch
     POST /sync/v1/commands/{id}/result         CommandReport -> {}
 
-A command to stop a session may name the session alone: the hub knows where it runs.
+A poll that names an epoch is a sign of life of it, and answered with where the hub stands in it, as a greeting would
+be. A command to stop a session may name the session alone: the hub knows where it runs.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from hub.clock import now
 from hub.desk import MAX_WAITING_FOR_STATES, CommandDesk
 from hub.errors import TooManyCommands
+from hub.store.database import Database
 from hub.web.problems import Problem, integer_query, json_response, read_body
+from hub.web.told import chain_named
 from wire.commands import (
     MAX_WAIT_S,
     PATH_COMMAND_RESULT,
@@ -122,19 +127,29 @@ class OperatorCommands:
 class GatewayCommands:
     """The gateways' side. `gateway_of`: who asks, by its certificate."""
 
-    def __init__(self, desk: CommandDesk, gateway_of: Callable[[web.Request], str]) -> None:
-        self._desk, self._gateway_of = desk, gateway_of
+    def __init__(self, database: Database, desk: CommandDesk, gateway_of: Callable[[web.Request], str]) -> None:
+        self._database, self._desk, self._gateway_of = database, desk, gateway_of
 
     def routes(self) -> list[web.RouteDef]:
         """Long poll and report."""
         return [web.get(PATH_COMMANDS, self.poll), web.post(PATH_COMMAND_RESULT, self.report)]
 
     async def poll(self, request: web.Request) -> web.Response:
-        """?wait=S&after=N -> CommandBatch."""
+        """?wait=S&after=N -> CommandBatch; with &epoch=E it welcomes a gateway whose epoch has greeted and is open."""
+        since = time.monotonic_ns()
         gateway_id = self._gateway_of(request)
         wait_s = integer_query(request, "wait", 0, 0, MAX_WAIT_S)
         after = integer_query(request, "after", 0, 0, _LARGEST)
-        return json_response(encode(await self._desk.poll(gateway_id, after, wait_s)))
+        epoch = request.query.get("epoch")
+        chain = None if epoch is None else chain_named(gateway_id, epoch, "commands")
+        known = chain is not None and await self._database.note_alive(chain, now())
+        batch = await self._desk.poll(gateway_id, after, wait_s)
+        if known and chain is not None:
+            welcome = await self._database.welcome(chain)
+            if welcome is not None:
+                held_ms = (time.monotonic_ns() - since) // 1_000_000
+                batch = replace(batch, welcome=replace(welcome, at=now()), held_ms=held_ms)
+        return json_response(encode(batch))
 
     async def report(self, request: web.Request) -> web.Response:
         """200 when it is durable, also the second time; 404 for a command that the gateway was never given."""

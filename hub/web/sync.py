@@ -103,7 +103,7 @@ class SyncEndpoint:
         app.add_routes(GatewayAnnouncements(self._database, self._gateway).routes())
         app.add_routes(GatewayLists(self._database, self._lists, self._log_key, self._gateway).routes())
         if self._desk is not None:
-            app.add_routes(GatewayCommands(self._desk, self._gateway).routes())
+            app.add_routes(GatewayCommands(self._database, self._desk, self._gateway).routes())
         return app
 
     async def hello(self, request: web.Request) -> web.Response:

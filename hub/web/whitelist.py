@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import BinaryIO
@@ -46,6 +47,8 @@ WAIT_S = 5.0
 """How long a gateway waits for a snapshot in one request; then it is told to come again."""
 AGAIN_S = 15
 MAX_PARTS_AT_ONCE = 64
+MAX_PARTS_OF_ONE = 4
+"""A gateway fetches one after the other; what it left half read is counted until that is noticed."""
 _PIECE = 256 * 1024
 _LARGEST = 2**63 - 1
 _CHAIN = re.compile(r"[0-9a-f]{64}")
@@ -58,7 +61,7 @@ class GatewayLists:
         self, database: Database, desk: ListDesk, key: SigningKey, gateway_of: Callable[[web.Request], str]
     ) -> None:
         self._database, self._desk, self._key, self._gateway_of = database, desk, key, gateway_of
-        self._parts = 0
+        self._parts = Counter[str]()
 
     def routes(self) -> list[web.RouteDef]:
         """All of the list's."""
@@ -90,12 +93,13 @@ class GatewayLists:
         least = integer_query(request, "least", 0, 0, _LARGEST)
         signed = await self._desk.manifest(least, now(), WAIT_S)
         if signed is None:
-            raise Problem(503, "snapshot-in-the-making", "the snapshot is still being made", retry_after_s=AGAIN_S)
+            message = "the snapshot is still being made, or the last one was made just now"
+            raise Problem(503, "snapshot-in-the-making", message, retry_after_s=AGAIN_S)
         return json_response(encode(signed))
 
     async def part(self, request: web.Request) -> web.StreamResponse:
         """A part, as it lies on the disk; a range of it when only that is asked for."""
-        self._gateway_of(request)
+        gateway_id = self._gateway_of(request)
         sha256 = request.match_info["sha256"]
         try:
             file = await asyncio.to_thread(part_path(self._desk.folder, sha256).open, "rb")
@@ -103,13 +107,15 @@ class GatewayLists:
             message = f"part {sha256[:16]} is of no snapshot here; fetch the manifest again"
             raise Problem(404, "no-such-part", message) from error
         with file:
-            if self._parts >= MAX_PARTS_AT_ONCE:
-                raise Problem(429, "busy", f"{self._parts} parts are being sent", retry_after_s=2)
-            self._parts += 1
+            own, all_of_them = self._parts[gateway_id], self._parts.total()
+            if own >= MAX_PARTS_OF_ONE or all_of_them >= MAX_PARTS_AT_ONCE:
+                message = f"{all_of_them} parts are being sent, {own} of them to this gateway"
+                raise Problem(429, "busy", message, retry_after_s=2)
+            self._parts[gateway_id] += 1
             try:
                 return await _sent(request, file)
             finally:
-                self._parts -= 1
+                self._parts[gateway_id] -= 1
 
     async def deltas(self, request: web.Request) -> web.Response:
         """?since=V&chain=HEX: what leads on from there."""

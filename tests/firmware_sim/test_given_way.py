@@ -14,6 +14,7 @@ import pytest
 from firmware_sim.journal import MessageLine
 from tests.firmware_sim.test_account import AT, World, _chain, world as world
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash, released
+from wire.merkle import TILE_WIDTH
 from wire.records import TransactionEntry, decode, encode
 from wire.tombstone import NotKept, SeqRange, Tombstone, TombstoneReason
 
@@ -104,6 +105,18 @@ def test_shed_values_are_told_and_no_loss(plain: World) -> None:
         account = told(plain, gateway, hub).account()
         assert account.findings == ()
         assert (account.shed, account.not_kept) == (len(seqs), 0)
+
+
+def test_gateway_that_dropped_segments_still_holds_what_the_hub_has(plain: World) -> None:
+    whole = chained(plain.gateway.records, *[SHED] * 2 * TILE_WIDTH)
+    behind = tuple(released(each) for each in whole[TILE_WIDTH : TILE_WIDTH + 5]) + whole[TILE_WIDTH + 5 :]
+    account = told(plain, behind, whole).account()
+    assert account.findings == ()
+    assert account.rows[-3].at_gateway == len(whole)
+    assert {"chain-broken", "signed-lost"} <= told(plain, behind, behind).codes(), "nobody has it"
+    assert "record-strange" in told(plain, whole[3:], whole).codes(), "no whole segment"
+    other = chained(plain.gateway.records[:3], *[SHED] * 2 * TILE_WIDTH)
+    assert "chain-broken" in told(plain, behind, other).codes(), "it does not stand on what the hub has"
 
 
 def test_without_a_tombstone_it_is_a_loss(plain: World) -> None:

@@ -352,6 +352,7 @@ def link_against(
                     task.cancel()
                 await asyncio.wait(tasks)
                 await exchange.close()
+                await bench.writer.idle()  # What it is at must not outlive the loop that is to be told.
             assert not link.online
             assert await link.authorize(CARD) is None, "a link that does not run has no hub to ask"
 

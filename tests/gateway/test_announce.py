@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.store.ledger import append, head
 from gateway.store.urgent import urgent_seqs
+from gateway.uplink.announce import Announcer
 from tests.gateway.conftest import Bench, Bond, RoughHub, link_against, said
 from wire.chain import GENESIS_HASH, RecordKind
 from wire.records import AuditEntry, TransactionEntry, TransactionEvent, Value, decode
@@ -61,12 +62,17 @@ class Ears:
     """A hub that takes two records at a time, and hears announcements."""
 
     status: int = 200
+    silent: int = 0
+    """How many announcements get no answer."""
     heard: list[tuple[str, list[int]]] = field(default_factory=list)
 
     async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
         if request.path == PATH_ANNOUNCEMENTS:
             seqs = [record.seq for record in decode(Announcement, body, "announcement").records]
             self.heard.append(("announced", seqs))
+            if self.silent:
+                self.silent -= 1
+                await asyncio.sleep(60)
             return said(Noted(seq=seqs[-1]), self.status)
         if request.path == PATH_BATCHES:
             self.heard.append(("batch", [record.seq for record in parse_batch(body).records]))
@@ -79,14 +85,14 @@ class Ears:
         return [seq for what, seqs in self.heard if what == "announced" for seq in seqs]
 
 
-def against(bench: Bench, lab: Path, ears: Ears, bodies: list[Value]) -> None:
+def against(bench: Bench, lab: Path, ears: Ears, bodies: list[Value], **settings: float) -> None:
     """Store `bodies` before the link's own three records, and wait until all have arrived."""
 
     async def part(bond: Bond) -> None:
         await bond.all_arrived()
 
     asyncio.run(store(bench, *bodies))
-    link_against(bench, lab, part, mood=ears.mood)
+    link_against(bench, lab, part, mood=ears.mood, **settings)
 
 
 def test_what_is_urgent_goes_ahead_of_a_backlog_once_and_in_order(bench: Bench, lab: Path) -> None:
@@ -124,6 +130,28 @@ def test_hub_that_wants_no_announcements_is_told_records_all_the_same(
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [line["level"] for line in lines if line["event"] == "announcements-unwanted"] == ["warning"]
     assert not [line for line in lines if line["event"] == "uplink-offline"]
+
+
+def test_hub_that_does_not_answer_announcements_gets_its_records(bench: Bench, lab: Path) -> None:
+    ears = Ears(silent=9)
+    count = MAX_ANNOUNCED_RECORDS * 2
+    against(bench, lab, ears, [PERIODIC, PERIODIC, *[entry(TransactionEvent.ENDED)] * count], request_timeout_s=0.5)
+    assert len([what for what, _ in ears.heard if what == "announced"]) == 1
+
+
+def test_what_was_not_taken_is_announced_again_later(bench: Bench, lab: Path) -> None:
+    async def part(bond: Bond) -> None:
+        await bond.all_arrived()
+        announcer = Announcer(bond.link._exchange, bench.site.owner, bench.reader, lambda noted, reply: None)
+        for ears.status in (429, 200, 200):
+            announcer._silent_until = 0.0
+            await announcer.ahead_of(1)
+
+    ears = Ears()
+    asyncio.run(store(bench, PERIODIC, *[entry(TransactionEvent.ENDED)] * 3))
+    link_against(bench, lab, part, mood=ears.mood)
+    told = [seqs for what, seqs in ears.heard if what == "announced"]
+    assert told[-2:] == [[2, 3, 4]] * 2, told
 
 
 def test_begins_ends_and_decisions_are_urgent_and_nothing_that_only_looks_like_them(bench: Bench) -> None:

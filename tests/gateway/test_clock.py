@@ -175,6 +175,28 @@ def test_hub_that_contradicts_itself_must_insist(box: Box) -> None:
     assert abs(box.off() - 86400) < 1
 
 
+def test_daemon_that_is_wrong_for_a_moment_moves_nothing_while_the_hub_is_silent(box: Box) -> None:
+    """Followed at once it raised the floor by ten years, and was refused when it was right again."""
+    box.synchronise()
+    box.run(3 * 3600)
+    codes(box)
+    box.jump(TEN_YEARS)
+    for _ in range(9):
+        box.sign.news = True
+        box.run(60)
+        assert (box.clock.now().clock, round(box.off())) == (D, 0)
+    assert set(codes(box)) == {"clock-jumped", "clock-daemon-differs"}
+    box.clock.keep()
+    box.synchronise()
+    assert (box.clock.now().clock, box.off()) == (T, 0)
+    box.jump(TEN_YEARS)
+    for _ in range(12):
+        box.sign.news = True
+        box.run(60)
+        box.clock.now()
+    assert box.off() > 86400, "who insists is followed: there is nobody else"
+
+
 def test_hub_and_daemon_that_differ_are_both_told_of_and_nothing_moves(box: Box) -> None:
     box.synchronise()
     codes(box)

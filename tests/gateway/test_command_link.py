@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.store import commands as store
 from gateway.uplink.commands import CommandLink
 from gateway.uplink.exchange import HubExchange
+from gateway.uplink.turns import Turns
 from tests.gateway.conftest import Bench, RoughHub, link_settings, rough_hub, said
 from tests.gateway.test_commands import Yard, play
 from wire.commands import PATH_COMMANDS, ClearCache, CommandBatch, QueuedOrder
@@ -29,7 +30,8 @@ def against(bench: Bench, lab: Path, mood: Any, part: Part) -> None:
         async with rough_hub(lab) as hub:
             hub.mood = mood
             exchange = HubExchange(link_settings(lab, hub.address))
-            link = CommandLink(exchange, here.executor, bench.reader, bench.writer)
+            epoch, turns = bench.site.owner.epoch, Turns(exchange.settings.keep_alive_s)
+            link = CommandLink(exchange, here.executor, bench.reader, bench.writer, epoch, turns)
             running = asyncio.create_task(link.run())
             try:
                 await part(here, hub)

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -516,6 +516,26 @@ def test_what_cannot_be_done_says_why(bench: Bench, command: Command, result: Re
         assert words in report.message
         assert station.asked == []
         assert (await here.submit(command)).at == report.at, "a refusal is kept as well"
+
+    play(bench, part)
+
+
+def test_nothing_is_started_where_the_room_is_spent(bench: Bench) -> None:
+    full = True
+    bench.site = replace(bench.site, is_full=lambda: full)
+
+    async def part(here: Yard) -> None:
+        nonlocal full
+        station = await here.connect("2.0.1")
+        await here.from_hub(StartSession(charger_id="CP-1", token=APP), "full")
+        refused = await here.report(1, "full")
+        assert (refused.result, refused.final) == (ResultCode.REJECTED, True)
+        assert "site-full" in refused.message
+        assert (await here.submit(StartSession(charger_id="CP-1", token=APP))).result is ResultCode.REJECTED
+        assert station.asked == []
+        full = False
+        await here.from_hub(StartSession(charger_id="CP-1", token=APP), "room", 2)
+        assert (await here.report(1, "room")).result is ResultCode.ACCEPTED
 
     play(bench, part)
 

@@ -42,7 +42,7 @@ from gateway.store.pieces import Piece
 from gateway.store.release import release_held_back, release_step
 from gateway.store.rows import RowHash
 from gateway.store.salvage import survey
-from gateway.store.soundness import find_damage, tables_of
+from gateway.store.soundness import find_damage, inspect, tables_of
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from tests.gateway.conftest import Bench, send
@@ -403,6 +403,18 @@ def test_the_slow_look_finds_what_the_short_one_does_not(store: Store) -> None:
     store.overwrite(root - 1)
     assert looked()
     assert "malformed" in heard[1] or "chargers" in heard[1]
+
+
+@pytest.mark.parametrize("gone", [0, 256, ACKED])
+def test_the_first_record_that_the_hub_lacks_is_looked_at_like_any_other(store: Store, gone: int) -> None:
+    """It is the one that is sent next: altered, and not noticed, it would keep the uplink waiting for ever."""
+    if gone:
+        store.change("DELETE FROM records WHERE seq <= ?", gone)
+        store.change("INSERT INTO dropped VALUES (1, ?, ?)", gone, store.records[gone - 1].hash)
+    assert list(filter(None, inspect(store.path))) == []
+    store.change("UPDATE records SET body = replace(body, 'x', 'y') WHERE seq = ?", ACKED + 1)
+    (fault,) = filter(None, inspect(store.path))
+    assert (f"record {ACKED + 1} " in fault.message, fault.ends_epoch) == (True, True)
 
 
 def test_whoever_cannot_read_the_ledger_has_it_looked_at_again(store: Store) -> None:

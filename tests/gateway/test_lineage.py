@@ -371,3 +371,18 @@ def test_cut_off_says_where_both_stand(bench: Bench) -> None:
     lineage.require_held(6, "ab" * 32)
     with pytest.raises(CutOff, match="stands at record 5, and what is here begins with record 7"):
         lineage.require_held(5, "ab" * 32)
+
+
+def test_a_record_that_the_hub_finds_altered_has_the_ledger_looked_at(bench: Bench, lab: Path) -> None:
+    class Sound(Past):
+        async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+            return None
+
+    async def doubts(bond: Bond, ordered: asyncio.Event) -> None:
+        doubted = asyncio.Event()
+        assert bond.link.lineage is not None
+        bond.link.lineage.doubted = doubted.set
+        await asyncio.wait_for(doubted.wait(), 20)
+        assert not ordered.is_set()
+
+    meet(bench, lab, Sound(0, 0), doubts, "UPDATE records SET body = '{}' WHERE seq = 5")

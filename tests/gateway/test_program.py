@@ -24,8 +24,8 @@ from gateway.store.lost_frames import count_lost_frame
 from tests.gateway.conftest import Bench, send
 from tests.parts import NOON
 from tests.processes import SiteFolder
-from wire.chain import GENESIS_HASH, Record, chain_hash
-from wire.records import decode
+from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
+from wire.records import AuditEntry, decode
 
 
 def call(*arguments: str | Path) -> Result:
@@ -148,24 +148,61 @@ def test_no_store_yet_is_said(site: SiteFolder, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "status", "export"])
-@pytest.mark.parametrize("content", [b"junk" * 2000, None])
-def test_unusable_store_is_said_and_left_alone(site: SiteFolder, command: str, content: bytes | None) -> None:
+def test_store_of_another_gateway_is_said_and_left_alone(site: SiteFolder, command: str) -> None:
     state = site.folder / "gateway-state"
     state.mkdir()
     ledger = state / "ledger.db"
-    if content is None:
-        open_ledger(ledger, "site-2", "epoch", NOON).close()
-        content = ledger.read_bytes()
-        if command != "run":
-            (state / "whitelist.db").write_bytes(b"junk" * 2000)
-    else:
-        ledger.write_bytes(content)
+    open_ledger(ledger, "site-2", "epoch", NOON).close()
+    content = ledger.read_bytes()
+    if command != "run":
+        (state / "whitelist.db").write_bytes(b"junk" * 2000)
     result = call(command, "--config", site.gateway_toml)
-    if command == "export" and content[:6] == b"SQLite":
+    if command == "export":
         assert json.loads(result.stdout)["gateway_id"] == "site-2", "a chain can be read wherever it came from"
     else:
         assert_refused(result, str(state))
     assert ledger.read_bytes() == content
+
+
+JUNK = b"junk" * 2000
+
+
+@pytest.fixture
+def junk(site: SiteFolder) -> Path:
+    """A file in the place of the ledger that is none; its folder keeps `status` and `export` from all else."""
+    state = site.folder / "gateway-state"
+    state.mkdir()
+    (state / "ledger.db").write_bytes(JUNK)
+    return state / "ledger.db"
+
+
+@pytest.mark.parametrize("command", ["status", "export"])
+def test_file_that_is_no_ledger_is_said_and_left_alone(site: SiteFolder, junk: Path, command: str) -> None:
+    assert_refused(call(command, "--config", site.gateway_toml), str(junk))
+    assert [(file.name, file.read_bytes()) for file in junk.parent.iterdir()] == [("ledger.db", JUNK)]
+
+
+def test_file_that_is_no_ledger_is_set_aside_whole_and_the_site_serves(site: SiteFolder, junk: Path) -> None:
+    site.gateway.start()
+    try:
+        kept = [file for file in junk.parent.iterdir() if file.name.startswith("ledger-damaged-")]
+        assert [file.read_bytes() for file in kept] == [JUNK]
+        plain = call("status", "--config", site.gateway_toml).stdout
+        assert kept[0].name in plain
+    finally:
+        assert site.gateway.stop() == 0
+    said = [line for line in site.gateway.said if line["event"] == "epoch-begun"]
+    assert len(said) == 1
+    assert "file is not a database" in str(said[0]["reason"])
+    assert f"the old file is kept as {kept[0].name}" in str(said[0]["reason"])
+    _, *lines = call("export", "--config", site.gateway_toml).stdout.splitlines()
+    records = [decode(Record, line, "exported record") for line in lines]
+    assert records[0].kind is RecordKind.TOMBSTONE
+    audited = [decode(AuditEntry, record.body, "entry") for record in records if record.kind is RecordKind.AUDIT]
+    assert [entry.message for entry in audited if entry.event == "epoch-begun"] == [said[0]["reason"]]
+    site.gateway.start()
+    assert site.gateway.stop() == 0
+    assert [file.read_bytes() for file in kept] == [JUNK]
 
 
 def edited(site: SiteFolder, old: str, new: str) -> Path:
@@ -231,7 +268,7 @@ def test_two_gateways_never_share_a_store(site: SiteFolder) -> None:
         assert site.gateway.stop() == 0
     # Where a time daemon keeps this machine's clock, that is kept too.
     files = {file.name for file in (site.folder / "gateway-state").iterdir()} - {"clock.json"}
-    assert files == {"lock", "ledger.db", "whitelist.db", "evidence.db", "ballast"}, (
+    assert files == {"lock", "ledger.db", "whitelist-0.db", "whitelist.current", "evidence.db", "ballast"}, (
         "a stopped gateway leaves whole files, no logs beside them"
     )
 
@@ -322,8 +359,9 @@ def test_damaged_records_end_an_export_with_a_reason(bench: Bench) -> None:
 
 def test_whitelist_that_cannot_be_read_is_said_by_status(bench: Bench) -> None:
     path = config_of(bench)
-    damage = sqlite3.connect(bench.folder / "whitelist.db")
-    damage.execute("DROP TABLE tokens")
+    (name,) = bench.folder.glob("whitelist-*.db")
+    damage = sqlite3.connect(name)
+    damage.execute("DROP TABLE list")
     damage.close()
     assert_refused(call("status", "--config", path), str(bench.folder), "damaged")
 

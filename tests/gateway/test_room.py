@@ -8,22 +8,31 @@ import resource
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import StoreError, StoreUnavailable
+from gateway.errors import NoRoom, StoreError, StoreUnavailable
 from gateway.presented import SITE_FULL, Presented, decide_presented
 from gateway.retention import Retention
 from gateway.room import RoomKeeper, measure, size_of
 from gateway.store.ballast import Ballast
 from gateway.store.budget import MB, PAGE, WAL_ROOM, Act, Level, RoomSettings
-from gateway.store.ledger import Identity, all_records, append, head, open_ledger, open_ledger_reader
+from gateway.store.ledger import (
+    Identity,
+    all_records,
+    append,
+    head,
+    move_position,
+    open_ledger,
+    open_ledger_reader,
+)
 from gateway.store.tail import verify_tail
 from gateway.store.writer import Writer
-from tests.gateway.conftest import Bench
+from tests.gateway.conftest import Bench, send
 from tests.gateway.test_shedding import Shedder, tombstones
 from tests.parts import SetClock, token
 from wire.chain import Record, RecordKind
@@ -67,7 +76,7 @@ class House:
                 return stored
 
     def events(self) -> list[str]:
-        records = [each for each in all_records(self.reader) if each.kind is RecordKind.AUDIT]
+        records = [each for each in all_records(self.reader) if each.kind is RecordKind.AUDIT and each.body]
         return [event for event in (event_of(each) for each in records) if event != "test"]
 
     def numbers(self) -> list[int]:
@@ -132,6 +141,72 @@ def test_budget_holds_and_what_it_refuses_is_not_acknowledged(tmp_path: Path) ->
             assert made.writer.broken is None
             assert "store-mended" in made.events()
             assert await made.store() > stored[-1]
+
+        play(made, part)
+
+
+def test_a_budget_that_stations_have_spent_leaves_room_to_get_out_of_it(tmp_path: Path) -> None:
+    """What stations cause is refused piece by piece; what the hub acknowledges can be noted, and room is made."""
+    entry = AuditEntry(event="test", subject="site-1", message="x" * 3000)
+    with house(tmp_path, 4 * MB) as made:
+
+        async def charge() -> int:
+            now = made.clock.now()
+            return await made.writer.run(lambda c: append(c, OWNER, RecordKind.TRANSACTION, entry, now))
+
+        async def charge_all() -> None:
+            while True:
+                await charge()
+
+        async def part() -> None:
+            with pytest.raises(NoRoom, match="max_mb"):
+                await charge_all()
+            stored = head(made.reader).seq
+            assert made.writer.broken is None, "others are not concerned"
+            await made.keeper.look()
+            assert made.keeper.level is Level.SPENT
+            made.writer.reopen()
+            with pytest.raises(NoRoom):
+                await charge()
+
+            def arrived(connection: sqlite3.Connection) -> None:
+                move_position(connection, stored)
+                connection.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (stored,))
+
+            await made.writer.run(arrived)
+            await made.keeper.look()
+            assert made.keeper.level < Level.SPENT
+            assert await charge() > stored
+
+        play(made, part)
+
+
+def test_a_store_that_was_longer_than_its_budget_before_it_had_one_goes_on(tmp_path: Path) -> None:
+    with house(tmp_path, 4 * MB) as made:
+        play(made, partial(made.store, 3_000_000))
+    with house(tmp_path, 2 * MB) as made:
+
+        async def part() -> None:
+            await made.store()
+            await made.keeper.look()
+            assert made.events() == ["room-spent"]
+            assert made.settings.ledger.stat().st_size <= 4 * MB
+
+        play(made, part)
+
+
+def test_a_full_store_that_has_nothing_of_its_own_left_lets_go_before_it_speaks(tmp_path: Path) -> None:
+    with house(tmp_path, 2 * MB) as made:
+
+        async def part() -> None:
+            stored = await made.fill(20_000)
+            stored += await made.fill(20_000)
+            with closing(sqlite3.connect(made.settings.ledger)) as other, other:
+                other.execute("UPDATE position SET acked_seq = ?", (stored[-1],))
+                other.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (stored[-1],))
+            await made.keeper.mend()
+            assert made.writer.broken is None
+            assert "store-mended" in made.events()
 
         play(made, part)
 
@@ -225,6 +300,28 @@ def test_damaged_end_is_not_written_behind(tmp_path: Path) -> None:
         play(made, part)
 
 
+def test_damaged_end_that_shows_when_the_store_is_opened_again_is_told(tmp_path: Path) -> None:
+    heard: list[str] = []
+    with house(tmp_path, 64 * MB) as made:
+        made.keeper.damaged = heard.append
+
+        async def part() -> None:
+            with file_size_limit(3 * MB):
+                stored = await made.fill(100_000)
+                await made.keeper.mend()
+            assert heard == [], "no room is no damage"
+            with pytest.raises(StoreUnavailable):
+                await made.writer.run(lambda c: c.execute("INSERT INTO nowhere VALUES (1)").rowcount)
+            with closing(sqlite3.connect(made.settings.ledger)) as other, other:
+                other.execute("UPDATE records SET body = 'x' WHERE seq = ?", (stored[-1],))
+            await made.keeper.mend()
+            assert made.writer.broken is not None
+            assert len(heard) == 1
+            assert f"record {stored[-1]} " in heard[0]
+
+        play(made, part)
+
+
 def test_counted_values_become_a_tombstone(bench: Bench) -> None:
     shedder = Shedder(bench)
     shedder.begin()
@@ -255,6 +352,21 @@ def test_who_is_accepted_is_turned_away_where_the_room_is_spent(bench: Bench) ->
     rows = bench.reader.execute("SELECT charger_id, token FROM decisions ORDER BY token").fetchall()
     assert rows == [("CP-2", "a"), ("CP-1", "b")], "being full says nothing of a token"
     assert asyncio.run(decide_presented(bench.site, "CP-1", presented)).verdict is Verdict.ACCEPTED
+
+
+def test_session_that_begins_all_the_same_is_stored_and_said(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    bench.site = replace(bench.site, is_full=lambda: True)
+    fields = {
+        "eventType": "Started",
+        "timestamp": bench.clock.at.isoformat().replace("+00:00", "Z"),
+        "triggerReason": "CablePluggedIn",
+        "seqNo": 0,
+        "transactionInfo": {"transactionId": "T-1"},
+    }
+    send(bench.station("2.0.1"), "TransactionEvent", fields)
+    (record,) = bench.records()
+    assert record.kind is RecordKind.TRANSACTION
+    assert "session-begun-while-full" in capfd.readouterr().out
 
 
 # --- disks that are full

@@ -226,6 +226,25 @@ def test_thinning_goes_on_where_it_was(shedder: Shedder) -> None:
     assert shedder.thin() == 0
 
 
+def test_step_that_was_rolled_back_is_forgotten(shedder: Shedder) -> None:
+    for _ in range(20):
+        shedder.value(1)
+    shedder.bury_deep()
+    now, owner = shedder.bench.clock.now(), shedder.bench.site.owner
+
+    def step(connection: sqlite3.Connection) -> tuple[int, int]:
+        return shedder.thinning.step(connection, owner, now, 10)
+
+    def failing(connection: sqlite3.Connection) -> None:
+        assert step(connection) == (10, 8)
+        raise ValueError("the piece is rolled back")
+
+    with pytest.raises(ValueError, match="rolled back"):
+        shedder.do(failing)
+    assert shedder.do(step) == (10, 8), "the value that stays is the same one"
+    assert shedder.thinning.shed == 8
+
+
 def test_altered_value_stays(shedder: Shedder) -> None:
     for _ in range(4):
         shedder.value(1)

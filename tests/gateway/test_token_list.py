@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.errors import UplinkError
+from gateway.errors import StoreError, UplinkError
 from gateway.store.list_parts import PartFolder
 from gateway.store.receipts import pinned_hub_key
 from gateway.store.whitelist import Whitelist
 from gateway.uplink.list_books import LedgerBooks
 from gateway.uplink.list_path import GROUP_CHARACTERS, DeltaPath
-from gateway.uplink.token_list import ListMove, TokenListFetcher
+from gateway.uplink.token_list import BUILT_OCTETS, SMALL_OCTETS, ListMove, TokenListFetcher
 from tests.gateway.conftest import Bench
 from tests.gateway.list_hub import KEY, OTHER_KEY, Lie, ListHub, cards
 from tests.parts import token
@@ -61,11 +62,11 @@ class Site:
 
         return asyncio.run(all_of_it()), fetcher
 
-    def fetcher(self) -> TokenListFetcher:
+    def fetcher(self, room: int | None = None) -> TokenListFetcher:
         bench = self.bench
         books = LedgerBooks(bench.site.owner, bench.reader, bench.writer, bench.clock.now, self.key)
         parts = PartFolder(bench.folder / "parts")
-        return TokenListFetcher(bench.whitelist, parts, "site-1", lambda: bench.clock.now().at, books)
+        return TokenListFetcher(bench.whitelist, parts, "site-1", lambda: bench.clock.now().at, books, lambda: room)
 
     def holds(self, hub: ListHub) -> bool:
         held = self.bench.whitelist
@@ -160,6 +161,57 @@ def test_gateway_of_an_unknown_past_gets_a_snapshot_and_then_deltas(site: Site, 
     assert move is not None
     assert (move.full, site.holds(hub)) == (True, True)
     assert site.bench.whitelist.find(TokenRef(uid=cards(50, 51)[0].uid, type=TokenType.RFID)) is None
+
+
+def test_what_moved_before_the_hub_was_lost_is_told_all_the_same(site: Site, hub: ListHub) -> None:
+    """A snapshot is in force, and the hub is gone before its deltas come: stations must hear of what changed."""
+    hub.put(*cards(0, 5))
+    hub.deltas.clear()
+    hub.snapshot()
+    hub.put(*cards(5, 6))
+    hub.cut_after = 4 + len(hub.parts)
+    fetcher = site.fetcher()
+    with pytest.raises(UplinkError):
+        asyncio.run(fetcher.refresh(hub))
+    assert site.bench.whitelist.version == 10
+    assert fetcher.take_move() == ListMove(0, 10, full=True, changed=0, blocked=())
+    assert fetcher.take_move() is None, "once"
+    hub.cut_after = None
+    asyncio.run(fetcher.refresh(hub))
+    assert site.holds(hub)
+
+
+def test_what_is_blocked_by_deltas_before_one_that_cannot_be_read_is_told(site: Site, hub: ListHub) -> None:
+    hub.put(*cards(0, 3))
+    site.refresh(hub)
+    blocked = token(cards(0, 1)[0].uid, valid=False, group_id="x" * (GROUP_CHARACTERS + 1))
+    hub.put(blocked)
+    unread = ListDelta(since=hub.version, version=hub.version + 10, content='{"tokens": 1}')
+    hub.deltas.append((unread, hub.chain))
+    hub.version, hub.chain = unread.version, next_chain(hub.chain, unread)
+    move, fetcher = site.run(hub)
+    assert (site.bench.whitelist.version, dict(fetcher.refused)) == (20, {"malformed-value": 1})
+    assert move is not None
+    assert (move.version, move.blocked) == (20, (blocked,))
+
+
+def test_no_snapshot_is_fetched_for_which_there_is_no_room(site: Site, hub: ListHub) -> None:
+    few = SMALL_OCTETS // BUILT_OCTETS - 100
+    hub.put(*cards(0, few))
+    hub.deltas.clear()
+    hub.snapshot(each=few)
+    asyncio.run(site.fetcher(room=-1).refresh(hub))
+    assert site.holds(hub), "that little is always taken"
+    hub.put(*cards(few, few + 200))
+    hub.deltas.clear()
+    hub.snapshot(each=few + 200)
+    hub.asked.clear()
+    needed = (few + 200) * BUILT_OCTETS + sum(part.octets for part in hub.manifest.parts) if hub.manifest else 0
+    with pytest.raises(StoreError, match="make room"):
+        asyncio.run(site.fetcher(room=needed - 1).refresh(hub))
+    assert not [path for path in hub.asked if path.startswith(PATH_PARTS)]
+    asyncio.run(site.fetcher(room=needed).refresh(hub))
+    assert site.holds(hub)
 
 
 def test_progress_is_said_and_shown(site: Site, hub: ListHub, capfd: pytest.CaptureFixture[str]) -> None:
@@ -329,6 +381,17 @@ def test_old_file_that_was_put_back_takes_no_older_head(site: Site, hub: ListHub
 
 
 # --- the way
+
+
+def test_way_of_many_small_steps_does_not_fill_the_memory() -> None:
+    """Nobody knows before its end whether a way is the hub's."""
+    path = DeltaPath(0, GENESIS_CHAIN)
+    tracemalloc.start()
+    for number in range(5000):
+        path.add(ListDelta(since=number, version=number + 1, content=""))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1.5 * path.packed
 
 
 def test_long_way_is_given_in_groups_that_end_where_they_say() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import resource
 import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,16 +19,17 @@ import msgspec
 import pytest
 
 from gateway.errors import StoreError
+from gateway.store.database import StoreBusy
 from gateway.store.list_parts import PartFolder
 from gateway.store.whitelist import Whitelist, open_whitelist, read_list
 from gateway.store.whitelist_file import LATEST
-from gateway.store.whitelist_mark import highest_version, note_version
+from gateway.store.whitelist_mark import highest_version, note_version, put_back
 from gateway.store.whitelist_rows import kind_of
 from tests.gateway.conftest import Bench
 from tests.parts import NOON, token
 from wire.errors import MalformedValue
 from wire.records import Token, TokenRef, TokenType, WhitelistChange, WhitelistType, encode
-from wire.tokens import token_key
+from wire.tokens import found_by, token_key
 from wire.whitelist import (
     GENESIS_CHAIN,
     DeltaContent,
@@ -192,6 +194,24 @@ def test_deltas_in_a_row(whitelist: Whitelist) -> None:
     assert whitelist.count(GOOD) == 2
 
 
+def test_a_token_that_moves_among_others_under_one_name(whitelist: Whitelist, folder: PartFolder) -> None:
+    """One of a fleet changes in place, gets another contract, and comes back; the others stay what they are."""
+    build(whitelist, folder, MIXED)
+    held, version, chain = list(MIXED), 7, CHAIN
+    other = msgspec.structs.replace(FLEET[2], contract_id=CONTRACT.contract_id, valid=False)
+    for changed in (msgspec.structs.replace(FLEET[2], language="de"), other, FLEET[2]):
+        delta = make_delta(version, version + 1, DeltaContent(tokens=(changed,)))
+        version, chain = version + 1, next_chain(chain, delta)
+        held = [each for each in held if each.uid != changed.uid] + [changed]
+        whitelist.apply([delta], head_of(version, chain, len(held)))
+        assert everything(whitelist) == sorted(encode(each) for each in held)
+        for each in (*FLEET[:2], *FLEET[3:], changed):
+            assert whitelist.find(TokenRef(uid=each.uid, type=EMAID)) == each
+        assert whitelist.find(TokenRef(uid="DEABCC00000001", type=EMAID)) == CONTRACT
+    rows = whitelist._file._writer.execute("SELECT count(*) FROM tokens").fetchone()[0]
+    assert rows == sum(len(found_by(each)) for each in MIXED)
+
+
 def _two(*, wrong: str) -> tuple[list[ListDelta], ListHead]:
     first = make_delta(0, 3, DeltaContent(tokens=(CARD,)))
     second = make_delta(3, 4, DeltaContent(tokens=(CONTRACT,)))
@@ -272,6 +292,28 @@ def test_the_latest_stay_exact_while_tokens_come_and_go(whitelist: Whitelist, fo
             assert [each.uid for each in newest] == [each.uid for each in of_kind[: len(newest)]]
             assert len(newest) >= min(len(of_kind), 5000)
     assert len(whitelist) == len(held)
+
+
+def test_nothing_is_left_of_a_token_that_is_gone(whitelist: Whitelist, folder: PartFolder, tmp_path: Path) -> None:
+    """Not even where the latest end, and not after it had moved on from there."""
+    build(whitelist, folder, MANY)
+    good = [each for each in MANY if each.valid]
+    last, before = good[LATEST - 1], good[LATEST - 2]
+    version, chain = 7, CHAIN
+    for content in (
+        DeltaContent(tokens=(aged(last, -1),)),
+        DeltaContent(removed=(named(last), named(before))),
+        DeltaContent(tokens=(aged(token("OLD"), 10**6), aged(token("NEW"), LATEST))),
+    ):
+        delta = make_delta(version, version + 1, content)
+        version, chain = version + 1, next_chain(chain, delta)
+        whitelist.apply([delta], head_of(version, chain, len(MANY)))
+    ages = sorted([each.last_updated for each in good[: LATEST - 2]] + [aged(CARD, LATEST).last_updated], reverse=True)
+    assert [each.last_updated for each in whitelist.newest(GOOD, 2 * LATEST)] == ages
+    assert whitelist.count(GOOD) == len(good)
+    held = {file.name: file.read_bytes() for file in tmp_path.glob("state*")}
+    gone = [each.uid.encode() for each in (last, before)]
+    assert [name for name, octets in held.items() if any(uid in octets for uid in gone)] == []
 
 
 # --- files
@@ -462,7 +504,71 @@ def test_a_list_of_before_that_cannot_be_read_is_set_aside(
     assert names(tmp_path) == ["whitelist-0.db", "whitelist.current", "whitelist.db.damaged"]
 
 
-# --- damage
+# --- damage, and what is none
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """A disk that takes nothing."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_at_the_start_costs_no_list(tmp_path: Path, folder: PartFolder) -> None:
+    path = tmp_path / "whitelist.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+    with no_room(), pytest.raises(StoreError) as refused:
+        open_whitelist(path)
+    assert "whitelist-7.db: " in str(refused.value)
+    again, remark = open_whitelist(path)
+    assert (again.version, len(again), remark) == (7, len(MIXED), None)
+    again.close()
+
+
+def test_a_disk_too_full_to_take_over_the_list_of_before_leaves_it(tmp_path: Path) -> None:
+    path = tmp_path / "whitelist.db"
+    _old_list(path, MIXED)
+    with no_room(), pytest.raises(StoreError):
+        open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (len(again), remark) == (len(MIXED), None)
+    again.close()
+
+
+def test_a_list_that_another_program_holds_is_not_damaged(tmp_path: Path, folder: PartFolder) -> None:
+    path = tmp_path / "whitelist.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+        with closing(sqlite3.connect(tmp_path / "whitelist-7.db")) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM tokens").fetchone()
+            whitelist.confirm(head_of(7, CHAIN, len(MIXED), 1))
+            with pytest.raises(StoreBusy, match="end that one first"):
+                open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (again.version, remark) == (7, None)
+    again.close()
+
+
+def test_a_list_that_another_program_reads_all_the_time_is_not_damaged(tmp_path: Path, folder: PartFolder) -> None:
+    path, file = tmp_path / "whitelist.db", tmp_path / "whitelist-7.db"
+    with closing(Whitelist(path)) as whitelist:
+        build(whitelist, folder, MIXED)
+    with closing(sqlite3.connect(file)) as reader, closing(sqlite3.connect(file)) as writer:
+        reader.execute("BEGIN")
+        reader.execute("SELECT version FROM list").fetchone()
+        with writer:
+            writer.execute("UPDATE list SET confirmed_at = NULL")
+        with pytest.raises(StoreBusy, match="another program reads it"):
+            open_whitelist(path)
+    again, remark = open_whitelist(path)
+    assert (again.version, remark) == (7, None)
+    again.close()
 
 
 def test_a_damaged_token_is_an_error_and_no_token(whitelist: Whitelist, folder: PartFolder) -> None:
@@ -589,3 +695,5 @@ def test_the_highest_version_is_remembered(bench: Bench) -> None:
         return highest
 
     assert asyncio.run(part()) == [0, 5, 5, 12]
+    assert put_back(bench.reader, 12) is None
+    assert "version 12 was held" in str(put_back(bench.reader, 11))

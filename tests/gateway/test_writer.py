@@ -168,6 +168,45 @@ def test_bad_piece_harms_nobody_else(
     play(notes, part)
 
 
+def test_good_ones_run_again_beside_a_bad_one_and_are_stored_once(notes: Notes) -> None:
+    ran: list[int] = []
+
+    def counted(number: int) -> Callable[[sqlite3.Connection], int]:
+        def work(connection: sqlite3.Connection) -> int:
+            ran.append(number)
+            return note(number)(connection)
+
+        return work
+
+    async def part(writer: Writer) -> None:
+        await notes.busy(writer)
+        works = [counted(1), counted(2), refuse(ValueError("no value")), counted(3)]
+        producers = [asyncio.create_task(writer.run(work)) for work in works]
+        await asyncio.sleep(0)
+        notes.gate.set()
+        outcomes = await asyncio.gather(*producers, return_exceptions=True)
+        assert [*outcomes[:2], outcomes[3]] == [1, 2, 3]
+        assert isinstance(outcomes[2], ValueError)
+        assert ran == [1, 2, 1, 2, 3]
+        assert notes.durable() == [1, 2, 3]
+        ran.clear()
+        assert await asyncio.gather(*(writer.run(counted(number)) for number in (5, 6))) == [5, 6]
+        assert ran == [5, 6], "without a bad one they run once"
+
+    play(notes, part)
+
+
+def test_who_is_not_answered_when_the_store_is_ended_is_told(notes: Notes) -> None:
+    async def part(writer: Writer) -> None:
+        held = asyncio.create_task(writer.run(note(1)))
+        await asyncio.sleep(0)
+        writer.end()
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await held
+
+    play(notes, part)
+
+
 def test_full_store_fails_everyone_in_the_batch_and_refuses_until_it_was_opened_anew(notes: Notes) -> None:
     notes.max_pages = 6
 
@@ -359,3 +398,21 @@ def test_writer_goes_on_in_another_loop(notes: Notes) -> None:
         notes.gate.set()
         writer.end()
     assert notes.durable() == [1, 2]
+
+
+def test_writer_whose_loop_was_closed_in_the_middle_of_a_commit_closes_in_another(notes: Notes) -> None:
+    writer = Writer(notes.open)
+
+    async def cut_off() -> None:
+        task = await notes.busy(writer)
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def closed() -> None:
+        async with asyncio.timeout(10):
+            await writer.close()
+
+    asyncio.run(cut_off())
+    notes.gate.set()
+    asyncio.run(closed())
+    assert notes.durable() == []

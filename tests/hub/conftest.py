@@ -391,6 +391,11 @@ class GatewayLink:
         response = self._connection.getresponse()
         return response.status, response.read()
 
+    def begin(self, method: str, path: str) -> int:
+        """The status of the answer, whose body is left where it is."""
+        self._connection.request(method, path)
+        return self._connection.getresponse().status
+
     def send(self, message: Hello | Batch) -> Welcome | Ack | Refusal:
         path = "/sync/v1/hello" if isinstance(message, Hello) else "/sync/v1/batches"
         status, body = self.request("POST", path, encode(message))

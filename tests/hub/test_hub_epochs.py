@@ -13,6 +13,7 @@ from hub.store.connection import open_writer
 from hub.store.ledger import note_seen
 from wire.carried import mark_of
 from wire.chain import GENESIS_HASH, RecordKind, chain_hash, released
+from wire.commands import CommandBatch
 from wire.records import decode, encode
 from wire.sync_messages import Hashes, RefusalCode, Welcome
 from wire.tombstone import SeqRange, Superseded, Tombstone, TombstoneReason
@@ -27,13 +28,19 @@ def continued(new_chain, chain, seq, epoch, reason=TombstoneReason.OLD_IMAGE):
     """A chain that begins with the tombstone of a new epoch and carries what comes behind `seq`."""
     made = new_chain(epoch=epoch)
     stone = Tombstone(reason=reason, continues=point(chain, seq), lost=())
-    made.add(RecordKind.TOMBSTONE, encode(stone).decode())
-    for record in chain.records[seq:]:
-        number, previous = len(made.records) + 1, made.records[-1].hash
-        moved = msgspec.structs.replace(record, seq=number)
-        hash_ = chain_hash(made.gateway_id, epoch, previous, moved)
-        made.records.append(msgspec.structs.replace(moved, hash=hash_))
+    first = made.add(RecordKind.TOMBSTONE, encode(stone).decode())
+    made.records.clear()
+    for record in (msgspec.structs.replace(first, boot_id=f"boot of {epoch}"), *chain.records[seq:]):
+        put(made, record)
     return made
+
+
+def put(made, record):
+    """Append a record as it is, under the next number."""
+    previous = made.records[-1].hash if made.records else GENESIS_HASH
+    moved = msgspec.structs.replace(record, seq=len(made.records) + 1)
+    hash_ = chain_hash(made.gateway_id, made.epoch, previous, moved)
+    made.records.append(msgspec.structs.replace(moved, hash=hash_))
 
 
 def hello(chain, earlier, seq):
@@ -229,3 +236,65 @@ def test_lost_ranges_are_kept_as_they_are_said(hub, chain, new_chain):
     assert hub.link().send(anew.batch(1, 1)).acked_seq == 1
     _, page = hub.api("GET", "/api/v1/records?gateway_id=site-1&epoch=e2")
     assert decode(Tombstone, page["records"][0]["body"], "tombstone") == stone
+
+
+def test_a_poll_is_welcomed_as_a_greeting_is_while_its_epoch_is_open(hub, chain, new_chain):
+    def polled(query):
+        status, body = link.request("GET", f"/sync/v1/commands?after=0&{query}")
+        assert status == 200, body
+        return decode(CommandBatch, body, "commands")
+
+    link = hub.link()
+    assert polled("wait=0&epoch=e1") == CommandBatch(), "one that never greeted is nobody's"
+    assert hub.api("GET", "/api/v1/gateways")[1]["gateways"][0]["last_seen"] is None
+    chain.add(RecordKind.AUDIT, "{}")
+    link.send(chain.batch(1, 1))
+    welcome = link.send(chain.hello())
+    batch = polled("wait=1&epoch=e1")
+    assert batch.welcome == msgspec.structs.replace(welcome, at=batch.welcome.at)
+    assert batch.welcome.at - welcome.at >= timedelta(milliseconds=batch.held_ms)
+    assert 900 <= batch.held_ms < 20_000
+    assert polled("wait=0") == CommandBatch(), "a gateway of an earlier version"
+    assert link.request("GET", "/sync/v1/commands?after=0&epoch=%20")[0] == 400
+    anew = continued(new_chain, chain, 1, "e2")
+    assert isinstance(link.send(hello(anew, chain, 1)), Welcome)
+    assert polled("wait=0&epoch=e1") == CommandBatch(), "closed"
+    assert polled("wait=0&epoch=e2").welcome.acked_seq == 0
+
+
+def test_the_youngest_continuation_is_the_rival_of_a_copy_of_an_old_one(tmp_path, t0):
+    """The gateway went on from e1 by e2 to e3; a copy of e1 then continues e1 too."""
+    connection = open_writer(tmp_path / "hub.sqlite")
+    second, third, copy = (Chain("site-1", name) for name in ("e2", "e3", "e4"))
+    from_first, from_second = (Superseded(epoch=name, seq=0, hash=GENESIS_HASH) for name in ("e1", "e2"))
+    for chain, earlier in ((second, from_first), (third, from_second)):
+        note_seen(connection, chain, t0)
+        assert epochs.supersede(connection, chain, earlier, t0) is None
+    rival = epochs.rival_of(connection, copy, from_first, t0 + timedelta(minutes=59), epochs.SILENT)
+    assert rival is not None
+    assert rival.epoch == "e3"
+    assert epochs.rival_of(connection, third, from_second, t0, epochs.SILENT) is None
+    late = t0 + timedelta(minutes=61)
+    assert epochs.rival_of(connection, copy, from_first, late, epochs.SILENT) is None
+    note_seen(connection, copy, late)
+    epochs.supersede(connection, copy, from_first, late)
+    assert epochs.closer_of(connection, third) == "e4"
+    assert epochs.closer_of(connection, copy) is None
+    connection.close()
+
+
+def test_what_a_replaced_continuation_brought_is_not_billed_again(hub, chain, charger, new_chain, t0):
+    """The hub had nothing of e1; e2 carried its session; then an image of e1 carries it once more."""
+    session = charger.signed_session("T1", t0, "1.000", "11.000")
+    second, third = continued(new_chain, chain, 0, "e2"), continued(new_chain, chain, 0, "e3")
+    put(second, msgspec.structs.replace(second.records[0], kind=RecordKind.AUDIT, body="{}", mono_ns=9_000))
+    link = hub.link()
+    assert link.send(second.batch(1, len(second.records))).acked_seq == len(second.records)
+    assert len(hub.api("GET", "/api/v1/cdrs?gateway_id=site-1")[1]["cdrs"]) == 1
+    assert link.send(third.batch(1, len(third.records))).acked_seq == len(third.records)
+    assert len(hub.api("GET", "/api/v1/cdrs?gateway_id=site-1")[1]["cdrs"]) == 1
+    _, shown = hub.api("GET", f"/api/v1/sessions/{session}")
+    assert not [text for text in shown["findings"] if text.startswith("late-record")]
+    _, cdr = hub.api("GET", f"/api/v1/cdrs/{session}")
+    assert cdr["total_energy"] == 10
+    assert [value["nature"] for value in cdr["signed_data"]["signed_values"]] == ["Start", "End"]

@@ -11,8 +11,6 @@ import threading
 from contextlib import closing
 from datetime import timedelta
 
-import pytest
-
 from hub.log_key import load_log_key
 from hub.store.connection import open_reader
 from hub.store.heads import kept_heads
@@ -45,7 +43,6 @@ def _drain(hub, chain, acked: int, receipts: dict) -> int:
     return acked
 
 
-@pytest.mark.timeout(60)
 def test_no_acknowledged_record_is_lost_and_none_is_doubled(hub, chain, charger, t0):
     ids: list[str] = []
     acked, receipts = 0, {}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from hub.store.whitelist import (
     put_tokens,
 )
 from hub.terms import EnergyPrice, Terms
+from hub.web.whitelist import MAX_PARTS_OF_ONE
 from tests.hub.conftest import T0, HubProcess
 from tests.parts import token
 from wire.records import Token, decode, encode
@@ -283,6 +285,25 @@ def test_snapshot_is_renewed_beside_when_much_has_changed_and_old_parts_stay_a_w
     with_desk(tmp_path, part)
 
 
+def test_snapshots_asked_for_in_a_loop_are_made_now_and_then(tmp_path: Path) -> None:
+    """One of ten million tokens takes minutes, and its parts lie there for a day."""
+
+    async def part(desk: ListDesk, database: Database) -> None:
+        await database.put_tokens(cards(0, 2000), now())
+        at = now()
+        given = [await desk.manifest(2**62, at, 30)]
+        for number in range(2000, 2010):
+            await database.put_tokens(cards(number, number + 1), now())
+            given.append(await desk.manifest(2**62, at, 30))
+        assert given[2:] == [None] * 9, "two in a row, and no more"
+        assert await desk.manifest(0, at, 30) == given[1], "who can do with it gets it"
+        renewed = await desk.manifest(2**62, at + timedelta(days=1), 30)
+        assert renewed is not None
+        assert renewed.manifest.version == (await desk.standing()).version
+
+    with_desk(tmp_path, part)
+
+
 def test_what_is_being_made_is_waited_for_only_so_long(tmp_path: Path) -> None:
     async def part(desk: ListDesk, database: Database) -> None:
         await database.put_tokens(cards(0, 6000), now())
@@ -306,6 +327,26 @@ def test_stopped_snapshot_leaves_parts_that_serve_the_next(tmp_path: Path) -> No
     assert left.stat().st_ino == inode
     assert snapshots.load_manifest(folder) is None, "no manifest, no snapshot"
     assert len(in_it(folder, manifest)) == 100
+
+
+def test_part_that_the_disk_has_spoilt_is_written_again(tmp_path: Path) -> None:
+    with closing(open_writer(tmp_path / FILE_NAME)) as connection:
+        put(connection, cards(0, 3))
+    folder = tmp_path / snapshots.FOLDER_NAME
+    (part,) = write_parts(tmp_path / FILE_NAME, folder, lambda *numbers: True, PART).parts
+    part_path(folder, part.sha256).write_bytes(bytes(part.octets))
+    assert len(in_it(folder, write_parts(tmp_path / FILE_NAME, folder, lambda *numbers: True, PART))) == 3
+
+
+def test_beginning_of_a_snapshot_does_not_outlive_the_hub(tmp_path: Path) -> None:
+    """It may hold whom an erasure named while no hub ran, and nobody may ever ask for the next one."""
+    (tmp_path / snapshots.FOLDER_NAME).mkdir()
+    part_path(tmp_path / snapshots.FOLDER_NAME, "ab" * 32).write_bytes(b"x")
+
+    async def part(desk: ListDesk, database: Database) -> None:
+        assert list(desk.folder.iterdir()) == []
+
+    with_desk(tmp_path, part)
 
 
 def test_tokens_that_are_unusually_long_get_more_parts(tmp_path: Path) -> None:
@@ -417,9 +458,8 @@ def test_gateways_are_given_head_manifest_parts_and_deltas(hub: HubProcess) -> N
     assert decode(ListDeltas, get(f"/deltas?since={head.version}&chain={head.chain}")[1], "deltas").deltas == ()
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
+def test_what_is_asked_for_is_taken_literally(hub: HubProcess) -> None:
+    for path, status in (
         (f"/parts/{'ab' * 32}", 404),
         ("/parts/manifest.json", 404),
         ("/parts/..%2Fhub.sqlite", 404),
@@ -430,12 +470,29 @@ def test_gateways_are_given_head_manifest_parts_and_deltas(hub: HubProcess) -> N
         (f"/deltas?since={2**63}&chain={'ab' * 32}", 400),
         (f"/deltas?since=0&chain={'zz' * 32}", 400),
         ("/manifest?least=x", 400),
-    ],
-)
-def test_what_is_asked_for_is_taken_literally(hub: HubProcess, path: str, status: int) -> None:
-    found, body = hub.link().request("GET", f"/sync/v1/whitelist{path}")
-    assert found == status, body
-    assert json.loads(body)["status"] == status
+    ):
+        found, body = hub.link().request("GET", f"/sync/v1/whitelist{path}")
+        assert (found, json.loads(body)["status"]) == (status, status), path
+
+
+def test_gateway_that_reads_slowly_takes_no_turn_of_others(hub: HubProcess) -> None:
+    """Parts that nobody takes stay in the hub's hands for minutes."""
+    name = "cd" * 32
+    folder = hub.folder / "state" / "whitelist"
+    folder.mkdir(exist_ok=True)
+    with part_path(folder, name).open("wb") as long:
+        long.truncate(48 * 1024 * 1024)
+    path = f"/sync/v1/whitelist/parts/{name}"
+    slow = [hub.link() for _ in range(MAX_PARTS_OF_ONE + 2)]
+    answers = [link.begin("GET", path) for link in slow]
+    assert sorted(set(answers)) == [200, 429]
+    assert answers.count(200) == MAX_PARTS_OF_ONE
+    assert hub.link("site-2").request("GET", path, None, {"Range": "bytes=0-9"}) == (206, bytes(10))
+    for link in slow:
+        link.close()
+    deadline = time.monotonic() + 20
+    while hub.link().begin("GET", path) != 200:
+        assert time.monotonic() < deadline, "whoever is gone must not be counted"
 
 
 def test_only_gateways_of_this_hub_are_given_the_list(hub: HubProcess) -> None:

@@ -170,3 +170,22 @@ def test_a_session_that_only_ended_does_not_run_any_more_after_the_upgrade(tmp_p
 def test_instants_keep_their_offset(t0):
     at = t0.astimezone(timezone(timedelta(hours=2)))
     assert datetime.fromisoformat(ledger.instant(at)).isoformat() == at.isoformat()
+
+
+def test_a_sign_of_life_is_noted_now_and_then_and_of_a_chain_that_is_known(tmp_path, terms, t0):
+    async def use() -> list[datetime | None]:
+        chain, seen = Chain("site-1", "e1"), []
+        database = Database(tmp_path / "state", terms)
+        try:
+            assert not await database.note_alive(chain, t0)
+            seen.append(await database.read(lambda c: ledger.last_seen(c, chain)))
+            await database.note_seen(chain, t0)
+            for seconds in (4, 5, 9, -1):
+                assert await database.note_alive(chain, t0 + timedelta(seconds=seconds))
+                seen.append(await database.read(lambda c: ledger.last_seen(c, chain)))
+        finally:
+            await database.close()
+        return seen
+
+    at = [t0 + timedelta(seconds=seconds) for seconds in (0, 5, 5, -1)]
+    assert asyncio.run(use()) == [None, *at], "the last after the hub's clock was put back"

@@ -113,7 +113,7 @@ SHOW_COST = (
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_every_order_of_a_queue_is_read_or_named(ledger: sqlite3.Connection, sent: list[str]) -> None:
     numbered = ", ".join(f'{{"number": {number}, "order": {order}}}' for number, order in enumerate(sent, 1))
-    queued = parse_batch(f'{{"orders": [{numbered}]}}'.encode())
+    queued = parse_batch(f'{{"orders": [{numbered}]}}'.encode()).orders
     assert [one.number for one in queued] == list(range(1, len(sent) + 1)), "none is passed over"
     ledger.execute("BEGIN IMMEDIATE")
     for table in ("commands", "command_reports", "command_refusals"):

@@ -256,6 +256,19 @@ def test_another_history_at_the_hub_halts_the_gateway(answer: Welcome, own_hash:
     assert (peer.acked_seq, peer.acked_hash) == (0, GENESIS_HASH)
 
 
+def test_a_welcome_unasked_confirms_the_position_or_has_the_hub_greeted() -> None:
+    peer = ready(acked=2)
+    assert peer.confirmed(msgspec.structs.replace(welcome(2), credit=3, whitelist_version=9))
+    assert (peer.credit, peer.whitelist_version, peer.state) == (3, 9, S.READY)
+    for other in (welcome(1), welcome(3), msgspec.structs.replace(welcome(2), acked_hash=FOREIGN, credit=5)):
+        assert not peer.confirmed(other)
+    assert (peer.acked_seq, peer.acked_hash, peer.credit) == (2, hash_of(2), 3)
+    peer.offer(RECORDS[2:4])
+    assert peer.confirmed(welcome(1)), "the answer to what is on its way decides"
+    peer.answered(ack(4))
+    assert peer.acked_seq == 4
+
+
 def test_an_ack_in_part_is_a_position_to_go_on_from() -> None:
     peer = ready()
     peer.offer(RECORDS[:4])

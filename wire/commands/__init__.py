@@ -66,9 +66,11 @@ from wire.commands.station import (
 )
 from wire.errors import MalformedValue
 from wire.records import Value, decode
+from wire.sync_messages import Welcome
 
 PATH_COMMANDS = "/sync/v1/commands"
-"""GET ?wait=25&after=N -> CommandBatch: what waits for the gateway that asks, as soon as there is any."""
+"""GET ?wait=15&after=N&epoch=E -> CommandBatch: what waits for the gateway that asks, as soon as there is any; and, for
+an epoch that has greeted and is open, where the hub stands in it. A gateway of an earlier version names no epoch."""
 PATH_COMMAND_RESULT = "/sync/v1/commands/{command_id}/result"
 """POST CommandReport -> {}; as often as it takes."""
 MAX_WAIT_S = 25
@@ -123,9 +125,15 @@ class QueuedOrder(Value, frozen=True, kw_only=True):
 
 
 class CommandBatch(Value, frozen=True, kw_only=True):
-    """What waits for a gateway, in order."""
+    """What waits for a gateway, in order; and what a greeting would be answered, so that none is needed.
+
+    `held_ms`: how long the hub had kept the question when it read the clock for `welcome.at`, rounded down. A hub of an
+    earlier version says neither.
+    """
 
     orders: tuple[QueuedOrder, ...] = ()
+    welcome: Welcome | None = None
+    held_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class _RawOrder(Value, frozen=True, kw_only=True):
@@ -135,6 +143,8 @@ class _RawOrder(Value, frozen=True, kw_only=True):
 
 class _RawBatch(Value, frozen=True, kw_only=True):
     orders: tuple[_RawOrder, ...] = ()
+    welcome: Welcome | None = None
+    held_ms: Annotated[int, msgspec.Meta(ge=0, le=2**32)] = 0
 
 
 class _Named(Value, frozen=True, kw_only=True):
@@ -149,13 +159,23 @@ class UnreadOrder(Value, frozen=True, kw_only=True):
     reason: str
 
 
-def parse_batch(body: bytes) -> tuple[QueuedOrder | UnreadOrder, ...]:
-    """The orders of a CommandBatch, in order; one that cannot be read does not stand in the way of the others.
+class ReadBatch(Value, frozen=True, kw_only=True):
+    """A CommandBatch as it was read: the orders one by one."""
+
+    orders: tuple[QueuedOrder | UnreadOrder, ...]
+    welcome: Welcome | None
+    held_ms: int
+
+
+def parse_batch(body: bytes) -> ReadBatch:
+    """The CommandBatch in `body`; an order that cannot be read does not stand in the way of the others.
 
     Raises:
         MalformedValue: it is no batch, or an order in it has no number.
     """
-    return tuple(_read_order(one) for one in decode(_RawBatch, body, "commands").orders)
+    raw = decode(_RawBatch, body, "commands")
+    orders = tuple(_read_order(one) for one in raw.orders)
+    return ReadBatch(orders=orders, welcome=raw.welcome, held_ms=raw.held_ms)
 
 
 def _read_order(raw: _RawOrder) -> QueuedOrder | UnreadOrder:

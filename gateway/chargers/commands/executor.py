@@ -49,6 +49,9 @@ from wire.ids import random_id
 from wire.records import AuditEntry, AuthMethod, Basis, Decision, Verdict
 
 CALL_TIMEOUT_S = 30.0
+_FULL = (
+    "no session begins here now, the room for evidence is spent (site-full): see docs/operations.md, Room on the disk"
+)
 MEND_S = 1.0
 
 
@@ -195,6 +198,8 @@ class Executor(Companion):
         """Steps 2 to 5, up to report 1."""
         try:
             self._judge.require_allowed(kept, self._site.clock.now())
+            if isinstance(kept.order.command, StartSession) and self._site.is_full():
+                raise CommandRefused(ResultCode.REJECTED, _FULL)
             station = await self._station(kept)
             facts = self._judge.facts(kept, self._site.clock.now().at)
             asked = translate(station.ocpp, kept.order.command, facts)
