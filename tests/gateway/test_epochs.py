@@ -42,7 +42,7 @@ from gateway.store.pieces import Piece
 from gateway.store.release import release_held_back, release_step
 from gateway.store.rows import RowHash
 from gateway.store.salvage import survey
-from gateway.store.soundness import find_damage, inspect, tables_of
+from gateway.store.soundness import find_damage, inspect, says_damage, tables_of
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from tests.gateway.conftest import Bench, send
@@ -224,6 +224,29 @@ def test_the_end_that_other_tables_speak_of_is_lost_when_it_is_gone(store: Store
         SeqRange(first_seq=500, last_seq=500, count=1),
         SeqRange(first_seq=691, last_seq=695, count=5),
     )
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_row_of_another_table_that_is_no_text_ends_the_epoch(store: Store, others: int) -> None:
+    for number in range(others):
+        store.change(f"INSERT INTO notes VALUES ('0-{number}', 'kept')")
+    store.change("INSERT INTO notes VALUES ('1', CAST(x'ff00fe' AS TEXT)), ('2', 'kept')")
+    heard: list[str] = []
+
+    async def audit(event: str, message: str) -> None:
+        pytest.fail(event)
+
+    assert asyncio.run(Inspection(store.path, heard.append, audit).round(share=1))
+    assert says_damage(heard[0])
+    if not others:
+        assert [event for event, _ in store.prepare()] == ["epoch-begun"]
+    else:
+        order_epoch(store.path, EpochOrder(epoch="epoch-1", reason=TombstoneReason.DAMAGE, message=heard[0]))
+        store.prepare()
+    store.check(set())
+    with closing(store.open()) as connection:
+        (kept_notes,) = connection.execute("SELECT count(*) FROM notes WHERE text = 'kept'").fetchone()
+    assert kept_notes == others + 1
 
 
 def test_an_order_carries_what_comes_behind_its_point(store: Store) -> None:
