@@ -271,6 +271,11 @@ class Stage:
         self.boxes[name].forget()
         self.counts[f"{name} restored"] += 1
 
+    def drop_hub_copy(self) -> None:
+        """The gateway is about to lose what its hub has: a hub that went back behind that would not have it
+        either, and nobody would. The next time it is to be restored it is copied anew."""
+        shutil.rmtree(self.site.folder / "hub-backup", ignore_errors=True)
+
     def failed_tasks(self) -> list[str]:
         """What the daemons said of tasks of theirs that ended by an error which nobody had expected."""
         said = [each for zygote in self._zygotes.values() for run in zygote.runs for each in run.events]
