@@ -17,7 +17,7 @@ from gateway.store.ledger import hash_at
 from gateway.store.pieces import Piece
 from wire.chain import GENESIS_HASH
 from wire.sync_messages import Hashes
-from wire.tombstone import Superseded
+from wire.tombstone import SeqRange, Superseded
 
 MAX_DEPTH = 8
 
@@ -27,10 +27,12 @@ Ask = Callable[[str, Sequence[int]], Awaitable[Hashes]]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The pieces that the hub lacks, oldest first, behind `point`; `gone`: files that are needed and do not read."""
+    """The pieces that the hub lacks, oldest first, behind `point`; `lost`: numbers of the oldest epoch that were gone
+    when it ended; `gone`: files that are needed and do not read."""
 
     point: Superseded
     pieces: tuple[Piece, ...]
+    lost: tuple[SeqRange, ...] = ()
     gone: tuple[str, ...] = ()
 
 
@@ -39,6 +41,7 @@ async def missing_before(path: Path, note: EpochBegun | None, ask: Ask) -> Missi
     has all of it. Raises what `ask` does."""
     pieces: list[Piece] = []
     point: Superseded | None = None
+    lost: tuple[SeqRange, ...] = ()
     for _ in range(MAX_DEPTH):
         continues = None if note is None else note.continues
         if note is None or continues is None or continues.seq == 0:
@@ -51,14 +54,15 @@ async def missing_before(path: Path, note: EpochBegun | None, ask: Ask) -> Missi
                 before = begun(kept)
                 point = await _common(continues, held.acked_seq, hash_at(kept, held.acked_seq), ask)
         except StoreError:
-            return Missing(continues, tuple(pieces), (note.kept_as,))
+            return Missing(continues, tuple(pieces), gone=(note.kept_as,))
         first = max(point.seq + 1, 1 if before is None else 2)  # Not the tombstone that it began with.
         piece = Piece(kept_as=note.kept_as, epoch=continues.epoch, first_seq=first, last_seq=continues.seq)
         pieces.insert(0, piece)
+        lost = note.lost
         if point.seq:
             break
         note = before
-    return None if point is None else Missing(point, tuple(pieces))
+    return None if point is None else Missing(point, tuple(pieces), lost)
 
 
 async def _common(continues: Superseded, acked: int, own: str | None, ask: Ask) -> Superseded:

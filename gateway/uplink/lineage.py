@@ -124,7 +124,12 @@ class Lineage:
         async def ask(epoch: str, seqs: Sequence[int]) -> Hashes:
             return await self._ask_of(epoch, fetch, seqs)
 
-        missing = await missing_before(self._path, begun(self._ledger), ask)
+        try:
+            missing = await missing_before(self._path, begun(self._ledger), ask)
+        except UplinkError as error:
+            if error.status == 404:  # A hub of an earlier version.
+                return
+            raise
         if missing is None:
             return
         (first,) = self._ledger.execute("SELECT min(seq) FROM records").fetchone()
@@ -137,8 +142,9 @@ class Lineage:
 
     def bring(self, behind: Behind) -> None:
         """Order a new epoch that carries what the hub lacks of earlier ones. Raises StoreError."""
-        point, pieces = behind.missing.point, behind.missing.pieces
-        self._order(TombstoneReason.HUB_RESTORED, str(behind), point, 1, before=pieces)
+        missing = behind.missing
+        reason = TombstoneReason.HUB_RESTORED
+        self._order(reason, str(behind), missing.point, 1, missing.lost, missing.pieces)
 
     def obstacle(self) -> Obstacle | None:
         """What keeps a new epoch from being begun by itself now (rules 4 and 5); None when one may."""

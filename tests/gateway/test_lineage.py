@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreUnavailable, UplinkError
 from gateway.store.carrying import EpochOrder, begun
 from gateway.store.epochs import order_epoch, prepare_ledger
 from gateway.store.ledger import halted, head
@@ -192,11 +192,14 @@ def test_what_the_hub_lacks_of_an_earlier_epoch_is_carried_to_it(bench: Bench, l
 
     meet(bench, lab, Sound(0, 0), wait)
     records = bench.records()
+    gone = SeqRange(first_seq=160, last_seq=160, count=1)
     bench.close()
     path, point = bench.folder / "ledger.db", Superseded(epoch="epoch-1", seq=150, hash=records[149].hash)
     order_epoch(
         path,
-        EpochOrder(epoch="epoch-1", reason=TombstoneReason.DAMAGE, message="m", continues=point, carry_after=150),
+        EpochOrder(
+            epoch="epoch-1", reason=TombstoneReason.DAMAGE, message="m", continues=point, carry_after=150, lost=(gone,)
+        ),
     )
     prepare_ledger(path, "site-1", bench.clock.now())
     bench.open()
@@ -206,6 +209,11 @@ def test_what_the_hub_lacks_of_an_earlier_epoch_is_carried_to_it(bench: Bench, l
         asyncio.run(lineage.require_continued(answering({40: records[39].hash}, 40)))
     with pytest.raises(Behind, match="lacks 150 records"):
         asyncio.run(lineage.require_continued(answering({40: "ab" * 32}, 40)))
+
+    async def earlier(path: str) -> bytes:
+        raise UplinkError("not-a-hub", path, status=404)
+
+    asyncio.run(lineage.require_continued(earlier))
     past = Past(0, 40)
     past.first = {record.seq: record.hash for record in records[:40]}
     meet(bench, lab, past, ended)
@@ -214,6 +222,7 @@ def test_what_the_hub_lacks_of_an_earlier_epoch_is_carried_to_it(bench: Bench, l
     assert order.continues == Superseded(epoch="epoch-1", seq=40, hash=records[39].hash)
     (piece,) = order.before
     assert (piece.epoch, piece.first_seq, piece.last_seq) == ("epoch-1", 41, 150)
+    assert order.lost == (gone,), "which was gone before"
     (bench.folder / piece.kept_as).unlink()
     (bench.folder / "ledger-order.json").unlink()
 
