@@ -30,8 +30,8 @@ EXIT_DEGRADED = 1
 def status(config: Path, as_json: bool) -> None:
     """Show how the gateway is, running or stopped.
 
-    Whether it runs, what its store holds, what waits for the hub. Ends with 1 when the uplink has halted, or
-    when the hub and the ledger do not agree.
+    Whether it runs, what its store holds, what waits for the hub. Ends with 1 when the uplink has halted,
+    when the hub and the ledger do not agree, or when the enrolled certificate cannot be used.
     """
     try:
         settings = settings_of(config)
@@ -39,7 +39,7 @@ def status(config: Path, as_json: bool) -> None:
     except StoreError as error:
         fail(str(error))
     click.echo(encode(found) if as_json else "\n".join(_status_lines(found)))
-    if found.halted is not None or found.log_troubles:
+    if found.halted is not None or found.log_troubles or found.certificate_trouble is not None:
         sys.exit(EXIT_DEGRADED)
 
 
@@ -125,6 +125,8 @@ def _running(found: Running | None) -> str:
     if found.since is None:
         return f"yes, but it cannot be asked: {found.trouble}"
     uplink = {None: "not known", True: "online", False: "offline"}[found.online]
+    if found.vitals is not None and not found.vitals.online and found.vitals.uplink_trouble is not None:
+        uplink += f" ({found.vitals.uplink_trouble}; `pnc-gateway doctor` says what to do)"
     return f"since {instant(found.since)}, uplink {uplink}"
 
 
@@ -143,6 +145,8 @@ def _paper_lines(found: Status) -> list[str]:
     """The own certificate, and how the fetching of lists and answers goes."""
     lines = []
     own = found.certificate
+    if found.certificate_trouble is not None:
+        lines.append(f"certificate  TROUBLE {found.certificate_trouble}")
     if own is not None:
         days = f"{own.days_left:.1f} of {own.life_days:.1f} days left"
         lines.append(f"certificate  valid until {instant(own.not_after)}, {days}")

@@ -108,7 +108,8 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The store at a glance. `backlog` counts records the hub has not acknowledged; `oldest_unsent_at` is its age.
     `countersigned_seq`: up to where the hub's countersignature reaches; `log_troubles`: what is wrong with that now.
     `running` None: no gateway runs; `chargers` have booted here at any time, `booted` of those that are `configured`;
-    `not_asked` about how they are set yet; `begun`: how this epoch began, while the file of the one before is there."""
+    `not_asked` about how they are set yet; `begun`: how this epoch began, while the file of the one before is there;
+    `certificate_trouble`: why the enrolled certificate cannot be used."""
 
     running: Running | None
     gateway_id: str
@@ -136,6 +137,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     alone: tuple[StationAlone, ...]
     not_asked: tuple[str, ...]
     certificate: OwnCertificate | None
+    certificate_trouble: str | None
     sources: tuple[Source, ...]
 
 
@@ -169,15 +171,16 @@ def read_running(settings: Settings) -> Running | None:
     )
 
 
-def _own_certificate(settings: Settings, at: datetime) -> OwnCertificate | None:
+def _own_certificate(settings: Settings, at: datetime) -> tuple[OwnCertificate | None, str | None]:
+    """The certificate that was enrolled, or why it cannot be used. Its trouble hides nothing of the store."""
     if settings.table.enrol is None:
-        return None
+        return None, None
     try:
         own = load_identity(settings.identity_path)
     except EnrolmentError as error:
-        raise StoreError(str(error)) from error
+        return None, str(error)
     leaf = own.leaf
-    return OwnCertificate(
+    found = OwnCertificate(
         serial=f"{leaf.serial:x}",
         not_before=leaf.not_before,
         not_after=leaf.not_after,
@@ -185,6 +188,7 @@ def _own_certificate(settings: Settings, at: datetime) -> OwnCertificate | None:
         days_left=(leaf.not_after - at) / _DAY,
         life_days=(leaf.not_after - leaf.not_before) / _DAY,
     )
+    return found, None
 
 
 def _sources(settings: Settings) -> tuple[Source, ...]:
@@ -213,6 +217,7 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
     asked = {one.charger_id.casefold() for one in alone}
     owner, last, acked = identity(ledger), head(ledger), acked_seq(ledger)
     oldest = ledger.execute("SELECT at FROM records WHERE seq = ?", (acked + 1,)).fetchone()
+    certificate, certificate_trouble = _own_certificate(settings, at)
     return Status(
         running=read_running(settings),
         gateway_id=owner.gateway_id,
@@ -251,7 +256,8 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
         ),
         alone=alone,
         not_asked=tuple(name for name in names if name.casefold() not in asked) if policy.manage else (),
-        certificate=_own_certificate(settings, at),
+        certificate=certificate,
+        certificate_trouble=certificate_trouble,
         sources=_sources(settings),
     )
 

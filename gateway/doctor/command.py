@@ -56,7 +56,7 @@ def examine(config: Path, at: datetime) -> Iterator[Finding]:
     for check in CHECKS:
         try:
             yield from check(settings, at)
-        except (sqlite3.Error, OSError) as error:
+        except (GatewayError, sqlite3.Error, OSError) as error:
             name = check.__name__.replace("_", " ")
             yield fault(name, f"could not be looked at: {error}", "look at the disk and at who may read the files")
 

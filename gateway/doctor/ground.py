@@ -50,7 +50,8 @@ def state_folder(settings: Settings, at: datetime) -> Iterator[Finding]:
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         yield fault(check, f"{folder} lies on a file system that is read-only", "look at the disk, then remount it")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield fault(check, f"{folder} cannot be written by this user", "run as the user that the gateway runs as")
+        remedy = "run as the user that the gateway runs as; if you do, give it the folder (chown), with mode 0700"
+        yield fault(check, f"{folder} cannot be written by this user", remedy)
     else:
         yield good(check, f"{folder} is writable")
 

@@ -18,7 +18,7 @@ from gateway.tls import uplink_tls
 from gateway.uplink.exchange import HubExchange
 from gateway.uplink.token_list import MAX_HEAD_BYTES
 from gateway.way import link_settings
-from gateway.wording import instant
+from gateway.wording import counted, instant
 from wire.errors import MalformedValue
 from wire.records import ClockState, decode
 from wire.whitelist import PATH_HEAD, SignedListHead
@@ -83,7 +83,7 @@ def uplink(settings: Settings, at: datetime) -> Iterator[Finding]:
     except MalformedValue as error:
         yield fault(check, f"{hub} answers what no hub does: {error}", _ANY)
         return
-    yield good(check, f"{hub} answers; its list has version {head.version}, {head.tokens:,} tokens")
+    yield good(check, f"{hub} answers; its list has version {head.version}, {counted(head.tokens, 'token')}")
     if vitals is not None and not vitals.online:
         why = f" ({vitals.uplink_trouble})" if vitals.uplink_trouble else ""
         yield note(check, f"the running gateway is not connected{why}", "it tries again by itself; look at its log")

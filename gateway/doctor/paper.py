@@ -11,7 +11,7 @@ from gateway.doctor.finding import Finding, fault, good, note, warning
 from gateway.enrol.identity import load_identity
 from gateway.errors import ConfigurationError, EnrolmentError, StoreError
 from gateway.store.database import open_reader
-from gateway.store.evidence import read_sources
+from gateway.store.evidence import EvidenceStore, read_sources
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.wording import counted, instant
@@ -22,6 +22,7 @@ from pki.service.files import load_crls, read_file
 from pki.verify.crl import parse_crl
 from pki.verify.trust import AnchorRole, TrustStore
 
+_NO_MO = "no root of the mo role: the contracts of mobility operators with a root of their own are refused"
 ENDS_SOON = timedelta(days=30)
 _CERTIFICATES = 20
 
@@ -33,7 +34,7 @@ def own_pair(settings: Settings, at: datetime) -> Iterator[Finding]:
         uplink_tls(settings)
         leaf = _own_leaf(settings)
     except (ConfigurationError, EnrolmentError) as error:
-        yield fault(check, str(error), "see docs/first-site.md on how a gateway gets its certificate")
+        yield fault(check, str(error), "docs/operations.md, *The gateway's own certificate*")
         return
     until = f"valid until {instant(leaf.not_after)}"
     if at < leaf.not_before:
@@ -75,16 +76,36 @@ def anchors(settings: Settings, at: datetime) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield fault(check, str(error), "put root certificates there, as docs/first-site.md shows")
         return
-    held = {role: trust.files.anchors(role) for role in AnchorRole}
-    named = ", ".join(f"{len(roots)} {role.value}" for role, roots in held.items() if roots)
-    yield good(check, f"{named} in {settings.folder / settings.table.trust.anchors}")
+    yield good(check, f"{_by_role(trust.files)} in {settings.folder / settings.table.trust.anchors}")
     yield from _roots(trust.files, at)
-    if not held[AnchorRole.MO]:
-        yield warning(
-            check,
-            "no root of the mo role: the contracts of mobility operators with a root of their own are refused",
-            "put their roots into the mo folder, or have them by [trust.refresh] trust_list",
-        )
+    refresh = settings.table.trust.refresh
+    if refresh is not None and refresh.trust_list is not None:
+        yield from _listed(settings, at)
+    elif not trust.files.anchors(AnchorRole.MO):
+        yield warning(check, _NO_MO, "put their roots into the mo folder, or have them by [trust.refresh] trust_list")
+
+
+def _listed(settings: Settings, at: datetime) -> Iterator[Finding]:
+    """What the fetched list of roots adds to the operator's own."""
+    check = "trust anchors"
+    try:
+        with closing(EvidenceStore(settings.evidence_path, read_only=True)) as store:
+            trust = load_site_trust(settings, store, at)
+    except StoreError:  # No such file, or a damaged one: `sources` says so.
+        yield note(check, "no list of roots is here yet", "[trust.refresh] fetches it when the gateway runs")
+        return
+    if trust.listed is not None:
+        named = f"the list of roots, version {trust.listed.version} until {instant(trust.listed.next_update)}"
+        yield good(check, f"{_by_role(trust.trust.anchors)} with {named}")
+    if trust.remark is not None:
+        yield warning(check, trust.remark, "see *sources* below on why no newer one came")
+    if not trust.trust.anchors.anchors(AnchorRole.MO):
+        yield warning(check, _NO_MO, "put their roots into the mo folder, or ask the PKI that signs the list of roots")
+
+
+def _by_role(roots: TrustStore) -> str:
+    held = {role.value: len(roots.anchors(role)) for role in AnchorRole}
+    return ", ".join(f"{count} {role}" for role, count in held.items() if count)
 
 
 def _roots(files: TrustStore, at: datetime) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.errors import StoreError
-from gateway.store.database import Schema, open_writer
+from gateway.store.database import Schema, open_reader, open_writer
 
 SCHEMA = Schema(
     name="evidence store",
@@ -97,11 +97,12 @@ class SourceState:
 
 
 class EvidenceStore:
-    """The store at `path`; its methods may be called from any thread. Each raises StoreError when the file fails."""
+    """The store at `path`; its methods may be called from any thread. Each raises StoreError when the file fails.
+    `read_only` makes and changes nothing, so that it may be opened beside a gateway that runs."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path, self._turn = path, threading.Lock()
-        self._connection = open_writer(path, SCHEMA)
+        self._connection = open_reader(path) if read_only else open_writer(path, SCHEMA)
 
     def close(self) -> None:
         """Close the file; idempotent."""

@@ -228,7 +228,7 @@ class Whitelist:
                     return None
                 aside = self._path.with_name(f"{self._path.name}.damaged")
                 self._replace(self._empty(), aside)
-                return _anew(self._path.name, error, aside)
+                return _anew(error, aside)
 
     def close(self) -> None:
         """Close the file; a `build` or `examine` under way is given up, another change ended first. Idempotent."""
@@ -316,8 +316,9 @@ def _chains(chain: str, deltas: Sequence[ListDelta]) -> Iterable[str]:
         yield chain
 
 
-def _anew(name: str, error: Exception, aside: Path) -> str:
-    return f"{name} was unusable ({error}); set aside as {aside.name} and begun anew"
+def _anew(error: Exception, aside: Path) -> str:
+    kept = f"set aside as {aside.name} and begun anew" if aside.exists() else "begun anew"
+    return f"the token list was unusable ({error}); {kept}"
 
 
 def open_whitelist(path: Path) -> tuple[Whitelist, str | None]:
@@ -337,7 +338,7 @@ def open_whitelist(path: Path) -> tuple[Whitelist, str | None]:
             aside = set_aside(path)
         except OSError as failed:
             raise StoreError(f"{path}: {failed.strerror or failed}") from failed
-        return Whitelist(path), _anew(path.name, error, aside)
+        return Whitelist(path), _anew(error, aside)
 
 
 def read_list(path: Path) -> ListState:

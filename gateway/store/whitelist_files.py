@@ -85,12 +85,15 @@ def remove_list(file: Path, aside: Path | None) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename the list in force, which is not open, and remove the pointer; the list's new name. Raises OSError."""
+    """Rename the list in force, which is not open, and remove the pointer; the list's new name. Where the pointer names
+    none, it is the newest that is there. Raises OSError."""
     aside = path.with_name(f"{path.name}.damaged")
     try:
-        remove_list(file_in_force(path) or path, aside)
+        file = file_in_force(path) or path
     except StoreError:
-        remove_list(path, aside)  # The pointer names nothing: there is at most a list of a version before.
+        lists = [other for other in path.parent.glob(f"{path.stem}-*.db") if _is_list(path, other.name)]
+        file = max(lists, key=lambda each: each.stat().st_mtime_ns, default=path)
+    remove_list(file, aside)
     _pointer(path).unlink(missing_ok=True)
     return aside
 

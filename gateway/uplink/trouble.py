@@ -35,6 +35,8 @@ _CODE = re.compile(r"urn:pncgate:problem:([a-z][a-z0-9-]{0,40})\Z")
 _SHOWN = 300
 _NOT_YET, _EXPIRED = 9, 10
 _LOGIN = "a captive portal or a proxy answers in its place: log in there, or let this box through"
+_NOT_ITS_CA = "[uplink] ca or hub is not right, or a captive portal or a proxy that opens TLS stands in between"
+_NOT_ITS_PORT = "[uplink] hub names a wrong port, or a captive portal answers in its place: log in there"
 _HUNG_UP = (
     "hung up without an answer: it stops, something cut the connection, or it does not take this gateway's certificate"
 )
@@ -75,7 +77,7 @@ def _tls(error: Exception, hub: str) -> UplinkError:
     told = str(error)
     if "ALERT" in told:
         return UplinkError("own-certificate", f"{hub}: does not take this gateway's certificate: {told}")
-    return UplinkError("not-tls", f"{hub}: what answers does not speak TLS; {_LOGIN} ({told})")
+    return UplinkError("not-tls", f"{hub}: what answers does not speak TLS ({told}): {_NOT_ITS_PORT}")
 
 
 def _untrusted(error: Exception) -> str:
@@ -83,7 +85,7 @@ def _untrusted(error: Exception) -> str:
         if error.verify_code in (_NOT_YET, _EXPIRED):
             said = "not valid yet" if error.verify_code == _NOT_YET else "expired"
             return f"the hub's certificate is {said} by this box's clock: look at the clock, then at the certificate"
-        return f"what answers cannot prove that it is the hub ({error.verify_message}); {_LOGIN}"
+        return f"what answers cannot prove that it is the hub ({error.verify_message}): {_NOT_ITS_CA}"
     return f"what answers cannot prove that it is the hub ({error})"
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from gateway.__main__ import main
+from gateway.store.evidence import KeptTrustList, open_evidence
+from pki.issue.authority import Authority
+from tests.gateway.rough_pki import CONTRACT, Papers, now, root
+from tests.gateway.test_refresh import list_signer, trust_list
 from tests.processes import SiteFolder
 
 
@@ -87,6 +92,46 @@ def test_what_is_wrong_is_named_with_what_to_do(site: SiteFolder, spoil: Callabl
     told = [each for each in found if each["check"] == check]
     assert told
     assert all(each["remedy"] for each in told)
+
+
+def test_a_store_that_cannot_be_opened_is_a_finding_and_not_an_end(site: SiteFolder) -> None:
+    (site.folder / "gateway-state" / "ledger.db").mkdir(parents=True)
+    code, found = examined(site)
+    assert code == 2
+    told = [each for each in found if each["check"] == "ledger"]
+    assert [each["verdict"] for each in told] == ["fault"]
+    assert "who may read the files" in told[0]["remedy"]
+    assert "uplink" in {each["check"] for each in found}
+
+
+def _without_mo(site: SiteFolder, papers: Papers, **kept: Authority) -> None:
+    """The site trusts one backend root of its own, and fetches the list of roots, which names `kept`."""
+    trust = site.folder / "trust" / "backend"
+    trust.mkdir(parents=True)
+    (trust / "root.pem").write_bytes(papers.backend.certificate.pem().encode())
+    text = site.gateway_toml.read_text()
+    anchors = next(line for line in text.splitlines() if line.startswith("anchors ="))
+    refresh = '[trust.refresh]\nhosts = ["pki.test:443"]\ntrust_list = "https://pki.test:443/ctl"\n'
+    site.gateway_toml.write_text(text.replace(anchors, 'anchors = "trust"') + refresh)
+    if kept:
+        (site.folder / "gateway-state").mkdir(mode=0o700)
+        store, _ = open_evidence(site.folder / "gateway-state" / "evidence.db")
+        der = trust_list(list_signer(papers.backend), 3, *kept.values())
+        assert store.keep_trust_list(KeptTrustList(3, now(), now() + timedelta(hours=24), der))
+        store.close()
+
+
+def test_roots_that_were_fetched_count(site: SiteFolder, papers: Papers) -> None:
+    _without_mo(site, papers, mo=root("MO Root", CONTRACT, "MO"))
+    _, found = examined(site)
+    assert not [each for each in found if each["check"] == "trust anchors"]
+
+
+def test_roots_that_are_to_be_fetched_are_awaited(site: SiteFolder, papers: Papers) -> None:
+    _without_mo(site, papers)
+    _, found = examined(site)
+    told = [each for each in found if each["check"] == "trust anchors"]
+    assert [each["verdict"] for each in told] == ["note"]
 
 
 def test_a_screen_ends_with_the_sum(site: SiteFolder) -> None:

@@ -294,6 +294,23 @@ def test_damaged_list_is_set_aside_and_begun_anew(tmp_path: Path, damage: Callab
     again.close()
 
 
+def test_a_pointer_that_is_damaged_takes_no_list_away(tmp_path: Path) -> None:
+    path, file = tmp_path / "whitelist.db", tmp_path / "whitelist-0.db"
+    Whitelist(path).close()
+    content = file.read_bytes()
+    (tmp_path / "whitelist.current").write_bytes(b"\xff\x00")
+    anew, remark = open_whitelist(path)
+    anew.close()
+    assert "set aside as whitelist.db.damaged" in str(remark)
+    assert (tmp_path / "whitelist.db.damaged").read_bytes() == content
+    file.unlink()
+    (tmp_path / "whitelist.db.damaged").unlink()
+    anew, remark = open_whitelist(path)
+    anew.close()
+    assert "names 'whitelist-0.db', and no such list is there" in str(remark)
+    assert "set aside" not in str(remark)
+
+
 def test_list_where_none_can_be_made_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         open_whitelist(tmp_path / "nowhere" / "whitelist.db")
