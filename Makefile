@@ -29,8 +29,7 @@ test: lint
 ifeq ($(strip $(PYTEST_ARGS)),)
 	$(BIN)/python -m coverage run -m pytest $(JUDGES) $(SERVICE:%=--ignore=%)
 	$(BIN)/python -m coverage report
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONG) $(SHORT)
-	$(BIN)/python -m pytest $(SERVICE)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONG) $(SHORT) $(SERVICE)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif

@@ -18,11 +18,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
+
+import msgspec
 
 from gateway.clock import Clock, Moment
 from gateway.store.arrivals import Arrival
@@ -81,7 +82,7 @@ async def _week(path: Path, days: int) -> None:
 def _arrivals(clock: Clock, begin: int) -> Iterator[Arrival]:
     """What the chargers say from a second on, second by second."""
     for second in range(begin, begin + AT_ONCE_S):
-        now = replace(clock.now(), at=BEGIN + timedelta(seconds=second))
+        now = msgspec.structs.replace(clock.now(), at=BEGIN + timedelta(seconds=second))
         yield from (_arrival(number, second, now) for number in range(CHARGERS))
 
 

@@ -47,8 +47,7 @@ class LabContract(Value, frozen=True, kw_only=True):
 
 
 class EvidenceSource(Value, frozen=True, kw_only=True):
-    """A list of roots, revocation list or answer that the gateway fetches: when it last did; `code` None: it went
-    well."""
+    """A list or answer that the gateway fetches: when it last did; `code` None: it went well."""
 
     name: str
     good_at: datetime | None = None

@@ -15,7 +15,7 @@ from gateway.errors import StoreError
 from gateway.given import config_option, fail, settings_of
 from gateway.room import Standing
 from gateway.status import Running, Source, Status, read_status
-from gateway.store.budget import MB
+from gateway.store.budget import MB, Level
 from gateway.store.ledger import all_records, identity, open_ledger_reader
 from gateway.store.segments import dropped
 from gateway.wording import counted, instant
@@ -75,8 +75,11 @@ def _status_lines(found: Status) -> list[str]:
 def _room_line(room: Standing) -> str:
     """How much of the ledger's budget is used, and what was done for room."""
     told = f"{room.level}, {room.used // MB} of {room.budget // MB} MB used, {room.free // MB} MB free on the disk"
+    told += f" ({room.keep_free // MB} are to stay free)" if room.free < 3 * room.keep_free else ""
     told += f", the log is kept behind record {room.dropped}" if room.dropped else ""
-    return told + (f", {counted(room.unkept, 'message')} not kept" if room.unkept else "")
+    told += f", {counted(room.unkept, 'message')} not kept" if room.unkept else ""
+    remedy = "\n  what to do: docs/operations.md, Room on the disk"
+    return told + (remedy if room.level in (Level.SCARCE.name.lower(), Level.SPENT.name.lower()) else "")
 
 
 def _epoch_lines(found: Status) -> list[str]:

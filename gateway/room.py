@@ -71,13 +71,15 @@ def to_spare(settings: RoomSettings) -> int:
 
 class Standing(Value, frozen=True, kw_only=True):
     """How it stands with the room: the level that these figures come to, whatever was before. In octets `used` of the
-    `budget`, `free` for it on the disk, and the write-ahead log. `dropped`: up to which record the rows are gone;
-    `unkept`: messages that were counted and that no tombstone has yet; `ballast`: whether it is there."""
+    `budget`, `free` for it on the disk where `keep_free` are to stay free, and the write-ahead log. `dropped`: up to
+    which record the rows are gone; `unkept`: messages that were counted and that no tombstone has yet; `ballast`:
+    whether it is there."""
 
     level: str
     used: int
     budget: int
     free: int
+    keep_free: int
     wal: int
     dropped: int
     unkept: int
@@ -92,6 +94,7 @@ def standing(settings: RoomSettings, ledger: sqlite3.Connection) -> Standing:
         used=room.used,
         budget=room.budget,
         free=max(0, room.free),
+        keep_free=room.keep_free,
         wal=size_of(settings.wal),
         dropped=dropped(ledger).seq,
         unkept=unkept(ledger),

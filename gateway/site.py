@@ -40,6 +40,7 @@ from gateway.store.list_parts import PartFolder
 from gateway.store.sessions import has_running
 from gateway.store.soundness import says_damage
 from gateway.store.whitelist import open_whitelist
+from gateway.store.whitelist_mark import put_back
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
@@ -108,6 +109,8 @@ class Gateway:
         self._evidence, other_remark = open_evidence(self._settings.evidence_path)
         opened.callback(self._evidence.close)
         self._begun_anew = [("whitelist-begun-anew", remark), ("evidence-begun-anew", other_remark)]
+        if remark is None:
+            self._begun_anew += [("whitelist-put-back", put_back(self._reader, self._whitelist.version))]
         self._begun_anew += books.prepared.remarks
         return books.prepared
 

@@ -58,8 +58,8 @@ class ListDesk:
             signed = await asyncio.to_thread(snapshots.load_manifest, self.folder)
             if signed is not None and await self._leads_on(signed) is not None:
                 self._current = (signed, at)
-            elif signed is not None:
-                # After an erasure while no hub ran, or a restored backup.
+            else:
+                # After an erasure while no hub ran, or a restored backup; or it is a beginning.
                 await asyncio.to_thread(snapshots.delete_all, self.folder)
             await self._sweep(at)
         except StoreError as error:

@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from enum import Enum, auto
 from typing import Annotated
 
 import msgspec
 
 from gateway.clock import Moment
 from gateway.store.earlier import keep_earlier
+from gateway.store.fates import FATE, Fate
 from gateway.store.ledger import Identity, append, number_at
+from gateway.store.pieces import Piece, survey_piece
 from gateway.store.rows import KeptRow, RowHash, as_hash
 from gateway.store.salvage import Found, read_what_reads, rows_of, survey
 from gateway.store.soundness import is_damage, tables_of
@@ -45,58 +46,10 @@ _EARLIER = 8
 _LOOK_BACK = 1000
 
 
-class Fate(Enum):
-    """What becomes of the rows of a table."""
-
-    KEPT = auto()
-    NUMBERED = auto()
-    """Kept, with the numbers of records that are in them changed."""
-    ANEW = auto()
-    """Of one epoch: the new one begins its own."""
-
-
-FATE: dict[str, Fate] = {
-    "identity": Fate.ANEW,
-    "records": Fate.NUMBERED,
-    "position": Fate.ANEW,
-    "chargers": Fate.KEPT,
-    "sessions": Fate.KEPT,
-    "seen": Fate.NUMBERED,
-    "decisions": Fate.KEPT,
-    "quarantine": Fate.NUMBERED,
-    "chains": Fate.KEPT,
-    "notes": Fate.KEPT,
-    "notices": Fate.KEPT,
-    "quirks": Fate.KEPT,
-    "credentials": Fate.KEPT,
-    "security_profiles": Fate.KEPT,
-    "commands": Fate.KEPT,
-    "command_reports": Fate.KEPT,
-    "command_refusals": Fate.KEPT,
-    "variables": Fate.KEPT,
-    "local_lists": Fate.KEPT,
-    "local_list_entries": Fate.KEPT,
-    "sequences": Fate.KEPT,
-    "lost_frames": Fate.KEPT,
-    "tiles": Fate.ANEW,
-    "log_key": Fate.ANEW,
-    "receipts": Fate.ANEW,
-    "hub_log_key": Fate.KEPT,
-    "log_troubles": Fate.ANEW,
-    "released": Fate.ANEW,
-    "held_back": Fate.NUMBERED,
-    "earlier": Fate.NUMBERED,
-    "dropped": Fate.ANEW,
-    "thinned": Fate.ANEW,
-    "forgotten": Fate.KEPT,
-    "unkept": Fate.KEPT,
-}
-"""A table that is not here is kept; tests/gateway/test_epochs.py has every table of the schema here."""
-
-
 class EpochOrder(Value, frozen=True, kw_only=True):
     """That `epoch` ends and a new one begins, and why, in words. `continues` None: up to what the hub acknowledged;
-    `carry_after`: the records behind it are carried; `lost`: numbers that are known to be gone."""
+    `carry_after`: the records behind it are carried; `lost`: numbers that are known to be gone; `before`: what is
+    carried in front of them, of earlier epochs."""
 
     epoch: str
     reason: TombstoneReason
@@ -104,6 +57,7 @@ class EpochOrder(Value, frozen=True, kw_only=True):
     continues: Superseded | None = None
     carry_after: int | None = None
     lost: tuple[SeqRange, ...] = ()
+    before: tuple[Piece, ...] = ()
 
 
 class EpochBegun(Value, frozen=True, kw_only=True):
@@ -145,9 +99,10 @@ def carry(
     order: EpochOrder,
     kept_as: str,
     now: Moment,
+    earlier: Sequence[sqlite3.Connection] = (),
 ) -> EpochBegun:
-    """Fill the fresh store `target` of `owner` with what `source` gives; says what came of it. About 60 us a record.
-    Raises sqlite3.Error for what is no damage."""
+    """Fill the fresh store `target` of `owner` with what `source` gives, and the pieces of `order` in `earlier`; says
+    what came of it. About 60 us a record. Raises sqlite3.Error for what is no damage."""
     epoch, before = order.epoch or epoch_of(source), begun(source)
     ended = Identity(owner.gateway_id, epoch) if epoch else None
     hashes = None if ended is None else RowHash(ended.gateway_id, ended.epoch)
@@ -157,11 +112,17 @@ def carry(
     if continues is None and ended is not None:
         continues = _last_sound(source, hashes, ended.epoch, reached)
     found = survey(source, hashes, after, max(reached, *_told(source)))
-    tombstone = Tombstone(reason=order.reason, lost=(*order.lost, *found.lost), continues=continues)
+    pieces = [
+        (kept, survey_piece(kept, owner.gateway_id, piece)) for kept, piece in zip(earlier, order.before, strict=True)
+    ]
+    lost = [each for _, piece in pieces for each in piece.lost]
+    tombstone = Tombstone(reason=order.reason, lost=(*order.lost, *lost, *found.lost), continues=continues)
     with _transaction(target):
         append(target, owner, RecordKind.TOMBSTONE, tombstone, now)
-    numbers = _Numbers(found)
-    carried = _Records(target, owner).take(source, found)
+    records = _Records(target, owner)
+    in_front = sum(records.take(kept, piece) for kept, piece in pieces)
+    numbers = _Numbers(found, in_front)
+    carried = in_front + records.take(source, found)
     _copy_tables(source, target)
     _copy_numbered(source, target, numbers)
     note = EpochBegun(
@@ -183,14 +144,16 @@ def carry(
 
 def _reached(source: sqlite3.Connection) -> int:
     """Up to which record the hub has acknowledged or countersigned, as far as it reads."""
-    queries = ("SELECT acked_seq FROM position", "SELECT coalesce(max(size), 0) FROM receipts")
-    rows = [_one(source, query) for query in queries]
-    return max((row[0] for row in rows if row is not None and isinstance(row[0], int)), default=0)
+    return max(_numbers(source, "SELECT acked_seq FROM position", "SELECT coalesce(max(size), 0) FROM receipts"))
 
 
 def _told(source: sqlite3.Connection) -> list[int]:
     """Numbers of records that other tables speak of."""
-    rows = [_one(source, "SELECT max(seq) FROM seen"), _one(source, "SELECT max(seq) FROM quarantine")]
+    return _numbers(source, "SELECT max(seq) FROM seen", "SELECT max(seq) FROM quarantine")
+
+
+def _numbers(source: sqlite3.Connection, *queries: str) -> list[int]:
+    rows = [_one(source, query) for query in queries]
     return [0, *(row[0] for row in rows if row is not None and isinstance(row[0], int))]
 
 
@@ -224,13 +187,13 @@ def _last_sound(source: sqlite3.Connection, hashes: RowHash | None, epoch: str, 
 class _Numbers:
     """The numbers that records of the old file have from now on."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, in_front: int) -> None:
         self._firsts = [first for first, _ in found.sound]
         self._ranges, self._last = found.sound, found.last
         self._new: list[int] = []
         self._lost = [(each.first_seq, each.last_seq) for each in found.lost]
         self._lost_firsts = [first for first, _ in self._lost]
-        number = 2  # Behind the tombstone.
+        number = 2 + in_front  # Behind the tombstone.
         for first, last in found.sound:
             self._new.append(number)
             number += last - first + 1

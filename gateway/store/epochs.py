@@ -20,7 +20,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -203,11 +203,21 @@ def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment) -> Epoch
 def _build(path: Path, building: Path, owner: Identity, order: EpochOrder, kept_as: str, now: Moment) -> EpochBegun:
     with closing(open_ledger(building, owner.gateway_id, owner.epoch, now.at)) as target:
         target.execute("PRAGMA synchronous=OFF")  # It is not in use before all of it was synced.
-        with closing(_source(path)) as source:
+        with ExitStack() as opened:
+            source = opened.enter_context(closing(_source(path)))
             _require_same_gateway(source, path, owner)
-            note = carry(source, target, owner, order, kept_as, now)
+            earlier = [_piece(path.with_name(piece.kept_as), opened) for piece in order.before]
+            note = carry(source, target, owner, order, kept_as, now, earlier)
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return note
+
+
+def _piece(kept: Path, opened: ExitStack) -> sqlite3.Connection:
+    """A file that was set aside, for reading; nothing, where it is gone."""
+    if not kept.exists():
+        return opened.enter_context(closing(_nothing()))
+    opened.callback(_remove, _copy_path(kept))
+    return opened.enter_context(closing(_source(kept)))
 
 
 def _source(path: Path) -> sqlite3.Connection:

@@ -45,8 +45,9 @@ _KEPT_SESSIONS = 10_000
 _STREAM = "NotifyPeriodicEventStream"
 _PERIODIC_TRIGGERS = frozenset({"MeterValuePeriodic", "MeterValueClock"})
 _PERIODIC_CONTEXTS = frozenset({"Sample.Periodic", "Sample.Clock"})
-_MAY_BE_SIGNED = re.compile(r'sign|ocmf|encod|publickey|certificate|customdata|<|"[^"]{100}', re.IGNORECASE)
-"""Names of fields that carry signatures, XML, and any text so long that it could be one."""
+_MAY_BE_SIGNED = re.compile(r'sign|ocmf|encod|publickey|certificate|customdata|<|\\u|"[^"]{56}', re.IGNORECASE)
+"""Names of fields that carry signatures, XML, escaped letters, and any text so long that it could be a signature: the
+shortest that meters make has 48 octets, 64 characters in base64."""
 
 
 def is_periodic(action: str, frame: str, message: TransactionMessage) -> bool:

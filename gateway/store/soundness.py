@@ -30,7 +30,9 @@ NEWEST = 2000
 SLICE = 256
 _WITH_TREE = 3
 """The schema version since which records have commitments; an older store is brought up to date first."""
-_SIGNS = ("database disk image is malformed", "file is not a database")
+_NO_TEXT = "Could not decode to UTF-8"
+"""What Python says of text that is none: it was written as text, so that it was altered since."""
+_SIGNS = ("database disk image is malformed", "file is not a database", _NO_TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Fault:
 
 def is_damage(error: BaseException | None) -> bool:
     """Whether an error of SQLite means that the file is damaged."""
+    if isinstance(error, sqlite3.OperationalError) and str(error).startswith(_NO_TEXT):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -160,6 +164,8 @@ def _chain(connection: sqlite3.Connection) -> Iterator[Fault | None]:
 
 def _checked(connection: sqlite3.Connection, table: str) -> Fault | None:
     found = [row[0] for row in connection.execute(f'PRAGMA quick_check("{table}")').fetchall()]
+    for _ in connection.execute(f'SELECT * FROM "{table}"'):
+        pass  # Which raises for text that is none: that SQLite does not look at.
     return None if found == ["ok"] else Fault(f"table {table}: {'; '.join(found[:3])}", ends_epoch=True)
 
 

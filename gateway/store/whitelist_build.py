@@ -18,6 +18,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import chain, groupby
+from operator import eq
 from pathlib import Path
 from typing import BinaryIO
 
@@ -227,7 +228,7 @@ def _append(connection: sqlite3.Connection, deal: _Deal, progress: Progress) -> 
         places = [int.from_bytes(row[:NAME_OCTETS], "big") << SLOT_BITS for row in rows]
         bodies = [row[NAME_OCTETS:] for row in rows]
         rows.clear()  # They are as long as the bodies.
-        if len(set(places)) != len(places):
+        if any(map(eq, places, places[1:])):
             _set_apart(connection, shelf, places, bodies)
         values = chain.from_iterable(zip(places, bodies, strict=True))
         connection.executemany(together, zip(*[values] * (2 * ROWS_TOGETHER), strict=False))

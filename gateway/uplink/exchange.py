@@ -31,7 +31,7 @@ from gateway.uplink.trouble import MAX_PROBLEM_BYTES, broken, refused
 from wire.sync_messages import HEADER_UNPACKED, SLOWEST_BYTES_PER_S
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-MAX_CONNECTIONS = 6
+MAX_CONNECTIONS = 12
 """Of one gateway, the standing one included: records, reports, the list, and drivers who are asked about."""
 KEPT_S = 60.0
 """How long a connection is kept that is not used; a hub of ours keeps it longer."""

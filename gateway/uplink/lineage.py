@@ -6,6 +6,7 @@ Rules
 2. A new epoch continues that record, and carries what comes behind it here. What the hub has behind it, the store has
    lost: it was made before this image was restored.
 3. A hub that went back behind what is still here is given the rest under a new epoch, which names what is missing.
+   What it lacks of earlier epochs is carried in front, from the files that were set aside (`gateway.uplink.ancestry`).
 4. After two new epochs within an hour each further one waits, longer each time (PATIENCE): it may be that another box
    has this gateway's identity, or that the store does not keep what it is told. Meanwhile the link halts and says so,
    because a person should look; what a person mends, or time does, ends the wait.
@@ -28,7 +29,9 @@ from gateway.log import say
 from gateway.store.carrying import EpochOrder, begun
 from gateway.store.epochs import order_epoch
 from gateway.store.ledger import Identity, hash_at, head
+from gateway.store.pieces import Piece
 from gateway.store.segments import dropped
+from gateway.uplink.ancestry import Missing, missing_before
 from wire.chain import GENESIS_HASH
 from wire.records import decode
 from wire.sync_messages import MAX_ASKED_HASHES, PATH_HASHES, Hashes
@@ -39,6 +42,7 @@ PATIENCE = (0, 0, 1, 5, 15, 60)
 """How many times `wait_s` is between the last new epoch and the next one, by how many were begun within RECENT."""
 NO_ROOM = 5
 """And how many times, when there was no room for one."""
+GONE = "see docs/operations.md, A damaged store, an old image: new epochs"
 MAX_HASHES_BYTES = 64 * 1024
 
 Fetch = Callable[[str], Awaitable[bytes]]
@@ -62,6 +66,19 @@ class CutOff(UplinkError):
         self.acked_seq, self.acked_hash, self.first = acked_seq, acked_hash, first
 
 
+class Behind(UplinkError):
+    """Raised when the hub lacks records of epochs that this one continues."""
+
+    def __init__(self, missing: Missing) -> None:
+        count = sum(piece.last_seq - piece.first_seq + 1 for piece in missing.pieces)
+        files = ", ".join(piece.kept_as for piece in missing.pieces)
+        message = (
+            f"the hub lacks {count} records of earlier epochs, which are in {files}: it was restored from a backup"
+        )
+        super().__init__("hub-behind", message)
+        self.missing = missing
+
+
 class Lineage:
     """The epochs of the store at `path`. `ordered` is called once a new one is to be begun: the gateway starts
     again."""
@@ -79,7 +96,7 @@ class Lineage:
         """`blocked`: why a new epoch that was ordered could not be begun at this start. `wait_s`: rules 4 and 5."""
         self._owner, self._ledger, self._path, self._now = owner, ledger, path, now
         self._ordered, self._blocked, self._wait_s = ordered, blocked, wait_s
-        self._started_ns = now().mono_ns
+        self._started_ns, self._told_gone = now().mono_ns, False
         self.doubted: Callable[[], None] = lambda: None
         """Called when the ledger could not be read, or the hub found that a record does not fit its hash: it may be
         damaged."""
@@ -95,6 +112,39 @@ class Lineage:
         (first,) = self._ledger.execute("SELECT min(seq) FROM records").fetchone()
         if first is not None and acked_seq + 1 < first:
             raise CutOff(acked_seq, acked_hash, first)
+
+    async def require_continued(self, fetch: Fetch) -> None:
+        """Return if the hub has what this epoch continues, or it is not to be had any more, which is said.
+
+        Raises:
+            Behind: it lacks what is still here.
+            UplinkError, WireError: it did not say.
+        """
+
+        async def ask(epoch: str, seqs: Sequence[int]) -> Hashes:
+            return await self._ask_of(epoch, fetch, seqs)
+
+        try:
+            missing = await missing_before(self._path, begun(self._ledger), ask)
+        except UplinkError as error:
+            if error.status == 404:  # A hub of an earlier version.
+                return
+            raise
+        if missing is None:
+            return
+        (first,) = self._ledger.execute("SELECT min(seq) FROM records").fetchone()
+        if first == 1 and not missing.gone:
+            raise Behind(missing)
+        if not self._told_gone:
+            self._told_gone = True
+            gone = ", ".join(missing.gone) or "records of this epoch that were dropped"
+            say("history-missing", level="error", gone=gone, epoch=missing.point.epoch, remedy=GONE)
+
+    def bring(self, behind: Behind) -> None:
+        """Order a new epoch that carries what the hub lacks of earlier ones. Raises StoreError."""
+        missing = behind.missing
+        reason = TombstoneReason.HUB_RESTORED
+        self._order(reason, str(behind), missing.point, 1, missing.lost, missing.pieces)
 
     def obstacle(self) -> Obstacle | None:
         """What keeps a new epoch from being begun by itself now (rules 4 and 5); None when one may."""
@@ -140,9 +190,16 @@ class Lineage:
         point: Superseded,
         after: int,
         lost: tuple[SeqRange, ...] = (),
+        before: tuple[Piece, ...] = (),
     ) -> None:
         order = EpochOrder(
-            epoch=self._owner.epoch, reason=reason, message=message, continues=point, carry_after=after, lost=lost
+            epoch=self._owner.epoch,
+            reason=reason,
+            message=message,
+            continues=point,
+            carry_after=after,
+            lost=lost,
+            before=before,
         )
         order_epoch(self._path, order)
         say("epoch-ordered", level="warning", reason=reason.value, message=message)
@@ -171,11 +228,15 @@ class Lineage:
         return found
 
     async def _ask(self, fetch: Fetch, seqs: Sequence[int]) -> dict[int, str]:
-        query = "&".join([f"epoch={self._owner.epoch}", *(f"seq={seq}" for seq in seqs)])
-        answer = decode(Hashes, await fetch(f"{PATH_HASHES}?{query}"), "hashes")
-        if answer.epoch != self._owner.epoch:
-            raise UplinkError("not-a-hub", f"{PATH_HASHES} answered for epoch {answer.epoch[:64]!a}")
+        answer = await self._ask_of(self._owner.epoch, fetch, seqs)
         return {each.seq: each.hash for each in answer.hashes}
+
+    async def _ask_of(self, epoch: str, fetch: Fetch, seqs: Sequence[int]) -> Hashes:
+        query = "&".join([f"epoch={epoch}", *(f"seq={seq}" for seq in seqs)])
+        answer = decode(Hashes, await fetch(f"{PATH_HASHES}?{query}"), "hashes")
+        if answer.epoch != epoch:
+            raise UplinkError("not-a-hub", f"{PATH_HASHES} answered for epoch {answer.epoch[:64]!a}")
+        return answer
 
 
 def _between(low: int, high: int) -> list[int]:

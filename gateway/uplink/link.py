@@ -21,7 +21,7 @@ from gateway.store.writer import Writer
 from gateway.uplink.announce import Announcer
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.exchange import HubExchange, Reply
-from gateway.uplink.lineage import MAX_HASHES_BYTES, CutOff, Lineage
+from gateway.uplink.lineage import MAX_HASHES_BYTES, Behind, CutOff, Lineage
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.outgoing import Outgoing
 from gateway.uplink.turns import Turns
@@ -115,7 +115,7 @@ class Link:
         (`gateway.uplink.lineage`)."""
         if self.lineage is not None and (isinstance(error, StoreError) or error.code == RefusalCode.CHAIN):
             self.lineage.doubted()
-        if self.lineage is None or not (self.halted or isinstance(error, CutOff)):
+        if self.lineage is None or not (self.halted or isinstance(error, CutOff | Behind)):
             return False
         while True:
             obstacle = self.lineage.obstacle()
@@ -125,6 +125,8 @@ class Link:
             try:
                 if isinstance(error, CutOff):
                     self.lineage.leave_out(error)
+                elif isinstance(error, Behind):
+                    self.lineage.bring(error)
                 else:
                     await self.lineage.part(self._hashes)
             except (GatewayError, WireError) as trouble:
@@ -159,6 +161,8 @@ class Link:
         return self._backoff.next_s(random.random(), least_s=said_s or 0.0, splay_s=splay_s)
 
     async def _greet(self) -> None:
+        if self.lineage is not None and not self.online:
+            await self.lineage.require_continued(self._hashes)
         last = head(self._ledger)
         reply = await self._exchange.ask("POST", PATH_HELLO, encode(self._hello(last)))
         answer = parse_answer(reply.body)

@@ -118,6 +118,8 @@ def _close(connection: sqlite3.Connection, ended: Chain, closed_by: str, superse
         "INSERT INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET closed_by = excluded.closed_by",
         (ended.gateway_id, ended.epoch, closed_by, supersedes.seq, supersedes.hash, instant(at)),
     )
+    # What was announced for it comes in another epoch, or never: nothing would settle it.
+    connection.execute("DELETE FROM announced WHERE gateway_id = ? AND epoch = ?", (ended.gateway_id, ended.epoch))
 
 
 def _behind(connection: sqlite3.Connection, ended: Chain, seq: int) -> Iterator[Record]:

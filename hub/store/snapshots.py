@@ -4,7 +4,7 @@ Rules
 1. A snapshot is the list at one moment: read in one transaction on a connection of its own, written part by part. What
    is in memory is one part, however long the list is.
 2. The manifest is written last, when every part is durable. What lies there without a manifest is a beginning, whose
-   parts serve the next one if they are the same.
+   parts serve the next one if they are the same; it does not outlive the hub.
 3. A part of an earlier snapshot stays for a while: somebody may be fetching it.
 """
 
@@ -90,9 +90,9 @@ def _fitting(tokens: Sequence[Token]) -> Iterator[tuple[PartRef, bytes]]:
 
 
 def _keep(folder: Path, ref: PartRef, octets: bytes) -> None:
-    """Rule 2."""
+    """Rule 2. What the disk has spoilt is not the same."""
     path = part_path(folder, ref.sha256)
-    if not path.is_file() or path.stat().st_size != ref.octets:
+    if not path.is_file() or path.read_bytes() != octets:
         _write(path, octets)
 
 

@@ -23,9 +23,10 @@ from gateway.__main__ import main
 from gateway.errors import StoreError
 from gateway.inspection import Inspection
 from gateway.ledger.verify import verify_ledger
-from gateway.store.carrying import FATE, EpochOrder, begun
+from gateway.store.carrying import EpochOrder, begun
 from gateway.store.earlier import body_of
 from gateway.store.epochs import jump_numbers, open_writer, order_epoch, prepare_ledger
+from gateway.store.fates import FATE
 from gateway.store.ledger import (
     SCHEMA,
     all_records,
@@ -37,10 +38,11 @@ from gateway.store.ledger import (
     open_ledger,
     open_ledger_reader,
 )
+from gateway.store.pieces import Piece
 from gateway.store.release import release_held_back, release_step
 from gateway.store.rows import RowHash
 from gateway.store.salvage import survey
-from gateway.store.soundness import find_damage, inspect, tables_of
+from gateway.store.soundness import find_damage, inspect, says_damage, tables_of
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
 from tests.gateway.conftest import Bench, send
@@ -224,6 +226,29 @@ def test_the_end_that_other_tables_speak_of_is_lost_when_it_is_gone(store: Store
     )
 
 
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_row_of_another_table_that_is_no_text_ends_the_epoch(store: Store, others: int) -> None:
+    for number in range(others):
+        store.change(f"INSERT INTO notes VALUES ('0-{number}', 'kept')")
+    store.change("INSERT INTO notes VALUES ('1', CAST(x'ff00fe' AS TEXT)), ('2', 'kept')")
+    heard: list[str] = []
+
+    async def audit(event: str, message: str) -> None:
+        pytest.fail(event)
+
+    assert asyncio.run(Inspection(store.path, heard.append, audit).round(share=1))
+    assert says_damage(heard[0])
+    if not others:
+        assert [event for event, _ in store.prepare()] == ["epoch-begun"]
+    else:
+        order_epoch(store.path, EpochOrder(epoch="epoch-1", reason=TombstoneReason.DAMAGE, message=heard[0]))
+        store.prepare()
+    store.check(set())
+    with closing(store.open()) as connection:
+        (kept_notes,) = connection.execute("SELECT count(*) FROM notes WHERE text = 'kept'").fetchone()
+    assert kept_notes == others + 1
+
+
 def test_an_order_carries_what_comes_behind_its_point(store: Store) -> None:
     store.order(after=350)
     ((_, message),) = store.prepare()
@@ -231,6 +256,52 @@ def test_an_order_carries_what_comes_behind_its_point(store: Store) -> None:
     said = store.check(set(), after=350)
     assert said.reason is TombstoneReason.OLD_IMAGE
     assert [name[:18] for name in kept(store) if name.endswith(".db")] == ["ledger-superseded-"]
+
+
+def test_what_the_hub_lacks_of_an_earlier_epoch_is_carried_in_front(store: Store) -> None:
+    store.change("UPDATE records SET body = replace(body, 'x', 'y') WHERE seq IN (120, 500)")
+    store.prepare()
+    with closing(store.open()) as connection:
+        note, present = begun(connection), list(all_records(connection))
+    assert note is not None
+    assert note.continues is not None
+    piece = Piece(kept_as=note.kept_as, epoch="epoch-1", first_seq=101, last_seq=ACKED)
+    point = Superseded(epoch="epoch-1", seq=100, hash=store.records[99].hash)
+    order = EpochOrder(
+        epoch=begun_epoch(store),
+        reason=TombstoneReason.HUB_RESTORED,
+        message="for the test",
+        continues=point,
+        carry_after=1,
+        before=(piece,),
+    )
+    order_epoch(store.path, order)
+    store.prepare()
+    with closing(store.open()) as connection:
+        assert verify_ledger(connection, None, lambda done, total: None).findings == ()
+        first, *carried = all_records(connection)
+        again = begun(connection)
+    said = decode(Tombstone, first.body, "tombstone")
+    assert said.continues == point
+    assert said.lost == (SeqRange(first_seq=120, last_seq=120, count=1),)
+    expected = [*(record for record in store.records[100:ACKED] if record.seq != 120), *present[1:]]
+    assert [mark_of(record) for record in carried] == [mark_of(record) for record in expected]
+    assert again is not None
+    assert (again.carried, again.earlier) == (len(expected), (note.at,))
+    assert not [name for name in kept(store) if "mended" in name]
+
+
+def test_a_piece_whose_file_was_removed_is_lost(store: Store) -> None:
+    piece = Piece(kept_as="ledger-damaged-gone.db", epoch="epoch-0", first_seq=5, last_seq=9)
+    point = Superseded(epoch="epoch-0", seq=4, hash="ab" * 32)
+    reason = TombstoneReason.HUB_RESTORED
+    order = EpochOrder(epoch="epoch-1", reason=reason, message="m", continues=point, carry_after=0, before=(piece,))
+    order_epoch(store.path, order)
+    store.prepare()
+    with closing(store.open()) as connection:
+        first, *carried = all_records(connection)
+    assert len(carried) == COUNT
+    assert decode(Tombstone, first.body, "tombstone").lost == (SeqRange(first_seq=5, last_seq=9, count=5),)
 
 
 def test_an_order_of_an_epoch_that_is_over_is_dropped(store: Store) -> None:
@@ -400,7 +471,7 @@ def test_records_of_an_epoch_whose_name_is_lost_are_carried_all_the_same(store: 
 
 def test_every_table_has_its_fate(store: Store) -> None:
     with closing(store.open()) as connection:
-        assert set(tables_of(connection)) == set(FATE), "say in gateway/store/carrying.py what becomes of the table"
+        assert set(tables_of(connection)) == set(FATE), "say in gateway/store/fates.py what becomes of the table"
 
 
 def test_numbers_of_commands_jump_at_every_start(store: Store) -> None:

@@ -234,8 +234,8 @@ def test_who_charged_goes_with_the_last_record_of_the_session(site: Site) -> Non
     assert site.tags() == {over: "A", running: "B"}
     site.round(2)
     assert site.tags() == {over: None, running: "B"}
-    query = "SELECT DISTINCT bucket FROM seen WHERE reply LIKE '%FLEET%'"
-    assert site.bench.reader.execute(query).fetchall() == [(running,)], "the group of the session that runs"
+    query = "SELECT DISTINCT transaction_id FROM seen JOIN sessions ON bucket = session_no WHERE reply LIKE '%FLEET%'"
+    assert site.bench.reader.execute(query).fetchall() == [(str(running),)], "the group of the session that runs"
     again = site.stop(over, timestamp=ended)[2]
     assert isinstance(first, dict)
     assert isinstance(first["idTagInfo"], dict)

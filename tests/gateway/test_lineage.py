@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreUnavailable, UplinkError
 from gateway.store.carrying import EpochOrder, begun
 from gateway.store.epochs import order_epoch, prepare_ledger
 from gateway.store.ledger import halted, head
 from gateway.store.segments import dropped
-from gateway.uplink.lineage import CutOff, Lineage, Obstacle
+from gateway.uplink.lineage import Behind, CutOff, Lineage, Obstacle
 from tests.gateway.conftest import Bench, Bond, RoughHub, link_against, said
 from wire.chain import GENESIS_HASH
 from wire.records import decode, encode
 from wire.sync_messages import PATH_HASHES, PATH_HELLO, HashAt, Hashes, Refusal, RefusalCode, parse_hello
-from wire.tombstone import SeqRange, TombstoneReason
+from wire.tombstone import SeqRange, Superseded, TombstoneReason
 
 
 class Past:
@@ -33,6 +33,7 @@ class Past:
         self.asked: list[list[int]] = []
         self.superseded: list[object] = []
         self.epochs: list[str] = []
+        self.first: dict[int, str] = {}
 
     async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
         if request.path == PATH_HELLO:
@@ -56,7 +57,9 @@ class Past:
         return said(Hashes(epoch=request.query["epoch"], acked_seq=self.length, hashes=hashes))
 
     def known(self) -> dict[int, str]:
-        return {record.seq: record.hash for record in self.bench.records()[: self.common]}
+        """What it holds of the epoch that it was asked about first."""
+        self.first = self.first or {record.seq: record.hash for record in self.bench.records()[: self.common]}
+        return self.first
 
     def welcome(self, hub: RoughHub) -> web.Response:
         body = {"type": "welcome", "acked_seq": self.length, "acked_hash": "ab" * 32}
@@ -105,6 +108,16 @@ async def until(holds: Callable[[], bool]) -> None:
 
 def full(_connection: sqlite3.Connection) -> None:
     raise sqlite3.OperationalError("database or disk is full")
+
+
+def answering(held: dict[int, str], acked: int) -> Callable[[str], Awaitable[bytes]]:
+    """A hub that stands there in epoch-1, and holds that of it."""
+
+    async def fetch(path: str) -> bytes:
+        hashes = tuple(HashAt(seq=seq, hash=hash_) for seq, hash_ in held.items() if f"seq={seq}" in path.split("&"))
+        return encode(Hashes(epoch="epoch-1", acked_seq=acked, hashes=hashes))
+
+    return fetch
 
 
 async def ended(bond: Bond, ordered: asyncio.Event) -> None:
@@ -163,6 +176,61 @@ def test_the_new_epoch_says_what_it_continues_and_brings_the_rest(bench: Bench, 
     assert note is not None
     assert past.superseded[-1] == note.continues
     assert past.epochs[-1] == bench.site.owner.epoch != "epoch-1"
+
+
+def test_what_the_hub_lacks_of_an_earlier_epoch_is_carried_to_it(bench: Bench, lab: Path) -> None:
+    """It was put back to a time before that epoch ended, and another has begun since."""
+
+    async def wait(bond: Bond, _ordered: asyncio.Event) -> None:
+        await bond.hub.until(lambda: len(bond.hub.held) == head(bench.reader).seq)
+
+    class Sound(Past):
+        """Takes all there is."""
+
+        async def mood(self, hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
+            return None
+
+    meet(bench, lab, Sound(0, 0), wait)
+    records = bench.records()
+    gone = SeqRange(first_seq=160, last_seq=160, count=1)
+    bench.close()
+    path, point = bench.folder / "ledger.db", Superseded(epoch="epoch-1", seq=150, hash=records[149].hash)
+    order_epoch(
+        path,
+        EpochOrder(
+            epoch="epoch-1", reason=TombstoneReason.DAMAGE, message="m", continues=point, carry_after=150, lost=(gone,)
+        ),
+    )
+    prepare_ledger(path, "site-1", bench.clock.now())
+    bench.open()
+    lineage = Lineage(bench.site.owner, bench.reader, path, bench.clock.now, lambda: None)
+    asyncio.run(lineage.require_continued(answering({150: records[149].hash}, 150)))
+    with pytest.raises(Behind, match=r"lacks 110 records of earlier epochs, which are in ledger-damaged-.*\.db"):
+        asyncio.run(lineage.require_continued(answering({40: records[39].hash}, 40)))
+    with pytest.raises(Behind, match="lacks 150 records"):
+        asyncio.run(lineage.require_continued(answering({40: "ab" * 32}, 40)))
+
+    async def earlier(path: str) -> bytes:
+        raise UplinkError("not-a-hub", path, status=404)
+
+    asyncio.run(lineage.require_continued(earlier))
+    past = Past(0, 40)
+    past.first = {record.seq: record.hash for record in records[:40]}
+    meet(bench, lab, past, ended)
+    order = order_of(bench)
+    assert (order.reason, order.carry_after) == (TombstoneReason.HUB_RESTORED, 1)
+    assert order.continues == Superseded(epoch="epoch-1", seq=40, hash=records[39].hash)
+    (piece,) = order.before
+    assert (piece.epoch, piece.first_seq, piece.last_seq) == ("epoch-1", 41, 150)
+    assert order.lost == (gone,), "which was gone before"
+    (bench.folder / piece.kept_as).unlink()
+    (bench.folder / "ledger-order.json").unlink()
+
+    async def arrived(bond: Bond, ordered: asyncio.Event) -> None:
+        await bond.hub.until(lambda: len(bond.hub.held) == head(bench.reader).seq)
+        assert not ordered.is_set()
+
+    meet(bench, lab, past, arrived)
 
 
 class Rival(Past):

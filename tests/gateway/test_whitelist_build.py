@@ -23,13 +23,13 @@ from gateway.store.database import StoreBusy
 from gateway.store.list_parts import PartFolder
 from gateway.store.whitelist import Whitelist, open_whitelist, read_list
 from gateway.store.whitelist_file import LATEST
-from gateway.store.whitelist_mark import highest_version, note_version
+from gateway.store.whitelist_mark import highest_version, note_version, put_back
 from gateway.store.whitelist_rows import kind_of
 from tests.gateway.conftest import Bench
 from tests.parts import NOON, token
 from wire.errors import MalformedValue
 from wire.records import Token, TokenRef, TokenType, WhitelistChange, WhitelistType, encode
-from wire.tokens import token_key
+from wire.tokens import found_by, token_key
 from wire.whitelist import (
     GENESIS_CHAIN,
     DeltaContent,
@@ -192,6 +192,24 @@ def test_deltas_in_a_row(whitelist: Whitelist) -> None:
     assert (whitelist.version, whitelist.chain, len(whitelist)) == (4, chain, 2)
     assert whitelist.find(TokenRef(uid="DEABCC00000001", type=EMAID)) is None
     assert whitelist.count(GOOD) == 2
+
+
+def test_a_token_that_moves_among_others_under_one_name(whitelist: Whitelist, folder: PartFolder) -> None:
+    """One of a fleet changes in place, gets another contract, and comes back; the others stay what they are."""
+    build(whitelist, folder, MIXED)
+    held, version, chain = list(MIXED), 7, CHAIN
+    other = msgspec.structs.replace(FLEET[2], contract_id=CONTRACT.contract_id, valid=False)
+    for changed in (msgspec.structs.replace(FLEET[2], language="de"), other, FLEET[2]):
+        delta = make_delta(version, version + 1, DeltaContent(tokens=(changed,)))
+        version, chain = version + 1, next_chain(chain, delta)
+        held = [each for each in held if each.uid != changed.uid] + [changed]
+        whitelist.apply([delta], head_of(version, chain, len(held)))
+        assert everything(whitelist) == sorted(encode(each) for each in held)
+        for each in (*FLEET[:2], *FLEET[3:], changed):
+            assert whitelist.find(TokenRef(uid=each.uid, type=EMAID)) == each
+        assert whitelist.find(TokenRef(uid="DEABCC00000001", type=EMAID)) == CONTRACT
+    rows = whitelist._file._writer.execute("SELECT count(*) FROM tokens").fetchone()[0]
+    assert rows == sum(len(found_by(each)) for each in MIXED)
 
 
 def _two(*, wrong: str) -> tuple[list[ListDelta], ListHead]:
@@ -526,11 +544,12 @@ def test_a_list_that_another_program_holds_is_not_damaged(tmp_path: Path, folder
     path = tmp_path / "whitelist.db"
     with closing(Whitelist(path)) as whitelist:
         build(whitelist, folder, MIXED)
-    with closing(sqlite3.connect(tmp_path / "whitelist-7.db")) as other:
-        other.execute("PRAGMA locking_mode=EXCLUSIVE")
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="locked"):
-            open_whitelist(path)
+        with closing(sqlite3.connect(tmp_path / "whitelist-7.db")) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM tokens").fetchone()
+            whitelist.confirm(head_of(7, CHAIN, len(MIXED), 1))
+            with pytest.raises(StoreBusy, match="end that one first"):
+                open_whitelist(path)
     again, remark = open_whitelist(path)
     assert (again.version, remark) == (7, None)
     again.close()
@@ -676,3 +695,5 @@ def test_the_highest_version_is_remembered(bench: Bench) -> None:
         return highest
 
     assert asyncio.run(part()) == [0, 5, 5, 12]
+    assert put_back(bench.reader, 12) is None
+    assert "version 12 was held" in str(put_back(bench.reader, 11))

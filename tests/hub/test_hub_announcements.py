@@ -12,6 +12,7 @@ from hub.store.announced import MAX_ANNOUNCED, TooManyAnnounced, announced_sessi
 from hub.store.connection import FILE_NAME, open_writer
 from hub.store.ledger import Chain
 from hub.store.readings import Cut
+from wire.chain import GENESIS_HASH
 from wire.records import decode, encode
 from wire.sync_messages import (
     HEADER_UNPACKED,
@@ -22,7 +23,9 @@ from wire.sync_messages import (
     Ack,
     Announcement,
     Noted,
+    Welcome,
 )
+from wire.tombstone import Superseded
 
 
 def announce(link, records, gateway_id="site-1", epoch="e1"):
@@ -66,6 +69,19 @@ def test_announcement_that_told_something_else_is_a_conflict(hub, chain, charger
     (conflict,) = hub.api("GET", "/api/v1/conflicts")[1]["conflicts"]
     assert (conflict["seq"], conflict["kind"], conflict["held_hash"]) == (1, "announced", record.hash)
     assert len(hub.api("GET", "/api/v1/cdrs")[1]["cdrs"]) == 1
+
+
+def test_what_was_announced_for_an_epoch_goes_when_that_is_closed(hub, chain, charger, new_chain, t0):
+    """Its records come in the epoch that continues it, or never: nobody would settle them."""
+    charger.signed_session("T1", t0, "1.000", "11.500")
+    link = hub.link()
+    link.send(chain.hello())
+    announce(link, chain.records)
+    assert len(hub.api("GET", "/api/v1/announced")[1]["announced"]) == 1
+    earlier = Superseded(epoch=chain.epoch, seq=0, hash=GENESIS_HASH)
+    anew = new_chain(epoch="e2")
+    assert isinstance(link.send(msgspec.structs.replace(anew.hello(), supersedes=earlier)), Welcome)
+    assert hub.api("GET", "/api/v1/announced")[1]["announced"] == []
 
 
 def test_record_announced_twice_with_two_hashes_is_a_conflict_at_once(hub, chain, charger, t0):

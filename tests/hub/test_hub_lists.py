@@ -329,6 +329,26 @@ def test_stopped_snapshot_leaves_parts_that_serve_the_next(tmp_path: Path) -> No
     assert len(in_it(folder, manifest)) == 100
 
 
+def test_part_that_the_disk_has_spoilt_is_written_again(tmp_path: Path) -> None:
+    with closing(open_writer(tmp_path / FILE_NAME)) as connection:
+        put(connection, cards(0, 3))
+    folder = tmp_path / snapshots.FOLDER_NAME
+    (part,) = write_parts(tmp_path / FILE_NAME, folder, lambda *numbers: True, PART).parts
+    part_path(folder, part.sha256).write_bytes(bytes(part.octets))
+    assert len(in_it(folder, write_parts(tmp_path / FILE_NAME, folder, lambda *numbers: True, PART))) == 3
+
+
+def test_beginning_of_a_snapshot_does_not_outlive_the_hub(tmp_path: Path) -> None:
+    """It may hold whom an erasure named while no hub ran, and nobody may ever ask for the next one."""
+    (tmp_path / snapshots.FOLDER_NAME).mkdir()
+    part_path(tmp_path / snapshots.FOLDER_NAME, "ab" * 32).write_bytes(b"x")
+
+    async def part(desk: ListDesk, database: Database) -> None:
+        assert list(desk.folder.iterdir()) == []
+
+    with_desk(tmp_path, part)
+
+
 def test_tokens_that_are_unusually_long_get_more_parts(tmp_path: Path) -> None:
     long = [token(f"{n:08X}", group_id=f"{n}" + "x" * 1_000_000) for n in range(40)]
     with closing(open_writer(tmp_path / FILE_NAME)) as connection:

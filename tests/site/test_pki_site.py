@@ -45,6 +45,7 @@ def enrolled(service: PKIService, lab: Path, tmp_path: Path) -> Iterator[Enrolle
     site.site.gateway.stop()
 
 
+@pytest.mark.timeout(240)
 def test_site_lives_on_its_pki(enrolled: Enrolled) -> None:
     service, site = enrolled.service, enrolled.site
     refused = enrolled.run("run")
@@ -115,6 +116,7 @@ async def _certify(enrolled: Enrolled, ocpp: str) -> None:
     assert [entry["certificate"] for entry in staples] == [each.fingerprint(hashes.SHA256()).hex() for each in chain]
 
 
+@pytest.mark.timeout(240)
 def test_renewal_after_a_revocation_asks_for_a_code(enrolled: Enrolled) -> None:
     """A gateway that is revoked is refused, says so, and goes on once it was enrolled anew."""
     service, site = enrolled.service, enrolled.site

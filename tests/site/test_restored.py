@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from gateway.store.carrying import begun
 from gateway.store.ledger import all_records, identity, open_ledger_reader
 from hub.store.connection import open_reader
 from tests.processes import SiteFolder
-from wire.chain import RecordKind
-from wire.records import decode
+from wire.carried import mark_of
+from wire.chain import Record, RecordKind
+from wire.records import ClockState, decode
 from wire.tombstone import Tombstone, TombstoneReason
 
 
@@ -115,3 +117,52 @@ def test_a_damaged_ledger_goes_on_in_a_new_epoch(site: SiteFolder) -> None:
     account(site, [first, second])
     kinds = hub_rows(site, f"SELECT kind FROM records WHERE epoch = '{second}' ORDER BY seq LIMIT 1")
     assert kinds == [(RecordKind.TOMBSTONE.value,)]
+
+
+def test_a_hub_that_went_back_behind_an_earlier_epoch_is_brought_what_it_lacks(
+    site: SiteFolder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path, backup = ledger_path(site), tmp_path_factory.mktemp("kept") / "backup"
+    (database,) = site.folder.glob("*/hub.sqlite")
+    site.hub.stop()
+    shutil.copytree(database.parent, backup)
+    site.hub.start()
+    restart(site)
+    restart(site)
+    first = status(site)["epoch"]
+    site.gateway.stop()
+    site.hub.stop()
+    with closing(open_ledger_reader(path)) as ledger:
+        made = [mark_of(record) for record in all_records(ledger)]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO notes VALUES ('0', CAST(x'ff00fe' AS TEXT))")
+    shutil.rmtree(database.parent)
+    shutil.copytree(backup, database.parent)
+    site.hub.start()
+    site.gateway.start()
+    assert site.gateway.wait_for("epoch-ordered")["reason"] == "hub-restored"
+    last = site.gateway.wait_for("ready")["epoch"]
+    site.hub.wait_for("batch")
+    restart(site)
+    held = hub_rows(site, "SELECT kind, at, boot_id, mono_ns, clock, body, salt, commitment FROM records")
+    kept = [
+        mark_of(
+            Record(
+                seq=1,
+                kind=RecordKind(kind),
+                at=datetime.fromisoformat(at),
+                boot_id=boot_id,
+                mono_ns=mono_ns,
+                clock=ClockState(clock),
+                body=body,
+                hash="",
+                salt=salt,
+                commitment=commitment,
+            )
+        )
+        for kind, at, boot_id, mono_ns, clock, body, salt, commitment in held
+    ]
+    assert set(made) <= set(kept)
+    assert {mark: kept.count(mark) for mark in made} == dict.fromkeys(made, 1), "each once"
+    assert dict(hub_rows(site, "SELECT epoch, closed_by FROM closed_epochs")) == {first: last}
+    assert hub_rows(site, "SELECT kind FROM conflicts") == []

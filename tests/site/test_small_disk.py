@@ -191,6 +191,7 @@ def test_kill_while_the_room_is_spent_forgets_no_count(site: SiteFolder, disk: S
     site.gateway.kill()
     room = json.loads(told_by(site, "status", "--json"))["room"]
     assert (room["level"], room["unkept"]) == ("spent", 20)
+    assert "16 are to stay free" in told_by(site, "status")
     site.gateway.start()
     assert site.gateway.wait_for("room")["room"] == "spent"
     assert site.gateway.stop() == 0

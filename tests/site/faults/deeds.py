@@ -110,6 +110,7 @@ async def restore_gateway(stage: Stage, chance: random.Random) -> None:
     await _ready(stage, chance, "gateway")
     async with stage.quiet():
         await stage.kill("gateway")
+        stage.drop_hub_copy()
         stage.restore("gateway")
         await stage.start("gateway")
 
@@ -119,6 +120,7 @@ async def spoil_page(stage: Stage, chance: random.Random) -> None:
     await _ready(stage, chance, "gateway")
     async with stage.quiet():
         await stage.kill("gateway")
+        stage.drop_hub_copy()
         ledger = next(stage.site.config("gateway").parent.rglob("ledger.db"))
         octets = bytearray(ledger.read_bytes())
         if len(octets) > PAGE:

@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.site.faults.deeds import DEEDS
 from tests.site.faults.stage import Outcome, Stage
 
+BREATHE_EVERY = 10
+
 
 async def play(
     seed: int,
@@ -32,6 +34,8 @@ async def play(
         for number, name in enumerate(order, start=1):
             stage.tell(name)
             await DEEDS[name](stage, chance)
+            if number % BREATHE_EVERY == 0:
+                await stage.breathe()
             if number % 25 == 0:
                 tell(f"seed {seed}: {number} of {len(order)} deeds")
 

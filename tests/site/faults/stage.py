@@ -42,7 +42,7 @@ from wire.toml import parse_toml
 
 ROOT = Path(__file__).parents[3]
 CARD, BLOCKED, UNKNOWN = "04A1B2C3D4E5F6", "04B10CCED00001", "04FFFFFFFFFF99"
-CHARGE_S, QUIET_WITHIN_S = 0.4, 60
+CHARGE_S, QUIET_WITHIN_S, BREATHES_WITHIN_S = 0.4, 60, 60
 UNEXPECTED = ("task-failed", "unexpected-error")
 
 SCENARIO = f"""
@@ -100,7 +100,7 @@ class Stage:
         }
         self.counts: Counter[str] = Counter()
         self.runs: dict[str, Run] = {}
-        self.refused = 0
+        self.refused, self._charged = 0, asyncio.Event()
         self._with_clock, self._faketime = with_clock, folder / "gateway.clock"
         self._zygotes: dict[str, Zygote] = {}
         self._chargers = [self._charger(table.id, table.ocpp.value) for table in self.site.scenario.charger]
@@ -271,10 +271,24 @@ class Stage:
         self.boxes[name].forget()
         self.counts[f"{name} restored"] += 1
 
+    def drop_hub_copy(self) -> None:
+        """The gateway is about to lose what its hub has: a hub that went back behind that would not have it
+        either, and nobody would. The next time it is to be restored it is copied anew."""
+        shutil.rmtree(self.site.folder / "hub-backup", ignore_errors=True)
+
     def failed_tasks(self) -> list[str]:
         """What the daemons said of tasks of theirs that ended by an error which nobody had expected."""
         said = [each for zygote in self._zygotes.values() for run in zygote.runs for each in run.events]
         return [f"{each.get('task')}: {each.get('reason')}" for each in said if each.get("event") in UNEXPECTED]
+
+    async def breathe(self) -> None:
+        """Returns once both serve and somebody has charged: a site that only ever starts keeps nothing that could be
+        lost."""
+        async with asyncio.timeout(BREATHES_WITHIN_S):
+            for run in self.runs.values():
+                await run.ready()
+            self._charged.clear()
+            await self._charged.wait()
 
     # --- drivers ----------------------------------------------------------------------------------------------------
 
@@ -305,6 +319,7 @@ class Stage:
                 continue
             assert answer.accepted, f"{charger.spec.charger_id}: {answer}"
             charges.append(await charger.charge(presented, CHARGE_S, lambda _progress: None))
+            self._charged.set()
         idle.set()
         return charges
 
