@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from gateway.clock import read_boot_id
+from gateway.clock_watch import open_clock
 from gateway.config import Settings, load_settings
-from gateway.control.running import this_instant
 from gateway.doctor.finding import Finding, Verdict, fault, good
 from gateway.doctor.ground import program, state_folder
 from gateway.doctor.hub import clock, uplink
@@ -22,7 +24,7 @@ from gateway.doctor.store import ledger, whitelist
 from gateway.errors import GatewayError
 from gateway.wording import counted
 from pki.service.screen import screen
-from wire.records import encode
+from wire.records import ClockState, encode
 
 Check = Callable[[Settings, datetime], Iterator[Finding]]
 CHECKS: tuple[Check, ...] = (
@@ -45,7 +47,7 @@ _MARKS = {Verdict.GOOD: "ok", Verdict.NOTE: "--", Verdict.WARNING: "!!", Verdict
 _STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "dim", Verdict.WARNING: "yellow", Verdict.FAULT: "bold red"}
 
 
-def examine(config: Path, at: datetime) -> Iterator[Finding]:
+def examine(config: Path) -> Iterator[Finding]:
     """What the checks find, as they find it. A configuration that cannot be used is the only finding then."""
     try:
         settings = load_settings(config)
@@ -53,12 +55,20 @@ def examine(config: Path, at: datetime) -> Iterator[Finding]:
         yield fault("configuration", str(error), "mend that place; `pnc-gateway init` writes a commented example")
         return
     yield good("configuration", f"{settings.path} can be used")
+    at = _judged_at(settings)
     for check in CHECKS:
         try:
             yield from check(settings, at)
         except (GatewayError, sqlite3.Error, OSError) as error:
             name = check.__name__.replace("_", " ")
             yield fault(name, f"could not be looked at: {error}", "look at the disk and at who may read the files")
+
+
+def _judged_at(settings: Settings) -> datetime:
+    """What time it is for the gateway, which does not follow a system's clock that is wrong; while that is not known,
+    the last time that was."""
+    now = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID"))).now()
+    return now.earliest or now.at if now.clock is ClockState.UNKNOWN else now.at
 
 
 @click.command()
@@ -78,7 +88,7 @@ def doctor(config: Path, as_json: bool) -> None:
     well, 1 when there is something to see to in time, 2 when something does not work.
     """
     found: list[Finding] = []
-    for finding in examine(config, this_instant()):
+    for finding in examine(config):
         found.append(finding)
         if as_json:
             click.echo(encode(finding))

@@ -14,7 +14,7 @@ from gateway.config import Settings
 from gateway.doctor.finding import Finding, fault, good, note, warning
 from gateway.errors import GatewayError
 from gateway.status import read_running
-from gateway.tls import uplink_tls
+from gateway.tls import judge_dates, uplink_tls
 from gateway.uplink.exchange import HubExchange
 from gateway.uplink.token_list import MAX_HEAD_BYTES
 from gateway.way import link_settings
@@ -42,8 +42,9 @@ def clock(settings: Settings, at: datetime) -> Iterator[Finding]:
     check, running = "clock", read_running(settings)
     view = None if running is None or running.vitals is None else running.vitals.clock
     if view is None:
-        now = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID"))).now()
-        state, told, bound, by, right = now.clock, now.at, now.bound, None, True
+        known = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID")))
+        now, right = known.now(), known.system_clock_is_right()
+        state, told, bound, by = now.clock, now.at, now.bound, None
         bound_s = None if bound is None else bound.total_seconds()
     else:
         state, told, bound_s, by = ClockState(view.state), view.at, view.bound_s, view.known_by
@@ -75,6 +76,11 @@ def uplink(settings: Settings, at: datetime) -> Iterator[Finding]:
         return
     running = read_running(settings)
     vitals = None if running is None else running.vitals
+    if vitals is None:
+        right = open_clock(settings, read_boot_id(os.environ.get("PNCGW_BOOT_ID"))).system_clock_is_right()
+    else:
+        right = vitals.clock.system_clock_right
+    judge_dates(tls, by_system_clock=right)
     try:
         head = decode(SignedListHead, asyncio.run(_asked(settings, tls)), "answer").head
     except GatewayError as error:

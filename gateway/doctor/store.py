@@ -80,6 +80,8 @@ def _waiting(connection: sqlite3.Connection, backlog: int, acked: int, at: datet
 
 def _room(room: Standing, settings: Settings, at: datetime) -> Iterator[Finding]:
     told = f"{room.level}: {room.used // MB} of {room.budget // MB} MB used, {room.free // MB} MB free on the disk"
+    if room.level in _LEVELS and room.free < 3 * settings.room().keep_free:
+        told += f", of which [ledger] keep_free_mb keeps {settings.room().keep_free // MB} MB for others"
     told += _wear(settings, at)
     if room.level in _LEVELS:
         yield (fault if room.level == "spent" else warning)("room", told, _LEVELS[room.level])

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.__main__ import main
+from gateway.clock_estimate import Kept
+from gateway.clock_floor import save_kept
 from gateway.store.evidence import KeptTrustList, open_evidence
 from pki.issue.authority import Authority
 from tests.gateway.rough_pki import CONTRACT, Papers, now, root
@@ -132,6 +134,17 @@ def test_roots_that_are_to_be_fetched_are_awaited(site: SiteFolder, papers: Pape
     _, found = examined(site)
     told = [each for each in found if each["check"] == "trust anchors"]
     assert [each["verdict"] for each in told] == ["note"]
+
+
+def test_papers_are_judged_by_the_time_that_the_gateway_knows(site: SiteFolder) -> None:
+    state = site.folder / "gateway-state"
+    state.mkdir(mode=0o700)
+    later = now() + timedelta(days=40 * 365)
+    save_kept(state / "clock.json", Kept(int(later.timestamp()) * 1_000_000_000, "another-boot", 0))
+    _, found = examined(site)
+    told = {each["check"]: each["found"] for each in found}
+    assert told["clock"].startswith("unknown")
+    assert told["own certificate"].startswith("ended")
 
 
 def test_a_screen_ends_with_the_sum(site: SiteFolder) -> None:
