@@ -25,12 +25,14 @@ from wire.records import Value, encode
 
 _RATE_OVER = timedelta(hours=1)
 _LONGEST = timedelta(days=3652)
+_TELLING = 1000
+"""Records of which the size of the file tells what one takes."""
 
 
 class Buffer(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """What waits. `records_per_hour`: stored in the last hour. `octets_per_record`: of the whole file, by its records.
-    `room_for_s`: for how many seconds there is room at that rate until periodic values are not stored any more; None
-    when nothing is stored, or for longer than ten years."""
+    """What waits. `records_per_hour`: stored in the last hour. `octets_per_record`: of the whole file, by its records;
+    None while these are few. `room_for_s`: for how many seconds there is room at that rate until periodic values are
+    not stored any more; None when that cannot be told, nothing is stored, or for longer than ten years."""
 
     gateway_id: str
     epoch: str
@@ -39,7 +41,7 @@ class Buffer(Value, frozen=True, kw_only=True, omit_defaults=False):
     backlog: int
     oldest_unsent_at: datetime | None
     records_per_hour: int
-    octets_per_record: int
+    octets_per_record: int | None
     room_for_s: int | None
     room: Standing
     halted: str | None
@@ -58,7 +60,7 @@ def _read(ledger: sqlite3.Connection, settings: Settings, at: datetime) -> Buffe
     owner, last, acked, room = identity(ledger), head(ledger).seq, acked_seq(ledger), standing(settings.room(), ledger)
     lately = last - _last_before(ledger, room.dropped, last, at - _RATE_OVER)
     held = last - room.dropped
-    octets = room.used // held if held else 0
+    octets = room.used // held if held >= _TELLING else None
     left = max(0, room.budget * FROM_PERCENT[Level.SPENT] // 100 - room.used)
     left = min(left, max(0, room.free - settings.room().keep_free))
     seconds = left / (lately * octets) * _RATE_OVER.total_seconds() if lately and octets else None
@@ -120,7 +122,8 @@ def _lines(found: Buffer) -> list[str]:
     used = f"{room.used // MB} of {room.budget // MB} MB used, {room.free // MB} MB free on the disk"
     lines = [
         f"to send      {counted(found.backlog, 'record')}{oldest}",
-        f"stored       {found.records_per_hour} in the last hour, {found.octets_per_record} octets each",
+        f"stored       {counted(found.records_per_hour, 'record')} in the last hour"
+        + ("" if found.octets_per_record is None else f", {found.octets_per_record} octets each"),
         f"room         {room.level}, {used}; {_span(found)}",
         f"log          {room.wal // 1000} kB of write-ahead log",
         f"ballast      {'there' if room.ballast else 'NOT THERE'}",
@@ -135,7 +138,11 @@ def _lines(found: Buffer) -> list[str]:
 
 
 def _span(found: Buffer) -> str:
+    if found.octets_per_record is None:
+        return "too early to tell for how long"
     if found.room_for_s is None:
         return "for longer than ten years at this rate" if found.records_per_hour else "nothing was stored lately"
+    if not found.room_for_s:
+        return "for no more periodic values"
     hours = found.room_for_s / 3600
     return f"for {hours / 24:.1f} days at this rate" if hours >= 48 else f"for {hours:.1f} hours at this rate"
