@@ -68,9 +68,8 @@ class GatewayStatus(Value, frozen=True, kw_only=True):
     def lists_since(self, at: datetime) -> int:
         """How many revocation lists were fetched after `at`; 0 as long as some were not, or some source fails."""
         found = [source for source in self.sources if source.name.endswith(".crl")]
-        late = [source for source in self.sources if source.good_at is None or source.code is not None]
-        late += [source for source in found if source.good_at is not None and source.good_at <= at]
-        return 0 if late else len(found)
+        late = (each.good_at is None or each.code or (each in found and each.good_at <= at) for each in self.sources)
+        return 0 if any(late) else len(found)
 
 
 class _Chain(Value, frozen=True, kw_only=True):
@@ -296,8 +295,9 @@ session_fee = "{price.session_fee}"
     # --- asking the gateway -------------------------------------------------------------------------------------
 
     async def gateway_status(self) -> GatewayStatus:
-        """What the gateway's store says, whether it runs or not. Raises SiteError."""
-        output = await run_command("gateway", "status", "--config", str(self.config("gateway")), "--json")
+        """What the gateway's store says, whether it runs or not, also that nothing is sent now. Raises SiteError."""
+        arguments = "status", "--config", str(self.config("gateway")), "--json"
+        output = await run_command("gateway", *arguments, good=(0, 1))
         return _decoded(GatewayStatus, output, "gateway status")
 
     async def await_lists(self, since: datetime = ALWAYS) -> int:
