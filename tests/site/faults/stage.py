@@ -14,13 +14,14 @@ import random
 import shutil
 import tomllib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from firmware_sim.books import ChainBook
 from firmware_sim.charger import DIALECTS, Charger
 from firmware_sim.closing import close_books
 from firmware_sim.connection import Address, BackOff
@@ -341,7 +342,8 @@ class Stage:
             await charger.disconnect()
         account, _ = await asyncio.wait_for(close_books(self.site, self._chargers, charges, [], {}), 90)
         chain = await self.site.gateway_chain()
-        decisions = [decode(Decision, each.body, "decision") for each in chain.records if _is_decision(each.kind)]
+        hub = await self.site.hub_book(chain.epoch)
+        decisions = _decisions((chain, hub.chain, *hub.earlier))
         allowed = {_plain(CARD), _plain(self.site.contract("alice")[0].emaid)}
         accepted = [each for each in decisions if each.verdict is Verdict.ACCEPTED]
         wrong = [each for each in accepted if _plain(each.token.uid) not in allowed]
@@ -368,5 +370,8 @@ def _plain(uid: str) -> str:
     return uid.replace("-", "").upper()
 
 
-def _is_decision(kind: RecordKind) -> bool:
-    return kind is RecordKind.DECISION
+def _decisions(chains: Iterable[ChainBook]) -> list[Decision]:
+    """Each decision once that any side holds with its content."""
+    held = (each for chain in chains for each in chain.records if each.kind is RecordKind.DECISION and each.body)
+    found = (decode(Decision, each.body, f"decision in record {each.seq}") for each in held)
+    return list({each.decision_id: each for each in found}.values())
