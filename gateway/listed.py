@@ -52,7 +52,7 @@ def read_listed(settings: Settings, at: datetime) -> Listed:
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def whitelist(config: Path, as_json: bool) -> None:
-    """Show the list of tokens: its version, its age, and how far a download is.
+    """Show the list of tokens, its age, and what comes in.
 
     Ends with 1 when the list is too old for [policy] list_max_age_h, or something of the hub's was refused.
     """

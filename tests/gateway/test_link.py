@@ -402,6 +402,7 @@ def test_gateways_that_lose_the_hub_together_do_not_return_together(
 def test_the_hubs_time_is_told_with_the_instants_between_which_it_was_read(bench: Bench, lab: Path) -> None:
     at = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
     told: list[tuple[datetime, int, int]] = []
+    begun = time.monotonic_ns()
 
     async def timed(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
         response = hub.behave(request, body)
@@ -413,7 +414,6 @@ def test_the_hubs_time_is_told_with_the_instants_between_which_it_was_read(bench
         return said(msgspec.structs.replace(answer, at=at))
 
     async def part(bond: Bond) -> None:
-        begun = time.monotonic_ns()
         bond.link.hub_said = lambda *facts: told.append(facts)
         await bond.all_arrived()
         await bond.settled()

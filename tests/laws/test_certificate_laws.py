@@ -215,6 +215,14 @@ def changed_octets(der: bytes, draw: random.Random) -> bytes:
     return bytes(octets)
 
 
+def elements_of(content: bytes) -> list[bytes]:
+    """The elements in a content; none where an earlier change left it something else."""
+    try:
+        return split(content)
+    except IndexError:
+        return []
+
+
 def changed_element(der: bytes, draw: random.Random) -> bytes:
     """The certificate with one element, anywhere inside, changed; DER around it stays sound."""
     tag, content = der[0], content_of(der)
@@ -223,8 +231,8 @@ def changed_element(der: bytes, draw: random.Random) -> bytes:
         and content[:1] in (b"\x30", b"\x03", b"\x04")
         and len(content) == len(tlv(0, content_of(content)))
     )
-    if (tag & CONSTRUCTED or wraps) and content and draw.random() < 0.93:
-        parts = split(content)
+    parts = elements_of(content) if tag & CONSTRUCTED or wraps else []
+    if parts and draw.random() < 0.93:
         weights = [len(part) for part in parts]
         at = draw.choices(range(len(parts)), weights)[0]
         match draw.randrange(30):
