@@ -50,8 +50,10 @@ class Pace:
         spent_s = max(self.budget_s - self.round_trip_s, self.round_trip_s)
         wanted = self.rate * spent_s
         ceiling = max(2 * characters, self.characters)
-        if took_s > self.budget_s:
-            wanted = min(wanted, characters * spent_s / took_s)
+        # Where the round trip is long, more than the budget is as it should be (rule 2).
+        whole_s = self.round_trip_s + spent_s
+        if took_s > whole_s:
+            wanted = min(wanted, characters * whole_s / took_s)
         self.characters = int(min(max(wanted, LEAST), ceiling, MOST))
 
     def failed(self) -> None:
