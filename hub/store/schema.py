@@ -251,5 +251,6 @@ MIGRATIONS: tuple[str, ...] = (
     _COMMITMENTS,
     _METERS,
     _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
+    ROAMING + ROAMING_GUARDS,
 )
 """Append only: a released migration is never edited."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from hub.config import Address, TLSFiles
+from hub.config_source import Address, TLSFiles
 from hub.errors import HubError
 
 _log = logging.getLogger(__name__)
