@@ -12,7 +12,6 @@ Source: OCPI 2.3.0 transport_and_format.
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import uuid
 from collections.abc import Mapping
@@ -153,7 +152,7 @@ class PartnerClient:
             async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as found:
                 content = await _bounded(found)
                 return self._read(method, url, found.status, content, found.headers)
-        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise CallFailed("unreachable", f"{self._told(method, url)}: {reason}") from error
 

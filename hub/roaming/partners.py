@@ -10,7 +10,7 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -40,7 +40,7 @@ class Partner:
     version: Version | None = None
     endpoints: tuple[Endpoint, ...] = ()
     roles: tuple[CredentialsRole, ...] = ()
-    quirks: Quirks = Quirks()
+    quirks: Quirks = field(default_factory=Quirks)
     status: ConnectionStatus = ConnectionStatus.PLANNED
     hub_party: PartyKey | None = None
     registered_at: datetime | None = None

@@ -17,6 +17,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import aiohttp
 
@@ -25,7 +26,7 @@ from hub.errors import HubError
 from hub.roaming.client import CallFailed, PartnerClient
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner, Registration, TokenKind
-from hub.roaming.speech import inward, outward
+from hub.roaming.speech import SPOKEN, inward, outward
 from hub.store import partners as store
 from hub.store.database import Database
 from hub.store.engine import Connection
@@ -38,7 +39,7 @@ from wire.ocpi.quirks import unwrapped
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Version
 from wire.ocpi.urls import require_registered
 
-NEWEST_FIRST = (Version.V2_3_0, Version.V2_2_1)
+T = TypeVar("T")
 
 
 def new_token() -> str:
@@ -133,19 +134,16 @@ class Registrar:
         return await self._offer("PUT", partner, partner.token_out)
 
     async def _offer(self, method: str, partner: Partner, token: str) -> Partner:
-        way = await find_way(partner, self._session, token, NEWEST_FIRST)
+        way = await find_way(partner, self._session, token, SPOKEN)
         ours = new_token()
         await self._database.write(
-            lambda connection: store.issue_token(
-                connection, partner.id, TokenKind.CREDENTIALS, token_hash(ours), now()
-            )
+            lambda connection: store.issue_token(connection, partner.id, TokenKind.CREDENTIALS, token_hash(ours), now())
         )
         try:
             offered = self._offered(ours, way.version)
             client = PartnerClient(partner, self._session, token)
             reply = await client.ask(method, way.credentials_url, document=offered)
-            document = inward(way.version, Module.CREDENTIALS, unwrapped(reply.data, partner.quirks))
-            theirs = view(document, Credentials, "credentials")
+            theirs = _credentials(unwrapped(reply.data, partner.quirks), way.version)
             done = self._registration(partner, theirs, way)
         except (HubError, OCPIRefused, MalformedValue):
             # A PUT that failed may have been done all the same: then the partner holds the new token, else the old one.
@@ -171,7 +169,7 @@ class Registrar:
             OCPIRefused: with the status to answer (3001, 3002, 3003, 2001), or HTTP 405.
             MalformedValue, StoreError.
         """
-        theirs = view(inward(version, Module.CREDENTIALS, document), Credentials, "credentials")
+        theirs = _credentials(document, version)
         require_registered(theirs.url, partner.hosts)
         caller = replace(partner, url=theirs.url)
         try:
@@ -257,6 +255,12 @@ def _require_unclaimed(connection: Connection, id_: str, roles: Sequence[Credent
         other = store.partner_of_party(connection, one.party)
         if other is not None and other.id != id_ and other.has(one.party) and other.hub_party is None:
             raise OCPIRefused("foreign-party", "/roles", f"{one.party} is registered by another platform")
+
+
+def _credentials(data: object, version: Version) -> Credentials:
+    """Raises MalformedValue, OCPIRefused."""
+    document = inward(version, Module.CREDENTIALS, data) if isinstance(data, dict) else data
+    return view(document, Credentials, "credentials")
 
 
 def _hub_party(theirs: Credentials) -> PartyKey | None:

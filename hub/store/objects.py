@@ -32,7 +32,9 @@ class ObjectDiffers(HubError):
     """Raised when another CDR comes under the id of one that is held."""
 
     def __init__(self, party: PartyKey, id_: str) -> None:
-        super().__init__("cdr-differs", f"CDR {id_[:64]!r} of {party} is held with another content; a CDR never changes")
+        super().__init__(
+            "cdr-differs", f"CDR {id_[:64]!r} of {party} is held with another content; a CDR never changes"
+        )
 
 
 class Kept(Enum):

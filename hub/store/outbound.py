@@ -48,7 +48,8 @@ def note_push(
     for partner in partners:
         if patch is None:
             connection.execute(
-                "UPDATE ocpi_pushes SET tried_at = ?, outcome = ? WHERE object = ? AND partner = ? AND tried_at IS NULL",
+                "UPDATE ocpi_pushes SET tried_at = ?, outcome = ?"
+                " WHERE object = ? AND partner = ? AND tried_at IS NULL",
                 (noted, OVERTAKEN, object_number, partner),
             )
         connection.execute(

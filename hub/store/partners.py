@@ -176,10 +176,7 @@ def _keep_roles(connection: Connection, id_: str, roles: Sequence[CredentialsRol
         "INSERT INTO partner_roles (partner, country_code, party_id, role, body, status, last_updated)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (partner, country_code, party_id, role) DO UPDATE SET"
         " body = excluded.body, status = excluded.status, last_updated = excluded.last_updated",
-        [
-            (id_, *_party(one.party), one.role, _json(one), ConnectionStatus.CONNECTED.value, _text(at))
-            for one in roles
-        ],
+        [(id_, *_party(one.party), one.role, _json(one), ConnectionStatus.CONNECTED.value, _text(at)) for one in roles],
     )
 
 
@@ -205,9 +202,7 @@ def set_status(connection: Connection, id_: str, status: ConnectionStatus, at: d
 
 def set_quirks(connection: Connection, id_: str, quirks: Quirks, at: datetime) -> None:
     """Keep a partner's quirks."""
-    connection.execute(
-        "UPDATE partners SET quirks = ?, changed_at = ? WHERE id = ?", (_json(quirks), _text(at), id_)
-    )
+    connection.execute("UPDATE partners SET quirks = ?, changed_at = ? WHERE id = ?", (_json(quirks), _text(at), id_))
 
 
 def set_way_in(connection: Connection, id_: str, url: str, hosts: Sequence[str], token: str, at: datetime) -> None:

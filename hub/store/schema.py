@@ -8,6 +8,8 @@ changed than that; and a record whose tombstone explains it leaves quarantine (h
 
 from __future__ import annotations
 
+from hub.store.schema_roaming import ROAMING, ROAMING_GUARDS
+
 _FIRST = """
 CREATE TABLE gateways (
     gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, acked_seq INTEGER NOT NULL, acked_hash TEXT NOT NULL,

@@ -1,4 +1,4 @@
-"""The tables of roaming: partners, their tokens and parties, the objects of OCPI, and what became of pushes and calls."""
+"""The tables of roaming: partners, their tokens and parties, the objects of OCPI, what became of pushes and calls."""
 
 ROAMING = """
 CREATE TABLE partners (
