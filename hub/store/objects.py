@@ -66,18 +66,25 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Which objects a list shows: `owners` those of these parties only, `readers` of sessions and CDRs those that these
-    parties own or are addressed by; None for no such bound. `ours`: only what this deployment owns."""
+    parties own or are addressed by; None for no such bound. Of others' objects only the shared ones are shown, and none without
+    `shared`."""
 
     owners: tuple[PartyKey, ...] | None = None
     readers: tuple[PartyKey, ...] | None = None
-    ours: bool = False
+    shared: bool = False
 
 
 def keep_object(
-    connection: Connection, module: Module, document: Document, from_partner: str | None, at: datetime
+    connection: Connection,
+    module: Module,
+    document: Document,
+    from_partner: str | None,
+    at: datetime,
+    *,
+    shared: bool = False,
 ) -> tuple[Kept, int]:
     """Insert or replace an object; what that came to, and its number. `at` stands in for a `last_updated` that the
-    owner left out.
+    owner left out; `shared`: it came by a broadcast.
 
     Raises:
         OCPIRefused: it has no owner, no id or no instant in `last_updated`.
@@ -94,15 +101,23 @@ def keep_object(
         raise ObjectDiffers(party, key)
     if row is not None:
         connection.execute(
-            "UPDATE ocpi_objects SET id = ?, last_updated = ?, document = ?, from_partner = ?, addressee = ?"
-            " WHERE number = ?",
-            (_id(module, document), updated, text, from_partner, _addressee(module, document), row[0]),
+            "UPDATE ocpi_objects SET id = ?, last_updated = ?, document = ?, from_partner = ?, addressee = ?,"
+            " shared = ? WHERE number = ?",
+            (_id(module, document), updated, text, from_partner, _addressee(module, document), int(shared), row[0]),
         )
         return Kept.CHANGED, row[0]
     number = connection.execute(
         "INSERT INTO ocpi_objects (module, country_code, party_id, id_key, id, last_updated, document, from_partner,"
-        " addressee) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
-        (*_key(module, party, key), _id(module, document), updated, text, from_partner, _addressee(module, document)),
+        " addressee, shared) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+        (
+            *_key(module, party, key),
+            _id(module, document),
+            updated,
+            text,
+            from_partner,
+            _addressee(module, document),
+            int(shared),
+        ),
     ).fetchone()[0]
     return Kept.NEW, number
 
@@ -147,8 +162,7 @@ def _matching(module: Module, query: PageQuery, scope: Scope) -> tuple[str, tupl
         if date is not None:
             conditions.append(f"last_updated {sign} ?")
             values.append(_text(date))
-    if scope.ours:
-        conditions.append("from_partner IS NULL")
+    conditions.append("(from_partner IS NULL OR shared = 1)" if scope.shared else "from_partner IS NULL")
     if scope.owners is not None:
         conditions.append(f"({_any_party(scope.owners)})")
         values += _parties(scope.owners)

@@ -19,7 +19,8 @@ CREATE INDEX partner_roles_of_party ON partner_roles (country_code, party_id);
 CREATE TABLE ocpi_objects (
     number INTEGER PRIMARY KEY, module TEXT NOT NULL, country_code TEXT NOT NULL, party_id TEXT NOT NULL,
     id_key TEXT NOT NULL, id TEXT NOT NULL, last_updated TEXT NOT NULL, document TEXT NOT NULL, from_partner TEXT,
-    addressee TEXT, UNIQUE (module, country_code, party_id, id_key)
+    addressee TEXT, shared INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (module, country_code, party_id, id_key)
 );
 CREATE INDEX ocpi_objects_by_date ON ocpi_objects (module, last_updated);
 CREATE INDEX ocpi_objects_of_addressee ON ocpi_objects (module, addressee, last_updated) WHERE addressee IS NOT NULL;
@@ -50,7 +51,8 @@ CREATE TABLE ocpi_cursors (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
 """
 """`partner_tokens` are what partners show us, hashed; `token_out` is what we show them and has to be sent. An object's
 `id_key` is its id as it is compared, and `addressee` the party that it is for besides its owner (the eMSP of a session
-or CDR), NULL for an object that every partner may read. `from_partner` is NULL for our own."""
+or CDR), NULL for an object that every partner may read. `from_partner` is NULL for our own; `shared` objects came by a broadcast, and are in the hub's lists
+of all."""
 
 ROAMING_GUARDS = """
 CREATE TRIGGER ocpi_cdrs_are_final BEFORE UPDATE ON ocpi_objects WHEN OLD.module = 'cdrs'
