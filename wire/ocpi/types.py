@@ -83,6 +83,7 @@ class Module(StrEnum):
     COMMANDS = "commands"
     CREDENTIALS = "credentials"
     HUB_CLIENT_INFO = "hubclientinfo"
+    INVOICE_RECONCILIATION = "invoicereconciliation"
     LOCATIONS = "locations"
     SESSIONS = "sessions"
     TARIFFS = "tariffs"
