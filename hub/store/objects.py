@@ -65,9 +65,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which objects a list shows: `owners` those of these parties only, `readers` of sessions and CDRs those that these
-    parties own or are addressed by; None for no such bound. Of others' objects only the shared ones are shown, and none without
-    `shared`."""
+    """Which objects a list shows: `owners` those of these parties only; `readers`, of sessions and CDRs, those that
+    these parties own or are addressed by; None for no such bound. With `shared`, others' objects that came by a
+    broadcast too."""
 
     owners: tuple[PartyKey, ...] | None = None
     readers: tuple[PartyKey, ...] | None = None
@@ -127,7 +127,7 @@ def object_of(connection: Connection, module: Module, party: PartyKey, key: str)
     row = connection.execute(
         f"SELECT number, id, document, from_partner FROM ocpi_objects WHERE {_OF_KEY}", _key(module, party, key)
     ).fetchone()
-    return None if row is None else Held(row[0], row[1], parse_document(row[2], "stored object"), row[3])
+    return None if row is None else _held(row)
 
 
 def objects_of(connection: Connection, module: Module, key: str, ours: bool = False) -> tuple[Held, ...]:
@@ -137,7 +137,17 @@ def objects_of(connection: Connection, module: Module, key: str, ours: bool = Fa
         f"{' AND from_partner IS NULL' if ours else ''} ORDER BY number",
         (module.value, key),
     ).fetchall()
-    return tuple(Held(row[0], row[1], parse_document(row[2], "stored object"), row[3]) for row in rows)
+    return tuple(_held(row) for row in rows)
+
+
+def told_by(connection: Connection, module: Module, party: PartyKey, partner: str) -> tuple[Held, ...]:
+    """The objects of a party that a partner brought, oldest first."""
+    rows = connection.execute(
+        "SELECT number, id, document, from_partner FROM ocpi_objects WHERE module = ? AND country_code = ?"
+        " AND party_id = ? AND from_partner = ? ORDER BY number",
+        (module.value, party.country_code, party.party_id, partner),
+    ).fetchall()
+    return tuple(_held(row) for row in rows)
 
 
 def drop_object(connection: Connection, module: Module, party: PartyKey, key: str) -> bool:
@@ -154,6 +164,10 @@ def page_of(connection: Connection, module: Module, query: PageQuery, scope: Sco
         (*values, query.limit, query.offset),
     ).fetchall()
     return Page(tuple(parse_document(text, "stored object") for (text,) in rows), total)
+
+
+def _held(row: Any) -> Held:
+    return Held(row[0], row[1], parse_document(row[2], "stored object"), row[3])
 
 
 def _matching(module: Module, query: PageQuery, scope: Scope) -> tuple[str, tuple[Value, ...]]:

@@ -43,6 +43,13 @@ CREATE TABLE ocpi_calls (
     request TEXT NOT NULL, sent_at TEXT NOT NULL, response TEXT, result TEXT, result_at TEXT,
     correlation_id TEXT NOT NULL
 );
+CREATE TABLE ocpi_orders (
+    command_id TEXT PRIMARY KEY, partner TEXT NOT NULL, command TEXT NOT NULL, response_url TEXT NOT NULL,
+    sender TEXT, receiver TEXT, gateway_id TEXT NOT NULL, charger_id TEXT NOT NULL, reservation TEXT,
+    correlation_id TEXT NOT NULL, taken_at TEXT NOT NULL, told_at TEXT, outcome TEXT
+);
+CREATE INDEX ocpi_orders_untold ON ocpi_orders (taken_at) WHERE told_at IS NULL;
+CREATE INDEX ocpi_orders_of_reservation ON ocpi_orders (reservation) WHERE reservation IS NOT NULL;
 CREATE TABLE ocpi_derived (
     session_id TEXT PRIMARY KEY, digest TEXT NOT NULL, final INTEGER NOT NULL
 );
@@ -51,8 +58,8 @@ CREATE TABLE ocpi_cursors (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
 """
 """`partner_tokens` are what partners show us, hashed; `token_out` is what we show them and has to be sent. An object's
 `id_key` is its id as it is compared, and `addressee` the party that it is for besides its owner (the eMSP of a session
-or CDR), NULL for an object that every partner may read. `from_partner` is NULL for our own; `shared` objects came by a broadcast, and are in the hub's lists
-of all."""
+or CDR), NULL for an object that every partner may read. `from_partner` is NULL for our own; `shared` objects came by a
+broadcast, and are in the hub's lists of all."""
 
 ROAMING_GUARDS = """
 CREATE TRIGGER ocpi_cdrs_are_final BEFORE UPDATE ON ocpi_objects WHEN OLD.module = 'cdrs'

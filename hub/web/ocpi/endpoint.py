@@ -96,7 +96,9 @@ class OCPIEndpoint:
             _log.error("ocpi-store-failed", extra={"fields": {"path": request.path, "reason": str(error)}})
             return self._response(request, _refusal(StatusCode.SERVER_ERROR, 503, "not available now; try again"))
         except HubError as error:
-            _log.error("ocpi-failed", extra={"fields": {"path": request.path, "code": error.code, "reason": str(error)}})
+            _log.error(
+                "ocpi-failed", extra={"fields": {"path": request.path, "code": error.code, "reason": str(error)}}
+            )
             return self._response(request, _refusal(StatusCode.SERVER_ERROR, 500, str(error)))
         except web.HTTPException as error:
             told = f"{request.method} {request.path[:200]!a}: {error.reason}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
 from hub.roaming.partners import Partner
 from hub.roaming.speech import inward, outward
@@ -106,8 +106,3 @@ def refuse_unknown(exchange: Exchange, what: str, status: StatusCode = StatusCod
 def party_in(path: tuple[str, ...]) -> PartyKey:
     """The party that a URL's first two parts name."""
     return PartyKey.of(path[0], path[1])
-
-
-def object_or_refuse(found: Any, exchange: Exchange, what: str) -> Any:
-    """`found`, HTTP 404 for None. Raises OCPIRefused."""
-    return refuse_unknown(exchange, what) if found is None else found
