@@ -28,6 +28,7 @@ from hub.meter_screens import told_attention
 from hub.meters import RECENT, meters
 from hub.options import config_option, fail, or_exit
 from hub.orders import command
+from hub.partners import partners
 from hub.proofs import ledger
 from hub.store import readings
 from hub.store.connection import FILE_NAME, open_reader
@@ -37,6 +38,8 @@ from hub.store.meter_keys import pin_all_configured
 from hub.store.meters import attention
 from hub.store.readings import Cut
 from hub.web.api import OperatorAPI
+from hub.web.ocpi.platform import OCPIPlatform
+from hub.web.partners import OperatorPartners
 from hub.web.server import Listener, server_context
 from hub.web.sync import SyncEndpoint
 from wire.records import encode
@@ -77,6 +80,40 @@ session_fee = "0.00"
 
 # [operator]
 # contact = "Example Energy, help@example.com"  # whom a driver asks; on the page of an evidence file
+
+# [roaming]                        # OCPI 2.2.1 and 2.3.0; partners are added with `pnc-hub partners add`
+# listen = "127.0.0.1:8445"
+# url = "https://ocpi.example.com/ocpi"          # where partners reach it
+# partner_ca = "partners.pem"      # PEM: roots of partners' certificates; those of the system where left out
+# hub_party = "DE*HUB"             # this deployment is a roaming hub under that name
+# [[roaming.party]]
+# country_code = "DE"
+# party_id = "ABC"
+# roles = ["CPO"]                  # CPO, EMSP, NSP, NAP, SCSP, OTHER
+# name = "Example Energy"
+# help_phone = "+49 30 1234567"
+# [[roaming.location]]
+# id = "LOC1"
+# address = "Example Street 1"
+# city = "Berlin"
+# country = "DEU"
+# latitude = "52.52437"
+# longitude = "13.41053"
+# time_zone = "Europe/Berlin"
+# opening = "24/7"                 # or ["Mon-Fri 07:00-20:00", "Sat 08:00-18:00"]
+# [[roaming.location.evse]]
+# uid = "EVSE-1"
+# evse_id = "DE*ABC*E1"
+# gateway_id = "site-1"
+# charger_id = "CP-1"
+# evse = 1                         # the number that the station gives it
+# [[roaming.location.evse.connector]]
+# standard = "IEC_62196_T2_COMBO"
+# format = "CABLE"
+# power_type = "DC"
+# max_voltage = 920
+# max_amperage = 200
+# capabilities = ["ISO_15118_2_PLUG_AND_CHARGE", "ISO_15118_20_PLUG_AND_CHARGE"]
 
 # [[meter]]                        # the meter at a place; `pnc-hub meters import` takes keys by serial and with dates
 # gateway_id = "site-1"
@@ -202,6 +239,7 @@ async def _serve(config: HubConfig) -> None:
     desk = CommandDesk(database, config.gateways)
     listeners: dict[str, Listener] = {}
     lists: ListDesk | None = None
+    platform: OCPIPlatform | None = None
     try:
         await database.write(lambda connection: pin_all_configured(connection, config.terms.meter_keys, now()))
         key = await _log_key(config.state_dir, database)
@@ -210,7 +248,14 @@ async def _serve(config: HubConfig) -> None:
         endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after)
         maker = Maker(key=key, terms=config.terms, issuer=config.contact)
         erasing = Erasing(database, config.retention_years, lists)
-        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing)
+        partners_api: OperatorPartners | None = None
+        if config.roaming is not None:
+            platform = OCPIPlatform(database, config, config.roaming, desk)
+            partners_api = OperatorPartners(database, config.roaming, platform.registrar)
+            ocpi_context = server_context(config.roaming.tls)
+            listeners["ocpi"] = Listener("ocpi", platform.application(), config.roaming.listen, ocpi_context)
+            await platform.start()
+        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, partners_api)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context)
         listeners["api"] = Listener("api", api.application(), config.api, api_context)
         listen = {name: await listener.start() for name, listener in listeners.items()}
@@ -220,6 +265,8 @@ async def _serve(config: HubConfig) -> None:
         desk.close()
         for listener in listeners.values():
             await listener.close()
+        if platform is not None:
+            await platform.close()
         if lists is not None:
             await lists.close()
         await database.close()
@@ -240,6 +287,7 @@ async def _log_key(state_dir: Path, database: Database) -> SigningKey:
 
 
 main.add_command(command)
+main.add_command(partners)
 main.add_command(evidence)
 main.add_command(meters)
 main.add_command(ledger)
