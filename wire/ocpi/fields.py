@@ -1,8 +1,8 @@
 """What OCPI's tables say of every text in its objects: how long, of which characters, of which form.
 
 Rules
-1. Every field of kind text has its line here, in the struct that declares it; tests hold the table to the structs, and to
-   the specification's own tables.
+1. Every field of kind text has its line here, in the struct that declares it; tests hold the table to the structs, and
+   to the specification's own tables.
 2. `length` is what is accepted, `stated` what the table of OCPI 2.3.0 says where that is less: Location's address and
    state became longer and CdrLocation's were forgotten, ids of credit CDRs may have 39 characters.
 3. An open enumeration is any printable text of 100 characters at most.
@@ -24,8 +24,8 @@ from wire.ocpi.words import CLOSED
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The rule for one text. `ci`: a CiString, printable ASCII; `free`: control characters are allowed; `form`: what the
-    whole must be, called `called`; `words`: a closed enumeration; `url`: an absolute http(s) URL."""
+    """The rule for one text. `ci`: a CiString, printable ASCII; `free`: control characters are allowed; `form`: what
+    the whole must be, called `called`; `words`: a closed enumeration; `url`: an absolute http(s) URL."""
 
     length: int
     stated: int | None = None

@@ -95,7 +95,6 @@ class Tariff(Owned, frozen=True, kw_only=True):
     tariff_alt_url: str | None = None
     min_price: PriceLimit | None = None
     max_price: PriceLimit | None = None
-    preauthorize_amount: Decimal | None = None
     start_date_time: Instant | None = None
     end_date_time: Instant | None = None
     energy_mix: EnergyMix | None = None
