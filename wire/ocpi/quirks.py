@@ -17,6 +17,13 @@ from typing import Any
 import msgspec
 
 from wire.errors import OCPIRefused
+from wire.ocpi.document import Document
+from wire.ocpi.losses import Loss, Losses
+from wire.ocpi.types import Module
+from wire.ocpi.v221_tokens import token_types_down
+
+_PLAIN_DATA = 512
+"""Characters of SignedValue.plain_data that 2.2.1-d2 and the first edition of 2.3.0 allow."""
 
 
 class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -44,7 +51,7 @@ MEANINGS: Mapping[str, str] = {
     "closed_token_types": "it refuses token types that 2.2.1 did not have; EMAID is sent as OTHER (fitted)",
     "wraps_in_array": "it wraps a single object in an array; one of exactly one is taken out (unwrapped)",
     "numbers_as_text": "it writes numbers and booleans as text; they are read as what they are (checks.mended)",
-    "lists_as_null": "it writes null for what is not there, in lists and required texts too (checks.mended)",
+    "lists_as_null": "it writes null for an empty list (checks.mended)",
     "no_request_id_echo": "its answers lack X-Request-ID or X-Correlation-ID (headers.answers)",
     "foreign_links": "its next links name an inner host or http; only their query is taken (paging.Crawl)",
     "status_in_http": "its errors have no envelope; the HTTP status counts, 404 for an unknown object (client)",
@@ -89,6 +96,27 @@ def unwrapped(value: Any, quirks: Quirks) -> Any:
     if quirks.wraps_in_array and isinstance(value, list) and len(value) == 1:
         return value[0]
     return value
+
+
+def fitted(module: Module, document: Document, quirks: Quirks) -> tuple[Document, tuple[Loss, ...]]:
+    """A document as the partner can bear it, in the version that it speaks, and what that cost.
+
+    A signed value is never cut: what is too long takes all of `signed_data` with it, since a part of it proves nothing.
+    """
+    losses = Losses()
+    if quirks.closed_token_types:
+        document = token_types_down(module, document, losses)
+    if quirks.plain_data_512 and module is Module.CDRS and _longest_plain_data(document) > _PLAIN_DATA:
+        losses.note("/signed_data", "the partner refuses signed values this long", document["signed_data"])
+        document = {name: value for name, value in document.items() if name != "signed_data"}
+    return document, tuple(losses.found)
+
+
+def _longest_plain_data(cdr: Document) -> int:
+    signed = cdr.get("signed_data")
+    values = signed.get("signed_values") if isinstance(signed, dict) else None
+    texts = (value.get("plain_data") for value in values or () if isinstance(value, dict))
+    return max((len(text) for text in texts if isinstance(text, str)), default=0)
 
 
 def in_force(quirks: Quirks) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from wire.ocpi.merge import Part
 from wire.ocpi.types import Module
 from wire.ocpi.v221_places import energy_mix_down, logo_down, part_down
 from wire.ocpi.v221_prices import costs_down, costs_up, tariff_down, tariff_up
-from wire.ocpi.words import V221
+from wire.ocpi.v221_tokens import token_types_down, types_of
 
 __all__ = ["GONE", "Loss", "down", "types_of", "up"]
 
@@ -43,9 +43,11 @@ def down(module: Module, document: Document, part: Part = Part.WHOLE) -> tuple[D
         OCPIRefused: it cannot be said without a guess, or 2.2.1 does not have the module (`unconvertible`).
     """
     losses = Losses()
+    written = token_types_down(module, document, losses)
     if module is Module.LOCATIONS:
-        return part_down(document, part, losses), tuple(losses.found)
-    written = _DOWN[module](document, losses) if module in _DOWN else document
+        written = part_down(written, part, losses)
+    elif module in _DOWN:
+        written = _DOWN[module](written, losses)
     return written, tuple(losses.found)
 
 
@@ -58,36 +60,8 @@ def up(module: Module, document: Document) -> Document:
     return _UP[module](document) if module in _UP else document
 
 
-def types_of(type_: str) -> tuple[str, ...]:
-    """The token types that a partner of 2.2.1 may mean, the likeliest first."""
-    return (_OTHER, "EMAID") if ci_key(type_) == _OTHER else (type_,)
-
-
-def _token_down(token: Any, losses: Losses, pointer: str) -> Any:
-    type_ = token.get("type") if isinstance(token, dict) else None
-    if not isinstance(type_, str) or type_ in V221["TokenType"]:
-        return token
-    losses.note(f"{pointer}/type", "2.2.1 does not have the token type", type_, _OTHER)
-    return token | {"type": _OTHER}
-
-
-def _tokens_down(document: Document, losses: Losses) -> Document:
-    """A Token, or the answer to an authorization, which holds one."""
-    if "token" in document:
-        return document | {"token": _token_down(document["token"], losses, "/token")}
-    written: Document = _token_down(document, losses, "")
-    return written
-
-
-def _session_down(document: Document, losses: Losses) -> Document:
-    written = costs_down(document, losses)
-    if "cdr_token" in written:
-        written["cdr_token"] = _token_down(written["cdr_token"], losses, "/cdr_token")
-    return written
-
-
 def _cdr_down(document: Document, losses: Losses) -> Document:
-    written = _session_down(document, losses)
+    written = costs_down(document, losses)
     if isinstance(document.get("tariffs"), list):
         written["tariffs"] = []
         for i, tariff in enumerate(document["tariffs"]):
@@ -149,12 +123,6 @@ def _party(role: Document) -> str:
     return ci_key(country + party) if isinstance(country, str) and isinstance(party, str) else ""
 
 
-def _command_down(document: Document, losses: Losses) -> Document:
-    if "token" not in document:
-        return document
-    return document | {"token": _token_down(document["token"], losses, "/token")}
-
-
 def _not_there(document: Document, losses: Losses) -> Document:
     raise unconvertible("/", "2.2.1 does not have the module")
 
@@ -170,12 +138,10 @@ def _cdr_up(document: Document) -> Document:
 
 _DOWN: Mapping[Module, Callable[[Document, Losses], Document]] = {
     Module.CDRS: _cdr_down,
-    Module.COMMANDS: _command_down,
     Module.CREDENTIALS: _credentials_down,
     Module.INVOICE_RECONCILIATION: _not_there,
-    Module.SESSIONS: _session_down,
+    Module.SESSIONS: costs_down,
     Module.TARIFFS: _tariff_down,
-    Module.TOKENS: _tokens_down,
 }
 _UP: Mapping[Module, Callable[[Document], Document]] = {
     Module.CDRS: _cdr_up,
