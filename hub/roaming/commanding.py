@@ -17,6 +17,7 @@ import asyncio
 import logging
 import os
 from datetime import timedelta
+from typing import assert_never
 
 import aiohttp
 
@@ -25,7 +26,7 @@ from hub.desk import CommandDesk
 from hub.errors import StoreError, TooManyCommands
 from hub.roaming import ordering
 from hub.roaming.client import CallFailed, PartnerClient
-from hub.roaming.ordering import REQUESTS, Ordered, reservation_id, result_of
+from hub.roaming.ordering import Ordered, Request, reservation_id, result_of
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner
 from hub.store import orders as store, partners
@@ -36,9 +37,9 @@ from wire.errors import OCPIRefused
 from wire.ids import random_id
 from wire.ocpi import commands as ocpi
 from wire.ocpi.commands import CommandResponse, CommandResponseType, CommandType
-from wire.ocpi.document import Document, document_of, view
+from wire.ocpi.document import document_of
 from wire.ocpi.routing import Routing
-from wire.ocpi.types import DisplayText, OCPIValue, PartyKey
+from wire.ocpi.types import DisplayText, PartyKey
 from wire.ocpi.urls import require_registered
 from wire.records import CdrToken
 
@@ -72,16 +73,15 @@ class Commanding:
         await asyncio.gather(*self._telling, return_exceptions=True)
 
     async def take(
-        self, partner: Partner, type_: CommandType, document: Document, routing: Routing, correlation_id: str
+        self, partner: Partner, type_: CommandType, wanted: Request, routing: Routing, correlation_id: str
     ) -> CommandResponse:
         """What is answered at once.
 
         Raises:
-            MalformedValue, OCPIRefused: it is no such command, or names a place that is not here.
+            OCPIRefused: it names a place that is not here, or another's.
             StoreError: it was not taken on.
         """
-        wanted = view(document, REQUESTS[type_], type_.value)
-        response_url = str(document["response_url"])
+        response_url = wanted.response_url
         require_registered(response_url, partner.hosts)
         found = await self._ordered(partner, wanted, routing.to)
         if isinstance(found, CommandResponse):
@@ -119,7 +119,7 @@ class Commanding:
     # --- which order
 
     async def _ordered(
-        self, partner: Partner, wanted: OCPIValue, owner: PartyKey | None
+        self, partner: Partner, wanted: Request, owner: PartyKey | None
     ) -> tuple[Ordered, str | None] | CommandResponse:
         """The order and the reservation that it is about, or why there is none."""
         owner = None if owner == self._config.hub_party else owner
@@ -137,7 +137,7 @@ class Commanding:
                 return await self._unlock(partner, wanted, owner)
             case ocpi.CancelReservation():
                 return await self._cancel(partner, wanted)
-        raise TypeError(f"{type(wanted).__name__} is no command")
+        assert_never(wanted)
 
     async def _require_theirs(self, partner: Partner, owner: PartyKey) -> None:
         if not await self._speaks_for(partner, owner):

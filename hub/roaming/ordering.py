@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from hub.roaming.listing import token_type
 from hub.roaming.own import OwnEVSE, RoamingConfig
@@ -36,7 +37,7 @@ from wire.ocpi.document import utc
 from wire.ocpi.envelope import StatusCode
 from wire.ocpi.keys import same
 from wire.ocpi.tokens import Token
-from wire.ocpi.types import DisplayText, OCPIValue, PartyKey
+from wire.ocpi.types import DisplayText, PartyKey
 from wire.records import Session
 
 _MOST = 36
@@ -50,14 +51,17 @@ class Ordered:
     command: Command
 
 
-REQUESTS: Mapping[CommandType, type[OCPIValue]] = {
+Request: TypeAlias = (
+    ocpi.CancelReservation | ocpi.ReserveNow | ocpi.StartSession | ocpi.StopSession | ocpi.UnlockConnector
+)
+"""What the body of a command is."""
+REQUESTS: Mapping[CommandType, type[Request]] = {
     CommandType.CANCEL_RESERVATION: ocpi.CancelReservation,
     CommandType.RESERVE_NOW: ocpi.ReserveNow,
     CommandType.START_SESSION: ocpi.StartSession,
     CommandType.STOP_SESSION: ocpi.StopSession,
     CommandType.UNLOCK_CONNECTOR: ocpi.UnlockConnector,
 }
-"""What the body of each command is."""
 
 
 def start_order(wanted: ocpi.StartSession, config: RoamingConfig, owner: PartyKey | None) -> Ordered:

@@ -14,7 +14,6 @@ import sqlite3
 import uuid
 
 from hub.roaming.own import RoamingConfig
-from hub.roaming.speech import outward
 from hub.store import objects as store
 from hub.store.authorizations import Authorization, note_authorization
 from hub.store.database import Database
@@ -40,7 +39,8 @@ class RealTimeAuthorization:
             refuse_path(exchange, "/{token_uid}/authorize")
         where = None
         if exchange.body.strip():
-            where = view(exchange.json_object(), LocationReferences, "location references")
+            references = exchange.understood(exchange.json_object(), LocationReferences)
+            where = view(references, LocationReferences, "location references")
         document = await self._token(exchange)
         if document is None:
             refuse_unknown(exchange, "token", StatusCode.UNKNOWN_TOKEN)
@@ -66,7 +66,7 @@ class RealTimeAuthorization:
         await self._database.write(lambda connection: note_authorization(connection, kept))
         # The token as its owner wrote it, with the fields that nobody here knows.
         answer: Document = document_of(info) | {"token": document}
-        return Answer(outward(exchange.version, Module.TOKENS, answer))
+        return Answer(exchange.spoken(answer))
 
     async def _token(self, exchange: Exchange) -> Document | None:
         uid, type_ = exchange.path[0], exchange.query.get("type", DEFAULT_TOKEN_TYPE)

@@ -40,7 +40,7 @@ class PostedCDRs:
         """Keep a CDR."""
         if exchange.path:
             refuse_path(exchange, "")
-        document = exchange.document()
+        document = exchange.document(Cdr)
         cdr = view(document, Cdr, "cdr")
 
         def both(connection: sqlite3.Connection) -> Kept | OCPIRefused:

@@ -17,7 +17,7 @@ from hub.store import objects as store, partners
 from hub.store.database import Database
 from hub.web.ocpi.exchange import Answer, Exchange, party_in, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
-from wire.ocpi.document import Document, document_of, view
+from wire.ocpi.document import Document, document_of
 from wire.ocpi.keys import party_of
 from wire.ocpi.paging import PageQuery, page_headers, read_query
 from wire.ocpi.partners import ClientInfo, ConnectionStatus
@@ -36,7 +36,6 @@ class ClientInfoTold:
     async def put(self, exchange: Exchange) -> Answer:
         """Keep what a hub tells of a party."""
         document = self._named(exchange)
-        view(document, ClientInfo, "client info")
         if exchange.partner.hub_party is None:
             raise OCPIRefused("not-a-hub", "/", "only a hub tells of other parties")
         if self._config.owns(party_of(document)):
@@ -64,7 +63,7 @@ class ClientInfoTold:
         """The body, whose party is that of the URL. Raises OCPIRefused."""
         if len(exchange.path) != 2:
             refuse_path(exchange, "/{country_code}/{party_id}")
-        document = exchange.document()
+        document = exchange.document(ClientInfo)
         if party_of(document) != party_in(exchange.path):
             raise OCPIRefused("id-differs", "/party_id", f"the URL names {party_in(exchange.path)}")
         return document

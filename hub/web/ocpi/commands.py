@@ -16,6 +16,7 @@ from __future__ import annotations
 import sqlite3
 
 from hub.roaming.commanding import Commanding
+from hub.roaming.ordering import REQUESTS
 from hub.roaming.results import Results
 from hub.store import calls, objects, partners
 from hub.store.database import Database
@@ -47,8 +48,9 @@ class CommandsTaken:
         if len(exchange.path) != 1 or exchange.path[0] not in _COMMANDS:
             refuse_path(exchange, f"/{{command}}, one of {', '.join(_COMMANDS)}")
         type_ = _COMMANDS[exchange.path[0]]
+        wanted = view(exchange.document(REQUESTS[type_]), REQUESTS[type_], type_.value)
         ids = exchange.routing, exchange.ids.correlation_id
-        answer = await self._commanding.take(exchange.partner, type_, exchange.document(), *ids)
+        answer = await self._commanding.take(exchange.partner, type_, wanted, *ids)
         return Answer(document_of(answer))
 
 
@@ -64,7 +66,7 @@ class ResultsTaken:
         if len(exchange.path) != most:
             refuse_path(exchange, "/{uid}" if most == 1 else "/{command}/{uid}")
         document, uid = exchange.json_object(), exchange.path[-1]
-        view(document, CommandResult if exchange.module is Module.COMMANDS else ChargingProfileResult, "result")
+        exchange.understood(document, CommandResult if exchange.module is Module.COMMANDS else ChargingProfileResult)
         known = await self._database.write(
             lambda connection: calls.note_result(connection, uid, exchange.partner.id, document, exchange.at)
         )
@@ -85,7 +87,7 @@ class ProfilesTaken:
         if len(exchange.path) != 1:
             refuse_path(exchange, "/{session_id}")
         if exchange.method == "PUT":
-            view(exchange.json_object(), SetChargingProfile, "charging profile")
+            exchange.document(SetChargingProfile)
         elif "response_url" not in exchange.query:
             raise OCPIRefused("missing", "response_url", "it is required")
         known = await self._database.read(lambda connection: _is_theirs(connection, exchange, exchange.path[0]))

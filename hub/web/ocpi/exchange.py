@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn, Protocol, TypeAlias
 
+import msgspec
+
 from hub.roaming.partners import Partner
-from hub.roaming.speech import inward, outward
+from hub.roaming.speech import inward, outward, without_nulls
 from wire.errors import MalformedValue, OCPIRefused
+from wire.ocpi.checks import check, mended, require
 from wire.ocpi.document import Document, parse_document
 from wire.ocpi.envelope import StatusCode
 from wire.ocpi.headers import MessageIds
+from wire.ocpi.merge import Part
 from wire.ocpi.quirks import unwrapped
 from wire.ocpi.routing import Routing
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Version
@@ -37,13 +41,20 @@ class Exchange:
     token: str
     at: datetime
 
-    def document(self) -> Document:
-        """The object in the body, in 2.3.0.
+    def document(self, type_: type[msgspec.Struct], *, partial: bool = False) -> Document:
+        """The object in the body, in 2.3.0, and as its `type_` says; with `partial` only what is there. What is null is
+        left out, but of a PATCH, where it takes something away.
 
         Raises:
-            OCPIRefused: no JSON (HTTP 400), or no object in it (2001).
+            OCPIRefused: no JSON (HTTP 400), or no such object (2001).
         """
-        return inward(self.version, self.module, self.json_object())
+        return self.understood(self.json_object(), type_, partial=partial)
+
+    def understood(self, found: Document, type_: type[msgspec.Struct], *, partial: bool = False) -> Document:
+        """What came as `document` gives it. Raises OCPIRefused (2001)."""
+        document: Document = mended(inward(self.version, self.module, found), type_, self.partner.quirks)
+        require(check(document, type_, partial=partial))
+        return document if partial else without_nulls(document)
 
     def json_object(self) -> Document:
         """The object in the body as it came. Raises OCPIRefused as `document` does."""
@@ -55,9 +66,9 @@ class Exchange:
             raise OCPIRefused("no-object", "body", "a JSON object is expected")
         return found
 
-    def spoken(self, document: Document) -> Document:
-        """An object of the module as the partner's version has it."""
-        return outward(self.version, self.module, document)
+    def spoken(self, document: Document, part: Part = Part.WHOLE) -> Document:
+        """An object of the module, or a part of a location, as the partner reads it. Raises OCPIRefused."""
+        return outward(self.version, self.module, document, part, self.partner.quirks)
 
     def speakers(self) -> tuple[PartyKey, ...]:
         """The parties in whose name the partner speaks here: the one of the routing headers, or all of its own."""

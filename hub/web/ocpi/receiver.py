@@ -14,22 +14,23 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import assert_never
+
+import msgspec
 
 from hub.roaming.listing import as_listed
-from hub.roaming.speech import outward
+from hub.roaming.speech import without_nulls
 from hub.store import alarms, objects as store, partners, whitelist
 from hub.store.alarms import Alarm
 from hub.store.database import Database
 from hub.store.objects import Held, Kept, same_document
 from hub.web.ocpi.exchange import Answer, Exchange, party_in, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
+from wire.ocpi.checks import TYPE_OF, TYPE_OF_PART, check, require
 from wire.ocpi.document import Document, view
 from wire.ocpi.envelope import StatusCode
 from wire.ocpi.keys import DEFAULT_TOKEN_TYPE, ci_key, token_key
-from wire.ocpi.locations import Location
 from wire.ocpi.merge import (
     Part,
     merged,
@@ -40,20 +41,11 @@ from wire.ocpi.merge import (
     require_same_part,
     with_part,
 )
-from wire.ocpi.sessions import Session, SessionStatus
-from wire.ocpi.tariffs import Tariff
+from wire.ocpi.sessions import SessionStatus
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import Module, PartyKey
 
 _log = logging.getLogger(__name__)
-
-TYPES: Mapping[Module, type[Any]] = {
-    Module.LOCATIONS: Location,
-    Module.SESSIONS: Session,
-    Module.TARIFFS: Tariff,
-    Module.TOKENS: Token,
-}
-"""What an object of a module has to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +74,13 @@ class Pushed:
             found = part_at(found, place.parts)
         if found is None:
             refuse_unknown(exchange, exchange.module.value.removesuffix("s"), _unknown(exchange.module))
-        return Answer(outward(exchange.version, exchange.module, found, part_of(place.parts)))
+        return Answer(exchange.spoken(found, part_of(place.parts)))
 
     async def put(self, exchange: Exchange) -> Answer:
         """Insert or replace an object, an EVSE or a connector."""
-        place, document = await self._place(exchange), exchange.document()
+        place = await self._place(exchange)
         part = part_of(place.parts)
+        document = exchange.document(_type(exchange.module, part))
         if part is Part.WHOLE:
             require_same_object(exchange.module, document, place.party, place.id, type_=place.token_type)
         else:
@@ -96,7 +89,9 @@ class Pushed:
 
     async def patch(self, exchange: Exchange) -> Answer:
         """Change fields of an object, an EVSE or a connector that is here."""
-        return await self._kept(exchange, await self._place(exchange), exchange.document(), whole=False)
+        place = await self._place(exchange)
+        document = exchange.document(_type(exchange.module, part_of(place.parts)), partial=True)
+        return await self._kept(exchange, place, document, whole=False)
 
     async def delete(self, exchange: Exchange) -> Answer:
         """Take back a tariff."""
@@ -134,7 +129,7 @@ class Pushed:
         def both(connection: sqlite3.Connection) -> Kept | OCPIRefused:
             held = store.object_of(connection, exchange.module, place.party, place.key)
             document = _made(exchange, place, None if held is None else held.document, given, whole=whole)
-            value = view(document, TYPES[exchange.module], exchange.module.value)
+            require(check(document, TYPE_OF[exchange.module]))
             if held is not None and _final(exchange.module, held.document):
                 if same_document(held.document, document):
                     return Kept.SAME
@@ -143,8 +138,9 @@ class Pushed:
                 alarms.note_alarm(connection, alarm, exchange.at)
                 return OCPIRefused(alarm.code, "/status", alarm.message)
             kept, _ = store.keep_object(connection, exchange.module, document, exchange.partner.id, exchange.at)
-            if isinstance(value, Token):
-                whitelist.put_tokens(connection, [as_listed(value)], exchange.at)
+            if exchange.module is Module.TOKENS:
+                token = view(without_nulls(document), Token, "token")
+                whitelist.put_tokens(connection, [as_listed(token)], exchange.at)
             return kept
 
         kept = await self._database.write(both)
@@ -171,6 +167,10 @@ def _made(exchange: Exchange, place: _Place, held: Document | None, given: Docum
     if exchange.module is Module.LOCATIONS:
         return merged_part(held, place.parts, given)
     return merged(exchange.module, held, given)
+
+
+def _type(module: Module, part: Part) -> type[msgspec.Struct]:
+    return TYPE_OF_PART[part] if module is Module.LOCATIONS else TYPE_OF[module]
 
 
 def _final(module: Module, held: Document) -> bool:

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 
 from hub.roaming.own import RoamingConfig
-from hub.roaming.speech import outward
 from hub.store import objects as store
 from hub.store.database import Database
 from hub.store.objects import Held, Scope
@@ -74,7 +73,7 @@ class Lists:
         document = None if found is None else part_at(found.document, parts)
         if document is None:
             refuse_unknown(exchange, "location", StatusCode.UNKNOWN_LOCATION)
-        return Answer(outward(exchange.version, exchange.module, document, part))
+        return Answer(exchange.spoken(document, part))
 
     async def session(self, exchange: Exchange) -> Answer:
         """ChargingPreferences of a session: no station is asked for a profile here, so they cannot be met."""
