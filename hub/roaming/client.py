@@ -24,12 +24,13 @@ from hub.errors import HubError
 from hub.roaming.partners import Partner
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.authorization import authorization
-from wire.ocpi.document import encode_document, parse_document, view
+from wire.ocpi.document import encode_document, parse_document
 from wire.ocpi.envelope import Envelope
 from wire.ocpi.headers import MessageIds
 from wire.ocpi.routing import Routing
 from wire.ocpi.types import InterfaceRole, Module
 from wire.ocpi.urls import joined, require_registered
+from wire.records import decode
 
 TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 5.0
@@ -171,7 +172,7 @@ class PartnerClient:
             message = f"{told}: HTTP {http} to {where!r}; if only a slash is missing, set the quirk trailing_slash"
             raise CallFailed("redirected", message, http=http)
         try:
-            envelope = view(parse_document(content, "answer"), Envelope, "answer")
+            envelope = decode(Envelope, content, "answer")
             data = parse_document(bytes(envelope.data), "answer") if bytes(envelope.data) else None
         except MalformedValue as error:
             code = "unauthorized" if http in (401, 403) else "not-ocpi"

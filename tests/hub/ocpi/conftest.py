@@ -1,0 +1,34 @@
+"""Two platforms that do not know each other yet, a CPO's and an eMSP's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub.conftest import LittleCA
+from tests.hub.ocpi.platforms import CPO_PARTY, EMSP_PARTY, Platform, start_platform
+
+
+@pytest.fixture
+def roaming_ca(tmp_path: Path) -> LittleCA:
+    folder = tmp_path / "roaming-ca"
+    folder.mkdir()
+    return LittleCA(folder, "roaming root")
+
+
+@pytest.fixture
+def cpo(tmp_path: Path, roaming_ca: LittleCA) -> Iterator[Platform]:
+    platform = start_platform(tmp_path / "cpo", roaming_ca, "cpo", CPO_PARTY)
+    yield platform
+    if platform.process.process is not None:
+        assert platform.process.stop() == 0
+
+
+@pytest.fixture
+def emsp(tmp_path: Path, roaming_ca: LittleCA) -> Iterator[Platform]:
+    platform = start_platform(tmp_path / "emsp", roaming_ca, "emsp", EMSP_PARTY)
+    yield platform
+    if platform.process.process is not None:
+        assert platform.process.stop() == 0
