@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from hub.clock import now
@@ -99,7 +98,7 @@ class _Step:
     def __init__(self, config: RoamingConfig, currency: str, at: datetime) -> None:
         self._config, self._currency, self._at = config, currency, at
 
-    def is_due(self, connection: sqlite3.Connection) -> bool:
+    def is_due(self, connection: Connection) -> bool:
         """Whether anything is to be derived."""
         return bool(
             store.new_sessions(connection, 1)[0]
@@ -109,7 +108,7 @@ class _Step:
             or any(True for _ in self._places(connection))
         )
 
-    def derive(self, connection: sqlite3.Connection) -> int:
+    def derive(self, connection: Connection) -> int:
         """How many objects came of it."""
         changed = sum(publish(connection, Module.LOCATIONS, one, self._at) for one in self._places(connection))
         fresh, last = store.new_sessions(connection, AT_ONCE)

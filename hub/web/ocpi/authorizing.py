@@ -10,13 +10,13 @@ Source: OCPI 2.3.0 mod_tokens (POST).
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 
 from hub.roaming.own import RoamingConfig
 from hub.store import objects as store
 from hub.store.authorizations import Authorization, note_authorization
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.web.ocpi.exchange import Answer, Exchange, refuse_path, refuse_unknown
 from wire.ocpi.document import Document, document_of, view
 from wire.ocpi.envelope import StatusCode
@@ -73,7 +73,7 @@ class RealTimeAuthorization:
         types = types_of(type_) if exchange.version is Version.V2_2_1 else (type_,)
         to = exchange.routing.to
 
-        def reading(connection: sqlite3.Connection) -> Document | None:
+        def reading(connection: Connection) -> Document | None:
             for one in types:
                 for held in store.objects_of(connection, Module.TOKENS, token_key(uid, one), ours=True):
                     if to in (None, self._config.hub_party, party_of(held.document)):

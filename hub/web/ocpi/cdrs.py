@@ -11,13 +11,13 @@ Source: OCPI 2.3.0 mod_cdrs (POST, Credit CDRs).
 from __future__ import annotations
 
 import logging
-import sqlite3
 from decimal import Decimal
 
 from hub.roaming.own import RoamingConfig
 from hub.store import alarms, objects as store, partners
 from hub.store.alarms import Alarm
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.objects import Kept, ObjectDiffers
 from hub.web.ocpi.exchange import Answer, Exchange, party_in, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
@@ -43,7 +43,7 @@ class PostedCDRs:
         document = exchange.document(Cdr)
         cdr = view(document, Cdr, "cdr")
 
-        def both(connection: sqlite3.Connection) -> Kept | OCPIRefused:
+        def both(connection: Connection) -> Kept | OCPIRefused:
             if not partners.speaks_for(connection, exchange.partner, cdr.owner):
                 raise OCPIRefused("foreign-party", "/party_id", f"you do not speak for {cdr.owner}")
             _require_credit_right(connection, cdr)
@@ -72,7 +72,7 @@ class PostedCDRs:
             refuse_path(exchange, "/{country_code}/{party_id}/{id}")
         party, id_ = party_in(exchange.path), exchange.path[2]
 
-        def reading(connection: sqlite3.Connection) -> store.Held | None:
+        def reading(connection: Connection) -> store.Held | None:
             if not partners.speaks_for(connection, exchange.partner, party):
                 return None
             return store.object_of(connection, Module.CDRS, party, ci_key(id_))
@@ -83,7 +83,7 @@ class PostedCDRs:
         return Answer(exchange.spoken(found.document))
 
 
-def _require_credit_right(connection: sqlite3.Connection, cdr: Cdr) -> None:
+def _require_credit_right(connection: Connection, cdr: Cdr) -> None:
     """Raises OCPIRefused for a credit CDR that takes back nothing, or not exactly what it names. Rule 2."""
     if not cdr.credit:
         if cdr.credit_reference_id is not None:

@@ -13,13 +13,12 @@ Source: OCPI 2.3.0 mod_commands, mod_charging_profiles.
 
 from __future__ import annotations
 
-import sqlite3
-
 from hub.roaming.commanding import Commanding
 from hub.roaming.ordering import REQUESTS
 from hub.roaming.results import Results
 from hub.store import calls, objects, partners
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.web.ocpi.exchange import Answer, Exchange, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
 from wire.ocpi.commands import (
@@ -96,7 +95,7 @@ class ProfilesTaken:
         return Answer(document_of(ChargingProfileResponse(result=result, timeout=0)))
 
 
-def _is_theirs(connection: sqlite3.Connection, exchange: Exchange, session_id: str) -> bool:
+def _is_theirs(connection: Connection, exchange: Exchange, session_id: str) -> bool:
     """Whether a session of ours is of a token of the partner's."""
     for held in objects.objects_of(connection, Module.SESSIONS, ci_key(session_id), ours=True):
         token = held.document.get("cdr_token")

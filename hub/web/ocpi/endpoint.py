@@ -15,7 +15,6 @@ Source: OCPI 2.3.0 transport_and_format, status_codes.
 from __future__ import annotations
 
 import logging
-import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -30,6 +29,7 @@ from hub.roaming.registration import Registrar, not_allowed
 from hub.roaming.speech import SPOKEN
 from hub.store import partners as store
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.partners import Presented
 from hub.web.ocpi.exchange import Answer, Exchange, Forwarding, Sides
 from hub.web.problems import Problem, read_body
@@ -208,7 +208,7 @@ class OCPIEndpoint:
             raise OCPIRefused("foreign-party", "OCPI-from-party-id", f"you do not speak for {routing.from_}")
 
     async def _speaks_for(self, who: Presented, routing: Routing) -> bool:
-        def reading(connection: sqlite3.Connection) -> bool:
+        def reading(connection: Connection) -> bool:
             return routing.from_ is not None and store.speaks_for(connection, who.partner, routing.from_)
 
         return await self._database.read(reading)

@@ -13,7 +13,6 @@ Source: OCPI 2.3.0 transport_and_format (Client Owned Object Push), the modules'
 from __future__ import annotations
 
 import logging
-import sqlite3
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -24,6 +23,7 @@ from hub.roaming.speech import without_nulls
 from hub.store import alarms, objects as store, partners, whitelist
 from hub.store.alarms import Alarm
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.objects import Held, Kept, same_document
 from hub.web.ocpi.exchange import Answer, Exchange, party_in, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
@@ -110,7 +110,7 @@ class Pushed:
             refuse_path(exchange, "/{country_code}/{party_id}/{id}")
         party, id_ = party_in(exchange.path), exchange.path[2]
 
-        def speaks(connection: sqlite3.Connection) -> bool:
+        def speaks(connection: Connection) -> bool:
             return partners.speaks_for(connection, exchange.partner, party)
 
         if not await self._database.read(speaks):
@@ -126,7 +126,7 @@ class Pushed:
         )
 
     async def _kept(self, exchange: Exchange, place: _Place, given: Document, *, whole: bool) -> Answer:
-        def both(connection: sqlite3.Connection) -> Kept | OCPIRefused:
+        def both(connection: Connection) -> Kept | OCPIRefused:
             held = store.object_of(connection, exchange.module, place.party, place.key)
             document = _made(exchange, place, None if held is None else held.document, given, whole=whole)
             require(check(document, TYPE_OF[exchange.module]))
