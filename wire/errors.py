@@ -10,6 +10,7 @@ WireError                      anything below; carries a stable kebab-case `code
  +- MeterExportError           meter records that another party's format cannot carry (wire.meter.export)
  +- ProofError                 a Merkle proof that proves nothing: a log was cut, altered, or is another (wire.merkle)
  +- ListError                  a part, delta or head of the token list that must not be taken (wire.whitelist)
+ +- PricingError               a tariff or a timeline that no price can be made of (wire.ocpi.pricing)
  +- TreeHeadError              a signature that does not stand behind a tree head (wire.tree_head)
 """
 
@@ -37,6 +38,14 @@ class MalformedValue(WireError):
 
 class MeterRecordError(WireError):
     """Raised when bytes cannot be read as a meter record or key; `where` is a JSON pointer or a section's name."""
+
+    def __init__(self, code: str, where: str, message: str) -> None:
+        super().__init__(code, f"{message} (at {where})")
+        self.where = where
+
+
+class PricingError(WireError):
+    """Raised when a tariff or what a session was cannot be priced; `where` names the part, `$.elements[2]...`."""
 
     def __init__(self, code: str, where: str, message: str) -> None:
         super().__init__(code, f"{message} (at {where})")
