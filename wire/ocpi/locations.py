@@ -148,7 +148,10 @@ class Parking(OCPIValue, frozen=True, kw_only=True):
 
 
 class Location(Owned, frozen=True, kw_only=True, rename={"owner_details": "owner"}):
-    """A place where one can charge; `country` is alpha-3, `time_zone` of the IANA; `owner_details` is `owner` on the wire."""
+    """A place where one can charge; `country` is alpha-3, `time_zone` of the IANA.
+
+    What OCPI calls `owner` is `owner_details` here.
+    """
 
     id: str
     publish: bool
