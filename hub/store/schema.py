@@ -8,6 +8,8 @@ changed than that; and a record whose tombstone explains it leaves quarantine (h
 
 from __future__ import annotations
 
+from hub.store.schema_tariffs import TARIFFS
+
 _FIRST = """
 CREATE TABLE gateways (
     gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, acked_seq INTEGER NOT NULL, acked_hash TEXT NOT NULL,
@@ -251,5 +253,6 @@ MIGRATIONS: tuple[str, ...] = (
     _COMMITMENTS,
     _METERS,
     _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
+    TARIFFS,
 )
 """Append only: a released migration is never edited."""

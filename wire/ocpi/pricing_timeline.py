@@ -21,7 +21,7 @@ from itertools import pairwise
 from wire.errors import PricingError
 
 MAX_SEGMENTS = 20_000
-MAX_DIGITS, MAX_EXPONENT = 34, 20
+MAX_DIGITS, MAX_EXPONENT = 45, 45
 """Longer numbers are nobody's meter and nobody's price: exact arithmetic with them has no bound."""
 _MICROSECOND = timedelta(microseconds=1)
 
