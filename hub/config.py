@@ -16,6 +16,7 @@ from typing import Annotated
 
 import msgspec
 
+from hub.config_tariffs import TariffTable, resolve_tariffs
 from hub.errors import ConfigError
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from wire.errors import WireError
@@ -78,6 +79,7 @@ class _File(Table, frozen=True, kw_only=True):
     price: _Price
     operator: _Operator = _Operator()
     meter: tuple[_Meter, ...] = ()
+    tariff: tuple[TariffTable, ...] = ()
     retention: _Retention = _Retention()
 
 
@@ -231,7 +233,8 @@ def _terms(source: _Source, file: _File) -> Terms:
                 message = f"meter.max_power_w: expected 1 to 10000000, found {meter.max_power_w}"
                 raise source.error(("meter", index, "max_power_w"), message)
             powers[place] = meter.max_power_w
-    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers)
+    tariffs = resolve_tariffs(file.tariff, source.path.resolve().parent, source.error)
+    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs)
 
 
 def _meters(source: _Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:
