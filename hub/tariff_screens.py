@@ -20,6 +20,7 @@ from wire.ocpi.pricing_amounts import after_taxes, tax_of
 from wire.ocpi.tariffs import TariffDimension
 
 _HASH = 12
+_FEW = 3
 _WHAT = {
     (Part.ENERGY, TariffDimension.ENERGY): "Energy",
     (Part.TIME, TariffDimension.TIME): "Charging time",
@@ -67,10 +68,18 @@ def print_tariffs(console: Console, known: list[KnownTariff]) -> None:
             Text(one.snapshot.hash[:_HASH]),
             Text(one.where),
             Text(_validity(one.snapshot)),
-            Text(tariff_text(one.snapshot)),
+            Text(_short(one.snapshot)),
             Text("never" if one.pinned_at is None else utc(one.pinned_at)),
         )
     print_listing(console, table)
+
+
+def _short(snapshot: TariffSnapshot) -> str:
+    """A tariff of few prices in words, one of more by their number."""
+    elements = snapshot.tariff.elements
+    if sum(len(element.price_components) for element in elements) <= _FEW:
+        return tariff_text(snapshot)
+    return f"{len(elements)} elements in {snapshot.tariff.currency}: `pnc-hub tariffs show {snapshot.tariff.id}`"
 
 
 def _validity(snapshot: TariffSnapshot) -> str:
@@ -103,6 +112,8 @@ def print_priced(console: Console, snapshot: TariffSnapshot, priced: Priced) -> 
     """A price, line by line, and why each is what it is."""
     console.print(Text(f"Tariff {snapshot.tariff.id}, {priced.currency}, {_length(priced)}, {priced.energy:f} kWh"))
     table = listing("FOR", "USED", "BILLED", "PRICE", "BEFORE TAXES", "TAXES", "WHY")
+    for column in table.columns[1:5]:
+        column.justify = "right"
     for number, line in enumerate(priced.lines):
         table.add_row(
             Text(_WHAT[line.part, line.component.type]),
@@ -135,6 +146,8 @@ def _why(snapshot: TariffSnapshot, line: Line, steps: list[Step]) -> Iterator[st
 
 
 def _length(priced: Priced) -> str:
+    if not any(line.part is not Part.RESERVATION for line in priced.lines) and not priced.time:
+        return "a reservation"
     parking = f", {priced.parking_time:f} h of them parking" if priced.parking_time else ""
     return f"{priced.time:f} h{parking}"
 
