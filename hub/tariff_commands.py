@@ -96,6 +96,8 @@ def price(file: Path | None, name: str | None, time_zone: str | None, as_json: b
         priced = price_session(snapshot.tariff, wish.timeline(snapshot), snapshot.zone, wish.rounding)
     except PricingError as error:
         fail(f"{error} ({error.code})")
+    except OverflowError:
+        fail("the session lies at the end of the calendar")
     if as_json:
         answer = PriceAnswer(
             tariff_id=snapshot.tariff.id,
