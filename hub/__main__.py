@@ -37,6 +37,7 @@ from hub.store.heads import last_countersigned
 from hub.store.meter_keys import pin_all_configured
 from hub.store.meters import attention
 from hub.store.readings import Cut
+from hub.tariff_commands import tariffs
 from hub.web.api import OperatorAPI
 from hub.web.ocpi.platform import OCPIPlatform
 from hub.web.partners import OperatorPartners
@@ -74,6 +75,17 @@ listen = "127.0.0.1:8444"
 currency = "EUR"
 energy_per_kwh = "0.49"
 session_fee = "0.00"
+
+# [[tariff]]                       # asked in this order, before [price]; docs/tariffs.md
+# id = "night"
+# currency = "EUR"
+# time_zone = "Europe/Berlin"
+# gateways = ["site-1"]            # where it is for; also chargers, evses, and parties = ["DE*ABC"]
+# [[tariff.elements]]
+# price_components = [{ type = "ENERGY", price = "0.29", vat = "19" }]
+# restrictions = { start_time = "22:00", end_time = "06:00" }
+# [[tariff.elements]]
+# price_components = [{ type = "ENERGY", price = "0.39", vat = "19" }]
 
 # [retention]
 # years = 10                       # how long evidence is kept at least; `pnc-hub retention` lets go of what is over
@@ -293,6 +305,7 @@ main.add_command(meters)
 main.add_command(ledger)
 main.add_command(erase)
 main.add_command(retention)
+main.add_command(tariffs)
 
 if __name__ == "__main__":
     main()

@@ -17,6 +17,7 @@ import msgspec
 
 from hub.config_roaming import RoamingTable, resolve_roaming
 from hub.config_source import Address, Source, TLSFiles
+from hub.config_tariffs import TariffTable, resolve_tariffs
 from hub.errors import ConfigError
 from hub.roaming.own import RoamingConfig
 from hub.terms import EnergyPrice, MeterPlace, Terms
@@ -80,6 +81,7 @@ class _File(Table, frozen=True, kw_only=True):
     price: _Price
     operator: _Operator = _Operator()
     meter: tuple[_Meter, ...] = ()
+    tariff: tuple[TariffTable, ...] = ()
     retention: _Retention = _Retention()
     roaming: RoamingTable | None = None
 
@@ -202,7 +204,8 @@ def _terms(source: Source, file: _File) -> Terms:
                 message = f"meter.max_power_w: expected 1 to 10000000, found {meter.max_power_w}"
                 raise source.error(("meter", index, "max_power_w"), message)
             powers[place] = meter.max_power_w
-    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers)
+    tariffs = resolve_tariffs(file.tariff, source.folder, source.error)
+    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs)
 
 
 def _meters(source: Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:

@@ -12,13 +12,15 @@ from collections.abc import Collection
 from datetime import datetime
 
 from hub.clock import now
+from hub.quotes import COMMAND, quote_of
 from hub.store import commands as store
 from hub.store.database import Database
 from hub.store.meter_keys import learn_told
+from hub.store.tariffs import keep_quote
 from hub.terms import MeterPlace
 from hub.told_keys import told_keys
-from wire.commands import CommandBatch, CommandOrder, CommandReport, CommandState, QueuedOrder
-from wire.records import Session
+from wire.commands import CommandBatch, CommandOrder, CommandReport, CommandState, QueuedOrder, StartSession
+from wire.records import CdrToken, Session
 
 MAX_WAITING_FOR_STATES = 200
 
@@ -33,16 +35,38 @@ class CommandDesk:
         self._closed = False
 
     async def submit(self, gateway_id: str, order: CommandOrder) -> tuple[CommandState, bool]:
-        """The order's state once it is durable, and whether it is new.
+        """The order's state once it is durable, and whether it is new; with a start, what its driver was shown.
 
         Raises:
             ValueError: its id was given to another command.
             TooManyCommands, StoreError: it was not stored.
         """
         at = now()
-        found = await self._database.write(lambda connection: store.put(connection, gateway_id, order, at))
+
+        def both(connection: sqlite3.Connection) -> tuple[CommandState, bool]:
+            found = store.put(connection, gateway_id, order, at)
+            if found[1] and isinstance(order.command, StartSession):
+                self._quote(connection, gateway_id, order.command_id, order.command, at)
+            return found
+
+        found = await self._database.write(both)
         self._wake(gateway_id)
         return found
+
+    def _quote(
+        self, connection: sqlite3.Connection, gateway_id: str, command_id: str, start: StartSession, at: datetime
+    ) -> None:
+        """Keep what holds at the EVSE now, which is what the driver who asked for the start was shown."""
+        shown, place = start.token, MeterPlace(gateway_id, start.charger_id.casefold(), start.evse_id or 0)
+        token = CdrToken(
+            uid=shown.uid,
+            type=shown.type,
+            contract_id=shown.contract_id or shown.uid,
+            country_code=shown.country_code,
+            party_id=shown.party_id,
+        )
+        quote = quote_of(self._database.terms.tariff_at(place, token, at), command_id, at, COMMAND)
+        keep_quote(connection, (gateway_id, start.charger_id), shown.ref, quote)
 
     async def poll(self, gateway_id: str, after: int, wait_s: float) -> CommandBatch:
         """What waits for the gateway beyond number `after`; empty after `wait_s` without any. A newer poll of the same

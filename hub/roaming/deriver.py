@@ -12,14 +12,19 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from hub.clock import now
 from hub.errors import StoreError
 from hub.roaming.deriving import (
     cdr_object,
+    in_ms,
     location_object,
     owner_of,
     place_object,
+    priced,
     session_object,
+    tariffs_of,
     withdrawn_object,
 )
 from hub.roaming.listing import as_published
@@ -30,11 +35,11 @@ from hub.store.database import Database
 from hub.store.derived import DueSession
 from hub.store.engine import Connection
 from hub.store.objects import Scope, object_of, page_of
+from hub.terms import Terms
 from wire.ocpi.document import Document, document_of
 from wire.ocpi.keys import ci_key, id_of, party_of
 from wire.ocpi.locations import EVSEStatus
 from wire.ocpi.paging import PageQuery
-from wire.ocpi.tariffs import Tariff
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import Cdr, Session, SessionStatus
 
@@ -49,8 +54,9 @@ HEARD_FOR = timedelta(minutes=15)
 class Deriver:
     """One for the hub. Belongs to its event loop."""
 
-    def __init__(self, database: Database, config: RoamingConfig, currency: str) -> None:
-        self._database, self._config, self._currency = database, config, currency
+    def __init__(self, database: Database, config: RoamingConfig, terms: Terms) -> None:
+        self._database = database
+        self._shown = Shown(config, terms)
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -84,7 +90,7 @@ class Deriver:
 
     async def step(self) -> bool:
         """Derive some of what is due; whether there may be more. Raises StoreError."""
-        step = _Step(self._config, self._currency, now())
+        step = _Step(self._shown, in_ms(now()))
         if not await self._database.read(step.is_due):
             return False
         changed = await self._database.write(step.derive)
@@ -92,11 +98,20 @@ class Deriver:
         return True
 
 
+class Shown:
+    """What the configuration shows to partners: locations with the ids of their tariffs, and the tariffs."""
+
+    def __init__(self, config: RoamingConfig, terms: Terms) -> None:
+        self.config, self.currency = config, terms.price.currency
+        self.locations = tuple(priced(location, config, terms) for location in config.locations)
+        self.tariffs = tariffs_of(config, terms)
+
+
 class _Step:
     """One transaction's work."""
 
-    def __init__(self, config: RoamingConfig, currency: str, at: datetime) -> None:
-        self._config, self._currency, self._at = config, currency, at
+    def __init__(self, shown: Shown, at: datetime) -> None:
+        self._shown, self._config, self._at = shown, shown.config, at
 
     def is_due(self, connection: Connection) -> bool:
         """Whether anything is to be derived."""
@@ -105,12 +120,14 @@ class _Step:
             or store.changed_sessions(connection, 1)
             or store.new_cdrs(connection, 1)[0]
             or store.changed_tokens(connection, 1)[0]
-            or any(True for _ in self._places(connection))
+            or self._places(connection)
+            or self._tariffs(connection)
         )
 
     def derive(self, connection: Connection) -> int:
         """How many objects came of it."""
         changed = sum(publish(connection, Module.LOCATIONS, one, self._at) for one in self._places(connection))
+        changed += sum(publish(connection, Module.TARIFFS, one, self._at) for one in self._tariffs(connection))
         fresh, last = store.new_sessions(connection, AT_ONCE)
         for due in (*fresh, *store.changed_sessions(connection, AT_ONCE)):
             changed += self._session(connection, due)
@@ -123,7 +140,7 @@ class _Step:
     def _session(self, connection: Connection, due: DueSession) -> bool:
         session, found = due.session, self._found(due.session)
         final = session.status is SessionStatus.COMPLETED
-        value = None if found is None else session_object(session, found, self._currency, self._at)
+        value = None if found is None else session_object(session, found, self._shown.currency, self._at)
         if found is None or value is None:
             store.note_derived(connection, due, final=final)
             return False
@@ -165,7 +182,7 @@ class _Step:
                 status = EVSEStatus.CHARGING
             statuses[one.evse.uid] = status
         changed, there = list[Document](), set[tuple[PartyKey, str]]()
-        for template in self._config.locations:
+        for template in self._shown.locations:
             there.add((template.owner, ci_key(template.id)))
             held = object_of(connection, Module.LOCATIONS, template.owner, ci_key(template.id))
             document = location_object(template, statuses, None if held is None else held.document, self._at)
@@ -181,14 +198,13 @@ class _Step:
     def _published(self, connection: Connection) -> tuple[Document, ...]:
         return page_of(connection, Module.LOCATIONS, PageQuery(limit=1_000_000), Scope()).documents
 
-
-def publish_tariffs(connection: Connection, tariffs: tuple[Tariff, ...], at: datetime) -> int:
-    """Publish tariffs of ours whose content is new or changed; how many were. `last_updated` of the others stays."""
-    changed = 0
-    for tariff in tariffs:
-        held = object_of(connection, Module.TARIFFS, tariff.owner, ci_key(tariff.id))
-        document = document_of(tariff)
-        if held is not None and held.document | {"last_updated": None} == document | {"last_updated": None}:
-            continue
-        changed += publish(connection, Module.TARIFFS, document, at)
-    return changed
+    def _tariffs(self, connection: Connection) -> tuple[Document, ...]:
+        """The tariffs whose content is new or changed, as of now. One that is gone from hub.toml stays: sessions were
+        billed by it."""
+        changed = []
+        for tariff in self._shown.tariffs:
+            document = document_of(msgspec.structs.replace(tariff, last_updated=self._at))
+            held = object_of(connection, Module.TARIFFS, tariff.owner, ci_key(tariff.id))
+            if held is None or held.document | {"last_updated": document["last_updated"]} != document:
+                changed.append(document)
+        return tuple(changed)

@@ -21,7 +21,9 @@ from decimal import Decimal
 
 import msgspec
 
-from hub.roaming.own import OwnEVSE
+from hub.roaming.own import OwnEVSE, RoamingConfig
+from hub.tariffs import short_form
+from hub.terms import Terms
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire import records
@@ -38,8 +40,9 @@ from wire.ocpi.sessions import (
     SignedData,
     SignedValue,
 )
+from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import CdrToken
-from wire.ocpi.types import PartyKey, Price
+from wire.ocpi.types import PartyKey, Role
 
 _STATUS = {
     records.SessionStatus.ACTIVE: SessionStatus.ACTIVE,
@@ -72,10 +75,10 @@ def session_object(session: records.Session, found: OwnEVSE, currency: str, at: 
     return Session(
         country_code=found.location.country_code,
         party_id=found.location.party_id,
-        last_updated=at,
+        last_updated=in_ms(at),
         id=session.id,
-        start_date_time=session.start_date_time,
-        end_date_time=session.end_date_time,
+        start_date_time=in_ms(session.start_date_time),
+        end_date_time=None if session.end_date_time is None else in_ms(session.end_date_time),
         kwh=session.kwh,
         cdr_token=_token(token, owner),
         auth_method=session.auth_method or records.AuthMethod.WHITELIST,
@@ -96,22 +99,44 @@ def cdr_object(cdr: records.Cdr, found: OwnEVSE, place: CdrLocation, at: datetim
     return Cdr(
         country_code=found.location.country_code,
         party_id=found.location.party_id,
-        last_updated=at,
+        last_updated=in_ms(at),
         id=cdr.id,
         session_id=cdr.session_id,
-        start_date_time=cdr.start_date_time,
-        end_date_time=cdr.end_date_time,
+        start_date_time=in_ms(cdr.start_date_time),
+        end_date_time=in_ms(cdr.end_date_time),
         cdr_token=_token(cdr.cdr_token, owner),
         auth_method=cdr.auth_method,
         authorization_reference=cdr.authorization_reference,
         cdr_location=place,
         currency=cdr.currency,
-        charging_periods=(_whole(cdr),),
+        charging_periods=tuple(
+            msgspec.structs.replace(one, start_date_time=in_ms(one.start_date_time))
+            for one in cdr.charging_periods or (_whole(cdr),)
+        ),
+        tariffs=() if cdr.tariff is None else (tariff_object(cdr.tariff, found.location.owner),),
         signed_data=_signed(cdr.signed_data),
-        total_cost=Price(before_taxes=cdr.total_cost.before_taxes),
+        total_cost=cdr.total_cost,
+        total_fixed_cost=cdr.total_fixed_cost,
         total_energy=cdr.total_energy,
+        total_energy_cost=cdr.total_energy_cost,
         total_time=cdr.total_time,
+        total_time_cost=cdr.total_time_cost,
+        total_parking_time=cdr.total_parking_time,
+        total_parking_cost=cdr.total_parking_cost,
+        total_reservation_cost=cdr.total_reservation_cost,
     )
+
+
+def in_ms(at: datetime) -> datetime:
+    """An instant without what is finer than a millisecond: OCPI's DateTime has room for 25 characters."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def tariff_object(tariff: Tariff, owner: PartyKey) -> Tariff:
+    """A tariff as partners read it; one that hub.toml gives no owner is the operator's."""
+    if tariff.country_code and tariff.party_id:
+        return tariff
+    return msgspec.structs.replace(tariff, country_code=owner.country_code, party_id=owner.party_id)
 
 
 def place_object(found: OwnEVSE, connector_id: int | None) -> CdrLocation:
@@ -177,6 +202,34 @@ def _signed(data: records.SignedData | None) -> SignedData | None:
 
 
 # --- locations
+
+
+def priced(location: Location, config: RoamingConfig, terms: Terms) -> Location:
+    """The location, its connectors with the ids of the tariffs that anybody is billed by there, where hub.toml does
+    not name any."""
+    found = {one.evse.uid: one for one in config.evses_of(location.owner, location.id)}
+    return msgspec.structs.replace(
+        location, evses=tuple(_priced(evse, found[evse.uid], terms) for evse in location.evses)
+    )
+
+
+def _priced(evse: EVSE, own: OwnEVSE, terms: Terms) -> EVSE:
+    ids = tuple(dict.fromkeys(one.snapshot.tariff.id for one in terms.tariffs if one.is_for(own.place, None)))
+    ids = ids or (short_form(terms.price).tariff.id,)
+    connectors = tuple(
+        one if one.tariff_ids else msgspec.structs.replace(one, tariff_ids=ids) for one in evse.connectors
+    )
+    return msgspec.structs.replace(evse, connectors=connectors)
+
+
+def tariffs_of(config: RoamingConfig, terms: Terms) -> tuple[Tariff, ...]:
+    """The tariffs that our CPO parties publish: those of hub.toml, and `[price]`; one without an owner is every CPO's.
+    One that is for other owners is not ours to publish."""
+    ours, found = config.of_role(Role.CPO), list[Tariff]()
+    for tariff in (*(one.snapshot.tariff for one in terms.tariffs), short_form(terms.price).tariff):
+        owners = (tariff.owner,) if tariff.party_id else ours
+        found += [tariff_object(tariff, owner) for owner in owners if owner in ours]
+    return tuple(found)
 
 
 def location_object(

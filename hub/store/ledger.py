@@ -18,13 +18,16 @@ from hub.store import epochs
 from hub.store.chains import Chain, Conflict, Position, instant
 from hub.store.commands import commanded_token
 from hub.store.metering import MeterBooks, keep_outcome, outcome_of
+from hub.store.tariffs import keep_snapshot, messages_of, quote_for, snapshot_kept, take_quote
 from hub.store.tombstones import keep_tombstone
 from hub.store.whitelist import candidates
+from hub.tariffs import TariffSnapshot
 from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record
 from wire.meter.registry import RegisteredKey
-from wire.records import Cdr, Decision, Session, SessionStatus, Token, TokenRef, decode, encode
+from wire.ocpp.transaction import TransactionMessage
+from wire.records import Cdr, Decision, PriceQuote, Session, SessionStatus, Token, TokenRef, decode, encode
 from wire.tokens import choose
 
 __all__ = [
@@ -213,6 +216,19 @@ class Books:
         """What the signed values of a session came to, as judged last."""
         return outcome_of(self._connection, session_id)
 
+    def snapshot(self, hash_: str) -> TariffSnapshot | None:
+        """The tariff that was pinned under this hash."""
+        return snapshot_kept(self._connection, hash_)
+
+    def messages_of(self, session: Session) -> tuple[TransactionMessage, ...]:
+        """The messages of a session that came before."""
+        self._flush_records()
+        return messages_of(self._connection, session)
+
+    def quote_for(self, session: Session) -> PriceQuote | None:
+        """What the driver was shown before the session began."""
+        return quote_for(self._connection, session)
+
     def keep_record(self, chain: Chain, record: Record, received_at: str, change: Change) -> None:
         """Store a record, and why its content could not be used."""
         self._records.append(
@@ -243,8 +259,12 @@ class Books:
         """Store what a record changed."""
         for state in change.sessions:
             self._keep_session(state)
+        if change.pinned is not None:
+            keep_snapshot(self._connection, change.pinned, at)
         if change.cdr is not None:
             self._keep_cdr(change.cdr)
+            if change.cdr.quote is not None:
+                take_quote(self._connection, change.cdr.quote, change.cdr.session_id)
         if change.outcome is not None and change.session_id is not None:
             keep_outcome(self._connection, change.session_id, change.outcome, at)
         if change.decision is not None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hub.store.ledger import Chain
+from hub.store.chains import Chain
 from wire.chain import Record, RecordKind
 from wire.records import ClockState, Value, decode, encode
 from wire.tombstone import Tombstone

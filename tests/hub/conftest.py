@@ -248,6 +248,8 @@ class ChargerDouble:
         uid: str | None = "04A1",
         decision: Decision | None = None,
         signed: str | None = None,
+        charging_state: str | None = None,
+        phases_a: Sequence[str] = (),
     ) -> Record:
         context = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}.get(kind, "Sample.Periodic")
         samples: list[dict[str, object]] = []
@@ -267,12 +269,23 @@ class ChargerDouble:
                     },
                 }
             )
+        for number, amperes in enumerate(phases_a, start=1):
+            samples.append(
+                {
+                    "value": Decimal(amperes),
+                    "context": context,
+                    "measurand": "Current.Import",
+                    "phase": f"L{number}",
+                    "unitOfMeasure": {"unit": "A"},
+                }
+            )
+        told = {} if charging_state is None else {"chargingState": charging_state}
         payload: dict[str, object] = {
             "eventType": kind,
             "timestamp": at,
             "triggerReason": "Authorized",
             "seqNo": self.sent,
-            "transactionInfo": {"transactionId": transaction},
+            "transactionInfo": {"transactionId": transaction, **told},
             "evse": {"id": 1, "connectorId": 1},
         }
         if uid is not None:

@@ -33,7 +33,7 @@ class OCPIPlatform:
         self.session = partner_session(partner_context(roaming.ca))
         self.registrar = Registrar(database, roaming, self.session)
         self.results = Results(database)
-        self.deriver = Deriver(database, roaming, config.terms.price.currency)
+        self.deriver = Deriver(database, roaming, config.terms)
         self._commanding = Commanding(database, roaming, desk, self.session)
         sides = served_sides(Parts(database, roaming, self._commanding, self.results))
         self._endpoint = OCPIEndpoint(database, roaming, self.registrar, sides, forwarding)
