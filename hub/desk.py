@@ -6,7 +6,6 @@ Everything durable is in `hub.store.commands`; here are only those who wait, and
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
@@ -14,6 +13,7 @@ from datetime import datetime
 from hub.clock import now
 from hub.store import commands as store
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.meter_keys import learn_told
 from hub.terms import MeterPlace
 from hub.told_keys import told_keys
@@ -77,7 +77,7 @@ class CommandDesk:
         """
         at, told = now(), told_keys(report.answers)
 
-        def both(connection: sqlite3.Connection) -> bool:
+        def both(connection: Connection) -> bool:
             known = store.add_report(connection, gateway_id, report, at)
             order = store.state(connection, report.command_id, at) if known and told else None
             if order is not None and order.command.charger_id is not None:

@@ -5,7 +5,6 @@ Records, the gateway's position and the derived sessions and CDRs change in one 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,6 +16,7 @@ from hub.signed import Outcome, SessionValues
 from hub.store import epochs
 from hub.store.chains import Chain, Conflict, Position, instant
 from hub.store.commands import commanded_token
+from hub.store.engine import Connection
 from hub.store.metering import MeterBooks, keep_outcome, outcome_of
 from hub.store.tombstones import keep_tombstone
 from hub.store.whitelist import candidates
@@ -43,7 +43,7 @@ MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
 
 
-def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
+def position_of(connection: Connection, chain: Chain) -> Position:
     """Where the hub stands in a chain."""
     row = connection.execute(
         "SELECT acked_seq, acked_hash FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
@@ -51,19 +51,19 @@ def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
     return Position(0, GENESIS_HASH) if row is None else Position(*row)
 
 
-def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime, told_seq: int = 0) -> None:
+def note_seen(connection: Connection, chain: Chain, at: datetime, told_seq: int = 0) -> None:
     """Note that the gateway spoke, perhaps of a chain of `told_seq` records; a chain met for the first time gets its
     row here."""
     seen = instant(at)
     connection.execute(
         "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen, told_seq) "
-        "VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-        "SET last_seen = excluded.last_seen, told_seq = max(told_seq, excluded.told_seq)",
+        "VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT (gateway_id, epoch) DO UPDATE SET last_seen = excluded.last_seen, "
+        "told_seq = CASE WHEN excluded.told_seq > gateways.told_seq THEN excluded.told_seq ELSE gateways.told_seq END",
         (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen, told_seq),
     )
 
 
-def last_seen(connection: sqlite3.Connection, chain: Chain) -> datetime | None:
+def last_seen(connection: Connection, chain: Chain) -> datetime | None:
     """When the gateway spoke last; None for a chain that was never met."""
     row = connection.execute(
         "SELECT last_seen FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
@@ -72,7 +72,7 @@ def last_seen(connection: sqlite3.Connection, chain: Chain) -> datetime | None:
 
 
 def append(
-    connection: sqlite3.Connection,
+    connection: Connection,
     chain: Chain,
     judged_at: Position,
     records: Sequence[Record],
@@ -116,7 +116,7 @@ def append(
     return tuple(books.meters.quarantined)
 
 
-def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Conflict, at: datetime) -> None:
+def note_conflict(connection: Connection, chain: Chain, conflict: Conflict, at: datetime) -> None:
     """Keep what was offered beside what is held; the same offer is kept once, MAX_CONFLICTS for a chain in all."""
     connection.execute(
         "INSERT INTO conflicts (gateway_id, epoch, seq, kind, held_hash, offered_hash, offered, reason, seen_at) "
@@ -151,7 +151,7 @@ class Books:
     its EVSE at once, for by these others look for it. Records are written together, before anybody reads them again.
     """
 
-    def __init__(self, connection: sqlite3.Connection, terms: Terms, at: datetime) -> None:
+    def __init__(self, connection: Connection, terms: Terms, at: datetime) -> None:
         self._connection = connection
         self.meters = MeterBooks(connection, terms, at)
         self._sessions: dict[str, SessionState] = {}
@@ -280,7 +280,8 @@ class Books:
 
     def _keep_decision(self, gateway_id: str, decision: Decision) -> None:
         self._connection.execute(
-            "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET decision = excluded.decision",
+            "INSERT INTO decisions VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (gateway_id, charger_key, token_key) DO UPDATE SET decision = excluded.decision",
             (gateway_id, decision.charger_id.casefold(), bearer_key(decision.token.uid), encode(decision).decode()),
         )
 

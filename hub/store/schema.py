@@ -243,6 +243,14 @@ CREATE TABLE tombstones (
 """
 """What gateways say that is missing, and why (hub.store.tombstones)."""
 
+_DERIVED = """
+CREATE TABLE derived (
+    gateway_id TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (gateway_id, epoch)
+) WITHOUT ROWID;
+INSERT INTO derived SELECT gateway_id, epoch, acked_seq FROM gateways;
+"""
+"""Up to which record of a chain everything that follows from it is in the books (hub.store.deriving)."""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _ISSUED_VERSIONS,
@@ -251,5 +259,31 @@ MIGRATIONS: tuple[str, ...] = (
     _COMMITMENTS,
     _METERS,
     _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
+    _DERIVED,
 )
 """Append only: a released migration is never edited."""
+
+BEFORE_POSTGRESQL = 7
+"""How many of them were there before PostgreSQL was a store (hub.store.dialect, rule 5)."""
+
+ON_POSTGRESQL: dict[int, str] = {
+    7: """
+DROP FUNCTION records_are_final CASCADE;
+CREATE FUNCTION records_are_final() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'a record is never changed, only its content is let go'; END $$;
+CREATE TRIGGER records_are_final BEFORE UPDATE ON records FOR EACH ROW WHEN (
+    (NEW.gateway_id, NEW.epoch, NEW.seq, NEW.hash, NEW.kind, NEW.at, NEW.boot_id, NEW.mono_ns, NEW.clock,
+        NEW.received_at) IS DISTINCT FROM
+    (OLD.gateway_id, OLD.epoch, OLD.seq, OLD.hash, OLD.kind, OLD.at, OLD.boot_id, OLD.mono_ns, OLD.clock,
+        OLD.received_at)
+    OR NOT (
+        (NEW.body = OLD.body AND NEW.salt = OLD.salt AND NEW.commitment IS NOT DISTINCT FROM OLD.commitment
+            AND OLD.session_id IS NULL)
+        OR (OLD.salt <> '' AND NEW.body = '' AND NEW.salt = '' AND length(NEW.commitment) = 64
+            AND NEW.session_id IS NOT DISTINCT FROM OLD.session_id)
+    )
+) EXECUTE FUNCTION records_are_final();
+"""
+}
+"""What a migration does on PostgreSQL besides. There a record is stored before its session is known, which is written
+down once."""
