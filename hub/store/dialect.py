@@ -1,7 +1,8 @@
 """What PostgreSQL reads, made of what is written for both engines (hub.store.engine, rules 2 and 3).
 
 Rules
-1. `?` becomes `$1`, `$2` and so on, `?2` becomes `$2`; what is between quotes stays.
+1. `?` becomes `$1`, `$2` and so on, `?2` becomes `$2`; what is between quotes stays. Of `?2 IS NULL OR id = ?2` the
+   second half goes first: PostgreSQL takes the type of a value from where it meets it first.
 2. Types: `INTEGER PRIMARY KEY` is numbered by the engine, INTEGER is bigint, BLOB is bytea, and TEXT is compared by its
    octets as SQLite does, whatever the database's language. `WITHOUT ROWID` goes, for there is no such choice.
 3. A trigger that refuses a change becomes a function that raises and a trigger that calls it.
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 PARTITIONS = 16
 ESCAPE = "\uf8ff"
 _TOKENS = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?\d*")
+_IF_GIVEN = re.compile(r"(\?\d+) IS NULL OR ([\w.]+) = \1(?!\d)")
 _TRIGGER = re.compile(
     r"CREATE TRIGGER (\w+) BEFORE (UPDATE|DELETE) ON (\w+)(?:\s+WHEN (.*?))?\s+BEGIN\s+"
     r"SELECT RAISE\(ABORT, ('(?:[^']|'')*')\);\s*END$",
@@ -42,7 +44,7 @@ def numbered(sql: str) -> str:
             return f"${count}"
         return f"${text[1:]}"
 
-    return _TOKENS.sub(place, sql) if "?" in sql else sql
+    return _TOKENS.sub(place, _IF_GIVEN.sub(r"\2 = \1 OR \1 IS NULL", sql)) if "?" in sql else sql
 
 
 def escaped(text: str) -> str:

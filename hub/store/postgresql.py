@@ -135,8 +135,9 @@ class PostgreSQLConnection:
 
     def run_script(self, script: str) -> None:
         """Run statements without values, as they are. Raises StoreError."""
-        with self._telling:
-            self._loop.run_until_complete(self._connection.execute(script))
+        if script:
+            with self._telling:
+                self._loop.run_until_complete(self._connection.execute(script))
 
     def close(self) -> None:
         """End the connection; one that hangs is cut."""
@@ -297,7 +298,7 @@ def _migrate(connection: PostgreSQLConnection, place: str) -> None:
     if version == 0:
         connection.run_script("CREATE TABLE hub_schema (version bigint NOT NULL); INSERT INTO hub_schema VALUES (0)")
     for number in range(version, len(MIGRATIONS)):
-        connection.run_script(migration(MIGRATIONS[number], before_postgresql=number < BEFORE_POSTGRESQL))
-        connection.run_script(ON_POSTGRESQL.get(number, ""))
+        script = migration(MIGRATIONS[number], before_postgresql=number < BEFORE_POSTGRESQL)
+        connection.run_script(script + ON_POSTGRESQL.get(number, ""))
     connection.execute("UPDATE hub_schema SET version = ?", (len(MIGRATIONS),))
     connection.run_script("COMMIT")

@@ -25,10 +25,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hub.store import readings
-from hub.store.connection import open_writer
+from hub.store.connection import FILE_NAME, SQLite
+from hub.store.engine import Engine
 from hub.store.ledger import Chain, append, position_of
+from hub.store.postgresql import PostgreSQL
 from hub.store.readings import Cut
 from hub.terms import EnergyPrice, Terms
+from tests.postgresql import Databases, databases
 from wire.chain import GENESIS_HASH, SALT_BYTES, Record, RecordKind, chain_hash
 from wire.ids import session_id
 from wire.merkle import consistency_proof, fold, leaf_hash, tree_root
@@ -336,14 +339,36 @@ def terms() -> Terms:
     return Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal("0.50")))
 
 
+# --- both engines ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    """Databases of PostgreSQL; one server for all tests of a process."""
+    with databases() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database of either engine."""
+    if request.param == "sqlite":
+        yield SQLite(tmp_path / FILE_NAME)
+        return
+    made: Databases = request.getfixturevalue("postgresql")
+    url = made.fresh()
+    yield PostgreSQL(url)
+    made.drop(url)
+
+
 # --- a hub's books ---------------------------------------------------------------------------------------------------
 
 
 class Books:
     """A hub's database without its servers."""
 
-    def __init__(self, path: Path, terms: Terms, received_at: datetime) -> None:
-        self.connection, self.terms, self.received_at = open_writer(path), terms, received_at
+    def __init__(self, engine: Engine, terms: Terms, received_at: datetime) -> None:
+        self.connection, self.terms, self.received_at = engine.open_writer(), terms, received_at
 
     def take(self, chain: ChainWriter, first_seq: int = 1) -> None:
         where = Chain(chain.gateway_id, chain.epoch)
@@ -364,8 +389,8 @@ class Books:
 
 
 @pytest.fixture
-def books(tmp_path: Path, terms: Terms, t0: datetime) -> Iterator[Books]:
-    made = Books(tmp_path / "hub.sqlite", terms, t0 + timedelta(days=1))
+def books(engine: Engine, terms: Terms, t0: datetime) -> Iterator[Books]:
+    made = Books(engine, terms, t0 + timedelta(days=1))
     yield made
     made.connection.close()
 
