@@ -16,7 +16,9 @@ from typing import Annotated
 
 import msgspec
 
+from hub.config_store import StoreConfig, StoreTable, resolve_store
 from hub.errors import ConfigError
+from hub.store.engine import Engine
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from wire.errors import WireError
 from wire.ids import is_gateway_id
@@ -79,6 +81,7 @@ class _File(Table, frozen=True, kw_only=True):
     operator: _Operator = _Operator()
     meter: tuple[_Meter, ...] = ()
     retention: _Retention = _Retention()
+    store: StoreTable = StoreTable()
 
 
 MAX_RETENTION_YEARS = 100
@@ -127,6 +130,11 @@ class HubConfig:
     retention_years: int
     contact: str
     takeover_after: timedelta
+    store: StoreConfig
+
+    def engine(self) -> Engine:
+        """The database, not opened yet. Raises StoreError."""
+        return self.store.engine(self.state_dir)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,7 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
         terms=_terms(source, file),
         contact=file.operator.contact.strip(),
         takeover_after=timedelta(seconds=sync.takeover_after_s),
+        store=resolve_store(file.store, folder, source.error),
     )
 
 

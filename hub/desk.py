@@ -126,11 +126,25 @@ class CommandDesk:
     def close(self) -> None:
         """Let everybody go who waits."""
         self._closed = True
-        for event in (*self._polls.values(), *(one for all_ in self._watchers.values() for one in all_)):
+        for event in self._waiting_events():
             event.set()
 
     async def _read(self, command_id: str, at: datetime) -> CommandState | None:
         return await self._database.read(lambda connection: store.state(connection, command_id, at))
+
+    def hear(self, what: str) -> None:
+        """Wake whom it concerns that another process was given a command or a report (`hub.store.engine.Engine`)."""
+        kind, _, name = what.partition(" ")
+        if kind == "command":
+            self._wake(name)
+        for watcher in self._watchers.get(name, ()) if kind == "report" else ():
+            watcher.set()
+        if not what:
+            for event in self._waiting_events():
+                event.set()
+
+    def _waiting_events(self) -> tuple[asyncio.Event, ...]:
+        return (*self._polls.values(), *(one for all_ in self._watchers.values() for one in all_))
 
     def _wake(self, gateway_id: str) -> None:
         waiting = self._polls.get(gateway_id)

@@ -24,7 +24,6 @@ from hub.meter_screens import print_gaps, print_held, print_imported, print_keys
 from hub.options import config_option, fail, token_option
 from hub.orders import HubAPI, running_hub
 from hub.store import meter_acts, meter_keys, meter_pages, meters as reading
-from hub.store.connection import FILE_NAME, open_reader, open_writer
 from hub.store.database import lock_state
 from hub.store.engine import Connection
 from hub.store.meter_acts import Imported, Reverified
@@ -291,7 +290,7 @@ def _reverify_from(after: str, config_path: Path, token_file: Path | None) -> Re
 
 def _read(config_path: Path, work: Callable[[Connection], T]) -> T:
     try:
-        connection = open_reader(load_config(config_path).state_dir / FILE_NAME)
+        connection = load_config(config_path).engine().open_reader()
         try:
             return work(connection)
         finally:
@@ -326,7 +325,7 @@ def _change(
 
 
 def _committed(config: HubConfig, work: Callable[[Connection, HubConfig], T]) -> T:
-    connection = open_writer(config.state_dir / FILE_NAME)
+    connection = config.engine().open_writer()
     try:
         connection.execute("BEGIN IMMEDIATE")
         result = work(connection, config)

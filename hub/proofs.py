@@ -18,7 +18,6 @@ from hub.config import HubConfig, load_config
 from hub.log_key import load_log_key, make_log_key
 from hub.options import config_option, json_option, or_exit
 from hub.orders import WHOLE_LINES
-from hub.store.connection import FILE_NAME, open_reader
 from hub.store.database import state_locked
 from hub.store.engine import Connection
 from hub.store.heads import LedgerEntry, ledgers
@@ -79,7 +78,7 @@ def ledger(context: click.Context, config_path: Path, as_json: bool) -> None:
 
 
 def _read(config: HubConfig, reading: Callable[[Connection], T]) -> T:
-    with closing(open_reader(config.state_dir / FILE_NAME)) as connection:
+    with closing(config.engine().open_reader()) as connection:
         return reading(connection)
 
 

@@ -175,4 +175,3 @@ def databases() -> Iterator[Databases]:
     # The tests of one process; what they store need not outlive this machine, but the hub asks for fsync all the same.
     with a_server() as server:
         yield Databases(server.url())
-

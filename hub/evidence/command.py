@@ -20,7 +20,6 @@ from hub.evidence.gather import EvidenceFile, Maker, make_evidence
 from hub.evidence.verify import GivenKeys, Report, verify_evidence
 from hub.log_key import load_log_key, missing_key
 from hub.options import EXIT_UNUSABLE, config_option, fail, json_option
-from hub.store.connection import FILE_NAME, open_reader
 from hub.store.engine import Connection
 from hub.store.excerpts import Listed, sessions_like
 from hub.store.heads import last_countersigned
@@ -136,7 +135,7 @@ def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: boo
 
 
 def _made(config: HubConfig, sessions: Sequence[str]) -> Iterable[EvidenceFile]:
-    connection = open_reader(config.state_dir / FILE_NAME)
+    connection = config.engine().open_reader()
     try:
         maker = Maker(key=_log_key_of(connection, config), terms=config.terms, issuer=config.contact)
         for session in sessions:

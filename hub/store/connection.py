@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ class SQLite:
     def open_reader(self) -> sqlite3.Connection:
         """See `open_reader`."""
         return open_reader(self.path)
+
+    def open_intake(self) -> None:
+        """None: the writer takes batches in."""
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Nobody else writes."""
 
     def empty_log(self) -> bool:
         """See `empty_log`."""

@@ -18,6 +18,8 @@ from typing import TypeVar
 from hub.errors import StoreError
 from hub.store import announced, epochs, heads, ledger, readings, tree, whitelist
 from hub.store.connection import FILE_NAME, SQLite
+from hub.store.derivation import Derivation
+from hub.store.deriving import Appended
 from hub.store.engine import Away, Connection, Engine, OpenConnection
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
@@ -26,12 +28,12 @@ from hub.terms import Terms
 from hub.tree import Growth, LogStanding
 from wire.chain import Record
 from wire.merkle import ProofError
-from wire.meter.registry import RegisteredKey
 from wire.records import Token
 from wire.sync_messages import Welcome
 from wire.tombstone import Superseded
 
 T = TypeVar("T")
+Tell = Callable[[Chain, Appended], None]
 NOTED_EVERY = timedelta(seconds=5)
 
 
@@ -50,20 +52,12 @@ class Standing:
     """The epoch that continues this one, so that nothing is taken for it any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What is news about records that were stored: meter keys that came in place of known ones, and announcements that
-    said something else."""
-
-    quarantined: tuple[RegisteredKey, ...]
-    differing: tuple[Conflict, ...]
-
-
 class Database:
     """Everything the hub remembers. Made inside the event loop that uses it; `close` ends it."""
 
-    def __init__(self, state_dir: Path, terms: Terms, engine: Engine | None = None) -> None:
+    def __init__(self, state_dir: Path, terms: Terms, engine: Engine | None = None, tell: Tell | None = None) -> None:
         """Open or create the database: without an engine the file in `state_dir` (mode 0700), whose lock is taken.
+        `tell` hears what is news about records that are taken into the books after they were acknowledged.
 
         Raises:
             StoreError: another hub runs on this folder, or the database cannot be used.
@@ -77,12 +71,18 @@ class Database:
             if self._lock is not None:
                 os.close(self._lock)
             raise
+        self._intake = engine.open_intake()
+        self._derivation = None if self._intake is None else Derivation(engine, terms, tell)
         self._readers = ThreadPoolExecutor(engine.readers, "hub-reader")
         self._local = threading.local()
         self._open: list[OpenConnection] = []
 
     async def close(self) -> None:
         """Commit what waits and close everything."""
+        if self._derivation is not None:
+            await self._derivation.close()
+        if self._intake is not None:
+            await self._intake.close()
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:
@@ -131,6 +131,13 @@ class Database:
             StoreError: the database cannot be read, or records or tiles are missing in it.
         """
 
+        if self._intake is not None and count:
+            following = await self._intake.standing(chain, first_seq)
+            if following is not None:
+                position = following.position
+                held = {position.seq: position.hash} if position.seq else {}
+                return Standing(position, held, following.whitelist_version, following.log, None)
+
         def all_of_it(connection: Connection) -> Standing:
             position = ledger.position_of(connection, chain)
             last = min(position.seq, first_seq + readings.MAX_PAGE)
@@ -156,12 +163,17 @@ class Database:
         at: datetime,
     ) -> Appended:
         """Store judged records and what follows from them, the log as they make it grow, and the head that came with
-        them; returns after COMMIT.
+        them; returns after COMMIT. Where batches are taken in evidence first, what follows is derived afterwards.
 
         Raises:
             StalePosition: the chain has moved since, or got another log key; judge again.
             StoreError: nothing was stored.
         """
+
+        if self._intake is not None and self._derivation is not None and records:
+            await self._intake.append(chain, judged_at, records, growth, head, at)
+            self._derivation.wake(chain.gateway_id)
+            return Appended()
 
         def all_of_it(connection: Connection) -> Appended:
             quarantined = ledger.append(connection, chain, judged_at, records, at, self.terms)
@@ -230,10 +242,19 @@ class Database:
         """The result of `work`, once it is durable. Raises StoreError; whatever `work` raises, undone."""
         return await self._writer.submit(work)
 
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Call `heard` with what other processes did; for ever, where there are any (hub.store.engine)."""
+        await self.engine.listen(heard)
+
     async def empty_log(self) -> bool:
         """Cut the write-ahead log to nothing, in which what was let go still stands; False when a reader keeps it from
         that. Raises StoreError."""
         return await asyncio.get_running_loop().run_in_executor(None, self.engine.empty_log)
+
+    async def derived(self) -> None:
+        """Return when all that is stored by now was taken into the books, by whichever process. Raises StoreError."""
+        if self._derivation is not None:
+            await self._derivation.settled()
 
     async def probe(self) -> None:
         """Return when the writer has committed an empty transaction. Raises StoreError."""

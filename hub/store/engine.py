@@ -15,10 +15,13 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from hub.errors import StoreError
+
+if TYPE_CHECKING:
+    from hub.store.intake import Intake
 
 Value: TypeAlias = str | int | bytes | None
 """What a statement may be given, and what a row holds."""
@@ -95,6 +98,13 @@ class Engine(Protocol):
 
     def open_reader(self) -> OpenConnection:
         """A connection that only reads. Raises StoreError."""
+
+    def open_intake(self) -> Intake | None:
+        """What takes batches in for the running loop, evidence first; None where the writer does."""
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Call `heard` with what other processes' transactions did (`command GATEWAY`, `report COMMAND`, `erased`), and
+        with "" when some of that may have been missed; for ever. Comes back at once where there are no others."""
 
     def empty_log(self) -> bool:
         """Cut what the engine keeps of deleted content in its log to nothing, as far as it can; False when a reader

@@ -89,7 +89,21 @@ def append(
     if held != judged_at:
         raise StalePosition(chain.gateway_id, f"at position {judged_at.seq}", f"stands at {held.seq}")
     note_seen(connection, chain, at)
-    books = Books(connection, terms, at)
+    quarantined = take_in(connection, chain, records, at, terms, stored=False)
+    if records:
+        connection.execute(
+            "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
+            (records[-1].seq, records[-1].hash, chain.gateway_id, chain.epoch),
+        )
+    return quarantined
+
+
+def take_in(
+    connection: Connection, chain: Chain, records: Sequence[Record], at: datetime, terms: Terms, *, stored: bool
+) -> tuple[RegisteredKey, ...]:
+    """Take records that arrived at `at` into the books, in the order of their chain; those that are not `stored` yet
+    are stored on the way. The meter keys that came in place of known ones."""
+    books = Books(connection, terms, at, stored=stored)
     received_at = instant(at)
     continues = epochs.has_earlier(connection, chain)
     for record in records:
@@ -108,11 +122,6 @@ def append(
         if arrival.tombstone is not None:
             keep_tombstone(connection, chain, record.seq, arrival.tombstone, at)
     books.flush()
-    if records:
-        connection.execute(
-            "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
-            (records[-1].seq, records[-1].hash, chain.gateway_id, chain.epoch),
-        )
     return tuple(books.meters.quarantined)
 
 
@@ -141,6 +150,7 @@ def note_conflict(connection: Connection, chain: Chain, conflict: Conflict, at: 
 
 
 _INSERT_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_LINK_RECORD = "UPDATE records SET session_id = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?"
 _RecordRow = tuple[str, str, int, str, str, str, str, int, str, str, str, str | None, str, str | None]
 
 
@@ -151,12 +161,14 @@ class Books:
     its EVSE at once, for by these others look for it. Records are written together, before anybody reads them again.
     """
 
-    def __init__(self, connection: Connection, terms: Terms, at: datetime) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, terms: Terms, at: datetime, *, stored: bool = False) -> None:
+        """`stored`: the records are in the database already, and only their sessions are noted with them."""
+        self._connection, self._stored = connection, stored
         self.meters = MeterBooks(connection, terms, at)
         self._sessions: dict[str, SessionState] = {}
         self._changed: dict[str, SessionState] = {}
         self._records: list[_RecordRow] = []
+        self._linked: list[tuple[str, str, str, int]] = []
 
     def flush(self) -> None:
         """Write what was not written yet. Without it the changes are lost."""
@@ -170,6 +182,8 @@ class Books:
     def _flush_records(self) -> None:
         self._connection.executemany(_INSERT_RECORD, self._records)
         self._records.clear()
+        self._connection.executemany(_LINK_RECORD, self._linked)
+        self._linked.clear()
 
     def session(self, id_: str) -> SessionState | None:
         """The session with this id."""
@@ -215,24 +229,10 @@ class Books:
 
     def keep_record(self, chain: Chain, record: Record, received_at: str, change: Change) -> None:
         """Store a record, and why its content could not be used."""
-        self._records.append(
-            (
-                chain.gateway_id,
-                chain.epoch,
-                record.seq,
-                record.hash,
-                record.kind.value,
-                instant(record.at),
-                record.boot_id,
-                record.mono_ns,
-                record.clock.value,
-                record.body,
-                received_at,
-                change.session_id,
-                record.salt,
-                record.commitment,
-            )
-        )
+        if not self._stored:
+            self._records.append(_row(chain, record, received_at, change.session_id))
+        elif change.session_id is not None:
+            self._linked.append((change.session_id, chain.gateway_id, chain.epoch, record.seq))
         if change.quarantine is not None:
             self._connection.execute(
                 "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?)",
@@ -284,6 +284,25 @@ class Books:
             "ON CONFLICT (gateway_id, charger_key, token_key) DO UPDATE SET decision = excluded.decision",
             (gateway_id, decision.charger_id.casefold(), bearer_key(decision.token.uid), encode(decision).decode()),
         )
+
+
+def _row(chain: Chain, record: Record, received_at: str, session_id: str | None) -> _RecordRow:
+    return (
+        chain.gateway_id,
+        chain.epoch,
+        record.seq,
+        record.hash,
+        record.kind.value,
+        instant(record.at),
+        record.boot_id,
+        record.mono_ns,
+        record.clock.value,
+        record.body,
+        received_at,
+        session_id,
+        record.salt,
+        record.commitment,
+    )
 
 
 def _found_by(session: Session) -> tuple[SessionStatus, int]:

@@ -16,10 +16,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -30,12 +30,17 @@ from hub.store.dialect import ESCAPE, escaped, migration, numbered, unescaped
 from hub.store.engine import Away, Collision, Value
 from hub.store.schema import BEFORE_POSTGRESQL, MIGRATIONS, ON_POSTGRESQL
 
+if TYPE_CHECKING:
+    from hub.store.intake import Intake
+
 T = TypeVar("T")
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 60.0
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 5.0
 MAX_PREPARED = 256
 LEAST_VERSION = 14
+CHANNEL = "pnc_hub"
+LEAST_CONNECTIONS = 5
 _MIGRATING = 0x706E6368
 """The number of the advisory lock under which tables are changed."""
 _BEGIN = {
@@ -203,8 +208,12 @@ class PostgreSQL:
 
     is_shared = True
 
-    def __init__(self, url: str, *, writers: int = 2, readers: int = 2) -> None:
-        self.url, self.writers, self.readers = url, writers, readers
+    def __init__(self, url: str, *, connections: int = LEAST_CONNECTIONS) -> None:
+        """At most `connections` are opened at a time: one derives, one listens, some write and read, and the
+        rest, which is most of them, takes batches in."""
+        self.url = url
+        self.writers = self.readers = 2 if connections >= 2 * LEAST_CONNECTIONS else 1
+        self.intake = connections - self.writers - self.readers - 2
         parts = urlsplit(url)
         self.place = f"PostgreSQL {parts.hostname or 'on a socket'}{parts.path}"
         self._pause = _Pause()
@@ -234,6 +243,49 @@ class PostgreSQL:
     def empty_log(self) -> bool:
         """True: what was let go is overwritten by the server, as its own vacuum and checkpoints come to it."""
         return True
+
+    def open_intake(self) -> Intake:
+        """What takes batches in. For the running loop."""
+        from hub.store.intake import Intake
+
+        return Intake(self, self.intake)
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Call `heard` with what is notified on CHANNEL, and with "" after each connect; for ever."""
+        while True:
+            try:
+                connection = await self.connect()
+            except StoreError:
+                await asyncio.sleep(MAX_PAUSE_S)
+                continue
+            try:
+                await self._heard_on(connection, heard)
+            except StoreError:
+                continue
+            finally:
+                connection.terminate()
+
+    async def _heard_on(self, connection: asyncpg.Connection, heard: Callable[[str], None]) -> None:
+        """Listen on one connection until it ends."""
+        ended = asyncio.Event()
+        with Telling(self.place):
+            connection.add_termination_listener(lambda _: ended.set())
+            await connection.add_listener(CHANNEL, lambda _, pid, channel, payload: heard(str(payload)))
+        heard("")
+        await ended.wait()
+
+    async def pool(self, size: int) -> asyncpg.Pool:
+        """Connections of the running loop, at most `size`. Nothing is reset between two users: ours change nothing."""
+        return await asyncpg.create_pool(
+            self.url,
+            min_size=1,
+            max_size=size,
+            init=prepare_connection,
+            reset=_keep,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            server_settings=_SETTINGS,
+        )
 
     async def connect(self) -> asyncpg.Connection:
         """A connection of the running loop, as `open_reader` makes them. Raises StoreError."""
@@ -277,6 +329,10 @@ class PostgreSQL:
             if isinstance(error, StoreError):
                 raise
             raise StoreError(f"store.url: {type(error).__name__}: it is no URL of a PostgreSQL database") from error
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Leave a connection as it is."""
 
 
 def _version(connection: PostgreSQLConnection) -> int:

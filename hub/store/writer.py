@@ -76,7 +76,7 @@ class _Part:
 class Writer:
     """What writes. `submit` may be called from one event loop only, the one that runs when it is made."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, threads: int | None = None) -> None:
         """Opens the database. Raises StoreError."""
         self._engine = engine
         self._loop = asyncio.get_running_loop()
@@ -87,7 +87,7 @@ class Writer:
             threading.Thread(
                 target=self._run, args=(first if number == 0 else None,), name=f"hub-writer-{number}", daemon=True
             )
-            for number in range(engine.writers)
+            for number in range(threads or engine.writers)
         ]
         started = 0
         try:

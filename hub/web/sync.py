@@ -36,7 +36,7 @@ from hub.web.announcements import GatewayAnnouncements
 from hub.web.commands import GatewayCommands
 from hub.web.epochs import GatewayEpochs, spoke_for_closed
 from hub.web.problems import Problem, body_bound, json_response, read_body, tell_problems
-from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict
+from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict, tell_news
 from hub.web.whitelist import GatewayLists
 from wire.records import Token, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
@@ -176,11 +176,7 @@ class SyncEndpoint:
         ack = peer.committed(None if head is None else head.countersignature)
         fields = {"gateway_id": chain.gateway_id, "epoch": chain.epoch, "new": len(judged), "acked_seq": ack.acked_seq}
         _log.info("batch", extra={"fields": fields})
-        for conflict in appended.differing:
-            tell_conflict(chain, conflict)
-        for key in appended.quarantined:
-            alarm = {"gateway_id": chain.gateway_id, "of": str(key), "fingerprint": key.fingerprint}
-            _log.error("meter-key-quarantined", extra={"fields": alarm})
+        tell_news(chain, appended)
         return ack
 
     def _countersigned(self, fitting: FittingHead, kept: KeptHead | None, at: datetime) -> KeptHead:
