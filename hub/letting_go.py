@@ -139,7 +139,7 @@ async def _here(
     config: HubConfig, demand: Demand, directly: Callable[[Erasing, Demand], Awaitable[ErasureResult]]
 ) -> ErasureResult:
     engine = config.engine()
-    engine.open_reader().close()
+    (await asyncio.to_thread(engine.open_reader)).close()
     database = Database(config.state_dir, config.terms, engine)
     try:
         return await directly(Erasing(database, config.retention_years), demand)

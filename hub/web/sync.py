@@ -64,7 +64,7 @@ MAX_SMALL_BYTES = 16 * 1024
 BATCH_TIMEOUT_S = 60.0
 """Megabytes over a site's poor mobile link take their time."""
 SMALL_TIMEOUT_S = 10.0
-MAX_BATCHES_AT_ONCE = 32
+MAX_BATCHES_AT_ONCE = 64
 MAX_BYTES_AT_ONCE = 4 * MAX_BATCH_BYTES
 """Of all the bodies in flight, unpacked, by what their heads say."""
 
