@@ -3,12 +3,13 @@ leaves nothing behind; about two minutes. `python -m bench.ingest 20000` takes f
 
 GATEWAYS gateways, played by one process that only sends what was made before, post batches of BATCH records of about
 1 KB to the hub as it is (`pnc-hub run`), each over a connection of its own with mutual TLS, one batch after the other:
-the hub checks every hash, the tree and the signed head, stores them and countersigns. Beside it the physical work: plain
-COPY of the same rows into the same partitioned table, in the same batches, each its own transaction, by as many
-connections as the hub has for it, in text that was made before. Both in the same run, on the same server, which flushes
-every commit to the disk.
+the hub checks every hash, the tree and the signed head, stores them and countersigns. Beside it the physical work:
+plain COPY of the same rows into the same partitioned table, in the same batches, each its own transaction, by as many
+connections as one worker has for it, in text that was made before. All in the same run, on the same server, which
+flushes every commit to the disk; the gateways and the server have their part of the machine, too.
 
-What follows from the records is derived afterwards; its pace is told besides.
+Sessions and bills are made of the records afterwards, by other processes. What that takes is told besides: the pace of
+one that derives while nothing else is done.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GATEWAYS, BATCH, COUNT = 50, 100, 100_000
-CONNECTIONS = 10
+CONNECTIONS = 20
+COPYING = 14
+"""Of a worker's connections so many take batches in."""
 MUST, AIM = 0.35, 0.5
-CLIENTS = 1
+DERIVING_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,18 @@ def main() -> None:
         octets = sum(len(batch) for each in gateways for batch in each.batches) // count
         databases = Databases(server.url())
         print(f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {_load()}")
-        print(f"\n| {count:,} records of {octets:,} octets | records/s | of COPY | hub CPU, us a record |\n|---|---|---|---|")
+        print(f"\n| {count:,} records of {octets:,} octets | records/s | of COPY | hub CPU, us a record |")
+        print("|---|---|---|---|")
         copied = max(asyncio.run(_copy(databases.fresh(), gateways)) for _ in range(2))
-        print(f"| plain COPY, {CONNECTIONS} connections | {count / copied * 0 + copied:,.0f} | 1 | |")
+        print(f"| plain COPY, {COPYING} connections | {copied:,.0f} | 1 | |", flush=True)
         rates = {}
         for workers in (1, 2):
-            rates[workers], cpu, derived = _ingest(folder, databases.fresh(), gateways, workers, count)
+            url = databases.fresh()
+            rates[workers], cpu = _ingest(folder, url, gateways, workers, count)
             told = f"{rates[workers]:,.0f} | {rates[workers] / copied:.2f} (must {MUST}, aim {AIM}) | {cpu:.0f}"
             print(f"| hub, {workers} worker{'s' * (workers > 1)} | {told} |", flush=True)
-            print(f"| derived afterwards, {workers} | {derived:,.0f} | | |", flush=True)
+        derived, cpu = _derive(folder, url)
+        print(f"| derived afterwards by one process | {derived:,.0f} | | {cpu:.0f} |")
         print(f"\ntwo workers: {rates[2] / rates[1]:.2f} of one (must 1.6 where the cores allow); load {_load()}")
 
 
@@ -115,13 +121,15 @@ def _copied(chain: ChainWriter, seq: int) -> bytes:
 
 
 def _request(path: str, body: bytes) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    )
     return head.encode() + b"\r\n" + body
 
 
 async def _copy(url: str, gateways: Sequence[Gateway]) -> float:
     """Rows a second by plain COPY."""
-    pool = await asyncpg.create_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS)
+    pool = await asyncpg.create_pool(url, min_size=COPYING, max_size=COPYING)
     left = [rows for each in gateways for rows in each.rows]
     total = len(left) * BATCH
 
@@ -131,66 +139,79 @@ async def _copy(url: str, gateways: Sequence[Gateway]) -> float:
                 await connection.copy_to_table("records", source=io.BytesIO(left.pop()))
 
     began = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(one() for _ in range(COPYING)))
     took = time.perf_counter() - began
     await pool.close()
     return total / took
 
 
-def _ingest(
-    folder: Path, url: str, gateways: Sequence[Gateway], workers: int, count: int
-) -> tuple[float, float, float]:
-    """Records a second, CPU of the hub's processes in us a record, and records derived a second afterwards."""
-    text = (folder / "hub.toml").read_text().partition("\n[store]")[0]
-    store = f'\n[store]\nkind = "postgresql"\nurl = "{url}"\nmax_connections = {CONNECTIONS}\n'
-    (folder / "hub.toml").write_text(text + store)
-    shutil.rmtree(folder / "state", ignore_errors=True)
-    with _running(folder / "hub.toml", workers) as (address, pids):
+def _ingest(folder: Path, url: str, gateways: Sequence[Gateway], workers: int, count: int) -> tuple[float, float]:
+    """Records a second, and CPU of the hub's processes in us a record."""
+    _configure(folder, url)
+    with _running(folder / "hub.toml", workers, 0) as (address, pids):
         before = sum(map(_cpu_s, pids))
         context = multiprocessing.get_context("fork")
         answers: Any = context.Queue()
-        clients = [
-            context.Process(target=_play, args=(address, folder, gateways[number::CLIENTS], answers))
-            for number in range(CLIENTS)
-        ]
-        for client in clients:
-            client.start()
-        spans = [answers.get(timeout=300) for _ in clients]
-        for client in clients:
-            client.join()
-        cpu = (sum(map(_cpu_s, pids)) - before) * 1e6 / count
-        took = max(end for _, end in spans) - min(begin for begin, _ in spans)
-        derived = _derived_pace(url)
-    return count / took, cpu, derived
+        client = context.Process(target=_play, args=(address, folder, gateways, answers))
+        client.start()
+        took = answers.get(timeout=300)
+        client.join()
+        cpu_s = sum(map(_cpu_s, pids)) - before
+    return count / took, cpu_s * 1e6 / count
 
 
-def _derived_pace(url: str) -> float:
-    connection = PostgreSQL(url).open_writer()
+def _derive(folder: Path, url: str) -> tuple[float, float]:
+    """Records a second that one process takes into the books, and its CPU in us a record."""
+    connection = PostgreSQL(url).open_reader()
+
+    def done() -> tuple[float, int]:
+        row = connection.execute("SELECT coalesce(sum(seq), 0) FROM derived").fetchone()
+        return time.perf_counter(), 0 if row is None else int(row[0])
+
     try:
-        marks = []
-        for _ in range(2):
-            marks.append((time.perf_counter(), connection.execute("SELECT sum(seq) FROM derived").fetchone()))
-            time.sleep(5)
-        (began, first), (ended, last) = marks
-        assert first is not None and last is not None
-        return float((last[0] - first[0]) / (ended - began))
+        with _running(folder / "hub.toml", 1, 1) as (_, pids):
+            while done()[1] == 0:
+                time.sleep(0.1)
+            (began, first), before_s = done(), _cpu_s(pids[-1])
+            time.sleep(DERIVING_S)
+            (ended, last), after_s = done(), _cpu_s(pids[-1])
+        return (last - first) / (ended - began), (after_s - before_s) * 1e6 / max(1, last - first)
     finally:
         connection.close()
 
 
+def _configure(folder: Path, url: str) -> None:
+    text = (folder / "hub.toml").read_text().partition("\n[store]")[0]
+    store = f'\n[store]\nkind = "postgresql"\nurl = "{url}"\nmax_connections = {CONNECTIONS}\n'
+    (folder / "hub.toml").write_text(text + store)
+    shutil.rmtree(folder / "state", ignore_errors=True)
+
+
 @contextmanager
-def _running(config: Path, workers: int) -> Iterator[tuple[tuple[str, int], list[int]]]:
-    command = [sys.executable, "-m", "hub", "run", "--config", str(config), "--workers", str(workers)]
+def _running(config: Path, workers: int, derivers: int) -> Iterator[tuple[tuple[str, int], list[int]]]:
+    command = [
+        sys.executable,
+        "-m",
+        "hub",
+        "run",
+        "--config",
+        str(config),
+        "--workers",
+        str(workers),
+        "--derivers",
+        str(derivers),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        ready: list[dict[str, Any]] = []
-        while len(ready) < workers:
+        ready, deriving = list[dict[str, Any]](), list[int]()
+        while len(ready) < workers or len(deriving) < derivers:
             said = json.loads(process.stdout.readline())
             ready += [said] if said["event"] == "ready" else []
+            deriving += [said["pid"]] if said["event"] == "deriving" else []
         drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
         host, _, port = ready[0]["listen"]["sync"].rpartition(":")
-        yield (host, int(port)), [said["pid"] for said in ready]
+        yield (host, int(port)), [*(said["pid"] for said in ready), *deriving]
     finally:
         process.terminate()
         process.wait()
@@ -204,7 +225,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def _play(address: tuple[str, int], folder: Path, gateways: Sequence[Gateway], answers: Any) -> None:
-    """Send what the gateways have; when it began and ended."""
+    """Send what the gateways have; how many seconds that took goes into `answers`."""
 
     async def all_of_them() -> None:
         links = [await _link(address, folder, each) for each in gateways]
@@ -212,7 +233,7 @@ def _play(address: tuple[str, int], folder: Path, gateways: Sequence[Gateway], a
             assert (await _asked(link, each.hello)).startswith(b"HTTP/1.1 200")
         began = time.monotonic()
         await asyncio.gather(*(_drained(link, each) for each, link in zip(gateways, links, strict=True)))
-        answers.put((began, time.monotonic()))
+        answers.put(time.monotonic() - began)
 
     import uvloop
 
@@ -228,7 +249,7 @@ async def _drained(link: tuple[asyncio.StreamReader, asyncio.StreamWriter], gate
 async def _link(
     address: tuple[str, int], folder: Path, gateway: Gateway
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    context = ssl.create_default_context(cafile=str(next(folder.glob("test-root.pem"))))
+    context = ssl.create_default_context(cafile=str(folder / "test-root.pem"))
     context.check_hostname = False
     context.load_cert_chain(*gateway.files)
     return await asyncio.open_connection(*address, ssl=context)

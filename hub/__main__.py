@@ -23,7 +23,7 @@ from hub.meters import RECENT, meters
 from hub.options import config_option, fail, or_exit
 from hub.orders import command
 from hub.proofs import ledger
-from hub.serving import inherited, run_loop, serve
+from hub.serving import derive, inherited, run_loop, serve
 from hub.store import readings
 from hub.store.database import state_locked
 from hub.store.meters import attention
@@ -87,20 +87,30 @@ def main() -> None:
 
 @main.command()
 @click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True, help="Processes.")
-@click.option("--sockets", hidden=True, help="Of a worker: the descriptors it accepts at.")
+@click.option(
+    "--derivers",
+    type=click.IntRange(0, MOST_WORKERS),
+    help="Processes that make sessions and bills of what the workers store; 1 with several workers.",
+)
+@click.option("--sockets", hidden=True, help="Of a process that is started by another: the descriptors it is given.")
+@click.option("--deriving", hidden=True, is_flag=True, help="Of one that derives.")
 @config_option
-def run(config_path: Path, workers: int, sockets: str | None) -> None:
+def run(config_path: Path, workers: int, derivers: int | None, sockets: str | None, deriving: bool) -> None:
     """Run until SIGTERM or SIGINT.
 
-    Standard output says what happens, one JSON object a line. More than one worker needs PostgreSQL.
+    Standard output says what happens, one JSON object a line. More than one process needs PostgreSQL.
     """
     start_journal()
     if sockets is not None:
-        or_exit(lambda: run_loop(serve(load_config(config_path), inherited(sockets))))
-    elif workers == 1:
+        given = inherited(sockets)
+        if not deriving:
+            or_exit(lambda: run_loop(serve(load_config(config_path), given)))
+        else:
+            or_exit(lambda: run_loop(derive(load_config(config_path), given["derived"])))
+    elif workers == 1 and derivers is None:
         or_exit(lambda: run_loop(_alone(load_config(config_path))))
     else:
-        or_exit(lambda: asyncio.run(supervise(config_path, load_config(config_path), workers)))
+        or_exit(lambda: asyncio.run(supervise(config_path, load_config(config_path), workers, derivers)))
 
 
 async def _alone(config: HubConfig) -> None:

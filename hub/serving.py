@@ -26,6 +26,7 @@ from hub.evidence.gather import Maker
 from hub.lists import ListDesk
 from hub.log_key import load_log_key, make_log_key, missing_key
 from hub.store.database import Database
+from hub.store.derivation import Derivation, Elsewhere
 from hub.store.heads import last_countersigned
 from hub.store.meter_keys import pin_all_configured
 from hub.web.api import OperatorAPI
@@ -35,8 +36,8 @@ from hub.web.told import tell_news
 from wire.tree_head import SigningKey
 
 _log = logging.getLogger("hub")
-NAMES = ("sync", "api")
-"""The listeners, in the order in which a worker inherits their sockets."""
+NAMES = ("sync", "api", "derived")
+"""What a worker inherits: the sockets of its listeners, and the one by which it tells those that derive."""
 
 
 def run_loop(work: Coroutine[None, None, None]) -> None:
@@ -55,19 +56,38 @@ def inherited(descriptors: str) -> dict[str, socket.socket]:
     return {name: socket.socket(fileno=number) for name, number in zip(NAMES, numbers, strict=True)}
 
 
+def told_to_stop(*, with_parent: bool) -> asyncio.Event:
+    """Set by SIGTERM or SIGINT, and for a process that ends `with_parent` by the end of its standard input."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, stop.set)
+    if with_parent:
+        loop.add_reader(sys.stdin.fileno(), stop.set)
+    return stop
+
+
+async def derive(config: HubConfig, sock: socket.socket) -> None:
+    """Take what other processes store into the books, until a signal or the end of standard input. Raises HubError."""
+    stop = told_to_stop(with_parent=True)
+    derivation = Derivation(config.engine(), config.terms, tell_news)
+    hearing = asyncio.create_task(derivation.hear(sock))
+    _log.info("deriving", extra={"fields": {"pid": os.getpid()}})
+    await stop.wait()
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)
+    await derivation.close()
+    _log.info("stopped")
+
+
 async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None = None) -> None:
     """Build the parts, run them until a signal, end them. With `sockets` as one worker of several, that ends when its
     standard input does. Raises HubError when something cannot start."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_ in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_, stop.set)
-    if sockets is not None:
-        loop.add_reader(sys.stdin.fileno(), stop.set)
+    stop = told_to_stop(with_parent=sockets is not None)
     sockets = sockets or {}
     sync_context = server_context(config.sync_tls, config.client_ca)
     api_context = server_context(config.api_tls)
-    database = Database(config.state_dir, config.terms, config.engine(), tell_news)
+    told = Elsewhere(sockets["derived"]) if "derived" in sockets else None
+    database = Database(config.state_dir, config.terms, config.engine(), tell_news, told)
     desk = CommandDesk(database, config.gateways)
     listeners: dict[str, Listener] = {}
     lists: ListDesk | None = None

@@ -18,7 +18,7 @@ from typing import TypeVar
 from hub.errors import StoreError
 from hub.store import announced, epochs, heads, ledger, readings, tree, whitelist
 from hub.store.connection import FILE_NAME, SQLite
-from hub.store.derivation import Derivation
+from hub.store.derivation import Derivation, Told
 from hub.store.deriving import Appended
 from hub.store.engine import Away, Connection, Engine, OpenConnection
 from hub.store.heads import KeptHead
@@ -55,9 +55,17 @@ class Standing:
 class Database:
     """Everything the hub remembers. Made inside the event loop that uses it; `close` ends it."""
 
-    def __init__(self, state_dir: Path, terms: Terms, engine: Engine | None = None, tell: Tell | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        terms: Terms,
+        engine: Engine | None = None,
+        tell: Tell | None = None,
+        told: Told | None = None,
+    ) -> None:
         """Open or create the database: without an engine the file in `state_dir` (mode 0700), whose lock is taken.
-        `tell` hears what is news about records that are taken into the books after they were acknowledged.
+        Where records are taken into the books after they were acknowledged, this process does it, and `tell` hears what
+        is news about them; or whoever is at the end of `told` does.
 
         Raises:
             StoreError: another hub runs on this folder, or the database cannot be used.
@@ -72,7 +80,7 @@ class Database:
                 os.close(self._lock)
             raise
         self._intake = engine.open_intake()
-        self._derivation = None if self._intake is None else Derivation(engine, terms, tell)
+        self._derivation = None if self._intake is None else told or Derivation(engine, terms, tell)
         self._readers = ThreadPoolExecutor(engine.readers, "hub-reader")
         self._local = threading.local()
         self._open: list[OpenConnection] = []
@@ -250,11 +258,6 @@ class Database:
         """Cut the write-ahead log to nothing, in which what was let go still stands; False when a reader keeps it from
         that. Raises StoreError."""
         return await asyncio.get_running_loop().run_in_executor(None, self.engine.empty_log)
-
-    async def derived(self) -> None:
-        """Return when all that is stored by now was taken into the books, by whichever process. Raises StoreError."""
-        if self._derivation is not None:
-            await self._derivation.settled()
 
     async def probe(self) -> None:
         """Return when the writer has committed an empty transaction. Raises StoreError."""

@@ -1,7 +1,8 @@
 """The work of hub.store.deriving in a process: chains that were just added to, and now and then all that are behind.
 
 Rules
-1. A gateway that this process stored records of is worked on at once, by one connection of its own.
+1. A gateway that records were stored of is worked on at once, by one connection of its own. Where another process of
+   this machine derives (hub.workers), it is told the gateway by a datagram, which may be lost.
 2. Every SWEEP_S all chains that are behind are looked for: those of processes that were killed, and those that failed.
 3. What fails is logged and tried again with the next sweep; it keeps no other gateway waiting.
 """
@@ -11,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import Callable
+from typing import Protocol
 
 from hub.errors import StoreError
 from hub.store.chains import Chain
@@ -24,6 +27,35 @@ _log = logging.getLogger(__name__)
 
 SWEEP_S = 10.0
 SETTLED_S = 0.05
+MAX_NAME = 256
+
+
+class Told(Protocol):
+    """Whoever hears of which gateway records were stored."""
+
+    def wake(self, gateway_id: str) -> None:
+        """Its records are to be taken into the books."""
+
+    async def close(self) -> None:
+        """No more are told."""
+
+
+class Elsewhere:
+    """Derivation in another process, at the other end of a socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        sock.setblocking(False)
+
+    def wake(self, gateway_id: str) -> None:
+        """Tell the other process. One that has no time finds it by itself, with its next sweep."""
+        try:
+            self._socket.send(gateway_id.encode())
+        except OSError:
+            return
+
+    async def close(self) -> None:
+        """The socket is whose who gave it."""
 
 
 class Derivation:
@@ -37,6 +69,12 @@ class Derivation:
         self._woken = asyncio.Event()
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._sweep())]
 
+    async def hear(self, sock: socket.socket) -> None:
+        """Be told by the processes at the other end of a socket; for ever."""
+        sock.setblocking(False)
+        while True:
+            self.wake((await asyncio.get_running_loop().sock_recv(sock, MAX_NAME)).decode())
+
     async def close(self) -> None:
         """End the step that is under way, and close the connection."""
         for task in self._tasks:
@@ -48,13 +86,6 @@ class Derivation:
         """Take the gateway's records into the books, when its turn comes."""
         self._waiting[gateway_id] = None
         self._woken.set()
-
-    async def settled(self) -> None:
-        """Return when nothing is behind, of whichever process. Raises StoreError."""
-        while left := await self._writer.submit(behind):
-            for chain in left:
-                self.wake(chain.gateway_id)
-            await asyncio.sleep(SETTLED_S)
 
     async def _work(self) -> None:
         while True:
