@@ -17,9 +17,11 @@ import msgspec
 
 from hub.config_roaming import RoamingTable, resolve_roaming
 from hub.config_source import Address, Source, TLSFiles
+from hub.config_store import StoreConfig, StoreTable, resolve_store
 from hub.config_tariffs import TariffTable, resolve_tariffs
 from hub.errors import ConfigError
 from hub.roaming.own import RoamingConfig
+from hub.store.engine import Engine
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from wire.errors import WireError
 from wire.ids import is_gateway_id
@@ -83,6 +85,7 @@ class _File(Table, frozen=True, kw_only=True):
     meter: tuple[_Meter, ...] = ()
     tariff: tuple[TariffTable, ...] = ()
     retention: _Retention = _Retention()
+    store: StoreTable = StoreTable()
     roaming: RoamingTable | None = None
 
 
@@ -117,7 +120,12 @@ class HubConfig:
     retention_years: int
     contact: str
     takeover_after: timedelta
+    store: StoreConfig
     roaming: RoamingConfig | None = None
+
+    def engine(self) -> Engine:
+        """The database, not opened yet. Raises StoreError."""
+        return self.store.engine(self.state_dir)
 
 
 def load_config(path: Path) -> HubConfig:
@@ -164,6 +172,7 @@ def _resolve(source: Source, file: _File) -> HubConfig:
         terms=_terms(source, file),
         contact=file.operator.contact.strip(),
         takeover_after=timedelta(seconds=sync.takeover_after_s),
+        store=resolve_store(file.store, folder, source.error),
         roaming=None
         if file.roaming is None
         else resolve_roaming(source, file.roaming, frozenset(sync.gateways), api_tls),

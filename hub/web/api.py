@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from aiohttp import web
@@ -19,6 +18,7 @@ from hub.erasing import Erasing
 from hub.evidence.gather import Maker
 from hub.store import commands, heads, readings, whitelist
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.readings import Page
 from hub.tokens import parse_tokens
 from hub.web.announcements import OperatorAnnouncements
@@ -167,7 +167,7 @@ class OperatorAPI:
         """Commands with their reports, oldest first."""
         gateway_id, cut, at = request.query.get("gateway_id"), cut_of(request), now()
 
-        def reading(connection: sqlite3.Connection) -> Page:
+        def reading(connection: Connection) -> Page:
             found, next_ = commands.listed(connection, gateway_id, cut.after, cut.limit, at)
             return Page(tuple(encode(state).decode() for state in found), next_)
 
@@ -177,7 +177,7 @@ class OperatorAPI:
         """The token list, and its version."""
         cut = cut_of(request)
 
-        def both(connection: sqlite3.Connection) -> tuple[Page, int]:
+        def both(connection: Connection) -> tuple[Page, int]:
             return readings.tokens(connection, cut), whitelist.list_version(connection)
 
         page, version = await self._database.read(both)
@@ -189,7 +189,7 @@ class OperatorAPI:
         version = await self._database.put_tokens(tokens, now())
         return json_response(encode({"version": version, "tokens": len(tokens)}))
 
-    async def _listed(self, name: str, reading: Callable[[sqlite3.Connection], Page]) -> web.Response:
+    async def _listed(self, name: str, reading: Callable[[Connection], Page]) -> web.Response:
         return page_response(name, await self._database.read(reading))
 
 
