@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -40,7 +41,9 @@ _NOT_IN_221 = {
     (tariffs.Tariff, "tax_included"),
 }
 NUMBERS = st.decimals(0, 10_000, places=4, allow_nan=False)
-_INSTANTS = st.datetimes(timezones=st.none()).map(lambda at: at.replace(microsecond=0, year=2026).isoformat() + "Z")
+_INSTANTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(  # noqa: DTZ001 - written as UTC
+    lambda at: at.replace(microsecond=0).isoformat() + "Z"
+)
 _PRICE_221 = st.builds(
     lambda without, total: {"excl_vat": without} | ({} if total is None else {"incl_vat": total}),
     NUMBERS,

@@ -90,7 +90,8 @@ def test_up_of_down_is_the_same_but_for_the_losses(name: str) -> None:
         try:
             written, losses = down(module, document, part)
         except OCPIRefused as refused:
-            assert refused.code == "unconvertible"
+            if refused.code != "unconvertible":
+                raise
             return
         assert document == before, "what was given is not changed"
         expected = carried_out(document, losses)
@@ -152,7 +153,8 @@ def test_nothing_that_is_json_breaks_checks_or_adapter(name: str, data: st.DataO
         try:
             version_step()
         except OCPIRefused as refused:
-            assert refused.code == "unconvertible"
+            if refused.code != "unconvertible":
+                raise
     assert mended(document, struct, Quirks()) == document
     assert walked(document, struct, lambda _, value: value) == document
 
