@@ -33,6 +33,7 @@ from hub.store.engine import Connection
 from hub.store.ledger import Chain, instant
 from hub.store.personal import ERASED, NOBODY, Found
 from hub.store.readings import RECORD_COLUMNS, Cut, Page, page_of, record_of
+from hub.store.tariffs import forget_quotes
 from hub.store.whitelist import drop_tokens
 from hub.subject import Subject
 from hub.tokens import bearer_key
@@ -121,6 +122,7 @@ def let_go(connection: Connection, found: Found, act: Act) -> tuple[int, tuple[L
     for id_ in found.sessions:
         eraser.session(id_)
     if found.subject is not None:
+        forget_quotes(connection, found.subject.is_named)
         for id_ in found.mentioning:
             eraser.mention(id_, found.subject)
     for conflict in found.conflicts:

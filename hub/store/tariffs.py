@@ -8,6 +8,7 @@ Rules
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from hub.arrival import read_arrival
@@ -103,6 +104,13 @@ def take_quote(connection: Connection, quote: PriceQuote, session_id: str) -> No
     connection.execute(
         "UPDATE price_quotes SET session_id = ?, token_key = '' WHERE quote_id = ?", (session_id, quote.quote_id)
     )
+
+
+def forget_quotes(connection: Connection, names: Callable[[str], bool]) -> None:
+    """Forget the waiting quotes whose token `names` somebody who is to be forgotten."""
+    rows = connection.execute("SELECT number, token_key FROM price_quotes WHERE session_id IS NULL").fetchall()
+    found = [(number,) for number, token_key in rows if names(token_key)]
+    connection.executemany("DELETE FROM price_quotes WHERE number = ?", found)
 
 
 def quote_of_session(connection: Connection, session_id: str) -> PriceQuote | None:

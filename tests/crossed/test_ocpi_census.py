@@ -1,4 +1,4 @@
-"""Our structs, texts and words against the tables of OCPI: names, cardinality, lengths, kinds and words, both versions."""
+"""Our structs, texts and words against OCPI's tables: names, cardinality, lengths, kinds, words of both versions."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from hub.evidence.gather import Maker
 from hub.evidence.verify import verify_evidence
 from hub.quotes import COMMAND, quote_of, tariff_text
 from hub.store.connection import FILE_NAME, open_writer
-from hub.store.tariffs import keep_quote, quote_of_session, snapshot_kept, snapshots_kept
+from hub.store.tariffs import forget_quotes, keep_quote, quote_of_session, snapshot_kept, snapshots_kept
+from hub.subject import subject_of
 from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, short_form
 from hub.terms import MeterPlace, Terms
 from tests.hub.conftest import T0, Books, ChainWriter, ChargerDouble
@@ -245,6 +246,14 @@ def test_quotes_that_nobody_took_are_forgotten(books: Books) -> None:
     quoted(books, short_form(PRICE), T0, "old")
     quoted(books, short_form(PRICE), T0 + timedelta(days=31), "new")
     assert books.connection.execute("SELECT quote_id FROM price_quotes").fetchall() == [("new",)]
+
+
+def test_a_person_who_is_erased_leaves_no_quote_behind(books: Books) -> None:
+    quoted(books, short_form(PRICE), T0)
+    forget_quotes(books.connection, subject_of(["04B2"], []).is_named)
+    assert books.connection.execute("SELECT count(*) FROM price_quotes").fetchone() == (1,)
+    forget_quotes(books.connection, subject_of(["04A1"], []).is_named)
+    assert books.connection.execute("SELECT count(*) FROM price_quotes").fetchone() == (0,)
 
 
 def test_a_tariff_in_words_says_each_price_and_when_it_holds() -> None:

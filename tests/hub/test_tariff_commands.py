@@ -64,6 +64,21 @@ def test_a_tariff_is_read_with_where_and_when_it_holds(hub_config: Path) -> None
     assert given.elements[0].restrictions.end_time == "06:00"
 
 
+def test_the_page_about_prices_says_what_can_be_typed(hub_config: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tariffs.md").read_text("utf-8")
+    (hub_config.parent / "tariffs").mkdir()
+    written_in = hub_config.parent / "tariffs" / "12.json"
+    written_in.write_bytes(encode_document(tariff(element(component(ENERGY, "0.25", "10")))))
+    written(hub_config, page.split("```toml\n")[1].partition("```")[0])
+    lines = page.split("```sh\n")[1].partition("```")[0].splitlines()
+    assert len(lines) == 4
+    for line in lines:
+        arguments = line.partition("#")[0].replace("12.json", str(written_in)).split()
+        assert arguments[:2] == ["pnc-hub", "tariffs"]
+        done = run(hub_config, *arguments[2:])
+        assert done.exit_code == 0, done.output
+
+
 def test_a_tariff_may_lie_in_a_file_as_ocpi_has_it(hub_config: Path) -> None:
     (hub_config.parent / "t.json").write_bytes(encode_document(tariff(element(component(ENERGY, "0.25", "10")))))
     (one,) = load_config(written(hub_config, '[[tariff]]\nfile = "t.json"\n')).terms.tariffs

@@ -4,7 +4,8 @@ Rules
 1. Every field of kind text has its line here, in the struct that declares it; tests hold the table to the structs, and
    to the specification's own tables.
 2. `length` is what is accepted, `stated` what the table of OCPI 2.3.0 says where that is less: Location's address and
-   state became longer and CdrLocation's were forgotten, ids of credit CDRs may have 39 characters.
+   state became longer and CdrLocation's were forgotten, ids of credit CDRs may have 39 characters, and the pattern of
+   coordinates leaves one more than their length.
 3. An open enumeration is any printable text of 100 characters at most.
 
 Source: OCPI 2.3.0 types, and each module's objects; EVSE ids: ISO 15118-2 annex H, eMI3.
@@ -42,9 +43,11 @@ def ci(length: int, stated: int | None = None) -> Text:
     return Text(length, stated, ci=True)
 
 
-def form(length: int, pattern: str, called: str, *, ci: bool = False) -> Text:
+def form(length: int, pattern: str, called: str, *, ci: bool = False, stated: int | None = None) -> Text:
     """A text of a form."""
-    return Text(length, ci=ci, form=re.compile(pattern, re.ASCII | re.IGNORECASE if ci else re.ASCII), called=called)
+    return Text(
+        length, stated, ci=ci, form=re.compile(pattern, re.ASCII | re.IGNORECASE if ci else re.ASCII), called=called
+    )
 
 
 def closed(name: str) -> Text:
@@ -65,6 +68,7 @@ _DATE = form(10, "[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", "a dat
 _EVSE = r"([A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9][A-Z0-9*]{0,30})|(\+?[0-9]{1,3}\*[0-9]{3,6}\*[0-9*]{1,32})"
 _EVSE_ID = form(48, _EVSE, "an EVSE id", ci=True)
 _EVSE_ID_OR_NONE = form(48, f"{_EVSE}|#NA", "an EVSE id, or #NA", ci=True)
+_DEGREES = "degrees with 5 to 7 decimals, as text"
 _HUB = form(5, "[A-Z]{2}[!-~]{3}", "country code and party id in one", ci=True)
 
 TEXTS: Mapping[type[msgspec.Struct], Mapping[str, Text]] = {
@@ -97,8 +101,8 @@ TEXTS: Mapping[type[msgspec.Struct], Mapping[str, Text]] = {
         "contract_id": _ID,
     },
     locations.GeoLocation: {
-        "latitude": form(10, r"-?[0-9]{1,2}\.[0-9]{5,7}", "degrees with 5 to 7 decimals, as text"),
-        "longitude": form(11, r"-?[0-9]{1,3}\.[0-9]{5,7}", "degrees with 5 to 7 decimals, as text"),
+        "latitude": form(11, r"-?[0-9]{1,2}\.[0-9]{5,7}", _DEGREES, stated=10),
+        "longitude": form(12, r"-?[0-9]{1,3}\.[0-9]{5,7}", _DEGREES, stated=11),
     },
     locations.RegularHours: {"period_begin": _CLOCK, "period_end": _CLOCK},
     locations.Connector: {
