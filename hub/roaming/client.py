@@ -24,13 +24,12 @@ from hub.errors import HubError
 from hub.roaming.partners import Partner
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.authorization import authorization
-from wire.ocpi.document import encode_document, parse_document
+from wire.ocpi.document import encode_document, parse_document, view
 from wire.ocpi.envelope import Envelope
 from wire.ocpi.headers import MessageIds
 from wire.ocpi.routing import Routing
 from wire.ocpi.types import InterfaceRole, Module
 from wire.ocpi.urls import joined, require_registered
-from wire.records import decode
 
 TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 5.0
@@ -48,7 +47,7 @@ class CallFailed(HubError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A partner's answer: its envelope, and what `data` holds, None without any."""
+    """A partner's answer: its envelope, whose `data` stands here, parsed; None without any."""
 
     http: int
     envelope: Envelope
@@ -86,6 +85,10 @@ class PartnerClient:
         self._partner, self._session = partner, session
         self._token = token or partner.token_out
 
+    def at(self, url: str, *path: str, query: Mapping[str, str] | None = None) -> str:
+        """A URL of the partner, or one below it, with a slash at its end if the partner wants one."""
+        return joined(url, *path, query=query, slash=self._partner.quirks.trailing_slash)
+
     async def call(
         self,
         method: str,
@@ -106,7 +109,7 @@ class PartnerClient:
         if endpoint is None:
             message = f"partner {self._partner.id}: has no {role.value} side of {module.value}"
             raise CallFailed("no-endpoint", message)
-        url = joined(endpoint, *path, query=query, slash=self._partner.quirks.trailing_slash)
+        url = self.at(endpoint, *path, query=query)
         return await self.ask(method, url, routing=routing, document=document, correlation_id=correlation_id)
 
     async def ask(
@@ -172,8 +175,9 @@ class PartnerClient:
             message = f"{told}: HTTP {http} to {where!r}; if only a slash is missing, set the quirk trailing_slash"
             raise CallFailed("redirected", message, http=http)
         try:
-            envelope = decode(Envelope, content, "answer")
-            data = parse_document(bytes(envelope.data), "answer") if bytes(envelope.data) else None
+            found = parse_document(content, "answer")
+            data = found.pop("data", None) if isinstance(found, dict) else None
+            envelope = view(found, Envelope, "answer")
         except MalformedValue as error:
             code = "unauthorized" if http in (401, 403) else "not-ocpi"
             message = f"{told}: HTTP {http} without an OCPI envelope: {error}"
