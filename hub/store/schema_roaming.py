@@ -19,7 +19,7 @@ CREATE INDEX partner_roles_of_party ON partner_roles (country_code, party_id);
 CREATE TABLE ocpi_objects (
     number INTEGER PRIMARY KEY, module TEXT NOT NULL, country_code TEXT NOT NULL, party_id TEXT NOT NULL,
     id_key TEXT NOT NULL, id TEXT NOT NULL, last_updated TEXT NOT NULL, document TEXT NOT NULL, from_partner TEXT,
-    addressee TEXT, shared INTEGER NOT NULL DEFAULT 0,
+    addressee TEXT, shared INTEGER NOT NULL DEFAULT 0, erasure INTEGER REFERENCES erasures (number),
     UNIQUE (module, country_code, party_id, id_key)
 );
 CREATE INDEX ocpi_objects_by_date ON ocpi_objects (module, last_updated);
@@ -62,6 +62,12 @@ or CDR), NULL for an object that every partner may read. `from_partner` is NULL 
 broadcast, and are in the hub's lists of all."""
 
 ROAMING_GUARDS = """
-CREATE TRIGGER ocpi_cdrs_are_final BEFORE UPDATE ON ocpi_objects WHEN OLD.module = 'cdrs'
-BEGIN SELECT RAISE(ABORT, 'a CDR is never changed'); END;
+CREATE TRIGGER ocpi_cdrs_are_final BEFORE UPDATE ON ocpi_objects WHEN OLD.module = 'cdrs' AND NOT (
+    NEW.erasure IS NOT NULL AND NEW.erasure IS NOT OLD.erasure
+    AND (NEW.number, NEW.module, NEW.country_code, NEW.party_id, NEW.id, NEW.from_partner)
+        IS (OLD.number, OLD.module, OLD.country_code, OLD.party_id, OLD.id, OLD.from_partner)
+    AND json_remove(NEW.document, '$.cdr_token', '$.authorization_reference', '$.signed_data')
+        IS json_remove(OLD.document, '$.cdr_token', '$.authorization_reference', '$.signed_data')
+)
+BEGIN SELECT RAISE(ABORT, 'a CDR is never changed, only who charged is let go'); END;
 """
