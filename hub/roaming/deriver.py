@@ -148,6 +148,7 @@ class _Step:
         return publish(connection, Module.SESSIONS, document_of(value), self._at)
 
     def _cdr(self, connection: Connection, cdr: Cdr) -> bool:
+        store.note_cdr(connection, cdr.session_id)
         found = self._found(cdr)
         if found is None or owner_of(cdr.cdr_token) is None:
             why = "its EVSE is none of [[roaming.location]]" if found is None else "its token has no owner"

@@ -52,7 +52,8 @@ CREATE TABLE ocpi_orders (
 CREATE INDEX ocpi_orders_untold ON ocpi_orders (taken_at) WHERE told_at IS NULL;
 CREATE INDEX ocpi_orders_of_reservation ON ocpi_orders (reservation) WHERE reservation IS NOT NULL;
 CREATE TABLE ocpi_derived (
-    session_id TEXT PRIMARY KEY, digest TEXT NOT NULL, final INTEGER NOT NULL, place TEXT
+    session_id TEXT PRIMARY KEY, digest TEXT NOT NULL, final INTEGER NOT NULL, place TEXT,
+    cdr INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX ocpi_derived_open ON ocpi_derived (session_id) WHERE final = 0;
 CREATE TABLE ocpi_relays (
