@@ -10,6 +10,7 @@ from hub.roaming.client import partner_context, partner_session
 from hub.roaming.commanding import Commanding
 from hub.roaming.crawl import Puller
 from hub.roaming.deriver import Deriver
+from hub.roaming.forward import HubForwarding
 from hub.roaming.liveness import Liveness
 from hub.roaming.own import RoamingConfig
 from hub.roaming.push import Pusher
@@ -18,7 +19,6 @@ from hub.roaming.results import Results
 from hub.roaming.schedule import Schedule
 from hub.store.database import Database
 from hub.web.ocpi.endpoint import OCPIEndpoint
-from hub.web.ocpi.exchange import Forwarding
 from hub.web.ocpi.sides import Parts, served_sides
 
 
@@ -31,7 +31,6 @@ class OCPIPlatform:
         config: HubConfig,
         roaming: RoamingConfig,
         desk: CommandDesk,
-        forwarding: Forwarding | None = None,
     ) -> None:
         """Raises CallFailed when the roots of partners cannot be used."""
         self.session = partner_session(partner_context(roaming.ca))
@@ -45,7 +44,10 @@ class OCPIPlatform:
         self._schedule = Schedule(database, roaming, self.puller)
         self._commanding = Commanding(database, roaming, desk, self.session)
         sides = served_sides(Parts(database, roaming, self._commanding, self.results))
-        self._endpoint = OCPIEndpoint(database, roaming, self.registrar, sides, forwarding)
+        self._forwarding: HubForwarding | None = None
+        if roaming.hub_party is not None:
+            self._forwarding = HubForwarding(database, roaming, self.session, self._liveness)
+        self._endpoint = OCPIEndpoint(database, roaming, self.registrar, sides, self._forwarding)
 
     def application(self) -> web.Application:
         """What partners meet."""
@@ -71,4 +73,6 @@ class OCPIPlatform:
         for part in (self._liveness, self._schedule, self.deriver, self._pusher):
             await part.close()
         await self._commanding.close()
+        if self._forwarding is not None:
+            await self._forwarding.close()
         await self.session.close()
