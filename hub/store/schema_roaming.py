@@ -18,9 +18,9 @@ CREATE TABLE partner_roles (
 CREATE INDEX partner_roles_of_party ON partner_roles (country_code, party_id);
 CREATE TABLE ocpi_objects (
     number INTEGER PRIMARY KEY, module TEXT NOT NULL, country_code TEXT NOT NULL, party_id TEXT NOT NULL,
-    id_key TEXT NOT NULL, id TEXT NOT NULL, last_updated TEXT NOT NULL, document TEXT NOT NULL, from_partner TEXT,
+    id_key TEXT NOT NULL, id TEXT NOT NULL, last_updated TEXT NOT NULL, from_partner TEXT,
     addressee TEXT, shared INTEGER NOT NULL DEFAULT 0, erasure INTEGER REFERENCES erasures (number),
-    UNIQUE (module, country_code, party_id, id_key)
+    document TEXT NOT NULL, UNIQUE (module, country_code, party_id, id_key)
 );
 CREATE INDEX ocpi_objects_by_date ON ocpi_objects (module, last_updated);
 CREATE INDEX ocpi_objects_of_addressee ON ocpi_objects (module, addressee, last_updated) WHERE addressee IS NOT NULL;
