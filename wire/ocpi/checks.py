@@ -5,7 +5,8 @@ Rules
    value, how long, of which form, whether a list holds something. Fields that nobody knows are never wrong.
 2. Documents are of 2.3.0: those of 2.2.1 come up first (`v221.up`).
 3. Accepted without a finding: an instant without an offset, with `+00:00`, or with a fraction; longer texts where the
-   tables of editions differ; null in the place of an optional value; `300.0` for a whole number.
+   tables of editions differ; null in the place of an optional value but a list, an empty text in the place of an
+   optional text; `300.0` for a whole number.
 4. Of a PATCH (`partial`) only what is there is checked.
 5. After `MOST` findings the rest is not looked at.
 
@@ -151,6 +152,8 @@ def _object(value: object, struct: type[msgspec.Struct], pointer: str, partial: 
                 yield Finding(at, "missing", "it is required")
             elif not absent and field.shape.kind is Kind.LIST:
                 yield Finding(at, "wrong-type", "a list is expected")
+            continue
+        if given == "" and not field.required and field.shape.kind is Kind.TEXT:
             continue
         if field.required and given == [] and field.shape.kind is Kind.LIST:
             yield Finding(at, "empty-list", "one at least is expected")

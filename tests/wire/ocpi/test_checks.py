@@ -128,6 +128,7 @@ def test_a_credit_cdr_names_what_it_takes_back() -> None:
         ("/start_date_time", "2026-01-01T00:00:00.123Z"),
         ("/start_date_time", "2026-01-01T00:00:00+00:00"),
         ("/session_id", None),
+        ("/meter_id", ""),
         ("/tariffs", []),
         ("/extension", {"a": 1}),
         ("/cdr_location/state", "S" * 45),
