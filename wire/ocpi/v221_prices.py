@@ -40,7 +40,7 @@ def number(value: object) -> Decimal | None:
     """A JSON number; None for anything else, and for one that no price comes near."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    return Decimal(value) if abs(Decimal(value)) < _LARGEST else None
+    return Decimal(value) if -_LARGEST < value < _LARGEST else None
 
 
 def price_down(price: object, pointer: str, losses: Losses) -> object:
