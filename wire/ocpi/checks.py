@@ -131,18 +131,19 @@ def mended(document: object, type_: type[msgspec.Struct], quirks: Quirks) -> Any
         if quirks.lists_as_null and value is None and shape.kind is Kind.LIST:
             return []
         if quirks.numbers_as_text and isinstance(value, str):
-            return _read(shape.kind, value.strip())
+            return _read(shape.kind, value)
         return value
 
     return walked(document, type_, change)
 
 
 def _read(kind: Kind, text: str) -> object:
+    bare = text.strip()
     if kind is Kind.BOOLEAN:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if kind not in (Kind.NUMBER, Kind.WHOLE) or not _NUMBER.fullmatch(text):
+        return {"true": True, "false": False}.get(bare.lower(), text)
+    if kind not in (Kind.NUMBER, Kind.WHOLE) or not _NUMBER.fullmatch(bare):
         return text
-    return int(text) if "." not in text else Decimal(text)
+    return Decimal(bare) if "." in bare else int(bare)
 
 
 def _check_object(

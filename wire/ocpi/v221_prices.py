@@ -36,7 +36,7 @@ COSTS = (
 """The fields of Sessions and CDRs that are prices."""
 
 
-def number(value: object) -> Decimal | None:
+def _number(value: object) -> Decimal | None:
     """A JSON number; None for anything else, and for one that no price comes near."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
@@ -45,7 +45,7 @@ def number(value: object) -> Decimal | None:
 
 def price_down(price: object, pointer: str, losses: Losses) -> object:
     """A Price of 2.3.0 as one of 2.2.1; what is no Price stays as it is."""
-    if not isinstance(price, dict) or number(price.get("before_taxes")) is None:
+    if not isinstance(price, dict) or _number(price.get("before_taxes")) is None:
         return price
     before, taxes = price["before_taxes"], price.get("taxes")
     if taxes is not None and not isinstance(taxes, list):
@@ -63,10 +63,10 @@ def price_down(price: object, pointer: str, losses: Losses) -> object:
 
 def price_up(price: object) -> object:
     """A Price of 2.2.1 as one of 2.3.0; what is no Price stays as it is."""
-    without = number(price.get("excl_vat")) if isinstance(price, dict) else None
+    without = _number(price.get("excl_vat")) if isinstance(price, dict) else None
     if not isinstance(price, dict) or without is None:
         return price
-    total = number(price.get("incl_vat"))
+    total = _number(price.get("incl_vat"))
     names = ("excl_vat",) if total is None else ("excl_vat", "incl_vat")
     written = {"before_taxes": price["excl_vat"]} | {n: value for n, value in price.items() if n not in names}
     if total is None:
@@ -115,7 +115,7 @@ def tariff_up(tariff: Document) -> Document:
     return written
 
 
-def components(elements: object) -> list[tuple[str, dict[str, Any]]]:
+def _components(elements: object) -> list[tuple[str, dict[str, Any]]]:
     """The price components of elements, each with its JSON pointer below them; what is ill-formed is left out."""
     found = []
     for i, element in enumerate(elements if isinstance(elements, list) else []):
@@ -127,13 +127,13 @@ def components(elements: object) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _tax_included(elements: object) -> str:
-    return "NO" if any(part.get("vat") is not None for _, part in components(elements)) else "N/A"
+    return "NO" if any(part.get("vat") is not None for _, part in _components(elements)) else "N/A"
 
 
 def _without_taxes(elements: list[Any], pointer: str, losses: Losses) -> list[Any]:
     prices: dict[str, Decimal] = {}
-    for place, part in components(elements):
-        price, vat = number(part.get("price")), number(part.get("vat"))
+    for place, part in _components(elements):
+        price, vat = _number(part.get("price")), _number(part.get("vat"))
         if price is None:
             continue
         if price != 0 and (vat is None or vat < 0):
@@ -167,7 +167,7 @@ def _limit(limit: object, without: str, including: str) -> object:
 def _sum_of(taxes: list[Any], pointer: str) -> Decimal:
     total = Decimal(0)
     for i, tax in enumerate(taxes):
-        amount = number(tax.get("amount")) if isinstance(tax, dict) else None
+        amount = _number(tax.get("amount")) if isinstance(tax, dict) else None
         if amount is None:
             raise unconvertible(f"{pointer}/{i}/amount", "a tax without an amount")
         total = _add(total, amount, pointer)

@@ -234,9 +234,9 @@ def test_one_object_comes_out_of_its_array() -> None:
 
 
 def test_numbers_as_text_and_null_lists_are_mended() -> None:
-    loose = changed("/total_energy", "1.5") | {"total_time": " 1 ", "credit": "False", "tariffs": None, "remark": "5"}
+    loose = changed("/total_energy", "1.5") | {"total_time": " 1 ", "credit": "False", "tariffs": None, "remark": " 5 "}
     after = mended(loose, sessions.Cdr, Quirks(numbers_as_text=True, lists_as_null=True))
-    assert after == CDR | {"credit": False, "tariffs": [], "remark": "5"}
+    assert after == CDR | {"credit": False, "tariffs": [], "remark": " 5 "}
     assert mended(loose, sessions.Cdr, Quirks()) is loose
     much = mended({"total_energy": "much", "credit": "yes"}, sessions.Cdr, Quirks(numbers_as_text=True))
     assert much == {"total_energy": "much", "credit": "yes"}, "what says nothing is not guessed"
