@@ -6,19 +6,21 @@ Everything durable is in `hub.store.commands`; here are only those who wait, and
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 
 from hub.clock import now
+from hub.quotes import COMMAND, quote_of
 from hub.store import commands as store
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.meter_keys import learn_told
+from hub.store.tariffs import keep_quote
 from hub.terms import MeterPlace
 from hub.told_keys import told_keys
-from wire.commands import CommandBatch, CommandOrder, CommandReport, CommandState, QueuedOrder
-from wire.records import Session
+from wire.commands import CommandBatch, CommandOrder, CommandReport, CommandState, QueuedOrder, StartSession
+from wire.records import CdrToken, Session
 
 MAX_WAITING_FOR_STATES = 200
 
@@ -33,16 +35,38 @@ class CommandDesk:
         self._closed = False
 
     async def submit(self, gateway_id: str, order: CommandOrder) -> tuple[CommandState, bool]:
-        """The order's state once it is durable, and whether it is new.
+        """The order's state once it is durable, and whether it is new; with a start, what its driver was shown.
 
         Raises:
             ValueError: its id was given to another command.
             TooManyCommands, StoreError: it was not stored.
         """
         at = now()
-        found = await self._database.write(lambda connection: store.put(connection, gateway_id, order, at))
+
+        def both(connection: Connection) -> tuple[CommandState, bool]:
+            found = store.put(connection, gateway_id, order, at)
+            if found[1] and isinstance(order.command, StartSession):
+                self._quote(connection, gateway_id, order.command_id, order.command, at)
+            return found
+
+        found = await self._database.write(both)
         self._wake(gateway_id)
         return found
+
+    def _quote(
+        self, connection: Connection, gateway_id: str, command_id: str, start: StartSession, at: datetime
+    ) -> None:
+        """Keep what holds at the EVSE now, which is what the driver who asked for the start was shown."""
+        shown, place = start.token, MeterPlace(gateway_id, start.charger_id.casefold(), start.evse_id or 0)
+        token = CdrToken(
+            uid=shown.uid,
+            type=shown.type,
+            contract_id=shown.contract_id or shown.uid,
+            country_code=shown.country_code,
+            party_id=shown.party_id,
+        )
+        quote = quote_of(self._database.terms.tariff_at(place, token, at), command_id, at, COMMAND)
+        keep_quote(connection, (gateway_id, start.charger_id), shown.ref, quote)
 
     async def poll(self, gateway_id: str, after: int, wait_s: float) -> CommandBatch:
         """What waits for the gateway beyond number `after`; empty after `wait_s` without any. A newer poll of the same
@@ -77,7 +101,7 @@ class CommandDesk:
         """
         at, told = now(), told_keys(report.answers)
 
-        def both(connection: sqlite3.Connection) -> bool:
+        def both(connection: Connection) -> bool:
             known = store.add_report(connection, gateway_id, report, at)
             order = store.state(connection, report.command_id, at) if known and told else None
             if order is not None and order.command.charger_id is not None:
@@ -126,11 +150,25 @@ class CommandDesk:
     def close(self) -> None:
         """Let everybody go who waits."""
         self._closed = True
-        for event in (*self._polls.values(), *(one for all_ in self._watchers.values() for one in all_)):
+        for event in self._waiting_events():
             event.set()
 
     async def _read(self, command_id: str, at: datetime) -> CommandState | None:
         return await self._database.read(lambda connection: store.state(connection, command_id, at))
+
+    def hear(self, what: str) -> None:
+        """Wake whom it concerns that another process was given a command or a report (`hub.store.engine.Engine`)."""
+        kind, _, name = what.partition(" ")
+        if kind == "command":
+            self._wake(name)
+        for watcher in self._watchers.get(name, ()) if kind == "report" else ():
+            watcher.set()
+        if not what:
+            for event in self._waiting_events():
+                event.set()
+
+    def _waiting_events(self) -> tuple[asyncio.Event, ...]:
+        return (*self._polls.values(), *(one for all_ in self._watchers.values() for one in all_))
 
     def _wake(self, gateway_id: str) -> None:
         waiting = self._polls.get(gateway_id)

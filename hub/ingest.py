@@ -18,6 +18,7 @@ Rules
 7. A transaction number of OCPP 1.6 is given by the gateway. Two starts of one number that do not say the same are two
    sessions that cannot be told apart, as of a gateway that forgot what it gave. The second start is quarantined, and
    what ends after it is held: it may be the end of either.
+8. The tariff is pinned when a session begins, and once more when its start comes late; then never again.
 
 Source: OCPI 2.3.0 mod_sessions, mod_cdrs; OCPP 1.6 4.8; OCPP 2.0.1 E; design of this project.
 """
@@ -32,8 +33,10 @@ from typing import Protocol
 import msgspec
 
 from hub.arrival import Arrival
-from hub.settle import MeterState, expected_of, read_meter, settle
+from hub.billing import Pricing
+from hub.settle import MeterState, expected_of, place_of, read_meter, settle
 from hub.signed import Outcome, SessionValues, judge_signed, review
+from hub.tariffs import TariffSnapshot, needs_times
 from hub.terms import Terms
 from hub.tokens import bearer_key
 from wire.errors import WireError
@@ -44,6 +47,7 @@ from wire.records import (
     CdrToken,
     ClockState,
     Decision,
+    PriceQuote,
     Session,
     SessionStatus,
     Token,
@@ -86,6 +90,15 @@ class Holdings(Protocol):
     def outcome(self, session_id: str) -> Outcome | None:
         """What the signed values of a settled session came to, as judged last."""
 
+    def snapshot(self, hash_: str) -> TariffSnapshot | None:
+        """The tariff that was pinned under this hash."""
+
+    def messages_of(self, session: Session) -> tuple[TransactionMessage, ...]:
+        """The messages of a session that came before the record that is being ingested, in any order."""
+
+    def quote_for(self, session: Session) -> PriceQuote | None:
+        """What the driver was shown before the session began."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionState:
@@ -98,12 +111,14 @@ class SessionState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What one record changes in the books. `outcome` is what the signed values of its session come to, when that is
-    settled or changed. `quarantine` says why its content could not be used."""
+    settled or changed. `pinned` is the tariff that its session has from now on. `quarantine` says why its content could
+    not be used."""
 
     sessions: tuple[SessionState, ...] = ()
     cdr: Cdr | None = None
     outcome: Outcome | None = None
     decision: Decision | None = None
+    pinned: TariffSnapshot | None = None
     session_id: str | None = None
     quarantine: str | None = None
 
@@ -149,17 +164,39 @@ def _transaction(
     if held is not None and _is_late(held, message):
         return _late(arrival, held, message, holdings, terms)
     state = _carried_on(arrival, held or _opened(arrival, entry, message), entry, message, holdings)
+    pinned = _to_pin(held, state, terms)
+    if pinned is not None:
+        state = replace(state, meter=msgspec.structs.replace(state.meter, tariff=pinned.hash))
     if message.event is TransactionEvent.ENDED:
         state = _ended(state, message, arrival)
-    change = Change(sessions=(state,), decision=_remembered(entry), session_id=arrival.session_id)
+    change = Change(sessions=(state,), decision=_remembered(entry), session_id=arrival.session_id, pinned=pinned)
     if state.meter.ended_by is None or state.meter.start_missing:
         return change
     session = msgspec.structs.replace(state.session, status=SessionStatus.COMPLETED)
     signed = _doubted(holdings.values_of(session), state.meter)
-    settled = settle(session, state.meter, signed, terms, arrival.received_at)
+    pricing = _pricing(session, state.meter.tariff, pinned, message, holdings)
+    settled = settle(session, state.meter, signed, terms, arrival.received_at, pricing)
     state = SessionState(session=settled.session, meter=state.meter)
     outcome = settled.outcome if signed.values or state.meter.second_start else None
     return replace(change, sessions=(state,), cdr=settled.cdr, outcome=outcome)
+
+
+def _to_pin(held: SessionState | None, state: SessionState, terms: Terms) -> TariffSnapshot | None:
+    """The tariff to pin, None while one is. Rule 8."""
+    if held is not None and held.meter.start_missing == state.meter.start_missing:
+        return None
+    return terms.tariff_at(place_of(state.session), state.session.cdr_token, state.session.start_date_time)
+
+
+def _pricing(
+    session: Session, hash_: str | None, pinned: TariffSnapshot | None, message: TransactionMessage, holdings: Holdings
+) -> Pricing:
+    """What the session is priced by; its messages are read again only for a tariff that asks for times."""
+    if pinned is None and hash_ is not None:
+        pinned = holdings.snapshot(hash_)
+    is_timed = pinned is not None and needs_times(pinned.tariff)
+    messages = (*holdings.messages_of(session), message) if is_timed else ()
+    return Pricing(pinned=pinned, messages=messages, quote=holdings.quote_for(session))
 
 
 def _is_second_start(arrival: Arrival, entry: TransactionEntry, held: SessionState) -> bool:

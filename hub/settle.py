@@ -6,10 +6,11 @@ Rules
 2. The signed text goes into the CDR character for character, also when it was not good enough to count.
 3. A register that its message calls the transaction's begin or end is that, whatever its clock says; without one, the
    register of the earliest or latest instant is. So the order in which messages arrive does not matter.
-4. Decimals throughout. Energy and money are exact products and differences; only time, which hours cannot always
-   express, is rounded: to 4 decimals, half even (OCPI 2.3.0 types: number).
+4. Decimals throughout. Energy and money are exact (wire.ocpi.pricing); only time, which hours cannot always express, is
+   rounded: to 4 decimals, half even (OCPI 2.3.0 types: number).
+5. The price is that of the tariff that was pinned when the session began (hub.billing).
 
-Source: OCPI 2.3.0 mod_cdrs; OCMF 1.4.1; rounding for an invoice is the invoice's business.
+Source: OCPI 2.3.0 mod_cdrs, mod_tariffs; OCMF 1.4.1; rounding for an invoice is the invoice's business.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from enum import IntEnum
 
 import msgspec
 
+from hub.billing import UNPRICED, Pricing, billed
 from hub.signed import Outcome, SessionValues, judge_signed
-from hub.terms import EnergyPrice, MeterPlace, Terms
+from hub.terms import MeterPlace, Terms
+from hub.timeline import Course
 from wire.meter.verdict import Expected
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
@@ -31,9 +34,7 @@ from wire.records import (
     Cdr,
     CdrToken,
     Price,
-    PriceComponent,
     Session,
-    TariffDimension,
     TokenType,
     TransactionEvent,
     Value,
@@ -74,7 +75,7 @@ class MeterState(Value, frozen=True, kw_only=True):
     received it, if the gateway trusted its clock. `late_values` counts the signed values that came after the
     settlement, `judged_again` those that were judged again on their account: hub.ingest, rule 6. `begun_by` is the
     content key of the start, where the gateway gave the transaction its number; `second_start` says that another start
-    came under that number: rule 7.
+    came under that number: rule 7. `tariff` is the hash of the tariff that was pinned when the session began.
     """
 
     begin: Register | None = None
@@ -86,6 +87,7 @@ class MeterState(Value, frozen=True, kw_only=True):
     judged_again: int = 0
     begun_by: str | None = None
     second_start: bool = False
+    tariff: str | None = None
 
     @property
     def register_wh(self) -> Decimal | None:
@@ -138,7 +140,12 @@ def _registers(message: TransactionMessage) -> Iterator[Register]:
 
 
 def settle(
-    session: Session, meter: MeterState, signed: SessionValues, terms: Terms, settled_at: datetime
+    session: Session,
+    meter: MeterState,
+    signed: SessionValues,
+    terms: Terms,
+    settled_at: datetime,
+    pricing: Pricing = UNPRICED,
 ) -> SettledSession:
     """The completed `session` (its end set) with its final energy and findings, and its CDR.
 
@@ -146,13 +153,14 @@ def settle(
     """
     outcome, data = judge_signed(signed, expected_of(session, meter, terms))
     energy_kwh, energy_findings = _energy_kwh(meter, outcome)
-    end = session.end_date_time or session.last_updated
-    hours, time_findings = _hours(session.start_date_time, end, outcome.duration)
+    begin, end = session.start_date_time, session.end_date_time or session.last_updated
+    hours, time_findings = _hours(begin, end, outcome.duration)
     token, auth_method, token_findings = _authorized_by(session)
+    place = place_of(session)
+    snapshot = pricing.pinned or terms.tariff_at(place, session.cdr_token, begin)
+    course = Course(begin=begin, end=end, energy_wh=energy_kwh * _WH_PER_KWH, messages=pricing.messages)
     refusal = () if outcome.refusal is None else (f"unsigned-energy: {outcome.refusal}",)
     found = (*session.findings, *token_findings, *outcome.findings, *refusal, *energy_findings, *time_findings)
-    findings = tuple(dict.fromkeys(found))
-    session = msgspec.structs.replace(session, kwh=energy_kwh, last_updated=settled_at, findings=findings)
     cdr = Cdr(
         id=session.id,
         session_id=session.id,
@@ -160,34 +168,32 @@ def settle(
         charger_id=session.charger_id,
         evse_id=session.evse_id,
         connector_id=session.connector_id,
-        start_date_time=session.start_date_time,
+        start_date_time=begin,
         end_date_time=end,
         cdr_token=token,
         auth_method=auth_method,
         authorization_reference=session.authorization_reference,
-        currency=terms.price.currency,
-        total_cost=Price(before_taxes=_cost(terms.price, energy_kwh)),
+        currency=snapshot.tariff.currency,
+        total_cost=Price(before_taxes=Decimal(0)),
         total_energy=energy_kwh,
         total_time=hours,
         last_updated=settled_at,
         signed_data=data,
-        findings=findings,
-        price_components=(
-            PriceComponent(type=TariffDimension.ENERGY, price=terms.price.energy_per_kwh),
-            PriceComponent(type=TariffDimension.FLAT, price=terms.price.session_fee),
-        ),
+        findings=tuple(dict.fromkeys(found)),
     )
+    cdr = billed(cdr, course, snapshot, pricing.quote)
+    session = msgspec.structs.replace(session, kwh=energy_kwh, last_updated=settled_at, findings=cdr.findings)
     return SettledSession(session=session, cdr=cdr, outcome=outcome)
 
 
-def _cost(price: EnergyPrice, energy_kwh: Decimal) -> Decimal:
-    return price.energy_per_kwh * energy_kwh + price.session_fee
+def place_of(session: Session) -> MeterPlace:
+    """Where the session's meter is."""
+    return MeterPlace(session.gateway_id, session.charger_id.casefold(), session.evse_id)
 
 
 def expected_of(session: Session, meter: MeterState, terms: Terms) -> Expected:
     """What is known of the session from elsewhere than its signed values."""
     token = session.cdr_token
-    place = MeterPlace(session.gateway_id, session.charger_id.casefold(), session.evse_id)
     both = meter.register_wh is not None
     return Expected(
         identifications=frozenset() if token is None else frozenset({token.uid, token.contract_id}),
@@ -195,7 +201,7 @@ def expected_of(session: Session, meter: MeterState, terms: Terms) -> Expected:
         end_wh=meter.latest.wh if both and meter.latest is not None else None,
         began_at=session.start_date_time,
         ended_at=session.end_date_time,
-        max_power_w=terms.max_power_w.get(place),
+        max_power_w=terms.max_power_w.get(place_of(session)),
         received_at=meter.end_seen_at,
     )
 

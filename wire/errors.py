@@ -11,6 +11,7 @@ WireError                      anything below; carries a stable kebab-case `code
  +- ProofError                 a Merkle proof that proves nothing: a log was cut, altered, or is another (wire.merkle)
  +- ListError                  a part, delta or head of the token list that must not be taken (wire.whitelist)
  +- OCPIRefused                an OCPI request, URL or object that a rule refuses, with the status to answer
+ +- PricingError               a tariff or a timeline that no price can be made of (wire.ocpi.pricing)
  +- TreeHeadError              a signature that does not stand behind a tree head (wire.tree_head)
 """
 
@@ -54,6 +55,14 @@ class OCPIRefused(WireError):
     def __init__(self, code: str, where: str, message: str, *, status: int = 2001, http: int = 200) -> None:
         super().__init__(code, f"{message} (at {where})")
         self.where, self.status, self.http = where, status, http
+
+
+class PricingError(WireError):
+    """Raised when a tariff or what a session was cannot be priced; `where` names the part, `$.elements[2]...`."""
+
+    def __init__(self, code: str, where: str, message: str) -> None:
+        super().__init__(code, f"{message} (at {where})")
+        self.where = where
 
 
 class MeterExportError(WireError):

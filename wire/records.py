@@ -17,6 +17,9 @@ from typing import TypeVar
 import msgspec
 
 from wire.errors import MalformedValue
+from wire.ocpi.periods import ChargingPeriod
+from wire.ocpi.tariffs import Tariff, TariffDimension as TariffDimension
+from wire.ocpi.types import Price as Price
 
 T = TypeVar("T")
 
@@ -312,24 +315,32 @@ class Session(Value, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
 
 
-class Price(Value, frozen=True, kw_only=True):
-    """OCPI 2.3.0 Price without taxes; the currency stands in the object that holds it."""
-
-    before_taxes: Decimal
-
-
-class TariffDimension(StrEnum):
-    """OCPI TariffDimensionType, the part that is charged for here: per kWh, and once for a session."""
-
-    ENERGY = "ENERGY"
-    FLAT = "FLAT"
-
-
 class PriceComponent(Value, frozen=True, kw_only=True):
-    """OCPI PriceComponent, before taxes; the currency stands in the object that holds it."""
+    """OCPI PriceComponent, the price as its tariff has it, and what was billed by it: `billed` in kWh, hours or times,
+    after steps, and what that costs. A CDR of an earlier version says the price alone, before taxes."""
 
     type: TariffDimension
     price: Decimal
+    vat: Decimal | None = None
+    step_size: int = 0
+    part: str | None = None
+    used: Decimal | None = None
+    billed: Decimal | None = None
+    cost: Price | None = None
+
+
+class PriceQuote(Value, frozen=True, kw_only=True):
+    """What a driver was shown before the start: which tariff by its content (`tariff_hash`), in which words, and what
+    the eMSP adds (`markup`, as it was told). `shown_by` says on which way: `command` or `authorization`."""
+
+    quote_id: str
+    at: datetime
+    tariff_id: str
+    tariff_hash: str
+    currency: str
+    text: str
+    shown_by: str
+    markup: str | None = None
 
 
 class SignedValue(Value, frozen=True, kw_only=True):
@@ -351,8 +362,10 @@ class SignedData(Value, frozen=True, kw_only=True):
 class Cdr(Value, frozen=True, kw_only=True):
     """A charge detail record: immutable; built only when the session has ended. Energy in kWh, time in hours.
 
-    `price_components` are the terms that made `total_cost` (OCPI has them in the CDR's tariff); empty in a CDR of an
-    earlier version.
+    `tariff` is the one that was pinned when the session began, `tariff_hash` the hash of its content with `time_zone`
+    (hub.tariffs), in which its local times are meant; `price_components` are what each of its components costs, and
+    the totals sum to `total_cost` but for a limit of the tariff. `quote` is what the driver was shown. A CDR of an
+    earlier version has none of these but `price_components`, and the oldest not even them.
     """
 
     id: str
@@ -374,3 +387,14 @@ class Cdr(Value, frozen=True, kw_only=True):
     signed_data: SignedData | None = None
     findings: tuple[str, ...] = ()
     price_components: tuple[PriceComponent, ...] = ()
+    tariff: Tariff | None = None
+    tariff_hash: str | None = None
+    time_zone: str | None = None
+    charging_periods: tuple[ChargingPeriod, ...] = ()
+    total_fixed_cost: Price | None = None
+    total_energy_cost: Price | None = None
+    total_time_cost: Price | None = None
+    total_parking_time: Decimal | None = None
+    total_parking_cost: Price | None = None
+    total_reservation_cost: Price | None = None
+    quote: PriceQuote | None = None

@@ -30,6 +30,7 @@ from wire.errors import WireError
 from wire.merkle import leaf_hash, verify_consistency, verify_inclusion
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.verdict import KeySource, Severity, SignatureVerdict
+from wire.ocpi.pricing_amounts import after_taxes, plus
 from wire.records import Cdr, SignedData, TariffDimension
 from wire.tree_head import verify_countersignature, verify_tree_head
 
@@ -45,6 +46,22 @@ _SESSION_CHANGES = frozenset({"last_updated", "findings"})
 """What records that came after the bill may have changed."""
 _BILL_APART = frozenset({"findings", "signed_data", "total_cost", "price_components"})
 """What is compared in another way, or is taken from the bill in the first place."""
+_TOLD_SINCE = frozenset(
+    {
+        "tariff",
+        "tariff_hash",
+        "time_zone",
+        "charging_periods",
+        "total_fixed_cost",
+        "total_energy_cost",
+        "total_time_cost",
+        "total_parking_time",
+        "total_parking_cost",
+        "total_reservation_cost",
+        "quote",
+    }
+)
+"""What a bill of an earlier version, which names no tariff, does not say."""
 
 
 def content_checks(evidence: Evidence, derived: Derived, meter_keys: Collection[str] = ()) -> tuple[Check, ...]:
@@ -245,24 +262,31 @@ def _bill(evidence: Evidence, derived: Derived) -> Check:
     if found is None:
         notes.broken.append("the records give no bill")
         return notes.check(Step.BILL)
-    others = _differing(stated, found, _BILL_APART)
+    others = _differing(stated, found, _BILL_APART if stated.tariff is not None else _BILL_APART | _TOLD_SINCE)
     for name in others:
         notes.broken.append(f"{name}: the bill says {getattr(stated, name)}, the records say {getattr(found, name)}")
     if not _same_signed_data(stated.signed_data, found.signed_data):
         notes.broken.append("the signed texts in the bill are not those in the records")
-    kinds = [component.type for component in stated.price_components]
-    if len(set(kinds)) != len(kinds):
-        notes.broken.append("the bill names several prices for one thing")
-    if stated.price_components:
-        if stated.total_cost != found.total_cost:
-            said, due = stated.total_cost.before_taxes, found.total_cost.before_taxes
-            notes.broken.append(f"the bill says {said} {stated.currency}, its own price gives {due}")
-        elif not others:
-            notes.held.append(_sum(stated))
-    else:
+    if stated.tariff is None and not stated.price_components:
         notes.open.append("the bill does not name its price, so the cost was not computed again")
+    else:
+        _cost(stated, found, notes, proven=not others)
     _bill_findings(stated.findings, found.findings, notes)
     return notes.check(Step.BILL)
+
+
+def _cost(stated: Cdr, found: Cdr, notes: Notes, *, proven: bool) -> None:
+    """What the bill says that it costs, beside what its own tariff or price gives for the session in the records."""
+    kinds = [component.type for component in stated.price_components]
+    if stated.tariff is None and len(set(kinds)) != len(kinds):
+        notes.broken.append("the bill names several prices for one thing")
+    if stated.tariff is not None and stated.price_components != found.price_components:
+        notes.broken.append("the bill lists other amounts than its own tariff gives")
+    if stated.total_cost != found.total_cost:
+        said, due = after_taxes(stated.total_cost), after_taxes(found.total_cost)
+        notes.broken.append(f"the bill says {said} {stated.currency}, its own price gives {due}")
+    elif proven:
+        notes.held.append(_sum(found))
 
 
 def _bill_findings(stated: Sequence[str], found: Sequence[str], notes: Notes) -> None:
@@ -277,14 +301,27 @@ def _bill_findings(stated: Sequence[str], found: Sequence[str], notes: Notes) ->
 
 
 def _sum(cdr: Cdr) -> str:
-    terms: Sequence[str] = [
-        f"{cdr.total_energy:f} kWh x {component.price:f}"
-        if component.type is TariffDimension.ENERGY
-        else f"{component.price:f} for the session"
-        for component in cdr.price_components
-        if component.price or component.type is TariffDimension.ENERGY
+    terms = [
+        f"{line.billed:f} {BILLED_IN[line.type]} x {line.price:f}"
+        if line.type is not TariffDimension.FLAT
+        else f"{line.price:f} for the session"
+        for line in cdr.price_components
+        if line.billed is not None and (line.price or line.type is TariffDimension.ENERGY)
     ]
-    return f"{' + '.join(terms)} = {shown_amount(cdr.total_cost.before_taxes)} {cdr.currency} before taxes"
+    total, taxed = cdr.total_cost.before_taxes, after_taxes(cdr.total_cost)
+    taxes = "before taxes" if total == taxed else f"before taxes, {shown_amount(taxed)} with them"
+    limited = plus(*(line.cost.before_taxes for line in cdr.price_components if line.cost is not None)) != total
+    limit = ", by the tariff's limit," if limited else ""
+    return f"{' + '.join(terms) or 'nothing'} = {shown_amount(total)} {cdr.currency}{limit} {taxes}"
+
+
+BILLED_IN = {
+    TariffDimension.ENERGY: "kWh",
+    TariffDimension.TIME: "h",
+    TariffDimension.PARKING_TIME: "h of parking",
+    TariffDimension.FLAT: "times",
+}
+"""The units of `PriceComponent.billed`."""
 
 
 def shown_amount(amount: Decimal) -> str:

@@ -18,16 +18,18 @@ from hub.ingest import SessionState, ingest
 from hub.judging import JudgedValue
 from hub.settle import expected_of
 from hub.signed import Outcome, SessionValues, ends_of, judge_signed
-from hub.terms import EnergyPrice, MeterPlace, Terms
+from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, snapshot_of
+from hub.terms import MeterPlace, Terms
 from hub.tokens import bearer_key
 from wire.meter.registry import KeyRegistry, RegisteredKey
 from wire.meter.verdict import Expected, SessionFinding
+from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
     Cdr,
     Decision,
+    PriceQuote,
     Session,
     SessionStatus,
-    TariffDimension,
     Token,
     TokenRef,
     TransactionEvent,
@@ -101,10 +103,13 @@ class _Books:
         self._stated = stated
         self._place = MeterPlace(cdr.gateway_id, cdr.charger_id.casefold(), cdr.evse_id)
         power = {} if stated.max_power_w is None else {self._place: stated.max_power_w}
-        self._terms = Terms(price=_price(cdr), max_power_w=power)
+        self._snapshot = snapshot_of(cdr)
+        unused = EnergyPrice(cdr.currency, Decimal(0), Decimal(0))
+        self._terms = Terms(price=unused, max_power_w=power, tariffs=(Assignment(snapshot=self._snapshot),))
         self._registry = KeyRegistry(stated.keys)
         self._sessions: dict[str, SessionState] = {}
         self._decisions: dict[tuple[str, str], Decision] = {}
+        self._messages: list[TransactionMessage] = []
         self.carried: list[CarriedText] = []
         self.cdr: Cdr | None = None
 
@@ -119,6 +124,8 @@ class _Books:
             key = change.decision.charger_id.casefold(), bearer_key(change.decision.token.uid)
             self._decisions[key] = change.decision
         self.cdr = self.cdr or change.cdr
+        if arrival.message is not None and arrival.session_id == self._stated.cdr.session_id:
+            self._messages.append(arrival.message)
 
     def outcome_now(self) -> Outcome:
         """What all signed values come to."""
@@ -171,12 +178,17 @@ class _Books:
         """None: what was said before is not in the records."""
         return None
 
+    def snapshot(self, hash_: str) -> TariffSnapshot | None:
+        """The tariff that the CDR names."""
+        return self._snapshot
 
-def _price(cdr: Cdr) -> EnergyPrice:
-    """The price that the CDR names; nothing where it names none."""
-    prices = {component.type: component.price for component in cdr.price_components}
-    free = Decimal(0)
-    return EnergyPrice(cdr.currency, prices.get(TariffDimension.ENERGY, free), prices.get(TariffDimension.FLAT, free))
+    def messages_of(self, session: Session) -> tuple[TransactionMessage, ...]:
+        """The messages of the session that came so far."""
+        return tuple(self._messages)
+
+    def quote_for(self, session: Session) -> PriceQuote | None:
+        """What the CDR says that the driver was shown: no record of a gateway holds it."""
+        return self._stated.cdr.quote
 
 
 # --- what is missing ------------------------------------------------------------------------------------------------

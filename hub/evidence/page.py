@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
@@ -22,9 +23,11 @@ from hub.evidence.content import Evidence, SignedText, Step, StepOutcome, TextPa
 from hub.evidence.wording import key_words, plain_words, token_words
 from wire.meter.registry import KeyState, RegisteredKey
 from wire.meter.told import ToldReading
-from wire.records import Cdr, TariffDimension
+from wire.ocpi.pricing_amounts import after_taxes, plus
+from wire.ocpi.tariffs import TaxIncluded
+from wire.records import Cdr, PriceComponent, TariffDimension
 
-EDITION = 3
+EDITION = 4
 """Raised with every change of the bytes of a page or of `values.xml`: those of another edition are not compared."""
 
 _QUESTIONS = {
@@ -63,6 +66,7 @@ def render_page(evidence: Evidence, contents: Mapping[str, bytes], digest: str) 
         **_facts(evidence),
         "readings": list(_readings(evidence.texts)),
         "price_lines": list(_price_lines(evidence.cdr)),
+        "taxes": list(_taxes(evidence.cdr)),
         "checks": [
             {
                 "outcome": check.outcome.value,
@@ -127,6 +131,8 @@ def _facts(evidence: Evidence) -> dict[str, object]:
         "energy": f"{cdr.total_energy:f}",
         "energy_source": "not signed by the meter" if unsigned else "signed by the meter",
         "cost": shown_amount(cdr.total_cost.before_taxes),
+        "with_taxes": shown_amount(after_taxes(cdr.total_cost)),
+        "shown": None if cdr.quote is None else cdr.quote.text,
         "currency": cdr.currency,
         "bill_findings": [plain_words(finding) for finding in _bill_findings(cdr.findings)],
         "reviews": [text.partition(": ")[2] for text in session.findings if text.startswith("reviewed: ")],
@@ -207,14 +213,58 @@ def _page_of(text: SignedText) -> str:
 
 
 def _price_lines(cdr: Cdr) -> Iterator[dict[str, str]]:
-    for component in cdr.price_components:
-        if component.type is TariffDimension.ENERGY:
-            what, amount, due = "Energy", f"{cdr.total_energy:f} kWh", component.price * cdr.total_energy
-        else:
-            what, amount, due = "Session fee", "once", component.price
-        unit = f"{cdr.currency} per kWh" if component.type is TariffDimension.ENERGY else cdr.currency
-        if due or component.type is TariffDimension.ENERGY:
-            yield {"what": what, "amount": amount, "price": f"{component.price:f} {unit}", "sum": shown_amount(due)}
+    """What each component costs, before taxes; a bill of an earlier version names one price of each kind alone."""
+    for line in cdr.price_components:
+        due = _due(line, cdr)
+        unit = cdr.currency if line.type is TariffDimension.FLAT else f"{cdr.currency} per {_PER[line.type]}"
+        if cdr.tariff is not None and cdr.tariff.tax_included is TaxIncluded.YES:
+            unit += ", taxes included"
+        if due or line.type is TariffDimension.ENERGY:
+            yield {
+                "what": _WHAT[line.part or "", line.type] if line.part == _RESERVED else _WHAT["", line.type],
+                "amount": _amount(line, cdr),
+                "price": f"{line.price:f} {unit}",
+                "sum": shown_amount(due),
+            }
+    listed = plus(*(_due(line, cdr) for line in cdr.price_components))
+    if cdr.tariff is not None and listed != cdr.total_cost.before_taxes:
+        rest = plus(cdr.total_cost.before_taxes, -listed)
+        yield {"what": "Limit of the tariff", "amount": "", "price": "", "sum": shown_amount(rest)}
+
+
+_RESERVED = "reservation"
+_PER = {TariffDimension.ENERGY: "kWh", TariffDimension.TIME: "h", TariffDimension.PARKING_TIME: "h"}
+_WHAT = {
+    ("", TariffDimension.ENERGY): "Energy",
+    ("", TariffDimension.TIME): "Time of charging",
+    ("", TariffDimension.PARKING_TIME): "Time of parking",
+    ("", TariffDimension.FLAT): "Session fee",
+    (_RESERVED, TariffDimension.TIME): "Time of reservation",
+    (_RESERVED, TariffDimension.FLAT): "Reservation fee",
+}
+
+
+def _due(line: PriceComponent, cdr: Cdr) -> Decimal:
+    if line.cost is not None:
+        return line.cost.before_taxes
+    return line.price * cdr.total_energy if line.type is TariffDimension.ENERGY else line.price
+
+
+def _amount(line: PriceComponent, cdr: Cdr) -> str:
+    """What was billed, and what was used where a step rounded it up."""
+    if line.type is TariffDimension.FLAT:
+        return "once"
+    unit = "kWh" if line.type is TariffDimension.ENERGY else "h"
+    billed = cdr.total_energy if line.billed is None else line.billed
+    step = "" if line.used in (None, billed) else f", {line.used:f} used"
+    return f"{billed:f} {unit}{step}"
+
+
+def _taxes(cdr: Cdr) -> Iterator[dict[str, str]]:
+    """Each tax of the total, with its rate."""
+    for tax in cdr.total_cost.taxes:
+        rate = "" if tax.percentage is None else f" {tax.percentage:f} %"
+        yield {"what": f"{tax.name}{rate}", "sum": shown_amount(tax.amount)}
 
 
 def _signers(evidence: Evidence) -> Iterator[dict[str, str]]:

@@ -127,9 +127,13 @@ def read_content(data: bytes) -> Evidence:
 
 def _numbers(evidence: Evidence) -> Iterator[Decimal | None]:
     cdr, outcome = evidence.cdr, evidence.outcome
-    yield from (cdr.total_energy, cdr.total_time, cdr.total_cost.before_taxes, evidence.session.kwh)
+    yield from (cdr.total_energy, cdr.total_time, evidence.session.kwh)
     yield from (outcome.energy_wh, outcome.duration_s)
-    yield from (component.price for component in cdr.price_components)
+    for component in cdr.price_components:
+        yield from (component.price, component.vat, component.used, component.billed)
+    amounts = (component.cost for component in cdr.price_components)
+    for price in (cdr.total_cost, *filter(None, amounts)):
+        yield from (price.before_taxes, *(tax.amount for tax in price.taxes))
 
 
 def _is_bounded(number: Decimal | None) -> bool:

@@ -27,6 +27,7 @@ DIGESTS = {
     1: "0f49b4a6756252764be9a688d1b9d302d2f8ab688a7b5817806d13472717600c",
     2: "742dab8cbb1183cf1ad7b4c94c6ef251ece4e4a5d39de54315bf6972e3520f39",
     3: "b2967c6c2e558f77664ee08be236ed39c59ddc547b448d3271f94570c23e4b94",
+    4: "ac7a8db48ab14ded18e92799acd1cfcf7c73cccc14220d4669d43f9c2d92a7ad",
 }
 """By edition, the SHA-256 of what is made of the values below. An earlier edition is never given again."""
 

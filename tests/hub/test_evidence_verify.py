@@ -13,10 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from hub.billing import billed
 from hub.errors import EvidenceUnusable
 from hub.evidence.container import CONTENT, PAGE, SEAL, pack, sealed, unpack
 from hub.evidence.content import Step, StepOutcome
 from hub.evidence.verify import GivenKeys, verify_evidence
+from hub.tariffs import EnergyPrice, short_form
+from hub.timeline import Course
 from tests.hub.conftest import T0, MeterDouble
 from tests.hub.evidence_site import (
     HUB,
@@ -34,7 +37,7 @@ from tests.hub.evidence_site import (
 )
 from wire.chain import RecordKind, chain_hash
 from wire.meter.keys import public_key_of
-from wire.records import Price, PriceComponent, TariffDimension
+from wire.records import Price
 
 ALL_BUT_KEYS = [step for step in Step if step is not Step.KEYS]
 
@@ -223,11 +226,9 @@ def _places(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 
 def test_an_altered_price_breaks_the_seal_or_is_a_strangers(good: bytes) -> None:
     cdr = content_of(good).cdr
-    cheaper = msgspec.structs.replace(
-        cdr,
-        total_cost=Price(before_taxes=Decimal("0.42")),
-        price_components=(PriceComponent(type=TariffDimension.ENERGY, price=Decimal("0.10")),),
-    )
+    course = Course(begin=cdr.start_date_time, end=cdr.end_date_time, energy_wh=cdr.total_energy * 1000)
+    cheaper = billed(cdr, course, short_form(EnergyPrice("EUR", Decimal("0.10"), Decimal(0))), None)
+    assert cheaper.total_cost.before_taxes == Decimal("0.42")
     assert broken_content(verify_evidence(forged(good, key=None, cdr=cheaper))) == {"container"}
     assert broken_content(verify_evidence(forged(good, key=STRANGER, cdr=cheaper))) == {"container"}
 

@@ -147,6 +147,7 @@ def test_201_event_says_everything_it_can() -> None:
         offline=True,
         stop_reason="EVDisconnected",
         trigger="Authorized",
+        charging_state="Idle",
         remote_start_id=9,
         reservation_id=8,
     )

@@ -6,6 +6,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from wire.ocpi.locations import GeoLocation
+from wire.ocpi.periods import (
+    CdrDimension as CdrDimension,
+    CdrDimensionType as CdrDimensionType,
+    ChargingPeriod as ChargingPeriod,
+)
 from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import CdrToken
 from wire.ocpi.types import Instant, OCPIValue, Owned, Price
@@ -20,39 +25,6 @@ class SessionStatus(StrEnum):
     INVALID = "INVALID"
     PENDING = "PENDING"
     RESERVATION = "RESERVATION"
-
-
-class CdrDimensionType(StrEnum):
-    """What a volume counts: kWh, kW, A or hours; the last five in sessions only."""
-
-    ENERGY = "ENERGY"
-    MAX_CURRENT = "MAX_CURRENT"
-    MIN_CURRENT = "MIN_CURRENT"
-    MAX_POWER = "MAX_POWER"
-    MIN_POWER = "MIN_POWER"
-    PARKING_TIME = "PARKING_TIME"
-    RESERVATION_TIME = "RESERVATION_TIME"
-    TIME = "TIME"
-    CURRENT = "CURRENT"
-    ENERGY_EXPORT = "ENERGY_EXPORT"
-    ENERGY_IMPORT = "ENERGY_IMPORT"
-    POWER = "POWER"
-    STATE_OF_CHARGE = "STATE_OF_CHARGE"
-
-
-class CdrDimension(OCPIValue, frozen=True, kw_only=True):
-    """A volume of one dimension."""
-
-    type: CdrDimensionType
-    volume: Decimal
-
-
-class ChargingPeriod(OCPIValue, frozen=True, kw_only=True):
-    """What happened from `start_date_time` until the next period, the last one until the session's end."""
-
-    start_date_time: Instant
-    dimensions: tuple[CdrDimension, ...]
-    tariff_id: str | None = None
 
 
 class SignedValue(OCPIValue, frozen=True, kw_only=True):

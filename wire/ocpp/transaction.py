@@ -49,13 +49,15 @@ class SignedSample(Value, frozen=True, kw_only=True):
 
 
 class Sampled(Value, frozen=True, kw_only=True):
-    """One sampled value. `energy_wh` is set for the total imported energy register only, in Wh."""
+    """One sampled value, of `phase` or of all together. `energy_wh` is set for the total imported energy register only,
+    in Wh."""
 
     at: datetime
     context: str
     measurand: str
     value: Decimal | None = None
     unit: str | None = None
+    phase: str | None = None
     energy_wh: Decimal | None = None
     signed: SignedSample | None = None
 
@@ -73,6 +75,7 @@ class TransactionMessage(Value, frozen=True, kw_only=True):
 
     `transaction_id` is None for a 1.6 StartTransaction (the gateway gives the id) and for values outside a transaction.
     A 1.6 tag is typed RFID: the version has one kind of token; only an earlier Plug & Charge decision can tell more.
+    `charging_state` is 2.x's word for what the EVSE does (Charging, SuspendedEV ...); 1.6 tells it elsewhere.
     `remote_start_id` and `reservation_id` name the command that the transaction came from, where there was one.
     """
 
@@ -89,6 +92,7 @@ class TransactionMessage(Value, frozen=True, kw_only=True):
     samples: tuple[Sampled, ...] = ()
     stop_reason: str | None = None
     trigger: str | None = None
+    charging_state: str | None = None
     remote_start_id: int | None = None
     reservation_id: int | None = None
 
@@ -212,6 +216,7 @@ def _sample16(at: datetime, sample: v16.SampledValue) -> Sampled:
         measurand=measurand,
         value=value,
         unit=sample.unit,
+        phase=sample.phase,
         energy_wh=_energy_wh(sample.phase, value, sample.unit or "Wh", 0) if measurand == _ENERGY else None,
         signed=signed,
     )
@@ -264,6 +269,7 @@ def _event(request: v201.TransactionEvent | v21.TransactionEvent, noticed: Notic
         samples=_samples(request.meter_value),
         stop_reason=info.stopped_reason,
         trigger=request.trigger_reason,
+        charging_state=info.charging_state,
         remote_start_id=info.remote_start_id,
         reservation_id=request.reservation_id,
     )
@@ -296,6 +302,7 @@ def _sample(at: datetime, sample: v201.SampledValue | v21.SampledValue) -> Sampl
         measurand=measurand,
         value=value,
         unit=unit,
+        phase=sample.phase,
         energy_wh=energy_wh,
         signed=None
         if signed is None
