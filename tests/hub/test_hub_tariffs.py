@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hub.errors import EvidenceUnusable
+from hub.evidence.container import CONTENT, pack, unpack
 from hub.evidence.content import Step
 from hub.evidence.gather import Maker
 from hub.evidence.verify import verify_evidence
@@ -17,7 +19,7 @@ from hub.quotes import COMMAND, quote_of, tariff_text
 from hub.store.connection import FILE_NAME, open_writer
 from hub.store.tariffs import forget_quotes, keep_quote, quote_of_session, snapshot_kept, snapshots_kept
 from hub.subject import subject_of
-from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, short_form
+from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, content_hash, short_form
 from hub.terms import MeterPlace, Terms
 from tests.hub.conftest import T0, Books, ChainWriter, ChargerDouble
 from tests.hub.evidence_site import EvidenceSite, broken_content, content_of, evidence_site, forged
@@ -170,6 +172,21 @@ def test_the_first_that_is_for_the_place_the_party_and_the_time_applies() -> Non
     assert terms.tariff_at(PLACE, None, T0).tariff.id == "price"
     assert terms.tariff_at(MeterPlace("site-2", "CP-9", 2), None, T0).tariff.id == "plain"
     assert terms.tariff_at(MeterPlace("site-2", "CP-9", 1), None, T0).tariff.id == "price"
+
+
+def test_a_tariff_has_one_hash_however_it_was_written() -> None:
+    """msgspec leaves out a default by identity, so the same snapshot read twice may be written in two ways."""
+    made = TariffSnapshot(tariff=changing_at(SOON))
+    read = decode(TariffSnapshot, encode(TariffSnapshot(tariff=made.tariff, time_zone="".join(["U", "TC"]))), "tariff")
+    spelt = tariff(
+        element(component(ENERGY, "0.2", "19.0"), when=TariffRestrictions(end_time=f"{SOON:%H:%M}")),
+        element(component(ENERGY, "0.4", "19.00"), component(PARKING, "6.000", "19", 60)),
+        id="changing",
+    )
+    same = {content_hash(one) for one in (made, read, TariffSnapshot(tariff=spelt))}
+    assert same == {made.hash}
+    assert content_hash(TariffSnapshot(tariff=made.tariff, time_zone="Europe/Berlin")) != made.hash
+    assert content_hash(short_form(PRICE)) != content_hash(short_form(EnergyPrice("EUR", D("0.49"), D("0.51"))))
 
 
 def test_the_short_form_is_the_price_that_it_always_was(
@@ -325,3 +342,12 @@ def test_a_file_with_a_bill_of_an_earlier_version_still_verifies(tmp_path: Path)
     assert broken_content(report) == set()
     unpriced = msgspec.structs.replace(old, price_components=())
     assert broken_content(verify_evidence(forged(data, cdr=unpriced))) == set()
+
+
+@pytest.mark.parametrize("number", [b"1e999999999", b'"NaN"', b'"sNaN"', b'"Infinity"'])
+def test_a_tariff_in_a_file_with_numbers_that_fill_the_memory_is_refused(proven: bytes, number: bytes) -> None:
+    members = unpack(proven)
+    endless = members[CONTENT].replace(b'"price":0.20', b'"price":' + number)
+    assert endless != members[CONTENT]
+    with pytest.raises(EvidenceUnusable, match="more than 40 digits"):
+        verify_evidence(pack({**members, CONTENT: endless}))
