@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from hub.clock import utc
 from hub.errors import EvidenceUnusable
 from hub.evidence.checks import content_checks, log_keys
