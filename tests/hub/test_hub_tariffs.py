@@ -23,7 +23,8 @@ from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, content_hash, s
 from hub.terms import MeterPlace, Terms
 from tests.hub.conftest import T0, Books, ChainWriter, ChargerDouble
 from tests.hub.evidence_site import EvidenceSite, broken_content, content_of, evidence_site, forged
-from tests.wire.tariff_book import ENERGY, PARKING, component, element, tariff
+from tests.wire.tariff_book import ENERGY, PARKING, TIME, component, element, tariff
+from wire.meter.record import ReadingReason
 from wire.ocpi.tariffs import Tariff, TariffRestrictions
 from wire.ocpi.types import PartyKey
 from wire.records import Cdr, CdrToken, Price, PriceComponent, TokenRef, TokenType, decode, encode
@@ -119,6 +120,24 @@ def test_current_is_that_of_all_phases(books: Books, chain: ChainWriter, charger
     charger.event("Ended", "t1", T0 + 2 * TEN, "15.000")
     books.take(chain)
     assert books.cdrs()[0].total_cost.before_taxes == 2 * D("0.50") + 3 * D("0.20")
+
+
+def test_time_that_the_meter_signed_is_billed_and_not_the_stations(
+    books: Books, chain: ChainWriter, charger: ChargerDouble
+) -> None:
+    assert charger.meter is not None
+    books.terms = Terms(
+        price=PRICE,
+        meter_keys={PLACE: charger.meter.public_text},
+        tariffs=(Assignment(snapshot=TariffSnapshot(tariff=tariff(element(component(TIME, "6", step=0))))),),
+    )
+    first = charger.meter.sign(ReadingReason.BEGIN, T0, "10.000")
+    last = charger.meter.sign(ReadingReason.END, T0 + 3 * TEN, "12.000")
+    charger.event("Started", "t1", T0, "10.000", decision=charger.decision("04A1", T0), signed=first)
+    charger.event("Ended", "t1", T0 + 3 * TEN + timedelta(seconds=20), "12.000", signed=last)
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_time, cdr.total_cost.before_taxes) == (D("0.5"), 3)
 
 
 def test_a_tariff_never_changes_under_a_session(books: Books, chain: ChainWriter, charger: ChargerDouble) -> None:
