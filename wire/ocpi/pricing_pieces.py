@@ -26,6 +26,8 @@ MAX_WORK = 2_000_000
 """Questions to elements: some seconds."""
 MAX_DAYS = 400
 """Days in which local times are looked for: a longer session is priced with a tariff without them only."""
+MAX_LOCAL_TIMES = 50_000
+"""Times of day that elements name, on each day."""
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 _US_KW_PER_WH = 3_600_000
@@ -130,11 +132,13 @@ def local_changes(elements: tuple[Element, ...], begin: datetime, end: datetime,
     of day that are named, midnights, and where the clock itself is put forward or back.
 
     Raises:
-        PricingError: `too-long`, for more than MAX_DAYS.
+        PricingError: `too-long`, for more than MAX_DAYS; `too-much-work`, for more than MAX_LOCAL_TIMES in all.
     """
     if end - begin > MAX_DAYS * _DAY:
         raise PricingError("too-long", "segments", f"more than {MAX_DAYS} days, for which local times are asked")
     named = {0} | {minute for element in elements for minute in element.minutes or ()}
+    if len(named) * ((end - begin).days + 1) > MAX_LOCAL_TIMES:
+        raise PricingError("too-much-work", "$.elements", f"more than {MAX_LOCAL_TIMES} local times to look for")
     times = [time(minute // 60, minute % 60) for minute in named]
     try:
         day, last = begin.astimezone(zone).date() - _DAY, end.astimezone(zone).date() + _DAY

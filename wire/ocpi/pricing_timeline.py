@@ -96,12 +96,13 @@ def spans_of(timeline: Timeline) -> tuple[Span, ...]:
 
 def _check_order(segments: tuple[Segment, ...]) -> None:
     for number, segment in enumerate(segments):
-        where = f"segments[{number}]"
         if segment.begin.tzinfo is None or segment.end.tzinfo is None:
-            raise PricingError("timeline-order", where, "an instant without an offset from UTC")
+            raise PricingError("timeline-order", f"segments[{number}]", "an instant without an offset from UTC")
         if segment.end < segment.begin:
-            raise PricingError("timeline-order", where, "it ends before it begins")
-        exact(segment.energy_wh, f"{where}.energy_wh")
+            raise PricingError("timeline-order", f"segments[{number}]", "it ends before it begins")
+        for amount in (segment.energy_wh, segment.power_kw, segment.current_a):
+            if amount is not None and not is_exact(amount):
+                raise PricingError("number-unusable", f"segments[{number}]", f"{amount:.40} is no amount of a meter")
     for number, (before, after) in enumerate(pairwise(segments), start=1):
         where = f"segments[{number}]"
         if after.begin < before.end or (after.use.is_reservation and not before.use.is_reservation):
@@ -136,6 +137,14 @@ def exact(number: Decimal, where: str) -> Fraction:
     Raises:
         PricingError: `number-unusable`: not finite, or out of all proportion.
     """
-    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT or len(number.as_tuple().digits) > MAX_DIGITS:
+    if not is_exact(number):
         raise PricingError("number-unusable", where, f"{number:.40} is no amount that can be priced")
     return Fraction(number)
+
+
+def is_exact(number: Decimal) -> bool:
+    """Whether exact arithmetic with the number is bounded."""
+    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
+        return False
+    # Counting digits takes ten times as long as writing them.
+    return len(str(number)) <= MAX_DIGITS or len(number.as_tuple().digits) <= MAX_DIGITS
