@@ -482,10 +482,11 @@ class HubProcess:
     config: Path
     listen: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    arguments: tuple[str, ...] = ()
     links: list[GatewayLink] = field(default_factory=list)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "hub", "run", "--config", str(self.config)]
+        command = [sys.executable, "-m", "hub", "run", "--config", str(self.config), *self.arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.listen = self.next_line("ready")["listen"]
