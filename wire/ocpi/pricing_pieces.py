@@ -72,7 +72,7 @@ def pieces_of(rules: Rules, spans: tuple[Span, ...], zone: tzinfo) -> Iterator[P
     Raises:
         PricingError: `too-long`, `too-much-work`.
     """
-    origin = spans[0].segment.begin.astimezone(UTC)
+    origin = spans[0].segment.begin
     cuts = _cuts(rules, spans, origin, zone)
     asks_local = any(element.is_local for element in rules.every)
     asks_power = any(element.power_kw != (None, None) for element in rules.every)
@@ -122,7 +122,7 @@ def _cuts(rules: Rules, spans: tuple[Span, ...], origin: datetime, zone: tzinfo)
         moments.update(began + bound for element in elements for bound in element.elapsed_us if bound is not None)
     local = tuple(element for element in elements if element.is_local)
     if local:
-        end = spans[-1].segment.end.astimezone(UTC)
+        end = spans[-1].segment.end
         moments.update((at - origin) // _MICROSECOND for at in local_changes(local, origin, end, zone))
     return _Cuts(sorted(moments), sorted(energies))
 
