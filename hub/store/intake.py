@@ -7,8 +7,8 @@ Rules
    further meanwhile, in whichever process, makes it stale. So a batch that is sent twice is stored once.
 3. What follows from the records comes afterwards (hub.store.deriving).
 4. There are at most `connections` of them; who finds none free waits for WAIT_S.
-5. A column of all records of a batch goes as one text with SEPARATOR between them: the server takes it apart faster than
-   an array can be put together here. No value holds one (hub.store.dialect, rule 6); a commitment without is "".
+5. A column of all records of a batch goes as one text with SEPARATOR between them: the server takes it apart faster
+   than an array can be put together here. No value holds one (hub.store.dialect, rule 6); a commitment without is "".
 """
 
 from __future__ import annotations
@@ -148,6 +148,9 @@ class Intake:
             connection = await self._engine.attempt(pool.acquire(timeout=WAIT_S))
             try:
                 yield connection
+            except asyncpg.InternalClientError:
+                connection.terminate()
+                raise
             finally:
                 await pool.release(connection)
 

@@ -1,5 +1,5 @@
-"""A hub on PostgreSQL: what is acknowledged outlives every kill -9, of workers and of the server, and nothing is doubled;
-what one worker is told reaches a gateway at another."""
+"""A hub on PostgreSQL: what is acknowledged outlives every kill -9, of workers and of the server, and nothing is
+doubled; what one worker is told reaches a gateway at another."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from pathlib import Path
 
 import pytest
 
+from hub.clock import now
 from hub.config import load_config
+from hub.desk import CommandDesk
 from hub.errors import ConfigError, StoreError
 from hub.log_key import load_log_key
 from hub.store.chains import Chain, Position
 from hub.store.database import Database
+from hub.store.deriving import behind
 from hub.store.dialect import ESCAPE, SEPARATOR, escaped, migration, numbered, unescaped
 from hub.store.engine import Away, Collision
 from hub.store.heads import kept_heads
@@ -37,6 +40,7 @@ from hub.tree import LogStanding, grow
 from tests.hub.conftest import HubProcess, write_config
 from tests.postgresql import Databases, a_server
 from wire.chain import GENESIS_HASH, RecordKind
+from wire.commands import ClearCache, CommandOrder, CommandReport, ResultCode
 from wire.sync_messages import Ack, Welcome
 
 WHERE = Chain("site-1", "e1")
@@ -86,10 +90,7 @@ class Books:
         """Come back when all that is stored was taken into the books."""
         until = time.monotonic() + 60
         with closing(PostgreSQL(self._url).open_reader()) as connection:
-            behind = (
-                "SELECT count(*) FROM gateways g JOIN derived d USING (gateway_id, epoch) WHERE g.acked_seq > d.seq"
-            )
-            while connection.execute(behind).fetchone() != (0,):
+            while behind(connection):
                 assert time.monotonic() < until, "records are still not in the books"
                 time.sleep(0.02)
 
@@ -184,33 +185,38 @@ def test_kill_9_of_the_server_loses_and_doubles_nothing(tmp_path, ca, chain, cha
             assert hub.stop() == 0
 
 
-def test_a_command_given_to_one_worker_reaches_a_poll_at_another(tmp_path, ca, url, chain):
-    with running(tmp_path, ca, configure(tmp_path, ca, url), workers=2) as hub:
-        hub.next_line("ready")
-        found: list[bytes] = []
+def test_what_one_process_is_told_of_commands_reaches_another(url, terms, tmp_path):
+    expires_at = now() + timedelta(minutes=5)
+    order = CommandOrder(command_id="c1", expires_at=expires_at, command=ClearCache(charger_id="CP-1"))
+    report = CommandReport(command_id="c1", number=1, at=now(), result=ResultCode.ACCEPTED, message="", final=True)
 
-        def poll() -> None:
-            link = hub.link("site-1")
-            link.send(chain.hello())
-            found.append(link.request("GET", "/sync/v1/commands?after=0&wait_s=30&epoch=e1")[1])
+    async def run() -> None:
+        databases = [Database(tmp_path / name, terms, PostgreSQL(url)) for name in ("one", "other")]
+        one, other = (CommandDesk(database, ("site-1",)) for database in databases)
+        listening = [
+            asyncio.create_task(database.listen(desk.hear))
+            for database, desk in zip(databases, (one, other), strict=True)
+        ]
+        try:
+            poll = asyncio.create_task(other.poll("site-1", 0, 60))
+            await asyncio.sleep(0)
+            await one.submit("site-1", order)
+            [queued] = (await asyncio.wait_for(poll, 20)).orders
+            assert queued.order == order
+            state = asyncio.create_task(one.state("c1", 0, 60))
+            await asyncio.sleep(0)
+            assert await other.report("site-1", report)
+            found = await asyncio.wait_for(state, 20)
+            assert found is not None
+            assert found.reports == (report,)
+        finally:
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
+            for database in databases:
+                await database.close()
 
-        polls = threading.Thread(target=poll)
-        polls.start()
-        body = {
-            "command_id": "c1",
-            "gateway_id": "site-1",
-            "expires_at": "2036-01-01T00:00:00Z",
-            "command": {"type": "reset", "charger_id": "CP-1", "kind": "soft"},
-        }
-        del body
-        began = time.monotonic()
-        with closing(PostgreSQL(url).open_writer()) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("SELECT pg_notify('pnc_hub', 'command site-1')")
-            connection.execute("COMMIT")
-        polls.join(timeout=40)
-        assert found
-        assert time.monotonic() - began < 29
+    asyncio.run(run())
 
 
 def test_two_processes_that_judged_the_same_batch_store_it_once(url, terms, chain, t0, tmp_path):
@@ -264,7 +270,7 @@ def test_a_collision_is_told_apart_from_what_is_refused(url, t0):
         with pytest.raises(Collision, match="met another transaction"):
             note_seen(other, WHERE, t0)
         other.execute("ROLLBACK")
-        with pytest.raises(StoreError, match="refused: .*nowhere") as caught:
+        with pytest.raises(StoreError, match=r"refused: .*nowhere") as caught:
             other.execute("SELECT 1 FROM nowhere")
         assert type(caught.value) is StoreError
 
