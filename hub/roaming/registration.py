@@ -23,7 +23,7 @@ import aiohttp
 
 from hub.clock import now
 from hub.errors import HubError
-from hub.roaming.client import CallFailed, PartnerClient
+from hub.roaming.client import CallFailed, PartnerClient, Question
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner, Registration, TokenKind
 from hub.roaming.speech import SPOKEN, inward, outward
@@ -142,7 +142,7 @@ class Registrar:
         try:
             offered = self._offered(ours, way.version)
             client = PartnerClient(partner, self._session, token)
-            reply = await client.ask(method, client.at(way.credentials_url), document=offered)
+            reply = await client.ask(method, client.at(way.credentials_url), Question(document=offered))
             theirs = _credentials(unwrapped(reply.data, partner.quirks), way.version)
             done = self._registration(partner, theirs, way)
         except (HubError, OCPIRefused, MalformedValue):

@@ -140,6 +140,14 @@ def objects_of(connection: Connection, module: Module, key: str, ours: bool = Fa
     return tuple(_held(row) for row in rows)
 
 
+def object_numbered(connection: Connection, number: int) -> Held | None:
+    """The object with this number."""
+    row = connection.execute(
+        "SELECT number, id, document, from_partner FROM ocpi_objects WHERE number = ?", (number,)
+    ).fetchone()
+    return None if row is None else _held(row)
+
+
 def told_by(connection: Connection, module: Module, party: PartyKey, partner: str) -> tuple[Held, ...]:
     """The objects of a party that a partner brought, oldest first."""
     rows = connection.execute(

@@ -30,6 +30,7 @@ CREATE TABLE ocpi_pushes (
 );
 CREATE INDEX ocpi_pushes_waiting ON ocpi_pushes (number) WHERE tried_at IS NULL;
 CREATE INDEX ocpi_pushes_of_object ON ocpi_pushes (object, partner);
+CREATE INDEX ocpi_pushes_trying ON ocpi_pushes (partner) WHERE outcome = 'trying';
 CREATE TABLE ocpi_alarms (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, partner TEXT NOT NULL, module TEXT NOT NULL, party TEXT NOT NULL,
     object_id TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL, document TEXT, correlation_id TEXT
@@ -54,12 +55,23 @@ CREATE TABLE ocpi_derived (
     session_id TEXT PRIMARY KEY, digest TEXT NOT NULL, final INTEGER NOT NULL, place TEXT
 );
 CREATE INDEX ocpi_derived_open ON ocpi_derived (session_id) WHERE final = 0;
+CREATE TABLE ocpi_relays (
+    uid TEXT PRIMARY KEY, kind TEXT NOT NULL, asker TEXT NOT NULL, answerer TEXT NOT NULL, url TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE ocpi_asked (
+    number INTEGER PRIMARY KEY, at TEXT NOT NULL, gateway_id TEXT NOT NULL, charger_key TEXT NOT NULL,
+    token_key TEXT NOT NULL, partner TEXT NOT NULL, outcome TEXT NOT NULL, token TEXT, reference TEXT,
+    correlation_id TEXT NOT NULL
+);
+CREATE INDEX ocpi_asked_of_token ON ocpi_asked (token_key, gateway_id, number);
 CREATE TABLE ocpi_cursors (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
 """
 """`partner_tokens` are what partners show us, hashed; `token_out` is what we show them and has to be sent. An object's
 `id_key` is its id as it is compared, and `addressee` the party that it is for besides its owner (the eMSP of a session
 or CDR), NULL for an object that every partner may read. `from_partner` is NULL for our own; `shared` objects came by a
-broadcast, and are in the hub's lists of all."""
+broadcast, and are in the hub's lists of all. `ocpi_relays` are the URLs that a hub put its own in place of: `asker`
+gave the request, `answerer` its answer. `ocpi_asked` are the real-time authorizations that our chargers wanted."""
 
 ROAMING_GUARDS = """
 CREATE TRIGGER ocpi_cdrs_are_final BEFORE UPDATE ON ocpi_objects WHEN OLD.module = 'cdrs' AND NOT (

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from typing import Any
 
+from hub.roaming.client import MAX_ANSWER_BYTES
 from tests.hub.conftest import LittleCA
 from tests.hub.ocpi.platforms import Platform, Told
 
@@ -108,7 +109,7 @@ class Partner:
             self.reply(request, 200, b"<html>welcome</html>")
             return
         if self.odd.endless:
-            self.reply(request, 200, b" " * (17 * 1024 * 1024))
+            self.reply(request, 200, b" " * (MAX_ANSWER_BYTES + 1))
             return
         if self.odd.token_unknown or request.headers.get("Authorization") not in self.headers_known():
             status, text = (403, b'{"detail": "no"}') if self.odd.bare_errors else (401, b'{"status_code": 2000}')

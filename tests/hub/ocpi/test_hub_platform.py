@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from hub.roaming.client import MAX_ANSWER_BYTES
 from tests.hub.ocpi.partner import Odd
 from tests.hub.ocpi.platforms import CPO_PARTY, start_platform
 
@@ -126,7 +127,7 @@ def test_an_odd_partner_registers_and_is_understood(cpo, new_partner, odd, quirk
         (Odd(redirects=True), "set the quirk trailing_slash"),
         (Odd(bare_errors=True, token_unknown=True), "HTTP 403"),
         (Odd(no_json=True), "without an OCPI envelope"),
-        (Odd(endless=True), "more than 16777216 bytes"),
+        (Odd(endless=True), f"more than {MAX_ANSWER_BYTES} bytes"),
         (Odd(other_versions=True), "partner partner speaks 2.1.1; here 2.2.1"),
         (Odd(no_endpoints=True), "credentials and a module to use are needed"),
         (Odd(foreign_endpoints=True), "elsewhere.example:443 is not registered"),

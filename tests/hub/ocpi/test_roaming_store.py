@@ -205,23 +205,30 @@ def test_what_is_published_is_noted_once_for_whom_it_is(connection):
         assert publish(connection, Module.SESSIONS, session | {"kwh": kwh}, T0)
     token = {"country_code": "DE", "party_id": "CPO", "uid": "04A1", "type": "RFID"}
     assert publish(connection, Module.TOKENS, token, T0)
-    waiting = outbound.waiting_pushes(connection, 10)
-    assert [(one.partner, one.method, one.module) for one in waiting] == [
+    claimed = outbound.claim_pushes(connection, T0, 10)
+    assert [(one.partner, one.method, one.module) for one in claimed] == [
         ("driving", "POST", Module.CDRS),
         ("driving", "PUT", Module.SESSIONS),
         ("driving", "PUT", Module.TOKENS),
         ("other", "PUT", Module.TOKENS),
     ]
-    assert waiting[1].document["kwh"] == 2, "the older one was overtaken"
-    assert waiting[0].correlation_id == waiting[1].correlation_id == correlation_of(Module.SESSIONS, session)
-    for one in waiting[:2]:
-        outbound.settle_push(connection, one.number, "done", T0)
+    assert claimed[1].document["kwh"] == 2, "the older one was overtaken"
+    assert claimed[0].correlation_id == claimed[1].correlation_id == correlation_of(Module.SESSIONS, session)
+    patch = {"kwh": 3, "last_updated": "2026-11-23T10:00:00Z"}
+    for partner in ("driving", "other"):
+        outbound.note_push(connection, claimed[1].object_number, [partner], "PATCH", "c", T0, patch)
+    assert not outbound.is_any_waiting(connection, T0), "what is claimed is settled first"
+    outbound.settle_push(connection, claimed[3].number, "done", T0)
+    (found,) = outbound.claim_pushes(connection, T0, 10)
+    assert (found.partner, found.document) == ("other", patch)
+    outbound.unclaim_push(connection, found.number)
+    assert [one.number for one in outbound.claim_pushes(connection, T0, 10)] == [found.number]
+    later = T0 + outbound.CLAIM_LASTS + timedelta(seconds=1)
+    assert [one.partner for one in outbound.claim_pushes(connection, later, 10)] == ["driving"], "its claim is too old"
+    assert outbound.end_claims(connection) == 5
     store.set_status(connection, "driving", ConnectionStatus.OFFLINE, T0)
     assert publish(connection, Module.SESSIONS, session | {"kwh": 3}, T0)
-    assert [one.partner for one in outbound.waiting_pushes(connection, 10)] == ["driving", "other"], "none for OFFLINE"
-    patch = {"kwh": 3, "last_updated": "2026-11-23T10:00:00Z"}
-    outbound.note_push(connection, waiting[1].object_number, ["other"], "PATCH", "c", T0, patch)
-    assert outbound.waiting_pushes(connection, 10)[-1].document == patch
+    assert not outbound.is_any_waiting(connection, T0), "none for OFFLINE"
 
 
 def test_orders_calls_and_authorizations_are_found_again(connection):
