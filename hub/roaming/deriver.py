@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -54,8 +55,11 @@ HEARD_FOR = timedelta(minutes=15)
 class Deriver:
     """One for the hub. Belongs to its event loop."""
 
-    def __init__(self, database: Database, config: RoamingConfig, terms: Terms) -> None:
-        self._database = database
+    def __init__(
+        self, database: Database, config: RoamingConfig, terms: Terms, derived: Callable[[], None] = lambda: None
+    ) -> None:
+        """`derived` is called when there is something new to push."""
+        self._database, self._derived = database, derived
         self._shown = Shown(config, terms)
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -95,6 +99,7 @@ class Deriver:
             return False
         changed = await self._database.write(step.derive)
         _log.info("derived", extra={"fields": {"objects": changed}})
+        self._derived()
         return True
 
 

@@ -15,7 +15,7 @@ Source: OCPI 2.3.0 credentials, version_information_endpoint.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -109,6 +109,8 @@ class Registrar:
 
     def __init__(self, database: Database, config: RoamingConfig, session: aiohttp.ClientSession) -> None:
         self._database, self._config, self._session = database, config, session
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a partner has registered or left."""
 
     # --- as sender
 
@@ -150,12 +152,15 @@ class Registrar:
             if method == "POST":
                 await self._database.write(lambda connection: store.end_token(connection, token_hash(ours)))
             raise
-        return await self._database.write(lambda connection: self._keep(connection, partner.id, done, token_hash(ours)))
+        kept = await self._database.write(lambda connection: self._keep(connection, partner.id, done, token_hash(ours)))
+        self.changed()
+        return kept
 
     async def leave(self, id_: str) -> None:
         """End the registration on both sides. Raises NoSuchPartner, StoreError; CallFailed when only ours is ended."""
         partner = await self._database.read(lambda connection: store.partner_named(connection, id_))
         await self._database.write(lambda connection: store.unregister(connection, id_, now()))
+        self.changed()
         url = partner.endpoint(Module.CREDENTIALS, InterfaceRole.SENDER)
         if partner.registered and url is not None:
             client = PartnerClient(partner, self._session)
@@ -187,6 +192,7 @@ class Registrar:
             self._keep(connection, partner.id, done, token_hash(ours))
 
         await self._database.write(keep)
+        self.changed()
         return self._offered(ours, version)
 
     def credentials(self, token: str, version: Version) -> Document:
@@ -196,6 +202,7 @@ class Registrar:
     async def withdraw(self, partner: Partner) -> None:
         """Do as a partner says that ends its registration. Raises StoreError."""
         await self._database.write(lambda connection: store.unregister(connection, partner.id, now()))
+        self.changed()
 
     # --- both
 

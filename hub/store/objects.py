@@ -158,6 +158,15 @@ def told_by(connection: Connection, module: Module, party: PartyKey, partner: st
     return tuple(_held(row) for row in rows)
 
 
+def documents_from(connection: Connection, module: Module, partner: str) -> Iterator[Document]:
+    """Everything of a module that a partner brought, oldest first; to be read while the transaction lasts."""
+    rows = connection.execute(
+        "SELECT document FROM ocpi_objects WHERE module = ? AND from_partner = ? ORDER BY number",
+        (module.value, partner),
+    )
+    return (parse_document(text, "stored object") for (text,) in rows)
+
+
 def drop_object(connection: Connection, module: Module, party: PartyKey, key: str) -> bool:
     """Whether there was an object with this key; it is gone."""
     return connection.execute(f"DELETE FROM ocpi_objects WHERE {_OF_KEY}", _key(module, party, key)).rowcount > 0

@@ -59,6 +59,7 @@ CREATE TABLE ocpi_relays (
     uid TEXT PRIMARY KEY, kind TEXT NOT NULL, asker TEXT NOT NULL, answerer TEXT NOT NULL, url TEXT NOT NULL,
     at TEXT NOT NULL
 );
+CREATE INDEX ocpi_relays_by_age ON ocpi_relays (at);
 CREATE TABLE ocpi_asked (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, gateway_id TEXT NOT NULL, charger_key TEXT NOT NULL,
     token_key TEXT NOT NULL, partner TEXT NOT NULL, outcome TEXT NOT NULL, token TEXT, reference TEXT,

@@ -11,8 +11,8 @@ Source: OCPI 2.3.0 mod_cdrs (POST, Credit CDRs).
 from __future__ import annotations
 
 import logging
-from decimal import Decimal
 
+from hub.roaming.credits import require_credit_right
 from hub.roaming.own import RoamingConfig
 from hub.store import alarms, objects as store, partners
 from hub.store.alarms import Alarm
@@ -24,7 +24,7 @@ from wire.errors import OCPIRefused
 from wire.ocpi.document import view
 from wire.ocpi.keys import ci_key
 from wire.ocpi.sessions import Cdr
-from wire.ocpi.types import Module, Price
+from wire.ocpi.types import Module
 from wire.ocpi.urls import joined
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class PostedCDRs:
         def both(connection: Connection) -> Kept | OCPIRefused:
             if not partners.speaks_for(connection, exchange.partner, cdr.owner):
                 raise OCPIRefused("foreign-party", "/party_id", f"you do not speak for {cdr.owner}")
-            _require_credit_right(connection, cdr)
+            require_credit_right(connection, cdr)
             try:
                 return store.keep_object(connection, Module.CDRS, document, exchange.partner.id, exchange.at)[0]
             except ObjectDiffers as error:
@@ -81,27 +81,3 @@ class PostedCDRs:
         if found is None:
             refuse_unknown(exchange, "CDR")
         return Answer(exchange.spoken(found.document))
-
-
-def _require_credit_right(connection: Connection, cdr: Cdr) -> None:
-    """Raises OCPIRefused for a credit CDR that takes back nothing, or not exactly what it names. Rule 2."""
-    if not cdr.credit:
-        if cdr.credit_reference_id is not None:
-            raise OCPIRefused("bad-credit", "/credit", "a credit_reference_id is for a CDR with credit true only")
-        return
-    if cdr.credit_reference_id is None:
-        raise OCPIRefused("bad-credit", "/credit_reference_id", "a credit CDR names the one that it takes back")
-    held = store.object_of(connection, Module.CDRS, cdr.owner, ci_key(cdr.credit_reference_id))
-    if held is None:
-        message = f"no CDR {cdr.credit_reference_id!r} of {cdr.owner} is held"
-        raise OCPIRefused("bad-credit", "/credit_reference_id", message)
-    credited = view(held.document, Cdr, "held CDR")
-    if credited.credit:
-        raise OCPIRefused("bad-credit", "/credit_reference_id", "a credit CDR is not taken back itself")
-    if _sums(cdr.total_cost) != tuple(-amount for amount in _sums(credited.total_cost)):
-        message = f"expected the negative of {credited.total_cost.before_taxes}, found {cdr.total_cost.before_taxes}"
-        raise OCPIRefused("bad-credit", "/total_cost", message)
-
-
-def _sums(price: Price) -> tuple[Decimal, Decimal]:
-    return price.before_taxes, price.after_taxes

@@ -7,7 +7,7 @@ Rules
    there, 413, 5xx ours. Everything else is 200 or 201 with OCPI's status inside.
 3. Request and correlation id are echoed; routing headers come back the other way round, with errors too.
 4. A party in the routing headers that the partner does not speak for is refused; one to be reached that is not ours is
-   handed to the hub, and unknown (4001) where there is none.
+   unknown (4001), unless this is a hub: then all requests of functional modules go through its forwarding.
 
 Source: OCPI 2.3.0 transport_and_format, status_codes.
 """
@@ -196,9 +196,8 @@ class OCPIEndpoint:
         if handle is None:
             raise _no_method(request.method, tuple(methods))
         if module in ROUTED:
-            forwarded = None if self._forwarding is None else await self._forwarding.forwarded(exchange)
-            if forwarded is not None:
-                return self._response(request, forwarded)
+            if self._forwarding is not None:
+                return self._response(request, await self._forwarding.answered(exchange, handle))
             to = exchange.routing.to
             if to is not None and not self._config.owns(to):
                 raise OCPIRefused(

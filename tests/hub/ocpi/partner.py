@@ -65,6 +65,7 @@ class Partner:
     odd: Odd = field(default_factory=Odd)
     got: Queue[Posted] = field(default_factory=Queue)
     theirs: str = ""
+    lists: dict[str, list[Any]] = field(default_factory=dict)
 
     def start(self) -> Partner:
         """Serve, on a free port."""
@@ -121,6 +122,8 @@ class Partner:
             self.tell(request, [{"version": version, "url": f"{self.url}/{version}"}])
         elif path == f"/{self.version}":
             self.tell(request, {"version": self.version, "endpoints": self.endpoints()})
+        elif request.command == "GET" and path.partition("?")[0].startswith(f"/{self.version}/sender/"):
+            self.tell(request, self.lists.get(path.partition("?")[0].rpartition("/")[2], []))
         else:
             self.got.put(Posted(request.command, path, dict(request.headers.items()), body))
             self.tell(request, self.credentials() if path.endswith("/credentials") else None)
