@@ -174,7 +174,9 @@ def _use(volumes: Mapping[CdrDimensionType, Decimal]) -> Use:
     return Use.PARKING if parks and not volumes.get(CdrDimensionType.TIME) else Use.CHARGING
 
 
-def _level(volumes: Mapping[CdrDimensionType, Decimal], low: CdrDimensionType, high: CdrDimensionType) -> Decimal | None:
+def _level(
+    volumes: Mapping[CdrDimensionType, Decimal], low: CdrDimensionType, high: CdrDimensionType
+) -> Decimal | None:
     least, most = volumes.get(low), volumes.get(high)
     if least is None or most is None:
         return least if most is None else most

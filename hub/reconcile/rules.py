@@ -160,9 +160,7 @@ def overlap(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]:
     yield from _overlaps(cdr, facts.with_token, limits, "overlap-token", "/cdr_token/uid", "with the same token")
 
 
-def _overlaps(
-    cdr: Cdr, others: Iterable[Other], limits: Limits, code: str, where: str, how: str
-) -> Iterator[Finding]:
+def _overlaps(cdr: Cdr, others: Iterable[Other], limits: Limits, code: str, where: str, how: str) -> Iterator[Finding]:
     for other in others:
         shared = min(cdr.end_date_time, other.end) - max(cdr.start_date_time, other.begin)
         if shared > limits.time_tolerance:

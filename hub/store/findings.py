@@ -264,13 +264,11 @@ def is_credited(connection: Connection, cdr: Cdr) -> bool:
     return row is not None
 
 
-def _overlapping(
-    connection: Connection, cdr: Cdr, where: str, values: Sequence[str]
-) -> tuple[Other, ...]:
+def _overlapping(connection: Connection, cdr: Cdr, where: str, values: Sequence[str]) -> tuple[Other, ...]:
     rows = connection.execute(
         f"SELECT id, begin_at, end_at FROM cdr_standings WHERE {where} AND end_at > ? AND begin_at < ?"
         " AND NOT (owner = ? AND id_key = ?) AND credits_key IS NULL AND credited = 0 AND state <> 'refused'"
-        " AND NOT (owner = ? AND session_key = ?) ORDER BY object LIMIT ?",
+        " AND (owner <> ? OR coalesce(session_key, '') <> ?) ORDER BY object LIMIT ?",
         (
             *values,
             instant(cdr.start_date_time),
@@ -278,7 +276,7 @@ def _overlapping(
             str(cdr.owner),
             ci_key(cdr.id),
             str(cdr.owner),
-            ci_key(cdr.session_id or ""),
+            ci_key(cdr.session_id or "-"),
             MOST_OTHERS,
         ),
     )
