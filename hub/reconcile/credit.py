@@ -98,10 +98,9 @@ def _differing(cdr: Cdr, credited: Cdr) -> Iterator[str]:
         if name in _OWN or one.get(name) == other.get(name):
             continue
         value, before = getattr(cdr, name, None), getattr(credited, name, None)
-        if name in _PARTS and isinstance(value, Price) and isinstance(before, Price):
-            if _sums(value) == _sums(negative(before)):
-                continue
-        yield name
+        is_part = name in _PARTS and isinstance(value, Price) and isinstance(before, Price)
+        if not (is_part and _sums(value) == _sums(negative(before))):
+            yield name
 
 
 def _sums(price: Price) -> tuple[Decimal, Decimal]:

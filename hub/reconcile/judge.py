@@ -1,15 +1,15 @@
 """A CDR judged with what the hub holds: the facts gathered, the rules asked, the result noted. For the writer.
 
 Rules
-1. A refused CDR of a partner is not kept as an object; the answer to it says why. A CDR of ours that is refused is
-   kept, for it is what the site's records make, and is neither settled nor published.
-2. A CDR that was judged before and came again is not judged again: its standing is what it is.
+1. A CDR that a partner posts and that is refused is not kept as an object; the answer says why. One of ours, or one
+   that was fetched, is there already: refused, it is not settled.
+2. A CDR is judged once, and again only when an operator asks for it.
 3. A held CDR is accepted or refused by an operator, who says why; a settled one stays as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
@@ -22,11 +22,12 @@ from hub.roaming.partners import Partner
 from hub.signed import Outcome
 from hub.store import findings as store
 from hub.store.authorizations import authorization_of
+from hub.store.disputes import note_credited
 from hub.store.engine import Connection
 from hub.store.findings import Standing, Verdict
 from hub.store.meter_keys import identity_of, registry_of
 from hub.store.objects import object_of
-from hub.store.partners import partner_of_party, speaks_for
+from hub.store.partners import NoSuchPartner, partner_named, partner_of_party, speaks_for
 from hub.store.settlements import agreements, rates_to
 from hub.tariffs import zone_named
 from wire.errors import OCPIRefused
@@ -97,17 +98,30 @@ class Reconciler:
         """Note the judgement on a CDR that is kept as object `number`."""
         cdr = view(document, Cdr, "cdr")
         store.note_judgement(connection, cdr.owner, cdr.id, _verdict(judged, partner, at))
-        store.note_standing(connection, number, cdr, judged.state, at)
+        _stands(connection, number, cdr, judged.state, at)
 
-    def judge_kept(
-        self, connection: Connection, number: int, document: Document, partner: Partner | None, at: datetime
+    def judge_waiting(self, connection: Connection, at: datetime, limit: int) -> int:
+        """Judge kept CDRs that nobody judged, `limit` at most: ours, and those that were fetched. How many there were.
+        A refused one stays kept, and is not settled."""
+        waiting = store.unjudged(connection, limit)
+        for number, document, told_by in waiting:
+            self.judge_again(connection, number, document, told_by, at)
+        return len(waiting)
+
+    def judge_again(
+        self, connection: Connection, number: int, document: Document, told_by: str | None, at: datetime
     ) -> Judged:
-        """Judge a CDR that is kept already, and note it; a refused one stays kept, and is not settled."""
+        """Judge the CDR that is kept as object `number`, by what is known now; noted."""
         cdr = view(document, Cdr, "cdr")
-        found = reconcile(cdr, self._facts(connection, cdr, partner, at), self._limits)
+        partner = None if told_by is None else partner_if_there(connection, told_by)
+        facts = self._facts(connection, cdr, partner, at)
+        if told_by is not None and partner is None:
+            facts = replace(facts, is_ours=False, speaks_for=True, outcome=None)
+        found = reconcile(cdr, facts, self._limits)
         judged = Judged(state_of(found), found)
-        store.note_judgement(connection, cdr.owner, cdr.id, _verdict(judged, partner, at))
-        store.note_standing(connection, number, cdr, judged.state, at)
+        verdict = Verdict(state=judged.state, at=at, by_whom=BY_RULES, findings=found, partner=told_by)
+        store.note_judgement(connection, cdr.owner, cdr.id, verdict)
+        _stands(connection, number, cdr, judged.state, at)
         return judged
 
     def _facts(self, connection: Connection, cdr: Cdr, partner: Partner | None, at: datetime) -> Facts:
@@ -146,6 +160,14 @@ class Reconciler:
         return self._config is not None and self._config.owns(party, role)
 
 
+def partner_if_there(connection: Connection, id_: str) -> Partner | None:
+    """The partner with this id; None for one that was removed."""
+    try:
+        return partner_named(connection, id_)
+    except NoSuchPartner:
+        return None
+
+
 def decide(
     connection: Connection, owner: str, cdr_id: str, state: State, by_whom: str, why: str, at: datetime
 ) -> Standing:
@@ -171,6 +193,12 @@ def power_kw(connector: Connector) -> Decimal:
         return Decimal(connector.max_electric_power) / _W_PER_KW
     phases = _PHASES.get(connector.power_type, 3)
     return Decimal(connector.max_voltage * connector.max_amperage * phases) / _W_PER_KW
+
+
+def _stands(connection: Connection, number: int, cdr: Cdr, state: State, at: datetime) -> None:
+    store.note_standing(connection, number, cdr, state, at)
+    if cdr.credit and cdr.credit_reference_id is not None and state is State.ACCEPTED:
+        note_credited(connection, str(cdr.owner), cdr.credit_reference_id, cdr.id, at)
 
 
 def _verdict(judged: Judged, partner: Partner | None, at: datetime) -> Verdict:

@@ -1,4 +1,4 @@
-"""The rules on a CDR: which there are, and the plain ones (identity, uniqueness, time, energy, currency, overlap). Pure.
+"""The rules on a CDR: all that are asked, and the plain ones (identity, time, energy, currency, overlap). Pure.
 
 Rules
 1. `reconcile` asks each check of `CHECKS` in order; a Credit CDR only those of `CREDIT_CHECKS`, for it says again what

@@ -218,13 +218,21 @@ def counts(connection: Connection) -> dict[str, int]:
 
 
 def unjudged(connection: Connection, limit: int) -> tuple[tuple[int, Document, str | None], ...]:
-    """CDRs that nobody judged: number, document, whom they came from; oldest first."""
+    """Kept CDRs that nobody judged: number, document, whom they came from; oldest first."""
     rows = connection.execute(
         "SELECT o.number, o.document, o.from_partner FROM ocpi_objects o WHERE o.module = 'cdrs' AND NOT EXISTS"
         " (SELECT 1 FROM cdr_standings s WHERE s.object = o.number) ORDER BY o.number LIMIT ?",
         (limit,),
     )
     return tuple((number, parse_document(text, "stored CDR"), told_by) for number, text, told_by in rows.fetchall())
+
+
+def has_unjudged(connection: Connection) -> bool:
+    """Whether more CDRs are kept than were judged: two counts over small indexes."""
+    row = connection.execute(
+        "SELECT (SELECT count(*) FROM ocpi_objects WHERE module = 'cdrs') > (SELECT count(*) FROM cdr_standings)"
+    ).fetchone()
+    return bool(row[0])
 
 
 # --- what else is there, for the rules
