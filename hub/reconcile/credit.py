@@ -95,12 +95,16 @@ def credit_findings(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]
 def _differing(cdr: Cdr, credited: Cdr) -> Iterator[str]:
     one, other = document_of(cdr), document_of(credited)
     for name in sorted(one.keys() | other.keys()):
-        if name in _OWN or one.get(name) == other.get(name):
-            continue
-        value, before = getattr(cdr, name, None), getattr(credited, name, None)
-        is_part = name in _PARTS and isinstance(value, Price) and isinstance(before, Price)
-        if not (is_part and _sums(value) == _sums(negative(before))):
+        if name not in _OWN and one.get(name) != other.get(name) and not _is_negated_part(name, cdr, credited):
             yield name
+
+
+def _is_negated_part(name: str, cdr: Cdr, credited: Cdr) -> bool:
+    """Rule 2."""
+    value, before = getattr(cdr, name, None), getattr(credited, name, None)
+    if name not in _PARTS or not isinstance(value, Price) or not isinstance(before, Price):
+        return False
+    return _sums(value) == _sums(negative(before))
 
 
 def _sums(price: Price) -> tuple[Decimal, Decimal]:
