@@ -81,7 +81,8 @@ MODE_OF = {
 class Agreement(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The terms of a pair. Fees in `currency`, `fee_percent` of the CDRs before taxes; `minimum` of the fees of a
     period. `vat_percent` is on everything; without it the CDRs' own taxes are passed on, and fees have none.
-    `valid_until` is the first day that it does not hold on."""
+    `valid_until` is the first day that it does not hold on. The details are name, address and tax number, by lines, as
+    they stand on invoices."""
 
     id: Id
     seller: Party
@@ -101,6 +102,8 @@ class Agreement(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rounding: RoundingRule = RoundingRule.HALF_UP
     round_at: RoundAt = RoundAt.LINE
     payment_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 30
+    seller_details: Text = ""
+    buyer_details: Text = ""
     note: Text = ""
 
     @property
