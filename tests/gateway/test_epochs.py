@@ -461,6 +461,36 @@ def test_whoever_cannot_read_the_ledger_has_it_looked_at_again(store: Store) -> 
     assert len(heard) == 1
 
 
+def test_an_inspection_that_is_called_off_in_the_middle_of_a_slice_ends(store: Store) -> None:
+    """It is closed by whoever calls it off, and a generator that a thread is at work in cannot be."""
+
+    async def audit(event: str, message: str) -> None:
+        raise AssertionError(message)
+
+    def opened() -> int:
+        links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+        return sum(link.is_symlink() and link.samefile(store.path) for link in links if link.exists())
+
+    async def run() -> None:
+        with closing(store.open()) as holder:
+            holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+            holder.execute("BEGIN IMMEDIATE")
+            before = opened()
+            inspecting = asyncio.create_task(Inspection(store.path, print, audit).round())
+            async with asyncio.timeout(60):
+                while opened() == before:  # Then its thread waits for the lock.
+                    await asyncio.sleep(0)
+            inspecting.cancel()
+            await asyncio.sleep(0)
+            holder.execute("ROLLBACK")
+        async with asyncio.timeout(60):
+            await asyncio.wait({inspecting})
+        assert inspecting.cancelled()
+        assert opened() == 0
+
+    asyncio.run(run())
+
+
 def test_records_of_an_epoch_whose_name_is_lost_are_carried_all_the_same(store: Store) -> None:
     store.change("UPDATE records SET kind = 'nonsense' WHERE seq = 500")
     with closing(open_ledger_reader(store.path)) as connection:

@@ -76,3 +76,25 @@ def test_a_task_that_cannot_write_says_so_once(capfd: pytest.CaptureFixture[str]
     assert [("trace" in line, line["task"]) for line in lines] == [
         (line["event"] == "task-failed", "evidence") for line in lines
     ]
+
+
+def test_a_task_that_fails_while_it_is_called_off_is_not_begun_again(capfd: pytest.CaptureFixture[str]) -> None:
+    async def run() -> None:
+        begun = asyncio.Event()
+
+        async def fails_at_its_end() -> None:
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            finally:
+                raise ValueError("generator already executing")
+
+        task = asyncio.create_task(supervise("inspection", fails_at_its_end, restart_after_s=0.0))
+        async with asyncio.timeout(60):
+            await begun.wait()
+            task.cancel()
+            await asyncio.wait({task})
+        assert task.cancelled()
+
+    asyncio.run(run())
+    assert events(capfd) == ["task-failed"]
