@@ -30,6 +30,7 @@ from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
 from gateway.room import RoomKeeper, to_spare
+from gateway.serving import must_end
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
@@ -168,16 +169,21 @@ class Gateway:
         link.lineage.doubted = self._inspection.doubt
         return link
 
-    async def run(self) -> bool:
-        """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again. Says
-        whether to start again at once, because a new epoch of the ledger is due (`gateway.store.epochs`).
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Serve until SIGTERM or SIGINT, which set `stop`; SIGHUP reads trust, revocation lists and the own certificate
+        again. Says whether to start again at once, because a new epoch of the ledger is due (`gateway.store.epochs`).
 
         Raises:
             ConfigurationError: a listening address cannot be taken.
         """
-        loop, stop, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        loop, again = asyncio.get_running_loop(), asyncio.Event()
+
+        def told_to_stop() -> None:
+            must_end()
+            stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, told_to_stop)
         loop.add_signal_handler(signal.SIGHUP, again.set)
         try:
             await self._note_start()
@@ -204,6 +210,7 @@ class Gateway:
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await _first_of(stop, self._anew)
+        must_end()
         await self._front.stop()
         if self._local is not None:
             await self._local.stop()

@@ -14,8 +14,8 @@ WELL_AFTER_S = 60.0
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], restart_after_s: float = RESTART_AFTER_S) -> None:
-    """Run `run` for ever: when it fails, say so and start it again. Returns when `run` returns. Cancelled, it ends, also
-    when `run` fails on the way out: started again, it would go on behind the back of whoever waits for its end.
+    """Run `run` for ever: when it fails, say so and start it again. Returns when `run` returns. Cancelled, it ends even
+    when `run` fails on the way out: started again, it would keep waiting whoever waits for its end.
 
     That a store takes nothing now, as on a full disk, is no fault of the task: it is said once, in a line, until the
     task has gone well for WELL_AFTER_S or another thing is wrong. Anything else is said with its traceback.

@@ -478,7 +478,7 @@ def test_an_inspection_that_is_called_off_in_the_middle_of_a_slice_ends(store: S
             before = opened()
             inspecting = asyncio.create_task(Inspection(store.path, print, audit).round())
             async with asyncio.timeout(60):
-                while opened() == before:  # Then its thread waits for the lock.
+                while opened() == before:  # noqa: ASYNC110  nothing tells that a thread waits for a lock
                     await asyncio.sleep(0)
             inspecting.cancel()
             await asyncio.sleep(0)
