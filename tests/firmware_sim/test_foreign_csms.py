@@ -156,7 +156,7 @@ async def until(central: Central, action: str, count: int = 1) -> list[dict[str,
     def found() -> list[dict[str, Any]]:
         return [fields for heard, fields in central.heard if heard == action]
 
-    async with asyncio.timeout(10), central.news:
+    async with asyncio.timeout(60), central.news:
         await central.news.wait_for(lambda: len(found()) >= count)
     return found()
 
@@ -203,7 +203,7 @@ def play(folder: Path, ocpp_version: str, story: Callable[[Central, Charger], Aw
             await charger.disconnect()
             await runner.cleanup()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 100))
     lines = load_message_journal(folder / "messages.jsonl")
     assert all(line.acked and line.attempts == 1 for line in lines), [line for line in lines if line.attempts != 1]
 

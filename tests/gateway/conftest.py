@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -230,7 +231,7 @@ class RoughHub:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; looked at whenever the hub was asked something."""
-        async with self.news, asyncio.timeout(20):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(condition)
 
     async def until_asked(self, times: int) -> None:
@@ -249,7 +250,12 @@ class Bond:
     bench: Bench
     hub: RoughHub
     link: Link
+    exchange: HubExchange
     running: asyncio.Task[None]
+
+    def wait_for_answers(self, request_timeout_s: float) -> None:
+        """From the next question on, the hub has so long for its answer."""
+        self.exchange.settings = replace(self.exchange.settings, request_timeout_s=request_timeout_s)
 
     async def store(self, count: int = 1) -> None:
         entry, now = AuditEntry(event="test", subject="site-1", message="x"), self.bench.clock.now()
@@ -299,8 +305,8 @@ def link_settings(lab: Path, hub: str, ca: Path | None = None) -> LinkSettings:
     return LinkSettings(
         hub=hub,
         tls=context,
-        authorize_timeout_s=0.2,
-        request_timeout_s=10.0,
+        authorize_timeout_s=20.0,
+        request_timeout_s=20.0,
         whitelist_interval_s=300.0,
         retry_min_s=0.01,
         retry_max_s=0.05,
@@ -326,6 +332,7 @@ def link_against(
     signs: SigningKey | None = None,
     hub_log_key: str | None = None,
     lists: ListHub | None = None,
+    chance: Callable[[], float] = random.random,
     **more: Any,
 ) -> None:
     """Run a link with three stored records against a hub in `mood`, and `part` beside it; and what keeps the token list
@@ -337,13 +344,13 @@ def link_against(
             chosen = replace(link_settings(lab, hub.address, ca), **more)
             witness = Witness(bench.site.owner, bench.reader, bench.writer, bench.clock.now, hub_log_key)
             exchange = HubExchange(chosen)
-            link = Link(exchange, bench.site.owner, bench.reader, bench.writer, witness)
+            link = Link(exchange, bench.site.owner, bench.reader, bench.writer, witness, chance)
             running = asyncio.create_task(link.run())
             tasks = {running}
             if lists is not None:
                 link.lists = list_refresh(bench, exchange)
                 tasks.add(asyncio.create_task(link.lists.run()))
-            bond = Bond(bench, hub, link, running)
+            bond = Bond(bench, hub, link, exchange, running)
             try:
                 await bond.store(3)
                 await part(bond)
@@ -356,4 +363,4 @@ def link_against(
             assert not link.online
             assert await link.authorize(CARD) is None, "a link that does not run has no hub to ask"
 
-    asyncio.run(asyncio.wait_for(run(), 40))
+    asyncio.run(asyncio.wait_for(run(), 100))

@@ -161,7 +161,7 @@ class RoughPKI:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; looked at whenever something was asked."""
-        async with self.news, asyncio.timeout(20):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(condition)
 
     def behave(self, request: web.Request, body: bytes) -> web.Response:

@@ -88,7 +88,7 @@ def asking(
         finally:
             await server.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 40))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def chain(lab: Path, name: str) -> str:

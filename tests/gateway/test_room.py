@@ -102,7 +102,7 @@ def play(made: House, part: Callable[[], Awaitable[None]]) -> None:
         await part()
         await made.writer.drain()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def test_changes_of_level_are_audited_once(tmp_path: Path) -> None:

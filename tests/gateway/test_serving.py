@@ -55,7 +55,7 @@ def test_who_waits_for_a_start_can_be_told_to_stop() -> None:
         assert b"start-failed" in process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         assert b"stopped" in process.stdout.readline()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_signal_that_comes_behind_the_last_look_for_it_ends_the_serving() -> None:

@@ -34,7 +34,7 @@ while True:
 def run(box: PowerBox, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A program that runs to its end, on the box."""
     command = [sys.executable, "-I", "-c", program, *arguments]
-    return subprocess.run(command, env=os.environ | box.environment, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, env=os.environ | box.environment, capture_output=True, text=True, timeout=60)
 
 
 def acknowledged(box: PowerBox, path: Path, journal: str, synchronous: str, count: int) -> int:

@@ -176,8 +176,8 @@ class Stage:
         await self.start("gateway")
         await self.runs["gateway"].ready()
         version = await site.publish(site.tokens(datetime.now(UTC)))
-        await asyncio.wait_for(self._listed(version), 20)
-        await asyncio.wait_for(site.await_lists(), 20)
+        await asyncio.wait_for(self._listed(version), 60)
+        await asyncio.wait_for(site.await_lists(), 60)
         for charger in self._chargers:
             await charger.connect()
             self._exits.push_async_callback(charger.disconnect)
