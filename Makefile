@@ -27,7 +27,9 @@ SHORT := $(filter-out $(LONG) $(JUDGES) tests/__pycache__,$(patsubst %/,%,$(wild
 
 test: lint
 ifeq ($(strip $(PYTEST_ARGS)),)
-	$(BIN)/python -m coverage run -m pytest $(JUDGES) $(SERVICE:%=--ignore=%)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile $(JUDGES) $(SERVICE:%=--ignore=%)
+	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONG) $(SHORT) $(SERVICE)
 else
