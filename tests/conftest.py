@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pki.service.files import write_lab
 from tests.power.box import build_shim
 
 ROOT = Path(__file__).parent.parent
+os.environ.pop("COLUMNS", None)  # The width of whatever shows the tests is none of theirs; their processes get it, too.
 
 
 @pytest.fixture(scope="session")
