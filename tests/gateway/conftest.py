@@ -39,7 +39,7 @@ from gateway.uplink.link import Link
 from gateway.uplink.list_books import LedgerBooks
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.staples import Staples
-from gateway.uplink.token_list import TokenListFetcher
+from gateway.uplink.token_list import ListMove, TokenListFetcher
 from gateway.uplink.witness import Witness
 from pki.service.files import load_crls, load_trust
 from pki.verify.revocation import RevocationEvidence
@@ -349,6 +349,7 @@ def link_against(
     hub_log_key: str | None = None,
     lists: ListHub | None = None,
     chance: Callable[[], float] = random.random,
+    moved: Callable[[ListMove], None] = lambda move: None,
     **more: Any,
 ) -> None:
     """Run a link with three stored records against a hub in `mood`, and `part` beside it; and what keeps the token list
@@ -365,6 +366,7 @@ def link_against(
             tasks = {running}
             if lists is not None:
                 link.lists = list_refresh(bench, exchange)
+                link.lists.moved = moved
                 tasks.add(asyncio.create_task(link.lists.run()))
             bond = Bond(bench, hub, link, exchange, running)
             try:

@@ -60,15 +60,13 @@ def test_token_put_while_the_link_is_quiet_arrives_with_the_next_record(
     moves: list[ListMove] = []
 
     async def part(bond: Bond) -> None:
-        assert bond.link.lists is not None
-        bond.link.lists.moved = moves.append
         await held(bond, 10)
         lists.put(*cards(2, 3))
         await held(bond, 20)
         await bond.all_arrived()
         assert [(move.since, move.version, move.full) for move in moves] == [(0, 10, False), (10, 20, False)]
 
-    link_against(bench, lab, part, mood=naming, lists=lists)
+    link_against(bench, lab, part, mood=naming, lists=lists, moved=moves.append)
 
 
 def test_token_put_while_nothing_is_sent_arrives_with_the_keep_alive(bench: Bench, lab: Path, lists: ListHub) -> None:
