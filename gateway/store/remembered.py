@@ -10,12 +10,17 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 
 from gateway.store.carrier import transaction
 from gateway.store.earlier import keep_earlier
 from gateway.store.fates import FATE, Fate
 from gateway.store.salvage import Found, read_what_reads, rows_of
 from gateway.store.soundness import tables_of
+
+_AT_ONCE = 500
+_MISFITS = (sqlite3.IntegrityError, sqlite3.InterfaceError)
 
 
 class Numbers:
@@ -72,12 +77,22 @@ def copy_tables(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 
 def _insert(target: sqlite3.Connection, table: str, names: str, width: int, rows: Iterable[tuple[object, ...]]) -> None:
     insert = f'INSERT OR REPLACE INTO "{table}" ({names}) VALUES ({", ".join("?" * width)})'
+    rows = iter(rows)
     with transaction(target):
-        for row in rows:
+        while chunk := list(islice(rows, _AT_ONCE)):
+            target.execute("SAVEPOINT chunk")
             try:
-                target.execute(insert, row)
-            except (sqlite3.IntegrityError, sqlite3.InterfaceError):
-                continue  # A row of a damaged page: it is in the file that is kept.
+                target.executemany(insert, chunk)
+            except _MISFITS:
+                target.execute("ROLLBACK TO chunk")
+                _insert_what_fits(target, insert, chunk)
+            target.execute("RELEASE chunk")
+
+
+def _insert_what_fits(target: sqlite3.Connection, insert: str, rows: list[tuple[object, ...]]) -> None:
+    for row in rows:
+        with suppress(*_MISFITS):  # A row of a damaged page: it is in the file that is kept.
+            target.execute(insert, row)
 
 
 def copy_numbered(source: sqlite3.Connection, target: sqlite3.Connection, numbers: Numbers) -> None:

@@ -9,9 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.__main__ import main
 from gateway.arrears import ArrearsKeeper
 from gateway.config import load_settings
+from gateway.doctor.store import ledger as look_at_ledger
 from gateway.errors import StoreError
 from gateway.ledger.verify import verify_ledger
 from gateway.opening import OpenLedger, open_books
@@ -19,6 +22,7 @@ from gateway.store.arrears import OWE_FROM, PIECE, arrears_path, progress
 from gateway.store.carrying import EpochOrder, begun, owed
 from gateway.store.epochs import order_epoch
 from gateway.store.ledger import all_records, append, head, identity, move_position, open_ledger, open_ledger_reader
+from gateway.store.whitelist import Whitelist
 from tests.parts import SetClock
 from wire.carried import mark_of
 from wire.chain import Record, RecordKind
@@ -239,3 +243,17 @@ def test_an_old_file_that_is_gone_is_said_and_waited_for(house: House) -> None:
     house.run()
     carried, _ = house.settled()
     house.check(carried, 1000, COUNT)
+
+
+def test_the_status_and_the_doctor_tell_how_far_it_is(house: House) -> None:
+    Whitelist(house.path.with_name("whitelist.db")).close()
+    house.damage(COUNT)
+    house.run(pieces=2)
+    shown = CliRunner().invoke(main, ["status", "--config", str(house.settings.path)])
+    assert shown.exit_code == 0, shown.output
+    kept = next(path.name for path in house.path.parent.glob("ledger-damaged-*.db"))
+    total = COUNT - ACKED - 1
+    assert f"{2 * PIECE} of {total} records carried, " in shown.output
+    assert f"which gets them first; {kept} must stay" in shown.output
+    found = [each.remedy for each in look_at_ledger(house.settings, house.clock.at)]
+    assert f"leave {kept} where it is: records are still carried from it (`pnc-gateway status`)" in found
