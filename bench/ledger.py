@@ -213,7 +213,7 @@ class _Plain(Tip):
 
     def append(self, connection: sqlite3.Connection, stamp: Stamp, body: bytes) -> int:
         """The number of the row."""
-        return connection.execute(_PLAIN, (*stamp, body.decode(), _HASH, _SALT)).lastrowid or 0
+        return self._insert(_PLAIN, (*stamp, body.decode(), _HASH, _SALT)).lastrowid or 0
 
 
 def _without_ledger(path: Path) -> sqlite3.Connection:
