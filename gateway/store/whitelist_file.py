@@ -44,8 +44,8 @@ as many again before it is cut back to that."""
 _HIGHEST = b"\xff"
 """Above every body."""
 _FIND_KIB = 4096
-"""What `find` may hold of the file: all pages above the leaves of ten million tokens, and of the leaves some more. Each
-page that it takes anew is a fault of the process, and a leaf is hardly ever asked for twice."""
+"""What `find` may hold of the file; of ten million tokens the pages above the leaves have 2.8 MB. With twice as much a
+look-up reads 1.1 pages instead of 1.4 and is no faster, and twice as many of the first ones wait for memory."""
 _CHANGE_KIB = 8192
 """What a change may hold of it: the two thousand leaves that a thousand changed tokens may lie on, so that none is
 written twice."""
