@@ -100,6 +100,13 @@ def countersigned_before(connection: sqlite3.Connection, at: datetime) -> int:
     return int(size)
 
 
+def held_at_hub(connection: sqlite3.Connection, before: datetime | None) -> int:
+    """Up to which record the hub had countersigned before an instant, or at all, and holds by its last word."""
+    reached = countersigned_seq(connection) if before is None else countersigned_before(connection, before)
+    (acked,) = connection.execute("SELECT acked_seq FROM position").fetchone()
+    return min(reached, int(acked))
+
+
 _SELECT = "SELECT size, head, countersignature FROM receipts"
 
 
