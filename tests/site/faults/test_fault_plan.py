@@ -16,7 +16,7 @@ KILLS, CUTS = 100, 10
 SEEDS = (1, 2)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_account_is_exact_whatever_is_killed(seed: int, tmp_path: Path, power_shim: Path | None) -> None:
     plan = {"kill": KILLS} | ({} if power_shim is None else {"cut": CUTS})
