@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -29,6 +28,7 @@ from gateway.errors import StoreError
 from gateway.store.carrying import EpochBegun, EpochOrder, begun, carry, epoch_of
 from gateway.store.database import open_reader
 from gateway.store.ledger import SCHEMA, Identity, identity, number_at, open_ledger
+from gateway.store.mending import nothing, open_what_reads
 from gateway.store.soundness import find_damage, is_damage
 from gateway.store.writer import Writer
 from wire.errors import MalformedValue
@@ -38,8 +38,6 @@ from wire.tombstone import TombstoneReason
 _LOGS = ("-wal", "-shm")
 _NUMBERS, _STARTS = 2**31 - 1, 2**16
 """Of what is left of the numbers, each start passes over one part in so many at the most: they do not run out."""
-_LARGEST = 2**40
-"""Octets that a store may have; what its header says beyond that is noise."""
 
 
 @dataclass(slots=True)
@@ -204,7 +202,7 @@ def _build(path: Path, building: Path, owner: Identity, order: EpochOrder, kept_
     with closing(open_ledger(building, owner.gateway_id, owner.epoch, now.at)) as target:
         target.execute("PRAGMA synchronous=OFF")  # It is not in use before all of it was synced.
         with ExitStack() as opened:
-            source = opened.enter_context(closing(_source(path)))
+            source = opened.enter_context(closing(open_what_reads(path, _copy_path(path))))
             _require_same_gateway(source, path, owner)
             earlier = [_piece(path.with_name(piece.kept_as), opened) for piece in order.before]
             note = carry(source, target, owner, order, kept_as, now, earlier)
@@ -215,42 +213,9 @@ def _build(path: Path, building: Path, owner: Identity, order: EpochOrder, kept_
 def _piece(kept: Path, opened: ExitStack) -> sqlite3.Connection:
     """A file that was set aside, for reading; nothing, where it is gone."""
     if not kept.exists():
-        return opened.enter_context(closing(_nothing()))
+        return opened.enter_context(closing(nothing()))
     opened.callback(_remove, _copy_path(kept))
-    return opened.enter_context(closing(_source(kept)))
-
-
-def _source(path: Path) -> sqlite3.Connection:
-    """The old store, for reading; a copy that is filled up to its length when it is too short for SQLite to read any of
-    it, and an empty one when nothing reads."""
-    try:
-        return open_reader(path)
-    except StoreError as error:
-        if not is_damage(error.__cause__):
-            raise
-    copy = _copy_path(path)
-    for suffix in ("", "-wal"):
-        if path.with_name(path.name + suffix).exists():
-            shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
-    with copy.open("rb") as file:
-        header = file.read(32)
-    octets = int.from_bytes(header[16:18]) * int.from_bytes(header[28:32])
-    if copy.stat().st_size < octets <= _LARGEST:
-        os.truncate(copy, octets)
-    try:
-        return open_reader(copy)
-    except StoreError as error:
-        if not is_damage(error.__cause__):
-            raise
-        return _nothing()
-
-
-def _nothing() -> sqlite3.Connection:
-    """An empty store, in the place of one of which nothing reads."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for migration in SCHEMA.migrations:
-        connection.executescript(migration)
-    return connection
+    return opened.enter_context(closing(open_what_reads(kept, _copy_path(kept))))
 
 
 def _require_same_gateway(source: sqlite3.Connection, path: Path, owner: Identity) -> None:
