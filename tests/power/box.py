@@ -6,8 +6,9 @@ two in sectors of 512; for each file some length since; of the names that were m
 
 Rules
 1. What was flushed stays. A name is durable with a flush of its folder, a new or moved file also with one of its own.
-2. After a flush that failed, what it should have made durable stays in doubt until it is written again and flushed, as
-   the kernel has dropped it from what it still means to write.
+2. After a flush that failed, each block that it should have made durable stays in doubt until it is written again and
+   flushed, as the kernel has dropped it from what it still means to write. How long the file is, and what of it was cut
+   off, is not a block's: the file system's own journal makes that durable with the next flush.
 3. A box that was killed without a cut keeps what is in doubt: a later cut may still take it (`settle`).
 """
 
@@ -72,6 +73,12 @@ class _Entry:
         end = max(self.offset + len(self.old), self.other if self.kind is _Kind.WRITE else 0)
         return range(self.offset // BLOCK, -(-end // BLOCK))
 
+    def of_block(self, block: int, size: int) -> _Entry:
+        """The part of a write that is in one block, in a file of `size`."""
+        begin, end = max(self.offset, block * BLOCK), min(self.other, (block + 1) * BLOCK)
+        old = self.old[begin - self.offset : end - self.offset]
+        return _Entry(self.kind, self.file, begin, size, end, self.path, "", old)
+
 
 @dataclass(slots=True)
 class _Doubt:
@@ -80,10 +87,16 @@ class _Doubt:
     entries: list[_Entry] = field(default_factory=list)
     stuck: int = 0
 
-    def flushed(self) -> None:
+    def flushed(self, size: int) -> None:
+        """A file of so many octets was: what stays in doubt is by rule 2."""
         again = {block for entry in self.entries[self.stuck :] for block in entry.blocks}
-        self.entries = [entry for entry in self.entries[: self.stuck] if not again.issuperset(entry.blocks)]
-        self.stuck = len(self.entries)
+        left: list[_Entry] = []
+        for entry in reversed(self.entries[: self.stuck]):
+            if entry.kind is _Kind.TRUNCATE:
+                again.update(entry.blocks)
+            else:
+                left += [entry.of_block(block, size) for block in entry.blocks if block not in again]
+        self.entries, self.stuck = left[::-1], len(left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +215,7 @@ class PowerBox:
                 case _Kind.WRITE | _Kind.TRUNCATE:
                     doubts.setdefault(entry.file, _Doubt()).entries.append(entry)
                 case _Kind.SYNC:
-                    doubts.setdefault(entry.file, _Doubt()).flushed()
+                    doubts.setdefault(entry.file, _Doubt()).flushed(entry.size)
                     names = _without_prefix(names, entry.path)
                 case _Kind.SYNC_FAILED:
                     doubt = doubts.setdefault(entry.file, _Doubt())

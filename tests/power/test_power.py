@@ -197,6 +197,32 @@ def test_flush_after_one_that_failed_makes_nothing_durable(box: PowerBox, tmp_pa
     assert path.read_text() == "new"
 
 
+REWRITTEN = """
+import os, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+os.ftruncate(file, 0)
+os.pwrite(file, b"1" * 8192, 0)
+try:
+    os.fsync(file)
+except OSError as error:
+    print(error.errno)
+os.pwrite(file, b"2" * 4096, 0)
+os.pwrite(file, b"3" * 4096, 8192)
+os.fsync(file)
+"""
+
+
+def test_what_is_flushed_stays_beside_what_an_earlier_flush_failed_with(box: PowerBox, tmp_path: Path) -> None:
+    """In doubt is the one block that was not written again, not how long the file is: that is the file system's own."""
+    path = tmp_path / "disk" / "file"
+    path.write_bytes(b"0" * BLOCK * 8)
+    box.fail_flushes(1, errno.EIO)
+    assert run(box, REWRITTEN, str(path)).stdout.split() == [str(errno.EIO)]
+    box.settle()
+    assert box.cut(random.Random(1), Mode.NOTHING).changed == 1
+    assert path.read_bytes() == b"2" * BLOCK + bytes(BLOCK) + b"3" * BLOCK
+
+
 GROWN = """
 import os, sys
 file = os.open(sys.argv[1], os.O_RDWR)
