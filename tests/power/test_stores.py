@@ -106,6 +106,22 @@ def test_a_long_log_that_was_emptied_before_a_flush_failed_does_not_come_back(
 
 
 @pytest.mark.parametrize("program", ["gateway", "hub"])
+def test_a_cut_right_after_a_start_that_emptied_the_log_loses_nothing(
+    box: PowerBox, tmp_path: Path, program: str
+) -> None:
+    path, last = tmp_path / "disk" / "store.db", 0
+    for seed in range(6):
+        with writer(box, program, path) as process:
+            assert {store(process, number) for number in range(last + 1, last + 601)} == {"stored"}
+        last += 600
+        box.settle()
+        with writer(box, program, path):
+            pass
+        box.cut(random.Random(seed), Mode.TORN)
+        assert held(path) == list(range(1, last + 1))
+
+
+@pytest.mark.parametrize("program", ["gateway", "hub"])
 def test_a_program_that_is_started_after_a_failed_flush_loses_nothing(
     box: PowerBox, tmp_path: Path, program: str
 ) -> None:
