@@ -17,8 +17,8 @@ from gateway.store.writer import Work, Writer
 
 ROUND_S = 600.0
 SPARED = timedelta(days=1)
-"""How long after its countersignature content stays where room is short, but not yet spent: a hub that is put back to a
-backup which is younger than this is brought everything again."""
+"""What the hub countersigned so long before its last word stays where room is short, but not yet spent: a hub that is
+put back to a backup that was younger than this when it failed is brought everything again, however long it was away."""
 _SHARE = 5
 """A step takes at most one part in so many of the time."""
 
@@ -48,11 +48,11 @@ class Retention:
         await in_steps(self._writer, lambda connection: release_decisions(connection, before))
         return looked_at
 
-    def spared_since(self) -> datetime | None:
-        """What was countersigned from then on is spared, by the earliest that it can be now; None: all, for the clock
-        is not known."""
+    def spared_since(self, countersigned_at: datetime | None) -> datetime | None:
+        """What was countersigned from then on is spared, by when the hub did so last and the earliest that it can be
+        now; None: all, for one of these is not known."""
         at = judged_at(Dated.KEEPING, self._now())
-        return None if at is None else at - SPARED
+        return None if at is None or countersigned_at is None else min(at, countersigned_at) - SPARED
 
     async def release(self, before: datetime | None, go_on: Work[bool] = lambda _connection: True) -> int:
         """Let go, the oldest first and for as long as `go_on` wants, of what the hub had countersigned before an

@@ -5,8 +5,8 @@ Rules
 1. Every change of level is said and audited. A level that counts values instead of storing them is in force once its
    audit entry is durable: so what is missing is explained before it is missing.
 2. What was counted is written down as a tombstone each minute, and at the end.
-3. What the hub countersigned within a day goes last, and only as far as it takes: what room is short for is let go
-   before, and by the earliest that it can be, so that no wrong clock lets go of more.
+3. What the hub countersigned within the last day that it was there goes last, and only as far as it takes. The day
+   ends at the earliest that it can be now, so that no wrong clock lets go of more.
 4. After a failed commit: where the file system has less than is to stay free, the ballast is given up; then the store
    is opened anew and the end of its chain verified, the write-ahead log is brought into the file, and what the level
    asks for is done. The ballast is made again when there is room for it. A store that cannot be opened because it is
@@ -42,6 +42,7 @@ from gateway.store.budget import (
     level_of,
 )
 from gateway.store.ledger import SCHEMA, Identity, append, head
+from gateway.store.receipts import last_countersigned_at
 from gateway.store.segments import drop_segment, dropped, forget_traces
 from gateway.store.shedding import Thinning, bury_unkept
 from gateway.store.soundness import find_damage
@@ -242,7 +243,7 @@ class RoomKeeper:
 
     async def _let_go(self, level: Level) -> None:
         """Of what the hub has, what `level` asks for. Rule 3."""
-        acts, before = ACTS[level], self._retention.spared_since()
+        acts, before = ACTS[level], self._retention.spared_since(last_countersigned_at(self._ledger))
         if before is not None and Act.RELEASE_EARLY in acts:
             await self._retention.release(before)
         if before is not None and Act.DROP_SEGMENTS in acts:

@@ -172,7 +172,7 @@ def test_a_budget_that_stations_have_spent_leaves_room_to_get_out_of_it(tmp_path
 
             def arrived(connection: sqlite3.Connection) -> None:
                 move_position(connection, stored)
-                connection.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (stored,))
+                connection.execute("INSERT INTO receipts VALUES (?, '2020-01-01T00:00:00+00:00', '', '')", (stored,))
 
             await made.writer.run(arrived)
             await made.keeper.look()
@@ -214,7 +214,7 @@ def test_what_was_countersigned_within_a_day_stays_while_room_is_tight(tmp_path:
             half = await handed.fill(0.4)
             await handed.countersign(NOON - timedelta(hours=25), half)
             last = await handed.fill(0.75)
-            await handed.countersign(NOON - timedelta(hours=23), last)
+            await handed.countersign(NOON, last)
             await made.keeper.look()
             assert made.events()[:1] == ["room-tight"]
             assert handed.without_content() == half
@@ -244,9 +244,26 @@ def test_no_clock_that_may_be_wrong_lets_go_of_the_last_day(
             assert made.keeper.level is Level.TIGHT
             assert handed.without_content() == 0
             made.clock.state, made.clock.earliest = ClockState.DRIFTING, NOON + timedelta(hours=25)
+            await handed.countersign(NOON + timedelta(hours=25), await made.store())
             await made.keeper.look()
             assert made.keeper.level is Level.PLENTY
             assert handed.without_content() > 0
+
+        play(made, part)
+
+
+def test_the_day_does_not_go_by_while_the_hub_is_away(tmp_path: Path) -> None:
+    """It may be that long in coming back, and then be one that was put back."""
+    with house(tmp_path) as made:
+        handed = Handed(made)
+
+        async def part() -> None:
+            await handed.countersign(NOON - timedelta(hours=23), await handed.fill(0.4))
+            await handed.countersign(NOON, await handed.fill(0.75))
+            made.clock.move(timedelta(days=10).total_seconds())
+            await made.keeper.look()
+            assert made.keeper.level is Level.TIGHT
+            assert handed.without_content() == 0
 
         play(made, part)
 
@@ -313,7 +330,7 @@ def test_a_full_store_that_has_nothing_of_its_own_left_lets_go_before_it_speaks(
             stored += await made.fill(20_000)
             with closing(sqlite3.connect(made.settings.ledger)) as other, other:
                 other.execute("UPDATE position SET acked_seq = ?", (stored[-1],))
-                other.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (stored[-1],))
+                other.execute("INSERT INTO receipts VALUES (?, '2020-01-01T00:00:00+00:00', '', '')", (stored[-1],))
             await made.keeper.mend()
             assert made.writer.broken is None
             assert "store-mended" in made.events()
