@@ -47,7 +47,7 @@ class Front:
         self.server.roster.accompany(preparing)
         if link.lists is not None:
             link.lists.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
-        self._commanding = Commanding(settings, site, self.server, exchange, link.turns, vitals)
+        self._commanding = Commanding(settings, site, self.server, exchange, link, vitals)
 
     def stored(self) -> None:
         """The ledger has grown."""

@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
+from gateway.arrears import ArrearsKeeper
 from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
 from gateway.chargers.quirk_tally import QuirkTally
@@ -102,8 +103,8 @@ class Gateway:
 
     def _open_stores(self, opened: ExitStack) -> Prepared:
         """The ledger, the list of tokens, what was fetched; `opened` closes them. Raises StoreError."""
-        books = open_books(self._settings, self._clock, opened)
-        self._writer, self._reader, self._owner = books.writer, books.reader, books.owner
+        self._books = books = open_books(self._settings, self._clock, opened)
+        self._writer, self._reader, self._owner = books.ledger.writer, books.ledger.reader, books.ledger.owner
         self._whitelist, remark = open_whitelist(self._settings.whitelist_path)
         opened.callback(self._whitelist.close)
         self._evidence, other_remark = open_evidence(self._settings.evidence_path)
@@ -148,8 +149,9 @@ class Gateway:
 
     def _new_link(self, prepared: Prepared) -> Link:
         hub_key = self._settings.table.uplink.hub_log_key
-        witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        link = Link(self._exchange, self._owner, self._reader, self._writer, witness)
+        sent = self._books.sent
+        witness = Witness(sent.owner, sent.reader, sent.writer, self._clock.now, hub_key)
+        link = Link(self._exchange, sent.owner, sent.reader, sent.writer, witness)
         link.hub_said = self._clock.hub_said
         books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
         parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
@@ -157,9 +159,9 @@ class Gateway:
         self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
         self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
         link.lineage = Lineage(
-            self._owner,
-            self._reader,
-            self._settings.ledger_path,
+            sent.owner,
+            sent.reader,
+            sent.path,
             self._clock.now,
             self._anew.set,
             prepared.blocked,
@@ -201,6 +203,7 @@ class Gateway:
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
             *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
+            *self._arrears(),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await _first_of(stop, self._anew)
@@ -220,6 +223,14 @@ class Gateway:
         say("stopped" if stop.is_set() else "starts-again")
         return not stop.is_set()
 
+    def _arrears(self) -> list[asyncio.Task[None]]:
+        """What carries the records that this epoch owes, if it owes any."""
+        if self._books.arrears is None:
+            return []
+        debt, book = self._books.arrears
+        keeper = ArrearsKeeper(self._books.ledger, debt, book, self._clock.now, self._link.stored, self._anew.set)
+        return [asyncio.create_task(supervise("arrears", keeper.run))]
+
     async def _note_start(self) -> None:
         """Raises StoreUnavailable."""
         now = self._clock.now()
@@ -233,6 +244,7 @@ class Gateway:
     async def close(self) -> None:
         """Commit what waits and close the files; idempotent."""
         await self._writer.drain()
+        await self._books.sent.writer.drain()
         self._opened.close()
 
     def _stored(self) -> None:

@@ -7,7 +7,8 @@ Rules
    renames. Killed at any moment, the next start finds the old store whole and builds again, or the new one whole and
    finishes.
 3. The old file is set aside with its log and never deleted: it is evidence. Its name says when and why.
-4. When there is no room for the new one, a store that is only superseded goes on being written, and nothing is sent; a
+4. Records that are too many to be waited for are left to be carried while the site is served (`gateway.store.arrears`).
+5. When there is no room for the new one, a store that is only superseded goes on being written, and nothing is sent; a
    damaged one is not opened, and the gateway does not start.
 
 Source: design of this project.
@@ -23,9 +24,23 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from gateway.clock import Moment
 from gateway.errors import StoreError
-from gateway.store.carrying import EpochBegun, EpochOrder, begun, carry, epoch_of
+from gateway.store.arrears import OWE_FROM, arrears_path
+from gateway.store.carrying import (
+    BEGUN,
+    EpochBegun,
+    EpochOrder,
+    Owed,
+    begun,
+    carry,
+    carry_without_records,
+    count_due,
+    epoch_of,
+    owed,
+)
 from gateway.store.database import open_reader
 from gateway.store.ledger import SCHEMA, Identity, identity, number_at, open_ledger
 from gateway.store.mending import nothing, open_what_reads
@@ -83,8 +98,9 @@ def order_epoch(path: Path, order: EpochOrder) -> None:
         raise StoreError(f"{target}: {error.strerror}; a new epoch is due and cannot be noted") from error
 
 
-def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
-    """See that the ledger at `path` can be opened and gone on with; a sound one takes some 50 ms.
+def prepare_ledger(path: Path, gateway_id: str, now: Moment, owe_from: int | None = OWE_FROM) -> Prepared:
+    """See that the ledger at `path` can be opened and gone on with; a sound one takes some 50 ms. More than `owe_from`
+    records that a new epoch has to carry are left for later; None: they never are.
 
     Raises:
         StoreError: it is damaged and there is no room for a new one, or it cannot be read.
@@ -101,7 +117,7 @@ def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
         ordered = EpochOrder(epoch=_epoch_in(path), reason=TombstoneReason.DAMAGE, message=found)
     if ordered is not None:
         try:
-            note = _begin(path, gateway_id, ordered, now)
+            note = _begin(path, gateway_id, ordered, now, owe_from)
         except (StoreError, OSError, sqlite3.Error) as error:
             if ordered.reason is TombstoneReason.DAMAGE:
                 raise StoreError(
@@ -113,10 +129,12 @@ def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
     return prepared
 
 
-def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Moment) -> tuple[Writer, Prepared]:
+def open_writer(
+    path: Path, gateway_id: str, make: Callable[[], Writer], now: Moment, owe_from: int | None = OWE_FROM
+) -> tuple[Writer, Prepared]:
     """The writer of the ledger at `path`, once that is sound, and what was found. Damage that only shows when it is
     opened ends its epoch too. Raises StoreError, as `prepare_ledger` and `make` do."""
-    prepared = prepare_ledger(path, gateway_id, now)
+    prepared = prepare_ledger(path, gateway_id, now, owe_from)
     try:
         return make(), prepared
     except StoreError as error:
@@ -124,7 +142,7 @@ def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Mo
             raise
         order = EpochOrder(epoch=_epoch_in(path), reason=TombstoneReason.DAMAGE, message=str(error.__cause__))
     order_epoch(path, order)
-    prepared = prepare_ledger(path, gateway_id, now)
+    prepared = prepare_ledger(path, gateway_id, now, owe_from)
     return make(), prepared
 
 
@@ -178,13 +196,13 @@ def _epoch_in(path: Path) -> str:
         raise
 
 
-def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment) -> EpochBegun:
+def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment, owe_from: int | None) -> EpochBegun:
     """Build, and put in place. Raises StoreError, sqlite3.Error, OSError; the old store is where it was then."""
     building = _building_path(path)
     _remove(building)
-    kept_as = _free_name(path, order.reason, now)
+    kept_as = free_name(path, order.reason, now)
     try:
-        note = _build(path, building, Identity(gateway_id, os.urandom(8).hex()), order, kept_as, now)
+        note = _build(path, building, Identity(gateway_id, os.urandom(8).hex()), order, kept_as, now, owe_from)
     except (StoreError, OSError, sqlite3.Error):
         _remove(building)
         _remove(_copy_path(path))
@@ -198,12 +216,20 @@ def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment) -> Epoch
     return note
 
 
-def _build(path: Path, building: Path, owner: Identity, order: EpochOrder, kept_as: str, now: Moment) -> EpochBegun:
+def _build(
+    path: Path, building: Path, owner: Identity, order: EpochOrder, kept_as: str, now: Moment, owe_from: int | None
+) -> EpochBegun:
     with closing(open_ledger(building, owner.gateway_id, owner.epoch, now.at)) as target:
         target.execute("PRAGMA synchronous=OFF")  # It is not in use before all of it was synced.
         with ExitStack() as opened:
             source = opened.enter_context(closing(open_what_reads(path, _copy_path(path))))
             _require_same_gateway(source, path, owner)
+            # What is owed already, or comes in front, is too seldom to be worth a third epoch.
+            owes = owe_from is not None and not order.before and owed(source) is None
+            if owe_from is not None and owes and count_due(source, owner, order) > owe_from:
+                note = carry_without_records(source, target, owner, order, kept_as, now)
+                target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return note
             earlier = [_piece(path.with_name(piece.kept_as), opened) for piece in order.before]
             note = carry(source, target, owner, order, kept_as, now, earlier)
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -253,8 +279,42 @@ def _finish(path: Path) -> None:
     _sync_folder(path)
 
 
-def _free_name(path: Path, reason: TombstoneReason, now: Moment) -> str:
-    """A name that no file has yet."""
+def found_arrears(path: Path, debt: Owed, gateway_id: str, now: Moment) -> None:
+    """Make the file of the arrears of the ledger at `path`, if it is not there. Raises StoreError, sqlite3.Error,
+    OSError."""
+    arrears = arrears_path(path)
+    if arrears.exists():
+        return
+    building = _building_path(arrears)
+    with closing(open_reader(path)) as connection:
+        note = begun(connection)
+    with closing(open_ledger(building, gateway_id, os.urandom(8).hex(), now.at)) as connection:
+        if note is not None:
+            note = msgspec.structs.replace(note, continues=debt.continues)
+            connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (BEGUN, encode(note).decode()))
+    building.replace(arrears)
+    _sync_folder(path)
+
+
+def put_away_arrears(path: Path, now: Moment) -> None:
+    """Set the file of arrears aside that the ledger at `path` does not owe any more, as that ledger calls it. It must
+    not be open. Raises OSError."""
+    arrears = arrears_path(path)
+    if not arrears.exists():
+        return
+    with closing(open_reader(path)) as connection:
+        note = begun(connection)
+    taken = note is None or path.with_name(note.kept_as).exists()
+    kept = path.with_name(free_name(path, TombstoneReason.OLD_IMAGE, now) if note is None or taken else note.kept_as)
+    arrears.with_name(f"{arrears.name}-shm").unlink(missing_ok=True)
+    for suffix in ("-wal", ""):
+        if (part := arrears.with_name(arrears.name + suffix)).exists():
+            part.replace(kept.with_name(kept.name + suffix))
+    _sync_folder(path)
+
+
+def free_name(path: Path, reason: TombstoneReason, now: Moment) -> str:
+    """A name, for a file that is set aside, that none beside the ledger at `path` has yet."""
     what = "damaged" if reason is TombstoneReason.DAMAGE else "superseded"
     stem = f"{path.stem}-{what}-{now.at:%Y%m%dT%H%M%SZ}"
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))

@@ -57,6 +57,8 @@ class Link:
     ) -> None:
         self._exchange, self._settings = exchange, exchange.settings
         self._ledger, self._writer = ledger, writer
+        self.epoch = owner.epoch
+        """Whose records it brings."""
         self._peer = SyncPeer(Role.GATEWAY, owner.gateway_id, owner.epoch, acked_seq(ledger))
         announcer = Announcer(exchange, owner, ledger, self._heard)
         self._outgoing = Outgoing(exchange, self._peer, ledger, witness, announcer, self._heard)
