@@ -22,7 +22,7 @@ from gateway.wording import counted, instant
 
 _LONG_WAITING = timedelta(hours=24)
 _LEVELS = {
-    "tight": "what the hub has is let go early; bring the uplink back, or raise [ledger] max_mb",
+    "tight": "what the hub has had for a day is let go early; bring the uplink back, or raise [ledger] max_mb",
     "scarce": "periodic values lose their content; bring the uplink back, or make room on the disk",
     "spent": "periodic values are only counted and new sessions refused; make room now",
 }

@@ -676,7 +676,7 @@ def test_what_stays_behind_is_let_go_with_its_session(bench: Bench) -> None:
     (seq,) = bench.reader.execute("SELECT seq FROM seen ORDER BY seq DESC").fetchone()
     assert seq < 0
     assert '"StartTransaction"' in body_of(bench.reader, seq)
-    assert asyncio.run(bench.writer.run(release_held_back)) == 1
+    assert asyncio.run(bench.writer.run(lambda c: release_held_back(c, None))) == 1
     assert bench.reader.execute("SELECT id_tag FROM sessions").fetchall() == [(None,), ("A",)]
     site.stop(number)
     bench.close()
@@ -687,7 +687,7 @@ def test_what_stays_behind_is_let_go_with_its_session(bench: Bench) -> None:
         move_position(connection, last)
         connection.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (last,))
         release_step(connection, bench.clock.at)
-        release_held_back(connection)
+        release_held_back(connection, bench.clock.at)
 
     asyncio.run(bench.writer.run(let_go))
     assert body_of(bench.reader, seq) == ""
