@@ -14,6 +14,7 @@ from enum import StrEnum
 import pytest
 from aiohttp import WSMsgType, web
 
+from tests.servers import end_server
 from wire.ocpp.frames import (
     Call,
     CallError,
@@ -160,7 +161,7 @@ async def listening(
     finally:
         for ws in tuple(server.sockets):
             await ws.close()
-        await runner.cleanup()
+        await end_server(runner)
 
 
 def basic(user: str, password: str) -> str:

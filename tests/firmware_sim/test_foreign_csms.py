@@ -29,6 +29,7 @@ from firmware_sim.dialect import Medium, Presented
 from firmware_sim.journal import load_message_journal
 from firmware_sim.spec import ChargerSpec
 from tests.firmware_sim.test_calls import VERSIONS
+from tests.servers import end_server
 from wire.meter.record import CurrentType
 
 CARD = Presented(Medium.RFID, "04A2B3C4D5E680")
@@ -201,7 +202,7 @@ def play(folder: Path, ocpp_version: str, story: Callable[[Central, Charger], Aw
             await story(centrals[0], charger)
         finally:
             await charger.disconnect()
-            await runner.cleanup()
+            await end_server(runner)
 
     asyncio.run(asyncio.wait_for(run(), 100))
     lines = load_message_journal(folder / "messages.jsonl")

@@ -46,6 +46,7 @@ from pki.verify.revocation import RevocationEvidence
 from tests.gateway.list_hub import KEY, ListHub
 from tests.gateway.rough_pki import Papers
 from tests.parts import ScriptedHub, SetClock
+from tests.servers import end_server
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.merkle import Frontier, leaf_hash, verify_consistency
 from wire.records import AllowedType, AuditEntry, AuthorizationInfo, Token, TokenRef, TokenType, WhitelistChange, encode
@@ -311,7 +312,7 @@ async def rough_hub(lab: Path, certificate: str = "hub") -> AsyncIterator[RoughH
     try:
         yield hub
     finally:
-        await runner.cleanup()
+        await end_server(runner)
 
 
 def link_settings(lab: Path, hub: str, ca: Path | None = None) -> LinkSettings:

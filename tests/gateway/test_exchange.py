@@ -19,6 +19,7 @@ from gateway.uplink.proxy import proxy_for
 from gateway.uplink.trouble import MAX_RETRY_AFTER_S, refused, retry_after_s
 from tests.fault_proxy import HALF_OPEN, PASS, PORTAL, REFUSE, FaultProxy, Mood, cut, garbage, slow
 from tests.gateway.conftest import link_settings, said
+from tests.servers import end_server
 from wire.sync_messages import HEADER_UNPACKED
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -70,7 +71,7 @@ def through(
                 await part(exchange, hub, way)
             finally:
                 await exchange.close()
-                await runner.cleanup()
+                await end_server(runner)
 
     asyncio.run(run())
 

@@ -21,6 +21,7 @@ from gateway.uplink.pool import MAX_ANSWER, UNDER_WAY, ContractPool, PoolAccess
 from tests.gateway.conftest import Bench, nobody_listens, send
 from tests.gateway.rough_pki import Papers
 from tests.gateway.test_station import BOOT16, BOOT201
+from tests.servers import end_server
 from wire.ocpp.pnc16 import VENDOR_ID
 
 NAMESPACE = "urn:iso:15118:2:2013:MsgDef"
@@ -106,7 +107,7 @@ async def rough_pool(
     finally:
         pool.go.set()
         await asking.close()
-        await runner.cleanup()
+        await end_server(runner)
 
 
 def running(part: Callable[[], Awaitable[None]]) -> None:
