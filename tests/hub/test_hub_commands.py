@@ -65,7 +65,7 @@ def at_desk(folder: Path, engine: Engine, part: Callable[[CommandDesk], Awaitabl
             desk.close()
             await database.close()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def test_a_poll_waits_for_what_comes_and_gets_it_until_it_names_it(tmp_path: Path, engine: Engine) -> None:
@@ -147,7 +147,7 @@ def test_old_commands_go_with_their_reports(tmp_path: Path, engine: Engine) -> N
         finally:
             await database.close()
 
-    asyncio.run(asyncio.wait_for(part(), 30))
+    asyncio.run(asyncio.wait_for(part(), 100))
 
 
 def test_what_nobody_fetched_in_time_has_expired(tmp_path: Path, engine: Engine) -> None:
@@ -276,11 +276,11 @@ def test_a_hub_that_ends_lets_a_poll_go(hub: HubProcess) -> None:
 
     waiting = threading.Thread(target=poll)
     waiting.start()
-    asked.wait(10)
+    asked.wait(60)
     hub.api("GET", "/api/v1/commands")
     hub.links.clear()
     assert hub.stop() == 0
-    waiting.join(10)
+    waiting.join(60)
     assert not waiting.is_alive()
     link.close()
 

@@ -92,7 +92,7 @@ def with_desk(
             await desk.close()
             await database.close()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def in_it(folder: Path, manifest: Manifest) -> list[Token]:
