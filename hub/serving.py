@@ -96,14 +96,14 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
         await database.write(lambda connection: pin_all_configured(connection, config.terms.meter_keys, now()))
         key = await log_key(config.state_dir, database)
         lists = ListDesk(database, key)
-        await lists.start(now())
+        await lists.start(now(), beside_others=bool(sockets))
         endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after)
         maker = Maker(key=key, terms=config.terms, issuer=config.contact)
         erasing = Erasing(database, config.retention_years, lists)
         api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context, sockets.get("sync"))
         listeners["api"] = Listener("api", api.application(), config.api, api_context, sockets.get("api"))
-        listening = asyncio.create_task(database.listen(desk.hear))
+        listening = asyncio.create_task(database.listen(_Heard(desk, lists)))
         listen = {name: await listener.start() for name, listener in listeners.items()}
         _log.info("ready", extra={"fields": {"listen": listen, "pid": os.getpid()}})
         await stop.wait()
@@ -118,6 +118,21 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
             await asyncio.gather(listening, return_exceptions=True)
         await database.close()
     _log.info("stopped")
+
+
+class _Heard:
+    """What other processes did, told to whom it concerns."""
+
+    def __init__(self, desk: CommandDesk, lists: ListDesk) -> None:
+        self._desk, self._lists = desk, lists
+        self._forgetting: set[asyncio.Task[bool]] = set()
+
+    def __call__(self, what: str) -> None:
+        self._desk.hear(what)
+        if what == "erased":
+            task = asyncio.create_task(self._lists.forget((), now()))
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
 
 
 async def log_key(state_dir: Path, database: Database) -> SigningKey:

@@ -179,6 +179,8 @@ class Database:
         """
 
         if self._intake is not None and self._derivation is not None and records:
+            if judged_at.seq == 0:
+                await self.note_seen(chain, at)  # The row of a chain that never greeted.
             await self._intake.append(chain, judged_at, records, growth, head, at)
             self._derivation.wake(chain.gateway_id)
             return Appended()
