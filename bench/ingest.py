@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 GATEWAYS, BATCH, COUNT = 50, 100, 100_000
 CONNECTIONS = 20
-COPYING = 14
+COPYING = 13
 """Of a worker's connections so many take batches in."""
 MUST, AIM = 0.35, 0.5
 DERIVING_S = 10.0

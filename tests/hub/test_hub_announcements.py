@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from hub.store.announced import MAX_ANNOUNCED, TooManyAnnounced, announced_sessions, note_announced, settle
+from hub.store.connection import FILE_NAME, open_writer
 from hub.store.ledger import Chain
 from hub.store.readings import Cut
 from wire.chain import GENESIS_HASH
@@ -105,17 +106,17 @@ def test_announcement_that_is_none_changes_nothing(hub, chain, charger, t0):
     assert hub.api("GET", "/api/v1/announced")[1]["announced"] == []
 
 
-def test_no_more_is_kept_than_fits_and_an_old_epoch_makes_room(engine, chain, charger, t0):
+def test_no_more_is_kept_than_fits_and_an_old_epoch_makes_room(tmp_path, chain, charger, t0):
     charger.signed_session("T1", t0, "1.000", "11.500")
     record = chain.records[0]
-    connection = engine.open_writer()
+    connection = open_writer(tmp_path / FILE_NAME)
     old, new = Chain("site-1", "e1"), Chain("site-1", "e2")
     many = [msgspec.structs.replace(record, seq=seq) for seq in range(1, MAX_ANNOUNCED + 1)]
     assert note_announced(connection, old, many, t0) == ()
     with pytest.raises(TooManyAnnounced):
         note_announced(connection, old, [msgspec.structs.replace(record, seq=MAX_ANNOUNCED + 1)], t0)
     assert note_announced(connection, new, [record], t0) == ()
-    assert connection.execute("SELECT epoch FROM announced").fetchall() == [("e2",)]
+    assert connection.execute("SELECT epoch, count(*) FROM announced").fetchall() == [("e2", 1)]
     assert settle(connection, new, [record], t0) == ()
     assert announced_sessions(connection, None, Cut()).objects == ()
     connection.close()

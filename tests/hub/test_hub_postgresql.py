@@ -31,7 +31,7 @@ from hub.store.dialect import ESCAPE, SEPARATOR, escaped, migration, numbered, u
 from hub.store.engine import Away, Collision
 from hub.store.heads import kept_heads
 from hub.store.ledger import note_seen
-from hub.store.postgresql import PostgreSQL
+from hub.store.postgresql import LEAST_CONNECTIONS, PostgreSQL
 from hub.store.readings import Cut, records
 from hub.store.schema import MIGRATIONS
 from hub.store.verification import verify_chain
@@ -243,6 +243,26 @@ def test_two_processes_that_judged_the_same_batch_store_it_once(url, terms, chai
     asyncio.run(run())
 
 
+def test_no_more_connections_are_opened_than_are_allowed(url, terms, chain, t0, tmp_path):
+    async def run() -> int:
+        database = Database(tmp_path, terms, PostgreSQL(url, connections=LEAST_CONNECTIONS))
+        listening = asyncio.create_task(database.listen(lambda what: None))
+        try:
+            await asyncio.gather(
+                *(database.standing(WHERE, 1, 1) for _ in range(30)),
+                *(database.note_seen(Chain("site-1", f"e{number}"), t0) for number in range(10)),
+                *(database.welcome(WHERE) for _ in range(10)),
+            )
+            asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state IS NOT NULL"
+            return int(await database.read(lambda connection: connection.execute(asked).fetchone()[0]))
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await database.close()
+
+    assert asyncio.run(run()) <= LEAST_CONNECTIONS
+
+
 def test_jobs_that_collide_are_run_again_until_each_has_its_turn(url, t0):
     def count(connection) -> int:
         (seen,) = connection.execute("SELECT coalesce(max(told_seq), 0) FROM gateways").fetchone()
@@ -347,7 +367,7 @@ def test_a_server_that_does_not_flush_is_refused():
         ('kind = "postgresql"\nurl_variable = "PNC_NOT_THERE"', "the environment has no PNC_NOT_THERE"),
         ('kind = "postgresql"\nurl_file = "nowhere"', "cannot be read"),
         ('kind = "postgresql"\nurl_file = "hub.toml"', "can be read by others"),
-        ('kind = "postgresql"\nurl = "postgresql:///x"\nmax_connections = 4', "expected 5 to 100, found 4"),
+        ('kind = "postgresql"\nurl = "postgresql:///x"\nmax_connections = 5', "expected 6 to 100, found 5"),
         ('url = "postgresql:///x"', "is for kind = 'postgresql'"),
         ('kind = "mysql"', "mysql"),
     ],
