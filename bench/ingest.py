@@ -235,9 +235,7 @@ def _play(address: tuple[str, int], folder: Path, gateways: Sequence[Gateway], a
         await asyncio.gather(*(_drained(link, each) for each, link in zip(gateways, links, strict=True)))
         answers.put(time.monotonic() - began)
 
-    import uvloop
-
-    uvloop.run(all_of_them())
+    asyncio.run(all_of_them())
 
 
 async def _drained(link: tuple[asyncio.StreamReader, asyncio.StreamWriter], gateway: Gateway) -> None:

@@ -9,13 +9,12 @@ Rules
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from hub.clock import now
@@ -38,16 +37,6 @@ from wire.tree_head import SigningKey
 _log = logging.getLogger("hub")
 NAMES = ("sync", "api", "derived")
 """What a worker inherits: the sockets of its listeners, and the one by which it tells those that derive."""
-
-
-def run_loop(work: Coroutine[None, None, None]) -> None:
-    """Run to the end, on a faster loop where one is installed."""
-    if importlib.util.find_spec("uvloop") is None:
-        asyncio.run(work)
-        return
-    import uvloop
-
-    uvloop.run(work)
 
 
 def inherited(descriptors: str) -> dict[str, socket.socket]:
