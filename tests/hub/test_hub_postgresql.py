@@ -37,7 +37,7 @@ from hub.store.schema import MIGRATIONS
 from hub.store.verification import verify_chain
 from hub.store.writer import Writer
 from hub.tree import LogStanding, grow
-from tests.hub.conftest import HubProcess, write_config
+from tests.hub.conftest import ChargerDouble, HubProcess, MeterDouble, in_the_books, write_config
 from tests.postgresql import Databases, a_server
 from wire.chain import GENESIS_HASH, RecordKind
 from wire.commands import ClearCache, CommandOrder, CommandReport, ResultCode
@@ -261,6 +261,35 @@ def test_no_more_connections_are_opened_than_are_allowed(url, terms, chain, t0, 
             await database.close()
 
     assert asyncio.run(run()) <= LEAST_CONNECTIONS
+
+
+def test_several_derive_side_by_side_and_every_session_is_billed_once(url, terms, new_chain, new_charger, t0, tmp_path):
+    ids: list[str] = []
+    chains = [new_chain(f"site-{number}") for number in range(4)]
+    for number, chain in enumerate(chains):
+        meter = MeterDouble(serial=f"MS-{number}")
+        ids += sessions(ChargerDouble(chain, meter=meter), t0, 0, 6)
+
+    async def run() -> list[tuple[str]]:
+        databases = [Database(tmp_path / name, terms, PostgreSQL(url)) for name in ("one", "other")]
+        try:
+            for number, chain in enumerate(chains):
+                grown = grow(LogStanding(roots={}), chain.records)
+                where = Chain(chain.gateway_id, chain.epoch)
+                await databases[number % 2].append(
+                    where, Position(0, GENESIS_HASH), chain.records, grown, None, t0 + timedelta(days=1)
+                )
+            await in_the_books(databases[0])
+            return await databases[0].read(
+                lambda connection: connection.execute("SELECT session_id FROM cdrs").fetchall()
+            )
+        finally:
+            for database in databases:
+                await database.close()
+
+    assert sorted(asyncio.run(run())) == sorted((id_,) for id_ in ids)
+    held = Books(url).ask("SELECT count(*), count(DISTINCT (gateway_id, epoch, seq, part)) FROM verdicts")
+    assert held == [(48, 48)]
 
 
 def test_jobs_that_collide_are_run_again_until_each_has_its_turn(url, t0):
