@@ -99,8 +99,9 @@ class Intake:
             self._pool.terminate()
 
     async def standing(self, chain: Chain, first_seq: int) -> Next | None:
-        """Where an open chain stands, if `first_seq` comes next in it; None otherwise. Where this process itself left the
-        chain just there, that is it, and the database is not asked: rule 2 holds all the same. Raises StoreError."""
+        """Where an open chain stands, if `first_seq` comes next in it; None otherwise. Where this process itself left
+        the chain just there, that is it, and the database is not asked: rule 2 holds all the same. Raises StoreError.
+        """
         left = self._left.get(chain)
         if left is not None and left.position.seq + 1 == first_seq:
             return left
