@@ -22,14 +22,14 @@ import pytest
 from hub.clock import now
 from hub.config import load_config
 from hub.desk import CommandDesk
-from hub.errors import ConfigError, StoreError
+from hub.errors import ConfigError, StalePosition, StoreError
 from hub.log_key import load_log_key
 from hub.store.chains import Chain, Position
 from hub.store.database import Database
 from hub.store.deriving import behind
 from hub.store.dialect import ESCAPE, SEPARATOR, escaped, migration, numbered, unescaped
 from hub.store.engine import Away, Collision
-from hub.store.heads import kept_heads
+from hub.store.heads import KeptHead, kept_heads
 from hub.store.ledger import note_seen
 from hub.store.postgresql import LEAST_CONNECTIONS, PostgreSQL
 from hub.store.readings import Cut, records
@@ -42,8 +42,11 @@ from tests.postgresql import Databases, a_server
 from wire.chain import GENESIS_HASH, RecordKind
 from wire.commands import ClearCache, CommandOrder, CommandReport, ResultCode
 from wire.sync_messages import Ack, Welcome
+from wire.tombstone import Superseded
+from wire.tree_head import SigningKey
 
 WHERE = Chain("site-1", "e1")
+HUB_KEY = SigningKey(b"h" * 32)
 BROKEN = (ConnectionError, http.client.HTTPException, ssl.SSLError, TimeoutError)
 
 
@@ -290,6 +293,32 @@ def test_several_derive_side_by_side_and_every_session_is_billed_once(url, terms
     assert sorted(asyncio.run(run())) == sorted((id_,) for id_ in ids)
     held = Books(url).ask("SELECT count(*), count(DISTINCT (gateway_id, epoch, seq, part)) FROM verdicts")
     assert held == [(48, 48)]
+
+
+@pytest.mark.parametrize("met_before", [True, False])
+def test_nothing_is_taken_for_a_closed_epoch_whatever_was_remembered_of_it(url, terms, chain, t0, tmp_path, met_before):
+    records = [chain.add(RecordKind.AUDIT, "{}") for _ in range(2)]
+    start, closing_ = Position(0, GENESIS_HASH), Chain("site-1", "e2")
+
+    async def run() -> None:
+        one, other = (Database(tmp_path / name, terms, PostgreSQL(url)) for name in ("one", "other"))
+        try:
+            if met_before:
+                grown = grow(LogStanding(roots={}), records[:1])
+                signed = chain.head(1, t0)
+                head = KeptHead(signed=signed, countersignature=HUB_KEY.countersign(signed, t0))
+                await one.append(WHERE, start, records[:1], grown, head, t0)
+            await other.supersede(closing_, Superseded(epoch="e1", seq=0, hash=GENESIS_HASH), t0)
+            at = Position(1, records[0].hash) if met_before else start
+            grown = grow((await one.standing(WHERE, at.seq + 1, 1)).log, records[at.seq :])
+            with pytest.raises(StalePosition, match="the epoch was closed"):
+                await one.append(WHERE, at, records[at.seq :], grown, None, t0)
+            assert (await one.standing(WHERE, at.seq + 1, 1)).closed_by == "e2"
+        finally:
+            await one.close()
+            await other.close()
+
+    asyncio.run(run())
 
 
 def test_jobs_that_collide_are_run_again_until_each_has_its_turn(url, t0):
