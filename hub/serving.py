@@ -103,7 +103,7 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
         lists = ListDesk(database, key)
         await lists.start(now())
         endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after)
-        maker = Maker(key=key, terms=config.terms, issuer=config.contact)
+        maker = Maker(key=key, terms=config.terms, issuer=config.contact, roaming=config.roaming)
         erasing = Erasing(database, config.retention_years, lists)
         partners: OperatorPartners | None = None
         if config.roaming is not None:

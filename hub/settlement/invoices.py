@@ -205,7 +205,8 @@ def _lines(
     """The lines; `charged` is what the CDRs come to exactly."""
     credits = sum(item.credit for item in items)
     sessions = len(items) - 2 * credits
-    text = f"Charging: {len(items) - credits} CDRs" + (f", {credits} credits" if credits else "")
+    text = f"Charging: {_several(len(items) - credits, 'CDR')}"
+    text += f" and {_several(credits, 'credit')}" if credits else ""
     lines = [Line(what="charging", text=text, net=rounds(plus(*(item.net for item in items))), exact=charged)]
     for what, quantity, unit, price in (
         ("fee-per-session", Decimal(sessions), "sessions", agreement.fee_per_session),
@@ -214,7 +215,11 @@ def _lines(
     ):
         if price:
             exact = _EXACT.multiply(quantity, price)
-            label = f"Fee of {agreement.fee_percent:f} %" if what == "fee-percent" else f"Fee for {unit}"
+            label = (
+                f"Fee of {agreement.fee_percent:f} %"
+                if what == "fee-percent"
+                else f"Fee by {'kWh' if unit == 'kWh' else 'session'}"
+            )
             lines.append(
                 Line(what=what, text=label, quantity=quantity, unit=unit, price=price, net=rounds(exact), exact=exact)
             )
@@ -224,6 +229,10 @@ def _lines(
         told = f"Up to the minimum of fees, {agreement.minimum:f} {agreement.currency}"
         lines.append(Line(what="minimum", text=told, net=rounds(missing), exact=missing))
     return tuple(lines)
+
+
+def _several(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _taxes(
