@@ -133,7 +133,8 @@ def invoice_of(
     """
     ordered = sorted(billed, key=lambda one: (one.id, one.object))
     rounds = _Rounding(agreement)
-    items = tuple(_item(one, agreement, period, rates, rounds) for one in ordered)
+    begin_at = period.begin_at
+    items = tuple(_item(one, agreement, begin_at, rates, rounds) for one in ordered)
     energy = plus(*(item.kwh if not item.credit else -item.kwh for item in items))
     exact = plus(*(_converted(one.price.before_taxes, one.currency, agreement, rates) for one in ordered))
     lines = _lines(agreement, items, exact, energy, rounds)
@@ -178,7 +179,7 @@ class _Rounding:
         return rounded
 
 
-def _item(one: Billed, agreement: Agreement, period: Period, rates: Mapping[str, Rate], rounds: _Rounding) -> Item:
+def _item(one: Billed, agreement: Agreement, begin_at: datetime, rates: Mapping[str, Rate], rounds: _Rounding) -> Item:
     net = _converted(one.price.before_taxes, one.currency, agreement, rates)
     return Item(
         cdr=one.id,
@@ -191,7 +192,7 @@ def _item(one: Billed, agreement: Agreement, period: Period, rates: Mapping[str,
         net=rounds(net) if agreement.round_at is RoundAt.CDR else net,
         session=one.session,
         credit=one.credit,
-        late=one.end < period.begin_at,
+        late=one.end < begin_at,
     )
 
 
