@@ -25,7 +25,7 @@ from hub.clock import now
 from hub.desk import CommandDesk
 from hub.errors import StoreError, TooManyCommands
 from hub.roaming import ordering
-from hub.roaming.client import CallFailed, PartnerClient
+from hub.roaming.client import CallFailed, PartnerClient, Question
 from hub.roaming.ordering import Ordered, Request, reservation_id, result_of
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner
@@ -223,9 +223,11 @@ class Commanding:
             await PartnerClient(partner, self._session).ask(
                 "POST",
                 order.response_url,
-                routing=order.routing.answer(),
-                document=document_of(result_of(report)),
-                correlation_id=order.correlation_id,
+                Question(
+                    routing=order.routing.answer(),
+                    document=document_of(result_of(report)),
+                    correlation_id=order.correlation_id,
+                ),
             )
         except CallFailed as error:
             fields = {"partner": order.partner, "command_id": order.command_id, "reason": str(error)}

@@ -1,7 +1,8 @@
 """An object of ours that is new or changed: kept, and noted to be pushed to whom it is for. For the writer.
 
 Rules
-1. A session or CDR is for the eMSP whose token it names, everything else for all partners that take it in.
+1. A session or CDR is for the eMSP whose token it names, everything else for all partners that take it in. What
+   changed of a session, and of a token, is sent as a PATCH; a new one, or one that lost a field, whole.
 2. Nothing is noted for a partner that is not CONNECTED, or has no such side: it pulls (OCPI transport_and_format).
 3. All that is said of one session has one correlation id, made of the session's id.
 
@@ -16,7 +17,7 @@ from datetime import datetime
 from hub.roaming.partners import Partner
 from hub.store import partners
 from hub.store.engine import Connection
-from hub.store.objects import Kept, keep_object
+from hub.store.objects import Kept, keep_object, key_of, object_of, same_document
 from hub.store.outbound import note_push
 from wire.ocpi.document import Document
 from wire.ocpi.keys import id_of, party_of
@@ -24,6 +25,7 @@ from wire.ocpi.types import InterfaceRole, Module, Role
 
 _SPACE = uuid.UUID("5f0c2b0e-4a44-5d3e-9a51-0a6c8d6f2e11")
 _ADDRESSED = frozenset({Module.SESSIONS, Module.CDRS})
+_PATCHED = frozenset({Module.SESSIONS, Module.TOKENS})
 
 
 def publish(connection: Connection, module: Module, document: Document, at: datetime) -> bool:
@@ -33,13 +35,25 @@ def publish(connection: Connection, module: Module, document: Document, at: date
         OCPIRefused: it has no owner or id.
         ObjectDiffers: it is a CDR, and another one is held under its id.
     """
+    held = object_of(connection, module, party_of(document), key_of(module, document)) if module in _PATCHED else None
     kept, number = keep_object(connection, module, document, None, at)
     if kept is Kept.SAME:
         return False
-    method = "POST" if module is Module.CDRS else "PUT"
+    patch = None if held is None else _patch(held.document, document)
+    method = "POST" if module is Module.CDRS else "PUT" if patch is None else "PATCH"
     takers = [one.id for one in _readers(connection, module, document) if _takes(one, module)]
-    note_push(connection, number, takers, method, correlation_of(module, document), at)
+    note_push(connection, number, takers, method, correlation_of(module, document), at, patch)
     return True
+
+
+def _patch(held: Document, document: Document) -> Document | None:
+    """The fields that changed; None where a PATCH could not say it: charging periods are appended, never replaced."""
+    changed = {
+        name: value for name, value in document.items() if name not in held or not same_document(held[name], value)
+    }
+    if held.keys() - document.keys() or "charging_periods" in changed or "type" in changed:
+        return None
+    return changed | {"last_updated": document["last_updated"]} if "last_updated" in document else None
 
 
 def correlation_of(module: Module, document: Document) -> str:

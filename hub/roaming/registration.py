@@ -15,7 +15,7 @@ Source: OCPI 2.3.0 credentials, version_information_endpoint.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ import aiohttp
 
 from hub.clock import now
 from hub.errors import HubError
-from hub.roaming.client import CallFailed, PartnerClient
+from hub.roaming.client import CallFailed, PartnerClient, Question
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner, Registration, TokenKind
 from hub.roaming.speech import SPOKEN, inward, outward
@@ -82,7 +82,7 @@ async def find_way(partner: Partner, session: aiohttp.ClientSession, token: str,
 
 
 async def _got(client: PartnerClient, partner: Partner, url: str, type_: type[T]) -> T:
-    reply = await client.ask("GET", url)
+    reply = await client.ask("GET", client.at(url))
     try:
         data = reply.data if type_ is not VersionDetails else unwrapped(reply.data, partner.quirks)
         return view(data, type_, "answer")
@@ -109,6 +109,8 @@ class Registrar:
 
     def __init__(self, database: Database, config: RoamingConfig, session: aiohttp.ClientSession) -> None:
         self._database, self._config, self._session = database, config, session
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a partner has registered or left."""
 
     # --- as sender
 
@@ -142,7 +144,7 @@ class Registrar:
         try:
             offered = self._offered(ours, way.version)
             client = PartnerClient(partner, self._session, token)
-            reply = await client.ask(method, way.credentials_url, document=offered)
+            reply = await client.ask(method, client.at(way.credentials_url), Question(document=offered))
             theirs = _credentials(unwrapped(reply.data, partner.quirks), way.version)
             done = self._registration(partner, theirs, way)
         except (HubError, OCPIRefused, MalformedValue):
@@ -150,15 +152,19 @@ class Registrar:
             if method == "POST":
                 await self._database.write(lambda connection: store.end_token(connection, token_hash(ours)))
             raise
-        return await self._database.write(lambda connection: self._keep(connection, partner.id, done, token_hash(ours)))
+        kept = await self._database.write(lambda connection: self._keep(connection, partner.id, done, token_hash(ours)))
+        self.changed()
+        return kept
 
     async def leave(self, id_: str) -> None:
         """End the registration on both sides. Raises NoSuchPartner, StoreError; CallFailed when only ours is ended."""
         partner = await self._database.read(lambda connection: store.partner_named(connection, id_))
         await self._database.write(lambda connection: store.unregister(connection, id_, now()))
+        self.changed()
         url = partner.endpoint(Module.CREDENTIALS, InterfaceRole.SENDER)
         if partner.registered and url is not None:
-            await PartnerClient(partner, self._session).ask("DELETE", url)
+            client = PartnerClient(partner, self._session)
+            await client.ask("DELETE", client.at(url))
 
     # --- as receiver
 
@@ -186,6 +192,7 @@ class Registrar:
             self._keep(connection, partner.id, done, token_hash(ours))
 
         await self._database.write(keep)
+        self.changed()
         return self._offered(ours, version)
 
     def credentials(self, token: str, version: Version) -> Document:
@@ -195,6 +202,7 @@ class Registrar:
     async def withdraw(self, partner: Partner) -> None:
         """Do as a partner says that ends its registration. Raises StoreError."""
         await self._database.write(lambda connection: store.unregister(connection, partner.id, now()))
+        self.changed()
 
     # --- both
 

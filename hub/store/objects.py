@@ -57,10 +57,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Objects of a page, and how many match in all."""
+    """Objects of a page as the JSON texts that are stored, and how many match in all."""
 
-    documents: tuple[Document, ...]
+    texts: tuple[str, ...]
     total: int
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The objects."""
+        return tuple(parse_document(text, "stored object") for text in self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,14 @@ def objects_of(connection: Connection, module: Module, key: str, ours: bool = Fa
     return tuple(_held(row) for row in rows)
 
 
+def object_numbered(connection: Connection, number: int) -> Held | None:
+    """The object with this number."""
+    row = connection.execute(
+        "SELECT number, id, document, from_partner FROM ocpi_objects WHERE number = ?", (number,)
+    ).fetchone()
+    return None if row is None else _held(row)
+
+
 def told_by(connection: Connection, module: Module, party: PartyKey, partner: str) -> tuple[Held, ...]:
     """The objects of a party that a partner brought, oldest first."""
     rows = connection.execute(
@@ -154,6 +167,15 @@ def told_by(connection: Connection, module: Module, party: PartyKey, partner: st
         (module.value, party.country_code, party.party_id, partner),
     ).fetchall()
     return tuple(_held(row) for row in rows)
+
+
+def documents_from(connection: Connection, module: Module, partner: str) -> Iterator[Document]:
+    """Everything of a module that a partner brought, oldest first; to be read while the transaction lasts."""
+    rows = connection.execute(
+        "SELECT document FROM ocpi_objects WHERE module = ? AND from_partner = ? ORDER BY number",
+        (module.value, partner),
+    )
+    return (parse_document(text, "stored object") for (text,) in rows)
 
 
 def drop_object(connection: Connection, module: Module, party: PartyKey, key: str) -> bool:
@@ -166,10 +188,12 @@ def page_of(connection: Connection, module: Module, query: PageQuery, scope: Sco
     where, values = _matching(module, query, scope)
     total = connection.execute(f"SELECT count(*) FROM ocpi_objects WHERE {where}", values).fetchone()[0]
     rows = connection.execute(
-        f"SELECT document FROM ocpi_objects WHERE {where} ORDER BY number LIMIT ? OFFSET ?",
+        # Sorted by number alone: documents are long, and most of what matches is not on the page.
+        "SELECT document FROM ocpi_objects WHERE number IN"
+        f" (SELECT number FROM ocpi_objects WHERE {where} ORDER BY number LIMIT ? OFFSET ?) ORDER BY number",
         (*values, query.limit, query.offset),
     ).fetchall()
-    return Page(tuple(parse_document(text, "stored object") for (text,) in rows), total)
+    return Page(tuple(text for (text,) in rows), total)
 
 
 def _held(row: Any) -> Held:

@@ -40,7 +40,7 @@ FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 5.0
 MAX_PREPARED = 256
 LEAST_VERSION = 14
 CHANNEL = "pnc_hub"
-LEAST_CONNECTIONS = 5
+LEAST_CONNECTIONS = 6
 _MIGRATING = 0x706E6368
 """The number of the advisory lock under which tables are changed."""
 _BEGIN = {
@@ -54,7 +54,12 @@ _SETTINGS = {
     "synchronous_commit": "on",
     "idle_in_transaction_session_timeout": "60000",
 }
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.TooManyConnectionsError)
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,  # the connection was cut in the middle of an answer
+)
 _COLLIDED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError)
 
 
@@ -209,11 +214,11 @@ class PostgreSQL:
     is_shared = True
 
     def __init__(self, url: str, *, connections: int = LEAST_CONNECTIONS) -> None:
-        """At most `connections` are opened at a time: one derives, one listens, some write and read, and the
-        rest, which is most of them, takes batches in."""
+        """At most `connections` are opened at a time: one derives, one listens, one makes a snapshot of the token list,
+        some write and read, and the rest, which is most of them, takes batches in."""
         self.url = url
         self.writers = self.readers = 2 if connections >= 2 * LEAST_CONNECTIONS else 1
-        self.intake = connections - self.writers - self.readers - 2
+        self.intake = connections - self.writers - self.readers - 3
         parts = urlsplit(url)
         self.place = f"PostgreSQL {parts.hostname or 'on a socket'}{parts.path}"
         self._pause = _Pause()
@@ -278,7 +283,7 @@ class PostgreSQL:
         """Connections of the running loop, at most `size`. Nothing is reset between two users: ours change nothing."""
         return await asyncpg.create_pool(
             self.url,
-            min_size=1,
+            min_size=0,
             max_size=size,
             init=prepare_connection,
             reset=_keep,
@@ -295,11 +300,14 @@ class PostgreSQL:
         """What connecting comes to. Rule 4. Raises StoreError."""
         try:
             self._pause.require_over(self.place)
-            with Telling(self.place):
-                result = await connecting
         except Away:
             if isinstance(connecting, Coroutine):
                 connecting.close()
+            raise
+        try:
+            with Telling(self.place):
+                result = await connecting
+        except Away:
             self._pause.failed()
             raise
         self._pause.succeeded()

@@ -27,7 +27,8 @@ from cryptography.x509.oid import NameOID
 
 from hub.store import readings
 from hub.store.connection import FILE_NAME, SQLite
-from hub.store.deriving import derive_next
+from hub.store.database import Database
+from hub.store.deriving import behind, derive_next
 from hub.store.engine import Engine
 from hub.store.ledger import Chain, append, note_seen, position_of
 from hub.store.postgresql import PostgreSQL
@@ -377,6 +378,15 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     made.drop(url)
 
 
+async def in_the_books(database: Database) -> None:
+    """Come back when all that was stored on PostgreSQL is in the books."""
+    async with asyncio.timeout(30):
+        while True:
+            if not await database.read(behind):
+                return
+            await asyncio.sleep(0.02)
+
+
 # --- a hub's books ---------------------------------------------------------------------------------------------------
 
 
@@ -449,7 +459,7 @@ class GatewayLink:
         if files is not None:
             context.load_cert_chain(*files)
         host, _, port = address.rpartition(":")
-        self._connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+        self._connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -482,10 +492,11 @@ class HubProcess:
     config: Path
     listen: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    arguments: tuple[str, ...] = ()
     links: list[GatewayLink] = field(default_factory=list)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "hub", "run", "--config", str(self.config)]
+        command = [sys.executable, "-m", "hub", "run", "--config", str(self.config), *self.arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.listen = self.next_line("ready")["listen"]
@@ -517,10 +528,13 @@ class HubProcess:
             link.close()
         self.links.clear()
         assert self.process is not None
-        self.process.communicate(timeout=20)
-        code = self.process.returncode
-        self.process = None
-        return code
+        process, self.process = self.process, None
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        return process.returncode
 
     def link(self, name: str | None = "site-1", ca: LittleCA | None = None) -> GatewayLink:
         link = GatewayLink(self.listen["sync"], self.ca.path, (ca or self.ca).issue(name) if name else None)

@@ -7,7 +7,7 @@ Rules
    there, 413, 5xx ours. Everything else is 200 or 201 with OCPI's status inside.
 3. Request and correlation id are echoed; routing headers come back the other way round, with errors too.
 4. A party in the routing headers that the partner does not speak for is refused; one to be reached that is not ours is
-   handed to the hub, and unknown (4001) where there is none.
+   unknown (4001), unless this is a hub: then all requests of functional modules go through its forwarding.
 
 Source: OCPI 2.3.0 transport_and_format, status_codes.
 """
@@ -31,6 +31,7 @@ from hub.store import partners as store
 from hub.store.database import Database
 from hub.store.engine import Connection
 from hub.store.partners import Presented
+from hub.web.ocpi import openapi
 from hub.web.ocpi.exchange import Answer, Exchange, Forwarding, Sides
 from hub.web.problems import Problem, read_body
 from wire.errors import MalformedValue, OCPIRefused
@@ -73,6 +74,7 @@ class OCPIEndpoint:
         version, base = "{version:" + "|".join(one.value.replace(".", r"\.") for one in SPOKEN) + "}", self._base
         for slash in ("", "/"):
             app.router.add_get(f"{base}/versions{slash}", self._versions, allow_head=False)
+            app.router.add_get(f"{base}{openapi.PATH}{slash}", self._description, allow_head=False)
             app.router.add_get(f"{base}/{version}{slash}", self._details, allow_head=False)
             app.router.add_route("*", f"{base}/{version}/credentials{slash}", self._credentials)
         app.router.add_route("*", f"{base}/{version}/{{side:sender|receiver}}/{{module}}{{tail:(/.*)?}}", self._module)
@@ -120,7 +122,10 @@ class OCPIEndpoint:
 
     def _response(self, request: web.Request, answer: Answer) -> web.Response:
         ids: MessageIds = request[_IDS]
-        body: dict[str, object] = {"status_code": int(answer.status), "timestamp": instant_text(now())}
+        body: dict[str, object] = {
+            "status_code": int(answer.status),
+            "timestamp": instant_text(now().replace(microsecond=0)),
+        }
         if answer.message is not None:
             body["status_message"] = answer.message
         if answer.data is not None:
@@ -143,6 +148,11 @@ class OCPIEndpoint:
         refuse_routing(request.headers)
         found = [{"version": one.value, "url": f"{self._config.url}/{one.value}"} for one in SPOKEN]
         return self._response(request, Answer(found))
+
+    async def _description(self, request: web.Request) -> web.StreamResponse:
+        ids: MessageIds = request[_IDS]
+        body = encode_document(openapi.description(self._sides))
+        return web.Response(body=body, content_type="application/json", headers=ids.headers())
 
     async def _details(self, request: web.Request) -> web.StreamResponse:
         refuse_routing(request.headers)
@@ -189,9 +199,8 @@ class OCPIEndpoint:
         if handle is None:
             raise _no_method(request.method, tuple(methods))
         if module in ROUTED:
-            forwarded = None if self._forwarding is None else await self._forwarding.forwarded(exchange)
-            if forwarded is not None:
-                return self._response(request, forwarded)
+            if self._forwarding is not None:
+                return self._response(request, await self._forwarding.answered(exchange, handle))
             to = exchange.routing.to
             if to is not None and not self._config.owns(to):
                 raise OCPIRefused(

@@ -93,13 +93,14 @@ Sides: TypeAlias = Mapping[tuple[Module, InterfaceRole], Mapping[str, Handle]]
 
 
 class Forwarding(Protocol):
-    """What a hub does with requests that are for others."""
+    """What a hub does with requests, of which some are for others."""
 
-    async def forwarded(self, exchange: Exchange) -> Answer | None:
-        """The receiver's answer, the hub's own to a broadcast, or None for what this deployment answers itself.
+    async def answered(self, exchange: Exchange, own: Handle) -> Answer:
+        """The receiver's answer, the hub's own to a broadcast, or what `own`, this deployment itself, answers.
 
         Raises:
-            OCPIRefused: 4001, 4002, 4003, or a mode that OCPI forbids.
+            OCPIRefused: 4000 to 4003, or a mode that OCPI forbids.
+            MalformedValue, HubError: as `own` does.
         """
 
 

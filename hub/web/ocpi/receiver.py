@@ -62,8 +62,9 @@ class _Place:
 class Pushed:
     """Takes what partners push."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, hub: PartyKey | None = None) -> None:
+        """`hub`: this deployment is a hub, and what is sent to it, or to nobody, is shared with all."""
+        self._database, self._hub = database, hub
 
     async def get(self, exchange: Exchange) -> Answer:
         """An object as it is held here."""
@@ -137,7 +138,9 @@ class Pushed:
                 alarm = _changed_after_end(exchange, place, given)
                 alarms.note_alarm(connection, alarm, exchange.at)
                 return OCPIRefused(alarm.code, "/status", alarm.message)
-            kept, _ = store.keep_object(connection, exchange.module, document, exchange.partner.id, exchange.at)
+            shared = self._hub is not None and exchange.routing.to in (None, self._hub)
+            ids = exchange.partner.id, exchange.at
+            kept, _ = store.keep_object(connection, exchange.module, document, *ids, shared=shared)
             if exchange.module is Module.TOKENS:
                 token = view(without_nulls(document), Token, "token")
                 whitelist.put_tokens(connection, [as_listed(token)], exchange.at)
