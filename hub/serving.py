@@ -32,6 +32,7 @@ from hub.web.api import OperatorAPI
 from hub.web.ocpi.platform import OCPIPlatform
 from hub.web.partners import OperatorPartners
 from hub.web.server import Listener, server_context
+from hub.web.settling import settling
 from hub.web.sync import SyncEndpoint
 from hub.web.told import tell_news
 from wire.tree_head import SigningKey
@@ -91,7 +92,7 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
         lists = ListDesk(database, key)
         await lists.start(now(), beside_others=bool(sockets))
         endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after)
-        maker = Maker(key=key, terms=config.terms, issuer=config.contact)
+        maker = Maker(key=key, terms=config.terms, issuer=config.contact, roaming=config.roaming)
         erasing = Erasing(database, config.retention_years, lists)
         partners: OperatorPartners | None = None
         if config.roaming is not None:
@@ -99,7 +100,8 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
             platform = OCPIPlatform(database, config, roaming, desk)
             partners = OperatorPartners(database, roaming, platform.registrar)
             listeners["ocpi"] = Listener("ocpi", platform.application(), roaming.listen, context, sockets.get("ocpi"))
-        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, partners)
+        money = settling(database, config.roaming, config.contact)
+        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, partners, money)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context, sockets.get("sync"))
         listeners["api"] = Listener("api", api.application(), config.api, api_context, sockets.get("api"))
         listening = asyncio.create_task(database.listen(_Heard(desk, lists)))

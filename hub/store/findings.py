@@ -187,6 +187,16 @@ def judgements(connection: Connection, owner: PartyKey | str, cdr_id: str) -> tu
     return tuple(map(_judgement, rows.fetchall()))
 
 
+def refused_document(connection: Connection, owner: PartyKey | str, cdr_id: str) -> Document | None:
+    """The newest document that was refused under this id, and is not kept elsewhere."""
+    row = connection.execute(
+        "SELECT document FROM cdr_judgements WHERE owner = ? AND id_key = ? AND document IS NOT NULL"
+        " ORDER BY number DESC LIMIT 1",
+        (str(owner), ci_key(cdr_id)),
+    ).fetchone()
+    return None if row is None else dict(parse_document(row[0], "refused CDR"))
+
+
 def newest_judgements(
     connection: Connection, state: State | None, after: int, limit: int, partner: str | None = None
 ) -> tuple[Judgement, ...]:
@@ -217,12 +227,13 @@ def counts(connection: Connection) -> dict[str, int]:
     return found
 
 
-def unjudged(connection: Connection, limit: int) -> tuple[tuple[int, Document, str | None], ...]:
-    """Kept CDRs that nobody judged: number, document, whom they came from; oldest first."""
+def unjudged(connection: Connection, after: int, limit: int) -> tuple[tuple[int, Document, str | None], ...]:
+    """Kept CDRs beyond number `after` that nobody judged: number, document, whom they came from; oldest first."""
     rows = connection.execute(
-        "SELECT o.number, o.document, o.from_partner FROM ocpi_objects o WHERE o.module = 'cdrs' AND NOT EXISTS"
-        " (SELECT 1 FROM cdr_standings s WHERE s.object = o.number) ORDER BY o.number LIMIT ?",
-        (limit,),
+        # By number, not by an index over modules: what was judged is passed over once, and never sorted.
+        "SELECT o.number, o.document, o.from_partner FROM ocpi_objects o WHERE o.number > ? AND o.module || '' = 'cdrs'"
+        " AND NOT EXISTS (SELECT 1 FROM cdr_standings s WHERE s.object = o.number) ORDER BY o.number LIMIT ?",
+        (after, limit),
     )
     return tuple((number, parse_document(text, "stored CDR"), told_by) for number, text, told_by in rows.fetchall())
 
