@@ -5,45 +5,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import logging
 import os
 import secrets
-import signal
 from pathlib import Path
 
 import click
 
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
-from hub.desk import CommandDesk
-from hub.erasing import Erasing
+from hub.config_store import StoreKind
 from hub.errors import HubError
 from hub.evidence.command import evidence
-from hub.evidence.gather import Maker
 from hub.journal import start_journal
 from hub.letting_go import erase, retention
-from hub.lists import ListDesk
-from hub.log_key import load_log_key, make_log_key, missing_key
 from hub.meter_screens import told_attention
 from hub.meters import RECENT, meters
 from hub.options import config_option, fail, or_exit
 from hub.orders import command
+from hub.partners import partners
 from hub.proofs import ledger
+from hub.serving import derive, inherited, run_loop, serve
 from hub.store import readings
-from hub.store.connection import FILE_NAME, open_reader
-from hub.store.database import Database
-from hub.store.heads import last_countersigned
-from hub.store.meter_keys import pin_all_configured
+from hub.store.database import state_locked
 from hub.store.meters import attention
 from hub.store.readings import Cut
 from hub.tariff_commands import tariffs
-from hub.web.api import OperatorAPI
-from hub.web.server import Listener, server_context
-from hub.web.sync import SyncEndpoint
+from hub.workers import MOST_WORKERS, supervise
 from wire.records import encode
-from wire.tree_head import SigningKey
-
-_log = logging.getLogger("hub")
 
 _TEMPLATE = """\
 # Configuration of pnc-hub. Paths are relative to this file's folder.
@@ -87,8 +75,47 @@ session_fee = "0.00"
 # [retention]
 # years = 10                       # how long evidence is kept at least; `pnc-hub retention` lets go of what is over
 
+# [store]                          # SQLite in state_dir without this table
+# kind = "postgresql"              # needs pncgate[postgresql]; `pnc-hub run --workers N` then runs several processes
+# url_file = "store.url"           # postgresql://user:password@host/database, mode 0600; or `url`, `url_variable`
+# max_connections = 10             # of one worker
+
 # [operator]
 # contact = "Example Energy, help@example.com"  # whom a driver asks; on the page of an evidence file
+
+# [roaming]                        # OCPI 2.2.1 and 2.3.0; partners are added with `pnc-hub partners add`
+# listen = "127.0.0.1:8445"
+# url = "https://ocpi.example.com/ocpi"          # where partners reach it
+# partner_ca = "partners.pem"      # PEM: roots of partners' certificates; those of the system where left out
+# hub_party = "DE*HUB"             # this deployment is a roaming hub under that name
+# [[roaming.party]]
+# country_code = "DE"
+# party_id = "ABC"
+# roles = ["CPO"]                  # CPO, EMSP, NSP, NAP, SCSP, OTHER
+# name = "Example Energy"
+# help_phone = "+49 30 1234567"
+# [[roaming.location]]
+# id = "LOC1"
+# address = "Example Street 1"
+# city = "Berlin"
+# country = "DEU"
+# latitude = "52.52437"
+# longitude = "13.41053"
+# time_zone = "Europe/Berlin"
+# opening = "24/7"                 # or ["Mon-Fri 07:00-20:00", "Sat 08:00-18:00"]
+# [[roaming.location.evse]]
+# uid = "EVSE-1"
+# evse_id = "DE*ABC*E1"
+# gateway_id = "site-1"
+# charger_id = "CP-1"
+# evse = 1                         # the number that the station gives it
+# [[roaming.location.evse.connector]]
+# standard = "IEC_62196_T2_COMBO"
+# format = "CABLE"
+# power_type = "DC"
+# max_voltage = 920
+# max_amperage = 200
+# capabilities = ["ISO_15118_2_PLUG_AND_CHARGE", "ISO_15118_20_PLUG_AND_CHARGE"]
 
 # [[meter]]                        # the meter at a place; `pnc-hub meters import` takes keys by serial and with dates
 # gateway_id = "site-1"
@@ -106,14 +133,39 @@ def main() -> None:
 
 
 @main.command()
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--derivers",
+    type=click.IntRange(0, MOST_WORKERS),
+    help="Processes that make sessions and bills of what the workers store; 1 with several workers.",
+)
+@click.option("--sockets", hidden=True, help="Of a process that is started by another: the descriptors it is given.")
+@click.option("--deriving", hidden=True, is_flag=True, help="Of one that derives.")
 @config_option
-def run(config_path: Path) -> None:
+def run(config_path: Path, workers: int, derivers: int | None, sockets: str | None, deriving: bool) -> None:
     """Run until SIGTERM or SIGINT.
 
-    Standard output says what happens, one JSON object a line.
+    Standard output says what happens, one JSON object a line. More than one process needs PostgreSQL.
     """
     start_journal()
-    or_exit(lambda: asyncio.run(_serve(load_config(config_path))))
+    if sockets is not None:
+        given = inherited(sockets)
+        if not deriving:
+            or_exit(lambda: run_loop(serve(load_config(config_path), given)))
+        else:
+            or_exit(lambda: run_loop(derive(load_config(config_path), given["derived"])))
+    elif workers == 1 and derivers is None:
+        or_exit(lambda: run_loop(_alone(load_config(config_path))))
+    else:
+        or_exit(lambda: asyncio.run(supervise(config_path, load_config(config_path), workers, derivers)))
+
+
+async def _alone(config: HubConfig) -> None:
+    if config.store.kind is StoreKind.SQLITE:
+        await serve(config)
+        return
+    with state_locked(config.state_dir):
+        await serve(config)
 
 
 @main.command()
@@ -176,7 +228,7 @@ def status(config_path: Path, as_json: bool) -> None:
 
 
 def _show_status(config: HubConfig, as_json: bool) -> None:
-    connection = open_reader(config.state_dir / FILE_NAME)
+    connection = config.engine().open_reader()
     try:
         totals = readings.totals(connection)
         gateways = readings.gateways(connection, tuple(config.gateways))
@@ -202,56 +254,8 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
         click.echo(line)
 
 
-async def _serve(config: HubConfig) -> None:
-    """Build the parts, run them until a signal, end them. Raises HubError when something cannot start."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_ in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_, stop.set)
-    sync_context = server_context(config.sync_tls, config.client_ca)
-    api_context = server_context(config.api_tls)
-    database = Database(config.state_dir, config.terms)
-    desk = CommandDesk(database, config.gateways)
-    listeners: dict[str, Listener] = {}
-    lists: ListDesk | None = None
-    try:
-        await database.write(lambda connection: pin_all_configured(connection, config.terms.meter_keys, now()))
-        key = await _log_key(config.state_dir, database)
-        lists = ListDesk(database, key)
-        await lists.start(now())
-        endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after)
-        maker = Maker(key=key, terms=config.terms, issuer=config.contact)
-        erasing = Erasing(database, config.retention_years, lists)
-        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing)
-        listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context)
-        listeners["api"] = Listener("api", api.application(), config.api, api_context)
-        listen = {name: await listener.start() for name, listener in listeners.items()}
-        _log.info("ready", extra={"fields": {"listen": listen, "pid": os.getpid()}})
-        await stop.wait()
-    finally:
-        desk.close()
-        for listener in listeners.values():
-            await listener.close()
-        if lists is not None:
-            await lists.close()
-        await database.close()
-    _log.info("stopped")
-
-
-async def _log_key(state_dir: Path, database: Database) -> SigningKey:
-    """The key that countersigns, made at the first start. Raises LogKeyError."""
-    key, last = load_log_key(state_dir), await database.read(last_countersigned)
-    used = None if last is None else last.countersignature.public_key
-    if key is None:
-        if used is not None:
-            raise missing_key(state_dir, used)
-        key = make_log_key(state_dir)
-    elif used not in (None, key.public_key):
-        _log.warning("hub-log-key-changed", extra={"fields": {"before": used, "now": key.public_key}})
-    return key
-
-
 main.add_command(command)
+main.add_command(partners)
 main.add_command(evidence)
 main.add_command(meters)
 main.add_command(ledger)

@@ -7,7 +7,6 @@ nearest valid one. Paths in the file are relative to the file's folder.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -16,13 +15,18 @@ from typing import Annotated
 
 import msgspec
 
+from hub.config_roaming import RoamingTable, resolve_roaming
+from hub.config_source import Address, Source, TLSFiles
+from hub.config_store import StoreConfig, StoreTable, resolve_store
 from hub.config_tariffs import TariffTable, resolve_tariffs
 from hub.errors import ConfigError
+from hub.roaming.own import RoamingConfig
+from hub.store.engine import Engine
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from wire.errors import WireError
 from wire.ids import is_gateway_id
 from wire.meter.keys import parse_public_key
-from wire.toml import Step, Table, TOMLError, line_of, parse_toml
+from wire.toml import Table, TOMLError, parse_toml
 
 
 class _Hub(Table, frozen=True, kw_only=True):
@@ -81,26 +85,12 @@ class _File(Table, frozen=True, kw_only=True):
     meter: tuple[_Meter, ...] = ()
     tariff: tuple[TariffTable, ...] = ()
     retention: _Retention = _Retention()
+    store: StoreTable = StoreTable()
+    roaming: RoamingTable | None = None
 
 
 MAX_RETENTION_YEARS = 100
 _TOKEN_HASH = re.compile(r"sha256\$([0-9a-f]{16,128})\$([0-9a-f]{64})")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server listens; port 0 means any free one."""
-
-    host: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class TLSFiles:
-    """PEM files of a server's certificate chain and private key."""
-
-    certificate: Path
-    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +105,8 @@ class APIClient:
 @dataclass(frozen=True, slots=True)
 class HubConfig:
     """Everything hub.toml says, with absolute paths. `contact` is whom a driver asks about a bill, "" if nobody.
-    `takeover_after`: how long an epoch must be silent before another that continues the same one takes its place."""
+    `takeover_after`: how long an epoch must be silent before another that continues the same one takes its place.
+    Without `roaming` no OCPI is spoken."""
 
     state_dir: Path
     sync: Address
@@ -129,19 +120,12 @@ class HubConfig:
     retention_years: int
     contact: str
     takeover_after: timedelta
+    store: StoreConfig
+    roaming: RoamingConfig | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The text of the file, to find the line of a key."""
-
-    path: Path
-    text: str
-
-    def error(self, steps: Sequence[Step], message: str) -> ConfigError:
-        """The error that names the line of the value at `steps`."""
-        line = line_of(self.text, steps)
-        return ConfigError(f"{self.path if line is None else f'{self.path}, line {line}'}: {message}")
+    def engine(self) -> Engine:
+        """The database, not opened yet. Raises StoreError."""
+        return self.store.engine(self.state_dir)
 
 
 def load_config(path: Path) -> HubConfig:
@@ -160,11 +144,11 @@ def load_config(path: Path) -> HubConfig:
         file = parse_toml(_File, text, str(path))
     except TOMLError as error:
         raise ConfigError(str(error)) from error
-    return _resolve(_Source(path, text), file)
+    return _resolve(Source(path, text), file)
 
 
-def _resolve(source: _Source, file: _File) -> HubConfig:
-    folder = source.path.resolve().parent
+def _resolve(source: Source, file: _File) -> HubConfig:
+    folder = source.folder
     sync, api = file.sync, file.api
     if not sync.gateways:
         raise source.error(("sync", "gateways"), "sync.gateways: expected at least one gateway id, found none")
@@ -177,29 +161,25 @@ def _resolve(source: _Source, file: _File) -> HubConfig:
     api_tls = TLSFiles(folder / (api.certificate or sync.certificate), folder / (api.key or sync.key))
     return HubConfig(
         state_dir=folder / file.hub.state_dir,
-        sync=_address(source, "sync", sync.listen),
+        sync=source.address("sync", sync.listen),
         sync_tls=sync_tls,
         client_ca=folder / sync.client_ca,
         gateways=frozenset(sync.gateways),
-        api=_address(source, "api", api.listen),
+        api=source.address("api", api.listen),
         api_tls=api_tls,
         clients=tuple(_client(source, client, index) for index, client in enumerate(api.client)),
         retention_years=_years(source, file.retention),
         terms=_terms(source, file),
         contact=file.operator.contact.strip(),
         takeover_after=timedelta(seconds=sync.takeover_after_s),
+        store=resolve_store(file.store, folder, source.error),
+        roaming=None
+        if file.roaming is None
+        else resolve_roaming(source, file.roaming, frozenset(sync.gateways), api_tls),
     )
 
 
-def _address(source: _Source, table: str, listen: str) -> Address:
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        message = f"{table}.listen: expected HOST:PORT such as 127.0.0.1:8443, found {listen!r}"
-        raise source.error((table, "listen"), message)
-    return Address(host.strip("[]"), int(port))
-
-
-def _client(source: _Source, client: _Client, index: int) -> APIClient:
+def _client(source: Source, client: _Client, index: int) -> APIClient:
     parts = _TOKEN_HASH.fullmatch(client.token_hash)
     if parts is None or len(parts[1]) % 2:
         message = "api.client.token_hash: expected sha256$<salt hex>$<hash hex> as `pnc-hub token` prints it"
@@ -207,7 +187,7 @@ def _client(source: _Source, client: _Client, index: int) -> APIClient:
     return APIClient(client.name, bytes.fromhex(parts[1]), bytes.fromhex(parts[2]))
 
 
-def _price(source: _Source, price: _Price) -> EnergyPrice:
+def _price(source: Source, price: _Price) -> EnergyPrice:
     if re.fullmatch("[A-Z]{3}", price.currency) is None:
         message = f"price.currency: expected three capital letters (ISO 4217), found {price.currency!r}"
         raise source.error(("price", "currency"), message)
@@ -217,14 +197,14 @@ def _price(source: _Source, price: _Price) -> EnergyPrice:
     return EnergyPrice(price.currency, price.energy_per_kwh, price.session_fee)
 
 
-def _years(source: _Source, retention: _Retention) -> int:
+def _years(source: Source, retention: _Retention) -> int:
     if not 1 <= retention.years <= MAX_RETENTION_YEARS:
         message = f"retention.years: expected 1 to {MAX_RETENTION_YEARS}, found {retention.years}"
         raise source.error(("retention", "years"), message)
     return retention.years
 
 
-def _terms(source: _Source, file: _File) -> Terms:
+def _terms(source: Source, file: _File) -> Terms:
     keys = _meters(source, file.meter)
     powers = {}
     for index, (place, meter) in enumerate(zip(keys, file.meter, strict=True)):
@@ -233,11 +213,11 @@ def _terms(source: _Source, file: _File) -> Terms:
                 message = f"meter.max_power_w: expected 1 to 10000000, found {meter.max_power_w}"
                 raise source.error(("meter", index, "max_power_w"), message)
             powers[place] = meter.max_power_w
-    tariffs = resolve_tariffs(file.tariff, source.path.resolve().parent, source.error)
+    tariffs = resolve_tariffs(file.tariff, source.folder, source.error)
     return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs)
 
 
-def _meters(source: _Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:
+def _meters(source: Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:
     keys: dict[MeterPlace, str] = {}
     for index, meter in enumerate(meters):
         place = MeterPlace(meter.gateway_id, meter.charger_id.casefold(), meter.evse_id)

@@ -6,7 +6,6 @@ Everything durable is in `hub.store.commands`; here are only those who wait, and
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
@@ -15,6 +14,7 @@ from hub.clock import now
 from hub.quotes import COMMAND, quote_of
 from hub.store import commands as store
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.meter_keys import learn_told
 from hub.store.tariffs import keep_quote
 from hub.terms import MeterPlace
@@ -43,7 +43,7 @@ class CommandDesk:
         """
         at = now()
 
-        def both(connection: sqlite3.Connection) -> tuple[CommandState, bool]:
+        def both(connection: Connection) -> tuple[CommandState, bool]:
             found = store.put(connection, gateway_id, order, at)
             if found[1] and isinstance(order.command, StartSession):
                 self._quote(connection, gateway_id, order.command_id, order.command, at)
@@ -54,7 +54,7 @@ class CommandDesk:
         return found
 
     def _quote(
-        self, connection: sqlite3.Connection, gateway_id: str, command_id: str, start: StartSession, at: datetime
+        self, connection: Connection, gateway_id: str, command_id: str, start: StartSession, at: datetime
     ) -> None:
         """Keep what holds at the EVSE now, which is what the driver who asked for the start was shown."""
         shown, place = start.token, MeterPlace(gateway_id, start.charger_id.casefold(), start.evse_id or 0)
@@ -101,7 +101,7 @@ class CommandDesk:
         """
         at, told = now(), told_keys(report.answers)
 
-        def both(connection: sqlite3.Connection) -> bool:
+        def both(connection: Connection) -> bool:
             known = store.add_report(connection, gateway_id, report, at)
             order = store.state(connection, report.command_id, at) if known and told else None
             if order is not None and order.command.charger_id is not None:
@@ -150,11 +150,25 @@ class CommandDesk:
     def close(self) -> None:
         """Let everybody go who waits."""
         self._closed = True
-        for event in (*self._polls.values(), *(one for all_ in self._watchers.values() for one in all_)):
+        for event in self._waiting_events():
             event.set()
 
     async def _read(self, command_id: str, at: datetime) -> CommandState | None:
         return await self._database.read(lambda connection: store.state(connection, command_id, at))
+
+    def hear(self, what: str) -> None:
+        """Wake whom it concerns that another process was given a command or a report (`hub.store.engine.Engine`)."""
+        kind, _, name = what.partition(" ")
+        if kind == "command":
+            self._wake(name)
+        for watcher in self._watchers.get(name, ()) if kind == "report" else ():
+            watcher.set()
+        if not what:
+            for event in self._waiting_events():
+                event.set()
+
+    def _waiting_events(self) -> tuple[asyncio.Event, ...]:
+        return (*self._polls.values(), *(one for all_ in self._watchers.values() for one in all_))
 
     def _wake(self, gateway_id: str) -> None:
         waiting = self._polls.get(gateway_id)

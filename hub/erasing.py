@@ -10,13 +10,13 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
 from hub.errors import HubError
 from hub.lists import ListDesk
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.erasure import Act, Counts, ErasureKind, counts_of, let_go
 from hub.store.personal import Found, Wanted, find_over, find_person
 from wire.records import Value
@@ -91,7 +91,7 @@ class Erasing:
             )
         if act is not None:
 
-            def letting_go(connection: sqlite3.Connection) -> tuple[int, tuple[ListDelta, ...]]:
+            def letting_go(connection: Connection) -> tuple[int, tuple[ListDelta, ...]]:
                 return let_go(connection, found, act)
 
             number, deltas = await self._database.write(letting_go)

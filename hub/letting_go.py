@@ -15,6 +15,7 @@ from rich.console import Console
 
 from hub.clock import now
 from hub.config import HubConfig, load_config
+from hub.config_store import StoreKind
 from hub.erasing import Demand, Erasing, ErasureResult
 from hub.errors import StoreError
 from hub.options import config_option, fail, json_option, or_exit, token_option
@@ -137,10 +138,9 @@ def _done(
 async def _here(
     config: HubConfig, demand: Demand, directly: Callable[[Erasing, Demand], Awaitable[ErasureResult]]
 ) -> ErasureResult:
-    path = config.state_dir / FILE_NAME
-    if not path.is_file():
-        raise StoreError(f"{path}: no database there yet; `pnc-hub run` makes it")
-    database = Database(config.state_dir, config.terms)
+    engine = config.engine()
+    (await asyncio.to_thread(engine.open_reader)).close()
+    database = Database(config.state_dir, config.terms, engine)
     try:
         return await directly(Erasing(database, config.retention_years), demand)
     finally:
@@ -148,6 +148,8 @@ async def _here(
 
 
 def _compact(config: HubConfig) -> None:
+    if config.store.kind is not StoreKind.SQLITE:
+        raise StoreError("--compact is for SQLite; PostgreSQL writes tables anew with VACUUM FULL", "not-here")
     with state_locked(config.state_dir):
         compact(config.state_dir / FILE_NAME)
 

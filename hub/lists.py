@@ -20,7 +20,6 @@ from datetime import datetime, timedelta
 
 from hub.errors import StoreError
 from hub.store import snapshots
-from hub.store.connection import FILE_NAME
 from hub.store.database import Database
 from hub.store.snapshots import Stopped
 from hub.store.whitelist import HISTORY_TOKENS, ListStanding, deltas_since, list_standing, named_since
@@ -169,9 +168,9 @@ class ListDesk:
         if self._key is None:
             raise StoreError("snapshots are signed, and there is no key")
         async with self._turn:
-            stop, path = self._stop, self._database.state_dir / FILE_NAME
+            stop, engine = self._stop, self._database.engine
             progress = _Progress(stop)
-            manifest = await asyncio.to_thread(snapshots.write_parts, path, self.folder, progress, self._part_tokens)
+            manifest = await asyncio.to_thread(snapshots.write_parts, engine, self.folder, progress, self._part_tokens)
             if stop.is_set():
                 raise Stopped
             signed = sign_manifest(self._key, manifest)

@@ -24,8 +24,8 @@ from hub.meter_screens import print_gaps, print_held, print_imported, print_keys
 from hub.options import config_option, fail, token_option
 from hub.orders import HubAPI, running_hub
 from hub.store import meter_acts, meter_keys, meter_pages, meters as reading
-from hub.store.connection import FILE_NAME, open_reader, open_writer
 from hub.store.database import lock_state
+from hub.store.engine import Connection
 from hub.store.meter_acts import Imported, Reverified
 from hub.store.meter_keys import Act, KeptKey
 from hub.store.meter_pages import GapTicket
@@ -85,7 +85,7 @@ def meters() -> None:
 def list_meters(config_path: Path, as_json: bool) -> None:
     """List the meters that signed values came of."""
 
-    def all_of_them(connection: sqlite3.Connection) -> list[MeterSummary]:
+    def all_of_them(connection: Connection) -> list[MeterSummary]:
         found, after = list[MeterSummary](), 0
         while True:
             page, next_ = reading.meters(connection, Cut(after))
@@ -134,7 +134,7 @@ def gaps(all_: bool, config_path: Path, as_json: bool) -> None:
 def held(config_path: Path, as_json: bool) -> None:
     """List the sessions that may not be billed yet, and why."""
 
-    def all_of_them(connection: sqlite3.Connection) -> list[HeldSession]:
+    def all_of_them(connection: Connection) -> list[HeldSession]:
         found, after = list[HeldSession](), 0
         while True:
             page = reading.held_sessions(connection, Cut(after))
@@ -288,9 +288,9 @@ def _reverify_from(after: str, config_path: Path, token_file: Path | None) -> Re
 # --- reading, and changing by whoever may ---------------------------------------------------------------------------
 
 
-def _read(config_path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
+def _read(config_path: Path, work: Callable[[Connection], T]) -> T:
     try:
-        connection = open_reader(load_config(config_path).state_dir / FILE_NAME)
+        connection = load_config(config_path).engine().open_reader()
         try:
             return work(connection)
         finally:
@@ -304,7 +304,7 @@ def _read(config_path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
 def _change(
     config_path: Path,
     token_file: Path | None,
-    directly: Callable[[sqlite3.Connection, HubConfig], T],
+    directly: Callable[[Connection, HubConfig], T],
     asking: Callable[[HubAPI], T],
 ) -> T:
     """The result of the change, made by the running hub or, while none runs, here."""
@@ -324,8 +324,8 @@ def _change(
         fail(str(error))
 
 
-def _committed(config: HubConfig, work: Callable[[sqlite3.Connection, HubConfig], T]) -> T:
-    connection = open_writer(config.state_dir / FILE_NAME)
+def _committed(config: HubConfig, work: Callable[[Connection, HubConfig], T]) -> T:
+    connection = config.engine().open_writer()
     try:
         connection.execute("BEGIN IMMEDIATE")
         result = work(connection, config)

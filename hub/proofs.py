@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Callable, Collection
 from contextlib import closing
@@ -19,8 +18,8 @@ from hub.config import HubConfig, load_config
 from hub.log_key import load_log_key, make_log_key
 from hub.options import config_option, json_option, or_exit
 from hub.orders import WHOLE_LINES
-from hub.store.connection import FILE_NAME, open_reader
 from hub.store.database import state_locked
+from hub.store.engine import Connection
 from hub.store.heads import LedgerEntry, ledgers
 from hub.store.ledger import Chain, position_of
 from hub.store.verification import LedgerFlaw, VerifiedChain, chains_held, verify_chain
@@ -78,8 +77,8 @@ def ledger(context: click.Context, config_path: Path, as_json: bool) -> None:
             _show(screen(), entries, hub_key)
 
 
-def _read(config: HubConfig, reading: Callable[[sqlite3.Connection], T]) -> T:
-    with closing(open_reader(config.state_dir / FILE_NAME)) as connection:
+def _read(config: HubConfig, reading: Callable[[Connection], T]) -> T:
+    with closing(config.engine().open_reader()) as connection:
         return reading(connection)
 
 
@@ -148,7 +147,7 @@ def _hub_keys(config: HubConfig, more: tuple[str, ...]) -> tuple[str, ...]:
     return (*(() if own is None else (own.public_key,)), *more)
 
 
-def _verified(connection: sqlite3.Connection, hub_keys: Collection[str]) -> _Verified:
+def _verified(connection: Connection, hub_keys: Collection[str]) -> _Verified:
     verified, flaws = list[VerifiedChain](), list[_Flaw]()
     chains = chains_held(connection)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from hub.evidence.gather import EvidenceFile, Maker, make_evidence
 from hub.evidence.verify import GivenKeys, Report, verify_evidence
 from hub.log_key import load_log_key, missing_key
 from hub.options import EXIT_UNUSABLE, config_option, fail, json_option
-from hub.store.connection import FILE_NAME, open_reader
+from hub.store.engine import Connection
 from hub.store.excerpts import Listed, sessions_like
 from hub.store.heads import last_countersigned
 from pki.service.screen import listing, print_hanging, screen
@@ -136,7 +135,7 @@ def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: boo
 
 
 def _made(config: HubConfig, sessions: Sequence[str]) -> Iterable[EvidenceFile]:
-    connection = open_reader(config.state_dir / FILE_NAME)
+    connection = config.engine().open_reader()
     try:
         maker = Maker(key=_log_key_of(connection, config), terms=config.terms, issuer=config.contact)
         for session in sessions:
@@ -147,7 +146,7 @@ def _made(config: HubConfig, sessions: Sequence[str]) -> Iterable[EvidenceFile]:
         connection.close()
 
 
-def _log_key_of(connection: sqlite3.Connection, config: HubConfig) -> SigningKey:
+def _log_key_of(connection: Connection, config: HubConfig) -> SigningKey:
     """The key that seals. Raises EvidenceRefused where none was made yet, LogKeyError where it was lost."""
     key = load_log_key(config.state_dir)
     if key is not None:
@@ -159,7 +158,7 @@ def _log_key_of(connection: sqlite3.Connection, config: HubConfig) -> SigningKey
     raise EvidenceRefused("no-tree-head", message)
 
 
-def _the_one(connection: sqlite3.Connection, session: str) -> str:
+def _the_one(connection: Connection, session: str) -> str:
     """The id that `session` is the beginning of. Raises EvidenceRefused, with those that could have been meant."""
     found = sessions_like(connection, session)
     if len(found) == 1 or session in [one.id for one in found]:

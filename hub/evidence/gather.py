@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from hub.evidence.container import CONTENT, MAX_FILE_BYTES, PAGE, VALUES, pack, 
 from hub.evidence.content import VERSION, Check, Evidence, StepOutcome
 from hub.evidence.derive import Derived, Stated, derive
 from hub.evidence.page import EDITION, render_page
+from hub.store.engine import Connection
 from hub.store.excerpts import excerpts_of, meter_facts, session_and_bill
 from hub.terms import MeterPlace, Terms
 from wire.records import encode
@@ -46,7 +46,7 @@ class EvidenceFile:
         return max((check.outcome for check in self.checks), key=list(StepOutcome).index)
 
 
-def make_evidence(connection: sqlite3.Connection, session_id: str, maker: Maker, at: datetime) -> EvidenceFile:
+def make_evidence(connection: Connection, session_id: str, maker: Maker, at: datetime) -> EvidenceFile:
     """The evidence file of a session, as the database holds it now. About 13 ms for an ordinary one.
 
     Raises:

@@ -10,12 +10,12 @@ Rules
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
 from hub.arrival import Arrival, read_arrival
 from hub.errors import HubError
+from hub.store.engine import Connection
 from hub.store.ledger import Chain, Conflict, instant, note_conflict
 from hub.store.readings import Cut, Page
 from wire.chain import Record, commitment_of
@@ -44,7 +44,7 @@ class TooManyAnnounced(HubError):
 
 
 def note_announced(
-    connection: sqlite3.Connection, chain: Chain, records: Sequence[Record], at: datetime
+    connection: Connection, chain: Chain, records: Sequence[Record], at: datetime
 ) -> tuple[Conflict, ...]:
     """Keep what was announced; what contradicts the books or an earlier announcement is a conflict, and kept as one.
 
@@ -64,9 +64,7 @@ def note_announced(
     return tuple(found)
 
 
-def settle(
-    connection: sqlite3.Connection, chain: Chain, records: Sequence[Record], at: datetime
-) -> tuple[Conflict, ...]:
+def settle(connection: Connection, chain: Chain, records: Sequence[Record], at: datetime) -> tuple[Conflict, ...]:
     """Compare records that came in their turn with what was announced of them, which goes then."""
     if not records:
         return ()
@@ -97,14 +95,14 @@ def content_of(record: Record) -> str:
     return hashlib.sha256(record.body.encode()).hexdigest()
 
 
-def announced_sessions(connection: sqlite3.Connection, gateway_id: str | None, cut: Cut) -> Page:
+def announced_sessions(connection: Connection, gateway_id: str | None, cut: Cut) -> Page:
     """Sessions that are known by announcement, in the order in which they were announced."""
     rows = connection.execute(
-        "SELECT min(number) AS first, session_id, gateway_id, min(charger_id), "
+        "SELECT min(number), session_id, gateway_id, min(charger_id), "
         "max(CASE event WHEN 'started' THEN at END), max(CASE event WHEN 'ended' THEN at END), max(noted_at) "
-        "FROM announced WHERE session_id IS NOT NULL AND (? IS NULL OR gateway_id = ?) "
-        "GROUP BY session_id, gateway_id HAVING first > ? ORDER BY first LIMIT ?",
-        (gateway_id, gateway_id, cut.after, cut.limit + 1),
+        "FROM announced WHERE session_id IS NOT NULL AND (?1 IS NULL OR gateway_id = ?1) "
+        "GROUP BY session_id, gateway_id HAVING min(number) > ?2 ORDER BY min(number) LIMIT ?3",
+        (gateway_id, cut.after, cut.limit + 1),
     ).fetchall()
     page = rows[: cut.limit]
     return Page(tuple(encode(_session(row)).decode() for row in page), page[-1][0] if len(rows) > cut.limit else None)
@@ -122,7 +120,7 @@ def _session(row: tuple[int, str, str, str, str | None, str | None, str]) -> Ann
     )
 
 
-def _make_room(connection: sqlite3.Connection, chain: Chain, wanted: int) -> None:
+def _make_room(connection: Connection, chain: Chain, wanted: int) -> None:
     of_gateway = "SELECT count(*) FROM announced WHERE gateway_id = ?"
     if connection.execute(of_gateway, (chain.gateway_id,)).fetchone()[0] + wanted <= MAX_ANNOUNCED:
         return
@@ -131,7 +129,7 @@ def _make_room(connection: sqlite3.Connection, chain: Chain, wanted: int) -> Non
         raise TooManyAnnounced(chain.gateway_id)
 
 
-def _held(connection: sqlite3.Connection, chain: Chain, seq: int) -> tuple[str, str | None] | None:
+def _held(connection: Connection, chain: Chain, seq: int) -> tuple[str, str | None] | None:
     """The hash held of a record in the books, or hash and content of what was announced; None when it is news."""
     where = (chain.gateway_id, chain.epoch, seq)
     row = (
@@ -145,7 +143,7 @@ def _held(connection: sqlite3.Connection, chain: Chain, seq: int) -> tuple[str, 
     return None if row is None else (row[0], row[1])
 
 
-def _insert(connection: sqlite3.Connection, chain: Chain, arrival: Arrival, at: datetime) -> None:
+def _insert(connection: Connection, chain: Chain, arrival: Arrival, at: datetime) -> None:
     record, entry, decision = arrival.record, arrival.entry, arrival.decision
     charger_id = entry.charger_id if entry is not None else decision.charger_id if decision is not None else None
     connection.execute(

@@ -11,10 +11,10 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from hub.errors import TooManyCommands
+from hub.store.engine import Connection
 from wire.commands import (
     Command,
     CommandOrder,
@@ -41,9 +41,7 @@ _THE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = "number, command_id, gateway_id, body, created_at, expires_at, delivered_at"
 
 
-def put(
-    connection: sqlite3.Connection, gateway_id: str, order: CommandOrder, at: datetime
-) -> tuple[CommandState, bool]:
+def put(connection: Connection, gateway_id: str, order: CommandOrder, at: datetime) -> tuple[CommandState, bool]:
     """The state of the order, and whether it is new; one that is queued under its id already is left as it is.
 
     Raises:
@@ -81,7 +79,7 @@ def put(
     return _require(state(connection, order.command_id, at)), True
 
 
-def _purge(connection: sqlite3.Connection, at: datetime) -> None:
+def _purge(connection: Connection, at: datetime) -> None:
     """Let some of the oldest commands go, more than come at a time."""
     until = (at - KEPT_FOR - _THE_EPOCH) // timedelta(microseconds=1)
     old = connection.execute(
@@ -98,7 +96,7 @@ def _require(found: CommandState | None) -> CommandState:
     return found
 
 
-def hand_out(connection: sqlite3.Connection, gateway_id: str, after: int, at: datetime) -> tuple[QueuedOrder, ...]:
+def hand_out(connection: Connection, gateway_id: str, after: int, at: datetime) -> tuple[QueuedOrder, ...]:
     """What waits for the gateway beyond number `after`, in order; noted as handed out. For the writer."""
     rows = connection.execute(
         "SELECT number, body FROM commands WHERE gateway_id = ? AND number > ? AND reported = 0 AND expires_at > ?"
@@ -112,7 +110,7 @@ def hand_out(connection: sqlite3.Connection, gateway_id: str, after: int, at: da
     return tuple(QueuedOrder(number=number, order=decode(CommandOrder, body, "stored order")) for number, body in rows)
 
 
-def is_any(connection: sqlite3.Connection, gateway_id: str, after: int, at: datetime) -> bool:
+def is_any(connection: Connection, gateway_id: str, after: int, at: datetime) -> bool:
     """Whether anything waits for the gateway beyond number `after`."""
     row = connection.execute(
         "SELECT 1 FROM commands WHERE gateway_id = ? AND number > ? AND reported = 0 AND expires_at > ? LIMIT 1",
@@ -121,7 +119,7 @@ def is_any(connection: sqlite3.Connection, gateway_id: str, after: int, at: date
     return row is not None
 
 
-def add_report(connection: sqlite3.Connection, gateway_id: str, report: CommandReport, at: datetime) -> bool:
+def add_report(connection: Connection, gateway_id: str, report: CommandReport, at: datetime) -> bool:
     """Keep a report; False when the gateway was never given such a command.
 
     Raises:
@@ -140,14 +138,14 @@ def add_report(connection: sqlite3.Connection, gateway_id: str, report: CommandR
     return True
 
 
-def state(connection: sqlite3.Connection, command_id: str, at: datetime) -> CommandState | None:
+def state(connection: Connection, command_id: str, at: datetime) -> CommandState | None:
     """Where a command stands, None for an unknown one. What its gateway never fetched in time has EXPIRED."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM commands WHERE command_id = ?", (command_id,)).fetchone()
     return None if row is None else _state(connection, row, at)
 
 
 def listed(
-    connection: sqlite3.Connection, gateway_id: str | None, after: int, limit: int, at: datetime
+    connection: Connection, gateway_id: str | None, after: int, limit: int, at: datetime
 ) -> tuple[tuple[CommandState, ...], int | None]:
     """Commands beyond number `after`, oldest first, at most `limit`; and the number to go on from, None at the end."""
     rows = connection.execute(
@@ -159,10 +157,12 @@ def listed(
     return states, rows[limit - 1][0] if len(rows) > limit else None
 
 
-def _state(connection: sqlite3.Connection, row: tuple[object, ...], at: datetime) -> CommandState:
+def _state(connection: Connection, row: tuple[object, ...], at: datetime) -> CommandState:
     _, command_id, gateway_id, body, created_at, expires_at, delivered_at = row
     order = decode(CommandOrder, str(body), "stored order")
-    found = connection.execute("SELECT body FROM command_reports WHERE command_id = ? ORDER BY number", (command_id,))
+    found = connection.execute(
+        "SELECT body FROM command_reports WHERE command_id = ? ORDER BY number", (str(command_id),)
+    )
     reports = tuple(decode(CommandReport, text, "stored report") for (text,) in found.fetchall())
     if not reports and delivered_at is None and at >= order.expires_at:
         reports = (_expired(order),)
@@ -190,13 +190,13 @@ def _expired(order: CommandOrder) -> CommandReport:
     )
 
 
-def session_named(connection: sqlite3.Connection, session_id: str) -> Session | None:
+def session_named(connection: Connection, session_id: str) -> Session | None:
     """The session that a command to stop names."""
     row = connection.execute("SELECT session FROM sessions WHERE id = ?", (session_id,)).fetchone()
     return None if row is None else decode(Session, row[0], "stored session")
 
 
-def commanded_token(connection: sqlite3.Connection, presented: TokenRef) -> Token | None:
+def commanded_token(connection: Connection, presented: TokenRef) -> Token | None:
     """A token that a command was given for, as far as it was told: it appears in session and CDR without being on the
     list (OCPI mod_commands)."""
     for type_, key in meant_by(presented):

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from hub.errors import StoreError
 from hub.store.schema import MIGRATIONS
@@ -20,6 +23,34 @@ from hub.store.tree import build_missing
 FILE_NAME = "hub.sqlite"
 _BUSY_MS = 10_000
 _REQUIRED: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class SQLite:
+    """The database in one file: one process has it, one connection writes. `hub.store.engine.Engine`."""
+
+    path: Path
+    writers: ClassVar[int] = 1
+    readers: ClassVar[int] = 2
+    is_shared: ClassVar[bool] = False
+
+    def open_writer(self) -> sqlite3.Connection:
+        """See `open_writer`."""
+        return open_writer(self.path)
+
+    def open_reader(self) -> sqlite3.Connection:
+        """See `open_reader`."""
+        return open_reader(self.path)
+
+    def open_intake(self) -> None:
+        """None: the writer takes batches in."""
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Nobody else writes."""
+
+    def empty_log(self) -> bool:
+        """See `empty_log`."""
+        return empty_log(self.path)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

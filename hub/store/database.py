@@ -17,7 +17,10 @@ from typing import TypeVar
 
 from hub.errors import StoreError
 from hub.store import announced, epochs, heads, ledger, readings, tree, whitelist
-from hub.store.connection import FILE_NAME, empty_log, open_reader
+from hub.store.connection import FILE_NAME, SQLite
+from hub.store.derivation import Derivation, Told
+from hub.store.deriving import Appended
+from hub.store.engine import Away, Connection, Engine, OpenConnection
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.writer import Writer
@@ -25,13 +28,12 @@ from hub.terms import Terms
 from hub.tree import Growth, LogStanding
 from wire.chain import Record
 from wire.merkle import ProofError
-from wire.meter.registry import RegisteredKey
 from wire.records import Token
 from wire.sync_messages import Welcome
 from wire.tombstone import Superseded
 
 T = TypeVar("T")
-_READERS = 2
+Tell = Callable[[Chain, Appended], None]
 NOTED_EVERY = timedelta(seconds=5)
 
 
@@ -50,38 +52,45 @@ class Standing:
     """The epoch that continues this one, so that nothing is taken for it any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What is news about records that were stored: meter keys that came in place of known ones, and announcements that
-    said something else."""
-
-    quarantined: tuple[RegisteredKey, ...]
-    differing: tuple[Conflict, ...]
-
-
 class Database:
     """Everything the hub remembers. Made inside the event loop that uses it; `close` ends it."""
 
-    def __init__(self, state_dir: Path, terms: Terms) -> None:
-        """Open or create the database in `state_dir` (mode 0700) and take its lock.
+    def __init__(
+        self,
+        state_dir: Path,
+        terms: Terms,
+        engine: Engine | None = None,
+        tell: Tell | None = None,
+        told: Told | None = None,
+    ) -> None:
+        """Open or create the database: without an engine the file in `state_dir` (mode 0700), whose lock is taken.
+        Where records are taken into the books after they were acknowledged, this process does it, and `tell` hears what
+        is news about them; or whoever is at the end of `told` does.
 
         Raises:
             StoreError: another hub runs on this folder, or the database cannot be used.
         """
         self.terms, self.state_dir = terms, state_dir
-        self._path = state_dir / FILE_NAME
-        self._lock = lock_state(state_dir)
+        self.engine = engine = SQLite(state_dir / FILE_NAME) if engine is None else engine
+        self._lock = None if engine.is_shared else lock_state(state_dir)
         try:
-            self._writer = Writer(self._path)
+            self._writer = Writer(engine)
         except (StoreError, RuntimeError):  # RuntimeError: no further thread can be started
-            os.close(self._lock)
+            if self._lock is not None:
+                os.close(self._lock)
             raise
-        self._readers = ThreadPoolExecutor(_READERS, "hub-reader")
+        self._intake = engine.open_intake()
+        self._derivation = None if self._intake is None else told or Derivation(engine, terms, tell)
+        self._readers = ThreadPoolExecutor(engine.readers, "hub-reader")
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: list[OpenConnection] = []
 
     async def close(self) -> None:
         """Commit what waits and close everything."""
+        if self._derivation is not None:
+            await self._derivation.close()
+        if self._intake is not None:
+            await self._intake.close()
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:
@@ -89,9 +98,10 @@ class Database:
         for connection in self._open:
             connection.close()
         self._writer.close()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
-    async def read(self, reading: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, reading: Callable[[Connection], T]) -> T:
         """The result of `reading`, which sees one moment of the database.
 
         Raises:
@@ -99,18 +109,26 @@ class Database:
         """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, reading)
 
-    def _read(self, reading: Callable[[sqlite3.Connection], T]) -> T:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+    def _read(self, reading: Callable[[Connection], T]) -> T:
+        connection: OpenConnection | None = getattr(self._local, "connection", None)
         try:
             if connection is None:
-                connection = open_reader(self._path)
+                connection = self.engine.open_reader()
                 self._open.append(connection)
                 self._local.connection = connection
             connection.execute("BEGIN")
             try:
                 return reading(connection)
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except Away:
+            # A connection that is lost is not asked again.
+            if connection is not None:
+                self._open.remove(connection)
+                self._local.connection = None
+                connection.close()
+            raise
         except sqlite3.Error as error:
             raise StoreError(f"the database cannot be read: {error}") from error
 
@@ -121,7 +139,14 @@ class Database:
             StoreError: the database cannot be read, or records or tiles are missing in it.
         """
 
-        def all_of_it(connection: sqlite3.Connection) -> Standing:
+        if self._intake is not None and count:
+            following = await self._intake.standing(chain, first_seq)
+            if following is not None:
+                position = following.position
+                held = {position.seq: position.hash} if position.seq else {}
+                return Standing(position, held, following.whitelist_version, following.log, None)
+
+        def all_of_it(connection: Connection) -> Standing:
             position = ledger.position_of(connection, chain)
             last = min(position.seq, first_seq + readings.MAX_PAGE)
             held = readings.hashes(connection, chain, first_seq - 1, last)
@@ -146,14 +171,19 @@ class Database:
         at: datetime,
     ) -> Appended:
         """Store judged records and what follows from them, the log as they make it grow, and the head that came with
-        them; returns after COMMIT.
+        them; returns after COMMIT. Where batches are taken in evidence first, what follows is derived afterwards.
 
         Raises:
             StalePosition: the chain has moved since, or got another log key; judge again.
             StoreError: nothing was stored.
         """
 
-        def all_of_it(connection: sqlite3.Connection) -> Appended:
+        if self._intake is not None and self._derivation is not None and records:
+            await self._intake.append(chain, judged_at, records, growth, head, at)
+            self._derivation.wake(chain.gateway_id)
+            return Appended()
+
+        def all_of_it(connection: Connection) -> Appended:
             quarantined = ledger.append(connection, chain, judged_at, records, at, self.terms)
             differing = announced.settle(connection, chain, records, at)
             if records:
@@ -169,7 +199,7 @@ class Database:
         """Note that a gateway spoke, perhaps of a chain of `told_seq` records, and what it said that contradicts the
         books. Raises StoreError."""
 
-        def both(connection: sqlite3.Connection) -> None:
+        def both(connection: Connection) -> None:
             ledger.note_seen(connection, chain, at, told_seq)
             if conflict is not None:
                 ledger.note_conflict(connection, chain, conflict, at)
@@ -184,7 +214,7 @@ class Database:
             StoreError: the database cannot be read or written.
         """
 
-        def seen(connection: sqlite3.Connection) -> datetime | None:
+        def seen(connection: Connection) -> datetime | None:
             return None if epochs.closer_of(connection, chain) is not None else ledger.last_seen(connection, chain)
 
         last = await self.read(seen)
@@ -195,7 +225,7 @@ class Database:
     async def welcome(self, chain: Chain) -> Welcome | None:
         """Where the hub stands, as a greeting is told; None for a chain that is closed. Raises StoreError."""
 
-        def all_of_it(connection: sqlite3.Connection) -> Welcome | None:
+        def all_of_it(connection: Connection) -> Welcome | None:
             if epochs.closer_of(connection, chain) is not None:
                 return None
             position, version = ledger.position_of(connection, chain), whitelist.list_version(connection)
@@ -206,7 +236,7 @@ class Database:
     async def supersede(self, chain: Chain, earlier: Superseded, at: datetime) -> Conflict | None:
         """Close the epoch that `chain` continues; what is in doubt about it. Raises StoreError."""
 
-        def all_of_it(connection: sqlite3.Connection) -> Conflict | None:
+        def all_of_it(connection: Connection) -> Conflict | None:
             ledger.note_seen(connection, chain, at)
             return epochs.supersede(connection, chain, earlier, at)
 
@@ -216,14 +246,18 @@ class Database:
         """Insert or replace tokens; the version of the list after it. Raises StoreError."""
         return await self._writer.submit(lambda connection: whitelist.put_tokens(connection, tokens, at))
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         """The result of `work`, once it is durable. Raises StoreError; whatever `work` raises, undone."""
         return await self._writer.submit(work)
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Call `heard` with what other processes did; for ever, where there are any (hub.store.engine)."""
+        await self.engine.listen(heard)
 
     async def empty_log(self) -> bool:
         """Cut the write-ahead log to nothing, in which what was let go still stands; False when a reader keeps it from
         that. Raises StoreError."""
-        return await asyncio.get_running_loop().run_in_executor(None, empty_log, self._path)
+        return await asyncio.get_running_loop().run_in_executor(None, self.engine.empty_log)
 
     async def probe(self) -> None:
         """Return when the writer has committed an empty transaction. Raises StoreError."""

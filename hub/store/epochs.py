@@ -14,23 +14,24 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hub.store.chains import Chain, Conflict, instant
+from hub.store.engine import Connection
+from hub.store.readings import MAX_PAGE, RECORD_COLUMNS, record_of
 from wire.carried import mark_of
 from wire.chain import GENESIS_HASH, Record, RecordKind
 from wire.errors import MalformedValue
-from wire.records import ClockState, decode
+from wire.records import decode
 from wire.sync_messages import HashAt
 from wire.tombstone import Superseded, Tombstone
 
 SILENT = timedelta(hours=1)
 
 
-def closer_of(connection: sqlite3.Connection, chain: Chain) -> str | None:
+def closer_of(connection: Connection, chain: Chain) -> str | None:
     """The epoch that closed this one; None while it is open."""
     row = connection.execute(
         "SELECT closed_by FROM closed_epochs WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
@@ -49,7 +50,7 @@ class Rival:
 
 
 def rival_of(
-    connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime, takeover_after: timedelta
+    connection: Connection, chain: Chain, supersedes: Superseded, at: datetime, takeover_after: timedelta
 ) -> Rival | None:
     """The rival of a chain that says it continues an epoch (rule 2); None when it may."""
     closers = [each.epoch for each in _line_from(connection, Chain(chain.gateway_id, supersedes.epoch))]
@@ -72,7 +73,7 @@ def rival_of(
     return Rival(closers[-1], spoke=False, wait=wait) if wait > timedelta(0) else None
 
 
-def _line_from(connection: sqlite3.Connection, chain: Chain) -> list[Chain]:
+def _line_from(connection: Connection, chain: Chain) -> list[Chain]:
     """The epochs that have gone on from `chain`, each from the one before; the last is open."""
     line, epoch = list[Chain](), closer_of(connection, chain)
     while epoch is not None and all(each.epoch != epoch for each in line):
@@ -81,7 +82,7 @@ def _line_from(connection: sqlite3.Connection, chain: Chain) -> list[Chain]:
     return line
 
 
-def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Superseded, at: datetime) -> Conflict | None:
+def supersede(connection: Connection, chain: Chain, supersedes: Superseded, at: datetime) -> Conflict | None:
     """Close the epoch that `chain` continues, and remember what it brought; what is in doubt about it. About 10 us for
     each record behind the point. For the writer; harmless when it was done before."""
     key = (chain.gateway_id, chain.epoch, supersedes.epoch)
@@ -100,50 +101,39 @@ def supersede(connection: sqlite3.Connection, chain: Chain, supersedes: Supersed
         _keep_marks(connection, chain, _carried_by(connection, each))
     for each in (ended, *replaced):
         connection.execute(
-            "INSERT OR IGNORE INTO told_before SELECT gateway_id, ?, mark FROM told_before"
-            " WHERE gateway_id = ? AND epoch = ?",
+            "INSERT INTO told_before SELECT gateway_id, ?, mark FROM told_before"
+            " WHERE gateway_id = ? AND epoch = ? ON CONFLICT DO NOTHING",
             (chain.epoch, chain.gateway_id, each.epoch),
         )
     return _doubt(connection, ended, supersedes)
 
 
-def _keep_marks(connection: sqlite3.Connection, chain: Chain, records: Iterator[Record]) -> None:
+def _keep_marks(connection: Connection, chain: Chain, records: Iterator[Record]) -> None:
     marks = ((chain.gateway_id, chain.epoch, mark_of(each)) for each in records)
-    connection.executemany("INSERT OR IGNORE INTO told_before VALUES (?, ?, ?)", marks)
+    connection.executemany("INSERT INTO told_before VALUES (?, ?, ?) ON CONFLICT DO NOTHING", marks)
 
 
-def _close(connection: sqlite3.Connection, ended: Chain, closed_by: str, supersedes: Superseded, at: datetime) -> None:
+def _close(connection: Connection, ended: Chain, closed_by: str, supersedes: Superseded, at: datetime) -> None:
     """Close an epoch, or have it closed by another one from now on."""
     connection.execute(
-        "INSERT INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET closed_by = excluded.closed_by",
+        "INSERT INTO closed_epochs VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (gateway_id, epoch) DO UPDATE SET closed_by = excluded.closed_by",
         (ended.gateway_id, ended.epoch, closed_by, supersedes.seq, supersedes.hash, instant(at)),
     )
     # What was announced for it comes in another epoch, or never: nothing would settle it.
     connection.execute("DELETE FROM announced WHERE gateway_id = ? AND epoch = ?", (ended.gateway_id, ended.epoch))
 
 
-def _behind(connection: sqlite3.Connection, ended: Chain, seq: int) -> Iterator[Record]:
-    rows = connection.execute(
-        "SELECT seq, kind, at, boot_id, mono_ns, clock, body, hash, salt, commitment FROM records"
-        " WHERE gateway_id = ? AND epoch = ? AND seq > ? ORDER BY seq",
-        (ended.gateway_id, ended.epoch, seq),
-    )
-    for number, kind, at, boot_id, mono_ns, clock, body, hash_, salt, commitment in rows:
-        yield Record(
-            seq=number,
-            kind=RecordKind(kind),
-            at=datetime.fromisoformat(at),
-            boot_id=boot_id,
-            mono_ns=mono_ns,
-            clock=ClockState(clock),
-            body=body,
-            hash=hash_,
-            salt=salt,
-            commitment=commitment,
-        )
+def _behind(connection: Connection, ended: Chain, seq: int) -> Iterator[Record]:
+    while rows := connection.execute(
+        f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (ended.gateway_id, ended.epoch, seq, MAX_PAGE),
+    ).fetchall():
+        seq = rows[-1][0]
+        yield from map(record_of, rows)
 
 
-def _carried_by(connection: sqlite3.Connection, chain: Chain) -> Iterator[Record]:
+def _carried_by(connection: Connection, chain: Chain) -> Iterator[Record]:
     """The records that an epoch brought from the one before it: those behind its tombstone, up to the first that was
     made after it. Without a tombstone, or where boots are not told apart, all that it brought."""
     records = _behind(connection, chain, 0)
@@ -158,7 +148,7 @@ def _carried_by(connection: sqlite3.Connection, chain: Chain) -> Iterator[Record
         yield record
 
 
-def _doubt(connection: sqlite3.Connection, ended: Chain, supersedes: Superseded) -> Conflict | None:
+def _doubt(connection: Connection, ended: Chain, supersedes: Superseded) -> Conflict | None:
     """What the hub holds at the point from which the gateway continues, when that is something else."""
     if supersedes.seq == 0:
         return None
@@ -184,7 +174,7 @@ def continues_by_record(record: Record) -> Superseded | None:
         return None  # Kept as evidence all the same.
 
 
-def has_earlier(connection: sqlite3.Connection, chain: Chain) -> bool:
+def has_earlier(connection: Connection, chain: Chain) -> bool:
     """Whether the chain continues an earlier one."""
     row = connection.execute(
         "SELECT 1 FROM continued WHERE gateway_id = ? AND epoch = ? LIMIT 1", (chain.gateway_id, chain.epoch)
@@ -192,7 +182,7 @@ def has_earlier(connection: sqlite3.Connection, chain: Chain) -> bool:
     return row is not None
 
 
-def was_told(connection: sqlite3.Connection, chain: Chain, record: Record) -> bool:
+def was_told(connection: Connection, chain: Chain, record: Record) -> bool:
     """Whether an earlier epoch of the chain brought the same evidence (rule 3)."""
     row = connection.execute(
         "SELECT 1 FROM told_before WHERE gateway_id = ? AND epoch = ? AND mark = ?",
@@ -201,7 +191,7 @@ def was_told(connection: sqlite3.Connection, chain: Chain, record: Record) -> bo
     return row is not None
 
 
-def hashes_at(connection: sqlite3.Connection, chain: Chain, seqs: tuple[int, ...]) -> tuple[HashAt, ...]:
+def hashes_at(connection: Connection, chain: Chain, seqs: tuple[int, ...]) -> tuple[HashAt, ...]:
     """The hashes of those of the numbers that are held, by rising number."""
     marks = ", ".join("?" * len(seqs))
     rows = connection.execute(

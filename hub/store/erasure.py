@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +28,8 @@ from enum import StrEnum
 import msgspec
 
 from hub.arrival import LET_GO
+from hub.judging import KeptVerdict
+from hub.store.engine import Connection
 from hub.store.ledger import Chain, instant
 from hub.store.personal import ERASED, NOBODY, Found
 from hub.store.readings import RECORD_COLUMNS, Cut, Page, page_of, record_of
@@ -38,6 +39,7 @@ from hub.subject import Subject
 from hub.tokens import bearer_key
 from wire.chain import Record, released
 from wire.errors import MalformedValue
+from wire.meter.history import Page as PageOfMeter
 from wire.records import Cdr, CdrToken, Session, Value, decode, encode
 from wire.whitelist import ListDelta
 
@@ -107,16 +109,13 @@ def counts_of(found: Found) -> Counts:
     )
 
 
-def let_go(connection: sqlite3.Connection, found: Found, act: Act) -> tuple[int, tuple[ListDelta, ...]]:
+def let_go(connection: Connection, found: Found, act: Act) -> tuple[int, tuple[ListDelta, ...]]:
     """Let go of what was found and note it; the number of the act, and what the token list has to say of it (rule 5).
     Records that another act let go of meanwhile are passed over."""
-    number = (
-        connection.execute(
-            "INSERT INTO erasures (at, by, kind, forced, counts) VALUES (?, ?, ?, ?, ?)",
-            (instant(act.at), act.by, act.kind.value, int(act.forced), encode(counts_of(found)).decode()),
-        ).lastrowid
-        or 0
-    )
+    (number,) = connection.execute(
+        "INSERT INTO erasures (at, by, kind, forced, counts) VALUES (?, ?, ?, ?, ?) RETURNING number",
+        (instant(act.at), act.by, act.kind.value, int(act.forced), encode(counts_of(found)).decode()),
+    ).fetchone()
     eraser = _Eraser(connection, number, act.at)
     for chain, seq in found.records:
         eraser.record(chain, seq)
@@ -137,7 +136,7 @@ def let_go(connection: sqlite3.Connection, found: Found, act: Act) -> tuple[int,
     return number, drop_tokens(connection, found.tokens, act.at)
 
 
-def erasures_page(connection: sqlite3.Connection, cut: Cut) -> Page:
+def erasures_page(connection: Connection, cut: Cut) -> Page:
     """The acts of letting go, oldest first."""
     rows = connection.execute(
         "SELECT number, at, by, kind, forced, counts FROM erasures WHERE number > ? ORDER BY number LIMIT ?",
@@ -161,7 +160,7 @@ def _entry(row: Sequence[object]) -> ErasureEntry:
 class _Eraser:
     """One act: its pseudonyms' key lives as long as this object. Rule 3."""
 
-    def __init__(self, connection: sqlite3.Connection, number: int, at: datetime) -> None:
+    def __init__(self, connection: Connection, number: int, at: datetime) -> None:
         self._connection, self._number = connection, number
         self._key = secrets.token_bytes(32)
         day = f"{at.astimezone(UTC):%Y-%m-%d}"
@@ -188,24 +187,28 @@ class _Eraser:
 
     def _verdicts(self, key: tuple[str, str, int]) -> None:
         rows = self._connection.execute(
-            "SELECT number, json_extract(verdict, '$.payload_sha256') FROM verdicts"
-            " WHERE gateway_id = ? AND epoch = ? AND seq = ?",
-            key,
+            "SELECT number, verdict FROM verdicts WHERE gateway_id = ? AND epoch = ? AND seq = ?", key
         ).fetchall()
-        for number, payload in rows:
-            hidden = self._hidden(payload)
+        for number, text in rows:
+            verdict = decode(KeptVerdict, text, "stored verdict")
+            payload, hidden = verdict.payload_sha256, self._hidden(verdict.payload_sha256)
+            verdict = msgspec.structs.replace(verdict, payload_sha256=hidden)
             # A verdict is never changed: it is said again, and the first saying goes.
             self._connection.execute(
                 "INSERT INTO verdicts (gateway_id, epoch, seq, part, session_id, judged_at, version, verdict) "
-                "SELECT gateway_id, epoch, seq, part, session_id, judged_at, version, "
-                "json_set(verdict, '$.payload_sha256', ?) FROM verdicts WHERE number = ? ",
-                (hidden, number),
+                "SELECT gateway_id, epoch, seq, part, session_id, judged_at, version, ? FROM verdicts WHERE number = ?",
+                (encode(verdict).decode(), number),
             )
             self._connection.execute("DELETE FROM verdicts WHERE number = ?", (number,))
+            self._pages(payload, hidden)
+
+    def _pages(self, payload: str, hidden: str) -> None:
+        rows = self._connection.execute("SELECT number, body FROM meter_pages WHERE payload_sha256 = ?", (payload,))
+        for number, text in rows.fetchall():
+            page = msgspec.structs.replace(decode(PageOfMeter, text, "stored page"), payload_sha256=hidden)
             self._connection.execute(
-                "UPDATE meter_pages SET payload_sha256 = ?1, body = json_set(body, '$.payload_sha256', ?1) "
-                "WHERE payload_sha256 = ?2",
-                (hidden, payload),
+                "UPDATE meter_pages SET payload_sha256 = ?, body = ? WHERE number = ?",
+                (hidden, encode(page).decode(), number),
             )
 
     def session(self, id_: str) -> None:
@@ -260,10 +263,17 @@ class _Eraser:
     def _save_session(self, session: Session) -> None:
         """The key of the message that ended a session is a hash of that message: rule 4 holds for it too. An earlier
         version kept the signed values of the ends there."""
+        text = self._text("SELECT meter FROM sessions WHERE id = ?", session.id)
+        meter = {
+            name: value
+            for name, value in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()
+            if name not in ("begin_signed", "end_signed")
+        }
+        if "ended_by" in meter:
+            meter["ended_by"] = msgspec.Raw(encode(LET_GO))
         self._connection.execute(
-            "UPDATE sessions SET session = ?, "
-            "meter = json_replace(json_remove(meter, '$.begin_signed', '$.end_signed'), '$.ended_by', ?) WHERE id = ?",
-            (encode(session).decode(), LET_GO, session.id),
+            "UPDATE sessions SET session = ?, meter = ? WHERE id = ?",
+            (encode(session).decode(), encode(meter).decode(), session.id),
         )
 
     def _save_cdr(self, cdr: Cdr) -> None:

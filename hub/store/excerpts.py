@@ -10,7 +10,6 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from functools import cache
 from hub.errors import EvidenceRefused
 from hub.evidence.content import MAX_RECORDS, Excerpt, ProvenRecord
 from hub.ingest import DECISION_HOLDS
+from hub.store.engine import Connection
 from hub.store.heads import covering_head, newest_head
 from hub.store.ledger import Chain
 from hub.store.meter_keys import identity_of, registry_of
@@ -55,7 +55,7 @@ class Listed:
     status: str
 
 
-def session_and_bill(connection: sqlite3.Connection, session_id: str) -> tuple[Session, Cdr]:
+def session_and_bill(connection: Connection, session_id: str) -> tuple[Session, Cdr]:
     """The session and its CDR.
 
     Raises:
@@ -77,7 +77,7 @@ def session_and_bill(connection: sqlite3.Connection, session_id: str) -> tuple[S
     return session, decode(Cdr, row[1], "stored CDR")
 
 
-def sessions_like(connection: sqlite3.Connection, prefix: str) -> tuple[Listed, ...]:
+def sessions_like(connection: Connection, prefix: str) -> tuple[Listed, ...]:
     """The newest sessions whose id begins with `prefix`, at most MAX_LISTED."""
     rows = connection.execute(
         "SELECT session FROM sessions WHERE substr(id, 1, ?) = ? ORDER BY number DESC LIMIT ?",
@@ -87,7 +87,7 @@ def sessions_like(connection: sqlite3.Connection, prefix: str) -> tuple[Listed, 
     return tuple(Listed(one.id, one.charger_id, one.start_date_time, one.status.value) for one in found)
 
 
-def excerpts_of(connection: sqlite3.Connection, session: Session, cdr: Cdr) -> tuple[Excerpt, ...]:
+def excerpts_of(connection: Connection, session: Session, cdr: Cdr) -> tuple[Excerpt, ...]:
     """The records of a session with their proofs, in the order of the epochs and their numbers.
 
     Raises:
@@ -108,7 +108,7 @@ def excerpts_of(connection: sqlite3.Connection, session: Session, cdr: Cdr) -> t
 
 
 def meter_facts(
-    connection: sqlite3.Connection, session: Session, terms: Terms, at: datetime
+    connection: Connection, session: Session, terms: Terms, at: datetime
 ) -> tuple[tuple[RegisteredKey, ...], tuple[SessionFinding, ...]]:
     """The registry's rows for the meters of a session's signed values, and what registry and history have against
     these values."""
@@ -122,7 +122,7 @@ def meter_facts(
     return tuple(rows.values()), signed.against
 
 
-def _excerpt(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Excerpt:
+def _excerpt(connection: Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Excerpt:
     decisions = _decisions(connection, chain, own, cdr)
     received = sorted((*own, *decisions), key=lambda one: one.record.seq)
     for one in received:
@@ -158,7 +158,7 @@ def _excerpt(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Receiv
         raise EvidenceRefused("log-damaged", f"the log of gateway {chain.gateway_id}: {error}") from error
 
 
-def _decisions(connection: sqlite3.Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Iterator[_Received]:
+def _decisions(connection: Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Iterator[_Received]:
     """The records of decisions: rule 2."""
     first, last = own[0].record, own[-1].record
     rests_on_earlier = _repeats_one(own)
@@ -201,7 +201,7 @@ def _repeats_one(own: Sequence[_Received]) -> bool:
     return False
 
 
-def _hash_before(connection: sqlite3.Connection, chain: Chain, seq: int) -> str:
+def _hash_before(connection: Connection, chain: Chain, seq: int) -> str:
     if seq == 1:
         return GENESIS_HASH
     row = connection.execute(

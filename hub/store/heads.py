@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
+from hub.store.engine import Connection, Value as Cell
 from hub.store.ledger import Chain, instant, position_of
 from hub.store.readings import Cut, Page, page_of
 from hub.store.tree import frontier_in, log_of
@@ -55,11 +55,11 @@ _COLUMNS = "number, gateway_id, epoch, size, root, at, log_key, signature, count
 _OF_CHAIN = f"SELECT {_COLUMNS} FROM tree_heads WHERE gateway_id = ? AND epoch = ?"
 
 
-def save_head(connection: sqlite3.Connection, kept: KeptHead) -> None:
+def save_head(connection: Connection, kept: KeptHead) -> None:
     """Keep a head that was verified, and its countersignature. For the writer."""
     head, counter = kept.signed.head, kept.countersignature
     connection.execute(
-        f"INSERT INTO tree_heads ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO tree_heads ({_COLUMNS.removeprefix('number, ')}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             head.gateway_id,
             head.epoch,
@@ -75,28 +75,28 @@ def save_head(connection: sqlite3.Connection, kept: KeptHead) -> None:
     )
 
 
-def covering_head(connection: sqlite3.Connection, chain: Chain, seq: int) -> KeptHead | None:
+def covering_head(connection: Connection, chain: Chain, seq: int) -> KeptHead | None:
     """The first head that record `seq` is under; None while there is none."""
     return _first(connection, f"{_OF_CHAIN} AND size >= ? ORDER BY size LIMIT 1", (*_key(chain), seq))
 
 
-def newest_head(connection: sqlite3.Connection, chain: Chain) -> KeptHead | None:
+def newest_head(connection: Connection, chain: Chain) -> KeptHead | None:
     """The longest head of a chain; None when its gateway has sent none."""
     return _first(connection, f"{_OF_CHAIN} ORDER BY size DESC LIMIT 1", _key(chain))
 
 
-def head_of_size(connection: sqlite3.Connection, chain: Chain, size: int) -> KeptHead | None:
+def head_of_size(connection: Connection, chain: Chain, size: int) -> KeptHead | None:
     """The head of exactly this size."""
     return _first(connection, f"{_OF_CHAIN} AND size = ?", (*_key(chain), size))
 
 
-def kept_heads(connection: sqlite3.Connection, chain: Chain, after: int, limit: int) -> tuple[KeptHead, ...]:
+def kept_heads(connection: Connection, chain: Chain, after: int, limit: int) -> tuple[KeptHead, ...]:
     """At most `limit` heads of a chain that are longer than `after`, by size."""
     rows = connection.execute(f"{_OF_CHAIN} AND size > ? ORDER BY size LIMIT ?", (*_key(chain), after, limit))
     return tuple(_kept(row) for row in rows.fetchall())
 
 
-def heads_page(connection: sqlite3.Connection, gateway_id: str | None, epoch: str | None, cut: Cut) -> Page:
+def heads_page(connection: Connection, gateway_id: str | None, epoch: str | None, cut: Cut) -> Page:
     """Heads of one chain, of one gateway or of all, in the order in which they came."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM tree_heads WHERE number > ?1 AND (?2 IS NULL OR gateway_id = ?2)"
@@ -106,17 +106,17 @@ def heads_page(connection: sqlite3.Connection, gateway_id: str | None, epoch: st
     return page_of([(row[0], encode(_kept(row)).decode()) for row in rows], cut)
 
 
-def last_countersigned(connection: sqlite3.Connection) -> KeptHead | None:
+def last_countersigned(connection: Connection) -> KeptHead | None:
     """The head that was countersigned last, of whichever chain."""
     return _first(connection, f"SELECT {_COLUMNS} FROM tree_heads ORDER BY number DESC LIMIT 1", ())
 
 
-def is_held(connection: sqlite3.Connection, chain: Chain, seq: int) -> bool:
+def is_held(connection: Connection, chain: Chain, seq: int) -> bool:
     """Whether the hub holds this record."""
     return 0 < seq <= position_of(connection, chain).seq
 
 
-def proof_of(connection: sqlite3.Connection, chain: Chain, seq: int) -> RecordProof | None:
+def proof_of(connection: Connection, chain: Chain, seq: int) -> RecordProof | None:
     """The proofs for a record; None while no head covers it, and for a record that is not held.
 
     Raises:
@@ -142,7 +142,7 @@ def proof_of(connection: sqlite3.Connection, chain: Chain, seq: int) -> RecordPr
     )
 
 
-def ledgers(connection: sqlite3.Connection) -> tuple[LedgerEntry, ...]:
+def ledgers(connection: Connection) -> tuple[LedgerEntry, ...]:
     """Every chain held as a log, by gateway and age. Raises StoreError when the end of a tree is damaged."""
     rows = connection.execute(
         "SELECT gateway_id, epoch, acked_seq, frontier, log_key, told_seq FROM gateways "
@@ -170,7 +170,7 @@ def _key(chain: Chain) -> tuple[str, str]:
     return chain.gateway_id, chain.epoch
 
 
-def _first(connection: sqlite3.Connection, query: str, values: Sequence[object]) -> KeptHead | None:
+def _first(connection: Connection, query: str, values: Sequence[Cell]) -> KeptHead | None:
     row = connection.execute(query, values).fetchone()
     return None if row is None else _kept(row)
 

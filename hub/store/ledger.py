@@ -5,7 +5,6 @@ Records, the gateway's position and the derived sessions and CDRs change in one 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,6 +16,7 @@ from hub.signed import Outcome, SessionValues
 from hub.store import epochs
 from hub.store.chains import Chain, Conflict, Position, instant
 from hub.store.commands import commanded_token
+from hub.store.engine import Connection
 from hub.store.metering import MeterBooks, keep_outcome, outcome_of
 from hub.store.tariffs import keep_snapshot, messages_of, quote_for, snapshot_kept, take_quote
 from hub.store.tombstones import keep_tombstone
@@ -46,7 +46,7 @@ MAX_CONFLICTS = 100
 """Conflicts kept for each epoch of a gateway: a clone that keeps writing must not fill the disk."""
 
 
-def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
+def position_of(connection: Connection, chain: Chain) -> Position:
     """Where the hub stands in a chain."""
     row = connection.execute(
         "SELECT acked_seq, acked_hash FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
@@ -54,19 +54,19 @@ def position_of(connection: sqlite3.Connection, chain: Chain) -> Position:
     return Position(0, GENESIS_HASH) if row is None else Position(*row)
 
 
-def note_seen(connection: sqlite3.Connection, chain: Chain, at: datetime, told_seq: int = 0) -> None:
+def note_seen(connection: Connection, chain: Chain, at: datetime, told_seq: int = 0) -> None:
     """Note that the gateway spoke, perhaps of a chain of `told_seq` records; a chain met for the first time gets its
     row here."""
     seen = instant(at)
     connection.execute(
         "INSERT INTO gateways (gateway_id, epoch, acked_seq, acked_hash, first_seen, last_seen, told_seq) "
-        "VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-        "SET last_seen = excluded.last_seen, told_seq = max(told_seq, excluded.told_seq)",
+        "VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT (gateway_id, epoch) DO UPDATE SET last_seen = excluded.last_seen, "
+        "told_seq = CASE WHEN excluded.told_seq > gateways.told_seq THEN excluded.told_seq ELSE gateways.told_seq END",
         (chain.gateway_id, chain.epoch, GENESIS_HASH, seen, seen, told_seq),
     )
 
 
-def last_seen(connection: sqlite3.Connection, chain: Chain) -> datetime | None:
+def last_seen(connection: Connection, chain: Chain) -> datetime | None:
     """When the gateway spoke last; None for a chain that was never met."""
     row = connection.execute(
         "SELECT last_seen FROM gateways WHERE gateway_id = ? AND epoch = ?", (chain.gateway_id, chain.epoch)
@@ -75,7 +75,7 @@ def last_seen(connection: sqlite3.Connection, chain: Chain) -> datetime | None:
 
 
 def append(
-    connection: sqlite3.Connection,
+    connection: Connection,
     chain: Chain,
     judged_at: Position,
     records: Sequence[Record],
@@ -92,7 +92,21 @@ def append(
     if held != judged_at:
         raise StalePosition(chain.gateway_id, f"at position {judged_at.seq}", f"stands at {held.seq}")
     note_seen(connection, chain, at)
-    books = Books(connection, terms, at)
+    quarantined = take_in(connection, chain, records, at, terms, stored=False)
+    if records:
+        connection.execute(
+            "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
+            (records[-1].seq, records[-1].hash, chain.gateway_id, chain.epoch),
+        )
+    return quarantined
+
+
+def take_in(
+    connection: Connection, chain: Chain, records: Sequence[Record], at: datetime, terms: Terms, *, stored: bool
+) -> tuple[RegisteredKey, ...]:
+    """Take records that arrived at `at` into the books, in the order of their chain; those that are not `stored` yet
+    are stored on the way. The meter keys that came in place of known ones."""
+    books = Books(connection, terms, at, stored=stored)
     received_at = instant(at)
     continues = epochs.has_earlier(connection, chain)
     for record in records:
@@ -111,15 +125,10 @@ def append(
         if arrival.tombstone is not None:
             keep_tombstone(connection, chain, record.seq, arrival.tombstone, at)
     books.flush()
-    if records:
-        connection.execute(
-            "UPDATE gateways SET acked_seq = ?, acked_hash = ? WHERE gateway_id = ? AND epoch = ?",
-            (records[-1].seq, records[-1].hash, chain.gateway_id, chain.epoch),
-        )
     return tuple(books.meters.quarantined)
 
 
-def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Conflict, at: datetime) -> None:
+def note_conflict(connection: Connection, chain: Chain, conflict: Conflict, at: datetime) -> None:
     """Keep what was offered beside what is held; the same offer is kept once, MAX_CONFLICTS for a chain in all."""
     connection.execute(
         "INSERT INTO conflicts (gateway_id, epoch, seq, kind, held_hash, offered_hash, offered, reason, seen_at) "
@@ -144,6 +153,7 @@ def note_conflict(connection: sqlite3.Connection, chain: Chain, conflict: Confli
 
 
 _INSERT_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_LINK_RECORD = "UPDATE records SET session_id = ? WHERE gateway_id = ? AND epoch = ? AND seq = ?"
 _RecordRow = tuple[str, str, int, str, str, str, str, int, str, str, str, str | None, str, str | None]
 
 
@@ -154,12 +164,14 @@ class Books:
     its EVSE at once, for by these others look for it. Records are written together, before anybody reads them again.
     """
 
-    def __init__(self, connection: sqlite3.Connection, terms: Terms, at: datetime) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, terms: Terms, at: datetime, *, stored: bool = False) -> None:
+        """`stored`: the records are in the database already, and only their sessions are noted with them."""
+        self._connection, self._stored = connection, stored
         self.meters = MeterBooks(connection, terms, at)
         self._sessions: dict[str, SessionState] = {}
         self._changed: dict[str, SessionState] = {}
         self._records: list[_RecordRow] = []
+        self._linked: list[tuple[str, str, str, int]] = []
 
     def flush(self) -> None:
         """Write what was not written yet. Without it the changes are lost."""
@@ -173,6 +185,8 @@ class Books:
     def _flush_records(self) -> None:
         self._connection.executemany(_INSERT_RECORD, self._records)
         self._records.clear()
+        self._connection.executemany(_LINK_RECORD, self._linked)
+        self._linked.clear()
 
     def session(self, id_: str) -> SessionState | None:
         """The session with this id."""
@@ -231,24 +245,10 @@ class Books:
 
     def keep_record(self, chain: Chain, record: Record, received_at: str, change: Change) -> None:
         """Store a record, and why its content could not be used."""
-        self._records.append(
-            (
-                chain.gateway_id,
-                chain.epoch,
-                record.seq,
-                record.hash,
-                record.kind.value,
-                instant(record.at),
-                record.boot_id,
-                record.mono_ns,
-                record.clock.value,
-                record.body,
-                received_at,
-                change.session_id,
-                record.salt,
-                record.commitment,
-            )
-        )
+        if not self._stored:
+            self._records.append(_row(chain, record, received_at, change.session_id))
+        elif change.session_id is not None:
+            self._linked.append((change.session_id, chain.gateway_id, chain.epoch, record.seq))
         if change.quarantine is not None:
             self._connection.execute(
                 "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?)",
@@ -300,9 +300,29 @@ class Books:
 
     def _keep_decision(self, gateway_id: str, decision: Decision) -> None:
         self._connection.execute(
-            "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET decision = excluded.decision",
+            "INSERT INTO decisions VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (gateway_id, charger_key, token_key) DO UPDATE SET decision = excluded.decision",
             (gateway_id, decision.charger_id.casefold(), bearer_key(decision.token.uid), encode(decision).decode()),
         )
+
+
+def _row(chain: Chain, record: Record, received_at: str, session_id: str | None) -> _RecordRow:
+    return (
+        chain.gateway_id,
+        chain.epoch,
+        record.seq,
+        record.hash,
+        record.kind.value,
+        instant(record.at),
+        record.boot_id,
+        record.mono_ns,
+        record.clock.value,
+        record.body,
+        received_at,
+        session_id,
+        record.salt,
+        record.commitment,
+    )
 
 
 def _found_by(session: Session) -> tuple[SessionStatus, int]:

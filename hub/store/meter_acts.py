@@ -9,7 +9,6 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +16,7 @@ from datetime import datetime
 import msgspec
 
 from hub.ingest import Change, SessionState, reviewed
+from hub.store.engine import Connection
 from hub.store.ledger import Books
 from hub.store.meter_keys import Act, KeptKey, NoSuchKey, keep_key, named_key, registry_of
 from hub.store.metering import HELD, Source, held_arrival
@@ -48,7 +48,7 @@ class Reverified(Value, frozen=True, kw_only=True, omit_defaults=False):
     next: str | None
 
 
-def import_keys(connection: sqlite3.Connection, rows: Sequence[RegisteredKey], act: Act) -> Imported:
+def import_keys(connection: Connection, rows: Sequence[RegisteredKey], act: Act) -> Imported:
     """Pin every key of a list.
 
     Raises:
@@ -68,9 +68,7 @@ def import_keys(connection: sqlite3.Connection, rows: Sequence[RegisteredKey], a
     return Imported(pinned=pinned, known=known, displaced=tuple(displaced))
 
 
-def confirm_key(
-    connection: sqlite3.Connection, name: str, act: Act, not_before: datetime | None
-) -> tuple[KeptKey, ...]:
+def confirm_key(connection: Connection, name: str, act: Act, not_before: datetime | None) -> tuple[KeptKey, ...]:
     """Take over a learned or quarantined key; the rows that changed, its own first.
 
     Raises:
@@ -87,7 +85,7 @@ def confirm_key(
     return tuple(named_key(connection, str(number)) for number in numbers)
 
 
-def retire_key(connection: sqlite3.Connection, name: str, act: Act, not_after: datetime | None) -> KeptKey:
+def retire_key(connection: Connection, name: str, act: Act, not_after: datetime | None) -> KeptKey:
     """Close a key's time: what was signed before `not_after` is still judged with it. None: the end that a retired key
     has already, else the time of the act.
 
@@ -107,9 +105,7 @@ def retire_key(connection: sqlite3.Connection, name: str, act: Act, not_after: d
 # --- judging again --------------------------------------------------------------------------------------------------
 
 
-def reverify(
-    connection: sqlite3.Connection, terms: Terms, after: str, at: datetime, limit: int = AT_ONCE
-) -> Reverified:
+def reverify(connection: Connection, terms: Terms, after: str, at: datetime, limit: int = AT_ONCE) -> Reverified:
     """Judge the signed values of the next `limit` records after the one named `after` (empty: from the first) again,
     and what the settled sessions among theirs come to. Rule 3.
 
@@ -119,7 +115,7 @@ def reverify(
     start = _parse_place(after)
     rows = connection.execute(
         f"SELECT {HELD} FROM records WHERE (gateway_id, epoch, seq) > (?, ?, ?) AND kind = 'transaction' "
-        "AND body LIKE '%signed%' ORDER BY gateway_id, epoch, seq LIMIT ?",
+        "AND body LIKE '%igned%' ORDER BY gateway_id, epoch, seq LIMIT ?",
         (start.gateway_id, start.epoch, start.seq, limit),
     ).fetchall()
     books = Books(connection, terms, at)
@@ -146,7 +142,7 @@ def _parse_place(after: str) -> Source:
 
 
 def _review(
-    books: Books, connection: sqlite3.Connection, session_id: str, is_changed: bool, terms: Terms, at: datetime
+    books: Books, connection: Connection, session_id: str, is_changed: bool, terms: Terms, at: datetime
 ) -> bool:
     """Whether a settled session comes to something else now; asked where a verdict has changed or it is held."""
     before = books.outcome(session_id)

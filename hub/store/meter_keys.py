@@ -10,7 +10,6 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from datetime import datetime
 import msgspec
 
 from hub.errors import HubError
+from hub.store.engine import Connection
 from hub.terms import MeterPlace
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.record import MeterRecord
@@ -27,6 +27,7 @@ from wire.records import Value, decode, encode
 MAX_QUARANTINED = 20
 CONFIGURED_BY = "hub.toml"
 _COLUMNS = ("meter_serial", "gateway_serial", "charge_point_id", "place")
+_OF_UNIT = " AND ".join(f"coalesce({column}, '') = coalesce(?, '')" for column in _COLUMNS)
 
 
 class KeptKey(Value, frozen=True, kw_only=True):
@@ -54,23 +55,22 @@ class NoSuchKey(HubError):
     """Raised when a key is asked for that the registry does not have, or more than one has the name."""
 
 
-def keep_key(connection: sqlite3.Connection, row: RegisteredKey, act: Act) -> int:
+def keep_key(connection: Connection, row: RegisteredKey, act: Act) -> int:
     """Keep a row as it is now, and the act; the row's number. One identity and one key are one row."""
     identity = row.identity
     at = act.at.isoformat(timespec="microseconds")
     text = encode(row).decode()
     held = connection.execute(
-        "SELECT number FROM meter_keys WHERE public_key = ? AND meter_serial IS ? AND gateway_serial IS ? "
-        "AND charge_point_id IS ? AND place IS ?",
+        f"SELECT number FROM meter_keys WHERE public_key = ? AND {_OF_UNIT}",
         (row.public_key, *identity),
     ).fetchone()
     if held is None:
         cursor = connection.execute(
             "INSERT INTO meter_keys (meter_serial, gateway_serial, charge_point_id, place, public_key, fingerprint, "
-            "state, key, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "state, key, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
             (*identity, row.public_key, row.fingerprint, row.state.value, text, at),
         )
-        number = int(cursor.lastrowid or 0)
+        number = int(cursor.fetchone()[0])
     else:
         number = int(held[0])
         connection.execute(
@@ -84,7 +84,7 @@ def keep_key(connection: sqlite3.Connection, row: RegisteredKey, act: Act) -> in
     return number
 
 
-def registry_of(connection: sqlite3.Connection, identity: Identity, public_keys: Sequence[str] = ()) -> KeyRegistry:
+def registry_of(connection: Connection, identity: Identity, public_keys: Sequence[str] = ()) -> KeyRegistry:
     """The rows that name anything of `identity`, and those that hold one of their keys or of `public_keys` (hex); none
     that counts for no time at all."""
     named = [f"{column} = ?" for column, value in zip(_COLUMNS, identity, strict=True) if value is not None]
@@ -100,17 +100,16 @@ def registry_of(connection: sqlite3.Connection, identity: Identity, public_keys:
     return KeyRegistry(row for row in found if row.not_before is None or row.not_before != row.not_after)
 
 
-def is_full(connection: sqlite3.Connection, row: RegisteredKey) -> bool:
+def is_full(connection: Connection, row: RegisteredKey) -> bool:
     """Whether as many keys of this unit are in quarantine as are kept. Rule 4."""
     count = connection.execute(
-        "SELECT count(*) FROM meter_keys WHERE state = ? AND meter_serial IS ? AND gateway_serial IS ? "
-        "AND charge_point_id IS ? AND place IS ?",
+        f"SELECT count(*) FROM meter_keys WHERE state = ? AND {_OF_UNIT}",
         (KeyState.QUARANTINED.value, *row.identity),
     ).fetchone()[0]
     return bool(row.state is KeyState.QUARANTINED and count >= MAX_QUARANTINED)
 
 
-def learn_told(connection: sqlite3.Connection, place: KeyPlace, key: PublicKey, at: datetime) -> RegisteredKey | None:
+def learn_told(connection: Connection, place: KeyPlace, key: PublicKey, at: datetime) -> RegisteredKey | None:
     """The row for a key that a station has among its settings; None when nothing is new."""
     registry = registry_of(connection, identity_of(None, place), (key.spki.hex(),))
     row = registry.learn_at(place, key, at, KeyOrigin.CONFIG_KEY)
@@ -123,7 +122,7 @@ def learn_told(connection: sqlite3.Connection, place: KeyPlace, key: PublicKey, 
 # --- hub.toml -------------------------------------------------------------------------------------------------------
 
 
-def pin_configured(connection: sqlite3.Connection, place: MeterPlace, key: PublicKey | None, at: datetime) -> bool:
+def pin_configured(connection: Connection, place: MeterPlace, key: PublicKey | None, at: datetime) -> bool:
     """Bring the place's row to what hub.toml says, `key` or nothing; whether anything changed. Rule 3."""
     spot = place.named
     held = registry_of(connection, identity_of(None, spot))
@@ -153,7 +152,7 @@ def _is_of_place(row: RegisteredKey) -> bool:
     return row.meter_serial is None and row.gateway_serial is None and row.charge_point_id is None
 
 
-def pin_all_configured(connection: sqlite3.Connection, keys: Mapping[MeterPlace, str], at: datetime) -> None:
+def pin_all_configured(connection: Connection, keys: Mapping[MeterPlace, str], at: datetime) -> None:
     """Bring the rows of hub.toml to what the file says now: at every start."""
     for place, text in keys.items():
         pin_configured(connection, place, parse_public_key(text), at)
@@ -169,7 +168,7 @@ def pin_all_configured(connection: sqlite3.Connection, keys: Mapping[MeterPlace,
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def keys_of(connection: sqlite3.Connection, meter: str) -> tuple[KeptKey, ...]:
+def keys_of(connection: Connection, meter: str) -> tuple[KeptKey, ...]:
     """The rows that name the meter: as meter serial, gateway serial, charge point id or place; the oldest first."""
     name = meter.removeprefix("at ").strip().casefold()
     place = "\n".join(name.split("/")) if name.count("/") == 2 else name
@@ -181,7 +180,7 @@ def keys_of(connection: sqlite3.Connection, meter: str) -> tuple[KeptKey, ...]:
     return tuple(_kept(row) for row in rows.fetchall())
 
 
-def keys_with(connection: sqlite3.Connection, fingerprint: str) -> tuple[KeptKey, ...]:
+def keys_with(connection: Connection, fingerprint: str) -> tuple[KeptKey, ...]:
     """The rows that hold the key with this fingerprint, or one that begins so."""
     if not fingerprint or not set(fingerprint.lower()) <= set("0123456789abcdef"):
         return ()
@@ -192,7 +191,7 @@ def keys_with(connection: sqlite3.Connection, fingerprint: str) -> tuple[KeptKey
     return tuple(_kept(row) for row in rows.fetchall())
 
 
-def all_keys(connection: sqlite3.Connection, state: KeyState | None, after: int, limit: int) -> tuple[KeptKey, ...]:
+def all_keys(connection: Connection, state: KeyState | None, after: int, limit: int) -> tuple[KeptKey, ...]:
     """The rows beyond number `after`, the oldest first, of one state or of all."""
     rows = connection.execute(
         f"SELECT {_KEPT} WHERE k.number > ?1 AND (?2 IS NULL OR k.state = ?2) ORDER BY k.number LIMIT ?3",
@@ -201,7 +200,7 @@ def all_keys(connection: sqlite3.Connection, state: KeyState | None, after: int,
     return tuple(_kept(row) for row in rows.fetchall())
 
 
-def named_key(connection: sqlite3.Connection, name: str) -> KeptKey:
+def named_key(connection: Connection, name: str) -> KeptKey:
     """The one row that `name` means: its number, or the beginning of its fingerprint (8 characters at least).
 
     Raises:

@@ -9,12 +9,12 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hub.errors import HubError
+from hub.store.engine import Connection, Value as Cell
 from wire.meter.history import Gap, Page, gaps_below
 from wire.meter.record import PaginationContext
 from wire.records import Value, decode, encode
@@ -52,7 +52,7 @@ class NoSuchGap(HubError):
 class StoredPages:
     """`wire.meter.history.Pages` over the database."""
 
-    connection: sqlite3.Connection
+    connection: Connection
 
     def copies(self, payload_sha256: str) -> Iterable[Page]:
         """The pages with exactly this payload."""
@@ -87,11 +87,11 @@ class StoredPages:
         """The page from this place with the latest `at` before the given one."""
         return self._one("place = ? AND at < ? ORDER BY at DESC, number LIMIT 1", place, _text(at))
 
-    def _one(self, where: str, *values: object) -> Page | None:
+    def _one(self, where: str, *values: Cell) -> Page | None:
         row = self.connection.execute(f"SELECT body FROM meter_pages WHERE {where}", values).fetchone()
         return None if row is None else decode(Page, row[0], "stored page")
 
-    def _all(self, where: str, *values: object) -> Iterator[Page]:
+    def _all(self, where: str, *values: Cell) -> Iterator[Page]:
         """One by one: a meter that gives thousands of records one number is found out by the first of them."""
         for (text,) in self.connection.execute(f"SELECT body FROM meter_pages WHERE {where}", values):
             yield decode(Page, text, "stored page")
@@ -109,7 +109,7 @@ def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def keep_page(connection: sqlite3.Connection, page: Page, at: datetime) -> None:
+def keep_page(connection: Connection, page: Page, at: datetime) -> None:
     """Keep a page, and bring the tickets of its counter to what is missing now; a copy in the same session is none."""
     cursor = connection.execute(
         "INSERT INTO meter_pages (signer, meter, context, page, payload_sha256, session_id, place, at, body) "
@@ -139,7 +139,7 @@ def keep_page(connection: sqlite3.Connection, page: Page, at: datetime) -> None:
             _open(connection, page.signer, gap, page.session_id, at)
 
 
-def _fill(connection: sqlite3.Connection, ticket: GapTicket, page: Page, pages: StoredPages, at: datetime) -> None:
+def _fill(connection: Connection, ticket: GapTicket, page: Page, pages: StoredPages, at: datetime) -> None:
     """Close a ticket whose number came, and open what is left of it. The number of another meter with the same key may
     leave it as it is (wire.meter.history, rule 2)."""
     end = Page(signer=ticket.signer, meter=ticket.meter, context=ticket.context, number=ticket.last, payload_sha256="")
@@ -154,7 +154,7 @@ def _fill(connection: sqlite3.Connection, ticket: GapTicket, page: Page, pages: 
         _open(connection, ticket.signer, gap, ticket.session_id, ticket.noticed_at)
 
 
-def _open(connection: sqlite3.Connection, signer: str, gap: Gap, session_id: str | None, at: datetime) -> None:
+def _open(connection: Connection, signer: str, gap: Gap, session_id: str | None, at: datetime) -> None:
     connection.execute(
         "INSERT INTO meter_gaps (signer, meter, context, first, last, session_id, noticed_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -162,14 +162,14 @@ def _open(connection: sqlite3.Connection, signer: str, gap: Gap, session_id: str
     )
 
 
-def _close(connection: sqlite3.Connection, number: int, at: datetime, by_whom: str, why: str) -> None:
+def _close(connection: Connection, number: int, at: datetime, by_whom: str, why: str) -> None:
     connection.execute(
         "UPDATE meter_gaps SET closed_at = ?, closed_by = ?, why = ? WHERE number = ?",
         (_text(at), by_whom, why, number),
     )
 
 
-def close_gap(connection: sqlite3.Connection, number: int, at: datetime, by_whom: str, why: str) -> GapTicket:
+def close_gap(connection: Connection, number: int, at: datetime, by_whom: str, why: str) -> GapTicket:
     """Close a ticket that will not be filled; the ticket as it is then.
 
     Raises:
@@ -184,18 +184,18 @@ def close_gap(connection: sqlite3.Connection, number: int, at: datetime, by_whom
 
 
 def gap_tickets(
-    connection: sqlite3.Connection, after: int, limit: int, *, meter: str | None = None, closed_too: bool = False
+    connection: Connection, after: int, limit: int, *, meter: str | None = None, closed_too: bool = False
 ) -> tuple[GapTicket, ...]:
     """The tickets beyond number `after`, the oldest first, of one meter or of all."""
     rows = connection.execute(
-        f"SELECT {_TICKET} WHERE number > ?1 AND (?2 OR closed_at IS NULL) AND (?3 IS NULL OR meter = ?3) "
+        f"SELECT {_TICKET} WHERE number > ?1 AND (?2 = 1 OR closed_at IS NULL) AND (?3 IS NULL OR meter = ?3) "
         "ORDER BY number LIMIT ?4",
-        (after, closed_too, meter, limit),
+        (after, int(closed_too), meter, limit),
     )
     return tuple(_ticket(row) for row in rows.fetchall())
 
 
-def is_explained(connection: sqlite3.Connection, signer: str, gap: Gap) -> str | None:
+def is_explained(connection: Connection, signer: str, gap: Gap) -> str | None:
     """Why the operator closed the ticket on all of a gap; None when none is closed so."""
     row = connection.execute(
         "SELECT closed_by, why FROM meter_gaps WHERE signer = ? AND meter = ? AND context = ? AND first <= ? "

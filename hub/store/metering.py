@@ -10,7 +10,6 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from datetime import datetime
 from hub.arrival import Arrival, read_arrival
 from hub.judging import CODE_VERSION, JudgedValue, KeptVerdict, judge_values, kept
 from hub.signed import Outcome, SessionValues, ends_of
+from hub.store.engine import Connection
 from hub.store.meter_keys import Act, identity_of, is_full, keep_key, pin_configured, registry_of
 from hub.store.meter_pages import StoredPages, is_explained, keep_page
 from hub.terms import MeterPlace, Terms
@@ -44,7 +44,7 @@ class Source:
 class MeterBooks:
     """The meters' side of the hub's holdings inside one transaction; what is looked up once is remembered."""
 
-    def __init__(self, connection: sqlite3.Connection, terms: Terms, at: datetime, *, reads_only: bool = False) -> None:
+    def __init__(self, connection: Connection, terms: Terms, at: datetime, *, reads_only: bool = False) -> None:
         """`at` is our clock now. `reads_only`: hub.toml's keys count as they were when a record came last."""
         self._connection, self._terms, self._at, self._reads_only = connection, terms, at, reads_only
         self._arrived: tuple[Source, Arrival] | None = None
@@ -109,9 +109,9 @@ class MeterBooks:
         evse_id = 0 if arrival.message is None else arrival.message.evse_id
         if evse_id == 0 and arrival.session_id is not None:
             row = self._connection.execute(
-                "SELECT json_extract(session, '$.evse_id') FROM sessions WHERE id = ?", (arrival.session_id,)
+                "SELECT session FROM sessions WHERE id = ?", (arrival.session_id,)
             ).fetchone()
-            evse_id = 0 if row is None else int(row[0])
+            evse_id = 0 if row is None else decode(Session, row[0], "stored session").evse_id
         if evse_id == 0:
             return None
         return KeyPlace(gateway_id=arrival.gateway_id, charger_id=arrival.entry.charger_id.casefold(), evse_id=evse_id)
@@ -162,7 +162,7 @@ class MeterBooks:
     def _arrivals_of(self, session_id: str) -> Iterator[tuple[Source, Arrival]]:
         """The records of a session that carry signed values, the one that is just arriving among them."""
         rows = self._connection.execute(
-            f"SELECT {HELD} FROM records r WHERE session_id = ? AND (instr(body, 'igned') OR EXISTS (SELECT 1 FROM "
+            f"SELECT {HELD} FROM records r WHERE session_id = ? AND (body LIKE '%igned%' OR EXISTS (SELECT 1 FROM "
             "verdicts v WHERE (v.gateway_id, v.epoch, v.seq) = (r.gateway_id, r.epoch, r.seq))) "
             "ORDER BY gateway_id, epoch, seq",
             (session_id,),
@@ -219,7 +219,7 @@ def held_arrival(row: tuple[str, str, int, str, str, str, int, str, str, str, st
 
 
 def keep_verdict(
-    connection: sqlite3.Connection,
+    connection: Connection,
     source: Source,
     part: int,
     arrival: Arrival,
@@ -243,7 +243,7 @@ def keep_verdict(
     )
 
 
-def newest_verdict(connection: sqlite3.Connection, source: Source, part: int) -> KeptVerdict | None:
+def newest_verdict(connection: Connection, source: Source, part: int) -> KeptVerdict | None:
     """The verdict that counts on one signed value; None before the first."""
     row = connection.execute(
         "SELECT verdict FROM verdicts WHERE gateway_id = ? AND epoch = ? AND seq = ? AND part = ? "
@@ -254,12 +254,13 @@ def newest_verdict(connection: sqlite3.Connection, source: Source, part: int) ->
 
 
 def count_sighting(
-    connection: sqlite3.Connection, verdict: KeptVerdict, place: KeyPlace | None, at: datetime, by: int = 1
+    connection: Connection, verdict: KeptVerdict, place: KeyPlace | None, at: datetime, by: int = 1
 ) -> None:
     """Count a verdict for its meter and place; -1 takes one back that no longer counts."""
     connection.execute(
-        "INSERT INTO meter_sightings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO UPDATE SET "
-        "count = count + ?5, last_seen = max(last_seen, ?6)",
+        "INSERT INTO meter_sightings AS s VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) "
+        "ON CONFLICT (meter, place, signature, key_source) DO UPDATE SET count = s.count + excluded.count, "
+        "last_seen = CASE WHEN excluded.last_seen > s.last_seen THEN excluded.last_seen ELSE s.last_seen END",
         (
             verdict.meter,
             "" if place is None else str(place),
@@ -271,7 +272,7 @@ def count_sighting(
     )
 
 
-def keep_outcome(connection: sqlite3.Connection, session_id: str, outcome: Outcome, at: datetime) -> None:
+def keep_outcome(connection: Connection, session_id: str, outcome: Outcome, at: datetime) -> None:
     """Append what the signed values of a session came to; it is held until they may be billed."""
     connection.execute(
         "INSERT INTO outcomes (session_id, judged_at, version, outcome) VALUES (?, ?, ?, ?)",
@@ -286,7 +287,7 @@ def keep_outcome(connection: sqlite3.Connection, session_id: str, outcome: Outco
         )
 
 
-def outcome_of(connection: sqlite3.Connection, session_id: str) -> Outcome | None:
+def outcome_of(connection: Connection, session_id: str) -> Outcome | None:
     """What the signed values of a session came to, as judged last."""
     row = connection.execute(
         "SELECT outcome FROM outcomes WHERE session_id = ? ORDER BY number DESC LIMIT 1", (session_id,)

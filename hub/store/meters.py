@@ -6,18 +6,19 @@ nothing is `at GATEWAY/CHARGER/EVSE`. Counts are of the newest verdict on each s
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from hub.judging import KeptVerdict
 from hub.signed import Outcome
+from hub.store.engine import Connection
 from hub.store.ledger import Chain
 from hub.store.meter_keys import KeptKey, keys_of
 from hub.store.meter_pages import GapTicket, gap_tickets
 from hub.store.metering import outcome_of
 from hub.store.readings import Cut, Page
 from wire.meter.record import PaginationContext
+from wire.meter.registry import RegisteredKey
 from wire.meter.verdict import SignatureVerdict
 from wire.records import Value, decode, encode
 
@@ -87,7 +88,7 @@ class Attention(Value, frozen=True, kw_only=True, omit_defaults=False):
     held_sessions: int
 
 
-def record_verdicts(connection: sqlite3.Connection, chain: Chain, seq: int) -> tuple[VerdictEntry, ...]:
+def record_verdicts(connection: Connection, chain: Chain, seq: int) -> tuple[VerdictEntry, ...]:
     """Every verdict on the signed values of a record, the oldest first; () when it carries none."""
     rows = connection.execute(
         f"SELECT {_VERDICT} WHERE gateway_id = ? AND epoch = ? AND seq = ? ORDER BY number",
@@ -96,7 +97,7 @@ def record_verdicts(connection: sqlite3.Connection, chain: Chain, seq: int) -> t
     return tuple(_entry(row) for row in rows.fetchall())
 
 
-def verdicts(connection: sqlite3.Connection, session_id: str | None, cut: Cut) -> Page:
+def verdicts(connection: Connection, session_id: str | None, cut: Cut) -> Page:
     """Verdicts in the order in which they were made, of one session or of all."""
     rows = connection.execute(
         f"SELECT {_VERDICT} WHERE number > ?1 AND (?2 IS NULL OR session_id = ?2) ORDER BY number LIMIT ?3",
@@ -124,7 +125,7 @@ def _entry(row: tuple[int, str, str, int, int, str, str, str, str | None]) -> Ve
     )
 
 
-def meters(connection: sqlite3.Connection, cut: Cut) -> tuple[tuple[MeterSummary, ...], int | None]:
+def meters(connection: Connection, cut: Cut) -> tuple[tuple[MeterSummary, ...], int | None]:
     """Meters by name, beyond the first `cut.after`, and where the next page starts."""
     rows = connection.execute(
         "SELECT DISTINCT meter FROM meter_sightings WHERE count > 0 ORDER BY meter LIMIT ? OFFSET ?",
@@ -134,12 +135,12 @@ def meters(connection: sqlite3.Connection, cut: Cut) -> tuple[tuple[MeterSummary
     return found, cut.after + cut.limit if len(rows) > cut.limit else None
 
 
-def meter(connection: sqlite3.Connection, name: str) -> MeterSummary | None:
+def meter(connection: Connection, name: str) -> MeterSummary | None:
     """One meter by its name; None when no value of it came."""
     return next(_summaries(connection, name), None)
 
 
-def _summaries(connection: sqlite3.Connection, name: str) -> Iterator[MeterSummary]:
+def _summaries(connection: Connection, name: str) -> Iterator[MeterSummary]:
     rows = connection.execute(
         "SELECT place, signature, key_source, count, first_seen, last_seen FROM meter_sightings "
         "WHERE meter = ? AND count > 0 ORDER BY place, signature, key_source",
@@ -167,7 +168,7 @@ def _summaries(connection: sqlite3.Connection, name: str) -> Iterator[MeterSumma
     )
 
 
-def _keys(connection: sqlite3.Connection, name: str, places: Iterable[str]) -> tuple[KeptKey, ...]:
+def _keys(connection: Connection, name: str, places: Iterable[str]) -> tuple[KeptKey, ...]:
     """The rows that name the meter, and those that name no meter but a place where it was seen."""
     found = {kept.number: kept for kept in keys_of(connection, name)}
     for place in places:
@@ -175,7 +176,7 @@ def _keys(connection: sqlite3.Connection, name: str, places: Iterable[str]) -> t
     return tuple(found[number] for number in sorted(found))
 
 
-def _pages(connection: sqlite3.Connection, name: str) -> tuple[PageSpan, ...]:
+def _pages(connection: Connection, name: str) -> tuple[PageSpan, ...]:
     rows = connection.execute(
         "SELECT signer, context, min(page), max(page), count(DISTINCT page) FROM meter_pages WHERE meter = ? "
         "GROUP BY signer, context ORDER BY context DESC, min(number)",
@@ -187,7 +188,7 @@ def _pages(connection: sqlite3.Connection, name: str) -> tuple[PageSpan, ...]:
     )
 
 
-def held_sessions(connection: sqlite3.Connection, cut: Cut) -> Page:
+def held_sessions(connection: Connection, cut: Cut) -> Page:
     """The settled sessions whose signed values may not be billed, the oldest first."""
     rows = connection.execute(
         "SELECT number, session_id, since FROM held_sessions WHERE number > ? ORDER BY number LIMIT ?",
@@ -202,15 +203,13 @@ def held_sessions(connection: sqlite3.Connection, cut: Cut) -> Page:
     return Page(tuple(encode(entry).decode() for entry in entries), page[-1][0] if len(rows) > cut.limit else None)
 
 
-def attention(connection: sqlite3.Connection, since: datetime) -> Attention:
+def attention(connection: Connection, since: datetime) -> Attention:
     """What waits for a person. Values that do not verify count where the last of their kind came after `since`."""
     learned = connection.execute(
         "SELECT count(*) FROM meter_keys k WHERE state = 'learned' AND NOT EXISTS "
         "(SELECT 1 FROM meter_keys p WHERE p.public_key = k.public_key AND p.state = 'pinned')"
     ).fetchone()[0]
-    quarantined = connection.execute(
-        "SELECT count(*) FROM meter_keys WHERE state = 'quarantined' AND json_extract(key, '$.not_after') IS NULL"
-    ).fetchone()[0]
+    waiting = connection.execute("SELECT key FROM meter_keys WHERE state = 'quarantined'").fetchall()
     gaps, missing = connection.execute(
         "SELECT count(*), coalesce(sum(last - first + 1), 0) FROM meter_gaps WHERE closed_at IS NULL"
     ).fetchone()
@@ -222,7 +221,7 @@ def attention(connection: sqlite3.Connection, since: datetime) -> Attention:
     held = connection.execute("SELECT count(*) FROM held_sessions").fetchone()[0]
     return Attention(
         learned_keys=learned,
-        quarantined_keys=quarantined,
+        quarantined_keys=sum(decode(RegisteredKey, key, "stored key").not_after is None for (key,) in waiting),
         gaps=gaps,
         missing_pages=missing,
         bad_values=bad,

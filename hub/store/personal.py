@@ -12,11 +12,11 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from hub.store.engine import Connection
 from hub.store.ledger import Chain
 from hub.store.readings import RECORD_COLUMNS, record_of
 from hub.subject import Subject, is_named_in, subject_of
@@ -70,7 +70,7 @@ class Found:
         return not (any(lists) or self.tokens or self.kept)
 
 
-def find_person(connection: sqlite3.Connection, wanted: Wanted, kept_until: datetime) -> Found:
+def find_person(connection: Connection, wanted: Wanted, kept_until: datetime) -> Found:
     """Everything that names the person. A session is young when the hub heard of it after `kept_until`: one of theirs,
     or another's that loses content. Reads every record: less than 0.1 ms each.
     """
@@ -100,7 +100,7 @@ def find_person(connection: sqlite3.Connection, wanted: Wanted, kept_until: date
     return found
 
 
-def find_over(connection: sqlite3.Connection, until: datetime) -> Found:
+def find_over(connection: Connection, until: datetime) -> Found:
     """Everything whose time is over: nothing of it came after `until`. Rule 3."""
     found, alive = Found(None), set[str]()
     for session, _ in _sessions(connection):
@@ -127,7 +127,7 @@ def _take(found: Found, chain: Chain, record: Record) -> None:
         found.kept += 1
 
 
-def _subject(connection: sqlite3.Connection, wanted: Wanted) -> Subject:
+def _subject(connection: Connection, wanted: Wanted) -> Subject:
     """The person: a contract with the uids of every token that was ever seen with it."""
     if not wanted.is_contract:
         return subject_of([wanted.name], [wanted.name] if wanted.type is TokenType.EMAID else [])
@@ -144,7 +144,7 @@ def _is_of(subject: Subject, token: CdrToken | None) -> bool:
     return token is not None and (subject.is_named(token.uid) or subject.is_named(token.contract_id))
 
 
-def _is_in_cdr(connection: sqlite3.Connection, subject: Subject, session_id: str) -> bool:
+def _is_in_cdr(connection: Connection, subject: Subject, session_id: str) -> bool:
     row = connection.execute("SELECT cdr FROM cdrs WHERE session_id = ?", (session_id,)).fetchone()
     return row is not None and subject.is_in_json(row[0])
 
@@ -164,7 +164,7 @@ def _is_listed(subject: Subject, wanted: Wanted, token: Token) -> bool:
     return subject.is_named(token.uid) or (wanted.is_contract and subject.is_named(token.contract_id))
 
 
-def _sessions(connection: sqlite3.Connection) -> Iterator[tuple[Session, str]]:
+def _sessions(connection: Connection) -> Iterator[tuple[Session, str]]:
     after = 0
     while rows := connection.execute(
         "SELECT number, session FROM sessions WHERE number > ? ORDER BY number LIMIT ?", (after, AT_A_TIME)
@@ -174,7 +174,7 @@ def _sessions(connection: sqlite3.Connection) -> Iterator[tuple[Session, str]]:
         after = rows[-1][0]
 
 
-def _records(connection: sqlite3.Connection) -> Iterator[tuple[Chain, datetime, str | None, Record]]:
+def _records(connection: Connection) -> Iterator[tuple[Chain, datetime, str | None, Record]]:
     """Every record that has its content: chain, when it came, its session."""
     after: tuple[str, str, int] = ("", "", 0)
     while rows := connection.execute(
@@ -189,30 +189,38 @@ def _records(connection: sqlite3.Connection) -> Iterator[tuple[Chain, datetime, 
                 yield Chain(gateway_id, epoch), _instant(received_at), session_id, record_of(row[:10])
 
 
-def _count_cdrs(connection: sqlite3.Connection, sessions: tuple[str, ...]) -> int:
+def _count_cdrs(connection: Connection, sessions: tuple[str, ...]) -> int:
     held = (connection.execute("SELECT 1 FROM cdrs WHERE session_id = ?", (id_,)).fetchone() for id_ in sessions)
     return sum(row is not None for row in held)
 
 
-def _decisions(connection: sqlite3.Connection) -> list[tuple[tuple[str, str, str], str]]:
+def _decisions(connection: Connection) -> list[tuple[tuple[str, str, str], str]]:
     rows = connection.execute("SELECT gateway_id, charger_key, token_key, decision FROM decisions")
     return [((row[0], row[1], row[2]), row[3]) for row in rows.fetchall()]
 
 
-def _conflicts(connection: sqlite3.Connection) -> list[tuple[int, datetime, str]]:
+def _conflicts(connection: Connection) -> list[tuple[int, datetime, str]]:
     rows = connection.execute("SELECT number, seen_at, offered FROM conflicts WHERE offered IS NOT NULL")
     return [(number, _instant(seen_at), text) for number, seen_at, text in rows.fetchall()]
 
 
-def _commands(connection: sqlite3.Connection) -> Iterator[tuple[str, datetime, list[str]]]:
+def _commands(connection: Connection) -> Iterator[tuple[str, datetime, list[str]]]:
     for name, created_at, body in connection.execute("SELECT command_id, created_at, body FROM commands").fetchall():
         reports = connection.execute("SELECT body FROM command_reports WHERE command_id = ?", (name,))
         yield name, _instant(created_at), [body, *(text for (text,) in reports.fetchall())]
 
 
-def _tokens(connection: sqlite3.Connection) -> Iterator[Token]:
-    for (text,) in connection.execute("SELECT token FROM tokens"):
-        yield decode(Token, text, "stored token")
+def _tokens(connection: Connection) -> Iterator[Token]:
+    last = ("", "", "", "")
+    while rows := connection.execute(
+        "SELECT token, country_code, party_id, type, uid_key FROM tokens "
+        "WHERE (country_code, party_id, type, uid_key) > (?, ?, ?, ?) "
+        "ORDER BY country_code, party_id, type, uid_key LIMIT ?",
+        (*last, AT_A_TIME),
+    ).fetchall():
+        last = rows[-1][1:]
+        for row in rows:
+            yield decode(Token, row[0], "stored token")
 
 
 def _instant(text: str) -> datetime:

@@ -7,12 +7,12 @@ ordered by key, and new ones may move a page.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from hub.store.chains import Chain
+from hub.store.engine import Connection
 from wire.chain import Record, RecordKind
 from wire.records import ClockState, Value, decode, encode
 from wire.tombstone import Tombstone
@@ -96,7 +96,7 @@ class Cut:
     limit: int = MAX_PAGE
 
 
-def gateways(connection: sqlite3.Connection, admitted: Sequence[str]) -> tuple[GatewayStatus, ...]:
+def gateways(connection: Connection, admitted: Sequence[str]) -> tuple[GatewayStatus, ...]:
     """Every chain held, by gateway and age; then the admitted gateways that never connected."""
     rows = connection.execute(
         "SELECT g.gateway_id, g.epoch, g.acked_seq, g.acked_hash, g.first_seen, g.last_seen, "
@@ -123,38 +123,38 @@ def gateways(connection: sqlite3.Connection, admitted: Sequence[str]) -> tuple[G
     return (*held, *(GatewayStatus(gateway_id=gateway_id) for gateway_id in absent))
 
 
-def sessions(connection: sqlite3.Connection, gateway_id: str | None, cut: Cut) -> Page:
+def sessions(connection: Connection, gateway_id: str | None, cut: Cut) -> Page:
     """Sessions, of one gateway or of all."""
     rows = connection.execute(
-        "SELECT number, session FROM sessions WHERE number > ? AND (? IS NULL OR gateway_id = ?) "
-        "ORDER BY number LIMIT ?",
-        (cut.after, gateway_id, gateway_id, cut.limit + 1),
+        "SELECT number, session FROM sessions WHERE number > ?1 AND (?2 IS NULL OR gateway_id = ?2) "
+        "ORDER BY number LIMIT ?3",
+        (cut.after, gateway_id, cut.limit + 1),
     ).fetchall()
     return page_of(rows, cut)
 
 
-def cdrs(connection: sqlite3.Connection, gateway_id: str | None, cut: Cut) -> Page:
+def cdrs(connection: Connection, gateway_id: str | None, cut: Cut) -> Page:
     """Charge detail records, of one gateway or of all."""
     rows = connection.execute(
-        "SELECT number, cdr FROM cdrs WHERE number > ? AND (? IS NULL OR gateway_id = ?) ORDER BY number LIMIT ?",
-        (cut.after, gateway_id, gateway_id, cut.limit + 1),
+        "SELECT number, cdr FROM cdrs WHERE number > ?1 AND (?2 IS NULL OR gateway_id = ?2) ORDER BY number LIMIT ?3",
+        (cut.after, gateway_id, cut.limit + 1),
     ).fetchall()
     return page_of(rows, cut)
 
 
-def session(connection: sqlite3.Connection, id_: str) -> str | None:
+def session(connection: Connection, id_: str) -> str | None:
     """One session."""
     row = connection.execute("SELECT session FROM sessions WHERE id = ?", (id_,)).fetchone()
     return None if row is None else str(row[0])
 
 
-def cdr(connection: sqlite3.Connection, id_: str) -> str | None:
+def cdr(connection: Connection, id_: str) -> str | None:
     """One charge detail record."""
     row = connection.execute("SELECT cdr FROM cdrs WHERE id = ?", (id_,)).fetchone()
     return None if row is None else str(row[0])
 
 
-def tokens(connection: sqlite3.Connection, cut: Cut) -> Page:
+def tokens(connection: Connection, cut: Cut) -> Page:
     """The token list by key; the cursor counts tokens."""
     rows = connection.execute(
         "SELECT token FROM tokens ORDER BY country_code, party_id, type, uid_key LIMIT ? OFFSET ?",
@@ -164,7 +164,7 @@ def tokens(connection: sqlite3.Connection, cut: Cut) -> Page:
     return Page(tuple(row[0] for row in rows[: cut.limit]), cut.after + cut.limit if more else None)
 
 
-def records(connection: sqlite3.Connection, chain: Chain, cut: Cut) -> Page:
+def records(connection: Connection, chain: Chain, cut: Cut) -> Page:
     """Records of a chain by sequence; the cursor is the last sequence number of the page."""
     rows = connection.execute(
         f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
@@ -174,7 +174,7 @@ def records(connection: sqlite3.Connection, chain: Chain, cut: Cut) -> Page:
     return page_of(texts, cut)
 
 
-def hashes(connection: sqlite3.Connection, chain: Chain, first_seq: int, last_seq: int) -> dict[int, str]:
+def hashes(connection: Connection, chain: Chain, first_seq: int, last_seq: int) -> dict[int, str]:
     """The hashes held of the sequence numbers from `first_seq` to `last_seq`."""
     rows = connection.execute(
         "SELECT seq, hash FROM records WHERE gateway_id = ? AND epoch = ? AND seq BETWEEN ? AND ?",
@@ -183,7 +183,7 @@ def hashes(connection: sqlite3.Connection, chain: Chain, first_seq: int, last_se
     return {seq: hash_ for seq, hash_ in rows}
 
 
-def conflicts(connection: sqlite3.Connection, cut: Cut) -> Page:
+def conflicts(connection: Connection, cut: Cut) -> Page:
     """What contradicted the books, oldest first."""
     rows = connection.execute(
         "SELECT number, gateway_id, epoch, seq, kind, held_hash, offered_hash, seen_at, reason FROM conflicts "
@@ -206,7 +206,7 @@ def conflicts(connection: sqlite3.Connection, cut: Cut) -> Page:
     return page_of([(row[0], encode(entry).decode()) for row, entry in zip(rows, entries, strict=True)], cut)
 
 
-def quarantine(connection: sqlite3.Connection, cut: Cut) -> Page:
+def quarantine(connection: Connection, cut: Cut) -> Page:
     """What could not be used, by gateway, epoch and sequence; the cursor counts entries."""
     rows = connection.execute(
         "SELECT gateway_id, epoch, seq, reason, received_at FROM quarantine ORDER BY gateway_id, epoch, seq "
@@ -223,7 +223,7 @@ def quarantine(connection: sqlite3.Connection, cut: Cut) -> Page:
     return Page(tuple(encode(entry).decode() for entry in entries), cut.after + cut.limit if more else None)
 
 
-def tombstones_page(connection: sqlite3.Connection, gateway_id: str | None, cut: Cut) -> Page:
+def tombstones_page(connection: Connection, gateway_id: str | None, cut: Cut) -> Page:
     """Tombstones of one gateway or of all, in the order in which they came."""
     rows = connection.execute(
         "SELECT number, gateway_id, epoch, seq, received_at, tombstone FROM tombstones WHERE number > ?1"
@@ -243,7 +243,7 @@ def _tombstone(row: tuple[int, str, str, int, str, str]) -> KeptTombstone:
     )
 
 
-def totals(connection: sqlite3.Connection) -> Totals:
+def totals(connection: Connection) -> Totals:
     """The counts of everything, of one moment."""
     counted = connection.execute(
         "SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM sessions), "

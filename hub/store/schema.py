@@ -8,6 +8,7 @@ changed than that; and a record whose tombstone explains it leaves quarantine (h
 
 from __future__ import annotations
 
+from hub.store.schema_roaming import ROAMING, ROAMING_GUARDS
 from hub.store.schema_tariffs import TARIFFS
 
 _FIRST = """
@@ -253,6 +254,63 @@ MIGRATIONS: tuple[str, ...] = (
     _COMMITMENTS,
     _METERS,
     _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
-    TARIFFS,
+    TARIFFS + ROAMING + ROAMING_GUARDS,
 )
 """Append only: a released migration is never edited."""
+
+BEFORE_POSTGRESQL = 7
+"""How many of them were there before PostgreSQL was a store (hub.store.dialect, rule 5)."""
+
+ON_POSTGRESQL: dict[int, str] = {
+    6: """
+CREATE TABLE derived (
+    gateway_id text COLLATE "C" NOT NULL, epoch text COLLATE "C" NOT NULL, seq bigint NOT NULL,
+    PRIMARY KEY (gateway_id, epoch)
+);
+CREATE FUNCTION gateway_met() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO derived VALUES (NEW.gateway_id, NEW.epoch, 0);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER gateway_met AFTER INSERT ON gateways FOR EACH ROW EXECUTE FUNCTION gateway_met();
+ALTER TABLE gateways ADD COLUMN closed boolean NOT NULL DEFAULT false;
+CREATE FUNCTION epoch_closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE gateways SET closed = true WHERE gateway_id = NEW.gateway_id AND epoch = NEW.epoch;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER epoch_closed AFTER INSERT ON closed_epochs FOR EACH ROW EXECUTE FUNCTION epoch_closed();
+CREATE FUNCTION command_given() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_notify('pnc_hub', 'command ' || NEW.gateway_id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER command_given AFTER INSERT ON commands FOR EACH ROW EXECUTE FUNCTION command_given();
+CREATE FUNCTION command_reported() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_notify('pnc_hub', 'report ' || NEW.command_id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER command_reported AFTER INSERT ON command_reports FOR EACH ROW EXECUTE FUNCTION command_reported();
+CREATE FUNCTION something_erased() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_notify('pnc_hub', 'erased');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER something_erased AFTER INSERT ON erasures FOR EACH ROW EXECUTE FUNCTION something_erased();
+DROP FUNCTION records_are_final CASCADE;
+CREATE FUNCTION records_are_final() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'a record is never changed, only its content is let go'; END $$;
+CREATE TRIGGER records_are_final BEFORE UPDATE ON records FOR EACH ROW WHEN (
+    (NEW.gateway_id, NEW.epoch, NEW.seq, NEW.hash, NEW.kind, NEW.at, NEW.boot_id, NEW.mono_ns, NEW.clock,
+        NEW.received_at) IS DISTINCT FROM
+    (OLD.gateway_id, OLD.epoch, OLD.seq, OLD.hash, OLD.kind, OLD.at, OLD.boot_id, OLD.mono_ns, OLD.clock,
+        OLD.received_at)
+    OR NOT (
+        (NEW.body = OLD.body AND NEW.salt = OLD.salt AND NEW.commitment IS NOT DISTINCT FROM OLD.commitment
+            AND OLD.session_id IS NULL)
+        OR (OLD.salt <> '' AND NEW.body = '' AND NEW.salt = '' AND length(NEW.commitment) = 64
+            AND NEW.session_id IS NOT DISTINCT FROM OLD.session_id)
+    )
+) EXECUTE FUNCTION records_are_final();
+"""
+}
+"""What follows a migration on PostgreSQL besides, where a record is stored first and what follows from it later (hub.
+store.deriving): `derived` says up to which record of each chain that is done. A record's session is written down once,
+then. `closed` stands in the row that storing more records changes, so that neither misses the other. Other processes
+hear of commands, reports and erasures (hub.store.postgresql, `listen`)."""

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 from hub.errors import StoreError
-from hub.store.connection import open_reader
+from hub.store.engine import Connection, Engine
 from hub.store.whitelist import list_standing
 from wire.errors import MalformedValue
 from wire.records import Token, decode, encode
@@ -41,7 +41,7 @@ def part_path(folder: Path, sha256: str) -> Path:
 
 
 def write_parts(
-    database: Path, folder: Path, told: Callable[[int, int], bool], part_tokens: int = PART_TOKENS
+    database: Engine, folder: Path, told: Callable[[int, int], bool], part_tokens: int = PART_TOKENS
 ) -> Manifest:
     """Write the parts of the list as it is now; what they make together. About 10 us a token. `told` hears how many
     tokens of how many are written, and says whether to go on.
@@ -52,7 +52,7 @@ def write_parts(
     """
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        with closing(open_reader(database)) as connection:
+        with closing(database.open_reader()) as connection:
             connection.execute("BEGIN")
             standing = list_standing(connection)
             if standing.tokens > MAX_PARTS * part_tokens:
@@ -70,10 +70,16 @@ def write_parts(
     return Manifest(version=standing.version, chain=standing.chain, parts=tuple(parts))
 
 
-def _parts(connection: sqlite3.Connection, part_tokens: int) -> Iterator[tuple[PartRef, bytes]]:
-    rows = connection.execute("SELECT token FROM tokens ORDER BY country_code, party_id, type, uid_key")
-    while some := rows.fetchmany(part_tokens):
-        yield from _fitting([decode(Token, row[0], "stored token") for row in some])
+def _parts(connection: Connection, part_tokens: int) -> Iterator[tuple[PartRef, bytes]]:
+    last = ("", "", "", "")
+    while rows := connection.execute(
+        "SELECT token, country_code, party_id, type, uid_key FROM tokens "
+        "WHERE (country_code, party_id, type, uid_key) > (?, ?, ?, ?) "
+        "ORDER BY country_code, party_id, type, uid_key LIMIT ?",
+        (*last, part_tokens),
+    ).fetchall():
+        last = rows[-1][1:]
+        yield from _fitting([decode(Token, row[0], "stored token") for row in rows])
 
 
 def _fitting(tokens: Sequence[Token]) -> Iterator[tuple[PartRef, bytes]]:

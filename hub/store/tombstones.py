@@ -8,16 +8,16 @@ Rules
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime
 
 from hub.arrival import LET_GO
 from hub.store.chains import Chain, instant
+from hub.store.engine import Connection
 from wire.records import encode
 from wire.tombstone import SeqRange, Tombstone
 
 
-def keep_tombstone(connection: sqlite3.Connection, chain: Chain, seq: int, tombstone: Tombstone, at: datetime) -> None:
+def keep_tombstone(connection: Connection, chain: Chain, seq: int, tombstone: Tombstone, at: datetime) -> None:
     """Keep what record `seq` says. To be called inside the transaction of the record."""
     connection.execute(
         "INSERT INTO tombstones (gateway_id, epoch, seq, reason, tombstone, received_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -27,7 +27,7 @@ def keep_tombstone(connection: sqlite3.Connection, chain: Chain, seq: int, tombs
         _explain(connection, chain, min(gone.last_seq, seq - 1), gone)
 
 
-def _explain(connection: sqlite3.Connection, chain: Chain, last_seq: int, gone: SeqRange) -> None:
+def _explain(connection: Connection, chain: Chain, last_seq: int, gone: SeqRange) -> None:
     within = "FROM quarantine WHERE gateway_id = ? AND epoch = ? AND seq BETWEEN ? AND ? AND reason = ?"
     named = (chain.gateway_id, chain.epoch, gone.first_seq, last_seq, LET_GO)
     (count,) = connection.execute(f"SELECT count(*) {within}", named).fetchone()

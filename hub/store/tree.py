@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import chain as one_after_another
 
 from hub.errors import StalePosition, StoreError
+from hub.store.engine import Connection
 from hub.store.ledger import Chain
 from hub.tree import Growth, LogStanding, Tile
 from wire.merkle import HASH_BYTES, Frontier, KeptLog, TiledTree, leaf_hash, tree_root
@@ -22,7 +23,7 @@ from wire.merkle import HASH_BYTES, Frontier, KeptLog, TiledTree, leaf_hash, tre
 class _ChainLog:
     """The log of one chain, read through one connection."""
 
-    def __init__(self, connection: sqlite3.Connection, chain: Chain) -> None:
+    def __init__(self, connection: Connection, chain: Chain) -> None:
         self._connection, self._chain = connection, chain
 
     def entries(self, first: int, count: int) -> list[bytes]:
@@ -43,12 +44,12 @@ class _ChainLog:
         return [root for (root,) in rows]
 
 
-def log_of(connection: sqlite3.Connection, chain: Chain) -> KeptLog:
+def log_of(connection: Connection, chain: Chain) -> KeptLog:
     """What is kept of a chain's log, for `wire.merkle.TiledTree`."""
     return _ChainLog(connection, chain)
 
 
-def root_of(connection: sqlite3.Connection, chain: Chain, size: int) -> bytes:
+def root_of(connection: Connection, chain: Chain, size: int) -> bytes:
     """The root over the first `size` records, from what is kept of them; a few hundred hashes at most.
 
     Raises:
@@ -70,7 +71,7 @@ def frontier_in(size: int, blob: bytes) -> Frontier:
         raise StoreError(f"the tree over a chain is damaged: {error}; `pnc-hub ledger verify` names where") from error
 
 
-def log_standing(connection: sqlite3.Connection, chain: Chain, first_seq: int, last_seq: int) -> LogStanding:
+def log_standing(connection: Connection, chain: Chain, first_seq: int, last_seq: int) -> LogStanding:
     """What the hub knows of a chain's log, as far as it matters to a batch of these records.
 
     Raises:
@@ -87,7 +88,7 @@ def log_standing(connection: sqlite3.Connection, chain: Chain, first_seq: int, l
     return LogStanding(size=size, peaks=frontier_in(size, frontier).peaks, log_key=log_key, roots=roots)
 
 
-def pin_log_key(connection: sqlite3.Connection, chain: Chain, log_key: str) -> None:
+def pin_log_key(connection: Connection, chain: Chain, log_key: str) -> None:
     """Keep the key of a chain's log with its first head. For the writer.
 
     Raises:
@@ -102,7 +103,7 @@ def pin_log_key(connection: sqlite3.Connection, chain: Chain, log_key: str) -> N
         raise StalePosition(chain.gateway_id, f"with log key {log_key[:16]}", f"has {pinned[:16]} pinned")
 
 
-def save_growth(connection: sqlite3.Connection, chain: Chain, growth: Growth) -> None:
+def save_growth(connection: Connection, chain: Chain, growth: Growth) -> None:
     """Keep the tree as it is after more records: its frontier, and the tiles that they completed. For the writer."""
     connection.executemany(
         "INSERT INTO tiles VALUES (?, ?, ?, ?, ?)",
@@ -117,7 +118,7 @@ def save_growth(connection: sqlite3.Connection, chain: Chain, growth: Growth) ->
 def build_missing(connection: sqlite3.Connection) -> None:
     """Build the trees of the chains that have none yet; about 5 s for 1,000,000 records. For the writer."""
     rows = connection.execute(
-        "SELECT gateway_id, epoch FROM gateways WHERE acked_seq > 0 AND frontier = x''"
+        "SELECT gateway_id, epoch FROM gateways WHERE acked_seq > 0 AND frontier = ?", (b"",)
     ).fetchall()
     for gateway_id, epoch in rows:
         connection.execute("BEGIN IMMEDIATE")
@@ -130,7 +131,7 @@ def build_missing(connection: sqlite3.Connection) -> None:
             raise
 
 
-def _build(connection: sqlite3.Connection, chain: Chain) -> None:
+def _build(connection: Connection, chain: Chain) -> None:
     frontier = Frontier()
     rows = connection.execute(
         "SELECT hash FROM records WHERE gateway_id = ? AND epoch = ? ORDER BY seq", (chain.gateway_id, chain.epoch)

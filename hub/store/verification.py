@@ -11,11 +11,11 @@ What this cannot see is a database set back as a whole: that shows at the gatewa
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from hub.errors import HubError
+from hub.store.engine import Connection
 from hub.store.heads import KeptHead, kept_heads
 from hub.store.ledger import Chain
 from hub.store.readings import RECORD_COLUMNS, record_of
@@ -61,7 +61,7 @@ class _Standing:
     log_key: str | None
 
 
-def chains_held(connection: sqlite3.Connection) -> tuple[Chain, ...]:
+def chains_held(connection: Connection) -> tuple[Chain, ...]:
     """Every chain that has a row or a record."""
     found = {Chain(*row) for row in connection.execute("SELECT gateway_id, epoch FROM gateways")}
     last: tuple[str, str] | None = ("", "")
@@ -78,7 +78,7 @@ def chains_held(connection: sqlite3.Connection) -> tuple[Chain, ...]:
 
 
 def verify_chain(
-    connection: sqlite3.Connection, chain: Chain, hub_keys: Collection[str], on_records: OnRecords
+    connection: Connection, chain: Chain, hub_keys: Collection[str], on_records: OnRecords
 ) -> VerifiedChain:
     """The chain, if all of it holds. `hub_keys` (hex) are those that may have countersigned; `on_records` is called
     as it goes on. About 15 us a record, and 0.3 ms a head.
@@ -111,7 +111,7 @@ def verify_chain(
     )
 
 
-def _standing(connection: sqlite3.Connection, chain: Chain) -> _Standing:
+def _standing(connection: Connection, chain: Chain) -> _Standing:
     """The chain's row, nothing being there that it does not cover. Sees one moment of the database."""
     key = (chain.gateway_id, chain.epoch)
     connection.execute("BEGIN")
@@ -137,7 +137,7 @@ def _standing(connection: sqlite3.Connection, chain: Chain) -> _Standing:
     return _Standing(size, hash_, frontier, log_key)
 
 
-def _records(connection: sqlite3.Connection, chain: Chain, size: int, on_records: OnRecords) -> Iterator[Record]:
+def _records(connection: Connection, chain: Chain, size: int, on_records: OnRecords) -> Iterator[Record]:
     seq = 0
     while seq < size:
         rows = connection.execute(
@@ -156,7 +156,7 @@ def _records(connection: sqlite3.Connection, chain: Chain, size: int, on_records
         on_records(len(rows))
 
 
-def _heads(connection: sqlite3.Connection, chain: Chain, size: int) -> Iterator[KeptHead]:
+def _heads(connection: Connection, chain: Chain, size: int) -> Iterator[KeptHead]:
     after = 0
     while found := kept_heads(connection, chain, after, AT_A_TIME):
         yield from (head for head in found if head.signed.head.size <= size)

@@ -17,13 +17,13 @@ Rules
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from hub.errors import ListTooLong
+from hub.store.engine import Connection
 from wire.chain import instant_text
 from wire.records import Token, TokenRef, TokenType, WhitelistChange, decode, encode
 from wire.tokens import TokenKey, compare_key, meant_by, token_key
@@ -49,17 +49,17 @@ class ListStanding:
     tokens: int
 
 
-def list_version(connection: sqlite3.Connection) -> int:
+def list_version(connection: Connection) -> int:
     """The version of the list; 0 before the first token."""
     return list_standing(connection).version
 
 
-def list_standing(connection: sqlite3.Connection) -> ListStanding:
+def list_standing(connection: Connection) -> ListStanding:
     """What the list is now."""
     return ListStanding(*connection.execute("SELECT version, chain, tokens FROM whitelist").fetchone())
 
 
-def put_tokens(connection: sqlite3.Connection, tokens: Sequence[Token], at: datetime) -> int:
+def put_tokens(connection: Connection, tokens: Sequence[Token], at: datetime) -> int:
     """Insert or replace `tokens`; the list's version after it, a new one if any token is new or different. About 70 us
     a token."""
     for some in _in_parts(tokens):
@@ -67,7 +67,7 @@ def put_tokens(connection: sqlite3.Connection, tokens: Sequence[Token], at: date
     return list_version(connection)
 
 
-def _put(connection: sqlite3.Connection, tokens: Sequence[Token], at: datetime) -> None:
+def _put(connection: Connection, tokens: Sequence[Token], at: datetime) -> None:
     standing = list_standing(connection)
     version = _next_version(standing, at)
     changed, fresh = [], 0
@@ -80,7 +80,9 @@ def _put(connection: sqlite3.Connection, tokens: Sequence[Token], at: datetime) 
         changed.append(token)
         contract_key = compare_key(TokenType.EMAID, token.contract_id)
         connection.execute(
-            "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)", (*key, contract_key, version, text)
+            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (country_code, party_id, type, uid_key) "
+            "DO UPDATE SET contract_key = excluded.contract_key, version = excluded.version, token = excluded.token",
+            (*key, contract_key, version, text),
         )
     if changed:
         delta = make_delta(standing.version, version, DeltaContent(tokens=tuple(changed), salt=_salt()))
@@ -88,7 +90,7 @@ def _put(connection: sqlite3.Connection, tokens: Sequence[Token], at: datetime) 
         connection.execute("INSERT INTO issued_versions VALUES (?)", (version,))
 
 
-def drop_tokens(connection: sqlite3.Connection, keys: Sequence[TokenKey], at: datetime) -> tuple[ListDelta, ...]:
+def drop_tokens(connection: Connection, keys: Sequence[TokenKey], at: datetime) -> tuple[ListDelta, ...]:
     """Take tokens off the list for good; the deltas that tell gateways so, which stand nowhere else. Rule 5."""
     found = []
     for key in dict.fromkeys(keys):
@@ -114,7 +116,7 @@ def drop_tokens(connection: sqlite3.Connection, keys: Sequence[TokenKey], at: da
 
 
 def _issue(
-    connection: sqlite3.Connection, delta: ListDelta, tokens: int, named: int, at: datetime, *, kept: bool = True
+    connection: Connection, delta: ListDelta, tokens: int, named: int, at: datetime, *, kept: bool = True
 ) -> None:
     """Make the version a delta leads to the list's, and drop what is beyond the bounds. Rules 2 and 4."""
     before, total = connection.execute(
@@ -130,7 +132,7 @@ def _issue(
     _drop_old(connection, total + named, instant_text(at - HISTORY_TIME))
 
 
-def _drop_old(connection: sqlite3.Connection, total: int, before: str) -> None:
+def _drop_old(connection: Connection, total: int, before: str) -> None:
     for _ in range(_DROPPED_AT_ONCE):
         rows = connection.execute("SELECT version, named, at FROM list_versions ORDER BY version LIMIT 2").fetchall()
         if len(rows) < 2 or (total - rows[0][1] <= HISTORY_TOKENS and rows[1][2] >= before):
@@ -138,14 +140,14 @@ def _drop_old(connection: sqlite3.Connection, total: int, before: str) -> None:
         _forget_until(connection, rows[1][0])
 
 
-def _forget_until(connection: sqlite3.Connection, version: int) -> None:
+def _forget_until(connection: Connection, version: int) -> None:
     """Let no version before this one be known, and nothing lead to it."""
     connection.execute("DELETE FROM list_versions WHERE version < ?", (version,))
     connection.execute("UPDATE list_versions SET since = NULL, content = NULL WHERE version = ?", (version,))
 
 
 def deltas_since(
-    connection: sqlite3.Connection, since: int, chain: str, unstored: Mapping[int, ListDelta]
+    connection: Connection, since: int, chain: str, unstored: Mapping[int, ListDelta]
 ) -> tuple[ListDelta, ...] | None:
     """The first deltas from a version with its chain value on, as many as one answer holds, none from the newest; None
     when this database does not know that version, or cannot lead from it to the newest. `unstored` are deltas of rule 5
@@ -165,9 +167,7 @@ def deltas_since(
     return tuple(deltas)
 
 
-def named_since(
-    connection: sqlite3.Connection, version: int, chain: str, unstored: Mapping[int, ListDelta]
-) -> int | None:
+def named_since(connection: Connection, version: int, chain: str, unstored: Mapping[int, ListDelta]) -> int | None:
     """How many tokens the deltas name that lead from a version with its chain value to the newest; None when none
     do."""
     row = connection.execute(
@@ -182,7 +182,7 @@ def named_since(
     return int(newest[0] - row[0])
 
 
-def change_since(connection: sqlite3.Connection, since: int) -> WhitelistChange:
+def change_since(connection: Connection, since: int) -> WhitelistChange:
     """What brings a list at version `since` to ours; the whole list for 0 and for a version this database never saw.
     Rule 6.
 
@@ -201,7 +201,7 @@ def change_since(connection: sqlite3.Connection, since: int) -> WhitelistChange:
     return WhitelistChange(version=list_version(connection), since=0 if full else since, full=full, tokens=tokens)
 
 
-def candidates(connection: sqlite3.Connection, presented: TokenRef) -> tuple[Token, ...]:
+def candidates(connection: Connection, presented: TokenRef) -> tuple[Token, ...]:
     """The tokens that `presented` may mean, of one type."""
     for type_, key in meant_by(presented):
         # Two questions, not one with OR: of an OR, SQLite 3.40 makes a walk through all tokens of the type.

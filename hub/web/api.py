@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from aiohttp import web
@@ -19,6 +18,7 @@ from hub.erasing import Erasing
 from hub.evidence.gather import Maker
 from hub.store import commands, heads, readings, whitelist
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.readings import Page
 from hub.tokens import parse_tokens
 from hub.web.announcements import OperatorAnnouncements
@@ -28,6 +28,7 @@ from hub.web.evidence import OperatorEvidence
 from hub.web.ledger import OperatorLedger, required_chain
 from hub.web.lists import cut_of, page_response
 from hub.web.meters import CLIENT, OperatorMeters
+from hub.web.partners import OperatorPartners
 from hub.web.problems import Problem, json_response, read_body, tell_problems
 from wire.records import encode
 
@@ -49,11 +50,12 @@ class OperatorAPI:
         desk: CommandDesk | None = None,
         maker: Maker | None = None,
         erasing: Erasing | None = None,
+        partners: OperatorPartners | None = None,
     ) -> None:
         """Without a `desk` there are no commands, without a `maker` no evidence files, without `erasing` nothing is let
-        go: their routes are not served."""
+        go, without `partners` there is no roaming: their routes are not served."""
         self._database, self._clients, self._admitted = database, tuple(clients), tuple(admitted)
-        self._desk, self._maker, self._erasing = desk, maker, erasing
+        self._desk, self._maker, self._erasing, self._partners = desk, maker, erasing, partners
 
     def application(self) -> web.Application:
         """The aiohttp application with all routes; every one but the health check asks for a token."""
@@ -85,6 +87,8 @@ class OperatorAPI:
             app.add_routes(OperatorEvidence(self._database, self._maker).routes())
         if self._erasing is not None:
             app.add_routes(OperatorErasures(self._database, self._erasing).routes())
+        if self._partners is not None:
+            app.add_routes(self._partners.routes())
         return app
 
     @web.middleware
@@ -163,7 +167,7 @@ class OperatorAPI:
         """Commands with their reports, oldest first."""
         gateway_id, cut, at = request.query.get("gateway_id"), cut_of(request), now()
 
-        def reading(connection: sqlite3.Connection) -> Page:
+        def reading(connection: Connection) -> Page:
             found, next_ = commands.listed(connection, gateway_id, cut.after, cut.limit, at)
             return Page(tuple(encode(state).decode() for state in found), next_)
 
@@ -173,7 +177,7 @@ class OperatorAPI:
         """The token list, and its version."""
         cut = cut_of(request)
 
-        def both(connection: sqlite3.Connection) -> tuple[Page, int]:
+        def both(connection: Connection) -> tuple[Page, int]:
             return readings.tokens(connection, cut), whitelist.list_version(connection)
 
         page, version = await self._database.read(both)
@@ -185,7 +189,7 @@ class OperatorAPI:
         version = await self._database.put_tokens(tokens, now())
         return json_response(encode({"version": version, "tokens": len(tokens)}))
 
-    async def _listed(self, name: str, reading: Callable[[sqlite3.Connection], Page]) -> web.Response:
+    async def _listed(self, name: str, reading: Callable[[Connection], Page]) -> web.Response:
         return page_response(name, await self._database.read(reading))
 
 

@@ -6,13 +6,12 @@ GET  /api/v1/proofs?gateway_id=&epoch=&seq=                 RecordProof
 
 from __future__ import annotations
 
-import sqlite3
-
 from aiohttp import web
 
 from hub.errors import StoreError
 from hub.store import heads
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.heads import RecordProof
 from hub.store.ledger import Chain
 from hub.web.problems import Problem, integer_query, json_response
@@ -46,7 +45,7 @@ class OperatorLedger:
         chain = required_chain(request, "records are numbered in a chain")
         seq = integer_query(request, "seq", 0, 0, _LARGEST)
 
-        def reading(connection: sqlite3.Connection) -> tuple[bool, RecordProof | None]:
+        def reading(connection: Connection) -> tuple[bool, RecordProof | None]:
             return heads.is_held(connection, chain, seq), heads.proof_of(connection, chain, seq)
 
         try:

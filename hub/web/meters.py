@@ -16,7 +16,6 @@ A {key} is the number of its row or the beginning of its fingerprint, 8 characte
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -27,6 +26,7 @@ from aiohttp import web
 from hub.clock import now
 from hub.store import meter_acts, meter_keys, meter_pages, meters
 from hub.store.database import Database
+from hub.store.engine import Connection
 from hub.store.meter_keys import Act, NoSuchKey
 from hub.store.meter_pages import NoSuchGap
 from hub.web.lists import cut_of, page_response
@@ -167,7 +167,7 @@ class OperatorMeters:
         page = await self._database.read(lambda connection: meters.verdicts(connection, session_id, cut))
         return page_response("verdicts", page)
 
-    async def _done(self, work: Callable[[sqlite3.Connection], object]) -> web.Response:
+    async def _done(self, work: Callable[[Connection], object]) -> web.Response:
         try:
             return json_response(encode(await self._database.write(work)))
         except (NoSuchKey, NoSuchGap) as error:

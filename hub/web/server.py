@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from hub.config import Address, TLSFiles
+from hub.config_source import Address, TLSFiles
 from hub.errors import HubError
 
 _log = logging.getLogger(__name__)
@@ -69,11 +69,35 @@ def server_context(files: TLSFiles, client_ca: Path | None = None) -> ssl.SSLCon
     return context
 
 
+def bind(name: str, address: Address) -> socket.socket:
+    """A socket that listens at an address. Raises ListenError."""
+    host, port = address.host, address.port
+    try:
+        family, _, _, _, found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((str(found[0]), int(found[1])), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ListenError(f"{name} cannot listen at {host}:{port}: {error}") from error
+
+
+def told_address(sock: socket.socket) -> str:
+    """HOST:PORT of a socket that listens."""
+    bound = sock.getsockname()
+    return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+
+
 class Listener:
     """One application on one address. `start`, then `close`."""
 
-    def __init__(self, name: str, application: web.Application, address: Address, context: ssl.SSLContext) -> None:
-        self._name, self._address, self._context = name, address, context
+    def __init__(
+        self,
+        name: str,
+        application: web.Application,
+        address: Address,
+        context: ssl.SSLContext,
+        bound: socket.socket | None = None,
+    ) -> None:
+        """With `bound` it accepts there, beside others that do, and not at the address."""
+        self._name, self._address, self._context, self._bound = name, address, context, bound
         self._runner = web.AppRunner(
             application,
             access_log=None,
@@ -90,18 +114,11 @@ class Listener:
     async def start(self) -> str:
         """Listen; the answer is HOST:PORT with the port that was taken. Raises ListenError."""
         await self._runner.setup()
-        host, port = self._address.host, self._address.port
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            for family, _, _, _, address in found[:1]:
-                sock = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-                sock.setblocking(False)
-                self._sockets.append(sock)
-        except OSError as error:
-            raise ListenError(f"{self._name} cannot listen at {host}:{port}: {error}") from error
+        sock = bind(self._name, self._address) if self._bound is None else self._bound
+        sock.setblocking(False)
+        self._sockets.append(sock)
         self._accepting = [asyncio.create_task(self._accept(sock)) for sock in self._sockets]
-        bound = self._sockets[0].getsockname()
-        return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+        return told_address(sock)
 
     async def close(self) -> None:
         """Stop accepting, let requests in progress end (5 s), close."""

@@ -36,7 +36,7 @@ from hub.web.announcements import GatewayAnnouncements
 from hub.web.commands import GatewayCommands
 from hub.web.epochs import GatewayEpochs, spoke_for_closed
 from hub.web.problems import Problem, body_bound, json_response, read_body, tell_problems
-from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict
+from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict, tell_news
 from hub.web.whitelist import GatewayLists
 from wire.records import Token, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
@@ -64,7 +64,7 @@ MAX_SMALL_BYTES = 16 * 1024
 BATCH_TIMEOUT_S = 60.0
 """Megabytes over a site's poor mobile link take their time."""
 SMALL_TIMEOUT_S = 10.0
-MAX_BATCHES_AT_ONCE = 32
+MAX_BATCHES_AT_ONCE = 64
 MAX_BYTES_AT_ONCE = 4 * MAX_BATCH_BYTES
 """Of all the bodies in flight, unpacked, by what their heads say."""
 
@@ -176,11 +176,7 @@ class SyncEndpoint:
         ack = peer.committed(None if head is None else head.countersignature)
         fields = {"gateway_id": chain.gateway_id, "epoch": chain.epoch, "new": len(judged), "acked_seq": ack.acked_seq}
         _log.info("batch", extra={"fields": fields})
-        for conflict in appended.differing:
-            tell_conflict(chain, conflict)
-        for key in appended.quarantined:
-            alarm = {"gateway_id": chain.gateway_id, "of": str(key), "fingerprint": key.fingerprint}
-            _log.error("meter-key-quarantined", extra={"fields": alarm})
+        tell_news(chain, appended)
         return ack
 
     def _countersigned(self, fitting: FittingHead, kept: KeptHead | None, at: datetime) -> KeptHead:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 
-from hub.store.ledger import Chain, Conflict
+from hub.store.chains import Chain, Conflict
+from hub.store.deriving import Appended
 from hub.web.problems import Problem
 from wire.errors import MalformedValue
 
@@ -49,3 +50,12 @@ def tell_conflict(chain: Chain, conflict: Conflict) -> None:
     if conflict.reason is not None:
         fields["reason"] = conflict.reason
     _log.error("conflict", extra={"fields": fields})
+
+
+def tell_news(chain: Chain, news: Appended) -> None:
+    """Raise the alarms for what is news about records that were taken into the books."""
+    for conflict in news.differing:
+        tell_conflict(chain, conflict)
+    for key in news.quarantined:
+        alarm = {"gateway_id": chain.gateway_id, "of": str(key), "fingerprint": key.fingerprint}
+        _log.error("meter-key-quarantined", extra={"fields": alarm})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import http.client
@@ -25,10 +26,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hub.store import readings
-from hub.store.connection import open_writer
-from hub.store.ledger import Chain, append, position_of
+from hub.store.connection import FILE_NAME, SQLite
+from hub.store.deriving import derive_next
+from hub.store.engine import Engine
+from hub.store.ledger import Chain, append, note_seen, position_of
+from hub.store.postgresql import PostgreSQL
 from hub.store.readings import Cut
 from hub.terms import EnergyPrice, Terms
+from hub.tree import grow
+from tests.postgresql import Databases, databases
 from wire.chain import GENESIS_HASH, SALT_BYTES, Record, RecordKind, chain_hash
 from wire.ids import session_id
 from wire.merkle import consistency_proof, fold, leaf_hash, tree_root
@@ -349,21 +355,69 @@ def terms() -> Terms:
     return Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal("0.50")))
 
 
+# --- both engines ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    """Databases of PostgreSQL; one server for all tests of a process."""
+    with databases() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database of either engine."""
+    if request.param == "sqlite":
+        yield SQLite(tmp_path / FILE_NAME)
+        return
+    made: Databases = request.getfixturevalue("postgresql")
+    url = made.fresh()
+    yield PostgreSQL(url)
+    made.drop(url)
+
+
 # --- a hub's books ---------------------------------------------------------------------------------------------------
 
 
 class Books:
     """A hub's database without its servers."""
 
-    def __init__(self, path: Path, terms: Terms, received_at: datetime) -> None:
-        self.connection, self.terms, self.received_at = open_writer(path), terms, received_at
+    def __init__(self, engine: Engine, terms: Terms, received_at: datetime) -> None:
+        self.engine, self.terms, self.received_at = engine, terms, received_at
+        self.connection = engine.open_writer()
 
     def take(self, chain: ChainWriter, first_seq: int = 1) -> None:
+        """Take in what the chain has from there on, as the hub does on the engine."""
         where = Chain(chain.gateway_id, chain.epoch)
-        self.connection.execute("BEGIN IMMEDIATE")
         records = chain.records[first_seq - 1 :]
-        append(self.connection, where, position_of(self.connection, where), records, self.received_at, self.terms)
+        self.connection.execute("BEGIN IMMEDIATE")
+        if not self.engine.is_shared:
+            append(self.connection, where, position_of(self.connection, where), records, self.received_at, self.terms)
+        else:
+            note_seen(self.connection, where, self.received_at)
         self.connection.execute("COMMIT")
+        if self.engine.is_shared:
+            asyncio.run(self._store(where, records))
+            self._derive(where)
+
+    async def _store(self, where: Chain, records: Sequence[Record]) -> None:
+        intake = self.engine.open_intake()
+        assert intake is not None
+        try:
+            standing = await intake.standing(where, records[0].seq)
+            assert standing is not None
+            growth = grow(standing.log, records)
+            await intake.append(where, standing.position, records, growth, None, self.received_at)
+        finally:
+            await intake.close()
+
+    def _derive(self, where: Chain) -> None:
+        step = True
+        while step:
+            self.connection.execute("BEGIN IMMEDIATE")
+            step = derive_next(self.connection, where.gateway_id, self.terms) is not None
+            self.connection.execute("COMMIT")
 
     def sessions(self) -> list[Session]:
         return [decode(Session, text, "session") for text in readings.sessions(self.connection, None, Cut()).objects]
@@ -377,8 +431,8 @@ class Books:
 
 
 @pytest.fixture
-def books(tmp_path: Path, terms: Terms, t0: datetime) -> Iterator[Books]:
-    made = Books(tmp_path / "hub.sqlite", terms, t0 + timedelta(days=1))
+def books(engine: Engine, terms: Terms, t0: datetime) -> Iterator[Books]:
+    made = Books(engine, terms, t0 + timedelta(days=1))
     yield made
     made.connection.close()
 

@@ -19,7 +19,7 @@ from hub.clock import now
 from hub.errors import ListTooLong, StoreError
 from hub.lists import KEPT, ListDesk
 from hub.store import snapshots, whitelist
-from hub.store.connection import FILE_NAME, open_reader, open_writer
+from hub.store.connection import FILE_NAME, SQLite, open_reader, open_writer
 from hub.store.database import Database
 from hub.store.schema import MIGRATIONS
 from hub.store.snapshots import Stopped, part_path, write_parts
@@ -318,11 +318,11 @@ def test_stopped_snapshot_leaves_parts_that_serve_the_next(tmp_path: Path) -> No
         put(connection, cards(0, 100))
     folder = tmp_path / snapshots.FOLDER_NAME
     with pytest.raises(Stopped):
-        write_parts(tmp_path / FILE_NAME, folder, lambda written, tokens: False, PART)
+        write_parts(SQLite(tmp_path / FILE_NAME), folder, lambda written, tokens: False, PART)
     (left,) = folder.iterdir()
     inode = left.stat().st_ino
     told = []
-    manifest = write_parts(tmp_path / FILE_NAME, folder, lambda *numbers: told.append(numbers) is None, PART)
+    manifest = write_parts(SQLite(tmp_path / FILE_NAME), folder, lambda *numbers: told.append(numbers) is None, PART)
     assert told == [(60, 100), (100, 100)]
     assert left.stat().st_ino == inode
     assert snapshots.load_manifest(folder) is None, "no manifest, no snapshot"
@@ -333,9 +333,9 @@ def test_part_that_the_disk_has_spoilt_is_written_again(tmp_path: Path) -> None:
     with closing(open_writer(tmp_path / FILE_NAME)) as connection:
         put(connection, cards(0, 3))
     folder = tmp_path / snapshots.FOLDER_NAME
-    (part,) = write_parts(tmp_path / FILE_NAME, folder, lambda *numbers: True, PART).parts
+    (part,) = write_parts(SQLite(tmp_path / FILE_NAME), folder, lambda *numbers: True, PART).parts
     part_path(folder, part.sha256).write_bytes(bytes(part.octets))
-    assert len(in_it(folder, write_parts(tmp_path / FILE_NAME, folder, lambda *numbers: True, PART))) == 3
+    assert len(in_it(folder, write_parts(SQLite(tmp_path / FILE_NAME), folder, lambda *numbers: True, PART))) == 3
 
 
 def test_beginning_of_a_snapshot_does_not_outlive_the_hub(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_tokens_that_are_unusually_long_get_more_parts(tmp_path: Path) -> None:
     long = [token(f"{n:08X}", group_id=f"{n}" + "x" * 1_000_000) for n in range(40)]
     with closing(open_writer(tmp_path / FILE_NAME)) as connection:
         put(connection, long)
-    manifest = write_parts(tmp_path / FILE_NAME, tmp_path / "parts", lambda *numbers: True)
+    manifest = write_parts(SQLite(tmp_path / FILE_NAME), tmp_path / "parts", lambda *numbers: True)
     assert len(manifest.parts) == 2
     assert in_it(tmp_path / "parts", manifest) == long
 
@@ -530,7 +530,7 @@ def test_list_is_read_while_it_is_written(tmp_path: Path) -> None:
             going_on.set()
             return True
 
-        manifest = write_parts(tmp_path / FILE_NAME, tmp_path / "parts", told, PART)
+        manifest = write_parts(SQLite(tmp_path / FILE_NAME), tmp_path / "parts", told, PART)
     assert going_on.is_set()
     assert len(standings) > 1
     assert (manifest.chain, manifest.tokens) == (standings[manifest.version].chain, 100)

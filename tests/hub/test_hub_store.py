@@ -14,7 +14,7 @@ import pytest
 
 from hub.errors import StalePosition, StoreError
 from hub.store import ledger
-from hub.store.connection import open_reader, open_writer
+from hub.store.connection import SQLite, open_reader, open_writer
 from hub.store.database import Database
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.schema import MIGRATIONS
@@ -26,7 +26,7 @@ from wire.records import Session, SessionStatus, decode, encode
 
 def with_writer(path: Path, use: Callable[[Writer], Awaitable[None]]) -> None:
     async def run() -> None:
-        writer = Writer(path)
+        writer = Writer(SQLite(path))
         try:
             await use(writer)
         finally:

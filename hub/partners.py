@@ -1,0 +1,218 @@
+"""`pnc-hub partners`: platforms that speak OCPI with this one. All commands ask the running hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import click
+
+from hub.clock import utc
+from hub.config import load_config
+from hub.errors import HubError
+from hub.options import config_option, fail, json_option
+from hub.orders import HubAPI
+from hub.web.partners import AddedPartner, PartnerList, PartnerView, PartnerWish, QuirksWish
+from pki.service.screen import listing, screen
+from wire.errors import MalformedValue
+from wire.records import Value, decode, encode
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+_PATH = "/api/v1/partners"
+
+
+class _Left(Value, frozen=True, kw_only=True):
+    left: bool
+    reason: str = ""
+
+
+def _asking(function: F) -> F:
+    """The options of every command here."""
+    token = click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="PNC_HUB_TOKEN_FILE",
+        required=True,
+        help="holds an API token, as `pnc-hub token --token-file` wrote it; or PNC_HUB_TOKEN_FILE",
+    )
+    return config_option(token(json_option(function)))
+
+
+@click.group()
+def partners() -> None:
+    """Look after roaming partners.
+
+    The hub must be running, with [roaming] in its configuration.
+
+    \b
+    A partner that registers with us, by the token that is printed:
+        pnc-hub partners add example-emsp --host ocpi.example.com
+    One that gave us its versions URL and a token:
+        pnc-hub partners add example-hub \\
+            --url https://hub.example.com/ocpi/versions --partner-token token-a
+        pnc-hub partners register example-hub
+    """
+
+
+@partners.command()
+@click.argument("id_", metavar="ID")
+@click.option("--name", help="How people call it; its ID where left out.")
+@click.option("--url", help="The URL of its versions.")
+@click.option(
+    "--partner-token",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A file with the token that the partner gave us.",
+)
+@click.option("--host", "hosts", multiple=True, help="A host, or HOST:PORT, that it may be called at.")
+@click.option("--quirks", default="", help="What it does otherwise than OCPI says, comma-separated.")
+@_asking
+def add(
+    id_: str,
+    name: str | None,
+    url: str | None,
+    partner_token: Path | None,
+    hosts: tuple[str, ...],
+    quirks: str,
+    config_path: Path,
+    token_file: Path,
+    as_json: bool,
+) -> None:
+    """Add a partner; prints the token for its registration, once."""
+    try:
+        given = None if partner_token is None else partner_token.read_text("ascii").strip()
+    except (OSError, UnicodeError) as error:
+        fail(f"--partner-token {partner_token}: {error}")
+    wish = PartnerWish(id=id_, name=name, url=url, token=given, hosts=hosts, quirks=quirks)
+    body = _asked(config_path, token_file, "POST", _PATH, encode(wish))
+    _show_added(body, as_json)
+
+
+@partners.command()
+@click.argument("id_", metavar="ID")
+@_asking
+def invite(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """Issue a new token for a partner's registration; the one before it ends."""
+    _show_added(_asked(config_path, token_file, "POST", _of(id_, "/token"), b"{}"), as_json)
+
+
+@partners.command(name="list")
+@_asking
+def list_partners(config_path: Path, token_file: Path, as_json: bool) -> None:
+    """List the partners."""
+    body = _asked(config_path, token_file, "GET", _PATH)
+    if as_json:
+        click.echo(body)
+        return
+    table = listing("ID", "NAME", "VERSION", "STATUS", "PARTIES", "LAST SEEN")
+    for one in _read(PartnerList, body).partners:
+        seen = "never" if one.last_seen is None else utc(one.last_seen)
+        table.add_row(one.id, one.name, one.version or "-", one.status, _parties(one), seen)
+    screen().print(table)
+
+
+@partners.command()
+@click.argument("id_", metavar="ID")
+@_asking
+def show(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """Show a partner: its parties, its endpoints, its quirks."""
+    _show(_asked(config_path, token_file, "GET", _of(id_)), as_json)
+
+
+@partners.command()
+@click.argument("id_", metavar="ID")
+@_asking
+def register(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """Register with a partner that gave us its versions URL and a token."""
+    _show(_asked(config_path, token_file, "POST", _of(id_, "/register"), b"{}"), as_json)
+
+
+@partners.command()
+@click.argument("id_", metavar="ID")
+@_asking
+def rotate(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """Renew the tokens on both sides, and read the partner's endpoints anew."""
+    _show(_asked(config_path, token_file, "POST", _of(id_, "/rotate"), b"{}"), as_json)
+
+
+@partners.command()
+@click.argument("id_", metavar="ID")
+@click.argument("names", metavar="QUIRKS", default="")
+@_asking
+def quirks(id_: str, names: str, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """Set a partner's QUIRKS, comma-separated; none takes them all away."""
+    body = _asked(config_path, token_file, "PUT", _of(id_, "/quirks"), encode(QuirksWish(quirks=names)))
+    _show(body, as_json)
+
+
+@partners.command()
+@click.argument("id_", metavar="ID")
+@_asking
+def remove(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """End the registration on both sides and forget the partner; its objects stay."""
+    body = _asked(config_path, token_file, "DELETE", _of(id_))
+    if as_json:
+        click.echo(body)
+        return
+    left = _read(_Left, body)
+    click.echo(f"partner {id_} removed" if left.left else f"partner {id_} removed here; it was not told: {left.reason}")
+
+
+def _of(id_: str, below: str = "") -> str:
+    return f"{_PATH}/{quote(id_, safe='')}{below}"
+
+
+def _asked(config_path: Path, token_file: Path, method: str, path: str, body: bytes | None = None) -> bytes:
+    try:
+        api = HubAPI(load_config(config_path), token_file.read_text("ascii").strip())
+        return api.ask(method, path, body)
+    except (OSError, UnicodeError) as error:
+        fail(f"--token-file {token_file}: {error}")
+    except HubError as error:
+        fail(str(error))
+
+
+def _read(type_: type[T], body: bytes) -> T:
+    try:
+        return decode(type_, body, "answer")
+    except MalformedValue as error:
+        fail(str(error))
+
+
+def _show_added(body: bytes, as_json: bool) -> None:
+    if as_json:
+        click.echo(body)
+        return
+    added = _read(AddedPartner, body)
+    click.echo(f"partner {added.partner.id} added")
+    if added.token is None:
+        click.echo(f"next: pnc-hub partners register {added.partner.id}")
+        return
+    click.echo(f"versions  {added.versions_url}")
+    click.echo(f"token     {added.token}  (shown once; hand it over on a safe way)")
+
+
+def _show(body: bytes, as_json: bool) -> None:
+    if as_json:
+        click.echo(body)
+        return
+    one = _read(PartnerView, body)
+    click.echo(f"partner     {one.id}  {one.name}")
+    click.echo(f"status      {one.status}  {'OCPI ' + one.version if one.version else 'not registered'}")
+    if one.url is not None:
+        click.echo(f"versions    {one.url}")
+    click.echo(f"hosts       {', '.join(one.hosts)}")
+    if one.hub_party is not None:
+        click.echo(f"hub         {one.hub_party}")
+    for role in one.roles:
+        click.echo(f"party       {role.party}  {role.role}  {role.business_details.name}")
+    for endpoint in one.endpoints:
+        click.echo(f"endpoint    {endpoint.identifier:16} {endpoint.role.value:9} {endpoint.url}")
+    if one.quirks:
+        click.echo(f"quirks      {', '.join(one.quirks)}")
+
+
+def _parties(one: PartnerView) -> str:
+    return ", ".join(f"{role.party} {role.role}" for role in one.roles) or "-"

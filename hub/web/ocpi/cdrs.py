@@ -1,0 +1,107 @@
+"""The Receiver side of CDRs: each is taken once, and never changed.
+
+Rules
+1. The answer to a POST has a Location, at which the CDR can be read again: 201 for a new one, 200 for the same again.
+   Another CDR under an id that is held is refused (2001) and an alarm.
+2. A credit CDR names one that is held, of the same party, and takes back exactly its total_cost.
+
+Source: OCPI 2.3.0 mod_cdrs (POST, Credit CDRs).
+"""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+
+from hub.roaming.own import RoamingConfig
+from hub.store import alarms, objects as store, partners
+from hub.store.alarms import Alarm
+from hub.store.database import Database
+from hub.store.engine import Connection
+from hub.store.objects import Kept, ObjectDiffers
+from hub.web.ocpi.exchange import Answer, Exchange, party_in, refuse_path, refuse_unknown
+from wire.errors import OCPIRefused
+from wire.ocpi.document import view
+from wire.ocpi.keys import ci_key
+from wire.ocpi.sessions import Cdr
+from wire.ocpi.types import Module, Price
+from wire.ocpi.urls import joined
+
+_log = logging.getLogger(__name__)
+
+
+class PostedCDRs:
+    """Takes CDRs."""
+
+    def __init__(self, database: Database, config: RoamingConfig) -> None:
+        self._database, self._config = database, config
+
+    async def post(self, exchange: Exchange) -> Answer:
+        """Keep a CDR."""
+        if exchange.path:
+            refuse_path(exchange, "")
+        document = exchange.document(Cdr)
+        cdr = view(document, Cdr, "cdr")
+
+        def both(connection: Connection) -> Kept | OCPIRefused:
+            if not partners.speaks_for(connection, exchange.partner, cdr.owner):
+                raise OCPIRefused("foreign-party", "/party_id", f"you do not speak for {cdr.owner}")
+            _require_credit_right(connection, cdr)
+            try:
+                return store.keep_object(connection, Module.CDRS, document, exchange.partner.id, exchange.at)[0]
+            except ObjectDiffers as error:
+                ids = exchange.partner.id, Module.CDRS, cdr.owner, cdr.id, error.code
+                alarms.note_alarm(
+                    connection, Alarm(*ids, str(error), exchange.ids.correlation_id, document), exchange.at
+                )
+                return OCPIRefused(error.code, "/id", str(error))
+
+        kept = await self._database.write(both)
+        if isinstance(kept, OCPIRefused):
+            fields = {"partner": exchange.partner.id, "party": str(cdr.owner), "id": cdr.id}
+            _log.warning(kept.code, extra={"fields": fields | {"correlation_id": exchange.ids.correlation_id}})
+            raise kept
+        owner = cdr.owner
+        endpoint = f"{self._config.url}/{exchange.version.value}/receiver/{Module.CDRS.value}"
+        where = joined(endpoint, owner.country_code, owner.party_id, cdr.id)
+        return Answer(http=201 if kept is Kept.NEW else 200, headers={"Location": where})
+
+    async def get(self, exchange: Exchange) -> Answer:
+        """A CDR at the Location that the POST was answered with."""
+        if len(exchange.path) != 3:
+            refuse_path(exchange, "/{country_code}/{party_id}/{id}")
+        party, id_ = party_in(exchange.path), exchange.path[2]
+
+        def reading(connection: Connection) -> store.Held | None:
+            if not partners.speaks_for(connection, exchange.partner, party):
+                return None
+            return store.object_of(connection, Module.CDRS, party, ci_key(id_))
+
+        found = await self._database.read(reading)
+        if found is None:
+            refuse_unknown(exchange, "CDR")
+        return Answer(exchange.spoken(found.document))
+
+
+def _require_credit_right(connection: Connection, cdr: Cdr) -> None:
+    """Raises OCPIRefused for a credit CDR that takes back nothing, or not exactly what it names. Rule 2."""
+    if not cdr.credit:
+        if cdr.credit_reference_id is not None:
+            raise OCPIRefused("bad-credit", "/credit", "a credit_reference_id is for a CDR with credit true only")
+        return
+    if cdr.credit_reference_id is None:
+        raise OCPIRefused("bad-credit", "/credit_reference_id", "a credit CDR names the one that it takes back")
+    held = store.object_of(connection, Module.CDRS, cdr.owner, ci_key(cdr.credit_reference_id))
+    if held is None:
+        message = f"no CDR {cdr.credit_reference_id!r} of {cdr.owner} is held"
+        raise OCPIRefused("bad-credit", "/credit_reference_id", message)
+    credited = view(held.document, Cdr, "held CDR")
+    if credited.credit:
+        raise OCPIRefused("bad-credit", "/credit_reference_id", "a credit CDR is not taken back itself")
+    if _sums(cdr.total_cost) != tuple(-amount for amount in _sums(credited.total_cost)):
+        message = f"expected the negative of {credited.total_cost.before_taxes}, found {cdr.total_cost.before_taxes}"
+        raise OCPIRefused("bad-credit", "/total_cost", message)
+
+
+def _sums(price: Price) -> tuple[Decimal, Decimal]:
+    return price.before_taxes, price.after_taxes

@@ -1,0 +1,196 @@
+"""A partner that none of our code is in: it answers our calls by the standard library's server, right or odd, and asks
+a platform with what it was given."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from typing import Any
+
+from tests.hub.conftest import LittleCA
+from tests.hub.ocpi.platforms import Platform, Told
+
+ALL_SIDES = [
+    (module, role)
+    for module in ("locations", "tariffs", "tokens", "sessions", "cdrs", "commands", "hubclientinfo")
+    for role in ("SENDER", "RECEIVER")
+]
+
+
+@dataclass
+class Odd:
+    """What this partner does otherwise than OCPI says."""
+
+    wraps_in_array: bool = False
+    redirects: bool = False
+    bare_errors: bool = False
+    no_timestamp_zone: bool = False
+    token_with_newline: bool = False
+    token_raw: bool = False
+    token_unknown: bool = False
+    no_json: bool = False
+    endless: bool = False
+    other_versions: bool = False
+    no_endpoints: bool = False
+    foreign_endpoints: bool = False
+
+
+@dataclass
+class Posted:
+    """A request that the partner got from us."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Partner:
+    """The partner: its party and role, the tokens of both directions, what came to it."""
+
+    ca: LittleCA
+    role: str = "EMSP"
+    country_code: str = "DE"
+    party_id: str = "EMS"
+    version: str = "2.3.0"
+    hub_party_id: str | None = None
+    token: str = "B-token-of-the-partner"
+    odd: Odd = field(default_factory=Odd)
+    got: Queue[Posted] = field(default_factory=Queue)
+    theirs: str = ""
+
+    def start(self) -> Partner:
+        """Serve, on a free port."""
+        partner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                text = self.rfile.read(length)
+                partner.serve(self, json.loads(text) if text else None)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        certificate, key = self.ca.issue(f"partner-{self.party_id}")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        self.url = f"https://localhost:{self.port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """End the server."""
+        self.server.shutdown()
+        self.server.server_close()
+
+    # --- what it answers
+
+    def serve(self, request: BaseHTTPRequestHandler, body: Any) -> None:
+        path = request.path
+        if self.odd.redirects and not path.partition("?")[0].endswith("/"):
+            self.reply(request, 307, b"", {"Location": f"{self.url}{path}/"})
+            return
+        if self.odd.no_json:
+            self.reply(request, 200, b"<html>welcome</html>")
+            return
+        if self.odd.endless:
+            self.reply(request, 200, b" " * (17 * 1024 * 1024))
+            return
+        if self.odd.token_unknown or request.headers.get("Authorization") not in self.headers_known():
+            status, text = (403, b'{"detail": "no"}') if self.odd.bare_errors else (401, b'{"status_code": 2000}')
+            self.reply(request, status, text)
+            return
+        path = path.rstrip("/")
+        if path == "/versions":
+            version = "2.1.1" if self.odd.other_versions else self.version
+            self.tell(request, [{"version": version, "url": f"{self.url}/{version}"}])
+        elif path == f"/{self.version}":
+            self.tell(request, {"version": self.version, "endpoints": self.endpoints()})
+        else:
+            self.got.put(Posted(request.command, path, dict(request.headers.items()), body))
+            self.tell(request, self.credentials() if path.endswith("/credentials") else None)
+
+    def headers_known(self) -> set[str]:
+        """Its token in base64, or as it is."""
+        raw = self.odd.token_raw
+        return {f"Token {self.token if raw else base64.b64encode(self.token.encode()).decode()}"}
+
+    def endpoints(self) -> list[dict[str, str]]:
+        base = (
+            f"https://elsewhere.example/{self.version}" if self.odd.foreign_endpoints else f"{self.url}/{self.version}"
+        )
+        if self.odd.no_endpoints:
+            return []
+        found = [{"identifier": "credentials", "role": "RECEIVER", "url": f"{base}/credentials"}]
+        return found + [
+            {"identifier": module, "role": role, "url": f"{base}/{role.lower()}/{module}"} for module, role in ALL_SIDES
+        ]
+
+    def tell(self, request: BaseHTTPRequestHandler, data: Any) -> None:
+        if self.odd.wraps_in_array and isinstance(data, dict):
+            data = [data]
+        timestamp = "2026-11-29T22:00:00" if self.odd.no_timestamp_zone else "2026-11-29T22:00:00Z"
+        body: dict[str, Any] = {"status_code": 1000, "timestamp": timestamp}
+        if data is not None:
+            body["data"] = data
+        self.reply(request, 200, json.dumps(body).encode())
+
+    def reply(
+        self, request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None
+    ) -> None:
+        request.send_response(status)
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            **(headers or {}),
+        }.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(body)
+
+    # --- what it asks
+
+    def credentials(self) -> dict[str, Any]:
+        role = {
+            "role": self.role,
+            "party_id": self.party_id,
+            "country_code": self.country_code,
+            "business_details": {"name": "Partner"},
+        }
+        found: dict[str, Any] = {"token": self.token, "url": f"{self.url}/versions", "roles": [role]}
+        return found | ({"hub_party_id": self.hub_party_id} if self.hub_party_id else {})
+
+    def register(self, platform: Platform, id_: str = "partner", quirks: str = "") -> Partner:
+        """Exchange credentials with a platform."""
+        status, added = platform.api(
+            "POST", "/api/v1/partners", {"id": id_, "hosts": [f"localhost:{self.port}"], "quirks": quirks}
+        )
+        assert status == 201, added
+        told = platform.ask("POST", f"/{self.version}/credentials", added["token"], self.credentials())
+        assert (told.http, told.status) == (200, 1000), told
+        self.theirs, self.platform = told.data["token"], platform
+        return self
+
+    def ask(self, method: str, path: str, document: object = None, **more: Any) -> Told:
+        """What the platform answers; `path` below its version."""
+        below = path if path.startswith("https:") else f"/{self.version}{path}"
+        header = None
+        if self.odd.token_with_newline:
+            header = f"Token {base64.b64encode(f'{self.theirs}{chr(10)}'.encode()).decode()}"
+        if self.odd.token_raw:
+            header = f"Token {self.theirs}"
+        return self.platform.ask(method, below, self.theirs, document, header=header, **more)
