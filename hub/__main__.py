@@ -117,6 +117,12 @@ session_fee = "0.00"
 # max_amperage = 200
 # capabilities = ["ISO_15118_2_PLUG_AND_CHARGE", "ISO_15118_20_PLUG_AND_CHARGE"]
 
+# [pages]                          # pages for a browser; `pnc-hub users add` adds who may sign in
+# listen = "127.0.0.1:8446"
+# certificate = "pages.pem"        # both default to those of [api]
+# key = "pages.key.pem"
+# time_zone = "Europe/Berlin"      # of the instants shown; UTC where left out
+
 # [[meter]]                        # the meter at a place; `pnc-hub meters import` takes keys by serial and with dates
 # gateway_id = "site-1"
 # charger_id = "CP-1"
