@@ -44,7 +44,7 @@ class Hello(Value, frozen=True, kw_only=True, tag="hello"):
     """A gateway names itself and the head of its chain (head_seq 0 and the genesis hash when nothing is stored).
 
     `supersedes`: the epoch that this one continues, which the gateway will not write to any more. `software` is what
-    runs there, `list_version` the version of the token list that it holds; a gateway of an earlier version says neither.
+    runs there, `list_version` the version of the token list that it holds; an earlier gateway says neither.
     """
 
     gateway_id: str

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from hub.errors import HubError
-from hub.store.engine import Connection
+from hub.store.engine import Connection, Value as Cell
 from wire.records import Value
 
 GENESIS = "0" * 64
@@ -72,7 +73,8 @@ def note(connection: Connection, deed: Deed, at: datetime) -> AuditEntry:
     """Append an entry. For the writer."""
     last = head(connection)
     texts = (deed.who, deed.way, deed.address, deed.act, deed.object, deed.before, deed.after)
-    fields = (last.number + 1, at.astimezone(UTC).isoformat(timespec="microseconds"), *(_clean(one) for one in texts))
+    moment = at.astimezone(UTC).isoformat(timespec="microseconds")
+    fields: tuple[Cell, ...] = (last.number + 1, moment, *(_clean(one) for one in texts))
     row = (*fields, _bound(last.hash, fields))
     connection.execute(f"INSERT INTO audit_log ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     return _entry(row)
@@ -89,6 +91,12 @@ def entries(connection: Connection, after: int, limit: int) -> tuple[AuditEntry,
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM audit_log WHERE number > ? ORDER BY number LIMIT ?", (after, limit)
     ).fetchall()
+    return tuple(_entry(row) for row in rows)
+
+
+def fitting(connection: Connection, end: str, values: Sequence[Cell]) -> tuple[AuditEntry, ...]:
+    """The entries that the `end` of a statement chooses and orders."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM audit_log {end}", values).fetchall()
     return tuple(_entry(row) for row in rows)
 
 
@@ -121,7 +129,7 @@ def verify(connection: Connection, noted: AuditHead | None = None) -> AuditHead:
 _COLUMNS = "number, at, who, way, address, act, object, before, after, hash"
 
 
-def _bound(before: str, fields: tuple[object, ...]) -> str:
+def _bound(before: str, fields: tuple[Cell, ...]) -> str:
     text = json.dumps([before, *fields], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

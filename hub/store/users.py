@@ -120,7 +120,9 @@ def begin_session(connection: Connection, name: str, id_: str, at: datetime) -> 
     connection.execute(
         "DELETE FROM user_sessions WHERE begun_at < ? OR seen_at < ?", (_text(at - ABSOLUTE), _text(at - IDLE))
     )
-    held = connection.execute("SELECT hash FROM user_sessions WHERE name = ? ORDER BY begun_at DESC", (name,)).fetchall()
+    held = connection.execute(
+        "SELECT hash FROM user_sessions WHERE name = ? ORDER BY begun_at DESC", (name,)
+    ).fetchall()
     connection.executemany("DELETE FROM user_sessions WHERE hash = ?", held[MAX_SESSIONS - 1 :])
     connection.execute("INSERT INTO user_sessions VALUES (?, ?, ?, ?)", (_hash(id_), name, _text(at), _text(at)))
     connection.execute("UPDATE users SET signed_in_at = ? WHERE name = ?", (_text(at), name))
