@@ -11,11 +11,13 @@ from pathlib import Path
 
 import click
 
+from hub.audit_commands import audit
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.config_store import StoreKind
 from hub.errors import HubError
 from hub.evidence.command import evidence
+from hub.gateway_commands import gateways
 from hub.journal import start_journal
 from hub.letting_go import erase, retention
 from hub.meter_screens import told_attention
@@ -30,6 +32,7 @@ from hub.store.database import state_locked
 from hub.store.meters import attention
 from hub.store.readings import Cut
 from hub.tariff_commands import tariffs
+from hub.user_commands import users
 from hub.workers import MOST_WORKERS, supervise
 from wire.records import encode
 
@@ -262,6 +265,9 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
 
 main.add_command(command)
 main.add_command(partners)
+main.add_command(users)
+main.add_command(audit)
+main.add_command(gateways)
 main.add_command(evidence)
 main.add_command(meters)
 main.add_command(ledger)

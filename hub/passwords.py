@@ -25,10 +25,11 @@ _HASH = re.compile(r"scrypt\$(1[0-9])\$(8)\$([1-9])\$([0-9a-f]{32})\$([0-9a-f]{6
 
 
 class BadPassword(HubError):
-    """Raised when a password is too short or too long."""
+    """Raised when a password is too short or too long, or there is no hash of one; `found` are its characters."""
 
-    def __init__(self, found: int) -> None:
-        super().__init__("bad-password", f"a password has {LEAST} to {MOST} characters, this one has {found}")
+    def __init__(self, found: int | None) -> None:
+        told = "there is none" if found is None else f"this one has {found}"
+        super().__init__("bad-password", f"a password has {LEAST} to {MOST} characters; {told}")
 
 
 def hash_password(password: str) -> str:
@@ -37,6 +38,13 @@ def hash_password(password: str) -> str:
         raise BadPassword(len(password))
     salt = os.urandom(16)
     return f"scrypt${_LOG_N}${_R}${_P}${salt.hex()}${_derived(password, salt, _LOG_N, _R, _P).hex()}"
+
+
+def require_hash(kept: str | None) -> str:
+    """A hash as `hash_password` makes it. Raises BadPassword."""
+    if kept is None or _HASH.fullmatch(kept) is None:
+        raise BadPassword(None)
+    return kept
 
 
 def fits(password: str, kept: str) -> bool:

@@ -53,7 +53,7 @@ class Hello(Value, frozen=True, kw_only=True, tag="hello"):
     head_hash: str
     supersedes: Superseded | None = None
     software: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    list_version: Annotated[int, msgspec.Meta(ge=0, lt=2**63)] | None = None
+    list_version: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 class Welcome(Value, frozen=True, kw_only=True, tag="welcome"):

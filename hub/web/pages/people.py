@@ -14,11 +14,12 @@ from hub.store import audit, users
 from hub.store.audit import AuditBroken
 from hub.store.database import Database
 from hub.store.engine import Connection
-from hub.store.users import BadUser
+from hub.store.users import BadUser, User
+from hub.user_orders import Asker, UserAct, UserOrder, carry_out
 from hub.web.pages.guard import form_of, see_other, visitor_of
 from hub.web.pages.render import Renderer
 from hub.web.pages.tables import Cell, Column, Filter, Listing, Row, Wish, by_cells, containing
-from hub.web.pages.ways import Lists, Route, deed, path_part
+from hub.web.pages.ways import PAGES, Lists, Route, path_part
 from hub.web.problems import Problem
 
 _CONDITIONS = {
@@ -91,52 +92,37 @@ class UserPages:
     async def add(self, request: web.Request) -> web.Response:
         """303 to the new person."""
         form = form_of(request)
-        name, role = users.name_of(form.get("name", "")), _role(form)
-        hashed, entry = await self._hashed(form), deed(request, "add-user", name, after=role.value)
-
-        def work(connection: Connection) -> None:
-            users.add_user(connection, name, role, hashed, now())
-            audit.note(connection, entry, now())
-
-        await self._database.write(work)
-        return see_other(f"/users/{path_part(name)}")
+        order = UserOrder(
+            act=UserAct.ADD, name=form.get("name", ""), role=_role(form), password=await self._hashed(form)
+        )
+        return see_other(_path(await self._carried_out(request, order)))
 
     async def set_role(self, request: web.Request) -> web.Response:
         """303 to the person, whose sessions have ended."""
-        name, role = request.match_info["name"], _role(form_of(request))
-
-        def work(connection: Connection) -> None:
-            before = users.user(connection, name)
-            users.set_role(connection, name, role, now())
-            audit.note(connection, deed(request, "set-role", name, before.role.value, role.value), now())
-
-        await self._database.write(work)
-        return see_other(f"/users/{path_part(name)}")
+        order = UserOrder(act=UserAct.ROLE, name=request.match_info["name"], role=_role(form_of(request)))
+        return see_other(_path(await self._carried_out(request, order)))
 
     async def set_password(self, request: web.Request) -> web.Response:
         """303 to the person, whose sessions have ended."""
-        name, hashed = request.match_info["name"], await self._hashed(form_of(request))
-
-        def work(connection: Connection) -> None:
-            users.set_password(connection, name, hashed, now())
-            audit.note(connection, deed(request, "set-password", name), now())
-
-        await self._database.write(work)
-        return see_other(f"/users/{path_part(name)}")
+        hashed = await self._hashed(form_of(request))
+        order = UserOrder(act=UserAct.PASSWORD, name=request.match_info["name"], password=hashed)
+        return see_other(_path(await self._carried_out(request, order)))
 
     async def remove(self, request: web.Request) -> web.Response:
         """303 to the list; the person is gone."""
-        name = request.match_info["name"]
-
-        def work(connection: Connection) -> None:
-            gone = users.remove_user(connection, name)
-            audit.note(connection, deed(request, "remove-user", name, gone.role.value), now())
-
-        await self._database.write(work)
+        await self._carried_out(request, UserOrder(act=UserAct.REMOVE, name=request.match_info["name"]))
         return see_other("/users")
+
+    async def _carried_out(self, request: web.Request, order: UserOrder) -> User:
+        asker = Asker(visitor_of(request).name, PAGES, request.remote or "")
+        return await self._database.write(lambda connection: carry_out(connection, order, asker, now()))
 
     async def _hashed(self, form: dict[str, str]) -> str:
         return await asyncio.to_thread(hash_password, form.get("password", ""))
+
+
+def _path(user: User) -> str:
+    return f"/users/{path_part(user.name)}"
 
 
 def _role(form: dict[str, str]) -> Role:
