@@ -100,7 +100,7 @@ class GatewayPages:
                 order="" if ends is None else ends.isoformat(),
             ),
             Cell(str(one.epochs), order=one.epochs),
-            Cell("not told" if one.list_version is None else str(one.list_version), order=one.list_version or 0),
+            _told_list(one.list_version),
             Cell("not told" if one.clock is None else one.clock.value, tone=_tone(one.clock)),
             Cell(", ".join(ALARM_WORDS[alarm] for alarm in one.alarms), tone="bad"),
         )
@@ -145,6 +145,10 @@ def _quarantine(connection: Connection, id_: str) -> list[tuple[str, int, str, d
         (id_, MAX_SHOWN),
     )
     return [(row[0], row[1], row[2], datetime.fromisoformat(row[3])) for row in rows.fetchall()]
+
+
+def _told_list(version: int | None) -> Cell:
+    return Cell("not told", tone="soft", order=-1) if version is None else Cell(str(version), order=version)
 
 
 def _path(id_: str) -> str:
