@@ -16,6 +16,7 @@ import msgspec
 
 from hub.clock import now
 from hub.errors import StoreError
+from hub.reconcile.judge import Reconciler
 from hub.roaming.deriving import (
     cdr_object,
     in_ms,
@@ -34,6 +35,7 @@ from hub.store import derived as store
 from hub.store.database import Database
 from hub.store.derived import DueSession
 from hub.store.engine import Connection
+from hub.store.findings import has_unjudged
 from hub.store.objects import Scope, object_of, page_of
 from hub.terms import Terms
 from wire.ocpi.document import Document, document_of
@@ -112,6 +114,7 @@ class _Step:
 
     def __init__(self, shown: Shown, at: datetime) -> None:
         self._shown, self._config, self._at = shown, shown.config, at
+        self._reconciler = Reconciler(shown.config)
 
     def is_due(self, connection: Connection) -> bool:
         """Whether anything is to be derived."""
@@ -122,6 +125,7 @@ class _Step:
             or store.changed_tokens(connection, 1)[0]
             or self._places(connection)
             or self._tariffs(connection)
+            or has_unjudged(connection)
         )
 
     def derive(self, connection: Connection) -> int:
@@ -135,7 +139,9 @@ class _Step:
         cdrs, last = store.new_cdrs(connection, AT_ONCE)
         changed += sum(self._cdr(connection, cdr) for cdr in cdrs)
         store.move_cursor(connection, store.CDRS, last)
-        return changed + self._tokens(connection)
+        changed += self._tokens(connection)
+        self._reconciler.judge_waiting(connection, self._at, AT_ONCE)
+        return changed
 
     def _session(self, connection: Connection, due: DueSession) -> bool:
         session, found = due.session, self._found(due.session)

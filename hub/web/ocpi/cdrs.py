@@ -3,7 +3,8 @@
 Rules
 1. The answer to a POST has a Location, at which the CDR can be read again: 201 for a new one, 200 for the same again.
    Another CDR under an id that is held is refused (2001) and an alarm.
-2. A credit CDR names one that is held, of the same party, and takes back exactly its total_cost.
+2. What the rules refuse (hub.reconcile) is refused with the first finding, and not kept; a corrected one may come
+   under the same id. What they hold is taken, and waits here.
 
 Source: OCPI 2.3.0 mod_cdrs (POST, Credit CDRs).
 """
@@ -11,8 +12,9 @@ Source: OCPI 2.3.0 mod_cdrs (POST, Credit CDRs).
 from __future__ import annotations
 
 import logging
-from decimal import Decimal
 
+from hub.reconcile.findings import State
+from hub.reconcile.judge import Judged, Reconciler
 from hub.roaming.own import RoamingConfig
 from hub.store import alarms, objects as store, partners
 from hub.store.alarms import Alarm
@@ -21,10 +23,10 @@ from hub.store.engine import Connection
 from hub.store.objects import Kept, ObjectDiffers
 from hub.web.ocpi.exchange import Answer, Exchange, party_in, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
-from wire.ocpi.document import view
+from wire.ocpi.document import Document, view
 from wire.ocpi.keys import ci_key
 from wire.ocpi.sessions import Cdr
-from wire.ocpi.types import Module, Price
+from wire.ocpi.types import Module
 from wire.ocpi.urls import joined
 
 _log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class PostedCDRs:
 
     def __init__(self, database: Database, config: RoamingConfig) -> None:
         self._database, self._config = database, config
+        self._reconciler = Reconciler(config)
 
     async def post(self, exchange: Exchange) -> Answer:
         """Keep a CDR."""
@@ -46,9 +49,15 @@ class PostedCDRs:
         def both(connection: Connection) -> Kept | OCPIRefused:
             if not partners.speaks_for(connection, exchange.partner, cdr.owner):
                 raise OCPIRefused("foreign-party", "/party_id", f"you do not speak for {cdr.owner}")
-            _require_credit_right(connection, cdr)
+            is_new = store.object_of(connection, Module.CDRS, cdr.owner, ci_key(cdr.id)) is None
+            judged = self._judge(connection, document, exchange) if is_new else None
+            if judged is not None and judged.state is State.REFUSED:
+                return judged.refusal()
             try:
-                return store.keep_object(connection, Module.CDRS, document, exchange.partner.id, exchange.at)[0]
+                kept, number = store.keep_object(connection, Module.CDRS, document, exchange.partner.id, exchange.at)
+                if judged is not None:
+                    self._reconciler.note_kept(connection, number, document, judged, exchange.partner, exchange.at)
+                return kept
             except ObjectDiffers as error:
                 ids = exchange.partner.id, Module.CDRS, cdr.owner, cdr.id, error.code
                 alarms.note_alarm(
@@ -66,6 +75,9 @@ class PostedCDRs:
         where = joined(endpoint, owner.country_code, owner.party_id, cdr.id)
         return Answer(http=201 if kept is Kept.NEW else 200, headers={"Location": where})
 
+    def _judge(self, connection: Connection, document: Document, exchange: Exchange) -> Judged:
+        return self._reconciler.judge_cdr(connection, document, exchange.partner, exchange.at)
+
     async def get(self, exchange: Exchange) -> Answer:
         """A CDR at the Location that the POST was answered with."""
         if len(exchange.path) != 3:
@@ -81,27 +93,3 @@ class PostedCDRs:
         if found is None:
             refuse_unknown(exchange, "CDR")
         return Answer(exchange.spoken(found.document))
-
-
-def _require_credit_right(connection: Connection, cdr: Cdr) -> None:
-    """Raises OCPIRefused for a credit CDR that takes back nothing, or not exactly what it names. Rule 2."""
-    if not cdr.credit:
-        if cdr.credit_reference_id is not None:
-            raise OCPIRefused("bad-credit", "/credit", "a credit_reference_id is for a CDR with credit true only")
-        return
-    if cdr.credit_reference_id is None:
-        raise OCPIRefused("bad-credit", "/credit_reference_id", "a credit CDR names the one that it takes back")
-    held = store.object_of(connection, Module.CDRS, cdr.owner, ci_key(cdr.credit_reference_id))
-    if held is None:
-        message = f"no CDR {cdr.credit_reference_id!r} of {cdr.owner} is held"
-        raise OCPIRefused("bad-credit", "/credit_reference_id", message)
-    credited = view(held.document, Cdr, "held CDR")
-    if credited.credit:
-        raise OCPIRefused("bad-credit", "/credit_reference_id", "a credit CDR is not taken back itself")
-    if _sums(cdr.total_cost) != tuple(-amount for amount in _sums(credited.total_cost)):
-        message = f"expected the negative of {credited.total_cost.before_taxes}, found {cdr.total_cost.before_taxes}"
-        raise OCPIRefused("bad-credit", "/total_cost", message)
-
-
-def _sums(price: Price) -> tuple[Decimal, Decimal]:
-    return price.before_taxes, price.after_taxes
