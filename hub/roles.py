@@ -28,6 +28,8 @@ class Permission(StrEnum):
     """Give commands to stations."""
     METERS = "meters"
     """Say that a meter's key is the right one."""
+    SETTLE = "settle"
+    """Accept and refuse CDRs, open and answer disputes, close periods."""
     AUDIT = "audit"
     """See who did what."""
     USERS = "users"
@@ -37,6 +39,6 @@ class Permission(StrEnum):
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: frozenset({Permission.VIEW}),
     Role.OPERATOR: frozenset({Permission.VIEW, Permission.COMMAND, Permission.METERS, Permission.AUDIT}),
-    Role.SETTLEMENT: frozenset({Permission.VIEW, Permission.AUDIT}),
+    Role.SETTLEMENT: frozenset({Permission.VIEW, Permission.SETTLE, Permission.AUDIT}),
     Role.ADMIN: frozenset(Permission),
 }

@@ -27,6 +27,11 @@ _SOUGHT = (
         "/commands/",
         "SELECT command_id FROM commands WHERE lower(command_id) LIKE ? ESCAPE '!' ORDER BY number DESC LIMIT ?",
     ),
+    (
+        "dispute",
+        "/disputes/",
+        "SELECT id FROM disputes WHERE lower(id) LIKE ? ESCAPE '!' ORDER BY number DESC LIMIT ?",
+    ),
     ("partner", "/partners/", "SELECT id FROM partners WHERE lower(id) LIKE ? ESCAPE '!' ORDER BY id LIMIT ?"),
     (
         "gateway",

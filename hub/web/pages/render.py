@@ -22,6 +22,9 @@ NAVIGATION = (
     ("/gateways", "Gateways", Permission.VIEW),
     ("/sessions", "Sessions", Permission.VIEW),
     ("/cdrs", "CDRs", Permission.VIEW),
+    ("/judged", "Judged", Permission.VIEW),
+    ("/disputes", "Disputes", Permission.VIEW),
+    ("/settlements", "Settlement", Permission.VIEW),
     ("/meter-keys", "Meter keys", Permission.VIEW),
     ("/commands", "Commands", Permission.VIEW),
     ("/partners", "Partners", Permission.VIEW),
@@ -49,6 +52,10 @@ class Renderer:
     def instant(self, at: datetime | None) -> str:
         """`2026-11-23 11:00:00 CET`; "" for None."""
         return "" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+    def moment(self, text: str) -> str:
+        """An instant as the database has it, as `instant` says it."""
+        return self.instant(datetime.fromisoformat(text))
 
     def page(self, visitor: Visitor, template: str, facts: Mapping[str, object], status: int = 200) -> web.Response:
         """The page of a template, for whoever asks."""

@@ -15,6 +15,7 @@ from hub.web.pages.commands import CommandPages
 from hub.web.pages.gateways import GatewayPages
 from hub.web.pages.guard import Guard
 from hub.web.pages.meter_keys import MeterKeyPages
+from hub.web.pages.money import DisputePages, JudgedPages, SettlementPages
 from hub.web.pages.overview import OverviewPages
 from hub.web.pages.partners import PartnerPages
 from hub.web.pages.people import AuditPages, UserPages
@@ -40,6 +41,9 @@ class OperatorPages:
             GatewayPages(database, renderer, lists, admitted),
             SessionPages(database, renderer, lists, maker),
             CdrPages(database, renderer, lists),
+            JudgedPages(database, renderer, lists),
+            DisputePages(database, renderer, lists),
+            SettlementPages(database, renderer, lists),
             MeterKeyPages(database, renderer, lists),
             CommandPages(database, renderer, lists, desk),
             PartnerPages(database, renderer, lists),

@@ -21,7 +21,14 @@ from hub.web.pages.ways import Route
 from tests.hub.pages.site import PASSWORD, Browser, PageSite
 from wire.tree_head import SigningKey
 
-FILLED = {"id": "none-of-this-name", "number": "77", "hash": "f" * 64, "name": "nobody-here"}
+FILLED = {
+    "id": "none-of-this-name",
+    "number": "77",
+    "hash": "f" * 64,
+    "name": "nobody-here",
+    "party": "DE*ABC",
+    "invoice": "I-1",
+}
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,20 @@ from hub.roles import Role
 from tests.hub.pages.conftest import HOSTILE
 from tests.hub.pages.site import Browser, Page, PageSite
 
-LISTS = ("/gateways", "/sessions", "/cdrs", "/meter-keys", "/commands", "/partners", "/tariffs", "/users", "/audit")
+LISTS = (
+    "/gateways",
+    "/sessions",
+    "/cdrs",
+    "/meter-keys",
+    "/commands",
+    "/partners",
+    "/tariffs",
+    "/judged",
+    "/disputes",
+    "/settlements",
+    "/users",
+    "/audit",
+)
 
 
 @pytest.fixture
