@@ -13,6 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from importlib.metadata import version
+
+import msgspec
 
 from gateway.errors import GatewayError, StoreError, StoreUnavailable, UplinkError
 from gateway.log import say
@@ -41,6 +44,7 @@ from wire.sync_messages import (
     parse_answer,
 )
 
+_SOFTWARE = f"pncgate {version('pncgate')}"
 REMEDY = "see docs/operations.md, A halted uplink"
 
 
@@ -191,7 +195,9 @@ class Link:
 
     def _hello(self, last: Head) -> Hello:
         supersedes = None if self.lineage is None else self.lineage.supersedes
-        return self._peer.greet(last.seq, last.hash, supersedes)
+        hello = self._peer.greet(last.seq, last.hash, supersedes)
+        held = None if self.lists is None else self.lists.fetcher.version
+        return msgspec.structs.replace(hello, software=_SOFTWARE, list_version=held)
 
     async def _serve(self) -> None:
         """Drain until the hub was not heard for a while; greeting again then tells whether it is up."""

@@ -22,6 +22,7 @@ from hub.store.engine import Connection
 from hub.store.readings import Page
 from hub.tokens import parse_tokens
 from hub.web.announcements import OperatorAnnouncements
+from hub.web.audited import Audited
 from hub.web.commands import OperatorCommands
 from hub.web.disputes import OperatorDisputes
 from hub.web.erasures import OperatorErasures
@@ -30,6 +31,7 @@ from hub.web.ledger import OperatorLedger, required_chain
 from hub.web.lists import cut_of, page_response
 from hub.web.meters import CLIENT, OperatorMeters
 from hub.web.partners import OperatorPartners
+from hub.web.people import OperatorPeople
 from hub.web.problems import Problem, json_response, read_body, tell_problems
 from hub.web.reconciliation import OperatorReconciliation
 from hub.web.settlement import OperatorSettlement
@@ -65,7 +67,8 @@ class OperatorAPI:
 
     def application(self) -> web.Application:
         """The aiohttp application with all routes; every one but the health check asks for a token."""
-        app = web.Application(middlewares=[tell_problems, self._authenticated])
+        audited = Audited(self._database)
+        app = web.Application(middlewares=[tell_problems, self._authenticated, audited.watch])
         app.add_routes(
             [
                 web.get(PATH_HEALTH, self.health),
@@ -85,6 +88,7 @@ class OperatorAPI:
                 *OperatorAnnouncements(self._database).routes(),
                 *OperatorLedger(self._database).routes(),
                 *OperatorMeters(self._database).routes(),
+                *OperatorPeople(self._database, self._admitted).routes(),
             ]
         )
         if self._desk is not None:
