@@ -174,13 +174,21 @@ def drop_object(connection: Connection, module: Module, party: PartyKey, key: st
 
 def page_of(connection: Connection, module: Module, query: PageQuery, scope: Scope) -> Page:
     """The objects that a list asks for, in the order of their creation."""
+    texts, total = texts_of_page(connection, module, query, scope)
+    return Page(tuple(parse_document(text, "stored object") for text in texts), total)
+
+
+def texts_of_page(
+    connection: Connection, module: Module, query: PageQuery, scope: Scope
+) -> tuple[tuple[str, ...], int]:
+    """What `page_of` gives, as the JSON that is stored: to be told on without being read."""
     where, values = _matching(module, query, scope)
     total = connection.execute(f"SELECT count(*) FROM ocpi_objects WHERE {where}", values).fetchone()[0]
     rows = connection.execute(
         f"SELECT document FROM ocpi_objects WHERE {where} ORDER BY number LIMIT ? OFFSET ?",
         (*values, query.limit, query.offset),
     ).fetchall()
-    return Page(tuple(parse_document(text, "stored object") for (text,) in rows), total)
+    return tuple(text for (text,) in rows), total
 
 
 def _held(row: Any) -> Held:

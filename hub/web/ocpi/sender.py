@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import msgspec
+
 from hub.roaming.own import RoamingConfig
+from hub.roaming.speech import is_said_as_it_is
 from hub.store import objects as store
 from hub.store.database import Database
 from hub.store.objects import Held, Scope
 from hub.web.ocpi.exchange import Answer, Exchange, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
-from wire.ocpi.document import Document
+from wire.ocpi.document import Document, parse_document
 from wire.ocpi.envelope import StatusCode
 from wire.ocpi.keys import ci_key, party_of
 from wire.ocpi.merge import part_at, part_of
@@ -40,9 +43,14 @@ class Lists:
         module, most = exchange.module, MOST[exchange.module]
         query = read_query(exchange.query, most=most, needs_date_from=module is Module.SESSIONS)
         scope = self.scope(exchange)
-        page = await self._database.read(lambda connection: store.page_of(connection, module, query, scope))
-        headers = page_headers(exchange.url, query, total=page.total, most=most)
-        return Answer(self._spoken(exchange, page.documents), headers=headers)
+        texts, total = await self._database.read(
+            lambda connection: store.texts_of_page(connection, module, query, scope)
+        )
+        headers = page_headers(exchange.url, query, total=total, most=most)
+        if is_said_as_it_is(exchange.version, exchange.partner.quirks):
+            return Answer([msgspec.Raw(text) for text in texts], headers=headers)
+        documents = [parse_document(text, "stored object") for text in texts]
+        return Answer(self._spoken(exchange, documents), headers=headers)
 
     def scope(self, exchange: Exchange) -> Scope:
         """Which objects the partner may see: those of the party that it names, of the hub's own list the shared ones
