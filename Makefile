@@ -27,12 +27,18 @@ SHORT := $(filter-out $(LONG) $(JUDGES) tests/__pycache__,$(patsubst %/,%,$(wild
 
 test: lint
 ifeq ($(strip $(PYTEST_ARGS)),)
-	$(BIN)/python -m coverage run -m pytest $(JUDGES) $(SERVICE:%=--ignore=%)
+	$(BIN)/python -m coverage erase
+	$(MAKE) --no-print-directory -j 2 -Otarget $(JUDGES:%=judge/%)
+	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONG) $(SHORT) $(SERVICE)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif
+
+# One folder of the judges; two of them run side by side.
+judge/%:
+	$(BIN)/python -m coverage run -m pytest $* $(SERVICE:%=--ignore=%)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ commits included, of the commit that a tenth of all are faster than, because oth
 the process, taken alike. The ratio is ledger by plain, so 1.00 is the limit and more is worse.
 
 1. *rows alone*: a transaction with so many inserts and nothing else, the least that storing can be.
-2. *through the writer*: as the gateway stores, by `Writer.run`, each record in a savepoint of its own.
+2. *through the writer*: as the gateway stores, by `Writer.run`, each record a piece of work of its own.
 3. *a station's message*: a TransactionEvent with a signed value, through the writer by `store_message`: looked for,
    given to its session, recorded, remembered for its repetition. Reading and answering it are not in it.
 """
@@ -213,7 +213,7 @@ class _Plain(Tip):
 
     def append(self, connection: sqlite3.Connection, stamp: Stamp, body: bytes) -> int:
         """The number of the row."""
-        return connection.execute(_PLAIN, (*stamp, body.decode(), _HASH, _SALT)).lastrowid or 0
+        return self._insert(_PLAIN, (*stamp, body.decode(), _HASH, _SALT)).lastrowid or 0
 
 
 def _without_ledger(path: Path) -> sqlite3.Connection:

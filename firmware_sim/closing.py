@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from firmware_sim.account import Account, balance
-from firmware_sim.books import ChargeBook, ChargerBook
+from firmware_sim.books import ChainBook, ChargeBook, ChargerBook, HubBook
 from firmware_sim.charger import Charger
 from firmware_sim.dialect import Answer, Presented
 from firmware_sim.journal import load_message_journal
@@ -47,17 +47,13 @@ async def close_books(
 
     `foreseen` has by a charge's reference the codes of what the hub is to find on it.
 
-    The hub's books are fetched when it holds as much as the gateway's chain had; the caller bounds the time.
+    The hub's books are fetched when it holds as much as the gateway's chain had, and are of one moment with it: nothing
+    was added to the chain meanwhile. The caller bounds the time.
 
     Raises:
         SiteError: a command or the hub's API failed. MalformedValue: a journal that cannot be read.
     """
-    chain = await site.gateway_chain()
-    while True:
-        if (await site.hub_positions()).get(chain.epoch, 0) >= len(chain.records):
-            break
-        await asyncio.sleep(POLL_S)
-    hub = await site.hub_book(chain.epoch)
+    chain, hub = await _of_one_moment(site)
     books = [_book(site, charger) for charger in chargers]
     charged = [
         ChargeBook(
@@ -70,6 +66,18 @@ async def close_books(
     ]
     account = balance(books, chain, hub, charged, await prove(site, hub.sessions, books))
     return account, tuple(check_decision(one, chain.records) for one in asked if one.step.expect.reason)
+
+
+async def _of_one_moment(site: Site) -> tuple[ChainBook, HubBook]:
+    """The chain as gateway and hub hold it. A gateway at which nobody charges writes too, of its clock for one, and may
+    begin a new epoch."""
+    while True:
+        chain = await site.gateway_chain()
+        if (await site.hub_positions()).get(chain.epoch, 0) >= len(chain.records):
+            hub, after = await site.hub_book(chain.epoch), await site.gateway_chain()
+            if (after.epoch, len(after.records)) == (chain.epoch, len(chain.records)):
+                return chain, hub
+        await asyncio.sleep(POLL_S)
 
 
 def _book(site: Site, charger: Charger) -> ChargerBook:

@@ -145,7 +145,7 @@ def _python(module: str, arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 async def run_command(
-    module: str, *arguments: str, timeout_s: float = 30.0, alone_in: Path | None = None, good: Collection[int] = (0,)
+    module: str, *arguments: str, timeout_s: float = 120.0, alone_in: Path | None = None, good: Collection[int] = (0,)
 ) -> bytes:
     """What `python -m module arguments` writes to standard output. `alone_in`: it runs in that folder and without any
     variable of the environment.

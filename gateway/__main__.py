@@ -59,15 +59,17 @@ def run(config: Path) -> None:
     It says what it does on standard output, one JSON object per line; the event `ready` when all listens. SIGHUP reads
     trust, revocation lists and certificates again.
     """
+    import asyncio
+
     from gateway.serving import keep_serving
     from gateway.site import Gateway
 
     settings = settings_of(config)
 
-    async def serve() -> bool:
+    async def serve(stop: asyncio.Event) -> bool:
         gateway = Gateway(settings)
         try:
-            return await gateway.run()
+            return await gateway.run(stop)
         finally:
             await gateway.close()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from gateway.clock import Clock
 from gateway.decide.authorize import NOBODY, ContractEvidence, Question, decide_authorize, wants_hub

@@ -17,7 +17,7 @@ from gateway.control.view import Presence, Views
 from gateway.price import Price
 from gateway.uplink.commands import CommandLink
 from gateway.uplink.exchange import HubExchange
-from gateway.uplink.turns import Turns
+from gateway.uplink.link import Link
 
 
 class Commanding:
@@ -29,7 +29,7 @@ class Commanding:
         site: Site,
         server: ChargerServer,
         exchange: HubExchange,
-        turns: Turns,
+        link: Link,
         vitals: Callable[[], Vitals],
     ) -> None:
         waits, names = settings.table.commands, [one.id for one in settings.table.charger]
@@ -44,7 +44,7 @@ class Commanding:
         policy = settings.table.offline.under(settings.table.policy)
         views = Views(site.ledger, server.roster, presence, names, policy)
         self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, vitals)
-        self._link = CommandLink(exchange, self._executor, site.ledger, site.writer, site.owner.epoch, turns)
+        self._link = CommandLink(exchange, self._executor, site.ledger, site.writer, link.epoch, link.turns)
 
     def stored(self) -> None:
         """The ledger has grown."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from gateway.chargers.booting import BootReminder
 from gateway.chargers.connected import Site
 from gateway.chargers.preparing import Preparing
 from gateway.chargers.server import ChargerServer
@@ -41,11 +42,12 @@ class Front:
         self.server = ChargerServer(site, settings.entrance)
         for companion in paper.companions():
             self.server.roster.accompany(companion)
+        self.server.roster.accompany(BootReminder(site.ledger))
         preparing = Preparing(site, whitelist, settings.table.offline.under(settings.table.policy))
         self.server.roster.accompany(preparing)
         if link.lists is not None:
             link.lists.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
-        self._commanding = Commanding(settings, site, self.server, exchange, link.turns, vitals)
+        self._commanding = Commanding(settings, site, self.server, exchange, link, vitals)
 
     def stored(self) -> None:
         """The ledger has grown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
@@ -59,7 +59,7 @@ class Inspection:
         with closing(inspect(self._path)) as slices:
             while True:
                 begun = monotonic()
-                fault = await asyncio.to_thread(next, slices, _END)
+                fault = await _next(slices)
                 if fault is _END:
                     return False
                 if isinstance(fault, Fault):
@@ -75,6 +75,16 @@ class Inspection:
             message = f"{fault.message}; the hub has acknowledged it; `pnc-gateway ledger verify` says more"
             say("ledger-altered", level="error", reason=message)
             await self._audit("ledger-altered", message)
+
+
+async def _next(slices: Iterator[Fault | None]) -> object:
+    """The next item, _END behind the last. Cancelled, it ends when the slice is done: closed while a thread is at work
+    in it, a generator raises ValueError, and its connection stays open."""
+    slice_ = asyncio.ensure_future(asyncio.to_thread(next, slices, _END))
+    try:
+        return await asyncio.shield(slice_)
+    finally:
+        await asyncio.wait({slice_})
 
 
 _END = object()

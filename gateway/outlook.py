@@ -15,6 +15,7 @@ from gateway.errors import StoreError
 from gateway.given import config_option, fail, settings_of
 from gateway.room import Standing
 from gateway.status import Running, Source, Status, read_status
+from gateway.store.arrears import Progress
 from gateway.store.budget import MB, Level
 from gateway.store.ledger import all_records, identity, open_ledger_reader
 from gateway.store.segments import dropped
@@ -88,11 +89,20 @@ def _epoch_lines(found: Status) -> list[str]:
     if begun is None:
         return []
     lost = sum(each.count for each in begun.lost)
+    became = f"{counted(begun.carried, 'record')} carried, {lost} lost; the old file is {begun.kept_as}"
     return [
         f"NEW EPOCH    {begun.reason.value} at {instant(begun.at)}: {begun.message}",
-        f"             {counted(begun.carried, 'record')} carried, {lost} lost; the old file is {begun.kept_as}",
+        f"             {became if found.arrears is None else _arrears(found.arrears)}",
         "  what to do: docs/operations.md, A damaged store, an old image: new epochs",
     ]
+
+
+def _arrears(found: Progress) -> str:
+    """How far the records are that the epoch before left."""
+    if found.total is None:
+        return f"its records are being looked through; {found.kept_as} must stay"
+    told = f"{found.carried} of {counted(found.total, 'record')} carried, {found.acked} of them at the hub"
+    return f"{told}, which gets them first; {found.kept_as} must stay"
 
 
 def _ledger_line(found: Status) -> str:

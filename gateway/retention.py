@@ -16,6 +16,9 @@ from gateway.store.release import release_decisions, release_held_back, release_
 from gateway.store.writer import Work, Writer
 
 ROUND_S = 600.0
+SPARED = timedelta(days=1)
+"""What the hub countersigned so long before its last word stays where room is short, but not yet spent: a hub that is
+put back to a backup that was younger than this when it failed is brought everything again, however long it was away."""
 _SHARE = 5
 """A step takes at most one part in so many of the time."""
 
@@ -41,17 +44,21 @@ class Retention:
         if not self._keep or at is None:
             return 0
         before = at - self._keep
-        looked_at = await self._release(before)
+        looked_at = await self.release(before)
         await in_steps(self._writer, lambda connection: release_decisions(connection, before))
         return looked_at
 
-    async def early(self) -> int:
-        """Let go of all that the hub has countersigned, for want of room; says how many records were looked at."""
-        return await self._release(None)
+    def spared_since(self, countersigned_at: datetime | None) -> datetime | None:
+        """What was countersigned from then on is spared, by when the hub did so last and the earliest that it can be
+        now; None: all, for one of these is not known."""
+        at = judged_at(Dated.KEEPING, self._now())
+        return None if at is None or countersigned_at is None else min(at, countersigned_at) - SPARED
 
-    async def _release(self, before: datetime | None) -> int:
-        looked_at = await in_steps(self._writer, release_held_back)
-        looked_at += await in_steps(self._writer, lambda connection: release_step(connection, before))
+    async def release(self, before: datetime | None, go_on: Work[bool] = lambda _connection: True) -> int:
+        """Let go, the oldest first and for as long as `go_on` wants, of what the hub had countersigned before an
+        instant, or at all; says how many records were looked at. Raises StoreUnavailable."""
+        looked_at = await in_steps(self._writer, lambda c: release_held_back(c, before) if go_on(c) else 0)
+        looked_at += await in_steps(self._writer, lambda c: release_step(c, before) if go_on(c) else 0)
         if looked_at:
             say("content-released", records=looked_at)
         return looked_at

@@ -5,11 +5,13 @@ Rules
 1. Every change of level is said and audited. A level that counts values instead of storing them is in force once its
    audit entry is durable: so what is missing is explained before it is missing.
 2. What was counted is written down as a tombstone each minute, and at the end.
-3. After a failed commit: where the file system has less than is to stay free, the ballast is given up; then the store
+3. What the hub countersigned within the last day that it was there goes last, and only as far as it takes. The day
+   ends at the earliest that it can be now, so that no wrong clock lets go of more.
+4. After a failed commit: where the file system has less than is to stay free, the ballast is given up; then the store
    is opened anew and the end of its chain verified, the write-ahead log is brought into the file, and what the level
    asks for is done. The ballast is made again when there is room for it. A store that cannot be opened because it is
    damaged is told of: its epoch ends.
-4. The write-ahead log is emptied at the start, and when nothing was stored for a while.
+5. The write-ahead log is emptied at the start, and when nothing was stored for a while.
 """
 
 from __future__ import annotations
@@ -40,11 +42,12 @@ from gateway.store.budget import (
     level_of,
 )
 from gateway.store.ledger import SCHEMA, Identity, append, head
+from gateway.store.receipts import last_countersigned_at
 from gateway.store.segments import drop_segment, dropped, forget_traces
 from gateway.store.shedding import Thinning, bury_unkept
 from gateway.store.soundness import find_damage
 from gateway.store.unkept import unkept
-from gateway.store.writer import Writer
+from gateway.store.writer import Work, Writer
 from wire.chain import RecordKind
 from wire.records import AuditEntry, ClockState, Value
 
@@ -161,10 +164,7 @@ class RoomKeeper:
         """Measure, note a change of level, and do what the level asks for. Raises StoreUnavailable."""
         await self._note(level_of(self._measured(), self.level))
         await self._watch_wal()
-        if self.does(Act.RELEASE_EARLY):
-            await self._retention.early()
-        if self.does(Act.DROP_SEGMENTS):
-            await self._drop()
+        await self._let_go(self.level)
         if self.does(Act.THIN):
             await self._thin()
         room = self._measured()
@@ -195,8 +195,7 @@ class RoomKeeper:
         try:
             await self._writer.apart(_empty_wal)
             if is_full:  # There may be no room to say so before what the hub has is let go.
-                await self._retention.early()
-                await self._drop()
+                await self._let_go(level_of(self._measured(), self.level))
             await self._audit("store-mended", "a commit had failed; the store was opened anew")
             await self.look()
         except (StoreUnavailable, sqlite3.Error) as error:
@@ -242,8 +241,22 @@ class RoomKeeper:
         await self._writer.run(lambda c: append(c, self._owner, RecordKind.AUDIT, entry, now))
         self.stored()
 
-    async def _drop(self) -> None:
-        rows = await in_steps(self._writer, drop_segment)
+    async def _let_go(self, level: Level) -> None:
+        """Of what the hub has, what `level` asks for. Rule 3."""
+        acts, before = ACTS[level], self._retention.spared_since(last_countersigned_at(self._ledger))
+        if before is not None and Act.RELEASE_EARLY in acts:
+            await self._retention.release(before)
+        if before is not None and Act.DROP_SEGMENTS in acts:
+            await self._drop(lambda connection: drop_segment(connection, before))
+        if Act.RELEASE_LATEST in acts:
+            await self._retention.release(None, self._is_spent)
+            await self._drop(lambda connection: drop_segment(connection, None) if self._is_spent(connection) else 0)
+
+    def _is_spent(self, connection: sqlite3.Connection) -> bool:
+        return level_of(measure(self._settings, connection), Level.SPENT) is Level.SPENT
+
+    async def _drop(self, step: Work[int]) -> None:
+        rows = await in_steps(self._writer, step)
         now = self._now()
         if now.clock is not ClockState.UNKNOWN:
             await in_steps(self._writer, lambda connection: forget_traces(connection, now.at))

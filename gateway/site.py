@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
+from gateway.arrears import ArrearsKeeper
 from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
 from gateway.chargers.quirk_tally import QuirkTally
@@ -30,6 +31,7 @@ from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
 from gateway.room import RoomKeeper, to_spare
+from gateway.serving import must_end
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
@@ -102,8 +104,8 @@ class Gateway:
 
     def _open_stores(self, opened: ExitStack) -> Prepared:
         """The ledger, the list of tokens, what was fetched; `opened` closes them. Raises StoreError."""
-        books = open_books(self._settings, self._clock, opened)
-        self._writer, self._reader, self._owner = books.writer, books.reader, books.owner
+        self._books = books = open_books(self._settings, self._clock, opened)
+        self._writer, self._reader, self._owner = books.ledger.writer, books.ledger.reader, books.ledger.owner
         self._whitelist, remark = open_whitelist(self._settings.whitelist_path)
         opened.callback(self._whitelist.close)
         self._evidence, other_remark = open_evidence(self._settings.evidence_path)
@@ -148,8 +150,9 @@ class Gateway:
 
     def _new_link(self, prepared: Prepared) -> Link:
         hub_key = self._settings.table.uplink.hub_log_key
-        witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        link = Link(self._exchange, self._owner, self._reader, self._writer, witness)
+        sent = self._books.sent
+        witness = Witness(sent.owner, sent.reader, sent.writer, self._clock.now, hub_key)
+        link = Link(self._exchange, sent.owner, sent.reader, sent.writer, witness)
         link.hub_said = self._clock.hub_said
         books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
         parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
@@ -157,9 +160,9 @@ class Gateway:
         self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
         self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
         link.lineage = Lineage(
-            self._owner,
-            self._reader,
-            self._settings.ledger_path,
+            sent.owner,
+            sent.reader,
+            sent.path,
             self._clock.now,
             self._anew.set,
             prepared.blocked,
@@ -168,16 +171,21 @@ class Gateway:
         link.lineage.doubted = self._inspection.doubt
         return link
 
-    async def run(self) -> bool:
-        """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again. Says
-        whether to start again at once, because a new epoch of the ledger is due (`gateway.store.epochs`).
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Serve until SIGTERM or SIGINT, which set `stop`; SIGHUP reads trust, revocation lists and the own certificate
+        again. Says whether to start again at once, because a new epoch of the ledger is due (`gateway.store.epochs`).
 
         Raises:
             ConfigurationError: a listening address cannot be taken.
         """
-        loop, stop, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        loop, again = asyncio.get_running_loop(), asyncio.Event()
+
+        def told_to_stop() -> None:
+            must_end()
+            stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, told_to_stop)
         loop.add_signal_handler(signal.SIGHUP, again.set)
         try:
             await self._note_start()
@@ -201,9 +209,11 @@ class Gateway:
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
             *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
+            *self._arrears(),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await _first_of(stop, self._anew)
+        must_end()
         await self._front.stop()
         if self._local is not None:
             await self._local.stop()
@@ -220,6 +230,14 @@ class Gateway:
         say("stopped" if stop.is_set() else "starts-again")
         return not stop.is_set()
 
+    def _arrears(self) -> list[asyncio.Task[None]]:
+        """What carries the records that this epoch owes, if it owes any."""
+        if self._books.arrears is None:
+            return []
+        debt, book = self._books.arrears
+        keeper = ArrearsKeeper(self._books.ledger, debt, book, self._clock.now, self._link.stored, self._anew.set)
+        return [asyncio.create_task(supervise("arrears", keeper.run))]
+
     async def _note_start(self) -> None:
         """Raises StoreUnavailable."""
         now = self._clock.now()
@@ -233,6 +251,7 @@ class Gateway:
     async def close(self) -> None:
         """Commit what waits and close the files; idempotent."""
         await self._writer.drain()
+        await self._books.sent.writer.drain()
         self._opened.close()
 
     def _stored(self) -> None:

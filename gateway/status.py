@@ -17,7 +17,8 @@ from gateway.enrol.identity import load_identity
 from gateway.enrol.renewal import EARLIEST
 from gateway.errors import EnrolmentError, StoreError
 from gateway.room import Standing, standing
-from gateway.store.carrying import EpochBegun, begun
+from gateway.store.arrears import Progress, progress
+from gateway.store.carrying import EpochBegun, begun, owed
 from gateway.store.chargers import versions
 from gateway.store.database import open_reader
 from gateway.store.evidence import read_sources
@@ -109,7 +110,8 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     `countersigned_seq`: up to where the hub's countersignature reaches; `log_troubles`: what is wrong with that now.
     `running` None: no gateway runs; `chargers` have booted here at any time, `booted` of those that are `configured`;
     `not_asked` about how they are set yet; `begun`: how this epoch began, while the file of the one before is there;
-    `certificate_trouble`: why the enrolled certificate cannot be used."""
+    `certificate_trouble`: why the enrolled certificate cannot be used; `arrears`: what this epoch owes of the one
+    before, which the hub gets first."""
 
     running: Running | None
     gateway_id: str
@@ -138,6 +140,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     not_asked: tuple[str, ...]
     certificate: OwnCertificate | None
     certificate_trouble: str | None
+    arrears: Progress | None
     sources: tuple[Source, ...]
 
 
@@ -258,6 +261,7 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
         not_asked=tuple(name for name in names if name.casefold() not in asked) if policy.manage else (),
         certificate=certificate,
         certificate_trouble=certificate_trouble,
+        arrears=None if (debt := owed(ledger)) is None else progress(settings.ledger_path, debt),
         sources=_sources(settings),
     )
 

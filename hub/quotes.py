@@ -15,7 +15,7 @@ from hub.tariffs import TariffSnapshot
 from wire.ocpi.tariffs import PriceComponent, Tariff, TariffDimension, TariffElement, TariffRestrictions, TaxIncluded
 from wire.records import PriceQuote
 
-COMMAND, AUTHORIZATION = "command", "authorization"
+COMMAND = "command"
 _PER = {TariffDimension.ENERGY: " per kWh", TariffDimension.TIME: " per hour of charging"}
 _UNIT = {TariffDimension.ENERGY: "Wh", TariffDimension.TIME: "s", TariffDimension.PARKING_TIME: "s"}
 _TAXES = {

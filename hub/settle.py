@@ -8,7 +8,8 @@ Rules
    register of the earliest or latest instant is. So the order in which messages arrive does not matter.
 4. Decimals throughout. Energy and money are exact (wire.ocpi.pricing); only time, which hours cannot always express, is
    rounded: to 4 decimals, half even (OCPI 2.3.0 types: number).
-5. The price is that of the tariff that was pinned when the session began (hub.billing).
+5. The price is that of the tariff that was pinned when the session began (hub.billing). Where the signed values say how
+   long the session was, that time is billed, and not the station's.
 
 Source: OCPI 2.3.0 mod_cdrs, mod_tariffs; OCMF 1.4.1; rounding for an invoice is the invoice's business.
 """
@@ -156,9 +157,13 @@ def settle(
     begin, end = session.start_date_time, session.end_date_time or session.last_updated
     hours, time_findings = _hours(begin, end, outcome.duration)
     token, auth_method, token_findings = _authorized_by(session)
-    place = place_of(session)
-    snapshot = pricing.pinned or terms.tariff_at(place, session.cdr_token, begin)
-    course = Course(begin=begin, end=end, energy_wh=energy_kwh * _WH_PER_KWH, messages=pricing.messages)
+    snapshot = pricing.pinned or terms.tariff_at(place_of(session), session.cdr_token, begin)
+    course = Course(
+        begin=begin,
+        end=_billed_end(begin, end, outcome.duration),
+        energy_wh=energy_kwh * _WH_PER_KWH,
+        messages=pricing.messages,
+    )
     refusal = () if outcome.refusal is None else (f"unsigned-energy: {outcome.refusal}",)
     found = (*session.findings, *token_findings, *outcome.findings, *refusal, *energy_findings, *time_findings)
     cdr = Cdr(
@@ -184,6 +189,14 @@ def settle(
     cdr = billed(cdr, course, snapshot, pricing.quote)
     session = msgspec.structs.replace(session, kwh=energy_kwh, last_updated=settled_at, findings=cdr.findings)
     return SettledSession(session=session, cdr=cdr, outcome=outcome)
+
+
+def _billed_end(begin: datetime, end: datetime, signed: timedelta | None) -> datetime:
+    """When the session ended as it is billed: rule 5."""
+    try:
+        return end if signed is None else begin + signed
+    except OverflowError:  # At the end of the calendar: a station whose clock was never set.
+        return end
 
 
 def place_of(session: Session) -> MeterPlace:

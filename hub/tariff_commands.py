@@ -41,7 +41,7 @@ class PriceAnswer(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 @click.group()
 def tariffs() -> None:
-    """What charging costs: tariffs, where they hold, and what a session would cost."""
+    """What a session costs, and why."""
 
 
 @tariffs.command(name="list")

@@ -13,21 +13,27 @@ Source: OCPI 2.3.0 mod_tariffs; design of this project.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from hub.places import MeterPlace
+from wire.ocpi.document import utc
 from wire.ocpi.pricing import choose_tariff
 from wire.ocpi.tariffs import PriceComponent, Tariff, TariffDimension, TariffElement, TaxIncluded
 from wire.ocpi.types import PartyKey
-from wire.records import Cdr, CdrToken, TokenType, Value, encode
+from wire.records import Cdr, CdrToken, TokenType, Value
 
 SHORT_FORM = "price"
 """The id of the tariff that `[price]` is."""
+_WHOLE = Context(prec=100)
+"""More digits than a number of a tariff has (wire.ocpi.pricing_timeline)."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,7 +45,7 @@ class TariffSnapshot(Value, frozen=True, kw_only=True):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of its content, hex."""
+        """The hash of its content: `content_hash`, remembered."""
         return _hash_of(self)
 
     @property
@@ -48,9 +54,26 @@ class TariffSnapshot(Value, frozen=True, kw_only=True):
         return zone_named(self.time_zone) or UTC
 
 
-@lru_cache(256)
-def _hash_of(snapshot: TariffSnapshot) -> str:
-    return hashlib.sha256(encode(snapshot)).hexdigest()
+def content_hash(snapshot: TariffSnapshot) -> str:
+    """SHA-256, hex, of what a snapshot says, not of how it was written: equal snapshots have one hash, whether they
+    were read from a file, a database or a CDR. Fields in the order of their names, those that say nothing left out,
+    numbers without trailing zeros, instants in UTC."""
+    text = json.dumps(_canonical(snapshot), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_hash_of = lru_cache(256)(content_hash)
+
+
+def _canonical(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return {name: _canonical(inner) for name, inner in fields if inner is not None and inner != ()}
+    if isinstance(value, tuple):
+        return [_canonical(inner) for inner in value]
+    if isinstance(value, Decimal):
+        return str(_WHOLE.normalize(value))
+    return utc(value).isoformat() if isinstance(value, datetime) else value
 
 
 def zone_named(name: str) -> tzinfo | None:

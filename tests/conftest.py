@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pki.issue.lab import build_lab, parse_declaration
 from pki.service.files import write_lab
 from tests.power.box import build_shim
 
 ROOT = Path(__file__).parent.parent
+settings.register_profile("any machine", deadline=None)  # How long an example takes is no law.
+settings.load_profile("any machine")
+os.environ.pop("COLUMNS", None)  # The width of whatever shows the tests is none of theirs; their processes get it, too.
 
 
 @pytest.fixture(scope="session")

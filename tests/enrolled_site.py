@@ -31,7 +31,7 @@ class Enrolled:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`pnc-gateway` as a person calls it."""
         command = [sys.executable, "-m", "gateway", *arguments, "--config", str(self.site.gateway_toml)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     def enrol(self, code: str) -> subprocess.CompletedProcess[str]:
         path = self.site.folder / "code"

@@ -163,10 +163,13 @@ class PKIService:
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
-        self._process.send_signal(number)
-        code = self._process.wait(timeout=20)
-        self._process = None
-        return code
+        process, self._process = self._process, None
+        process.send_signal(number)
+        try:
+            return process.wait(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
 
     def _read(self, process: subprocess.Popen[bytes], queue: Queue[dict[str, Any]]) -> None:
         assert process.stdout is not None

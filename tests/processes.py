@@ -17,6 +17,8 @@ from queue import Empty, Queue
 
 from gateway.chargers.credentials import PasswordHash
 
+ENDED_WITHIN_S = 75.0
+"""More than the time after which a gateway that cannot end says where it stands, and ends all the same."""
 READY_WITHIN_S = 60.0
 """More than a start takes: on a machine with ten other things to do, twenty seconds."""
 FIRST_PORT, LAST_PORT = 20000, 32000
@@ -89,10 +91,13 @@ class Daemon:
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
-        self._process.send_signal(number)
-        code = self._process.wait(timeout=20)
-        self._process = None
-        return code
+        process, self._process = self._process, None
+        process.send_signal(number)
+        try:
+            return process.wait(timeout=ENDED_WITHIN_S)
+        finally:
+            process.kill()  # One that was left behind would be a child of whatever is tested next.
+            process.wait()
 
     def _read(self, process: subprocess.Popen[bytes], lines: Queue[dict[str, object]]) -> None:
         assert process.stdout is not None

@@ -42,7 +42,7 @@ def through(part: Part) -> None:
                 writer.close()
 
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
-        async with asyncio.timeout(20), server:
+        async with asyncio.timeout(60), server:
             async with FaultProxy(server.sockets[0].getsockname()[1]) as proxy:
                 await part(proxy, heard)
             assert proxy.open == 0

@@ -26,7 +26,8 @@ from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).parent.parent
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 300.0
+"""Longer than a busy machine needs: it ends a hang."""
 WARM = {
     "gateway": ("gateway.__main__", "gateway.site"),
     "hub": ("hub.__main__",),

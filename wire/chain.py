@@ -35,6 +35,7 @@ _INNER, _OUTER = (bytes(octet ^ pad for octet in range(256)) for pad in (0x36, 0
 _REST = bytes(64 - SALT_BYTES)
 _INNER_REST, _OUTER_REST = _REST.translate(_INNER), _REST.translate(_OUTER)
 _sha256 = hashlib.sha256
+_encode_instant = msgspec.json.Encoder().encode
 
 Hex32 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
@@ -131,7 +132,10 @@ def require_within_calendar(at: datetime) -> None:
 
 def instant_text(at: datetime) -> str:
     """An instant as hashes cover it: RFC 3339 in UTC with microseconds and +00:00."""
-    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    # Quoted, with Z, and without a fraction that is 0; in a third of the time that isoformat takes of every record.
+    text = _encode_instant(utc)[1:-2].decode()
+    return f"{text}+00:00" if utc.microsecond else f"{text}.000000+00:00"
 
 
 @lru_cache(256)  # Asked for every record that a hub takes in.

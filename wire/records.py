@@ -331,7 +331,7 @@ class PriceComponent(Value, frozen=True, kw_only=True):
 
 class PriceQuote(Value, frozen=True, kw_only=True):
     """What a driver was shown before the start: which tariff by its content (`tariff_hash`), in which words, and what
-    the eMSP adds (`markup`, as it was told). `shown_by` says on which way: `command` or `authorization`."""
+    the eMSP adds (`markup`, as it was told). `shown_by` says on which way, such as `command`."""
 
     quote_id: str
     at: datetime

@@ -72,7 +72,7 @@ class PriceShown:
 
 @dataclass(slots=True)
 class Connected:
-    """A station that has proven who it is. `registered`: its BootNotification was accepted once, ever. `serial_number`:
+    """A station that has proven who it is. `registered`: it was accepted once, ever. `serial_number`:
     what it must call itself there, because its TLS client certificate names it; None where nothing is known."""
 
     site: Site

@@ -1,7 +1,17 @@
 """BootNotification and Heartbeat: the station is accepted, and told the time.
 
-Acceptance is durable before it is answered, and survives restarts, because stations do not boot again on a reconnect
-(OCPP 2.0.1 Part 4 5.3; OCPP-J 1.6 5.4). Source: OCPP 1.6 4.2, 4.6; OCPP 2.0.1 and 2.1 Part 2 B01, G02.
+Rules
+1. Acceptance is durable before it is answered, and survives restarts, because stations do not boot again on a reconnect
+   (OCPP 2.0.1 Part 4 5.3; OCPP-J 1.6 5.4).
+2. A station that was never accepted is refused with SecurityError until it boots (2.0.1 B02.FR.09), and is asked to
+   boot (`gateway.chargers.booting`).
+3. Where the acceptance may have been lost here, because the store is not in its first epoch any more, rule 2 would
+   strand drivers until somebody switches the station off and on: in 2.x it even has to refuse to boot again
+   (F06.FR.17). So a station that speaks without a boot is taken as accepted there. Nothing is given away: it is
+   configured, it has proven who it is, and its boot would be accepted. Only what it would have said in it is missing,
+   so it is asked all the same; a serial number that its certificate names is compared when the boot comes.
+
+Source: OCPP 1.6 4.2, 4.6, 5.17; OCPP 2.0.1 and 2.1 Part 2 B01, B02, F06, G02.
 """
 
 from __future__ import annotations
@@ -12,8 +22,11 @@ from datetime import datetime
 from gateway.chargers.actions import Actions, action
 from gateway.chargers.connected import MODULES, Connected
 from gateway.errors import AdmissionRefused
-from gateway.store.chargers import register
+from gateway.log import say
+from gateway.store.carrying import begun
+from gateway.store.chargers import register, take_as_accepted
 from wire.ocpp import v16, v21, v201
+from wire.ocpp.frames import CallRejected, OCPPErrorCode
 from wire.ocpp.payload import Message
 
 
@@ -50,6 +63,23 @@ class Provisioning:
         return v201.BootNotificationAnswer(
             current_time=self._current_time(), interval=self._site.heartbeat_interval_s, status="Accepted"
         )
+
+    async def require_accepted(self) -> None:
+        """Return if the station was accepted, or is taken as accepted now (rule 3). Raises CallRejected,
+        StoreUnavailable."""
+        if self._connected.registered:
+            return
+        if begun(self._site.ledger) is None:
+            raise CallRejected(OCPPErrorCode.SECURITY_ERROR, "send BootNotification first")
+        await self.take_as_accepted("its acceptance may have been lost with an earlier epoch of the store")
+
+    async def take_as_accepted(self, reason: str) -> None:
+        """Accept the station without a boot, durably. Raises StoreUnavailable."""
+        charger_id, ocpp = self._connected.charger_id, self._connected.ocpp
+        await self._site.writer.run(lambda connection: take_as_accepted(connection, charger_id, ocpp))
+        self._connected.registered = True
+        say("charger-taken-as-accepted", level="warning", charger=charger_id, reason=reason)
+        await self._site.audit("charger-taken-as-accepted", charger_id, reason)
 
     def _require_certified(self, *serial_numbers: str | None) -> None:
         """Return if the station calls itself what its certificate names (2.0.1 B01.FR.12; 1.6 has two fields for that,

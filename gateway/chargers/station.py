@@ -6,7 +6,7 @@ Rules
 2. When the store cannot be written nothing is answered: StoreUnavailable goes up, the socket is closed, and the station
    keeps its queue without counting an attempt (OCPP 2.0.1 E13).
 3. Until the station was accepted once, ever, everything but BootNotification and transaction messages is refused with
-   SecurityError.
+   SecurityError; `provisioning` says who counts as accepted.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Station:
         self._connected = Connected(site, charger_id, ocpp, calls, registered, serial_number)
         self._certificates = StationCertificates(charger_id, ocpp, site.certificates, calls, self._connected.noticed)
         self._transactions = Transactions(self._connected)
+        self._provisioning = Provisioning(self._connected, lambda request: tell(self, request))
         authorizing = Authorizing(self._connected)
         contracts = StationContracts(self._connected, site.certificates.pool)
         transfers: Actions = {
@@ -83,7 +84,7 @@ class Station:
             **contracts.transfers(),
         }
         self._actions: dict[str, Action] = {
-            **Provisioning(self._connected, lambda request: tell(self, request)).actions(),
+            **self._provisioning.actions(),
             **authorizing.actions(),
             **self._certificates.actions(),
             **contracts.actions(),
@@ -93,8 +94,12 @@ class Station:
 
     @property
     def registered(self) -> bool:
-        """Whether its BootNotification was accepted, ever; until then it is Pending."""
+        """Whether it was accepted, ever; until then it is Pending."""
         return self._connected.registered
+
+    async def take_as_accepted(self, reason: str) -> None:
+        """Accept it without a boot. Raises StoreUnavailable."""
+        await self._provisioning.take_as_accepted(reason)
 
     @property
     def shows_price(self) -> PriceShown | None:
@@ -157,8 +162,8 @@ class Station:
         action = self._actions.get(call.action)
         if action is None:
             raise self._unknown(call.action)
-        if not self._connected.registered and call.action != "BootNotification":
-            raise CallRejected(OCPPErrorCode.SECURITY_ERROR, "send BootNotification first")
+        if call.action != "BootNotification":
+            await self._provisioning.require_accepted()
         return await action.perform(call.payload, self._connected.noticed)
 
     def _unknown(self, action: str) -> CallRejected:

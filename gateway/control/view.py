@@ -90,13 +90,14 @@ class Views:
 
     def _view(self, name: str, *, whole: bool) -> ChargerView:
         station, told = self._roster.find(name), notices(self._ledger, name)
-        booted = registered(self._ledger, name) or Registered(None, None, None, None, None, None)
+        known = registered(self._ledger, name)
+        booted = known or Registered(None, None, None, None, None, None)
         running = sessions_of(self._ledger, name, None, None)
         gone, heard = self._presence.gone(name) if station is None else (None, self._presence.last_heard(station))
         return ChargerView(
             charger_id=name,
             connected=station is not None,
-            pending=booted.booted_at is None,
+            pending=known is None,
             ocpp=booted.ocpp if station is None else station.ocpp,
             vendor=booted.vendor,
             model=booted.model,

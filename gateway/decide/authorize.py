@@ -40,6 +40,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from gateway.decide.policy import Choice, SitePolicy
 from wire.ocpp.transaction import Unnamed
 from wire.records import (
@@ -74,8 +76,7 @@ class ContractEvidence:
         return self.code == "accepted"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a decision may rest on. `answer` is None when the hub was not asked or did not answer in time. `evses`
     are the EVSE ids of the station that asks, as `evse_key` writes them. `unnamed`: `token` is NOBODY, and why.
     `starts_unasked`: a station that remembers a good answer starts by it without asking again, or it is not known that
@@ -101,8 +102,7 @@ class Question:
         return self.unnamed or (None if self.token.uid.strip() else Unnamed.EMPTY_TOKEN)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The decision without its circumstances. `transient`: it holds only now; see `_holds_only_now`."""
 
     verdict: Verdict

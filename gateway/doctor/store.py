@@ -13,7 +13,7 @@ from gateway.errors import StoreError
 from gateway.room import Standing, standing
 from gateway.status import read_running
 from gateway.store.budget import MB, WAL_ROOM
-from gateway.store.carrying import begun
+from gateway.store.carrying import begun, owed
 from gateway.store.ledger import SCHEMA, acked_seq, halted, head, open_ledger_reader
 from gateway.store.receipts import troubles
 from gateway.store.soundness import find_damage
@@ -22,7 +22,7 @@ from gateway.wording import counted, instant
 
 _LONG_WAITING = timedelta(hours=24)
 _LEVELS = {
-    "tight": "what the hub has is let go early; bring the uplink back, or raise [ledger] max_mb",
+    "tight": "what the hub has had for a day is let go early; bring the uplink back, or raise [ledger] max_mb",
     "scarce": "periodic values lose their content; bring the uplink back, or make room on the disk",
     "spent": "periodic values are only counted and new sessions refused; make room now",
 }
@@ -55,7 +55,10 @@ def _ledger(connection: sqlite3.Connection, settings: Settings, at: datetime) ->
     new = begun(connection)
     if new is not None and (settings.state_dir / new.kept_as).exists():
         told = f"a new epoch began {instant(new.at)} ({new.reason.value}): {new.message}"
-        yield warning("ledger", told, f"look into {new.kept_as}, keep a copy of it, then remove it")
+        remedy = f"look into {new.kept_as}, keep a copy of it, then remove it"
+        if owed(connection) is not None:
+            remedy = f"leave {new.kept_as} where it is: records are still carried from it (`pnc-gateway status`)"
+        yield warning("ledger", told, remedy)
     stopped = halted(connection)
     if stopped is not None:
         yield fault("ledger", f"nothing is sent to the hub: {stopped}", "docs/operations.md, *A halted uplink*")

@@ -36,13 +36,16 @@ class Act(StrEnum):
     """What is done for room."""
 
     RELEASE_EARLY = "release-early"
-    """Content that the hub has countersigned goes before its keep_days."""
+    """Content that the hub countersigned more than a day before its last word goes before its keep_days."""
     DROP_SEGMENTS = "drop-segments"
-    """Rows go whose records are countersigned and without content."""
+    """Rows of such records go, once they are without content."""
     THIN = "thin"
     """Of unsigned periodic values that the hub has not yet, one a session stays for each quarter of an hour."""
     COUNT_VALUES = "count-values"
     """Unsigned periodic values are acknowledged and counted, and not stored."""
+    RELEASE_LATEST = "release-latest"
+    """Of what was countersigned later, content and empty rows go as far as it takes to get off the level: a hub that is
+    put back to a backup from before will not have what they said."""
     REFUSE_SESSIONS = "refuse-sessions"
     """Who asks to begin a session is refused."""
 
@@ -53,7 +56,7 @@ ACTS: dict[Level, frozenset[Act]] = {
     Level.PLENTY: frozenset(),
     Level.TIGHT: _TIGHT,
     Level.SCARCE: _SCARCE,
-    Level.SPENT: _SCARCE | {Act.COUNT_VALUES, Act.REFUSE_SESSIONS},
+    Level.SPENT: _SCARCE | {Act.COUNT_VALUES, Act.RELEASE_LATEST, Act.REFUSE_SESSIONS},
 }
 
 FROM_PERCENT = {Level.TIGHT: 70, Level.SCARCE: 85, Level.SPENT: 95}

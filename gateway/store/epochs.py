@@ -7,7 +7,8 @@ Rules
    renames. Killed at any moment, the next start finds the old store whole and builds again, or the new one whole and
    finishes.
 3. The old file is set aside with its log and never deleted: it is evidence. Its name says when and why.
-4. When there is no room for the new one, a store that is only superseded goes on being written, and nothing is sent; a
+4. Records that are too many to be waited for are left to be carried while the site is served (`gateway.store.arrears`).
+5. When there is no room for the new one, a store that is only superseded goes on being written, and nothing is sent; a
    damaged one is not opened, and the gateway does not start.
 
 Source: design of this project.
@@ -17,18 +18,32 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from gateway.clock import Moment
 from gateway.errors import StoreError
-from gateway.store.carrying import EpochBegun, EpochOrder, begun, carry, epoch_of
+from gateway.store.arrears import OWE_FROM, arrears_path
+from gateway.store.carrying import (
+    BEGUN,
+    EpochBegun,
+    EpochOrder,
+    Owed,
+    begun,
+    carry,
+    carry_without_records,
+    count_due,
+    epoch_of,
+    owed,
+)
 from gateway.store.database import open_reader
 from gateway.store.ledger import SCHEMA, Identity, identity, number_at, open_ledger
+from gateway.store.mending import nothing, open_what_reads
 from gateway.store.soundness import find_damage, is_damage
 from gateway.store.writer import Writer
 from wire.errors import MalformedValue
@@ -38,8 +53,6 @@ from wire.tombstone import TombstoneReason
 _LOGS = ("-wal", "-shm")
 _NUMBERS, _STARTS = 2**31 - 1, 2**16
 """Of what is left of the numbers, each start passes over one part in so many at the most: they do not run out."""
-_LARGEST = 2**40
-"""Octets that a store may have; what its header says beyond that is noise."""
 
 
 @dataclass(slots=True)
@@ -85,8 +98,9 @@ def order_epoch(path: Path, order: EpochOrder) -> None:
         raise StoreError(f"{target}: {error.strerror}; a new epoch is due and cannot be noted") from error
 
 
-def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
-    """See that the ledger at `path` can be opened and gone on with; a sound one takes some 50 ms.
+def prepare_ledger(path: Path, gateway_id: str, now: Moment, owe_from: int | None = OWE_FROM) -> Prepared:
+    """See that the ledger at `path` can be opened and gone on with; a sound one takes some 50 ms. More than `owe_from`
+    records that a new epoch has to carry are left for later; None: they never are.
 
     Raises:
         StoreError: it is damaged and there is no room for a new one, or it cannot be read.
@@ -103,7 +117,7 @@ def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
         ordered = EpochOrder(epoch=_epoch_in(path), reason=TombstoneReason.DAMAGE, message=found)
     if ordered is not None:
         try:
-            note = _begin(path, gateway_id, ordered, now)
+            note = _begin(path, gateway_id, ordered, now, owe_from)
         except (StoreError, OSError, sqlite3.Error) as error:
             if ordered.reason is TombstoneReason.DAMAGE:
                 raise StoreError(
@@ -111,14 +125,16 @@ def prepare_ledger(path: Path, gateway_id: str, now: Moment) -> Prepared:
                 ) from error
             prepared.blocked = f"{ordered.message}; a new epoch cannot be begun: {error}"
         else:
-            prepared.remarks.append(("epoch-begun", _sentence(note)))
+            prepared.remarks.append(("epoch-begun", _sentence(path, note)))
     return prepared
 
 
-def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Moment) -> tuple[Writer, Prepared]:
+def open_writer(
+    path: Path, gateway_id: str, make: Callable[[], Writer], now: Moment, owe_from: int | None = OWE_FROM
+) -> tuple[Writer, Prepared]:
     """The writer of the ledger at `path`, once that is sound, and what was found. Damage that only shows when it is
     opened ends its epoch too. Raises StoreError, as `prepare_ledger` and `make` do."""
-    prepared = prepare_ledger(path, gateway_id, now)
+    prepared = prepare_ledger(path, gateway_id, now, owe_from)
     try:
         return make(), prepared
     except StoreError as error:
@@ -126,7 +142,7 @@ def open_writer(path: Path, gateway_id: str, make: Callable[[], Writer], now: Mo
             raise
         order = EpochOrder(epoch=_epoch_in(path), reason=TombstoneReason.DAMAGE, message=str(error.__cause__))
     order_epoch(path, order)
-    prepared = prepare_ledger(path, gateway_id, now)
+    prepared = prepare_ledger(path, gateway_id, now, owe_from)
     return make(), prepared
 
 
@@ -141,15 +157,15 @@ def jump_numbers(connection: sqlite3.Connection, now: Moment, draw: Callable[[in
     connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'commands'", (given,))
 
 
-def _sentence(note: EpochBegun) -> str:
-    lost = sum(each.count for each in note.lost)
-    where = (
-        "" if note.continues is None else f"; continues epoch {note.continues.epoch} from record {note.continues.seq}"
-    )
-    return (
-        f"{note.reason.value}: {note.message}{where}; {note.carried} records carried, {lost} lost; "
-        f"the old file is kept as {note.kept_as}"
-    )
+def _sentence(path: Path, note: EpochBegun) -> str:
+    with closing(open_reader(path)) as connection:
+        debt = owed(connection)
+    continues, lost = note.continues, sum(each.count for each in note.lost)
+    became = f"{note.carried} records carried, {lost} lost"
+    if debt is not None and debt.kept_as == note.kept_as:
+        continues, became = debt.continues, f"{debt.last - debt.after} records are carried while the site is served"
+    where = "" if continues is None else f"; continues epoch {continues.epoch} from record {continues.seq}"
+    return f"{note.reason.value}: {note.message}{where}; {became}; the old file is kept as {note.kept_as}"
 
 
 def _read_order(path: Path) -> EpochOrder | None:
@@ -180,13 +196,13 @@ def _epoch_in(path: Path) -> str:
         raise
 
 
-def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment) -> EpochBegun:
+def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment, owe_from: int | None) -> EpochBegun:
     """Build, and put in place. Raises StoreError, sqlite3.Error, OSError; the old store is where it was then."""
     building = _building_path(path)
     _remove(building)
-    kept_as = _free_name(path, order.reason, now)
+    kept_as = free_name(path, order.reason, now)
     try:
-        note = _build(path, building, Identity(gateway_id, os.urandom(8).hex()), order, kept_as, now)
+        note = _build(path, building, Identity(gateway_id, os.urandom(8).hex()), order, kept_as, now, owe_from)
     except (StoreError, OSError, sqlite3.Error):
         _remove(building)
         _remove(_copy_path(path))
@@ -200,57 +216,37 @@ def _begin(path: Path, gateway_id: str, order: EpochOrder, now: Moment) -> Epoch
     return note
 
 
-def _build(path: Path, building: Path, owner: Identity, order: EpochOrder, kept_as: str, now: Moment) -> EpochBegun:
+def _build(
+    path: Path, building: Path, owner: Identity, order: EpochOrder, kept_as: str, now: Moment, owe_from: int | None
+) -> EpochBegun:
     with closing(open_ledger(building, owner.gateway_id, owner.epoch, now.at)) as target:
         target.execute("PRAGMA synchronous=OFF")  # It is not in use before all of it was synced.
         with ExitStack() as opened:
-            source = opened.enter_context(closing(_source(path)))
+            source = opened.enter_context(closing(open_what_reads(path, _copy_path(path))))
             _require_same_gateway(source, path, owner)
-            earlier = [_piece(path.with_name(piece.kept_as), opened) for piece in order.before]
-            note = carry(source, target, owner, order, kept_as, now, earlier)
+            if _leaves_records(source, owner, order, owe_from):
+                note = carry_without_records(source, target, owner, order, kept_as, now)
+            else:
+                earlier = [_piece(path.with_name(piece.kept_as), opened) for piece in order.before]
+                note = carry(source, target, owner, order, kept_as, now, earlier)
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return note
+
+
+def _leaves_records(source: sqlite3.Connection, owner: Identity, order: EpochOrder, owe_from: int | None) -> bool:
+    """Whether the records are left for later (rule 4). Not where some are owed already, or others come in front: that
+    is too seldom to be worth a third epoch."""
+    if owe_from is None or order.before or owed(source) is not None:
+        return False
+    return count_due(source, owner, order) > owe_from
 
 
 def _piece(kept: Path, opened: ExitStack) -> sqlite3.Connection:
     """A file that was set aside, for reading; nothing, where it is gone."""
     if not kept.exists():
-        return opened.enter_context(closing(_nothing()))
+        return opened.enter_context(closing(nothing()))
     opened.callback(_remove, _copy_path(kept))
-    return opened.enter_context(closing(_source(kept)))
-
-
-def _source(path: Path) -> sqlite3.Connection:
-    """The old store, for reading; a copy that is filled up to its length when it is too short for SQLite to read any of
-    it, and an empty one when nothing reads."""
-    try:
-        return open_reader(path)
-    except StoreError as error:
-        if not is_damage(error.__cause__):
-            raise
-    copy = _copy_path(path)
-    for suffix in ("", "-wal"):
-        if path.with_name(path.name + suffix).exists():
-            shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
-    with copy.open("rb") as file:
-        header = file.read(32)
-    octets = int.from_bytes(header[16:18]) * int.from_bytes(header[28:32])
-    if copy.stat().st_size < octets <= _LARGEST:
-        os.truncate(copy, octets)
-    try:
-        return open_reader(copy)
-    except StoreError as error:
-        if not is_damage(error.__cause__):
-            raise
-        return _nothing()
-
-
-def _nothing() -> sqlite3.Connection:
-    """An empty store, in the place of one of which nothing reads."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for migration in SCHEMA.migrations:
-        connection.executescript(migration)
-    return connection
+    return opened.enter_context(closing(open_what_reads(kept, _copy_path(kept))))
 
 
 def _require_same_gateway(source: sqlite3.Connection, path: Path, owner: Identity) -> None:
@@ -288,8 +284,42 @@ def _finish(path: Path) -> None:
     _sync_folder(path)
 
 
-def _free_name(path: Path, reason: TombstoneReason, now: Moment) -> str:
-    """A name that no file has yet."""
+def found_arrears(path: Path, debt: Owed, gateway_id: str, now: Moment) -> None:
+    """Make the file of the arrears of the ledger at `path`, if it is not there. Raises StoreError, sqlite3.Error,
+    OSError."""
+    arrears = arrears_path(path)
+    if arrears.exists():
+        return
+    building = _building_path(arrears)
+    with closing(open_reader(path)) as connection:
+        note = begun(connection)
+    with closing(open_ledger(building, gateway_id, os.urandom(8).hex(), now.at)) as connection:
+        if note is not None:
+            note = msgspec.structs.replace(note, continues=debt.continues)
+            connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (BEGUN, encode(note).decode()))
+    building.replace(arrears)
+    _sync_folder(path)
+
+
+def put_away_arrears(path: Path, now: Moment) -> None:
+    """Set the file of arrears aside that the ledger at `path` does not owe any more, as that ledger calls it. It must
+    not be open. Raises OSError."""
+    arrears = arrears_path(path)
+    if not arrears.exists():
+        return
+    with closing(open_reader(path)) as connection:
+        note = begun(connection)
+    taken = note is None or path.with_name(note.kept_as).exists()
+    kept = path.with_name(free_name(path, TombstoneReason.OLD_IMAGE, now) if note is None or taken else note.kept_as)
+    arrears.with_name(f"{arrears.name}-shm").unlink(missing_ok=True)
+    for suffix in ("-wal", ""):
+        if (part := arrears.with_name(arrears.name + suffix)).exists():
+            part.replace(kept.with_name(kept.name + suffix))
+    _sync_folder(path)
+
+
+def free_name(path: Path, reason: TombstoneReason, now: Moment) -> str:
+    """A name, for a file that is set aside, that none beside the ledger at `path` has yet."""
     what = "damaged" if reason is TombstoneReason.DAMAGE else "superseded"
     stem = f"{path.stem}-{what}-{now.at:%Y%m%dT%H%M%SZ}"
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))

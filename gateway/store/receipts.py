@@ -100,6 +100,19 @@ def countersigned_before(connection: sqlite3.Connection, at: datetime) -> int:
     return int(size)
 
 
+def last_countersigned_at(connection: sqlite3.Connection) -> datetime | None:
+    """When the hub countersigned last, by the later of both clocks; None: never."""
+    row = connection.execute("SELECT at FROM receipts ORDER BY size DESC LIMIT 1").fetchone()
+    return None if row is None else datetime.fromisoformat(row[0])
+
+
+def held_at_hub(connection: sqlite3.Connection, before: datetime | None) -> int:
+    """Up to which record the hub had countersigned before an instant, or at all, and holds by its last word."""
+    reached = countersigned_seq(connection) if before is None else countersigned_before(connection, before)
+    (acked,) = connection.execute("SELECT acked_seq FROM position").fetchone()
+    return min(reached, int(acked))
+
+
 _SELECT = "SELECT size, head, countersignature FROM receipts"
 
 

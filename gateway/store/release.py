@@ -4,7 +4,8 @@ with them every link of the chain and every proof.
 Rules
 1. Content goes when the hub had countersigned it long enough ago and still holds it, by its last word: neither what is
    not countersigned, nor what a hub that was restored from a backup asks for again.
-2. Nothing of a session that is not over goes: its records are held back until it is.
+2. Nothing of a session that is not over goes: its records are held back until it is, and then go by rule 1. What stays
+   behind of an earlier epoch (numbers below 0) waits for its session alone.
 3. Records of the first form (`wire.chain`) keep their content, because their hash covers it.
 4. Only what still fits its hash is let go: the content of an altered record is all that could show how.
 5. It is done in small steps: each is one short transaction among those of the stations.
@@ -24,7 +25,7 @@ import msgspec
 
 from gateway.store.decisions import age_text
 from gateway.store.earlier import forget_earlier
-from gateway.store.receipts import countersigned_before, countersigned_seq
+from gateway.store.receipts import held_at_hub
 from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
 from gateway.store.segments import hash_before
 from wire.chain import RecordKind, commitment_of
@@ -64,9 +65,8 @@ def released(connection: sqlite3.Connection) -> Released:
 def release_step(connection: sqlite3.Connection, before: datetime | None, limit: int = STEP) -> int:
     """Let go of the content of the next records that the hub had countersigned before an instant, or at all: at most
     `limit` are looked at, 0 when there are none. To be called inside a transaction."""
-    seq, acked = connection.execute("SELECT released.seq, acked_seq FROM released, position").fetchone()
-    reached = countersigned_seq(connection) if before is None else countersigned_before(connection, before)
-    last: int = min(seq + limit, acked, reached)
+    (seq,) = connection.execute("SELECT seq FROM released").fetchone()
+    last: int = min(seq + limit, held_at_hub(connection, before))
     if last <= seq:
         return 0
     gone, over = 0, set[str]()
@@ -86,12 +86,14 @@ def release_step(connection: sqlite3.Connection, before: datetime | None, limit:
     return last - int(seq)
 
 
-def release_held_back(connection: sqlite3.Connection, limit: int = STEP) -> int:
-    """Let go of the content of records that waited for the end of their session, at most `limit`; says how many there
-    were. To be called inside a transaction."""
+def release_held_back(connection: sqlite3.Connection, before: datetime | None, limit: int = STEP) -> int:
+    """Let go of the content of records that waited for the end of their session, of those that the hub had
+    countersigned before an instant, or at all: at most `limit`; says how many there were. To be called inside a
+    transaction."""
     waiting = connection.execute(
-        "SELECT seq, session_id FROM held_back JOIN sessions USING (session_id) WHERE ended_at IS NOT NULL LIMIT ?",
-        (limit,),
+        "SELECT seq, session_id FROM held_back JOIN sessions USING (session_id) WHERE ended_at IS NOT NULL"
+        " AND seq <= ? LIMIT ?",
+        (held_at_hub(connection, before), limit),
     ).fetchall()
     gone = 0
     for seq, _ in waiting:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
-from gateway.store.receipts import countersigned_seq
+from gateway.store.receipts import held_at_hub
 from gateway.store.rows import RowHash, as_hash, rows_between
 from wire.chain import GENESIS_HASH
 from wire.merkle import TILE_WIDTH
@@ -59,13 +59,13 @@ def hash_before(connection: sqlite3.Connection, seq: int) -> bytes:
     return as_hash("".join(each.hash for each in rows_between(connection, seq - 2, seq - 1, 1)))
 
 
-def drop_segment(connection: sqlite3.Connection) -> int:
-    """Take the rows of the next segment; says how many, 0 when there is none whose turn has come. To be called inside a
-    transaction. Some 2 ms."""
+def drop_segment(connection: sqlite3.Connection, before: datetime | None) -> int:
+    """Take the rows of the next segment, if the hub had countersigned them before an instant, or at all; says how many,
+    0 when there is none whose turn has come. To be called inside a transaction. Some 2 ms."""
     gone = dropped(connection)
     last_of_it = gone.seq + TILE_WIDTH
-    acked, head = connection.execute("SELECT acked_seq, (SELECT max(seq) FROM records) FROM position").fetchone()
-    if head is None or last_of_it > min(acked, countersigned_seq(connection), head - KEEP):
+    (head,) = connection.execute("SELECT max(seq) FROM records").fetchone()
+    if head is None or last_of_it > min(held_at_hub(connection, before), head - KEEP):
         return 0
     if not _has_tile(connection, last_of_it) or not _is_empty(connection, gone, last_of_it):
         return 0

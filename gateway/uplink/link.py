@@ -57,9 +57,14 @@ class Link:
         ledger: sqlite3.Connection,
         writer: Writer,
         witness: Witness,
+        chance: Callable[[], float] = random.random,
     ) -> None:
+        """`chance`: asked for after each failure, uniform in [0, 1), for how long to wait."""
+        self._chance = chance
         self._exchange, self._settings = exchange, exchange.settings
         self._ledger, self._writer = ledger, writer
+        self.epoch = owner.epoch
+        """Whose records it brings."""
         self._peer = SyncPeer(Role.GATEWAY, owner.gateway_id, owner.epoch, acked_seq(ledger))
         announcer = Announcer(exchange, owner, ledger, self._heard)
         self._outgoing = Outgoing(exchange, self._peer, ledger, witness, announcer, self._heard)
@@ -163,7 +168,7 @@ class Link:
 
     def _pause_s(self, error: Exception, splay_s: float) -> float:
         said_s = error.retry_after_s if isinstance(error, UplinkError) else None
-        return self._backoff.next_s(random.random(), least_s=said_s or 0.0, splay_s=splay_s)
+        return self._backoff.next_s(self._chance(), least_s=said_s or 0.0, splay_s=splay_s)
 
     async def _greet(self) -> None:
         if self.lineage is not None and not self.online:

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from hub.clock import utc
 from hub.errors import EvidenceUnusable
 from hub.evidence.checks import content_checks, log_keys
@@ -121,24 +123,32 @@ def read_content(data: bytes) -> Evidence:
     if any(at.tzinfo is None for at in instants):
         raise EvidenceUnusable(f"{CONTENT}: an instant without an offset from UTC")
     if not all(map(_is_bounded, _numbers(evidence))):
-        raise EvidenceUnusable(f"{CONTENT}: a number of more than {MAX_DIGITS} digits")
+        raise EvidenceUnusable(f"{CONTENT}: a number of more than {MAX_DIGITS} digits, or none")
     return evidence
 
 
 def _numbers(evidence: Evidence) -> Iterator[Decimal | None]:
-    cdr, outcome = evidence.cdr, evidence.outcome
-    yield from (cdr.total_energy, cdr.total_time, evidence.session.kwh)
-    yield from (outcome.energy_wh, outcome.duration_s)
-    for component in cdr.price_components:
-        yield from (component.price, component.vat, component.used, component.billed)
-    amounts = (component.cost for component in cdr.price_components)
-    for price in (cdr.total_cost, *filter(None, amounts)):
-        yield from (price.before_taxes, *(tax.amount for tax in price.taxes))
+    yield from (evidence.session.kwh, evidence.outcome.energy_wh, evidence.outcome.duration_s)
+    yield from _decimals(evidence.cdr)
+
+
+def _decimals(value: object) -> Iterator[Decimal]:
+    """Every number in a bill: its amounts, its tariff, its periods."""
+    if isinstance(value, Decimal):
+        yield value
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _decimals(inner)
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _decimals(getattr(value, name))
 
 
 def _is_bounded(number: Decimal | None) -> bool:
-    """Whether it can be written out, and is as long as a meter's or a bill's."""
-    return number is None or (len(number.as_tuple().digits) <= MAX_DIGITS and abs(number.adjusted()) <= MAX_DIGITS)
+    """Whether it is a number that can be written out, and is as long as a meter's or a bill's."""
+    if number is None:
+        return True
+    return number.is_finite() and len(number.as_tuple().digits) <= MAX_DIGITS and abs(number.adjusted()) <= MAX_DIGITS
 
 
 def stated_in(evidence: Evidence) -> Stated:

@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from hub.errors import HubError
 from hub.roaming.partners import Partner
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.authorization import authorization
-from wire.ocpi.document import encode_document, parse_document
+from wire.ocpi.document import encode_document, parse_document, view
 from wire.ocpi.envelope import Envelope, StatusCode
 from wire.ocpi.headers import CORRELATION_ID, REQUEST_ID, MessageIds, answers
 from wire.ocpi.routing import Routing
@@ -144,6 +145,10 @@ class PartnerClient:
         """
         return await self.ask(method, self.url(module, role, *path, query=query), question)
 
+    def at(self, url: str) -> str:
+        """A URL of the partner, with a slash at its end if the partner wants one."""
+        return joined(url, slash=self._partner.quirks.trailing_slash)
+
     def url(self, module: Module, role: InterfaceRole, *path: str, query: Mapping[str, str] | None = None) -> str:
         """The URL of an object, or of the whole, at one side of a module.
 
@@ -230,7 +235,7 @@ class PartnerClient:
             message = f"{told}: HTTP {http} to {where!r}; if only a slash is missing, set the quirk trailing_slash"
             raise CallFailed("redirected", message, http=http)
         try:
-            return Reply(http, decode(Envelope, content, "answer"), headers)
+            return Reply(http, _envelope(content), headers)
         except MalformedValue as error:
             if http in (401, 403):
                 raise CallFailed("unauthorized", f"{told}: HTTP {http}: our token is not known", http=http) from error
@@ -238,6 +243,18 @@ class PartnerClient:
                 raise CallFailed("refused", f"{told}: HTTP {http}", http=http, uncertain=http >= 500) from error
             message = f"{told}: HTTP {http} without an OCPI envelope: {error}"
             raise CallFailed("not-ocpi", message, http=http, uncertain=http < 300 or http >= 500) from error
+
+
+def _envelope(content: bytes) -> Envelope:
+    """The envelope, its `data` as it came; an instant without an offset is borne. Raises MalformedValue."""
+    try:
+        return decode(Envelope, content, "answer")
+    except MalformedValue:
+        found = parse_document(content, "answer")
+        data = found.pop("data", None) if isinstance(found, dict) else None
+        envelope = view(found, Envelope, "answer")
+        raw = msgspec.Raw() if data is None else msgspec.Raw(encode_document(data))
+        return msgspec.structs.replace(envelope, data=raw)
 
 
 def _timeout(total_s: float) -> aiohttp.ClientTimeout:

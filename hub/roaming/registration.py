@@ -82,7 +82,7 @@ async def find_way(partner: Partner, session: aiohttp.ClientSession, token: str,
 
 
 async def _got(client: PartnerClient, partner: Partner, url: str, type_: type[T]) -> T:
-    reply = await client.ask("GET", url)
+    reply = await client.ask("GET", client.at(url))
     try:
         data = reply.data if type_ is not VersionDetails else unwrapped(reply.data, partner.quirks)
         return view(data, type_, "answer")
@@ -144,7 +144,7 @@ class Registrar:
         try:
             offered = self._offered(ours, way.version)
             client = PartnerClient(partner, self._session, token)
-            reply = await client.ask(method, way.credentials_url, Question(document=offered))
+            reply = await client.ask(method, client.at(way.credentials_url), Question(document=offered))
             theirs = _credentials(unwrapped(reply.data, partner.quirks), way.version)
             done = self._registration(partner, theirs, way)
         except (HubError, OCPIRefused, MalformedValue):
@@ -163,7 +163,8 @@ class Registrar:
         self.changed()
         url = partner.endpoint(Module.CREDENTIALS, InterfaceRole.SENDER)
         if partner.registered and url is not None:
-            await PartnerClient(partner, self._session).ask("DELETE", url)
+            client = PartnerClient(partner, self._session)
+            await client.ask("DELETE", client.at(url))
 
     # --- as receiver
 

@@ -34,8 +34,8 @@ def outward(
     return fitted(module, said, quirks)[0]
 
 
-def is_said_as_it_is(version: Version, quirks: Quirks) -> bool:
-    """Whether `outward` gives every document as it is."""
+def is_plain(version: Version, quirks: Quirks) -> bool:
+    """Whether everything is said to such a partner as it is held, letter for letter."""
     return version is Version.V2_3_0 and not (quirks.closed_token_types or quirks.plain_data_512)
 
 

@@ -9,7 +9,7 @@ Rules
 4. `records` is cut into PARTITIONS by the hash of the gateway, so that no index grows with all gateways.
 5. Of the migrations that were there before PostgreSQL was, what changes rows is left out: there were none.
 6. PostgreSQL keeps no NUL in a text, and a gateway may send one. It is written as `ESCAPE` and 0, `ESCAPE` itself as
-   `ESCAPE` and 1, and read back so.
+   `ESCAPE` and 1, and SEPARATOR, which stands between texts that go together, as `ESCAPE` and 2; and read back so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import re
 from collections.abc import Iterator
 
 PARTITIONS = 16
-ESCAPE = "\uf8ff"
+ESCAPE, SEPARATOR = "\uf8ff", "\x1f"
+_ESCAPED, _MEANT = re.compile(f"{ESCAPE}([012])"), {"0": "\0", "1": ESCAPE, "2": SEPARATOR}
 _TOKENS = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?\d*")
 _IF_GIVEN = re.compile(r"(\?\d+) IS NULL OR ([\w.]+) = \1(?!\d)")
 _TRIGGER = re.compile(
@@ -49,16 +50,16 @@ def numbered(sql: str) -> str:
 
 def escaped(text: str) -> str:
     """A text as PostgreSQL can keep it. Rule 6."""
-    if "\0" not in text and ESCAPE not in text:
+    if "\0" not in text and SEPARATOR not in text and ESCAPE not in text:
         return text
-    return text.replace(ESCAPE, f"{ESCAPE}1").replace("\0", f"{ESCAPE}0")
+    return text.replace(ESCAPE, f"{ESCAPE}1").replace("\0", f"{ESCAPE}0").replace(SEPARATOR, f"{ESCAPE}2")
 
 
 def unescaped(text: str) -> str:
     """The text that `escaped` was given."""
     if ESCAPE not in text:
         return text
-    return text.replace(f"{ESCAPE}0", "\0").replace(f"{ESCAPE}1", ESCAPE)
+    return _ESCAPED.sub(lambda found: _MEANT[found[1]], text)
 
 
 def migration(script: str, *, before_postgresql: bool) -> str:

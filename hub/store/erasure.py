@@ -34,6 +34,7 @@ from hub.store.engine import Connection
 from hub.store.ledger import Chain, instant
 from hub.store.personal import ERASED, NOBODY, Found
 from hub.store.readings import RECORD_COLUMNS, Cut, Page, page_of, record_of
+from hub.store.roaming_erasure import forget_roaming
 from hub.store.tariffs import forget_quotes
 from hub.store.whitelist import drop_tokens
 from hub.subject import Subject
@@ -70,6 +71,7 @@ class Counts(Value, frozen=True, kw_only=True, omit_defaults=False):
     conflicts: int = 0
     commands: int = 0
     tokens: int = 0
+    roaming: int = 0
 
 
 class ErasureEntry(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -107,6 +109,7 @@ def counts_of(found: Found) -> Counts:
         conflicts=len(found.conflicts),
         commands=len(found.commands),
         tokens=len(found.tokens),
+        roaming=found.roaming,
     )
 
 
@@ -127,6 +130,7 @@ def let_go(connection: Connection, found: Found, act: Act) -> tuple[int, tuple[L
         forget_answers(connection, found.subject.is_named)
         for id_ in found.mentioning:
             eraser.mention(id_, found.subject)
+    forget_roaming(connection, found.subject, found.sessions, number, eraser.pseudonym)
     for conflict in found.conflicts:
         eraser.offer(conflict)
     connection.executemany(
@@ -283,11 +287,13 @@ class _Eraser:
             "UPDATE cdrs SET cdr = ?, erasure = ? WHERE id = ?", (encode(cdr).decode(), self._number, cdr.id)
         )
 
-    def _pseudonym(self, token: CdrToken) -> CdrToken:
-        def hidden(text: str) -> str:
-            return text if text == NOBODY else f"ERASED-{self._hidden(bearer_key(text))[:24]}"
+    def pseudonym(self, text: str) -> str:
+        """What stands in the place of a uid or a contract. Rule 3."""
+        return text if text == NOBODY else f"ERASED-{self._hidden(bearer_key(text))[:24]}"
 
-        return msgspec.structs.replace(token, uid=hidden(token.uid), contract_id=hidden(token.contract_id))
+    def _pseudonym(self, token: CdrToken) -> CdrToken:
+        uid, contract_id = self.pseudonym(token.uid), self.pseudonym(token.contract_id)
+        return msgspec.structs.replace(token, uid=uid, contract_id=contract_id)
 
     def _hidden(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(), "sha256").hex()

@@ -6,6 +6,8 @@ Rules
 2. Decisions about the same token at the same charger belong to it from an hour before the session's first record on
    (`hub.ingest`), and the last accepted one before where a message of the session repeats it, however old that is,
    `MOST_BEFORE` records back at most.
+3. Where no decision before the session lets it begin in the epoch in which it does, the latest ones of the epochs that
+   this one continues belong to it too, back to one that does: a store may be damaged between a card and its session.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from hub.errors import EvidenceRefused
 from hub.evidence.content import MAX_RECORDS, Excerpt, ProvenRecord
 from hub.ingest import DECISION_HOLDS
 from hub.store.engine import Connection
+from hub.store.epochs import continues_by_record
 from hub.store.heads import covering_head, newest_head
 from hub.store.ledger import Chain
 from hub.store.meter_keys import identity_of, registry_of
@@ -103,8 +106,14 @@ def excerpts_of(connection: Connection, session: Session, cdr: Cdr) -> tuple[Exc
     by_epoch: dict[str, list[_Received]] = {}
     for epoch, received_at, *row in rows:
         by_epoch.setdefault(epoch, []).append(_Received(record_of(tuple(row)), datetime.fromisoformat(received_at)))
-    in_order = sorted(by_epoch.items(), key=lambda item: item[1][0].at)
-    return tuple(_excerpt(connection, Chain(session.gateway_id, epoch), own, cdr) for epoch, own in in_order)
+    taken: list[tuple[Chain, list[_Received]]] = []
+    for epoch, own in sorted(by_epoch.items(), key=lambda item: item[1][0].at):
+        chain = Chain(session.gateway_id, epoch)
+        decisions = list(_decisions(connection, chain, own, cdr))
+        if not taken and not any(_lets_begin(one, own[0].record) for one in decisions):
+            taken += _decided_earlier(connection, chain, own, cdr)
+        taken.append((chain, [*own, *decisions]))
+    return tuple(_excerpt(connection, chain, received) for chain, received in taken)
 
 
 def meter_facts(
@@ -122,9 +131,8 @@ def meter_facts(
     return tuple(rows.values()), signed.against
 
 
-def _excerpt(connection: Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr) -> Excerpt:
-    decisions = _decisions(connection, chain, own, cdr)
-    received = sorted((*own, *decisions), key=lambda one: one.record.seq)
+def _excerpt(connection: Connection, chain: Chain, found: Sequence[_Received]) -> Excerpt:
+    received = sorted(found, key=lambda one: one.record.seq)
     for one in received:
         if one.record.is_released:
             message = (
@@ -162,21 +170,58 @@ def _decisions(connection: Connection, chain: Chain, own: Sequence[_Received], c
     """The records of decisions: rule 2."""
     first, last = own[0].record, own[-1].record
     rests_on_earlier = _repeats_one(own)
+    for one in _decided(connection, chain, first.seq - MOST_BEFORE, last.seq):
+        is_old = one.record.seq < first.seq and first.at - one.record.at > DECISION_HOLDS
+        if is_old and not rests_on_earlier:
+            return
+        if _decision_about(one.record, cdr) is not None:
+            yield one
+            if _lets_begin(one, first):
+                rests_on_earlier = False
+
+
+def _decided_earlier(
+    connection: Connection, chain: Chain, own: Sequence[_Received], cdr: Cdr
+) -> list[tuple[Chain, list[_Received]]]:
+    """What of earlier epochs belongs to a session that began in `chain`, the oldest first: rule 3."""
+    first, is_repeated, found = own[0].record, _repeats_one(own), list[tuple[Chain, list[_Received]]]()
+    for earlier, last_seq in _continued_by(connection, chain):
+        taken = list[_Received]()
+        for one in _decided(connection, earlier, last_seq - MOST_BEFORE, last_seq):
+            if first.at - one.record.at > DECISION_HOLDS and not is_repeated:
+                break
+            decision = _decision_about(one.record, cdr)
+            if decision is not None:
+                taken.append(one)
+                if decision.verdict is Verdict.ACCEPTED:
+                    return [(earlier, taken), *found]
+        found = [(earlier, taken), *found] if taken else found
+    return found
+
+
+def _continued_by(connection: Connection, chain: Chain) -> Iterator[tuple[Chain, int]]:
+    """The epochs that led to `chain`, the latest first, each with the last record that is of one history with it."""
+    seen = {chain}
+    while True:
+        row = connection.execute(
+            f"SELECT {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND seq = 1", _key(chain)
+        ).fetchone()
+        point = None if row is None else continues_by_record(record_of(row))
+        if point is None or (chain := Chain(chain.gateway_id, point.epoch)) in seen:
+            return
+        seen.add(chain)
+        yield chain, point.seq
+
+
+def _decided(connection: Connection, chain: Chain, first_seq: int, last_seq: int) -> Iterator[_Received]:
+    """The records of decisions between two numbers, the latest first."""
     rows = connection.execute(
         f"SELECT received_at, {RECORD_COLUMNS} FROM records WHERE gateway_id = ? AND epoch = ? AND kind = ? "
         "AND seq BETWEEN ? AND ? ORDER BY seq DESC",
-        (*_key(chain), RecordKind.DECISION.value, first.seq - MOST_BEFORE, last.seq),
+        (*_key(chain), RecordKind.DECISION.value, first_seq, last_seq),
     )
     for received_at, *row in rows:
-        record = record_of(tuple(row))
-        is_old = record.seq < first.seq and first.at - record.at > DECISION_HOLDS
-        if is_old and not rests_on_earlier:
-            return
-        decision = _decision_about(record, cdr)
-        if decision is not None:
-            yield _Received(record, datetime.fromisoformat(received_at))
-            if record.seq < first.seq and decision.verdict is Verdict.ACCEPTED:
-                rests_on_earlier = False
+        yield _Received(record_of(tuple(row)), datetime.fromisoformat(received_at))
 
 
 def _decision_about(record: Record, cdr: Cdr) -> Decision | None:
@@ -189,6 +234,12 @@ def _decision_about(record: Record, cdr: Cdr) -> Decision | None:
     if decision is None or decision.charger_id.casefold() != cdr.charger_id.casefold():
         return None
     return decision if bearer_key(decision.token.uid) == bearer_key(cdr.cdr_token.uid) else None
+
+
+def _lets_begin(one: _Received, first: Record) -> bool:
+    """Whether a record of a decision about the bill's token accepts it before a session's first record."""
+    is_before = one.record.seq < first.seq
+    return is_before and decode(Decision, one.record.body, "decision").verdict is Verdict.ACCEPTED
 
 
 def _repeats_one(own: Sequence[_Received]) -> bool:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from hub.store.engine import Connection
 from hub.store.ledger import Chain
 from hub.store.readings import RECORD_COLUMNS, record_of
+from hub.store.roaming_erasure import count_named
 from hub.subject import Subject, is_named_in, subject_of
 from wire.chain import Record
 from wire.errors import MalformedValue
@@ -62,12 +63,13 @@ class Found:
     conflicts: list[int] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     tokens: list[TokenKey] = field(default_factory=list)
+    roaming: int = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to let go of, nor anything that cannot be."""
         lists = (self.records, self.sessions, self.mentioning, self.decisions, self.conflicts, self.commands)
-        return not (any(lists) or self.tokens or self.kept)
+        return not (any(lists) or self.tokens or self.kept or self.roaming)
 
 
 def find_person(connection: Connection, wanted: Wanted, kept_until: datetime) -> Found:
@@ -97,6 +99,7 @@ def find_person(connection: Connection, wanted: Wanted, kept_until: datetime) ->
     found.conflicts = [number for number, _, text in _conflicts(connection) if _is_offered(subject, text)]
     found.commands = [name for name, _, texts in _commands(connection) if any(map(subject.is_in_json, texts))]
     found.tokens = [token_key(token) for token in _tokens(connection) if _is_listed(subject, wanted, token)]
+    found.roaming = count_named(connection, subject)
     return found
 
 

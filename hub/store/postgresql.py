@@ -54,7 +54,12 @@ _SETTINGS = {
     "synchronous_commit": "on",
     "idle_in_transaction_session_timeout": "60000",
 }
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.TooManyConnectionsError)
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,  # the connection was cut in the middle of an answer
+)
 _COLLIDED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError)
 
 
@@ -278,7 +283,7 @@ class PostgreSQL:
         """Connections of the running loop, at most `size`. Nothing is reset between two users: ours change nothing."""
         return await asyncpg.create_pool(
             self.url,
-            min_size=1,
+            min_size=0,
             max_size=size,
             init=prepare_connection,
             reset=_keep,
@@ -295,11 +300,14 @@ class PostgreSQL:
         """What connecting comes to. Rule 4. Raises StoreError."""
         try:
             self._pause.require_over(self.place)
-            with Telling(self.place):
-                result = await connecting
         except Away:
             if isinstance(connecting, Coroutine):
                 connecting.close()
+            raise
+        try:
+            with Telling(self.place):
+                result = await connecting
+        except Away:
             self._pause.failed()
             raise
         self._pause.succeeded()

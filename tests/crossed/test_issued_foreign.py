@@ -57,7 +57,7 @@ class House:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """What `openssl` says, run in the folder."""
         assert OPENSSL is not None
-        return subprocess.run([OPENSSL, *arguments], cwd=self.folder, capture_output=True, timeout=30, check=False)
+        return subprocess.run([OPENSSL, *arguments], cwd=self.folder, capture_output=True, timeout=60, check=False)
 
 
 @pytest.fixture(params=PROFILES)

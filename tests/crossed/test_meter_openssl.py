@@ -57,7 +57,7 @@ PAYLOAD = b'{"FV":"1.2","PG":"T1","MS":"M","IS":false,"IT":"NONE",\r\n "RD":[{"R
 
 def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
     assert OPENSSL is not None
-    return subprocess.run([OPENSSL, *map(str, arguments)], capture_output=True, timeout=30, check=False)
+    return subprocess.run([OPENSSL, *map(str, arguments)], capture_output=True, timeout=60, check=False)
 
 
 def name_of(curve: Curve) -> str:

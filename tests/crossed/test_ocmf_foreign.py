@@ -291,7 +291,7 @@ needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="no openssl program h
 
 def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
     assert OPENSSL is not None
-    return subprocess.run([OPENSSL, *map(str, arguments)], capture_output=True, timeout=30, check=False)
+    return subprocess.run([OPENSSL, *map(str, arguments)], capture_output=True, timeout=60, check=False)
 
 
 @needs_openssl

@@ -63,7 +63,7 @@ def with_charger(bench: Bench, version: str, part: Callable[[Charger, Station], 
     async def run(ports: Ports) -> None:
         socket = await ports.connect(protocols=[f"ocpp{version}"])
         package = importlib.import_module(f"ocpp.{MODULES[version]}")
-        charger = package.ChargePoint("CP-1", Socket(socket), response_timeout=10)
+        charger = package.ChargePoint("CP-1", Socket(socket), response_timeout=60)
         charger.route_map = {
             action: {"_on_action": answering(version, package, action)} for action in entries(version, Sender.GATEWAY)
         }

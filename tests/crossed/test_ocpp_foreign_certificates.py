@@ -90,7 +90,7 @@ def play(enrolled: Enrolled, kind: Any, version: str, part: Callable[[Any], Awai
             reading.cancel()
             await asyncio.wait({reading})
 
-    asyncio.run(asyncio.wait_for(run(), 40))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def leaf_of(chain: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

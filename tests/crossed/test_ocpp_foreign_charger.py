@@ -66,7 +66,7 @@ def play(site: SiteFolder, version: str, part: Callable[[Charger], Awaitable[Non
             reading.cancel()
             await asyncio.wait({reading})
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def basic(user: str, password: str) -> dict[str, str]:

@@ -136,14 +136,14 @@ def play(place: Place, tmp_path: Path, kind: Any, version: str, part: Callable[[
             charger = kind("CP-1", Socket(socket))
             reading = asyncio.create_task(charger.start())
             await part(charger)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 roots: set[str] = set()
                 while roots != {"V2GRootCertificate", "MORootCertificate"}:
                     roots.add(await charger.roots.get())
             reading.cancel()
             await asyncio.wait({reading})
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def snake(entries: list[dict[str, str]]) -> list[dict[str, str]]:

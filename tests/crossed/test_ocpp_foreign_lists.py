@@ -189,7 +189,7 @@ def boot(version: str) -> Any:
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
 def test_a_foreign_charger_is_prepared(bench: Bench, version: str) -> None:
     bench.list_tokens(*(token(f"CARD{number:04}") for number in range(19)), token("04A1B2C3"))
-    charger = asyncio.run(asyncio.wait_for(play(bench, version), 60))
+    charger = asyncio.run(asyncio.wait_for(play(bench, version), 100))
     assert charger.variables["LocalPreAuthorize"] == "false"
     assert charger.entries["NEW"]["status"] == "Accepted"
     group = charger.entries["NEW"]["parent_id_tag" if version == "1.6" else "group_id_token"]

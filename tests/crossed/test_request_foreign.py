@@ -29,7 +29,7 @@ SUBJECT = "/C=DE/O=Lab/CN=DE*ABC*E1/DC=CPO"
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     assert OPENSSL is not None
-    return subprocess.run([OPENSSL, *arguments], cwd=folder, capture_output=True, timeout=30, check=False)
+    return subprocess.run([OPENSSL, *arguments], cwd=folder, capture_output=True, timeout=60, check=False)
 
 
 def made(folder: Path, algorithm: str, option: str | None, digest: str | None, *more: str) -> bytes:

@@ -93,7 +93,7 @@ class Authority:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """What `openssl` says, run in the folder."""
         assert OPENSSL is not None
-        return subprocess.run([OPENSSL, *arguments], cwd=self.folder, capture_output=True, timeout=30, check=False)
+        return subprocess.run([OPENSSL, *arguments], cwd=self.folder, capture_output=True, timeout=60, check=False)
 
     def answer(self, name: str, *options: str, signer: str = "ca", digest: str = "-sha256") -> tuple[bytes, bytes]:
         """Request and answer about one leaf."""

@@ -14,6 +14,7 @@ from enum import StrEnum
 import pytest
 from aiohttp import WSMsgType, web
 
+from tests.servers import end_server
 from wire.ocpp.frames import (
     Call,
     CallError,
@@ -96,9 +97,9 @@ class HostileServer:
         message_id = f"ask-{self.connections}-{action}-{len(self.kept)}-{id(payload)}"[:36]
         answer = self.asked[message_id] = asyncio.get_running_loop().create_future()
         await ws.send_str(encode_call(message_id, action, payload))
-        return await asyncio.wait_for(answer, 10)
+        return await asyncio.wait_for(answer, 60)
 
-    async def until(self, found: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, found: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Returns when `found` holds; looked at after each CALL and connection."""
         async with asyncio.timeout(timeout_s), self.news:
             await self.news.wait_for(found)
@@ -160,7 +161,7 @@ async def listening(
     finally:
         for ws in tuple(server.sockets):
             await ws.close()
-        await runner.cleanup()
+        await end_server(runner)
 
 
 def basic(user: str, password: str) -> str:

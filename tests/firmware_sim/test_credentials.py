@@ -89,7 +89,7 @@ def test_chain_for_its_own_key_is_taken_and_nothing_else(
         key = load_pem_private_key(path.read_bytes(), None)
         assert key.public_key() == chain[0].public_key()
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 @pytest.mark.parametrize("make", DIALECTS)

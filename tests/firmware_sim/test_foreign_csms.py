@@ -29,6 +29,7 @@ from firmware_sim.dialect import Medium, Presented
 from firmware_sim.journal import load_message_journal
 from firmware_sim.spec import ChargerSpec
 from tests.firmware_sim.test_calls import VERSIONS
+from tests.servers import end_server
 from wire.meter.record import CurrentType
 
 CARD = Presented(Medium.RFID, "04A2B3C4D5E680")
@@ -156,7 +157,7 @@ async def until(central: Central, action: str, count: int = 1) -> list[dict[str,
     def found() -> list[dict[str, Any]]:
         return [fields for heard, fields in central.heard if heard == action]
 
-    async with asyncio.timeout(10), central.news:
+    async with asyncio.timeout(60), central.news:
         await central.news.wait_for(lambda: len(found()) >= count)
     return found()
 
@@ -201,9 +202,9 @@ def play(folder: Path, ocpp_version: str, story: Callable[[Central, Charger], Aw
             await story(centrals[0], charger)
         finally:
             await charger.disconnect()
-            await runner.cleanup()
+            await end_server(runner)
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 100))
     lines = load_message_journal(folder / "messages.jsonl")
     assert all(line.acked and line.attempts == 1 for line in lines), [line for line in lines if line.attempts != 1]
 

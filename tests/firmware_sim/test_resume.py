@@ -314,7 +314,7 @@ def test_a_journal_that_fails_while_a_car_charges_ends_the_charge(tmp_path: Path
                 charging = asyncio.create_task(charger.charge(CARD, 60, lambda now: None))
                 await server.transaction_kept.wait()
                 _replace_by_a_folder(tmp_path / name)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await charging
             finally:
                 await charger.disconnect()

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zlib import crc32
 
@@ -36,13 +39,14 @@ from gateway.uplink.link import Link
 from gateway.uplink.list_books import LedgerBooks
 from gateway.uplink.list_refresh import ListRefresh
 from gateway.uplink.staples import Staples
-from gateway.uplink.token_list import TokenListFetcher
+from gateway.uplink.token_list import ListMove, TokenListFetcher
 from gateway.uplink.witness import Witness
 from pki.service.files import load_crls, load_trust
 from pki.verify.revocation import RevocationEvidence
 from tests.gateway.list_hub import KEY, ListHub
 from tests.gateway.rough_pki import Papers
 from tests.parts import ScriptedHub, SetClock
+from tests.servers import end_server
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.merkle import Frontier, leaf_hash, verify_consistency
 from wire.records import AllowedType, AuditEntry, AuthorizationInfo, Token, TokenType, WhitelistChange, encode
@@ -62,6 +66,16 @@ from wire.tree_head import Countersignature, SigningKey, verify_tree_head
 from wire.whitelist import PATH_PARTS
 
 
+@lru_cache(maxsize=4)
+def blank_store(minute: datetime) -> dict[str, bytes]:
+    """The files of a ledger and a list that are begun in that minute and hold nothing. Beginning them takes a dozen
+    flushes of the disk, and most tests begin with them."""
+    with TemporaryDirectory() as folder:
+        open_ledger(Path(folder, "ledger.db"), "site-1", "epoch-1", minute).close()
+        Whitelist(Path(folder, "whitelist.db")).close()
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
 @dataclass
 class Bench:
     """A site on a folder; `restart` is what a kill and a new start leave of it."""
@@ -73,6 +87,10 @@ class Bench:
     hub: ScriptedHub
 
     def __post_init__(self) -> None:
+        if not any(self.folder.glob("ledger*")):
+            for name, octets in blank_store(self.clock.at.replace(second=0, microsecond=0)).items():
+                (self.folder / name).write_bytes(octets)
+                (self.folder / name).chmod(0o600)
         self.open()
 
     def open(self) -> None:
@@ -231,7 +249,7 @@ class RoughHub:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; looked at whenever the hub was asked something."""
-        async with self.news, asyncio.timeout(20):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(condition)
 
     async def until_asked(self, times: int) -> None:
@@ -250,7 +268,12 @@ class Bond:
     bench: Bench
     hub: RoughHub
     link: Link
+    exchange: HubExchange
     running: asyncio.Task[None]
+
+    def wait_for_answers(self, request_timeout_s: float) -> None:
+        """From the next question on, the hub has so long for its answer."""
+        self.exchange.settings = replace(self.exchange.settings, request_timeout_s=request_timeout_s)
 
     async def store(self, count: int = 1) -> None:
         entry, now = AuditEntry(event="test", subject="site-1", message="x"), self.bench.clock.now()
@@ -290,7 +313,7 @@ async def rough_hub(lab: Path, certificate: str = "hub") -> AsyncIterator[RoughH
     try:
         yield hub
     finally:
-        await runner.cleanup()
+        await end_server(runner)
 
 
 def link_settings(lab: Path, hub: str, ca: Path | None = None) -> LinkSettings:
@@ -300,8 +323,8 @@ def link_settings(lab: Path, hub: str, ca: Path | None = None) -> LinkSettings:
     return LinkSettings(
         hub=hub,
         tls=context,
-        authorize_timeout_s=0.2,
-        request_timeout_s=10.0,
+        authorize_timeout_s=20.0,
+        request_timeout_s=20.0,
         whitelist_interval_s=300.0,
         retry_min_s=0.01,
         retry_max_s=0.05,
@@ -327,6 +350,8 @@ def link_against(
     signs: SigningKey | None = None,
     hub_log_key: str | None = None,
     lists: ListHub | None = None,
+    chance: Callable[[], float] = random.random,
+    moved: Callable[[ListMove], None] = lambda move: None,
     **more: Any,
 ) -> None:
     """Run a link with three stored records against a hub in `mood`, and `part` beside it; and what keeps the token list
@@ -338,13 +363,14 @@ def link_against(
             chosen = replace(link_settings(lab, hub.address, ca), **more)
             witness = Witness(bench.site.owner, bench.reader, bench.writer, bench.clock.now, hub_log_key)
             exchange = HubExchange(chosen)
-            link = Link(exchange, bench.site.owner, bench.reader, bench.writer, witness)
+            link = Link(exchange, bench.site.owner, bench.reader, bench.writer, witness, chance)
             running = asyncio.create_task(link.run())
             tasks = {running}
             if lists is not None:
                 link.lists = list_refresh(bench, exchange)
+                link.lists.moved = moved
                 tasks.add(asyncio.create_task(link.lists.run()))
-            bond = Bond(bench, hub, link, running)
+            bond = Bond(bench, hub, link, exchange, running)
             try:
                 await bond.store(3)
                 await part(bond)
@@ -357,4 +383,4 @@ def link_against(
             assert not link.online
             assert await link.authorize(CARD) is None, "a link that does not run has no hub to ask"
 
-    asyncio.run(asyncio.wait_for(run(), 40))
+    asyncio.run(asyncio.wait_for(run(), 100))

@@ -55,7 +55,7 @@ class Doorman(Companion):
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; looked at whenever somebody has come or gone."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 self._moved.clear()
                 await self._moved.wait()
@@ -155,13 +155,13 @@ def play(
 async def ask(station: ClientWebSocketResponse, frame: str = BOOT) -> list[Any]:
     """What the station hears back."""
     await station.send_str(frame)
-    answer: list[Any] = json.loads(await station.receive_str(timeout=20))
+    answer: list[Any] = json.loads(await station.receive_str(timeout=60))
     return answer
 
 
 async def ended(station: ClientWebSocketResponse) -> int | None:
     """The code with which its connection ends."""
-    message = await station.receive(timeout=20)
+    message = await station.receive(timeout=60)
     assert message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED), message
     return message.data if message.type is WSMsgType.CLOSE else station.close_code
 

@@ -25,6 +25,7 @@ from pki.profile import Profile
 from pki.profiles import profile_named
 from pki.public_key import KeyKind
 from pki.verify.trust import AnchorRole, TrustStore
+from tests.servers import end_server
 
 CLIENT, SERVER, SECC, CONTRACT = (
     profile_named(name) for name in ("backend-client", "backend-server", "iso15118-2-secc", "iso15118-2-contract")
@@ -161,7 +162,7 @@ class RoughPKI:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; looked at whenever something was asked."""
-        async with self.news, asyncio.timeout(20):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(condition)
 
     def behave(self, request: web.Request, body: bytes) -> web.Response:
@@ -244,7 +245,7 @@ async def rough_pki(papers: Papers, folder: Path, server: bytes | None = None) -
         pki.https, pki.http = f"127.0.0.1:{first}", f"127.0.0.1:{second}"
         yield pki
     finally:
-        await runner.cleanup()
+        await end_server(runner)
 
 
 def crl(

@@ -135,7 +135,7 @@ def test_hub_that_wants_no_announcements_is_told_records_all_the_same(
 def test_hub_that_does_not_answer_announcements_gets_its_records(bench: Bench, lab: Path) -> None:
     ears = Ears(silent=9)
     count = MAX_ANNOUNCED_RECORDS * 2
-    against(bench, lab, ears, [PERIODIC, PERIODIC, *[entry(TransactionEvent.ENDED)] * count], request_timeout_s=0.5)
+    against(bench, lab, ears, [PERIODIC, PERIODIC, *[entry(TransactionEvent.ENDED)] * count], request_timeout_s=2.0)
     assert len([what for what, _ in ears.heard if what == "announced"]) == 1
 
 

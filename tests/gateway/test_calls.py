@@ -32,7 +32,7 @@ class Wire:
             self.news.notify_all()
 
     async def until(self, count: int) -> None:
-        async with self.news, asyncio.timeout(10):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(lambda: len(self.frames) >= count)
 
 
@@ -41,7 +41,7 @@ def playing(part: Callable[[Calls, Wire], Awaitable[None]]) -> None:
         wire = Wire()
         await part(Calls("CP-1", wire.send), wire)
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def result(call: Call, payload: object) -> CallResult:

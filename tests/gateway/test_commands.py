@@ -89,11 +89,11 @@ class Station:
         name = f"s{self.sent}"
         self.results[name] = asyncio.get_running_loop().create_future()
         await self.socket.send_json([2, name, action, payload])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.results[name]
 
     async def until_asked(self, count: int = 1) -> list[tuple[str, Any]]:
-        async with self.news, asyncio.timeout(10):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(lambda: len(self.asked) >= count)
         return self.asked
 
@@ -124,7 +124,7 @@ class Yard:
         return CommandOrder(command_id=command_id, expires_at=expires_at, command=command)
 
     async def submit(self, command: Command, command_id: str = "c1", seconds: float = 60) -> CommandReport:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.executor.submit(self.order(command, command_id, seconds))
 
     async def from_hub(self, command: Command, command_id: str = "c1", number: int = 1) -> None:
@@ -134,7 +134,7 @@ class Yard:
         """The report with that number, once it is written down."""
         told = asyncio.Event()
         self.executor.reported = told.set
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 told.clear()
                 for report in self.executor.kept_reports(command_id):
@@ -198,7 +198,7 @@ def play(bench: Bench, *parts: Callable[[Yard], Awaitable[None]], patience: Pati
 
         if number:
             bench.restart()
-        asyncio.run(asyncio.wait_for(run(), 60))
+        asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def tag(ocpp: str) -> str:

@@ -145,7 +145,7 @@ class Answering:
         async def run() -> None:
             for number, each in enumerate(events):
                 await self._say([2, f"m{number}", "TransactionEvent", each])
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not until():
                     await bench.writer.run(lambda connection: None)
 

@@ -54,7 +54,7 @@ def fetching(
 
             await part(pki, downloader)
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 async def refused(downloader: Downloader, url: str, code: str, limit: int = 1000) -> DownloadError:

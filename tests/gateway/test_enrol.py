@@ -75,7 +75,7 @@ def against(
             enrolment = Enrolment(open_pki(settings), "site-1", settings.identity_path)
             await part(Desk(pki, enrolment, SetClock(at=now()), folder))
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def test_code_gets_a_certificate_for_a_key_that_was_made_here(tmp_path: Path, papers: Papers) -> None:

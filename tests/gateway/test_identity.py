@@ -101,5 +101,5 @@ def test_kill_9_in_the_middle_of_writing_leaves_a_whole_pair(tmp_path: Path) -> 
             for _ in range(3 + 7 * round_):
                 assert lines.readline().strip() in ("ready", "saved")
             writer.send_signal(signal.SIGKILL)
-            writer.wait(timeout=20)
+            writer.wait(timeout=60)
         assert load_identity(path).leaf.parsed.subject

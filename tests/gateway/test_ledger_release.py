@@ -126,13 +126,29 @@ def test_nothing_goes_that_the_hub_has_not_or_not_any_more(site: Site) -> None:
     assert site.faults() == []
 
 
+def test_what_waited_for_its_session_goes_no_earlier_than_the_rest(site: Site) -> None:
+    """Room was spent while the session ran; when it ends there is room again."""
+    number = site.start()
+    site.countersigned()
+    asyncio.run(site.retention.release(None))
+    assert site.gone() == []
+    site.stop(number)
+    at = site.bench.clock.at
+    assert asyncio.run(site.retention.release(at)) == 0, "countersigned just now"
+    asyncio.run(site.bench.writer.run(lambda connection: move_position(connection, 0)))
+    assert asyncio.run(site.retention.release(None)) == 0, "the hub was restored, and asks for it again"
+    site.countersigned()
+    assert site.round(KEPT_DAYS + 1) > 0
+    assert len(site.gone()) == head(site.bench.reader).seq
+
+
 def test_zero_days_keep_everything(bench: Bench) -> None:
     site = Site(bench)
     site.stop(site.start())
     site.countersigned()
     site.retention = Retention(bench.writer, bench.clock.now, 0)
     assert site.round(40_000) == 0
-    asyncio.run(asyncio.wait_for(site.retention.run(), 5))
+    asyncio.run(asyncio.wait_for(site.retention.run(), 60))
     assert site.gone() == []
 
 

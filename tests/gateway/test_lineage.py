@@ -4,6 +4,7 @@ decide is left to a person."""
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -77,6 +78,7 @@ def meet(
     *,
     wait_s: float = 60.0,
     fill: bool = False,
+    chance: Callable[[], float] = random.random,
 ) -> None:
     """A link with a lineage against a hub with this past, and `part` beside it; `before`: what is done to the store.
     `fill`: its disk is full then."""
@@ -97,11 +99,11 @@ def meet(
     async def silent(hub: RoughHub, request: web.Request, body: bytes) -> web.StreamResponse | None:
         return web.Response(status=503)
 
-    link_against(bench, lab, whole, mood=silent)
+    link_against(bench, lab, whole, mood=silent, chance=chance)
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110  # what is in a store tells nobody when it changes
             await asyncio.sleep(0.01)
 
@@ -121,7 +123,7 @@ def answering(held: dict[int, str], acked: int) -> Callable[[str], Awaitable[byt
 
 
 async def ended(bond: Bond, ordered: asyncio.Event) -> None:
-    await asyncio.wait_for(bond.running, 20)
+    await asyncio.wait_for(bond.running, 60)
     assert ordered.is_set()
 
 
@@ -292,17 +294,23 @@ def test_each_further_epoch_waits_longer(bench: Bench) -> None:
 
 def test_what_cannot_be_noted_now_is_noted_when_the_store_is_mended(bench: Bench, lab: Path) -> None:
     """A full disk while the hub says that it holds another history."""
-    past = Past(5, 10)
+    past, failures = Past(5, 10), list[float]()
+
+    def chance() -> float:
+        """Asked for after each failure."""
+        failures.append(0.0)
+        return failures[-1]
 
     async def mended(bond: Bond, ordered: asyncio.Event) -> None:
         await until(lambda: bond.link.halted)
-        await asyncio.sleep(0.1)
+        before = len(failures)
+        await until(lambda: len(failures) >= before + 3)
         assert not bond.running.done()
         assert not ordered.is_set()
         bench.writer.reopen()
         await ended(bond, ordered)
 
-    meet(bench, lab, past, mended, fill=True)
+    meet(bench, lab, past, mended, fill=True, chance=chance)
     assert order_of(bench).carry_after == 5
 
 
@@ -391,7 +399,7 @@ def test_a_record_that_the_hub_finds_altered_has_the_ledger_looked_at(bench: Ben
         doubted = asyncio.Event()
         assert bond.link.lineage is not None
         bond.link.lineage.doubted = doubted.set
-        await asyncio.wait_for(doubted.wait(), 20)
+        await asyncio.wait_for(doubted.wait(), 60)
         assert not ordered.is_set()
 
     meet(bench, lab, Sound(0, 0), doubts, "UPDATE records SET body = '{}' WHERE seq = 5")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import sys
 import threading
+import traceback
+from contextlib import closing
 from pathlib import Path
+from types import CodeType
 
 import msgspec
 import pytest
 from aiohttp import web
 
+from gateway.store.whitelist import Whitelist
 from gateway.uplink.token_list import ListMove
 from tests.gateway.conftest import CARD, Bench, Bond, RoughHub, link_against, said
 from tests.gateway.list_hub import ListHub, cards
@@ -54,15 +60,13 @@ def test_token_put_while_the_link_is_quiet_arrives_with_the_next_record(
     moves: list[ListMove] = []
 
     async def part(bond: Bond) -> None:
-        assert bond.link.lists is not None
-        bond.link.lists.moved = moves.append
         await held(bond, 10)
         lists.put(*cards(2, 3))
         await held(bond, 20)
         await bond.all_arrived()
         assert [(move.since, move.version, move.full) for move in moves] == [(0, 10, False), (10, 20, False)]
 
-    link_against(bench, lab, part, mood=naming, lists=lists)
+    link_against(bench, lab, part, mood=naming, lists=lists, moved=moves.append)
 
 
 def test_token_put_while_nothing_is_sent_arrives_with_the_keep_alive(bench: Bench, lab: Path, lists: ListHub) -> None:
@@ -144,26 +148,29 @@ def test_snapshot_that_is_being_made_is_asked_for_again_when_the_hub_says(
     link_against(bench, lab, part, mood=busy, lists=lists)
 
 
-def test_long_list_is_taken_beside_the_event_loop(
-    bench: Bench, lab: Path, lists: ListHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def stands_in(code: CodeType) -> bool:
+    """Whether another thread is at work in a function."""
+    frames = (frame for ident, frame in sys._current_frames().items() if ident != threading.get_ident())
+    return any(each.f_code is code for top in frames for each, _ in traceback.walk_stack(top))
+
+
+def test_long_list_is_taken_beside_the_event_loop(bench: Bench, lab: Path, lists: ListHub) -> None:
     """While the list is written, drivers are asked about and answered."""
-    taking, answered, apply = threading.Event(), threading.Event(), bench.whitelist.apply
-
-    def slowly(*arguments: object) -> object:
-        taking.set()
-        assert answered.wait(20), "the event loop stood still"
-        return apply(*arguments)  # type: ignore[arg-type]  # passed on as they came
-
-    monkeypatch.setattr(bench.whitelist, "apply", slowly)
+    (file,) = bench.folder.glob("whitelist-*.db")
 
     async def part(bond: Bond) -> None:
-        await asyncio.to_thread(taking.wait, 20)
+        await bond.hub.until(lambda: PATH_DELTAS in bond.hub.asked)
+        while not stands_in(Whitelist.apply.__code__):  # noqa: ASYNC110  nothing tells that a thread waits for a lock
+            await asyncio.sleep(0)
         assert await bond.link.authorize(CARD) == AuthorizationInfo(allowed=AllowedType.ALLOWED)
-        answered.set()
+        assert stands_in(Whitelist.apply.__code__)
+        assert bench.whitelist.version == 0
+        blocker.execute("ROLLBACK")
         await held(bond, 10)
 
-    link_against(bench, lab, part, lists=lists)
+    with closing(sqlite3.connect(file, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        link_against(bench, lab, part, lists=lists)
 
 
 def test_list_stays_fresh_when_the_link_has_halted(bench: Bench, lab: Path, lists: ListHub) -> None:

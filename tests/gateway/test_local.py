@@ -87,7 +87,7 @@ def serving(
         trust = Trust(anchors=papers.trust(), revocation=RevocationEvidence())
         bench = Bench(Path(folder), trust, SitePolicy(), SetClock(at=now()), ScriptedHub())
         try:
-            asyncio.run(asyncio.wait_for(run(bench), 20))
+            asyncio.run(asyncio.wait_for(run(bench), 100))
         finally:
             bench.close()
 

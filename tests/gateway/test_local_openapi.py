@@ -62,7 +62,7 @@ def served(papers: Papers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     stop = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    yield found.result(timeout=20)
+    yield found.result(timeout=60)
     stop.set()
     thread.join()
     bench.close()

@@ -23,7 +23,7 @@ def test_flood_is_answered_in_order_then_closed_and_told(bench: Bench, capfd: py
         for number in range(200):
             await station.send_str(HEARTBEAT % number)
         answered = 0
-        while (message := await station.receive(timeout=20)).data is not None and message.type == 1:
+        while (message := await station.receive(timeout=60)).data is not None and message.type == 1:
             assert f'"{answered}"' in message.data, "in their order, none left out"
             answered += 1
         assert station.close_code == WSCloseCode.POLICY_VIOLATION

@@ -22,6 +22,7 @@ from tests.pki.mint import AT
 from tests.pki.pool.calls import serving
 from tests.pki.pool.conftest import found_lab
 from tests.pki.pool.material import EMAID, NAMESPACE, Shop, open_shop, provisioning_body, wish_body
+from tests.servers import end_server
 
 EXI = b"\x80\x98"
 
@@ -84,6 +85,6 @@ def test_contract_of_our_own_pool_reaches_the_car(bench: Bench, shop: Shop, ocpp
             assert refused.value.code == "pool-refused"
         finally:
             await pool.close()
-            await runner.cleanup()
+            await end_server(runner)
 
     running(part)

@@ -223,7 +223,7 @@ def test_serial_number_of_16_is_that_of_the_certificate(bench: Bench, house: Hou
 def s_client(place: tuple[str, int], *arguments: str) -> subprocess.CompletedProcess[str]:
     """What `openssl s_client` says."""
     command = ["openssl", "s_client", "-connect", f"{place[0]}:{place[1]}", *arguments]
-    return subprocess.run(command, input="", capture_output=True, text=True, timeout=20)
+    return subprocess.run(command, input="", capture_output=True, text=True, timeout=60)
 
 
 async def beside(place: tuple[str, int], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -272,7 +272,7 @@ def test_no_session_is_resumed(bench: Bench, house: House, version: ssl.TLSVersi
     def twice(place: tuple[str, int]) -> list[bool]:
         reused, session = [], None
         for _ in range(2):
-            with socket.create_connection(place, timeout=20) as raw, tls.wrap_socket(raw, session=session) as wrapped:
+            with socket.create_connection(place, timeout=60) as raw, tls.wrap_socket(raw, session=session) as wrapped:
                 wrapped.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 while wrapped.recv(4096):
                     pass
@@ -291,7 +291,7 @@ def test_no_session_is_resumed(bench: Bench, house: House, version: ssl.TLSVersi
 def test_renegotiation_ends_the_connection_or_is_refused(bench: Bench, house: House) -> None:
     def renegotiate(place: tuple[str, int]) -> str:
         command = ["openssl", "s_client", "-connect", f"{place[0]}:{place[1]}", "-tls1_2"]
-        done = subprocess.run(command, input="R\nQ\n", capture_output=True, text=True, timeout=20)
+        done = subprocess.run(command, input="R\nQ\n", capture_output=True, text=True, timeout=60)
         return done.stdout + done.stderr
 
     async def part(ports: Ports) -> None:

@@ -127,7 +127,7 @@ def play(
             await part(Place(bench, server, preparing, address, comings))
         await bench.writer.run(lambda connection: None)
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def cards(count: int, **more: object) -> list[Token]:

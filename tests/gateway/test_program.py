@@ -245,7 +245,7 @@ def test_run_says_when_the_port_is_taken(site: SiteFolder) -> None:
             [sys.executable, "-m", "gateway", "run", "--config", str(site.gateway_toml)],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
     assert done.returncode == 2

@@ -46,7 +46,7 @@ class Watched:
 
     async def until(self, event: str, times: int = 1) -> None:
         """Return once the audit log has the event so often."""
-        async with self.news, asyncio.timeout(20):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(lambda: self.audited.count(event) >= times)
 
     def source(self) -> SourceState:

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -34,9 +35,9 @@ from gateway.store.tail import verify_tail
 from gateway.store.writer import Writer
 from tests.gateway.conftest import Bench, send
 from tests.gateway.test_shedding import Shedder, tombstones
-from tests.parts import SetClock, token
+from tests.parts import NOON, SetClock, token
 from wire.chain import Record, RecordKind
-from wire.records import AuditEntry, TokenRef, TokenType, Verdict, decode
+from wire.records import AuditEntry, ClockState, TokenRef, TokenType, Verdict, decode
 
 OWNER = Identity("site-1", "epoch-1")
 
@@ -102,7 +103,7 @@ def play(made: House, part: Callable[[], Awaitable[None]]) -> None:
         await part()
         await made.writer.drain()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def test_changes_of_level_are_audited_once(tmp_path: Path) -> None:
@@ -171,12 +172,138 @@ def test_a_budget_that_stations_have_spent_leaves_room_to_get_out_of_it(tmp_path
 
             def arrived(connection: sqlite3.Connection) -> None:
                 move_position(connection, stored)
-                connection.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (stored,))
+                connection.execute("INSERT INTO receipts VALUES (?, '2020-01-01T00:00:00+00:00', '', '')", (stored,))
 
             await made.writer.run(arrived)
             await made.keeper.look()
             assert made.keeper.level < Level.SPENT
             assert await charge() > stored
+
+        play(made, part)
+
+
+class Handed:
+    """A store of 4 MB that has given all it holds to the hub, at an instant."""
+
+    def __init__(self, made: House) -> None:
+        self.made = made
+
+    async def fill(self, share: float) -> int:
+        """Store until so much of the budget is used; the last number."""
+        while measure(self.made.settings, self.made.reader).used < share * self.made.settings.max_pages * PAGE:
+            await self.made.store(3000)
+        return head(self.made.reader).seq
+
+    async def countersign(self, at: datetime, last: int) -> None:
+        def arrived(connection: sqlite3.Connection) -> None:
+            move_position(connection, last)
+            connection.execute("INSERT INTO receipts VALUES (?, ?, '', '')", (last, at.isoformat()))
+
+        await self.made.writer.run(arrived)
+
+    def without_content(self) -> int:
+        return sum(not each.body for each in all_records(self.made.reader))
+
+
+def test_what_was_countersigned_within_a_day_stays_while_room_is_tight(tmp_path: Path) -> None:
+    """A hub that is put back to a backup of this day is brought all that came since, with what it said."""
+    with house(tmp_path) as made:
+        handed = Handed(made)
+
+        async def part() -> None:
+            half = await handed.fill(0.4)
+            await handed.countersign(NOON - timedelta(hours=25), half)
+            last = await handed.fill(0.75)
+            await handed.countersign(NOON, last)
+            await made.keeper.look()
+            assert made.events()[:1] == ["room-tight"]
+            assert handed.without_content() == half
+
+        play(made, part)
+
+
+@pytest.mark.parametrize(
+    ("state", "at", "earliest"),
+    [
+        (ClockState.UNKNOWN, NOON + timedelta(days=400), None),
+        (ClockState.UNKNOWN, NOON + timedelta(days=400), NOON),
+        (ClockState.DRIFTING, NOON + timedelta(days=400), NOON + timedelta(hours=23)),
+        (ClockState.TRUSTED, NOON - timedelta(days=400), None),
+    ],
+)
+def test_no_clock_that_may_be_wrong_lets_go_of_the_last_day(
+    tmp_path: Path, state: ClockState, at: datetime, earliest: datetime | None
+) -> None:
+    with house(tmp_path) as made:
+        handed = Handed(made)
+
+        async def part() -> None:
+            await handed.countersign(NOON, await handed.fill(0.75))
+            made.clock.state, made.clock.at, made.clock.earliest = state, at, earliest
+            await made.keeper.look()
+            assert made.keeper.level is Level.TIGHT
+            assert handed.without_content() == 0
+            made.clock.state, made.clock.earliest = ClockState.DRIFTING, NOON + timedelta(hours=25)
+            await handed.countersign(NOON + timedelta(hours=25), await made.store())
+            await made.keeper.look()
+            assert made.keeper.level is Level.PLENTY
+            assert handed.without_content() > 0
+
+        play(made, part)
+
+
+def test_the_day_does_not_go_by_while_the_hub_is_away(tmp_path: Path) -> None:
+    """It may be that long in coming back, and then be one that was put back."""
+    with house(tmp_path) as made:
+        handed = Handed(made)
+
+        async def part() -> None:
+            await handed.countersign(NOON - timedelta(hours=23), await handed.fill(0.4))
+            await handed.countersign(NOON, await handed.fill(0.75))
+            made.clock.move(timedelta(days=10).total_seconds())
+            await made.keeper.look()
+            assert made.keeper.level is Level.TIGHT
+            assert handed.without_content() == 0
+
+        play(made, part)
+
+
+def test_of_the_last_day_goes_no_more_than_it_takes_once_the_room_is_spent(tmp_path: Path) -> None:
+    with house(tmp_path) as made:
+        handed = Handed(made)
+
+        async def part() -> None:
+            last = await handed.fill(0.96)
+            await handed.countersign(NOON, last)
+            await made.keeper.look()
+            assert made.events()[-2:] == ["room-spent", "room-scarce"]
+            gone = handed.without_content()
+            assert 0 < gone < last
+            assert all(each.is_released for each in list(all_records(made.reader))[:gone]), "the oldest first"
+            await made.keeper.look()
+            assert handed.without_content() == gone
+
+        play(made, part)
+
+
+def test_full_disk_that_has_room_again_lets_go_of_nothing(tmp_path: Path) -> None:
+    """What a commit found full may be over when the store is opened anew: the figures of then count."""
+    with house(tmp_path, 2 * MB) as made:
+        handed = Handed(made)
+
+        async def part() -> None:
+            last = len(await made.fill(20_000))
+            assert made.writer.full
+            made.writer.reopen()
+            with closing(sqlite3.connect(made.settings.ledger)) as other, other:
+                other.execute("UPDATE position SET acked_seq = ?", (last,))
+                other.execute("INSERT INTO receipts VALUES (?, ?, '', '')", (last, NOON.isoformat()))
+            await made.fill(20_000)
+            assert made.writer.full
+            made.settings = made.keeper._settings = replace(made.settings, budget=WAL_ROOM + 16 * MB)
+            await made.keeper.mend()
+            assert "store-mended" in made.events()
+            assert handed.without_content() == 0
 
         play(made, part)
 
@@ -203,7 +330,7 @@ def test_a_full_store_that_has_nothing_of_its_own_left_lets_go_before_it_speaks(
             stored += await made.fill(20_000)
             with closing(sqlite3.connect(made.settings.ledger)) as other, other:
                 other.execute("UPDATE position SET acked_seq = ?", (stored[-1],))
-                other.execute("INSERT INTO receipts VALUES (?, '2020-01-01', '', '')", (stored[-1],))
+                other.execute("INSERT INTO receipts VALUES (?, '2020-01-01T00:00:00+00:00', '', '')", (stored[-1],))
             await made.keeper.mend()
             assert made.writer.broken is None
             assert "store-mended" in made.events()

@@ -74,7 +74,7 @@ async def rotate(
     socket = await ports.connect("CP-1", password=password, protocols=[protocol])
     station = await ports.station()
     rotating = asyncio.create_task(ports.server.rotation.rotate(station))
-    call = json.loads(await socket.receive_str(timeout=20))
+    call = json.loads(await socket.receive_str(timeout=60))
     listening = asyncio.create_task(socket.receive())
     await answer(socket, call)
     try:
@@ -241,7 +241,7 @@ def test_one_station_is_given_one_password_at_a_time(bench: Bench) -> None:
         socket = await ports.connect("CP-1")
         station = await ports.station()
         rotating = asyncio.create_task(ports.server.rotation.rotate(station))
-        call = json.loads(await socket.receive_str(timeout=20))
+        call = json.loads(await socket.receive_str(timeout=60))
         with pytest.raises(RotationFailed) as error:
             await ports.server.rotation.rotate(station)
         assert error.value.code == "rotation-under-way"
@@ -261,7 +261,7 @@ def test_only_so_many_questions_may_be_open(bench: Bench) -> None:
         station = await ports.station()
         for _ in range(MAX_OPEN):
             rotating = asyncio.create_task(ports.server.rotation.rotate(station))
-            call = json.loads(await socket.receive_str(timeout=20))
+            call = json.loads(await socket.receive_str(timeout=60))
             words.append(told(call))
             await failing("InternalError")(socket, call)
             with pytest.raises(RotationFailed) as error:

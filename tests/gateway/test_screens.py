@@ -203,4 +203,4 @@ def test_a_certificate_is_taken_out_by_its_number(bench: Bench, tmp_path: Path, 
             assert "by its NUMBER" in (await asyncio.to_thread(typed, "a", "b")).output
             await control.stop()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 100))

@@ -54,14 +54,14 @@ class LongSite(Site):
 
     def drop(self) -> int:
         dropped_rows = 0
-        while rows := self.do(drop_segment):
+        while rows := self.do(lambda connection: drop_segment(connection, None)):
             dropped_rows += rows
         return dropped_rows
 
     def empty(self) -> None:
         """Countersign all there is, and let go of it."""
         self.countersigned()
-        asyncio.run(self.retention.early())
+        asyncio.run(self.retention.release(None))
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_whole_tiles_go_that_the_hub_has_countersigned_and_that_are_empty(site: 
     assert site.drop() == 0, "not acknowledged"
     site.countersigned()
     assert site.drop() == 0, "with content"
-    asyncio.run(site.retention.early())
+    asyncio.run(site.retention.release(None))
     site.do(lambda connection: move_position(connection, TILE_WIDTH - 1))
     assert site.drop() == 0, "the hub went back, and asks for it again"
     site.countersigned()
@@ -259,14 +259,14 @@ def test_records_of_the_first_form_go_whole(site: LongSite) -> None:
             now = site.bench.clock.now()
             append(connection, owner, RecordKind.AUDIT, entry, now)
         size = head(connection).seq
-        assert drop_segment(connection) == 0
+        assert drop_segment(connection, None) == 0
         first_form(connection, owner)
         signed = sign_head(connection, log_key(connection).key, "site-2", "epoch-2", (0, 0), site.bench.clock.at).signed
         assert signed.head.size == 0
         connection.execute("INSERT INTO receipts VALUES (?, '2026-01-01', '', '')", (size,))
         move_position(connection, size)
-        assert drop_segment(connection) == TILE_WIDTH
-        assert drop_segment(connection) == 0
+        assert drop_segment(connection, None) == TILE_WIDTH
+        assert drop_segment(connection, None) == 0
     finally:
         connection.close()
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from gateway.errors import StoreError, StoreUnavailable
-from gateway.serving import keep_serving
+from gateway.serving import keep_serving, must_end
 from gateway.supervisor import supervise
 
 
@@ -25,7 +25,7 @@ class Starts:
     def __init__(self, *results: bool | Exception) -> None:
         self.results = list(results)
 
-    async def __call__(self) -> bool:
+    async def __call__(self, stop: asyncio.Event) -> bool:
         result = self.results.pop(0)
         if isinstance(result, Exception):
             raise result
@@ -55,7 +55,48 @@ def test_who_waits_for_a_start_can_be_told_to_stop() -> None:
         assert b"start-failed" in process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         assert b"stopped" in process.stdout.readline()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
+
+
+def test_a_signal_that_comes_behind_the_last_look_for_it_ends_the_serving() -> None:
+    starts = []
+
+    async def serve(stop: asyncio.Event) -> bool:
+        starts.append(stop)
+        stop.set()
+        return True
+
+    keep_serving(serve)
+    assert len(starts) == 1
+
+
+def test_an_end_that_does_not_come_is_made_and_says_where_it_stood() -> None:
+    stuck = (
+        "from threading import Event\n"
+        "from gateway.serving import keep_serving, must_end\n"
+        "async def serve(stop):\n"
+        "    must_end(0.1)\n"
+        "    Event().wait()\n"
+        "keep_serving(serve)"
+    )
+    done = subprocess.run([sys.executable, "-c", stuck], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "in serve" in done.stderr
+
+
+def test_an_end_that_came_leaves_the_next_run_alone() -> None:
+    runs = []
+
+    async def serve(stop: asyncio.Event) -> bool:
+        runs.append(stop)
+        if len(runs) == 1:
+            must_end(0.1)
+            return True
+        await asyncio.sleep(0.2)  # Past the time that the run before had for its end.
+        return False
+
+    keep_serving(serve)
+    assert len(runs) == 2
 
 
 def test_a_task_that_cannot_write_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
@@ -76,3 +117,25 @@ def test_a_task_that_cannot_write_says_so_once(capfd: pytest.CaptureFixture[str]
     assert [("trace" in line, line["task"]) for line in lines] == [
         (line["event"] == "task-failed", "evidence") for line in lines
     ]
+
+
+def test_a_task_that_fails_while_it_is_called_off_is_not_begun_again(capfd: pytest.CaptureFixture[str]) -> None:
+    async def run() -> None:
+        begun = asyncio.Event()
+
+        async def fails_at_its_end() -> None:
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            finally:
+                raise ValueError("generator already executing")
+
+        task = asyncio.create_task(supervise("inspection", fails_at_its_end, restart_after_s=0.0))
+        async with asyncio.timeout(60):
+            await begun.wait()
+            task.cancel()
+            await asyncio.wait({task})
+        assert task.cancelled()
+
+    asyncio.run(run())
+    assert events(capfd) == ["task-failed"]

@@ -129,7 +129,7 @@ def told_by(bench: Bench, station: RoughStation, policy: OfflinePolicy = POLICY)
         await variables.read()
         await variables.set(again=False)
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 100))
     return read_variables(bench.reader, station.charger_id)
 
 

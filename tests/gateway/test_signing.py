@@ -125,7 +125,7 @@ class SigningDesk:
 
     async def until(self, event: str) -> str:
         """The first audit line of that event, once there is one."""
-        async with self.news, asyncio.timeout(15):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(lambda: any(line.startswith(event) for line in self.audited))
         return next(line for line in self.audited if line.startswith(event))
 
@@ -171,7 +171,7 @@ def at_desk(
             finally:
                 await signing.close()
 
-    asyncio.run(asyncio.wait_for(run(), 40))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 @pytest.mark.parametrize("ocpp", ["2.0.1", "1.6"])

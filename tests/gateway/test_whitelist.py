@@ -222,7 +222,7 @@ def test_closing_waits_for_a_list_that_is_taken(tmp_path: Path) -> None:
         while whitelist._file._writer.in_transaction is False and not taking.done():
             pass
         whitelist.close()
-        assert taking.result(timeout=20)
+        assert taking.result(timeout=60)
     whitelist.close()
     with pytest.raises(StoreError) as refused:
         whitelist.take(change(2, 1, CARD))

@@ -368,7 +368,7 @@ def test_closing_gives_up_a_build(whitelist: Whitelist, folder: PartFolder, tmp_
 
     def progress(done: int, of: int) -> None:
         begun.set()
-        closing_.wait(20)
+        closing_.wait(60)
 
     def work() -> None:
         with pytest.raises(StoreError) as refused:
@@ -378,12 +378,12 @@ def test_closing_gives_up_a_build(whitelist: Whitelist, folder: PartFolder, tmp_
     closing_ = threading.Event()
     working = threading.Thread(target=work)
     working.start()
-    assert begun.wait(20)
+    assert begun.wait(60)
     shutting = threading.Thread(target=whitelist.close)
     shutting.start()
     closing_.set()
-    shutting.join(20)
-    working.join(20)
+    shutting.join(60)
+    working.join(60)
     assert "closed" in ended[0]
     assert names(tmp_path) == ["parts", "state-0.db", "state.current"]
     assert len(names(tmp_path / "parts")) == len(manifest.parts), "what was fetched is kept"
@@ -424,7 +424,7 @@ def test_killed_anywhere_the_list_is_the_old_one_or_the_new_one(tmp_path: Path) 
             whitelist.take(WhitelistChange(version=1, since=0, full=True, tokens=tuple(MIXED)))
         process = multiprocessing.get_context("fork").Process(target=_build_and_say, args=(tmp_path, step))
         process.start()
-        process.join(30)
+        process.join(60)
         assert process.exitcode == -signal.SIGKILL
         again, remark = open_whitelist(tmp_path / "state.db")
         with closing(again):
@@ -620,7 +620,7 @@ def test_closing_gives_up_an_examination(tmp_path: Path) -> None:
         working = threading.Thread(target=lambda each: found.append(each.examine()), args=(whitelist,))
         working.start()
         whitelist.close()
-        working.join(20)
+        working.join(60)
     assert found == [None] * 20
     with closing(Whitelist(tmp_path / "state.db")) as again:
         assert len(again) == len(MANY)

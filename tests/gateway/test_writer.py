@@ -46,12 +46,12 @@ class Notes:
     def hold(self, connection: sqlite3.Connection) -> None:
         """Work that keeps the writer's thread until the gate opens, so that others gather behind it."""
         self.held.set()
-        assert self.gate.wait(20)
+        assert self.gate.wait(60)
 
     async def busy(self, writer: Writer) -> asyncio.Task[None]:
         """A task whose work holds the writer now."""
         task = asyncio.create_task(writer.run(self.hold))
-        await asyncio.to_thread(self.held.wait, 20)
+        await asyncio.to_thread(self.held.wait, 60)
         return task
 
     def durable(self) -> list[int]:
@@ -86,7 +86,7 @@ def play(notes: Notes, part: Callable[[Writer], Coroutine[Any, Any, None]], hold
             notes.gate.set()
             await writer.close()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 def test_what_was_answered_is_durable(notes: Notes) -> None:
@@ -409,7 +409,7 @@ def test_writer_whose_loop_was_closed_in_the_middle_of_a_commit_closes_in_anothe
         await asyncio.wait({task})
 
     async def closed() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await writer.close()
 
     asyncio.run(cut_off())

@@ -449,7 +449,7 @@ class GatewayLink:
         if files is not None:
             context.load_cert_chain(*files)
         host, _, port = address.rpartition(":")
-        self._connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+        self._connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -482,10 +482,11 @@ class HubProcess:
     config: Path
     listen: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    arguments: tuple[str, ...] = ()
     links: list[GatewayLink] = field(default_factory=list)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "hub", "run", "--config", str(self.config)]
+        command = [sys.executable, "-m", "hub", "run", "--config", str(self.config), *self.arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.listen = self.next_line("ready")["listen"]
@@ -517,10 +518,13 @@ class HubProcess:
             link.close()
         self.links.clear()
         assert self.process is not None
-        self.process.communicate(timeout=20)
-        code = self.process.returncode
-        self.process = None
-        return code
+        process, self.process = self.process, None
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        return process.returncode
 
     def link(self, name: str | None = "site-1", ca: LittleCA | None = None) -> GatewayLink:
         link = GatewayLink(self.listen["sync"], self.ca.path, (ca or self.ca).issue(name) if name else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,9 +23,11 @@ from hub.store.heads import KeptHead, save_head
 from hub.store.ledger import Chain, append, position_of
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from tests.hub.conftest import T0, ChainWriter, ChargerDouble, MeterDouble
+from wire.chain import RecordKind
 from wire.ids import session_id
 from wire.meter.record import ReadingReason
 from wire.records import Basis, encode
+from wire.tombstone import Superseded, Tombstone, TombstoneReason
 from wire.tree_head import SigningKey
 
 LOG = ChainWriter().log_key
@@ -65,6 +67,16 @@ class EvidenceSite:
             signed = self.chain.head(self.sent, new[-1].at)
             counter = self.hub_key.countersign(signed, new[-1].at)
             save_head(self.connection, KeptHead(signed=signed, countersignature=counter))
+
+    def begin_epoch(self, epoch: str, last: int) -> None:
+        """The gateway goes on with a new log, from record `last` of the one before."""
+        before = self.chain
+        point = Superseded(epoch=before.epoch, seq=last, hash=before.records[last - 1].hash)
+        self.chain = ChainWriter(before.gateway_id, epoch)
+        self.charger = replace(self.charger, chain=self.chain)
+        stone = Tombstone(reason=TombstoneReason.DAMAGE, continues=point)
+        self.chain.add(RecordKind.TOMBSTONE, encode(stone).decode(), before.records[-1].at)
+        self.sent = 0
 
     def session(self, transaction: str, start: datetime, begin: str, end: str, uid: str = "04A1") -> str:
         """A decided, signed session of half an hour; its id."""

@@ -66,7 +66,7 @@ def test_a_file_is_written_while_others_read_and_verified_in_an_empty_world(
         *("--meter-key", public_key_of(site.meter.key.public_key()).spki.hex()),
     )
     command = [sys.executable, "-P", "-m", "hub", "evidence", "verify", str(out), *keys]
-    ended = subprocess.run(command, cwd=empty, env={}, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, cwd=empty, env={}, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines()[-1] == "holds, with the keys that were given"
     assert list(empty.iterdir()) == []

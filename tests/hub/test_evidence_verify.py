@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,8 +37,10 @@ from tests.hub.evidence_site import (
     with_records,
 )
 from wire.chain import RecordKind, chain_hash
+from wire.ids import session_id
 from wire.meter.keys import public_key_of
-from wire.records import Price
+from wire.meter.record import ReadingReason
+from wire.records import Basis, Price
 
 ALL_BUT_KEYS = [step for step in Step if step is not Step.KEYS]
 
@@ -56,6 +59,32 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvidenceSite]:
     made.send()
     yield made
     made.connection.close()
+
+
+@pytest.mark.parametrize("last", [4, 3, 2])
+def test_a_decision_of_the_log_that_this_one_continues_is_in_the_file(tmp_path: Path, last: int) -> None:
+    """The card was shown, the gateway's store was damaged, and the station told of the session afterwards."""
+    site = evidence_site(tmp_path)
+    decided = site.charger.decision("04A1", T0)
+    site.charger.decide(site.charger.decision("04B2", T0))
+    site.charger.decide(site.charger.decision("04A1", T0 - timedelta(minutes=1)))
+    site.charger.decide(decided)
+    site.charger.decide(site.charger.decision("04A1", T0 + timedelta(minutes=1)))
+    site.send()
+    for number in range(2):
+        site.begin_epoch(f"e{number + 2}", last if number == 0 else 1)
+        site.send()
+    at = T0 + timedelta(minutes=2)
+    repeated = site.charger.decision("04A1", at, basis=Basis.EARLIER_DECISION)
+    begin, end = (site.meter.sign(reason, at, "1.000") for reason in (ReadingReason.BEGIN, ReadingReason.END))
+    site.charger.event("Started", "t1", at, "1.000", decision=repeated, signed=begin)
+    site.charger.event("Ended", "t1", at, "1.000", signed=end)
+    site.send()
+    data = site.evidence(session_id("site-1", site.charger.charger_id, "t1")).data
+    assert [(each.epoch, len(each.records)) for each in content_of(data).chains] == [("e1", 1), ("e3", 2)]
+    assert [each.record.seq for each in content_of(data).chains[0].records] == [last]
+    assert broken_steps(verify_evidence(data)) == set()
+    site.connection.close()
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from hub.errors import TooManyCommands
 from hub.orders import REPORT_PATIENCE, START_PATIENCE, HubAPI, OrderFailed, seconds_left
 from hub.store import commands as store
 from hub.store.database import FILE_NAME, Database
+from hub.store.engine import Engine
 from hub.terms import EnergyPrice, Terms
 from tests.hub.conftest import API_TOKEN, HubProcess
 from wire.commands import (
@@ -54,9 +55,9 @@ def report(command_id: str = "c1", number: int = 1, *, final: bool = True) -> Co
     )
 
 
-def at_desk(folder: Path, part: Callable[[CommandDesk], Awaitable[None]]) -> None:
+def at_desk(folder: Path, engine: Engine, part: Callable[[CommandDesk], Awaitable[None]]) -> None:
     async def run() -> None:
-        database = Database(folder, TERMS)
+        database = Database(folder, TERMS, engine)
         desk = CommandDesk(database, ("site-1", "site-2"))
         try:
             await part(desk)
@@ -64,10 +65,10 @@ def at_desk(folder: Path, part: Callable[[CommandDesk], Awaitable[None]]) -> Non
             desk.close()
             await database.close()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
-def test_a_poll_waits_for_what_comes_and_gets_it_until_it_names_it(tmp_path: Path) -> None:
+def test_a_poll_waits_for_what_comes_and_gets_it_until_it_names_it(tmp_path: Path, engine: Engine) -> None:
     async def part(desk: CommandDesk) -> None:
         poll = asyncio.create_task(desk.poll("site-1", 0, 20))
         await asyncio.sleep(0)
@@ -81,10 +82,10 @@ def test_a_poll_waits_for_what_comes_and_gets_it_until_it_names_it(tmp_path: Pat
         assert await desk.report("site-1", report())
         assert (await desk.poll("site-1", 0, 0)).orders == (), "what is reported is not handed out"
 
-    at_desk(tmp_path, part)
+    at_desk(tmp_path, engine, part)
 
 
-def test_the_same_command_is_one_command(tmp_path: Path) -> None:
+def test_the_same_command_is_one_command(tmp_path: Path, engine: Engine) -> None:
     async def part(desk: CommandDesk) -> None:
         first, _ = await desk.submit("site-1", order())
         again, new = await desk.submit("site-1", order(seconds=999))
@@ -94,10 +95,10 @@ def test_the_same_command_is_one_command(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="another command"):
             await desk.submit("site-2", order())
 
-    at_desk(tmp_path, part)
+    at_desk(tmp_path, engine, part)
 
 
-def test_reports_come_any_time_and_the_first_of_a_number_stays(tmp_path: Path) -> None:
+def test_reports_come_any_time_and_the_first_of_a_number_stays(tmp_path: Path, engine: Engine) -> None:
     async def part(desk: CommandDesk) -> None:
         await desk.submit("site-1", order())
         waiting = asyncio.create_task(desk.state("c1", 0, 20))
@@ -114,11 +115,11 @@ def test_reports_come_any_time_and_the_first_of_a_number_stays(tmp_path: Path) -
         assert (found.state, len(found.reports), found.reports[0]) == (OrderState.DONE, 2, first)
         assert await desk.state("nobody", 0, 20) is None
 
-    at_desk(tmp_path, part)
+    at_desk(tmp_path, engine, part)
 
 
 @pytest.mark.parametrize("number", [-1, 0, store.MAX_REPORTS + 1, 2**70])
-def test_a_command_has_only_so_many_reports(tmp_path: Path, number: int) -> None:
+def test_a_command_has_only_so_many_reports(tmp_path: Path, engine: Engine, number: int) -> None:
     async def part(desk: CommandDesk) -> None:
         await desk.submit("site-1", order())
         with pytest.raises(ValueError, match="reports number 1 to 2"):
@@ -127,12 +128,12 @@ def test_a_command_has_only_so_many_reports(tmp_path: Path, number: int) -> None
         assert found is not None
         assert found.reports == ()
 
-    at_desk(tmp_path, part)
+    at_desk(tmp_path, engine, part)
 
 
-def test_old_commands_go_with_their_reports(tmp_path: Path) -> None:
+def test_old_commands_go_with_their_reports(tmp_path: Path, engine: Engine) -> None:
     async def part() -> None:
-        database, at = Database(tmp_path, TERMS), now()
+        database, at = Database(tmp_path, TERMS, engine), now()
         try:
             for name, when in (("old", at), ("new", at + store.KEPT_FOR), ("newer", at + store.KEPT_FOR * 1.01)):
                 given = CommandOrder(
@@ -146,10 +147,10 @@ def test_old_commands_go_with_their_reports(tmp_path: Path) -> None:
         finally:
             await database.close()
 
-    asyncio.run(asyncio.wait_for(part(), 30))
+    asyncio.run(asyncio.wait_for(part(), 100))
 
 
-def test_what_nobody_fetched_in_time_has_expired(tmp_path: Path) -> None:
+def test_what_nobody_fetched_in_time_has_expired(tmp_path: Path, engine: Engine) -> None:
     async def part(desk: CommandDesk) -> None:
         await desk.submit("site-1", order(seconds=0.05))
         found = await desk.state("c1", 0, 20)
@@ -157,10 +158,10 @@ def test_what_nobody_fetched_in_time_has_expired(tmp_path: Path) -> None:
         assert (found.state, found.reports[0].result) == (OrderState.DONE, ResultCode.EXPIRED)
         assert (await desk.poll("site-1", 0, 0)).orders == ()
 
-    at_desk(tmp_path, part)
+    at_desk(tmp_path, engine, part)
 
 
-def test_a_newer_poll_ends_an_older_one_and_closing_ends_all(tmp_path: Path) -> None:
+def test_a_newer_poll_ends_an_older_one_and_closing_ends_all(tmp_path: Path, engine: Engine) -> None:
     async def part(desk: CommandDesk) -> None:
         old = asyncio.create_task(desk.poll("site-1", 0, 20))
         await asyncio.sleep(0)
@@ -170,10 +171,10 @@ def test_a_newer_poll_ends_an_older_one_and_closing_ends_all(tmp_path: Path) -> 
         desk.close()
         assert (await new).orders == ()
 
-    at_desk(tmp_path, part)
+    at_desk(tmp_path, engine, part)
 
 
-def test_numbers_grow_and_the_queue_is_bounded(tmp_path: Path) -> None:
+def test_numbers_grow_and_the_queue_is_bounded(tmp_path: Path, engine: Engine) -> None:
     async def part(desk: CommandDesk) -> None:
         for number in range(store.MAX_WAITING):
             await desk.submit("site-1", order(f"c{number}"))
@@ -184,16 +185,16 @@ def test_numbers_grow_and_the_queue_is_bounded(tmp_path: Path) -> None:
         assert numbers == sorted(set(numbers))
         assert min(numbers) > 10**15, "microseconds, so that a restored hub is ahead of every gateway"
 
-    at_desk(tmp_path, part)
+    at_desk(tmp_path, engine, part)
 
 
-def test_a_token_that_only_a_command_named_is_known_to_the_books(tmp_path: Path) -> None:
+def test_a_token_that_only_a_command_named_is_known_to_the_books(tmp_path: Path, engine: Engine) -> None:
     async def part(desk: CommandDesk) -> None:
         start = StartSession(charger_id="CP-1", token=TOKEN)
         expires_at = now() + timedelta(seconds=60)
         await desk.submit("site-1", CommandOrder(command_id="c1", expires_at=expires_at, command=start))
 
-    at_desk(tmp_path, part)
+    at_desk(tmp_path, engine, part)
 
     async def look(desk: CommandDesk) -> None:
         presented = TokenRef(uid="app-1", type=TokenType.APP_USER)
@@ -203,7 +204,7 @@ def test_a_token_that_only_a_command_named_is_known_to_the_books(tmp_path: Path)
         card = TokenRef(uid="APP-1", type=TokenType.RFID)
         assert await desk._database.read(lambda connection: store.commanded_token(connection, card)) is None
 
-    at_desk(tmp_path, look)
+    at_desk(tmp_path, engine, look)
 
 
 # --- over HTTP
@@ -275,11 +276,11 @@ def test_a_hub_that_ends_lets_a_poll_go(hub: HubProcess) -> None:
 
     waiting = threading.Thread(target=poll)
     waiting.start()
-    asked.wait(10)
+    asked.wait(60)
     hub.api("GET", "/api/v1/commands")
     hub.links.clear()
     assert hub.stop() == 0
-    waiting.join(10)
+    waiting.join(60)
     assert not waiting.is_alive()
     link.close()
 

@@ -69,7 +69,7 @@ def test_a_missing_file_or_unusable_certificate_is_one_clear_line(hub_config, tm
     ):
         aside = damage.rename(tmp_path / "aside")
         command = [sys.executable, "-m", "hub", "run", "--config", str(hub_config)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
         assert expected in ended.stderr
         aside.rename(damage)
@@ -223,7 +223,7 @@ def test_status_without_a_database_says_so(hub_config):
 
 def test_a_second_hub_on_the_same_folder_is_refused(hub):
     command = [sys.executable, "-m", "hub", "run", "--config", str(hub.config)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, "another hub runs on this folder" in ended.stderr) == (2, True)
 
 

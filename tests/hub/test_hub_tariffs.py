@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hub.errors import EvidenceUnusable
+from hub.evidence.container import CONTENT, pack, unpack
 from hub.evidence.content import Step
 from hub.evidence.gather import Maker
 from hub.evidence.verify import verify_evidence
@@ -17,11 +19,12 @@ from hub.quotes import COMMAND, quote_of, tariff_text
 from hub.store.connection import FILE_NAME, open_writer
 from hub.store.tariffs import forget_quotes, keep_quote, quote_of_session, snapshot_kept, snapshots_kept
 from hub.subject import subject_of
-from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, short_form
+from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, content_hash, short_form
 from hub.terms import MeterPlace, Terms
 from tests.hub.conftest import T0, Books, ChainWriter, ChargerDouble
 from tests.hub.evidence_site import EvidenceSite, broken_content, content_of, evidence_site, forged
-from tests.wire.tariff_book import ENERGY, PARKING, component, element, tariff
+from tests.wire.tariff_book import ENERGY, PARKING, TIME, component, element, tariff
+from wire.meter.record import ReadingReason
 from wire.ocpi.tariffs import Tariff, TariffRestrictions
 from wire.ocpi.types import PartyKey
 from wire.records import Cdr, CdrToken, Price, PriceComponent, TokenRef, TokenType, decode, encode
@@ -119,6 +122,24 @@ def test_current_is_that_of_all_phases(books: Books, chain: ChainWriter, charger
     assert books.cdrs()[0].total_cost.before_taxes == 2 * D("0.50") + 3 * D("0.20")
 
 
+def test_time_that_the_meter_signed_is_billed_and_not_the_stations(
+    books: Books, chain: ChainWriter, charger: ChargerDouble
+) -> None:
+    assert charger.meter is not None
+    books.terms = Terms(
+        price=PRICE,
+        meter_keys={PLACE: charger.meter.public_text},
+        tariffs=(Assignment(snapshot=TariffSnapshot(tariff=tariff(element(component(TIME, "6", step=0))))),),
+    )
+    first = charger.meter.sign(ReadingReason.BEGIN, T0, "10.000")
+    last = charger.meter.sign(ReadingReason.END, T0 + 3 * TEN, "12.000")
+    charger.event("Started", "t1", T0, "10.000", decision=charger.decision("04A1", T0), signed=first)
+    charger.event("Ended", "t1", T0 + 3 * TEN + timedelta(seconds=20), "12.000", signed=last)
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_time, cdr.total_cost.before_taxes) == (D("0.5"), 3)
+
+
 def test_a_tariff_never_changes_under_a_session(books: Books, chain: ChainWriter, charger: ChargerDouble) -> None:
     books.terms = terms_of(tariff(element(component(ENERGY, "1")), id="old"))
     charger.event("Started", "t1", T0, "10.000", decision=charger.decision("04A1", T0))
@@ -170,6 +191,21 @@ def test_the_first_that_is_for_the_place_the_party_and_the_time_applies() -> Non
     assert terms.tariff_at(PLACE, None, T0).tariff.id == "price"
     assert terms.tariff_at(MeterPlace("site-2", "CP-9", 2), None, T0).tariff.id == "plain"
     assert terms.tariff_at(MeterPlace("site-2", "CP-9", 1), None, T0).tariff.id == "price"
+
+
+def test_a_tariff_has_one_hash_however_it_was_written() -> None:
+    """msgspec leaves out a default by identity, so the same snapshot read twice may be written in two ways."""
+    made = TariffSnapshot(tariff=changing_at(SOON))
+    read = decode(TariffSnapshot, encode(TariffSnapshot(tariff=made.tariff, time_zone="".join(["U", "TC"]))), "tariff")
+    spelt = tariff(
+        element(component(ENERGY, "0.2", "19.0"), when=TariffRestrictions(end_time=f"{SOON:%H:%M}")),
+        element(component(ENERGY, "0.4", "19.00"), component(PARKING, "6.000", "19", 60)),
+        id="changing",
+    )
+    same = {content_hash(one) for one in (made, read, TariffSnapshot(tariff=spelt))}
+    assert same == {made.hash}
+    assert content_hash(TariffSnapshot(tariff=made.tariff, time_zone="Europe/Berlin")) != made.hash
+    assert content_hash(short_form(PRICE)) != content_hash(short_form(EnergyPrice("EUR", D("0.49"), D("0.51"))))
 
 
 def test_the_short_form_is_the_price_that_it_always_was(
@@ -325,3 +361,12 @@ def test_a_file_with_a_bill_of_an_earlier_version_still_verifies(tmp_path: Path)
     assert broken_content(report) == set()
     unpriced = msgspec.structs.replace(old, price_components=())
     assert broken_content(verify_evidence(forged(data, cdr=unpriced))) == set()
+
+
+@pytest.mark.parametrize("number", [b"1e999999999", b'"NaN"', b'"sNaN"', b'"Infinity"'])
+def test_a_tariff_in_a_file_with_numbers_that_fill_the_memory_is_refused(proven: bytes, number: bytes) -> None:
+    members = unpack(proven)
+    endless = members[CONTENT].replace(b'"price":0.20', b'"price":' + number)
+    assert endless != members[CONTENT]
+    with pytest.raises(EvidenceUnusable, match="more than 40 digits"):
+        verify_evidence(pack({**members, CONTENT: endless}))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 from hypothesis import given, settings, strategies as st
 
@@ -103,7 +101,7 @@ def test_contract_whose_chain_was_not_accepted_is_never_accepted(question: Quest
 @law
 @given(QUESTIONS, POLICIES)
 def test_blocked_token_is_accepted_by_nobody_but_the_hub(question: Question, policy: SitePolicy) -> None:
-    question = replace(question, earlier=None)
+    question = msgspec.structs.replace(question, earlier=None)
     outcome = decide_authorize(question, policy)
     if question.listed is not None and not question.listed.valid and accepted(outcome):
         assert question.answer is not None
@@ -163,7 +161,8 @@ def test_answer_that_was_not_due_changes_nothing_that_is_decided(
     question: Question, policy: SitePolicy, answer: AuthorizationInfo | None
 ) -> None:
     if not wants_hub(question, policy):
-        one, other = (decide_authorize(replace(question, answer=given), policy) for given in (question.answer, answer))
+        asked = [msgspec.structs.replace(question, answer=given) for given in (question.answer, answer)]
+        one, other = (decide_authorize(each, policy) for each in asked)
         assert (one.verdict, one.reason, one.basis) == (other.verdict, other.reason, other.basis)
 
 

@@ -218,7 +218,7 @@ def began(connector: int, minute: int) -> Said:
 UNANSWERED_STOP = Said("CP-1", "StopTransaction", (("meterStop", 2), ("timestamp", told(3))), "-1")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 @example(steps=[began(1, 0), UNANSWERED_STOP, began(2, 1), Resend(1)])
 @example(steps=[UNANSWERED_STOP, Restart(), Resend(0), began(1, 0), Resend(0)])
@@ -328,7 +328,7 @@ def disturbed(draw: st.DrawFn) -> tuple[str, str, Any]:
 HUGE_START = {"transactionInfo": {"transactionId": "t", "remoteStartId": 2**64}, "idToken": None}
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(message=disturbed())
 @example(message=("1.6", "StartTransaction", VALID["1.6", "StartTransaction"] | {"connectorId": 2**63}))
 @example(message=("2.0.1", "TransactionEvent", VALID["2.0.1", "TransactionEvent"] | {"evse": {"id": -(2**70)}}))
@@ -364,7 +364,7 @@ FRAMES = (
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ocpp=st.sampled_from(["1.6", "2.0.1"]), frames=st.lists(FRAMES, min_size=1, max_size=8), boot=st.booleans())
 def test_no_text_ends_the_conversation(
     tmp_path_factory: pytest.TempPathFactory, trust: Trust, ocpp: str, frames: list[str], boot: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -130,7 +131,8 @@ JSON = st.recursive(
     | st.booleans()
     | st.integers()
     | st.text(max_size=5)
-    | st.decimals(allow_nan=False, allow_infinity=False),
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([Decimal("1E+999999999"), Decimal("-1E+999999999"), Decimal("1E-999999999"), 10**400]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -75,7 +75,7 @@ def tariffs(draw: st.DrawFn) -> Tariff:
 @st.composite
 def timelines(draw: st.DrawFn) -> Timeline:
     """A reservation perhaps, then charging and parking; each segment has whole Wh for each of its minutes."""
-    at = draw(STARTS)
+    at = draw(STARTS).astimezone(UTC)
     uses = draw(st.lists(st.sampled_from([Use.CHARGING, Use.PARKING]), min_size=1, max_size=4))
     if draw(st.booleans()):
         uses = [Use.RESERVED, *uses]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import msgspec
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from wire import chain, records, sync_messages, tree_head
-from wire.chain import Record, RecordKind, chain_hash
+from wire.chain import Record, RecordKind, chain_hash, instant_text
 from wire.errors import MalformedValue
 from wire.records import ClockState, Value, decode, encode
 
@@ -114,6 +114,13 @@ def test_a_value_is_frozen_and_has_no_floats(kind: type[Value]) -> None:
 
 
 record_values = built(Record)
+offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(instants, st.just(UTC) | offsets, st.booleans())
+def test_an_instant_is_hashed_in_utc_with_all_its_six_digits(at: datetime, offset: timezone, whole: bool) -> None:
+    at = (at.replace(microsecond=0) if whole else at).astimezone(offset)
+    assert instant_text(at) == at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 @given(texts, texts, hashes, record_values, record_values)

@@ -213,7 +213,7 @@ class UnreliableLink(RuleBasedStateMachine):
         assert self.gateway.peer.acked_seq == len(self.gateway.records)
 
 
-UnreliableLink.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+UnreliableLink.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 test_over_an_unreliable_link_everything_arrives_once_and_in_order = UnreliableLink.TestCase
 
 

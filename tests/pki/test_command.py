@@ -364,7 +364,7 @@ def test_batch_answers_each_line_at_once(folder: Path) -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["code"] == code
         process.stdin.close()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_batch_from_a_file(folder: Path, tmp_path: Path) -> None:

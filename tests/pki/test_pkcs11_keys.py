@@ -55,7 +55,7 @@ def token_in(folder: Path, label: str) -> None:
     """A new token of SoftHSM2, whose configuration lies in the folder."""
     assert PROGRAM is not None
     command = [PROGRAM, "--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", PIN.decode()]
-    subprocess.run(command, check=True, capture_output=True, env=environment(folder), timeout=30)
+    subprocess.run(command, check=True, capture_output=True, env=environment(folder), timeout=60)
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 Its programs run with the library `shim.c`, which writes down what every write replaced. After a kill, `cut` takes back
 what no flush had made durable: for each block of 4096 octets some state since the last flush, or a mix of
-two in sectors of 512; for each file some length since; of the names that were made, moved or removed, the last few not.
+two in sectors of 512; for each file some length since, and what was cut off it whole or not at all; of the names that
+were made, moved or removed, the last few not.
 
 Rules
 1. What was flushed stays. A name is durable with a flush of its folder, a new or moved file also with one of its own.
-2. After a flush that failed, what it should have made durable stays in doubt until it is written again and flushed, as
-   the kernel has dropped it from what it still means to write.
+2. After a flush that failed, each block that it should have made durable stays in doubt until it is written again and
+   flushed, as the kernel has dropped it from what it still means to write. How long the file is, and what of it was cut
+   off, is not a block's: the file system's own journal makes that durable with the next flush.
 3. A box that was killed without a cut keeps what is in doubt: a later cut may still take it (`settle`).
 """
 
@@ -23,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from mmap import mmap
 from pathlib import Path
+from typing import BinaryIO
 
 SOURCE = Path(__file__).parent / "shim.c"
 BLOCK, SECTOR = 4096, 512
@@ -72,6 +75,17 @@ class _Entry:
         end = max(self.offset + len(self.old), self.other if self.kind is _Kind.WRITE else 0)
         return range(self.offset // BLOCK, -(-end // BLOCK))
 
+    @property
+    def cuts_off(self) -> bool:
+        """Whether it made a file shorter."""
+        return self.kind is _Kind.TRUNCATE and bool(self.old)
+
+    def of_block(self, block: int, size: int) -> _Entry:
+        """The part of a write that is in one block, in a file of `size`."""
+        begin, end = max(self.offset, block * BLOCK), min(self.other, (block + 1) * BLOCK)
+        old = self.old[begin - self.offset : end - self.offset]
+        return _Entry(self.kind, self.file, begin, size, end, self.path, "", old)
+
 
 @dataclass(slots=True)
 class _Doubt:
@@ -80,10 +94,16 @@ class _Doubt:
     entries: list[_Entry] = field(default_factory=list)
     stuck: int = 0
 
-    def flushed(self) -> None:
+    def flushed(self, size: int) -> None:
+        """A file of so many octets was: what stays in doubt is by rule 2."""
         again = {block for entry in self.entries[self.stuck :] for block in entry.blocks}
-        self.entries = [entry for entry in self.entries[: self.stuck] if not again.issuperset(entry.blocks)]
-        self.stuck = len(self.entries)
+        left: list[_Entry] = []
+        for entry in reversed(self.entries[: self.stuck]):
+            if entry.kind is _Kind.TRUNCATE:
+                again.update(entry.blocks)
+            else:
+                left += [entry.of_block(block, size) for block in entry.blocks if block not in again]
+        self.entries, self.stuck = left[::-1], len(left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +222,7 @@ class PowerBox:
                 case _Kind.WRITE | _Kind.TRUNCATE:
                     doubts.setdefault(entry.file, _Doubt()).entries.append(entry)
                 case _Kind.SYNC:
-                    doubts.setdefault(entry.file, _Doubt()).flushed()
+                    doubts.setdefault(entry.file, _Doubt()).flushed(entry.size)
                     names = _without_prefix(names, entry.path)
                 case _Kind.SYNC_FAILED:
                     doubt = doubts.setdefault(entry.file, _Doubt())
@@ -269,24 +289,62 @@ def _read(octets: bytes) -> Iterator[_Entry]:
 
 def _take_back(path: Path, entries: list[_Entry], chance: random.Random, mode: Mode) -> tuple[int, int]:
     """Puts a file into a state that it could be found in; how many blocks were in doubt, and how many have changed."""
+    undone_from = 0 if mode is Mode.NOTHING else _undone_from(entries, chance)
     with path.open("r+b") as file:
-        sizes = [file.seek(0, os.SEEK_END)]
-        states: dict[int, list[bytes]] = {}
-        for entry in reversed(entries):
-            sizes.append(entry.size)
-            for block in entry.blocks:
-                if block not in states:
-                    file.seek(block * BLOCK)
-                    states[block] = [file.read(BLOCK).ljust(BLOCK, b"\0")]
-                states[block].append(_before(states[block][-1], block, entry))
-        size, changed = sizes[-1] if mode is Mode.NOTHING else chance.choice(sizes), 0
-        for block, found in sorted(states.items()):
+        states, changed = _States(file), 0
+        for place, entry in reversed(list(enumerate(entries))):
+            states.go_back(entry, undone=place >= undone_from)
+        size = chance.choice(states.sizes)
+        for block, found in sorted(states.found.items()):
             chosen = _chosen(found, chance, mode)
-            changed += chosen != found[0]
+            changed += chosen != states.present[block]
             file.seek(block * BLOCK)
             file.write(chosen)
         file.truncate(size)
-    return len(states), changed
+    return len(states.found), changed
+
+
+def _undone_from(entries: list[_Entry], chance: random.Random) -> int:
+    """From which entry on all is undone. What was cut off a file comes back whole, and then nothing of what was written
+    after it is there: a file system notes in one step how long a file is and where its blocks are."""
+    cuts = [place for place, entry in enumerate(entries) if entry.cuts_off]
+    return chance.choice([*cuts, len(entries)])
+
+
+class _States:
+    """The lengths, and the states of each block, in which a file could be found; the newest first."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sizes, self._is_long_so = [file.seek(0, os.SEEK_END)], False
+        self.found: dict[int, list[bytes]] = {}
+        self.present: dict[int, bytes] = {}
+        self._images: dict[int, bytes] = {}
+        self._cut_off: set[int] = set()
+
+    def go_back(self, entry: _Entry, *, undone: bool) -> None:
+        """To before an entry, of which it is not known whether it was undone, but for those that cut off something."""
+        if undone:
+            self.sizes = [entry.size]
+        elif entry.cuts_off:
+            self._is_long_so = True
+        elif not self._is_long_so:
+            self.sizes.append(entry.size)
+        for block in entry.blocks:
+            image = self._images[block] = _before(self._image(block), block, entry)
+            if undone:
+                self.found[block] = [image]
+            elif entry.cuts_off:
+                self._cut_off.add(block)
+            elif block not in self._cut_off:
+                self.found[block].append(image)
+
+    def _image(self, block: int) -> bytes:
+        if block not in self.present:
+            self._file.seek(block * BLOCK)
+            self.present[block] = self._images[block] = self._file.read(BLOCK).ljust(BLOCK, b"\0")
+            self.found[block] = [self.present[block]]
+        return self._images[block]
 
 
 def _before(image: bytes, block: int, entry: _Entry) -> bytes:
@@ -300,8 +358,6 @@ def _before(image: bytes, block: int, entry: _Entry) -> bytes:
 
 def _chosen(states: list[bytes], chance: random.Random, mode: Mode) -> bytes:
     """One of the states since the last flush, the present one first and the durable one last."""
-    if mode is Mode.NOTHING:
-        return states[-1]
     place = chance.randrange(len(states))
     if mode is Mode.SOME or place + 1 == len(states):
         return states[place]

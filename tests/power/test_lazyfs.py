@@ -73,7 +73,7 @@ class LazyDisk:
         subprocess.run(["fusermount3", "-u", str(self.path)], check=True)
         self._wishes.close()
         os.close(self._done)
-        self._process.wait(20)
+        self._process.wait(60)
 
 
 @pytest.fixture

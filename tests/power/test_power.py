@@ -34,7 +34,7 @@ while True:
 def run(box: PowerBox, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A program that runs to its end, on the box."""
     command = [sys.executable, "-I", "-c", program, *arguments]
-    return subprocess.run(command, env=os.environ | box.environment, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, env=os.environ | box.environment, capture_output=True, text=True, timeout=60)
 
 
 def acknowledged(box: PowerBox, path: Path, journal: str, synchronous: str, count: int) -> int:
@@ -70,7 +70,7 @@ def test_store_that_does_not_flush_loses_what_it_acknowledged(box: PowerBox, tmp
 
 def test_store_that_flushes_holds_what_it_acknowledged_after_every_cut(box: PowerBox, tmp_path: Path) -> None:
     path, chance, doubtful = tmp_path / "disk" / "store.db", random.Random(7), 0
-    box.slow(0.0005)  # Many kills come while something is being flushed.
+    box.slow(0.002)  # Most kills come while something is being flushed.
     for mode in [*Mode] * 6:
         said = acknowledged(box, path, "WAL", "FULL", chance.randint(1, 200))
         doubtful += box.cut(chance, mode).doubtful
@@ -170,6 +170,28 @@ def test_block_is_found_in_any_of_its_states_or_torn_between_two(box: PowerBox, 
     assert torn > 0
 
 
+SHORTENED = """
+import os, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+os.ftruncate(file, 0)
+os.pwrite(file, b"b" * 8192, 0)
+"""
+
+
+def test_what_is_cut_off_comes_back_whole_or_not_at_all(box: PowerBox, tmp_path: Path) -> None:
+    """How long a file is and where its blocks are is one step of a file system, and what is written into it afterwards
+    cannot be there before."""
+    path, found = tmp_path / "disk" / "file", set()
+    for seed in range(20):
+        path.write_bytes(b"a" * BLOCK * 8)
+        assert run(box, SHORTENED, str(path)).returncode == 0
+        box.cut(random.Random(seed), Mode.TORN)
+        octets = path.read_bytes()
+        found |= set(octets)
+        assert octets == b"a" * BLOCK * 8 or (b"a" not in octets and len(octets) <= 2 * BLOCK)
+    assert found >= set(b"ab")
+
+
 FLUSHED_TWICE = """
 import os, sys
 file = os.open(sys.argv[1], os.O_RDWR)
@@ -195,6 +217,32 @@ def test_flush_after_one_that_failed_makes_nothing_durable(box: PowerBox, tmp_pa
     assert run(box, FLUSHED_TWICE, str(path)).stdout.split() == ["flushed", "flushed"]
     box.cut(random.Random(1), Mode.NOTHING)
     assert path.read_text() == "new"
+
+
+REWRITTEN = """
+import os, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+os.ftruncate(file, 0)
+os.pwrite(file, b"1" * 8192, 0)
+try:
+    os.fsync(file)
+except OSError as error:
+    print(error.errno)
+os.pwrite(file, b"2" * 4096, 0)
+os.pwrite(file, b"3" * 4096, 8192)
+os.fsync(file)
+"""
+
+
+def test_what_is_flushed_stays_beside_what_an_earlier_flush_failed_with(box: PowerBox, tmp_path: Path) -> None:
+    """In doubt is the one block that was not written again, not how long the file is: that is the file system's own."""
+    path = tmp_path / "disk" / "file"
+    path.write_bytes(b"0" * BLOCK * 8)
+    box.fail_flushes(1, errno.EIO)
+    assert run(box, REWRITTEN, str(path)).stdout.split() == [str(errno.EIO)]
+    box.settle()
+    assert box.cut(random.Random(1), Mode.NOTHING).changed == 1
+    assert path.read_bytes() == b"2" * BLOCK + bytes(BLOCK) + b"3" * BLOCK
 
 
 GROWN = """

@@ -29,6 +29,7 @@ else:
 store = open_writer(path)
 store.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
 reader = open_reader(path)
+print("open", flush=True)
 for line in sys.stdin:
     try:
         store.execute("INSERT INTO t VALUES (?)", (int(line),))
@@ -40,7 +41,8 @@ for line in sys.stdin:
         store = open_writer(path)
         print("failed", flush=True)
 """
-"""Stores each number it is told, and says so; after a failure it opens its store anew, or ends as if it were killed."""
+"""Says when its store is open. Stores each number it is told, and says so; after a failure it opens its store anew, or
+ends as if it were killed."""
 
 
 @contextmanager
@@ -51,6 +53,8 @@ def writer(box: PowerBox, program: str, path: Path, *how: str) -> Iterator[subpr
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "open"
             yield process
         finally:
             process.kill()
@@ -83,6 +87,38 @@ def test_what_is_acknowledged_after_a_failed_flush_is_durable(
         assert [store(process, number) for number in (4, 5)] == ["stored"] * 2
     box.cut(random.Random(1), mode)
     assert {1, 2, 4, 5} <= set(held(path))
+
+
+@pytest.mark.parametrize("program", ["gateway", "hub"])
+def test_a_long_log_that_was_emptied_before_a_flush_failed_does_not_come_back(
+    box: PowerBox, tmp_path: Path, program: str
+) -> None:
+    path = tmp_path / "disk" / "store.db"
+    with writer(box, program, path) as process:
+        assert {store(process, number) for number in range(1, 200)} == {"stored"}
+    box.settle()
+    with writer(box, program, path) as process:
+        box.fail_flushes(1, errno.EIO)
+        assert store(process, 200) == "failed"
+        assert [store(process, number) for number in range(201, 205)] == ["stored"] * 4
+    box.cut(random.Random(1), Mode.NOTHING)
+    assert {*range(1, 200), *range(201, 205)} <= set(held(path))
+
+
+@pytest.mark.parametrize("program", ["gateway", "hub"])
+def test_a_cut_right_after_a_start_that_emptied_the_log_loses_nothing(
+    box: PowerBox, tmp_path: Path, program: str
+) -> None:
+    path, last = tmp_path / "disk" / "store.db", 0
+    for seed in range(6):
+        with writer(box, program, path) as process:
+            assert {store(process, number) for number in range(last + 1, last + 601)} == {"stored"}
+        last += 600
+        box.settle()
+        with writer(box, program, path):
+            pass
+        box.cut(random.Random(seed), Mode.TORN)
+        assert held(path) == list(range(1, last + 1))
 
 
 @pytest.mark.parametrize("program", ["gateway", "hub"])

@@ -89,7 +89,7 @@ def test_a_password_that_the_gateway_changed_is_the_one_from_then_on(
         assert (done.returncode, done.stderr) == (0, "")
     finally:
         staying.terminate()
-        staying.communicate(timeout=30)
+        staying.communicate(timeout=60)
     code, _, errors = ended(charger(site, "CP-1", 2, *arguments[:4], "--patience", "0.5", "--stay", "0.2"))
     assert code == 2, "the old password does not count any more"
     assert "wrong password" in errors

@@ -54,7 +54,7 @@ class FakedSite:
 
     def health(self) -> dict[str, Any]:
         """What the gateway says of itself."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/v1/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/v1/health", timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 
@@ -71,7 +71,7 @@ class FakedSite:
         end = time.monotonic() + WITHIN_S
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     found: dict[str, Any] = json.load(answer)
                 return found
             except urllib.error.HTTPError as error:  # A loaded machine does not decide within its second.

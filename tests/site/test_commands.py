@@ -43,8 +43,7 @@ def site(tmp_path: Path, lab: Path) -> Iterator[SiteFolder]:
     made.hub.start()
     made.gateway.start()
     yield made
-    made.gateway.stop()
-    made.hub.stop()
+    assert (made.gateway.stop(), made.hub.stop()) == (0, 0)
 
 
 class Socket:
@@ -81,7 +80,7 @@ class Asked:
         await self.hold.wait()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with self.news, asyncio.timeout(20):
+        async with self.news, asyncio.timeout(60):
             await self.news.wait_for(condition)
 
 

@@ -63,7 +63,7 @@ def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path, told: sign
             if "goes on" in line:  # A car is charging, all three daemons run.
                 break
         player.send_signal(told)
-        _, errors = player.communicate(timeout=30)
+        _, errors = player.communicate(timeout=60)
     assert player.returncode == 128 + told
     assert errors == "interrupted; chargers and daemons are ended\n"
     assert len(pids) == 3
@@ -72,7 +72,7 @@ def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path, told: sign
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line() -> None:
     played = subprocess.run(
-        _command(str(SCENARIO), "--keep", "/proc/x"), capture_output=True, text=True, timeout=30, check=False
+        _command(str(SCENARIO), "--keep", "/proc/x"), capture_output=True, text=True, timeout=60, check=False
     )
     assert (played.returncode, played.stdout) == (2, "")
     assert played.stderr == "pnc-sim: --keep /proc/x: No such file or directory\n"

@@ -41,7 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     thread = Thread(target=lambda: asyncio.run(live()))
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(60)
         for charger_id, secret in built.passwords.items():
             (folder / f"{charger_id}.password").write_text(f"{secret.text}\n")
         yield built
@@ -134,7 +134,7 @@ def _interrupt(command: list[str], number: signal.Signals, environment: Mapping[
             if "Accepted / Accepted" in line:  # The next thing it does is to charge.
                 break
         player.send_signal(number)
-        _, errors = player.communicate(timeout=30)
+        _, errors = player.communicate(timeout=60)
     return player.returncode, errors
 
 

@@ -74,7 +74,7 @@ def _begun(site: Site, charger_id: str) -> int:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if condition():
                 return
@@ -85,7 +85,7 @@ async def _cut(player: asyncio.subprocess.Process, after_s: float, number: signa
     """A charge is going on; its charger ends at a moment of chance."""
     await asyncio.sleep(after_s)
     player.send_signal(number)
-    await asyncio.wait_for(player.wait(), 20)
+    await asyncio.wait_for(player.wait(), 60)
 
 
 async def _charge_and_cut(site: Site, chance: random.Random, turn: int, gateway: Daemon | None) -> None:
@@ -160,15 +160,15 @@ async def _play(seed: int, folder: Path) -> None:
         await daemons.start("hub", "hub", *site.command("hub"))
         gateway = await daemons.start("gateway", "gateway", *site.command("gateway"))
         version = await site.publish(site.tokens(datetime.now(UTC)))
-        await asyncio.wait_for(_listed(site, version), 20)
-        await asyncio.wait_for(site.await_lists(), 20)
+        await asyncio.wait_for(_listed(site, version), 60)
+        await asyncio.wait_for(site.await_lists(), 60)
         for turn in range(ROUNDS):
             await _charge_and_cut(site, chance, turn, gateway if turn % 2 else None)
             if turn % 2:
                 gateway = await daemons.start("gateway", "gateway", *site.command("gateway"))
         await asyncio.gather(*(_last_run(site, name) for name in VERSIONS))
         chain = await site.gateway_chain()
-        await asyncio.wait_for(_drained(site, len(chain.records)), 30)
+        await asyncio.wait_for(_drained(site, len(chain.records)), 60)
         hub = await site.hub_book(chain.epoch)
     books = [_books(site, name) for name in VERSIONS]
     account = balance([book for book, _ in books], chain, hub, [charge for _, made in books for charge in made])

@@ -87,7 +87,7 @@ async def replies_of_the_other(site: SiteFolder) -> list[float]:
                 await asyncio.sleep(EVERY_S)  # The pace of the measurement.
                 begun = loop.time()
                 await station.send_str(HEARTBEAT % number)
-                while (answer := json.loads(await station.receive_str(timeout=30)))[0] == 2:
+                while (answer := json.loads(await station.receive_str(timeout=60)))[0] == 2:
                     pass  # What the gateway itself asks a station that has just booted.
                 assert answer[:2] == [3, str(number)]
                 found.append(loop.time() - begun)

@@ -28,9 +28,9 @@ def test_gateway_serves_on_when_nobody_can_read_what_it_says(tmp_path: Path, lab
         with open(output, "wb") as full:
             process = subprocess.Popen(arguments, stdout=full, stderr=subprocess.PIPE)
     try:
-        asyncio.run(asyncio.wait_for(boot(site), 20))
+        asyncio.run(asyncio.wait_for(boot(site), 60))
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, b"")
     finally:
         process.kill()

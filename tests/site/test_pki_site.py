@@ -69,7 +69,7 @@ def test_site_lives_on_its_pki(enrolled: Enrolled) -> None:
     site.gateway.start()
     assert enrolled.ask("/v1/health")["ok"] is True
     for ocpp in ("2.0.1", "1.6"):
-        asyncio.run(asyncio.wait_for(_certify(enrolled, ocpp), 60))
+        asyncio.run(asyncio.wait_for(_certify(enrolled, ocpp), 100))
     lines = enrolled.run("status").stdout
     assert re.search(r"certificate +valid until .* of 36", lines)
     assert "TROUBLE" not in lines, lines
@@ -97,7 +97,7 @@ async def _certify(enrolled: Enrolled, ocpp: str) -> None:
             "serialNumber": f"{chain[0].serial_number:x}",
             "responderURL": "http://169.254.169.254/",
         }
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (found := await charger.credentials.status(named))[0] != "Accepted":
                 continue
         answer = ocsp.load_der_ocsp_response(base64.b64decode(found[1] or ""))
@@ -107,7 +107,7 @@ async def _certify(enrolled: Enrolled, ocpp: str) -> None:
     finally:
         await charger.disconnect()
     leaf = chain[0].fingerprint(hashes.SHA256()).hex()
-    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
         while True:
             async with session.get(f"http://{enrolled.local}/v1/chains/{leaf}/ocsp") as response:
                 if response.status == 200:

@@ -78,7 +78,7 @@ def test_one_whole_pair_is_there_whenever_the_gateway_is_killed(tmp_path: Path, 
                 return None
 
             pki.mood = mood
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await reached.wait()
             await asyncio.to_thread(site.gateway.kill)
             hold.set()

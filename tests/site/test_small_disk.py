@@ -101,7 +101,7 @@ class Station:
         """The payload of the CALLRESULT; None when the connection ends without one."""
         await self._socket.send_str(json.dumps([2, message_id, action, payload]))
         while True:
-            message = await self._socket.receive(timeout=20)
+            message = await self._socket.receive(timeout=60)
             if message.type is not WSMsgType.TEXT:
                 return None
             kind, answered, *rest = json.loads(message.data)

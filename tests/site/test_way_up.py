@@ -107,7 +107,7 @@ async def _way(found: Enrolled, port2: int, port3: int) -> None:
 
 async def until_let_in(come: Any) -> ClientWebSocketResponse:
     """The connection, as soon as the station is let in."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 socket: ClientWebSocketResponse = await come()
@@ -120,7 +120,7 @@ async def until_let_in(come: Any) -> ClientWebSocketResponse:
 async def ask(station: ClientWebSocketResponse, action: str, payload: dict[str, Any]) -> dict[str, Any]:
     """What the station hears."""
     await station.send_str(json.dumps([2, action, action, payload]))
-    answer = json.loads(await station.receive_str(timeout=20))
+    answer = json.loads(await station.receive_str(timeout=60))
     assert answer[:2] == [3, action], answer
     found: dict[str, Any] = answer[2]
     return found
@@ -133,7 +133,7 @@ async def certified(station: ClientWebSocketResponse, folder: Path) -> Path:
     pem = request.public_bytes(serialization.Encoding.PEM).decode()
     payload = {"csr": pem, "certificateType": "ChargingStationCertificate"}
     assert (await ask(station, "SignCertificate", payload))["status"] == "Accepted"
-    call = json.loads(await station.receive_str(timeout=20))
+    call = json.loads(await station.receive_str(timeout=60))
     assert call[2] == "CertificateSigned"
     await station.send_str(json.dumps([3, call[1], {"status": "Accepted"}]))
     path = folder / "station.pem"

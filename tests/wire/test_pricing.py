@@ -391,3 +391,23 @@ def test_a_reservation_may_end_before_the_session_begins() -> None:
     first = use((RESERVE, 15, "0")).segments
     later = charged(kwh="20", start=MONDAY + timedelta(hours=1)).segments
     assert costs(price_session(RESERVABLE, Timeline(segments=(*first, *later)), BERLIN)) == (D("6.75"), D("7.60"))
+
+
+def test_a_night_in_local_times_is_as_long_as_it_was() -> None:
+    """From 22:00 to 06:00 in the night in which the clock is put forward there are seven hours."""
+    begin = datetime(2026, 3, 28, 22, 0, tzinfo=BERLIN)
+    night = Segment(begin=begin, end=begin + timedelta(hours=8), energy_wh=D(7000))
+    priced = price_session(HOURLY, Timeline(segments=(night,)), BERLIN)
+    assert (priced.time, priced.total.before_taxes) == (7, 14)
+
+
+def test_a_segment_of_nothing_changes_nothing() -> None:
+    fees = tariff(
+        element(component(FLAT, "9"), when=when(max_power=D(1))),
+        element(component(FLAT, "1"), when=when(min_power=D(1))),
+    )
+    nothing = Segment(begin=MONDAY, end=MONDAY)
+    session = charged(60, "20")
+    assert costs(price_session(fees, Timeline(segments=(nothing, *session.segments)), BERLIN)) == (1, 1)
+    unpowered = tariff(element(component(FLAT, "2")))
+    assert costs(price_session(unpowered, Timeline(segments=(nothing, nothing)), BERLIN)) == (2, 2)

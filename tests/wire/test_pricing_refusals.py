@@ -108,3 +108,12 @@ def test_more_work_than_is_done_is_refused_and_not_done() -> None:
     with pytest.raises(PricingError, match=f"{MAX_WORK}") as caught:
         price_session(crowd, given, BERLIN)
     assert caught.value.code == "too-much-work"
+
+
+def test_a_crowd_of_local_times_over_months_is_refused_and_not_looked_for() -> None:
+    times = (f"{minute // 60:02}:{minute % 60:02}" for minute in range(MAX_ELEMENTS))
+    crowd = tariff(*[element(KWH, when=TariffRestrictions(start_time=at)) for at in times])
+    with pytest.raises(PricingError, match="local times") as caught:
+        price_session(crowd, Timeline(segments=(Segment(begin=MONDAY, end=MONDAY + timedelta(days=300)),)), BERLIN)
+    assert caught.value.code == "too-much-work"
+    assert price_session(crowd, charged(60), BERLIN).total.before_taxes == 0

@@ -5,7 +5,8 @@ Rules
    value, how long, of which form, whether a list holds something. Fields that nobody knows are never wrong.
 2. Documents are of 2.3.0: those of 2.2.1 come up first (`v221.up`).
 3. Accepted without a finding: an instant without an offset, with `+00:00`, or with a fraction; longer texts where the
-   tables of editions differ; null in the place of an optional value; `300.0` for a whole number.
+   tables of editions differ; null in the place of an optional value but a list, an empty text in the place of an
+   optional text; `300.0` for a whole number.
 4. Of a PATCH (`partial`) only what is there is checked.
 5. After `MOST` findings the rest is not looked at.
 
@@ -20,8 +21,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from itertools import islice
-from typing import Any, NamedTuple
+from functools import cache, partial as partial_of
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -60,6 +61,9 @@ class Finding(NamedTuple):
     message: str
 
 
+Check: TypeAlias = Callable[[Any, str, list[Finding]], None]
+"""Adds to the list what is wrong with a value at a pointer."""
+
 TYPE_OF: Mapping[Module, type[msgspec.Struct]] = {
     Module.CDRS: Cdr,
     Module.CHARGING_PROFILES: SetChargingProfile,
@@ -86,12 +90,15 @@ TYPE_OF_COMMAND: Mapping[CommandType, type[msgspec.Struct]] = {
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ASCII = re.compile(r"[\x20-\x7e]*")
+_LARGEST = 10**15
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
 
 def check(document: object, type_: type[msgspec.Struct], *, partial: bool = False) -> tuple[Finding, ...]:
     """What is wrong with a document that is to be a `type_`, in the order of its fields; MOST findings at most."""
-    return tuple(islice(_object(document, type_, "", partial), MOST))
+    found: list[Finding] = []
+    _check_object(type_, document, "", found, partial=partial)
+    return tuple(found[:MOST])
 
 
 def check_object(
@@ -124,113 +131,144 @@ def mended(document: object, type_: type[msgspec.Struct], quirks: Quirks) -> Any
         if quirks.lists_as_null and value is None and shape.kind is Kind.LIST:
             return []
         if quirks.numbers_as_text and isinstance(value, str):
-            return _read(shape.kind, value.strip())
+            return _read(shape.kind, value)
         return value
 
     return walked(document, type_, change)
 
 
 def _read(kind: Kind, text: str) -> object:
+    bare = text.strip()
     if kind is Kind.BOOLEAN:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if kind not in (Kind.NUMBER, Kind.WHOLE) or not _NUMBER.fullmatch(text):
+        return {"true": True, "false": False}.get(bare.lower(), text)
+    if kind not in (Kind.NUMBER, Kind.WHOLE) or not _NUMBER.fullmatch(bare):
         return text
-    return int(text) if "." not in text else Decimal(text)
+    return Decimal(bare) if "." in bare else int(bare)
 
 
-def _object(value: object, struct: type[msgspec.Struct], pointer: str, partial: bool = False) -> Iterator[Finding]:
+def _check_object(
+    struct: type[msgspec.Struct], value: Any, pointer: str, found: list[Finding], *, partial: bool = False
+) -> None:
     if not isinstance(value, dict):
-        yield Finding(pointer or "/", "wrong-type", f"an object is expected ({struct.__name__})")
+        found.append(Finding(pointer or "/", "wrong-type", f"an object is expected ({struct.__name__})"))
         return
-    for field in fields_of(struct):
-        at = f"{pointer}/{field.name}"
-        given = value.get(field.name)
-        if given is None:
-            absent = field.name not in value
-            if field.required and not (partial and absent):
-                yield Finding(at, "missing", "it is required")
-            elif not absent and field.shape.kind is Kind.LIST:
-                yield Finding(at, "wrong-type", "a list is expected")
-            continue
-        if field.required and given == [] and field.shape.kind is Kind.LIST:
-            yield Finding(at, "empty-list", "one at least is expected")
-        yield from _value(given, field.shape, TEXTS.get(field.owner, {}).get(field.name), at)
+    for name, required, kind, check_value in _plan(struct):
+        given = value.get(name)
+        if given is not None and (given != "" or required or kind is not Kind.TEXT):
+            check_value(given, f"{pointer}/{name}", found)
+            if required and given == [] and kind is Kind.LIST:
+                found.append(Finding(f"{pointer}/{name}", "empty-list", "one at least is expected"))
+        elif given is None:
+            absent = name not in value
+            if required and not (partial and absent):
+                found.append(Finding(f"{pointer}/{name}", "missing", "it is required"))
+            elif not absent and kind is Kind.LIST:
+                found.append(Finding(f"{pointer}/{name}", "wrong-type", "a list is expected"))
     if struct in _TOGETHER:
-        yield from _TOGETHER[struct](value, pointer)
+        found += _TOGETHER[struct](value, pointer)
 
 
-def _value(value: Any, shape: Shape, text: Text | None, at: str) -> Iterator[Finding]:
+@cache
+def _plan(struct: type[msgspec.Struct]) -> tuple[tuple[str, bool, Kind, Check], ...]:
+    """Each field's name, whether it is required, its kind, and what checks a value of it: made once per struct."""
+    return tuple(
+        (
+            field.name,
+            field.required,
+            field.shape.kind,
+            _check_of(field.shape, TEXTS.get(field.owner, {}).get(field.name)),
+        )
+        for field in fields_of(struct)
+    )
+
+
+def _check_of(shape: Shape, text: Text | None) -> Check:
     if shape.struct is not None:
-        yield from _object(value, shape.struct, at)
-    elif shape.items is not None:
-        if not isinstance(value, list):
-            yield Finding(at, "wrong-type", "a list is expected")
+        return partial_of(_check_object, shape.struct)
+    if shape.items is not None:
+        return partial_of(_check_list, _check_of(shape.items, text))
+    if text is not None:
+        return partial_of(_check_text, text)
+    return partial_of(_PLAIN[shape.kind], shape)
+
+
+def _check_list(check_item: Check, value: Any, at: str, found: list[Finding]) -> None:
+    if not isinstance(value, list):
+        found.append(Finding(at, "wrong-type", "a list is expected"))
+        return
+    for i, item in enumerate(value):
+        check_item(item, f"{at}/{i}", found)
+        if len(found) >= MOST:
             return
-        for i, item in enumerate(value):
-            yield from _value(item, shape.items, text, f"{at}/{i}")
-    elif text is not None:
-        yield from _text(value, text, at)
-    else:
-        yield from _PLAIN[shape.kind](value, shape, at)
 
 
-def _text(value: Any, rule: Text, at: str) -> Iterator[Finding]:
+def _check_text(rule: Text, value: Any, at: str, found: list[Finding]) -> None:
+    wrong = _wrong_text(rule, value)
+    if wrong is not None:
+        found.append(Finding(at, *wrong))
+
+
+def _wrong_text(rule: Text, value: Any) -> tuple[str, str] | None:
+    """Code and message of what is wrong with a text."""
     if not isinstance(value, str):
-        yield Finding(at, "wrong-type", "a text is expected")
-    elif not value:
-        yield Finding(at, "empty-text", "an empty text says nothing")
-    elif len(value) > rule.length:
-        yield Finding(at, "too-long", f"{len(value)} characters, {rule.length} are allowed")
-    elif rule.ci and not _ASCII.fullmatch(value):
-        yield Finding(at, "not-ascii", "a CiString is printable ASCII")
-    elif not rule.free and _CONTROL.search(value):
-        yield Finding(at, "control-character", "printable characters are expected")
-    elif rule.words is not None and value not in rule.words:
-        yield Finding(at, "unknown-word", f"{value!r} is none of {', '.join(sorted(rule.words))}")
-    elif rule.form is not None and not rule.form.fullmatch(value):
-        yield Finding(at, "wrong-form", f"{value!r} is not {rule.called}")
-    elif rule.url and not _is_url(value):
-        yield Finding(at, "bad-url", "an absolute http or https URL is expected")
+        return "wrong-type", "a text is expected"
+    if not value:
+        return "empty-text", "an empty text says nothing"
+    if len(value) > rule.length:
+        return "too-long", f"{len(value)} characters, {rule.length} are allowed"
+    if rule.ci and not _ASCII.fullmatch(value):
+        return "not-ascii", "a CiString is printable ASCII"
+    if not rule.free and _CONTROL.search(value):
+        return "control-character", "printable characters are expected"
+    return _wrong_form(rule, value)
 
 
-def _number(value: Any, shape: Shape, at: str) -> Iterator[Finding]:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        yield Finding(at, "number-as-text", f"{value!r} is a text; a number is expected")
-    elif isinstance(value, bool) or not isinstance(value, int | Decimal):
-        yield Finding(at, "wrong-type", f"a {shape.kind.value} is expected")
-    elif abs(Decimal(value)) >= 10**15 or not Decimal(value).is_finite():
-        yield Finding(at, "out-of-range", "it is beyond all that is measured or paid")
+def _wrong_form(rule: Text, value: str) -> tuple[str, str] | None:
+    if rule.words is not None and value not in rule.words:
+        return "unknown-word", f"{value!r} is none of {', '.join(sorted(rule.words))}"
+    if rule.form is not None and not rule.form.fullmatch(value):
+        return "wrong-form", f"{value!r} is not {rule.called}"
+    if rule.url and not _is_url(value):
+        return "bad-url", "an absolute http or https URL is expected"
+    return None
+
+
+def _check_number(shape: Shape, value: Any, at: str, found: list[Finding]) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            found.append(Finding(at, "number-as-text", f"{value!r} is a text; a number is expected"))
+        else:
+            found.append(Finding(at, "wrong-type", f"a {shape.kind.value} is expected"))
+    elif not -_LARGEST < value < _LARGEST:
+        found.append(Finding(at, "out-of-range", "it is beyond all that is measured or paid"))
     elif shape.kind is Kind.WHOLE and value != int(value):
-        yield Finding(at, "wrong-type", "a whole number is expected")
+        found.append(Finding(at, "wrong-type", "a whole number is expected"))
 
 
-def _boolean(value: Any, shape: Shape, at: str) -> Iterator[Finding]:
+def _check_boolean(shape: Shape, value: Any, at: str, found: list[Finding]) -> None:
     if not isinstance(value, bool):
-        yield Finding(at, "wrong-type", "true or false is expected")
+        found.append(Finding(at, "wrong-type", "true or false is expected"))
 
 
-def _instant(value: Any, shape: Shape, at: str) -> Iterator[Finding]:
+def _check_instant(shape: Shape, value: Any, at: str, found: list[Finding]) -> None:
     if not isinstance(value, str):
-        yield Finding(at, "wrong-type", "a DateTime is expected, as text")
+        found.append(Finding(at, "wrong-type", "a DateTime is expected, as text"))
         return
     try:
         parse_instant(value, at)
     except OCPIRefused:
-        yield Finding(at, "bad-instant", f"{value[:40]!r} is no DateTime (YYYY-MM-DDTHH:MM:SSZ)")
+        found.append(Finding(at, "bad-instant", f"{value[:40]!r} is no DateTime (YYYY-MM-DDTHH:MM:SSZ)"))
         return
     if value[-6:-5] in ("+", "-") and value[-5:] != "00:00":
-        yield Finding(at, "not-utc", "instants are in UTC")
+        found.append(Finding(at, "not-utc", "instants are in UTC"))
 
 
-def _word(value: Any, shape: Shape, at: str) -> Iterator[Finding]:
+def _check_word(shape: Shape, value: Any, at: str, found: list[Finding]) -> None:
     if not isinstance(value, str):
-        yield Finding(at, "wrong-type", "a text is expected")
+        found.append(Finding(at, "wrong-type", "a text is expected"))
     elif value not in shape.words and SYNONYMS.get(value) not in shape.words:
-        yield Finding(at, "unknown-word", f"{value[:40]!r} is none of {', '.join(sorted(shape.words))}")
-
-
-def _anything(value: Any, shape: Shape, at: str) -> Iterator[Finding]:
-    yield from ()
+        message = f"{value[:40]!r} is none of {', '.join(sorted(shape.words))}"
+        found.append(Finding(at, "unknown-word", message))
 
 
 def _is_url(text: str) -> bool:
@@ -262,14 +300,12 @@ def _regular_hours(value: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
         yield Finding(f"{pointer}/weekday", "out-of-range", "1 is Monday, 7 Sunday")
 
 
-_PLAIN: Mapping[Kind, Callable[[Any, Shape, str], Iterator[Finding]]] = {
-    Kind.TEXT: lambda value, shape, at: _text(value, Text(100_000, free=True), at),
-    Kind.NUMBER: _number,
-    Kind.WHOLE: _number,
-    Kind.BOOLEAN: _boolean,
-    Kind.INSTANT: _instant,
-    Kind.WORD: _word,
-    Kind.ANY: _anything,
+_PLAIN: Mapping[Kind, Callable[[Shape, Any, str, list[Finding]], None]] = {
+    Kind.NUMBER: _check_number,
+    Kind.WHOLE: _check_number,
+    Kind.BOOLEAN: _check_boolean,
+    Kind.INSTANT: _check_instant,
+    Kind.WORD: _check_word,
 }
 _TOGETHER: Mapping[type[msgspec.Struct], Callable[[Mapping[str, Any], str], Iterator[Finding]]] = {
     Cdr: _cdr,

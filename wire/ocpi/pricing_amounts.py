@@ -51,8 +51,10 @@ EXACTLY = Rounding()
 
 
 def _rounded(amount: Fraction, places: int, mode: str) -> Decimal:
-    quotient = _EXACT.divide(Decimal(amount.numerator), Decimal(amount.denominator))
-    return quotient.quantize(Decimal(1).scaleb(-places), rounding=mode, context=_EXACT)
+    # Two places more, and one that says whether anything is left: so no mode takes for a tie what is none.
+    digits, rest = divmod(amount.numerator * 10 ** (places + 2), amount.denominator)
+    sticky = Decimal(digits * 10 + bool(rest)).scaleb(-places - 3, _EXACT)
+    return sticky.quantize(Decimal(1).scaleb(-places), rounding=mode, context=_EXACT)
 
 
 def _places(denominator: int) -> int | None:

@@ -26,6 +26,8 @@ MAX_WORK = 2_000_000
 """Questions to elements: some seconds."""
 MAX_DAYS = 400
 """Days in which local times are looked for: a longer session is priced with a tariff without them only."""
+MAX_LOCAL_TIMES = 50_000
+"""Times of day that elements name, on each day."""
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 _US_KW_PER_WH = 3_600_000
@@ -70,7 +72,7 @@ def pieces_of(rules: Rules, spans: tuple[Span, ...], zone: tzinfo) -> Iterator[P
     Raises:
         PricingError: `too-long`, `too-much-work`.
     """
-    origin = spans[0].segment.begin.astimezone(UTC)
+    origin = spans[0].segment.begin
     cuts = _cuts(rules, spans, origin, zone)
     asks_local = any(element.is_local for element in rules.every)
     asks_power = any(element.power_kw != (None, None) for element in rules.every)
@@ -120,7 +122,7 @@ def _cuts(rules: Rules, spans: tuple[Span, ...], origin: datetime, zone: tzinfo)
         moments.update(began + bound for element in elements for bound in element.elapsed_us if bound is not None)
     local = tuple(element for element in elements if element.is_local)
     if local:
-        end = spans[-1].segment.end.astimezone(UTC)
+        end = spans[-1].segment.end
         moments.update((at - origin) // _MICROSECOND for at in local_changes(local, origin, end, zone))
     return _Cuts(sorted(moments), sorted(energies))
 
@@ -130,11 +132,13 @@ def local_changes(elements: tuple[Element, ...], begin: datetime, end: datetime,
     of day that are named, midnights, and where the clock itself is put forward or back.
 
     Raises:
-        PricingError: `too-long`, for more than MAX_DAYS.
+        PricingError: `too-long`, for more than MAX_DAYS; `too-much-work`, for more than MAX_LOCAL_TIMES in all.
     """
     if end - begin > MAX_DAYS * _DAY:
         raise PricingError("too-long", "segments", f"more than {MAX_DAYS} days, for which local times are asked")
     named = {0} | {minute for element in elements for minute in element.minutes or ()}
+    if len(named) * ((end - begin).days + 1) > MAX_LOCAL_TIMES:
+        raise PricingError("too-much-work", "$.elements", f"more than {MAX_LOCAL_TIMES} local times to look for")
     times = [time(minute // 60, minute % 60) for minute in named]
     try:
         day, last = begin.astimezone(zone).date() - _DAY, end.astimezone(zone).date() + _DAY

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from wire.errors import PricingError
 from wire.ocpi.pricing_timeline import Use, exact
@@ -35,6 +36,8 @@ from wire.ocpi.tariffs import (
 from wire.ocpi.types import PriceLimit
 
 MAX_ELEMENTS, MAX_COMPONENTS = 500, 20
+REMEMBERED = 64
+"""Tariffs whose rules are kept: a hub prices thousands of sessions by a few."""
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MAX_VAT = 1000
 _WEEK = tuple(DayOfWeek)
@@ -145,8 +148,9 @@ class Rules:
         return found
 
 
+@lru_cache(REMEMBERED)
 def read_rules(tariff: Tariff) -> Rules:
-    """The rules of a tariff.
+    """The rules of a tariff; those of the last ones are remembered.
 
     Raises:
         PricingError: `too-many-elements`, `bad-component`, `bad-restriction`, `bad-limit`, `number-unusable`.

@@ -10,8 +10,8 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -83,25 +83,51 @@ def spans_of(timeline: Timeline) -> tuple[Span, ...]:
     """The checked segments of a timeline.
 
     Raises:
-        PricingError: `no-timeline`, `timeline-order`, `timeline-gap`, `too-many-segments`, `number-unusable`.
+        PricingError: `no-timeline`, `timeline-order`, `timeline-gap`, `too-many-segments`, `too-long`,
+            `number-unusable`.
     """
     segments = timeline.segments
     if not segments:
         raise PricingError("no-timeline", "segments", "nothing was used: there is no segment")
     if len(segments) > MAX_SEGMENTS:
         raise PricingError("too-many-segments", "segments", f"{len(segments)} segments, {MAX_SEGMENTS} are priced")
-    _check_order(segments)
-    return tuple(_spans(segments))
+    in_utc = [_in_utc(number, segment) for number, segment in enumerate(segments)]
+    _check_order(in_utc)
+    return tuple(_spans(_extended(in_utc)))
 
 
-def _check_order(segments: tuple[Segment, ...]) -> None:
+def _in_utc(number: int, segment: Segment) -> Segment:
+    """The segment with its instants in UTC: the difference of two local times is none of time when the clock is put
+    forward between them."""
+    if segment.begin.tzinfo is None or segment.end.tzinfo is None:
+        raise PricingError("timeline-order", f"segments[{number}]", "an instant without an offset from UTC")
+    if segment.begin.tzinfo is UTC and segment.end.tzinfo is UTC:
+        return segment
+    try:
+        return replace(segment, begin=segment.begin.astimezone(UTC), end=segment.end.astimezone(UTC))
+    except OverflowError as error:
+        raise PricingError("too-long", f"segments[{number}]", "an instant at the end of the calendar") from error
+
+
+def _extended(segments: Sequence[Segment]) -> Sequence[Segment]:
+    """Without those in which there is neither time nor energy; a session or reservation that has no others keeps them,
+    for its fee is due all the same."""
+    filled = {one.use.is_reservation for one in segments if _holds(one)}
+    return [one for one in segments if _holds(one) or one.use.is_reservation not in filled]
+
+
+def _holds(segment: Segment) -> bool:
+    """Whether there is time or energy in it."""
+    return segment.end > segment.begin or bool(segment.energy_wh)
+
+
+def _check_order(segments: Sequence[Segment]) -> None:
     for number, segment in enumerate(segments):
-        where = f"segments[{number}]"
-        if segment.begin.tzinfo is None or segment.end.tzinfo is None:
-            raise PricingError("timeline-order", where, "an instant without an offset from UTC")
         if segment.end < segment.begin:
-            raise PricingError("timeline-order", where, "it ends before it begins")
-        exact(segment.energy_wh, f"{where}.energy_wh")
+            raise PricingError("timeline-order", f"segments[{number}]", "it ends before it begins")
+        for amount in (segment.energy_wh, segment.power_kw, segment.current_a):
+            if amount is not None and not is_exact(amount):
+                raise PricingError("number-unusable", f"segments[{number}]", f"{amount:.40} is no amount of a meter")
     for number, (before, after) in enumerate(pairwise(segments), start=1):
         where = f"segments[{number}]"
         if after.begin < before.end or (after.use.is_reservation and not before.use.is_reservation):
@@ -110,8 +136,8 @@ def _check_order(segments: tuple[Segment, ...]) -> None:
             raise PricingError("timeline-gap", where, "nothing is said of the time before it")
 
 
-def _spans(segments: tuple[Segment, ...]) -> Iterator[Span]:
-    origin = segments[0].begin.astimezone(UTC)
+def _spans(segments: Sequence[Segment]) -> Iterator[Span]:
+    origin = segments[0].begin
     session_us: int | None = None
     before_wh = Fraction(0)
     for segment in segments:
@@ -136,6 +162,14 @@ def exact(number: Decimal, where: str) -> Fraction:
     Raises:
         PricingError: `number-unusable`: not finite, or out of all proportion.
     """
-    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT or len(number.as_tuple().digits) > MAX_DIGITS:
+    if not is_exact(number):
         raise PricingError("number-unusable", where, f"{number:.40} is no amount that can be priced")
     return Fraction(number)
+
+
+def is_exact(number: Decimal) -> bool:
+    """Whether exact arithmetic with the number is bounded."""
+    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
+        return False
+    # Counting digits takes ten times as long as writing them.
+    return len(str(number)) <= MAX_DIGITS or len(number.as_tuple().digits) <= MAX_DIGITS

@@ -106,7 +106,7 @@ def _walked(value: Any, shape: Shape, change: Callable[[Shape, Any], Any]) -> An
 def _soften(shape: Shape, value: Any) -> Any:
     if shape.kind is Kind.INSTANT and isinstance(value, str) and _NAIVE.fullmatch(value):
         return f"{value}Z"
-    if shape.kind is Kind.WHOLE and isinstance(value, Decimal) and abs(value) < 2**63 and value == int(value):
+    if shape.kind is Kind.WHOLE and isinstance(value, Decimal) and -(2**63) < value < 2**63 and value == int(value):
         return int(value)
     if shape.kind is Kind.WORD and isinstance(value, str) and value not in shape.words:
         return SYNONYMS.get(value, value)

@@ -36,21 +36,22 @@ COSTS = (
 """The fields of Sessions and CDRs that are prices."""
 
 
-def number(value: object) -> Decimal | None:
+def _number(value: object) -> Decimal | None:
     """A JSON number; None for anything else, and for one that no price comes near."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    return Decimal(value) if abs(Decimal(value)) < _LARGEST else None
+    return Decimal(value) if -_LARGEST < value < _LARGEST else None
 
 
 def price_down(price: object, pointer: str, losses: Losses) -> object:
     """A Price of 2.3.0 as one of 2.2.1; what is no Price stays as it is."""
-    if not isinstance(price, dict) or number(price.get("before_taxes")) is None:
+    if not isinstance(price, dict) or _number(price.get("before_taxes")) is None:
         return price
-    before = price["before_taxes"]
+    before, taxes = price["before_taxes"], price.get("taxes")
+    if taxes is not None and not isinstance(taxes, list):
+        return price
     kept = {name: value for name, value in price.items() if name not in ("before_taxes", "taxes")}
     written = {"excl_vat": before} | kept
-    taxes = price.get("taxes")
     if not taxes:
         return written
     total = _sum_of(taxes, f"{pointer}/taxes")
@@ -62,19 +63,15 @@ def price_down(price: object, pointer: str, losses: Losses) -> object:
 
 def price_up(price: object) -> object:
     """A Price of 2.2.1 as one of 2.3.0; what is no Price stays as it is."""
-    if not isinstance(price, dict) or number(price.get("excl_vat")) is None:
+    without = _number(price.get("excl_vat")) if isinstance(price, dict) else None
+    if not isinstance(price, dict) or without is None:
         return price
-    without, total = price["excl_vat"], number(price.get("incl_vat"))
+    total = _number(price.get("incl_vat"))
     names = ("excl_vat",) if total is None else ("excl_vat", "incl_vat")
-    written = {"before_taxes": without} | {name: value for name, value in price.items() if name not in names}
+    written = {"before_taxes": price["excl_vat"]} | {n: value for n, value in price.items() if n not in names}
     if total is None:
         return written
-    return written | {"taxes": [{"name": _VAT, "amount": _add(total, -number_or_zero(without), "/excl_vat")}]}
-
-
-def number_or_zero(value: object) -> Decimal:
-    """A JSON number, 0 for anything else."""
-    return number(value) or Decimal(0)
+    return written | {"taxes": [{"name": _VAT, "amount": _add(total, -without, "/incl_vat")}]}
 
 
 def costs_down(document: Document, losses: Losses, pointer: str = "") -> Document:
@@ -102,7 +99,7 @@ def tariff_down(tariff: Document, losses: Losses, pointer: str = "") -> Document
         return written
     if included not in ("YES", "NO", "N/A"):
         raise unconvertible(f"{pointer}/tax_included", "nobody says whether the prices hold taxes")
-    if included == "YES":
+    if included == "YES" and isinstance(tariff["elements"], list):
         written["elements"] = _without_taxes(tariff["elements"], f"{pointer}/elements", losses)
     left = _tax_included(written["elements"])
     if left != included:
@@ -118,7 +115,7 @@ def tariff_up(tariff: Document) -> Document:
     return written
 
 
-def components(elements: object) -> list[tuple[str, dict[str, Any]]]:
+def _components(elements: object) -> list[tuple[str, dict[str, Any]]]:
     """The price components of elements, each with its JSON pointer below them; what is ill-formed is left out."""
     found = []
     for i, element in enumerate(elements if isinstance(elements, list) else []):
@@ -130,18 +127,18 @@ def components(elements: object) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _tax_included(elements: object) -> str:
-    return "NO" if any(part.get("vat") is not None for _, part in components(elements)) else "N/A"
+    return "NO" if any(part.get("vat") is not None for _, part in _components(elements)) else "N/A"
 
 
-def _without_taxes(elements: Any, pointer: str, losses: Losses) -> Any:
+def _without_taxes(elements: list[Any], pointer: str, losses: Losses) -> list[Any]:
     prices: dict[str, Decimal] = {}
-    for place, part in components(elements):
-        price, vat = number(part.get("price")), number(part.get("vat"))
+    for place, part in _components(elements):
+        price, vat = _number(part.get("price")), _number(part.get("vat"))
         if price is None:
             continue
-        if vat is None and price != 0:
+        if price != 0 and (vat is None or vat < 0):
             raise unconvertible(f"{pointer}{place}/vat", "the price holds taxes, and their rate is not given")
-        net = price / (1 + vat / 100) if vat is not None and vat > -100 else price
+        net = price / (1 + vat / 100) if vat else price
         prices[place] = net if net == price else net.quantize(_STEP, ROUND_HALF_UP)
         if prices[place] != price:
             losses.note(f"{pointer}{place}/price", "2.2.1 has prices without VAT only", part["price"], prices[place])
@@ -167,10 +164,10 @@ def _limit(limit: object, without: str, including: str) -> object:
     return {names.get(name, name): value for name, value in limit.items()}
 
 
-def _sum_of(taxes: object, pointer: str) -> Decimal:
+def _sum_of(taxes: list[Any], pointer: str) -> Decimal:
     total = Decimal(0)
-    for i, tax in enumerate(taxes if isinstance(taxes, list) else [taxes]):
-        amount = number(tax.get("amount")) if isinstance(tax, dict) else None
+    for i, tax in enumerate(taxes):
+        amount = _number(tax.get("amount")) if isinstance(tax, dict) else None
         if amount is None:
             raise unconvertible(f"{pointer}/{i}/amount", "a tax without an amount")
         total = _add(total, amount, pointer)

@@ -77,7 +77,7 @@ CATALOGUE: tuple[Entry, ...] = (
         _S,
         Support.ACTED_ON,
         """
-        BootNotification|all|accepted once is accepted for good
+        BootNotification|all|accepted once is accepted for good; asked for by a trigger while none is known
         """,
     ),
     *_rows("B Provisioning", _S, Support.ACKNOWLEDGED, "NotifyReport|2|read by who asked for the report"),

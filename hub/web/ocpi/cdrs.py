@@ -3,7 +3,8 @@
 Rules
 1. The answer to a POST has a Location, at which the CDR can be read again: 201 for a new one, 200 for the same again.
    Another CDR under an id that is held is refused (2001) and an alarm.
-2. A credit CDR names one that is held, of the same party, and takes back exactly its total_cost.
+2. What the rules refuse (hub.reconcile) is refused with the first finding, and not kept; a corrected one may come
+   under the same id. What they hold is taken, and waits here.
 
 Source: OCPI 2.3.0 mod_cdrs (POST, Credit CDRs).
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import logging
 
+from hub.reconcile.findings import State
+from hub.reconcile.judge import Judged, Reconciler
 from hub.roaming.credits import require_credit_right
 from hub.roaming.own import RoamingConfig
 from hub.store import alarms, objects as store, partners
@@ -21,7 +24,7 @@ from hub.store.engine import Connection
 from hub.store.objects import Kept, ObjectDiffers
 from hub.web.ocpi.exchange import Answer, Exchange, party_in, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
-from wire.ocpi.document import view
+from wire.ocpi.document import Document, view
 from wire.ocpi.keys import ci_key
 from wire.ocpi.sessions import Cdr
 from wire.ocpi.types import Module
@@ -35,6 +38,7 @@ class PostedCDRs:
 
     def __init__(self, database: Database, config: RoamingConfig) -> None:
         self._database, self._config = database, config
+        self._reconciler = Reconciler(config)
 
     async def post(self, exchange: Exchange) -> Answer:
         """Keep a CDR."""
@@ -47,8 +51,15 @@ class PostedCDRs:
             if not partners.speaks_for(connection, exchange.partner, cdr.owner):
                 raise OCPIRefused("foreign-party", "/party_id", f"you do not speak for {cdr.owner}")
             require_credit_right(connection, cdr)
+            is_new = store.object_of(connection, Module.CDRS, cdr.owner, ci_key(cdr.id)) is None
+            judged = self._judge(connection, document, exchange) if is_new else None
+            if judged is not None and judged.state is State.REFUSED:
+                return judged.refusal()
             try:
-                return store.keep_object(connection, Module.CDRS, document, exchange.partner.id, exchange.at)[0]
+                kept, number = store.keep_object(connection, Module.CDRS, document, exchange.partner.id, exchange.at)
+                if judged is not None:
+                    self._reconciler.note_kept(connection, number, document, judged, exchange.partner, exchange.at)
+                return kept
             except ObjectDiffers as error:
                 ids = exchange.partner.id, Module.CDRS, cdr.owner, cdr.id, error.code
                 alarms.note_alarm(
@@ -65,6 +76,9 @@ class PostedCDRs:
         endpoint = f"{self._config.url}/{exchange.version.value}/receiver/{Module.CDRS.value}"
         where = joined(endpoint, owner.country_code, owner.party_id, cdr.id)
         return Answer(http=201 if kept is Kept.NEW else 200, headers={"Location": where})
+
+    def _judge(self, connection: Connection, document: Document, exchange: Exchange) -> Judged:
+        return self._reconciler.judge_cdr(connection, document, exchange.partner, exchange.at)
 
     async def get(self, exchange: Exchange) -> Answer:
         """A CDR at the Location that the POST was answered with."""

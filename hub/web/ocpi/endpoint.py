@@ -31,6 +31,7 @@ from hub.store import partners as store
 from hub.store.database import Database
 from hub.store.engine import Connection
 from hub.store.partners import Presented
+from hub.web.ocpi import openapi
 from hub.web.ocpi.exchange import Answer, Exchange, Forwarding, Sides
 from hub.web.problems import Problem, read_body
 from wire.errors import MalformedValue, OCPIRefused
@@ -73,6 +74,7 @@ class OCPIEndpoint:
         version, base = "{version:" + "|".join(one.value.replace(".", r"\.") for one in SPOKEN) + "}", self._base
         for slash in ("", "/"):
             app.router.add_get(f"{base}/versions{slash}", self._versions, allow_head=False)
+            app.router.add_get(f"{base}{openapi.PATH}{slash}", self._description, allow_head=False)
             app.router.add_get(f"{base}/{version}{slash}", self._details, allow_head=False)
             app.router.add_route("*", f"{base}/{version}/credentials{slash}", self._credentials)
         app.router.add_route("*", f"{base}/{version}/{{side:sender|receiver}}/{{module}}{{tail:(/.*)?}}", self._module)
@@ -120,7 +122,10 @@ class OCPIEndpoint:
 
     def _response(self, request: web.Request, answer: Answer) -> web.Response:
         ids: MessageIds = request[_IDS]
-        body: dict[str, object] = {"status_code": int(answer.status), "timestamp": instant_text(now())}
+        body: dict[str, object] = {
+            "status_code": int(answer.status),
+            "timestamp": instant_text(now().replace(microsecond=0)),
+        }
         if answer.message is not None:
             body["status_message"] = answer.message
         if answer.data is not None:
@@ -143,6 +148,11 @@ class OCPIEndpoint:
         refuse_routing(request.headers)
         found = [{"version": one.value, "url": f"{self._config.url}/{one.value}"} for one in SPOKEN]
         return self._response(request, Answer(found))
+
+    async def _description(self, request: web.Request) -> web.StreamResponse:
+        ids: MessageIds = request[_IDS]
+        body = encode_document(openapi.description(self._sides))
+        return web.Response(body=body, content_type="application/json", headers=ids.headers())
 
     async def _details(self, request: web.Request) -> web.StreamResponse:
         refuse_routing(request.headers)

@@ -14,6 +14,7 @@ from queue import Queue
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from hub.roaming.client import MAX_ANSWER_BYTES
 from tests.hub.conftest import LittleCA
 from tests.hub.ocpi.platforms import Platform, Told
 
@@ -31,12 +32,18 @@ class Odd:
     wraps_in_array: bool = False
     redirects: bool = False
     bare_errors: bool = False
-    upper_versions_path: bool = False
-    forgets_credentials: bool = False
     no_timestamp_zone: bool = False
     links_nothing: bool = False
     links_elsewhere: bool = False
     counts_nothing: bool = False
+    token_with_newline: bool = False
+    token_raw: bool = False
+    token_unknown: bool = False
+    no_json: bool = False
+    endless: bool = False
+    other_versions: bool = False
+    no_endpoints: bool = False
+    foreign_endpoints: bool = False
 
 
 @dataclass
@@ -112,13 +119,20 @@ class Partner:
         if self.odd.redirects and not path.partition("?")[0].endswith("/"):
             self.reply(request, 307, b"", {"Location": f"{self.url}{path}/"})
             return
-        if request.headers.get("Authorization") not in self.headers_known():
+        if self.odd.no_json:
+            self.reply(request, 200, b"<html>welcome</html>")
+            return
+        if self.odd.endless:
+            self.reply(request, 200, b" " * (MAX_ANSWER_BYTES + 1))
+            return
+        if self.odd.token_unknown or request.headers.get("Authorization") not in self.headers_known():
             status, text = (403, b'{"detail": "no"}') if self.odd.bare_errors else (401, b'{"status_code": 2000}')
             self.reply(request, status, text)
             return
         path = path.rstrip("/")
         if path == "/versions":
-            self.tell(request, [{"version": self.version, "url": f"{self.url}/{self.version}"}])
+            version = "2.1.1" if self.odd.other_versions else self.version
+            self.tell(request, [{"version": version, "url": f"{self.url}/{version}"}])
         elif path == f"/{self.version}":
             self.tell(request, {"version": self.version, "endpoints": self.endpoints()})
         elif request.command == "GET" and path.partition("?")[0].startswith(f"/{self.version}/sender/"):
@@ -150,11 +164,16 @@ class Partner:
         return all_[offset : offset + 2], headers
 
     def headers_known(self) -> set[str]:
-        """Its token in base64, and as it is."""
-        return {f"Token {base64.b64encode(self.token.encode()).decode()}", f"Token {self.token}"}
+        """Its token in base64, or as it is."""
+        raw = self.odd.token_raw
+        return {f"Token {self.token if raw else base64.b64encode(self.token.encode()).decode()}"}
 
     def endpoints(self) -> list[dict[str, str]]:
-        base = f"{self.url}/{self.version}"
+        base = (
+            f"https://elsewhere.example/{self.version}" if self.odd.foreign_endpoints else f"{self.url}/{self.version}"
+        )
+        if self.odd.no_endpoints:
+            return []
         found = [{"identifier": "credentials", "role": "RECEIVER", "url": f"{base}/credentials"}]
         return found + [
             {"identifier": module, "role": role, "url": f"{base}/{role.lower()}/{module}"} for module, role in ALL_SIDES
@@ -221,4 +240,9 @@ class Partner:
     def ask(self, method: str, path: str, document: object = None, **more: Any) -> Told:
         """What the platform answers; `path` below its version."""
         below = path if path.startswith("https:") else f"/{self.version}{path}"
-        return self.platform.ask(method, below, self.theirs, document, **more)
+        header = None
+        if self.odd.token_with_newline:
+            header = f"Token {base64.b64encode(f'{self.theirs}{chr(10)}'.encode()).decode()}"
+        if self.odd.token_raw:
+            header = f"Token {self.theirs}"
+        return self.platform.ask(method, below, self.theirs, document, header=header, **more)

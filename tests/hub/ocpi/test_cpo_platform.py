@@ -47,6 +47,9 @@ def test_locations_are_published_as_configured_in_both_versions(cpo, new_partner
     older = new_partner(version="2.2.1", party_id="OLD").register(cpo, "older")
     (seen,) = older.ask("GET", "/sender/locations").data
     assert "help_phone" not in seen
+    (tariff,) = partner.ask("GET", "/sender/tariffs").data
+    assert (tariff["id"], tariff["party_id"], tariff["currency"]) == ("price", "CPO", "EUR")
+    assert evse["connectors"][0]["tariff_ids"] == ["price"]
     assert "capabilities" not in seen["evses"][0]["connectors"][0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ from hub.errors import StoreError
 from hub.roaming.partners import Partner, Registration, TokenKind
 from hub.roaming.publishing import correlation_of, publish
 from hub.store import calls, derived, orders, outbound, partners as store
+from hub.store.alarms import Alarm, alarms, note_alarm
 from hub.store.authorizations import Authorization, authorization_of, note_authorization
 from hub.store.engine import Engine, OpenConnection
 from hub.store.objects import Kept, ObjectDiffers, Scope, drop_object, keep_object, object_of, objects_of, page_of
 from hub.store.partners import KnownPartner, NoSuchPartner
+from hub.store.roaming_erasure import count_named, forget_roaming
+from hub.subject import subject_of
 from wire.errors import OCPIRefused
 from wire.ocpi.commands import CommandType
 from wire.ocpi.paging import PageQuery
@@ -25,7 +29,7 @@ from wire.ocpi.quirks import Quirks
 from wire.ocpi.routing import Routing
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import BusinessDetails, InterfaceRole, Module, PartyKey, Role, Version
-from wire.records import AllowedType, WhitelistType
+from wire.records import AllowedType, Session, SessionStatus, WhitelistType, encode
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 EMS, CPO, OTH = (PartyKey.of("DE", party) for party in ("EMS", "CPO", "OTH"))
@@ -298,3 +302,83 @@ def test_cursors_only_move_as_they_are_told(connection):
     for position in (3, 5):
         derived.move_cursor(connection, derived.CDRS, position)
         assert derived.cursor(connection, derived.CDRS) == position
+
+
+def test_who_charged_is_let_go_and_the_bill_stays(connection):
+    theirs, others = cdr("C-1", total_energy=12.5, x=[1]), cdr("C-2")
+    theirs |= {"authorization_reference": "ref-1", "signed_data": {"signed_values": []}}
+    others["cdr_token"] = others["cdr_token"] | {"uid": "04B2"}
+    for document, source in ((theirs, None), (others, "charging")):
+        keep_object(connection, Module.CDRS, document, source, T0)
+    token = {"country_code": "DE", "party_id": "EMS", "uid": "04A1", "type": "RFID"}
+    keep_object(connection, Module.TOKENS, token, None, T0)
+    alarm = Alarm("charging", Module.CDRS, CPO, "C-1", "cdr-differs", "differs", "c-1", theirs)
+    note_alarm(connection, alarm, T0)
+    (act,) = connection.execute(
+        "INSERT INTO erasures (at, by, kind, forced, counts) VALUES ('t', 'me', 'person', 0, '{}') RETURNING number"
+    ).fetchone()
+    subject = subject_of(["04A1"], [])
+    assert count_named(connection, subject) == 3
+    forget_roaming(connection, subject, (), act, lambda text: f"ERASED-{len(text)}")
+    assert count_named(connection, subject) == 0
+    held = object_of(connection, Module.CDRS, CPO, "C-1")
+    assert held is not None
+    kept = {name: value for name, value in theirs.items() if name not in ("authorization_reference", "signed_data")}
+    assert held.document == kept | {"cdr_token": theirs["cdr_token"] | {"uid": "ERASED-4"}}
+    untouched = object_of(connection, Module.CDRS, CPO, "C-2")
+    assert untouched is not None
+    assert untouched.document == others
+    assert object_of(connection, Module.TOKENS, EMS, "04A1|RFID") is None
+    assert alarms(connection, 0, 10) == ()
+    with pytest.raises((StoreError, sqlite3.Error), match="a CDR is never changed"):
+        connection.execute(
+            "UPDATE ocpi_objects SET document = '{\"total_energy\":1}', erasure = ? WHERE id = 'C-2'", (act,)
+        )
+
+
+def test_by_time_our_own_session_is_let_go_with_the_one_it_came_of(connection):
+    for source, owner in ((None, CPO), ("charging", OTH)):
+        keep_object(connection, Module.SESSIONS, cdr("S-1", owner=owner, status="COMPLETED"), source, T0)
+    (act,) = connection.execute(
+        "INSERT INTO erasures (at, by, kind, forced, counts) VALUES ('t', 'me', 'retention', 0, '{}') RETURNING number"
+    ).fetchone()
+    forget_roaming(connection, None, ("s-1",), act, lambda text: "nobody")
+    uids = [held.document["cdr_token"]["uid"] for held in objects_of(connection, Module.SESSIONS, "S-1")]
+    assert uids == ["nobody", "04A1"]
+
+
+def test_a_session_that_is_committed_late_under_a_lower_number_is_not_passed_over(connection):
+    def insert(number: int, id_: str) -> None:
+        session = Session(
+            id=id_,
+            gateway_id="site-1",
+            charger_id="CP-1",
+            evse_id=1,
+            transaction_id="t",
+            status=SessionStatus.ACTIVE,
+            start_date_time=T0,
+            last_updated=T0,
+            kwh=Decimal(0),
+        )
+        connection.execute(
+            "INSERT INTO sessions (number, id, gateway_id, charger_key, status, session, meter)"
+            " VALUES (?, ?, 'site-1', 'cp-1', 'ACTIVE', ?, '{}')",
+            (number, id_, encode(session).decode()),
+        )
+
+    def step() -> list[str]:
+        fresh, last = derived.new_sessions(connection, 10)
+        for due in fresh:
+            derived.note_derived(connection, due, final=False)
+        derived.move_cursor(connection, derived.SESSIONS, last)
+        return [due.session.id for due in fresh]
+
+    insert(2, "S-2")
+    assert (step(), step()) == (["S-2"], [])
+    insert(1, "S-1")
+    assert (step(), step()) == (["S-1"], [])
+    assert derived.cursor(connection, derived.SESSIONS) == 2
+    insert(4, "S-4")
+    insert(3, "S-3")
+    assert (step(), step()) == (["S-3", "S-4"], [])
+    assert derived.changed_sessions(connection, 10) == ()

@@ -15,12 +15,6 @@ from tests.pki.registry.desk import Desk
 from tests.pki.registry.house import Clock, copy_of, found_small, opened
 
 
-@pytest.fixture(autouse=True)
-def as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Screens are compared by whole lines: tests that run side by side have a width in their environment."""
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-
 @pytest.fixture(scope="session")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state folder as it was founded; copy it."""

@@ -39,7 +39,7 @@ def client_context(service: PKIService, version: ssl.TLSVersion | None = None) -
 
 def shaken(service: PKIService, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
     host, port = service.addresses["https"].split(":")
-    plain = socket.create_connection((host, int(port)), timeout=10)
+    plain = socket.create_connection((host, int(port)), timeout=60)
     return context.wrap_socket(plain, server_hostname=host, session=session)
 
 
@@ -64,7 +64,7 @@ def test_no_session_is_resumed(service: PKIService, version: ssl.TLSVersion) -> 
 
 def test_old_tls_is_refused(service: PKIService) -> None:
     command = ["openssl", "s_client", "-connect", service.addresses["https"], "-tls1_1", "-cipher", "ALL@SECLEVEL=0"]
-    done = subprocess.run(command, input=b"", capture_output=True, timeout=20)
+    done = subprocess.run(command, input=b"", capture_output=True, timeout=60)
     assert done.returncode != 0
     assert b"Cipher is (NONE)" in done.stdout
 
@@ -88,7 +88,7 @@ def test_a_foreign_client_is_refused_in_the_handshake_and_the_log_says_why(
 def test_a_new_server_certificate_is_taken_up_and_open_sockets_live_on(own_service: PKIService) -> None:
     context = client_context(own_service)
     host, port = own_service.addresses["https"].split(":")
-    kept = http.client.HTTPSConnection(host, int(port), context=context, timeout=20)
+    kept = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
     kept.request("GET", "/.well-known/est/cacerts")
     assert kept.getresponse().read()
     sock = kept.sock
@@ -121,7 +121,7 @@ def served(service: PKIService) -> int:
 def test_one_address_cannot_take_all_sockets(own_service: PKIService) -> None:
     host, port = own_service.addresses["http"].split(":")
     with ExitStack() as flood:
-        held = [flood.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in range(300)]
+        held = [flood.enter_context(socket.create_connection((host, int(port)), timeout=60)) for _ in range(300)]
         # Those beyond the bound are closed at once; waiting for the last one shows that all were accepted.
         assert held[-1].recv(1) == b""
         answer = own_service.curl("/ca/mo-root.cer", "--interface", "127.0.0.2", listener="http")
@@ -183,7 +183,7 @@ async def exchange(host: str, port: int, octets: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(octets)
     try:
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
 

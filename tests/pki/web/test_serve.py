@@ -21,7 +21,7 @@ from tests.pki_service import PKIService, copy_pki
 def serve(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run it until it ends by itself."""
     command = [sys.executable, "-m", "pki", "serve", "--dir", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def test_without_a_state_folder_it_says_how_to_make_one(tmp_path: Path) -> None:

@@ -99,6 +99,9 @@ def test_a_sound_cdr_passes() -> None:
         ("/total_energy", True, "wrong-type"),
         ("/total_energy", "much", "wrong-type"),
         ("/total_energy", 10**15, "out-of-range"),
+        ("/total_energy", Decimal("-1E+999999999"), "out-of-range"),
+        ("/start_date_time", "2026-01-01T00:00,00Z", "bad-instant"),
+        ("/start_date_time", "2026-01-01T000000.0Z", "bad-instant"),
         ("/charging_periods", [], "empty-list"),
         ("/charging_periods", {}, "wrong-type"),
         ("/charging_periods/0/dimensions", [], "empty-list"),
@@ -128,6 +131,7 @@ def test_a_credit_cdr_names_what_it_takes_back() -> None:
         ("/start_date_time", "2026-01-01T00:00:00.123Z"),
         ("/start_date_time", "2026-01-01T00:00:00+00:00"),
         ("/session_id", None),
+        ("/meter_id", ""),
         ("/tariffs", []),
         ("/extension", {"a": 1}),
         ("/cdr_location/state", "S" * 45),
@@ -230,9 +234,9 @@ def test_one_object_comes_out_of_its_array() -> None:
 
 
 def test_numbers_as_text_and_null_lists_are_mended() -> None:
-    loose = changed("/total_energy", "1.5") | {"total_time": " 1 ", "credit": "False", "tariffs": None, "remark": "5"}
+    loose = changed("/total_energy", "1.5") | {"total_time": " 1 ", "credit": "False", "tariffs": None, "remark": " 5 "}
     after = mended(loose, sessions.Cdr, Quirks(numbers_as_text=True, lists_as_null=True))
-    assert after == CDR | {"credit": False, "tariffs": [], "remark": "5"}
+    assert after == CDR | {"credit": False, "tariffs": [], "remark": " 5 "}
     assert mended(loose, sessions.Cdr, Quirks()) is loose
     much = mended({"total_energy": "much", "credit": "yes"}, sessions.Cdr, Quirks(numbers_as_text=True))
     assert much == {"total_energy": "much", "credit": "yes"}, "what says nothing is not guessed"

@@ -39,7 +39,9 @@ def test_several_taxes_become_one_and_are_named() -> None:
     assert loss.left == [{"name": "VAT", "amount": Decimal("0.1498")}]
 
 
-@pytest.mark.parametrize("price", [None, "free", {}, {"before_taxes": "4"}, {"before_taxes": True}])
+@pytest.mark.parametrize(
+    "price", [None, "free", {}, {"before_taxes": "4"}, {"before_taxes": True}, {"before_taxes": 1, "taxes": {}}]
+)
 def test_what_is_no_price_passes_for_the_checks_to_find(price: Any) -> None:
     assert down(Module.CDRS, {"total_cost": price}) == ({"total_cost": price}, ())
 
@@ -84,6 +86,7 @@ def test_prices_with_vat_are_divided_and_named() -> None:
     ("document", "where"),
     [
         (tariff("YES"), PRICE.replace("price_components/0/price", "price_components/0/vat")),
+        (tariff("YES", vat=-100), PRICE.replace("price_components/0/price", "price_components/0/vat")),
         (tariff(None), "/tax_included"),
         (tariff("PERHAPS"), "/tax_included"),
         ({"tax_included": "YES"}, "/tax_included"),
@@ -93,6 +96,11 @@ def test_what_would_be_guessed_is_refused(document: dict[str, Any], where: str) 
     with pytest.raises(OCPIRefused) as refused:
         down(Module.TARIFFS, document)
     assert (refused.value.code, refused.value.where) == ("unconvertible", where)
+
+
+@pytest.mark.parametrize("elements", [None, 5, [5], [{"price_components": [5, {"price": "1"}]}]])
+def test_elements_that_are_none_pass_for_the_checks_to_find(elements: Any) -> None:
+    assert down(Module.TARIFFS, {"elements": elements, "tax_included": "YES"})[0] == {"elements": elements}
 
 
 def test_limits_change_their_names() -> None:
