@@ -134,6 +134,7 @@ def test_a_card_that_only_its_emsp_knows_charges_and_comes_back_as_session_and_c
     assert cdr["cdr_token"]["party_id"] == "EMS"
     assert cdr["auth_method"] == "AUTH_REQUEST"
     assert len(cdr["signed_data"]["signed_values"]) == 2
+    assert held(roaming.emsp, "locations")["id"] == "LOC1"
     assert roaming.emsp.api("GET", "/api/v1/partners-alarms")[1]["alarms"] == []
 
 
