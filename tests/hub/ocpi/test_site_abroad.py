@@ -68,7 +68,15 @@ def charged(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What a simulated charger tells of one session."""
     password = site.made.folder / "CP-1.password"
     password.write_text(site.made.passwords["CP-1"])
-    command = [sys.executable, "-P", "-m", "firmware_sim", "charger", "--url", site.made.charger_url("CP-1")]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "firmware_sim",
+        "charger",
+        "--url",
+        f"ws://127.0.0.1:{site.made.charger_port}/ocpp",
+    ]
     command += ["--id", "CP-1", "--password-file", str(password), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
