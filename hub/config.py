@@ -23,10 +23,10 @@ from hub.config_tariffs import TariffTable, resolve_tariffs
 from hub.errors import ConfigError
 from hub.roaming.own import RoamingConfig
 from hub.store.engine import Engine
-from hub.terms import EnergyPrice, MeterPlace, Terms
 from wire.errors import WireError
 from wire.ids import is_gateway_id
 from wire.meter.keys import parse_public_key
+from wire.settling.terms import EnergyPrice, MeterPlace, Terms
 from wire.toml import Table, TOMLError, parse_toml
 
 

@@ -19,13 +19,13 @@ from hub.quotes import tariff_text
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.tariffs import snapshots_kept
 from hub.tariff_screens import KnownTariff, known_tariffs, print_priced, print_tariff, print_tariffs
-from hub.tariffs import TariffSnapshot, short_form, zone_named
 from pki.service.screen import screen
 from wire.errors import PricingError
 from wire.ocpi.pricing import Priced, price_session
 from wire.ocpi.pricing_amounts import EXACTLY, Rounding, after_taxes
 from wire.ocpi.pricing_timeline import Segment, Timeline, Use
 from wire.records import Value, encode
+from wire.settling.tariffs import TariffSnapshot, short_form, zone_named
 
 
 class PriceAnswer(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 
-from hub.signed import Outcome
 from wire.meter.keys import PublicKey
 from wire.meter.record import MeterRecord
 from wire.meter.verdict import KeySource
 from wire.ocpi.sessions import Cdr
 from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import Token
+from wire.settling.signed import Outcome
 
 KeyFor = Callable[[MeterRecord], tuple[PublicKey, KeySource] | None]
 

@@ -76,7 +76,7 @@ CODES: Mapping[str, Code] = {
     "signature-key": Code(_HOLD, "the key is one that the registry knows for the meter", "PTB 50.7"),
     "signature-session": Code(_HOLD, "the signed values make one session, with the token of the CDR", "OCMF 1.4.1"),
     "signature-energy": Code(_HOLD, "the signed registers make total_energy", "OCMF 1.4.1"),
-    "ledger-verdict": Code(_HOLD, "the site's own records give no reason not to bill", "hub.signed"),
+    "ledger-verdict": Code(_HOLD, "the site's own records give no reason not to bill", "wire.settling.signed"),
     "auth-reference": Code(_HOLD, "authorization_reference is one that we gave for the token", "OCPI 2.3.0 mod_tokens"),
     "auth-whitelist": Code(_HOLD, "WHITELIST is for tokens that may be accepted unasked", "OCPI 2.3.0 mod_tokens"),
     "tariff-missing": Code(_HOLD, "a price has a tariff", f"{_CDRS}, tariffs"),

@@ -20,7 +20,6 @@ from hub.reconcile.findings import Finding, Severity, State, state_of
 from hub.reconcile.rules import reconcile
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner
-from hub.signed import Outcome
 from hub.store import findings as store
 from hub.store.authorizations import authorization_of
 from hub.store.derived import cursor, move_cursor
@@ -31,7 +30,6 @@ from hub.store.meter_keys import identity_of, registry_of
 from hub.store.objects import object_of, text_of
 from hub.store.partners import NoSuchPartner, partner_named, partner_of_party, speaks_for
 from hub.store.settlements import agreements, rates_to
-from hub.tariffs import zone_named
 from wire.errors import OCPIRefused
 from wire.meter.keys import PublicKey
 from wire.meter.record import MeterRecord
@@ -44,6 +42,8 @@ from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import decode
+from wire.settling.signed import Outcome
+from wire.settling.tariffs import zone_named
 
 BY_RULES = "rules"
 _CURSOR = "judged"

@@ -27,8 +27,6 @@ from enum import StrEnum
 
 import msgspec
 
-from hub.arrival import LET_GO
-from hub.judging import KeptVerdict
 from hub.store.asked import forget_answers
 from hub.store.engine import Connection
 from hub.store.ledger import Chain, instant
@@ -43,6 +41,8 @@ from wire.chain import Record, released
 from wire.errors import MalformedValue
 from wire.meter.history import Page as PageOfMeter
 from wire.records import Cdr, CdrToken, Session, Value, decode, encode
+from wire.settling.arrival import LET_GO
+from wire.settling.judging import KeptVerdict
 from wire.whitelist import ListDelta
 
 _INSTEAD = "[erased]"

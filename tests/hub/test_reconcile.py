@@ -15,7 +15,6 @@ from hub.reconcile.credit import credit_of, negative
 from hub.reconcile.facts import Facts, Limits, Other
 from hub.reconcile.findings import CODES, State, state_of
 from hub.reconcile.rules import reconcile
-from hub.signed import Outcome
 from tests.hub.settled_cdrs import BEGIN, JUDGED, cdr, tariff
 from wire.ocpi.periods import CdrDimension, CdrDimensionType, ChargingPeriod
 from wire.ocpi.sessions import Cdr, SignedData, SignedValue
@@ -23,6 +22,7 @@ from wire.ocpi.tariffs import DayOfWeek, PriceComponent, TariffDimension, Tariff
 from wire.ocpi.tokens import CdrToken, Token
 from wire.ocpi.types import Price
 from wire.records import AuthMethod, WhitelistType
+from wire.settling.signed import Outcome
 
 HOUR = timedelta(hours=1)
 EMAID = CdrToken(country_code="NL", party_id="MSP", uid="NLMSPC00000001", type="EMAID", contract_id="NL-MSP-C0000-0")

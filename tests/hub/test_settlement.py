@@ -30,7 +30,6 @@ from hub.store.engine import Connection, Engine
 from hub.store.objects import keep_object
 from hub.store.settlements import Closing, NotClosed, Settlement
 from hub.support import Deployment, support_for
-from hub.terms import EnergyPrice, MeterPlace, Terms
 from tests.hub.settled_cdrs import BEGIN, BUYER, JUDGED, SELLER, agreement, cdr
 from wire.ocpi.document import document_of, parse_document
 from wire.ocpi.locations import EVSE, EVSEStatus, GeoLocation, Location
@@ -38,6 +37,7 @@ from wire.ocpi.sessions import Cdr
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import WhitelistType
+from wire.settling.terms import EnergyPrice, MeterPlace, Terms
 from wire.tree_head import SigningKey
 
 CPO, MSP = PartyKey.of("DE", "CPO"), PartyKey.of("NL", "MSP")

@@ -14,11 +14,11 @@ from hub.evidence.gather import Maker
 from hub.roles import PERMISSIONS, Permission, Role
 from hub.store import audit, users
 from hub.store.database import Database
-from hub.terms import Terms
 from hub.web.pages.guard import form_token
 from hub.web.pages.site import OperatorPages
 from hub.web.pages.ways import Route
 from tests.hub.pages.site import PASSWORD, Browser, PageSite
+from wire.settling.terms import Terms
 from wire.tree_head import SigningKey
 
 FILLED = {

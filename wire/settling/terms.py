@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from hub.places import MeterPlace as MeterPlace
-from hub.tariffs import Assignment, EnergyPrice as EnergyPrice, TariffSnapshot, applicable, short_form
 from wire.records import CdrToken
+from wire.settling.places import MeterPlace as MeterPlace
+from wire.settling.tariffs import Assignment, EnergyPrice as EnergyPrice, TariffSnapshot, applicable, short_form
 
 
 @dataclass(frozen=True, slots=True)

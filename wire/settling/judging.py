@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import groupby
 
-from hub.carried import CarriedValue
 from wire.errors import WireError
 from wire.meter.carrier import Unwrapped, join_split, unwrap
 from wire.meter.judge import judge_record
@@ -24,6 +23,7 @@ from wire.meter.record import DeviationClass, MeterFormat, MeterRecord, Paginati
 from wire.meter.registry import KeyPlace, KeyRegistry
 from wire.meter.verdict import KeySource, RecordVerdict, SignatureVerdict
 from wire.records import Value
+from wire.settling.carried import CarriedValue
 
 CODE_VERSION = version("pncgate")
 """Stands beside every verdict: a later version may know more curves and formats."""

@@ -23,12 +23,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from hub.places import MeterPlace
 from wire.ocpi.document import utc
 from wire.ocpi.pricing import choose_tariff
 from wire.ocpi.tariffs import PriceComponent, Tariff, TariffDimension, TariffElement, TaxIncluded
 from wire.ocpi.types import PartyKey
 from wire.records import Cdr, CdrToken, TokenType, Value
+from wire.settling.places import MeterPlace
 
 SHORT_FORM = "price"
 """The id of the tariff that `[price]` is."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hub.tariffs import TariffSnapshot
-from hub.timeline import Course, timeline_of
 from wire.errors import PricingError
 from wire.ocpi.pricing import Line, Part, Priced, price_session
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import Cdr, Price, PriceComponent, PriceQuote
+from wire.settling.tariffs import TariffSnapshot
+from wire.settling.timeline import Course, timeline_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
