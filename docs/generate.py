@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from msgspec import inspect as shapes
 
 from gateway.chargers.commands.table import TABLE
 from wire.commands import Command
+from wire.ocpi.census import DIFFERENCES, TABLE as OCPI_SIDES, Row
+from wire.ocpi.quirks import MEANINGS, NAMED, in_force
+from wire.ocpi.types import Version
 from wire.ocpp import v16
 from wire.ocpp.catalogue import CATALOGUE, VERSIONS, WRAPPED, Entry, Sender
 from wire.ocpp.pnc16 import VENDOR_ID
@@ -219,8 +222,85 @@ def _text(shape: shapes.StrType) -> str:
     return f"text, {shape.min_length or 0} to {shape.max_length}"
 
 
+_OCPI_HEAD = f"""\
+# OCPI: modules, roles and versions
+
+{_MADE}
+Inside, everything is OCPI 2.3.0 (edition 2). A partner of 2.2.1 is spoken to through an adapter
+([`wire/ocpi/v221.py`](../wire/ocpi/v221.py)) that names each thing it cannot say. Which version a partner speaks is
+found out when credentials are exchanged.
+
+## Sides
+
+**served**: what the hub answers. **called**: what it calls at a partner's. `-`: nothing yet, or nothing there in that
+version. Every object is read, checked, written and translated, whether or not its side is served. What is served or
+called is shown by the tests that the last column names.
+
+| module | side | who stands there | {" | ".join(Version)} | methods | served | called | tests |
+|---|---|---|{"---|" * len(Version)}---|---|---|---|
+"""
+_OCPI_VALUES = """
+## Objects
+
+- **Read**: unknown fields are kept, stored and sent on; numbers are decimals; an instant without an offset is UTC; ids
+  are compared without regard to case and keep their spelling. Each finding has a JSON pointer, a code and a message
+  ([`wire/ocpi/checks.py`](../wire/ocpi/checks.py)).
+- **PUT** replaces; its ids are those of its URL, else 2001. **PATCH** changes what it gives, needs `last_updated`, and
+  appends the charging periods of a session; one that came late, or twice, changes nothing.
+- **Tried**: every example of the specification comes back from its value unchanged, and every table of it has the
+  fields, lengths and words that we have. Both need a checkout of the specification, which is not part of this project:
+
+      git clone --branch 2.3.0/release/core https://github.com/ocpi/ocpi ocpi-2.3.0
+      git clone --branch release-2.2.1-bugfixes https://github.com/ocpi/ocpi ocpi-2.2.1
+      PNCGATE_OCPI_SPEC=ocpi-2.3.0 PNCGATE_OCPI_SPEC_221=ocpi-2.2.1 make test PYTEST_ARGS="tests/crossed -k ocpi"
+
+## What 2.2.1 cannot say
+
+| topic | on the way to 2.2.1 | on the way from it |
+|---|---|---|
+"""
+_OCPI_QUIRKS = """
+## Quirks of partners
+
+What costs nothing is borne from everybody. The rest is switched on per partner, by name or by profile
+(`raw-2.2,trailing_slash`).
+
+| quirk | what the partner does, and how it is met |
+|---|---|
+"""
+
+
+def ocpi_page() -> str:
+    """docs/ocpi.md."""
+    sides = _lines(_side(row) for row in OCPI_SIDES)
+    differences = _lines(f"| {row.topic} | {row.down} | {row.up} |" for row in DIFFERENCES)
+    quirks = _lines(f"| `{name}` | {meaning} |" for name, meaning in MEANINGS.items())
+    profiles = _lines(
+        f"| `{name}` | {_listed(f'`{quirk}`' for quirk in in_force(profile))} |" for name, profile in NAMED.items()
+    )
+    head = "\n| profile | quirks |\n|---|---|\n"
+    return f"{_OCPI_HEAD}{sides}{_OCPI_VALUES}{differences}{_OCPI_QUIRKS}{quirks}{head}{profiles}"
+
+
+def _lines(rows: Iterable[str]) -> str:
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _side(row: Row) -> str:
+    versions = " | ".join("yes" if version in row.versions else "-" for version in Version)
+    methods = ", ".join(row.methods) + (f" ({row.note})" if row.note else "")
+    tests = _listed(f"[`{test.rsplit('/', 1)[-1]}`](../{test})" for test in row.tests)
+    cells = (f"`{row.module}`", row.side.lower(), ", ".join(row.roles), versions, methods)
+    return f"| {' | '.join(cells)} | {_listed(row.served)} | {_listed(row.called)} | {tests} |"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words) or "-"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "commands.md": commands_page,
+    "ocpi.md": ocpi_page,
     "ocpp.md": ocpp_page,
     "quirks.md": quirks_page,
 }

@@ -11,6 +11,7 @@ WireError                      anything below; carries a stable kebab-case `code
  +- ProofError                 a Merkle proof that proves nothing: a log was cut, altered, or is another (wire.merkle)
  +- ListError                  a part, delta or head of the token list that must not be taken (wire.whitelist)
  +- PricingError               a tariff or a timeline that no price can be made of (wire.ocpi.pricing)
+ +- OCPIRefused                an OCPI request, URL or object that a rule refuses, with the status to answer
  +- TreeHeadError              a signature that does not stand behind a tree head (wire.tree_head)
 """
 
@@ -50,6 +51,18 @@ class PricingError(WireError):
     def __init__(self, code: str, where: str, message: str) -> None:
         super().__init__(code, f"{message} (at {where})")
         self.where = where
+
+
+class OCPIRefused(WireError):
+    """Raised when OCPI's rules refuse what a partner sent, or what is to be sent to one.
+
+    `status` is the OCPI status code to answer with, `http` the HTTP status beside it; `where` is a JSON pointer, a
+    header, or a parameter.
+    """
+
+    def __init__(self, code: str, where: str, message: str, *, status: int = 2001, http: int = 200) -> None:
+        super().__init__(code, f"{message} (at {where})")
+        self.where, self.status, self.http = where, status, http
 
 
 class MeterExportError(WireError):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from wire.ocpi.tokens import Token
-from wire.ocpi.types import DisplayText, OCPIValue
+from wire.ocpi.types import DisplayText, Instant, OCPIValue
 
 
 class CommandType(StrEnum):
@@ -32,7 +31,7 @@ class ReserveNow(OCPIValue, frozen=True, kw_only=True):
 
     response_url: str
     token: Token
-    expiry_date: datetime
+    expiry_date: Instant
     reservation_id: str
     location_id: str
     evse_uid: str | None = None
@@ -115,7 +114,7 @@ class ChargingProfile(OCPIValue, frozen=True, kw_only=True):
     """Limits over time, in W or A (`charging_rate_unit`)."""
 
     charging_rate_unit: str
-    start_date_time: datetime | None = None
+    start_date_time: Instant | None = None
     duration: int | None = None
     min_charging_rate: Decimal | None = None
     charging_profile_period: tuple[ChargingProfilePeriod, ...] = ()
@@ -131,7 +130,7 @@ class SetChargingProfile(OCPIValue, frozen=True, kw_only=True):
 class ActiveChargingProfile(OCPIValue, frozen=True, kw_only=True):
     """What the charger will do."""
 
-    start_date_time: datetime
+    start_date_time: Instant
     charging_profile: ChargingProfile
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from wire.errors import MalformedValue
+from wire.ocpi.shapes import softened
 
 Document: TypeAlias = dict[str, Any]
 """JSON: dict, list, str, int, Decimal, bool, None."""
@@ -37,13 +38,17 @@ def parse_document(data: bytes | str, what: str) -> Any:
 
 
 def view(document: object, type_: type[T], what: str) -> T:
-    """The value of a document. Instants without an offset count as UTC.
+    """The value of a document. Instants without an offset count as UTC, and `300.0` as a whole number.
 
     Raises:
         MalformedValue: a field is missing or of another type; names `what` and the JSON path.
     """
     try:
-        return msgspec.convert(document, type_, strict=True)
+        try:
+            return msgspec.convert(document, type_, strict=True)
+        except msgspec.ValidationError:
+            # What is borne is rare: it is looked for only now.
+            return msgspec.convert(softened(document, type_), type_, strict=True)
     except msgspec.ValidationError as error:
         message, _, where = str(error).rpartition(" - at `")
         raise MalformedValue(what, where.strip("`") if message else "$", message or where) from error

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import IntEnum
 
 import msgspec
 
-from wire.ocpi.types import OCPIValue
+from wire.ocpi.types import Instant, OCPIValue
 
 
 class StatusCode(IntEnum):
@@ -33,7 +32,7 @@ class Envelope(OCPIValue, frozen=True, kw_only=True):
     """An answer. `data` is JSON as it is; `status_code` is open."""
 
     status_code: int
-    timestamp: datetime
+    timestamp: Instant
     data: msgspec.Raw = msgspec.Raw()
     status_message: str | None = None
 

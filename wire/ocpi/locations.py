@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from wire.ocpi.types import BusinessDetails, DisplayText, EnergyMix, Image, OCPIValue, Owned
+from wire.ocpi.types import BusinessDetails, DisplayText, EnergyMix, Image, Instant, OCPIValue, Owned
 
 
 class EVSEStatus(StrEnum):
@@ -47,8 +46,8 @@ class RegularHours(OCPIValue, frozen=True, kw_only=True):
 class ExceptionalPeriod(OCPIValue, frozen=True, kw_only=True):
     """A span in which a location is open or closed, in UTC."""
 
-    period_begin: datetime
-    period_end: datetime
+    period_begin: Instant
+    period_end: Instant
 
 
 class Hours(OCPIValue, frozen=True, kw_only=True):
@@ -63,9 +62,9 @@ class Hours(OCPIValue, frozen=True, kw_only=True):
 class StatusSchedule(OCPIValue, frozen=True, kw_only=True):
     """A status that is planned."""
 
-    period_begin: datetime
+    period_begin: Instant
     status: EVSEStatus
-    period_end: datetime | None = None
+    period_end: Instant | None = None
 
 
 class Connector(OCPIValue, frozen=True, kw_only=True):
@@ -77,7 +76,7 @@ class Connector(OCPIValue, frozen=True, kw_only=True):
     power_type: str
     max_voltage: int
     max_amperage: int
-    last_updated: datetime
+    last_updated: Instant
     max_electric_power: int | None = None
     tariff_ids: tuple[str, ...] = ()
     terms_and_conditions: str | None = None
@@ -97,7 +96,7 @@ class EVSE(OCPIValue, frozen=True, kw_only=True):
     uid: str
     status: EVSEStatus
     connectors: tuple[Connector, ...]
-    last_updated: datetime
+    last_updated: Instant
     evse_id: str | None = None
     status_schedule: tuple[StatusSchedule, ...] = ()
     capabilities: tuple[str, ...] = ()

@@ -5,10 +5,9 @@ Source: OCPI 2.3.0 version_information_endpoint, credentials, mod_hub_client_inf
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 
-from wire.ocpi.types import BusinessDetails, InterfaceRole, OCPIValue, PartyKey
+from wire.ocpi.types import BusinessDetails, Instant, InterfaceRole, OCPIValue, PartyKey
 
 
 class VersionLink(OCPIValue, frozen=True, kw_only=True):
@@ -73,7 +72,7 @@ class ClientInfo(OCPIValue, frozen=True, kw_only=True):
     country_code: str
     role: str
     status: ConnectionStatus
-    last_updated: datetime
+    last_updated: Instant
 
     @property
     def party(self) -> PartyKey:

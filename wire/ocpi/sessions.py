@@ -1,8 +1,7 @@
-"""Sessions and charge detail records. Source: OCPI 2.3.0 mod_sessions, mod_cdrs."""
+"""Sessions, charge detail records, and what they share. Source: OCPI 2.3.0 mod_sessions, mod_cdrs."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -14,7 +13,7 @@ from wire.ocpi.periods import (
 )
 from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import CdrToken
-from wire.ocpi.types import OCPIValue, Owned, Price
+from wire.ocpi.types import Instant, OCPIValue, Owned, Price
 from wire.records import AuthMethod
 
 
@@ -70,7 +69,7 @@ class Session(Owned, frozen=True, kw_only=True):
     """A session of a CPO. Energy in kWh."""
 
     id: str
-    start_date_time: datetime
+    start_date_time: Instant
     kwh: Decimal
     cdr_token: CdrToken
     auth_method: AuthMethod
@@ -79,7 +78,7 @@ class Session(Owned, frozen=True, kw_only=True):
     connector_id: str
     currency: str
     status: SessionStatus
-    end_date_time: datetime | None = None
+    end_date_time: Instant | None = None
     authorization_reference: str | None = None
     meter_id: str | None = None
     charging_periods: tuple[ChargingPeriod, ...] = ()
@@ -94,8 +93,8 @@ class Cdr(Owned, frozen=True, kw_only=True):
     """
 
     id: str
-    start_date_time: datetime
-    end_date_time: datetime
+    start_date_time: Instant
+    end_date_time: Instant
     cdr_token: CdrToken
     auth_method: AuthMethod
     cdr_location: CdrLocation
@@ -120,3 +119,33 @@ class Cdr(Owned, frozen=True, kw_only=True):
     credit: bool | None = None
     credit_reference_id: str | None = None
     home_charging_compensation: bool | None = None
+
+
+class InvoiceReconciliationRecord(Owned, frozen=True, kw_only=True):
+    """Which CDRs an invoice is about, by their ids; the receiver sums its own CDRs.
+
+    Source: OCPI 2.3.0 edition 2 mod_invoice_reconciliation.
+    """
+
+    id: str
+    invoice_id: str
+    cdrs: tuple[str, ...]
+
+
+class ChargingPreferences(OCPIValue, frozen=True, kw_only=True):
+    """What a driver wishes for a session; `profile_type` is CHEAP, FAST, GREEN or REGULAR, `energy_need` in kWh."""
+
+    profile_type: str
+    departure_time: Instant | None = None
+    energy_need: Decimal | None = None
+    discharge_allowed: bool | None = None
+
+
+class ChargingPreferencesResponse(StrEnum):
+    """Whether the CPO can do so."""
+
+    ACCEPTED = "ACCEPTED"
+    DEPARTURE_REQUIRED = "DEPARTURE_REQUIRED"
+    ENERGY_NEED_REQUIRED = "ENERGY_NEED_REQUIRED"
+    NOT_POSSIBLE = "NOT_POSSIBLE"
+    PROFILE_TYPE_NOT_SUPPORTED = "PROFILE_TYPE_NOT_SUPPORTED"

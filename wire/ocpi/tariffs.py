@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from wire.ocpi.types import DisplayText, EnergyMix, OCPIValue, Owned, PriceLimit
+from wire.ocpi.types import DisplayText, EnergyMix, Instant, OCPIValue, Owned, PriceLimit
 
 
 class TariffDimension(StrEnum):
@@ -96,7 +95,6 @@ class Tariff(Owned, frozen=True, kw_only=True):
     tariff_alt_url: str | None = None
     min_price: PriceLimit | None = None
     max_price: PriceLimit | None = None
-    preauthorize_amount: Decimal | None = None
-    start_date_time: datetime | None = None
-    end_date_time: datetime | None = None
+    start_date_time: Instant | None = None
+    end_date_time: Instant | None = None
     energy_mix: EnergyMix | None = None

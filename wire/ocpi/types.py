@@ -13,8 +13,12 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated, TypeAlias
 
 import msgspec
+
+Instant: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+"""An aware datetime. `view` makes one of a text without an offset too, which is UTC in OCPI."""
 
 
 class OCPIValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,6 +87,7 @@ class Module(StrEnum):
     COMMANDS = "commands"
     CREDENTIALS = "credentials"
     HUB_CLIENT_INFO = "hubclientinfo"
+    INVOICE_RECONCILIATION = "invoicereconciliation"
     LOCATIONS = "locations"
     SESSIONS = "sessions"
     TARIFFS = "tariffs"
@@ -159,7 +164,7 @@ class Owned(OCPIValue, frozen=True, kw_only=True):
 
     country_code: str
     party_id: str
-    last_updated: datetime
+    last_updated: Instant
 
     @property
     def owner(self) -> PartyKey:
