@@ -18,10 +18,11 @@ import msgspec
 
 from hub.config_tariffs import TariffTable, resolve_tariffs
 from hub.errors import ConfigError
-from hub.terms import EnergyPrice, MeterPlace, Terms
+from hub.zones import zone_named
 from wire.errors import WireError
 from wire.ids import is_gateway_id
 from wire.meter.keys import parse_public_key
+from wire.settling.terms import EnergyPrice, MeterPlace, Terms
 from wire.toml import Step, Table, TOMLError, line_of, parse_toml
 
 
@@ -234,7 +235,9 @@ def _terms(source: _Source, file: _File) -> Terms:
                 raise source.error(("meter", index, "max_power_w"), message)
             powers[place] = meter.max_power_w
     tariffs = resolve_tariffs(file.tariff, source.path.resolve().parent, source.error)
-    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs)
+    return Terms(
+        price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs, zone_named=zone_named
+    )
 
 
 def _meters(source: _Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:

@@ -13,11 +13,11 @@ from rich.text import Text
 from hub.clock import utc
 from hub.evidence.checks import shown_amount
 from hub.quotes import component_text, tariff_text, when_text
-from hub.tariffs import SHORT_FORM, Assignment, TariffSnapshot
 from pki.service.screen import listing, print_listing
 from wire.ocpi.pricing import Line, Part, Priced, Step
 from wire.ocpi.pricing_amounts import after_taxes, tax_of
 from wire.ocpi.tariffs import TariffDimension
+from wire.settling.tariffs import SHORT_FORM, Assignment, TariffSnapshot
 
 _HASH = 12
 _FEW = 3

@@ -17,8 +17,8 @@ from hub.evidence.content import VERSION, Check, Evidence, StepOutcome
 from hub.evidence.derive import Derived, Stated, derive
 from hub.evidence.page import EDITION, render_page
 from hub.store.excerpts import excerpts_of, meter_facts, session_and_bill
-from hub.terms import MeterPlace, Terms
 from wire.records import encode
+from wire.settling.terms import MeterPlace, Terms
 from wire.tree_head import SigningKey
 
 

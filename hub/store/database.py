@@ -21,12 +21,12 @@ from hub.store.connection import FILE_NAME, empty_log, open_reader
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.writer import Writer
-from hub.terms import Terms
 from hub.tree import Growth, LogStanding
 from wire.chain import Record
 from wire.merkle import ProofError
 from wire.meter.registry import RegisteredKey
 from wire.records import Token
+from wire.settling.terms import Terms
 from wire.sync_messages import Welcome
 from wire.tombstone import Superseded
 

@@ -28,17 +28,17 @@ from enum import StrEnum
 
 import msgspec
 
-from hub.arrival import LET_GO
 from hub.store.ledger import Chain, instant
 from hub.store.personal import ERASED, NOBODY, Found
 from hub.store.readings import RECORD_COLUMNS, Cut, Page, page_of, record_of
 from hub.store.tariffs import forget_quotes
 from hub.store.whitelist import drop_tokens
 from hub.subject import Subject
-from hub.tokens import bearer_key
 from wire.chain import Record, released
 from wire.errors import MalformedValue
 from wire.records import Cdr, CdrToken, Session, Value, decode, encode
+from wire.settling.arrival import LET_GO
+from wire.tokens import bearer_key
 from wire.whitelist import ListDelta
 
 _INSTEAD = "[erased]"

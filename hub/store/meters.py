@@ -10,8 +10,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from hub.judging import KeptVerdict
-from hub.signed import Outcome
 from hub.store.ledger import Chain
 from hub.store.meter_keys import KeptKey, keys_of
 from hub.store.meter_pages import GapTicket, gap_tickets
@@ -20,6 +18,8 @@ from hub.store.readings import Cut, Page
 from wire.meter.record import PaginationContext
 from wire.meter.verdict import SignatureVerdict
 from wire.records import Value, decode, encode
+from wire.settling.judging import KeptVerdict
+from wire.settling.signed import Outcome
 
 MAX_TOLD_GAPS = 20
 """Open tickets shown with one meter; `gap_tickets` has them all."""

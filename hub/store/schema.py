@@ -83,7 +83,7 @@ _ENDED_WITHOUT_START = """
 UPDATE sessions SET status = 'INVALID', session = json_set(session, '$.status', 'INVALID')
 WHERE status = 'ACTIVE' AND json_extract(session, '$.end_date_time') IS NOT NULL;
 """
-"""A session whose end came and whose start did not was ACTIVE once (hub/ingest.py, rule 5)."""
+"""A session whose end came and whose start did not was ACTIVE once (wire/settling/ingest.py, rule 5)."""
 
 _COMMITMENTS = """
 ALTER TABLE records ADD COLUMN salt TEXT NOT NULL DEFAULT '';

@@ -11,9 +11,9 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from hub.arrival import LET_GO
 from hub.store.chains import Chain, instant
 from wire.records import encode
+from wire.settling.arrival import LET_GO
 from wire.tombstone import SeqRange, Tombstone
 
 

@@ -28,7 +28,6 @@ from hub.store import readings
 from hub.store.connection import open_writer
 from hub.store.ledger import Chain, append, position_of
 from hub.store.readings import Cut
-from hub.terms import EnergyPrice, Terms
 from wire.chain import GENESIS_HASH, SALT_BYTES, Record, RecordKind, chain_hash
 from wire.ids import session_id
 from wire.merkle import consistency_proof, fold, leaf_hash, tree_root
@@ -51,6 +50,7 @@ from wire.records import (
     decode,
     encode,
 )
+from wire.settling.terms import EnergyPrice, Terms
 from wire.sync_messages import Ack, Batch, Hello, Refusal, Welcome, parse_answer
 from wire.tree_head import SignedTreeHead, SigningKey, TreeHead
 

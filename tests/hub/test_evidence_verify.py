@@ -13,13 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.billing import billed
 from hub.errors import EvidenceUnusable
 from hub.evidence.container import CONTENT, PAGE, SEAL, pack, sealed, unpack
 from hub.evidence.content import Step, StepOutcome
 from hub.evidence.verify import GivenKeys, verify_evidence
-from hub.tariffs import EnergyPrice, short_form
-from hub.timeline import Course
 from tests.hub.conftest import T0, MeterDouble
 from tests.hub.evidence_site import (
     HUB,
@@ -38,6 +35,9 @@ from tests.hub.evidence_site import (
 from wire.chain import RecordKind, chain_hash
 from wire.meter.keys import public_key_of
 from wire.records import Price
+from wire.settling.billing import billed
+from wire.settling.tariffs import EnergyPrice, short_form
+from wire.settling.timeline import Course
 
 ALL_BUT_KEYS = [step for step in Step if step is not Step.KEYS]
 

@@ -25,7 +25,6 @@ from hub.errors import TooManyCommands
 from hub.orders import REPORT_PATIENCE, START_PATIENCE, HubAPI, OrderFailed, seconds_left
 from hub.store import commands as store
 from hub.store.database import FILE_NAME, Database
-from hub.terms import EnergyPrice, Terms
 from tests.hub.conftest import API_TOKEN, HubProcess
 from wire.commands import (
     ClearCache,
@@ -38,6 +37,7 @@ from wire.commands import (
     StartSession,
 )
 from wire.records import TokenRef, TokenType, decode, encode
+from wire.settling.terms import EnergyPrice, Terms
 
 TERMS = Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal(0)))
 TOKEN = CommandToken(uid="APP-1", type=TokenType.APP_USER, contract_id="C-1", country_code="DE", party_id="ABC")

@@ -19,14 +19,14 @@ from hub.quotes import COMMAND, quote_of, tariff_text
 from hub.store.connection import FILE_NAME, open_writer
 from hub.store.tariffs import forget_quotes, keep_quote, quote_of_session, snapshot_kept, snapshots_kept
 from hub.subject import subject_of
-from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, content_hash, short_form
-from hub.terms import MeterPlace, Terms
 from tests.hub.conftest import T0, Books, ChainWriter, ChargerDouble
 from tests.hub.evidence_site import EvidenceSite, broken_content, content_of, evidence_site, forged
 from tests.wire.tariff_book import ENERGY, PARKING, component, element, tariff
 from wire.ocpi.tariffs import Tariff, TariffRestrictions
 from wire.ocpi.types import PartyKey
 from wire.records import Cdr, CdrToken, Price, PriceComponent, TokenRef, TokenType, decode, encode
+from wire.settling.tariffs import Assignment, EnergyPrice, TariffSnapshot, content_hash, short_form
+from wire.settling.terms import MeterPlace, Terms
 
 D = Decimal
 PRICE = EnergyPrice("EUR", D("0.49"), D("0.50"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from wire.ocpi.types import OCPIValue
+from wire.ocpi.types import Instant, OCPIValue
 
 
 class CdrDimensionType(StrEnum):
@@ -37,6 +36,6 @@ class CdrDimension(OCPIValue, frozen=True, kw_only=True):
 class ChargingPeriod(OCPIValue, frozen=True, kw_only=True):
     """What happened from `start_date_time` until the next period, the last one until the session's end."""
 
-    start_date_time: datetime
+    start_date_time: Instant
     dimensions: tuple[CdrDimension, ...]
     tariff_id: str | None = None
