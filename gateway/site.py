@@ -8,7 +8,6 @@ import os
 import signal
 import ssl
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 
 from gateway.authorizer import Authorizer
@@ -29,14 +28,13 @@ from gateway.opening import open_books
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
-from gateway.room import RoomKeeper, to_spare
+from gateway.room import RoomKeeper
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
 from gateway.store.epochs import Prepared, jump_numbers, order_epoch
 from gateway.store.evidence import open_evidence
 from gateway.store.ledger import append, last_trusted_at
-from gateway.store.list_parts import PartFolder
 from gateway.store.sessions import has_running
 from gateway.store.soundness import says_damage
 from gateway.store.whitelist import open_whitelist
@@ -44,14 +42,10 @@ from gateway.store.whitelist_mark import put_back
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.exchange import HubExchange
-from gateway.uplink.lineage import Lineage
-from gateway.uplink.link import REMEDY, Link
-from gateway.uplink.list_books import LedgerBooks
-from gateway.uplink.list_refresh import ListRefresh
+from gateway.uplink.kind import Uplink
+from gateway.uplink.native import NativeUplink
+from gateway.uplink.ocpi.uplink import OCPIUplink
 from gateway.uplink.staples import Staples
-from gateway.uplink.token_list import TokenListFetcher
-from gateway.uplink.witness import Witness
 from gateway.vitals import VitalParts
 from gateway.way import link_settings
 from wire.chain import RecordKind
@@ -59,7 +53,6 @@ from wire.records import AuditEntry
 from wire.tombstone import TombstoneReason
 
 MEND_EVERY_S = 1.0
-REMIND_EVERY_S = 600.0
 LEARNED_AT_START = 500
 """Chains verified again at start, about a third of a millisecond each, so that their hashes are known."""
 
@@ -77,10 +70,9 @@ class Gateway:
             opened.callback(os.close, _lock(settings.state_dir))
             prepared = self._open_stores(opened)
             self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
-            self._exchange = HubExchange(link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
-            self._link = self._new_link(prepared)
+            self._uplink = self._new_uplink(tls, prepared)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
                 settings.room(),
@@ -95,8 +87,8 @@ class Gateway:
             self._judge_by(tls)
             self._quirks = QuirkTally(self._clock)
             site = self._new_site()
-            vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._whitelist, self._fetcher)
-            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper, vitals.read)
+            vitals = VitalParts(self._clock, self._writer, self._uplink, self._room, self._whitelist)
+            self._front = Front(settings, site, self._whitelist, self._uplink, self._paper, vitals.read)
             self._local = local_server(settings, site, self._staples, self._health)
             self._opened = opened.pop_all()
 
@@ -120,7 +112,7 @@ class Gateway:
         loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
         policy, evses = settings.table.policy, _evses(settings)
         self._authorizer = Authorizer(
-            self._clock, policy, loaded.trust, self._whitelist, self._link, self._reader, evses
+            self._clock, policy, loaded.trust, self._whitelist, self._uplink, self._reader, evses
         )
         self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
         self._staples = Staples()
@@ -146,27 +138,24 @@ class Gateway:
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
 
-    def _new_link(self, prepared: Prepared) -> Link:
-        hub_key = self._settings.table.uplink.hub_log_key
-        witness = Witness(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        link = Link(self._exchange, self._owner, self._reader, self._writer, witness)
-        link.hub_said = self._clock.hub_said
-        books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
-        room = partial(to_spare, self._settings.room())
-        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
-        self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
-        link.lineage = Lineage(
-            self._owner,
+    def _new_uplink(self, tls: ssl.SSLContext, prepared: Prepared) -> Uplink:
+        """Raises ConfigurationError, StoreError."""
+        settings, owner, clock = self._settings, self._owner, self._clock
+        if settings.speaks_ocpi:
+            way = link_settings(settings, tls)
+            return OCPIUplink(settings, way, owner, self._writer, self._whitelist, clock)
+        return NativeUplink(
+            settings,
+            tls,
+            owner,
             self._reader,
-            self._settings.ledger_path,
-            self._clock.now,
-            self._anew.set,
-            prepared.blocked,
-            self._settings.table.uplink.epoch_wait_s,
+            self._writer,
+            self._whitelist,
+            clock,
+            prepared,
+            self._anew,
+            self._inspection.doubt,
         )
-        link.lineage.doubted = self._inspection.doubt
-        return link
 
     async def run(self) -> bool:
         """Serve until SIGTERM or SIGINT; SIGHUP reads trust, revocation lists and the own certificate again. Says
@@ -189,9 +178,8 @@ class Gateway:
                 raise
             say("store-unavailable", level="error", reason=str(error))
         listen = await self._listen()
+        started = (*self._uplink.tasks(), *self._paper.tasks(), *self._front.tasks())
         tasks = [
-            asyncio.create_task(supervise("uplink", self._keep_link)),
-            asyncio.create_task(supervise("whitelist", self._lists.run)),
             asyncio.create_task(supervise("store", self._mend_store)),
             asyncio.create_task(supervise("whitelist", self._examine_list)),
             asyncio.create_task(supervise("clock", self._clock_watch.run)),
@@ -200,7 +188,7 @@ class Gateway:
             asyncio.create_task(supervise("inspection", self._inspection.run)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
-            *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
+            *(asyncio.create_task(supervise(name, run)) for name, run in started),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
         await _first_of(stop, self._anew)
@@ -215,7 +203,7 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await self._exchange.close()
+        await self._uplink.close()
         await self._clock_watch.keep()
         say("stopped" if stop.is_set() else "starts-again")
         return not stop.is_set()
@@ -237,7 +225,7 @@ class Gateway:
 
     def _stored(self) -> None:
         """The ledger has grown."""
-        self._link.stored()
+        self._uplink.stored()
         self._front.stored()
 
     def _is_full(self) -> bool:
@@ -260,7 +248,7 @@ class Gateway:
     def _health(self) -> Health:
         return Health(
             ok=self._writer.broken is None,
-            online=self._link.online,
+            online=self._uplink.online,
             clock=self._clock.now().clock.value,
             chargers=self._front.server.connected,
             certificate_not_after=self._paper.certificate_not_after,
@@ -270,7 +258,7 @@ class Gateway:
         entry = AuditEntry(event=event, subject=subject or self._owner.gateway_id, message=message)
         now = self._clock.now()
         await self._writer.run(lambda c: append(c, self._owner, RecordKind.AUDIT, entry, now))
-        self._link.stored()
+        self._uplink.stored()
 
     async def _reload_when(self, again: asyncio.Event) -> None:
         """Whenever it is asked for: take new trust if all of it can be read, otherwise keep the old and say so. The
@@ -287,13 +275,6 @@ class Gateway:
                 taken = ["trust anchors and revocation lists", *(f"certificates of {key}" for key in ports)]
                 taken += ["own certificate"] if self._paper.certificate_not_after != before else []
                 say("reloaded", taken_up=taken, config=config)
-
-    async def _keep_link(self) -> None:
-        """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""
-        await self._link.run()
-        while self._link.halted and not self._anew.is_set():
-            say("uplink-halted", level="error", remedy=REMEDY)
-            await asyncio.sleep(REMIND_EVERY_S)
 
     async def _examine_list(self) -> None:
         """Read the whole token list once: at start only its top was looked at."""

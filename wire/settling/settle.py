@@ -186,7 +186,7 @@ def settle(
     return SettledSession(session=session, cdr=cdr, outcome=outcome)
 
 
-def place_of(session: Session) -> MeterPlace:
+def place_of(session: Session | Cdr) -> MeterPlace:
     """Where the session's meter is."""
     return MeterPlace(session.gateway_id, session.charger_id.casefold(), session.evse_id)
 
