@@ -6,7 +6,7 @@ Paths in the file are relative to the file's own folder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from gateway.enrol.identity import IDENTITY_FILE
@@ -15,11 +15,13 @@ from gateway.errors import ConfigurationError, DownloadError
 from gateway.store.budget import MB, RoomSettings
 from gateway.tables import GatewayConfig as GatewayConfig, LocalTable, RefreshTable
 from gateway.uplink.allowed import AllowedHosts
-from gateway.uplink.ocpi.settings import OCPISettings, read_ocpi
 from gateway.uplink.proxy import proxy_for
 from gateway.wording import reason
 from wire.ids import is_gateway_id
 from wire.toml import TOMLError, parse_toml
+
+if TYPE_CHECKING:
+    from gateway.uplink.ocpi.settings import OCPISettings
 
 
 class Retried(Protocol):
@@ -174,6 +176,8 @@ def _ocpi(table: GatewayConfig, folder: Path) -> OCPISettings | None:
         raise ConfigurationError('[uplink] kind = "ocpi" needs an [uplink.ocpi] table')
     if uplink.hub or uplink.hub_log_key is not None:
         raise ConfigurationError('[uplink] hub and hub_log_key are of a hub of ours; kind = "ocpi" has none')
+    from gateway.uplink.ocpi.settings import read_ocpi  # Whoever has a hub of ours does without its imports.
+
     return read_ocpi(uplink.ocpi, table, folder)
 
 

@@ -44,7 +44,6 @@ from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.kind import Uplink
 from gateway.uplink.native import NativeUplink
-from gateway.uplink.ocpi.uplink import OCPIUplink
 from gateway.uplink.staples import Staples
 from gateway.vitals import VitalParts
 from gateway.way import link_settings
@@ -72,7 +71,7 @@ class Gateway:
             self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
             self._anew = asyncio.Event()
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
-            self._uplink = self._new_uplink(tls, prepared)
+            self._uplink = self._new_uplink(tls, prepared, opened)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
                 settings.room(),
@@ -138,12 +137,14 @@ class Gateway:
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
 
-    def _new_uplink(self, tls: ssl.SSLContext, prepared: Prepared) -> Uplink:
-        """Raises ConfigurationError, StoreError."""
+    def _new_uplink(self, tls: ssl.SSLContext, prepared: Prepared, opened: ExitStack) -> Uplink:
+        """The one that the configuration names; `opened` closes its files. Raises ConfigurationError, StoreError."""
         settings, owner, clock = self._settings, self._owner, self._clock
         if settings.speaks_ocpi:
+            from gateway.uplink.ocpi.uplink import open_ocpi_uplink
+
             way = link_settings(settings, tls)
-            return OCPIUplink(settings, way, owner, self._writer, self._whitelist, clock)
+            return open_ocpi_uplink(settings, way, owner, self._writer, self._whitelist, clock, opened)
         return NativeUplink(
             settings,
             tls,

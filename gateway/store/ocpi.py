@@ -175,13 +175,9 @@ class OCPIStore:
         """One transaction. Raises StoreError."""
         with self._turn:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection
-                except BaseException:
-                    self._connection.execute("ROLLBACK")
-                    raise
-                self._connection.execute("COMMIT")
+                with self._connection as connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    yield connection
             except sqlite3.Error as error:
                 raise StoreError(f"ocpi.db: {error}") from error
 

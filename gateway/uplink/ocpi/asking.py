@@ -34,6 +34,13 @@ from wire.records import AllowedType, AuthorizationInfo, LocationReferences, Tok
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _asked_as(type_: TokenType, *, old: bool) -> TokenType:
+    """The type that a token is asked about as: a tag of OCPP 1.6 may be any, and is a card; 2.2.1 has no EMAID."""
+    if type_ is TokenType.OTHER:
+        return TokenType.RFID
+    return TokenType.OTHER if old and type_ is TokenType.EMAID else type_
+
+
 class Asking:
     """Asks the peer."""
 
@@ -43,9 +50,7 @@ class Asking:
 
     async def ask(self, token: TokenRef) -> AuthorizationInfo:
         """The answer. Raises UplinkError, StoreError, WireError: there is none."""
-        type_ = TokenType.RFID if token.type is TokenType.OTHER else token.type
-        if self._met.is_old and type_ is TokenType.EMAID:
-            type_ = TokenType.OTHER
+        type_ = _asked_as(token.type, old=self._met.is_old)
         endpoint = self._met.endpoint(Module.TOKENS, InterfaceRole.SENDER)
         url = self._peer.at(endpoint, token.uid, "authorize", query={"type": type_.value})
         location = self._settings.location_id

@@ -15,6 +15,7 @@ All of it belongs in one thread, with a reading connection of its own.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from datetime import datetime
 
@@ -37,7 +38,7 @@ PAGE_BYTES = 4 * 1024 * 1024
 
 
 class Books:
-    """The books of this start. `step` until it says False; again when the ledger has grown."""
+    """The books of this start, which own the connection `ledger`. `step` until it says False; again when the ledger has grown."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Books:
         self._taken = acked_seq(ledger)
         self._replay = Replay(settings.terms, self._listed, self._earlier, store.pinned())
         self._settled: dict[str, int] = {}
+        self._turn = threading.Lock()
 
     @property
     def position(self) -> int:
@@ -65,8 +67,17 @@ class Books:
         """The peer has the CDR of a session."""
         self._settled.pop(session_id, None)
 
+    def close(self) -> None:
+        """Close the ledger's connection, once the step that is under way has ended."""
+        with self._turn:
+            self._ledger.close()
+
     def step(self) -> bool:
         """Take a page of records; whether there were any. Raises StoreError."""
+        with self._turn:
+            return self._step()
+
+    def _step(self) -> bool:
         records = read_records(self._ledger, self._taken, AT_ONCE, PAGE_BYTES)
         if not records:
             return False

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -37,6 +37,7 @@ from gateway.uplink.ocpi.books import Books
 from gateway.uplink.ocpi.crawl import TokenCrawl
 from gateway.uplink.ocpi.delivery import Delivery
 from gateway.uplink.ocpi.peer import Peer
+from gateway.uplink.ocpi.settings import OCPISettings
 from gateway.uplink.token_list import ListMove, ListProgress
 from wire.errors import WireError
 from wire.records import AuthorizationInfo, TokenRef
@@ -44,26 +45,47 @@ from wire.records import AuthorizationInfo, TokenRef
 MET_FOR = timedelta(days=1)
 
 
+def open_ocpi_uplink(
+    settings: Settings,
+    way: LinkSettings,
+    owner: Identity,
+    writer: Writer,
+    whitelist: Whitelist,
+    clock: Clock,
+    opened: ExitStack,
+) -> OCPIUplink:
+    """The uplink with its files, which `opened` closes. Raises ConfigurationError, StoreError."""
+
+    def now() -> datetime:
+        return clock.now().at
+
+    ocpi = settings.ocpi_settings()
+    peer = Peer(way, ocpi, ocpi.token())
+    store = OCPIStore(settings.ocpi_path, now())
+    opened.callback(store.close)
+    books = Books(ocpi, owner, open_ledger_reader(settings.ledger_path), whitelist, store, now)
+    opened.callback(books.close)
+    return OCPIUplink(ocpi, way, owner, peer, store, books, writer, whitelist, clock)
+
+
 class OCPIUplink:
-    """Opens its store and a reader of the ledger of its own; `close` it."""
+    """The parts, and how they run."""
 
     def __init__(
         self,
-        settings: Settings,
+        ocpi: OCPISettings,
         way: LinkSettings,
         owner: Identity,
+        peer: Peer,
+        store: OCPIStore,
+        books: Books,
         writer: Writer,
         whitelist: Whitelist,
         clock: Clock,
     ) -> None:
-        """Raises ConfigurationError, StoreError."""
-        ocpi = settings.ocpi_settings()
         self._way, self._writer, self._whitelist, self._clock = way, writer, whitelist, clock
-        self._peer = Peer(way, ocpi, ocpi.token())
-        self._store = OCPIStore(settings.ocpi_path, clock.now().at)
-        self._ledger = open_ledger_reader(settings.ledger_path)
+        self._peer, self._store, self._books = peer, store, books
         self._met = Acquaintance(ocpi, self._peer, self._store, self._now)
-        self._books = Books(ocpi, owner, self._ledger, whitelist, self._store, self._now)
         self._delivery = Delivery(ocpi, self._peer, self._met, self._store, self._now)
         self._delivery.delivered = self._books.delivered
         self._crawl = TokenCrawl(ocpi, self._peer, self._met, self._store, whitelist, owner.gateway_id, clock.now)
@@ -124,10 +146,8 @@ class OCPIUplink:
         return {}
 
     async def close(self) -> None:
-        """Close all connections and files."""
+        """Close all connections."""
         await self._peer.close()
-        self._store.close()
-        self._ledger.close()
 
     # --- the link
 
