@@ -38,7 +38,8 @@ PAGE_BYTES = 4 * 1024 * 1024
 
 
 class Books:
-    """The books of this start, which own the connection `ledger`. `step` until it says False; again when the ledger has grown."""
+    """The books of this start, which own the connection `ledger`. `step` until it says False; again when the ledger
+    has grown."""
 
     def __init__(
         self,
