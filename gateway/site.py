@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
 import ssl
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 from gateway.authorizer import Authorizer
 from gateway.chargers.connected import Site
@@ -18,7 +16,7 @@ from gateway.clock_watch import ClockWatch, open_clock
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
 from gateway.decide.policy import Choice
-from gateway.errors import ConfigurationError, StoreError, StoreUnavailable
+from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.front import Front, local_server
 from gateway.inspection import Inspection
 from gateway.keeper import TrustKeeper
@@ -29,6 +27,7 @@ from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
 from gateway.room import RoomKeeper
+from gateway.state_lock import lock_state
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
@@ -66,7 +65,7 @@ class Gateway:
         load_site_trust(settings)
         tls = uplink_tls(settings)
         with ExitStack() as opened:
-            opened.callback(os.close, _lock(settings.state_dir))
+            opened.callback(os.close, lock_state(settings.state_dir))
             prepared = self._open_stores(opened)
             self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
             self._anew = asyncio.Event()
@@ -314,18 +313,3 @@ async def _first_of(*events: asyncio.Event) -> None:
 def _evses(settings: Settings) -> dict[str, frozenset[str]]:
     """The EVSEs of each station, by its case-folded id."""
     return {one.id.casefold(): frozenset(map(evse_key, one.evse_ids)) for one in settings.table.charger}
-
-
-def _lock(state_dir: Path) -> int:
-    """A lock on the state directory, made if it is missing: two gateways must not write one store."""
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"{state_dir}: {error.strerror}; the gateway needs a directory it can write") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise StoreError(f"{state_dir} is in use by another gateway process") from error
-    return descriptor

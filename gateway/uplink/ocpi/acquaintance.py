@@ -20,7 +20,8 @@ from typing import TypeVar
 import msgspec
 
 from gateway.errors import PeerRefused, UplinkError
-from gateway.store.ocpi import KeptPeer, OCPIStore
+from gateway.store.ocpi import OCPIStore
+from gateway.store.ocpi_seen import KeptPeer
 from gateway.uplink.ocpi.peer import Answer, Peer
 from gateway.uplink.ocpi.settings import OCPISettings
 from wire.errors import MalformedValue, OCPIRefused

@@ -22,7 +22,8 @@ from datetime import datetime, timedelta
 from gateway.clock import Moment
 from gateway.errors import StoreError, UplinkError
 from gateway.log import say
-from gateway.store.ocpi import KeptCrawl, OCPIStore
+from gateway.store.ocpi import OCPIStore
+from gateway.store.ocpi_seen import KeptCrawl
 from gateway.store.whitelist import Whitelist
 from gateway.uplink.ocpi.acquaintance import Acquaintance
 from gateway.uplink.ocpi.peer import Peer

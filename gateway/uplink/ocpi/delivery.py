@@ -22,7 +22,8 @@ from datetime import datetime
 
 from gateway.errors import PeerRefused, UplinkError
 from gateway.log import say
-from gateway.store.ocpi import CdrState, KeptCdr, OCPIStore
+from gateway.store.ocpi import KeptCdr, OCPIStore
+from gateway.store.ocpi_seen import CdrState
 from gateway.uplink.ocpi.acquaintance import Acquaintance
 from gateway.uplink.ocpi.peer import Answer, Peer
 from gateway.uplink.ocpi.settings import OCPISettings

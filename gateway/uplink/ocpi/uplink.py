@@ -24,7 +24,8 @@ from gateway.config import Settings
 from gateway.errors import GatewayError, StoreError, UplinkError
 from gateway.log import say
 from gateway.store.ledger import Identity, move_position, open_ledger_reader
-from gateway.store.ocpi import KeptTrouble, OCPIStore
+from gateway.store.ocpi import OCPIStore
+from gateway.store.ocpi_seen import KeptTrouble
 from gateway.store.whitelist import Whitelist
 from gateway.store.whitelist_mark import note_version
 from gateway.store.writer import Writer
