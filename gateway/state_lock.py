@@ -10,7 +10,7 @@ from gateway.errors import StoreError
 
 
 def lock_state(state_dir: Path) -> int:
-    """A lock on the state directory, which is made if it is missing; its descriptor, to be closed. Raises StoreError."""
+    """A lock on the state directory, made if it is missing; its descriptor, to be closed. Raises StoreError."""
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

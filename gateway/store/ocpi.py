@@ -82,11 +82,13 @@ class KeptCdr:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCdr:
-    """A CDR that was made just now; `reason` says why it cannot be told to anybody."""
+    """A CDR that was made just now; `reason` says why it cannot be told to anybody. `before`: its session ended before
+    this store was there, so the peer may have it from a store that was lost."""
 
     session_id: str
     document: str
     reason: str | None = None
+    before: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +294,7 @@ def _says(document: str) -> object:
 
 
 def _keep_cdr(connection: sqlite3.Connection, cdr: NewCdr, at: datetime) -> int:
-    state = CdrState.QUEUED if cdr.reason is None else CdrState.HELD
+    state = CdrState.HELD if cdr.reason is not None else CdrState.UNCERTAIN if cdr.before else CdrState.QUEUED
     row = (cdr.session_id, cdr.document, at.isoformat(), state.value, cdr.reason)
     return connection.execute(
         "INSERT OR IGNORE INTO cdrs (session_id, document, derived_at, state, reason) VALUES (?, ?, ?, ?, ?)", row

@@ -128,10 +128,6 @@ async def status_of(site: SiteFolder, tag: str) -> str:
         return str((await station.call("Authorize", {"idTag": tag}))["idTagInfo"]["status"])
 
 
-def listed(site: OwnSite, uid: str) -> bool:
-    return any(line.get("event") == "whitelist-updated" for line in site.folder.gateway.said)
-
-
 def test_a_day_offline_then_every_session_and_cdr_comes_once(site: OwnSite) -> None:
     gateway, peer = site.folder.gateway, site.peer
     peer.start()
@@ -159,6 +155,15 @@ def test_a_day_offline_then_every_session_and_cdr_comes_once(site: OwnSite) -> N
     asyncio.run(day(site.folder, range(9, 10)))
     peer.wait(lambda: len(peer.cdrs) == 9)
     assert len(peer.posts) == 9
+    gateway.stop()
+    backlog = site.told("status")["ocpi"]["backlog"]
+    assert (backlog["delivered"], backlog.get("queued", 0)) == (9, 0)
+    assert site.told("buffer")["ocpi"]["crawl"]["tokens"] == 3
+    (site.folder.folder / "gateway-state" / "ocpi.db").unlink()
+    gateway.start()
+    asyncio.run(day(site.folder, range(10, 11)))
+    peer.wait(lambda: len(peer.cdrs) == 10)
+    assert peer.wrong == []
 
 
 def test_answers_that_are_lost_do_not_double_a_cdr(site: OwnSite) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from gateway.store.ledger import Identity, acked_seq, read_records
@@ -56,6 +57,7 @@ class Books:
         self._replay = Replay(settings.terms, self._listed, self._earlier, store.pinned())
         self._settled: dict[str, int] = {}
         self._turn = threading.Lock()
+        self._begun_at = store.begun_at()
 
     @property
     def position(self) -> int:
@@ -95,6 +97,7 @@ class Books:
                 sessions[state.session.id] = self._session(state, change, at)
             if change.cdr is not None:
                 cdr = self._cdr(change.cdr, sessions[change.cdr.session_id], at)
+                cdr = replace(cdr, before=record.at < self._begun_at)
                 cdrs.append(cdr)
                 self._close(cdr, record.seq)
         self._store.keep(list(sessions.values()), cdrs, at)
