@@ -169,8 +169,9 @@ def _ocpi(table: GatewayConfig, folder: Path) -> OCPISettings | None:
     if uplink.kind == "native":
         if uplink.ocpi is not None:
             raise ConfigurationError('there is an [uplink.ocpi] table; it needs [uplink] kind = "ocpi"')
-        if not uplink.hub or uplink.ca is None:
-            raise ConfigurationError("[uplink] needs hub and ca")
+        for name, given in (("hub", uplink.hub), ("ca", uplink.ca)):
+            if not given:
+                raise ConfigurationError(f"[uplink] `{name}` is missing")
         return None
     if uplink.ocpi is None:
         raise ConfigurationError('[uplink] kind = "ocpi" needs an [uplink.ocpi] table')

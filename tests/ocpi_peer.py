@@ -40,8 +40,9 @@ def card(uid: str, *, valid: bool = True, whitelist: str = "ALLOWED", last_updat
 
 @dataclass
 class OCPIPeer:
-    """`moods` are taken one by one by requests for CDRs: "store-then-500", "store-then-cut", "store-then-half", "busy",
-    "500". `posts` has every body that was POSTed as a CDR; `cdrs` what is held, by id; `sessions` the same of PUTs."""
+    """`moods` are taken one by one by requests for CDRs: "store-then-500", "store-then-cut", "store-then-half",
+    "store-then-hang", "busy", "500". `posts` has every body that was POSTed as a CDR; `cdrs` what is held, by id;
+    `sessions` the same of PUTs."""
 
     lab: Path
     port: int
@@ -231,6 +232,8 @@ class OCPIPeer:
         if mood == "store-then-cut" and request.transport is not None:
             request.transport.abort()
         answer = self.said(http=201, Location="garbage" if self.quirky else f"{self.url}/cdrs/{body['id']}")
+        if mood == "store-then-hang":
+            await self._ended.wait()
         if mood == "store-then-half":
             return web.Response(text='{"status_code": 10', content_type="application/json")
         return answer

@@ -124,9 +124,14 @@ def test_mistake_is_named_with_key_and_line(tmp_path: Path, old: str, new: str, 
     assert f"line {line}:" in message
 
 
+def test_a_hub_of_ours_needs_the_roots_of_its_certificate(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"\[uplink\] `ca` is missing"):
+        load(tmp_path, GOOD.replace('ca = "ca.pem"', ""))
+
+
 @pytest.mark.parametrize(
     ("old", "missing"),
-    [('id = "site-1"', "`id` is missing"), ('ca = "ca.pem"', "`ca`"), ('id = "CP-1"', "`id`")],
+    [('id = "site-1"', "`id` is missing"), ('id = "CP-1"', "`id`")],
 )
 def test_missing_key_is_named(tmp_path: Path, old: str, missing: str) -> None:
     with pytest.raises(ConfigurationError) as refused:

@@ -1,4 +1,4 @@
-"""The parts of an OCPI uplink against a peer over real TLS: tokens in pages with traps, registration, what is refused."""
+"""The parts of an OCPI uplink against a peer over real TLS: pages with traps, registration, what is refused."""
 
 from __future__ import annotations
 
@@ -70,9 +70,8 @@ async def reading(site: OwnSite, clock: SetClock | None = None) -> AsyncIterator
     met = Acquaintance(own, peer, store, lambda: clock.at)
     await met.meet()
     try:
-        yield Reader(
-            peer, met, store, whitelist, TokenCrawl(own, peer, met, store, whitelist, "site-1", clock.now), clock
-        )
+        crawl = TokenCrawl(own, peer, met, store, whitelist, "site-1", clock.now)
+        yield Reader(peer, met, store, whitelist, crawl, clock)
     finally:
         whitelist.close()
         store.close()

@@ -188,6 +188,7 @@ def test_killed_while_it_posts_each_cdr_is_there_once(site: OwnSite) -> None:
     gateway.wait_for("whitelist-updated")
     peer.stop()
     asyncio.run(day(site.folder, range(1, 7)))
+    peer.moods.extend(["", "store-then-hang", "", "store-then-hang"])
     peer.start()
     for count in (1, 2, 4):
         peer.wait(lambda: len(peer.cdrs) >= count)  # noqa: B023  waited for at once
