@@ -256,8 +256,8 @@ _OCPI_VALUES = """
 
 ## From a gateway
 
-A gateway with `[uplink] kind = "ocpi"` is a CPO of its own and calls one peer, in the newest version that both speak; it
-serves nothing ([operations.md](operations.md), *OCPI without a hub of ours*). `tests/site/test_ocpi_uplink.py` and
+A gateway with `[uplink] kind = "ocpi"` is a CPO of its own and calls one peer, in the newest version that both speak;
+it serves nothing ([operations.md](operations.md), *OCPI without a hub of ours*). `tests/site/test_ocpi_uplink.py` and
 `tests/gateway/test_ocpi_uplink.py` show it.
 
 | module | what is called |

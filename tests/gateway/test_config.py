@@ -33,6 +33,7 @@ from gateway.tables import (
     RefreshTable,
     StationRootsTable,
 )
+from gateway.tables_ocpi import OCPITable
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.allowed import AllowedHosts
@@ -581,7 +582,8 @@ def test_sample_shows_every_key(tmp_path: Path) -> None:
         PriceTable,
         CommandsTable,
         LedgerTable,
+        OCPITable,
     )
     for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *tables):
-        for key in set(table.__struct_fields__) - {"refresh", "stations", "port", "limits"}:
+        for key in set(table.__struct_fields__) - {"refresh", "stations", "port", "limits", "ocpi", "location"}:
             assert re.search(rf"(?m)^(# )?{key} = ", text), key
