@@ -521,7 +521,12 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
     assert spoken.chargers.listen == "127.0.0.1:8180"
     assert structs.replace(spoken.chargers, listen=None, organization=None, port=()) == plain.chargers
     assert port == PortTable(listen=port.listen, profile=3, certificates=port.certificates, keys=port.keys)
-    assert structs.replace(spoken.uplink, hub_log_key=None, proxy=None) == plain.uplink
+    assert structs.replace(spoken.uplink, hub_log_key=None, proxy=None, ocpi=None) == plain.uplink
+    ocpi = spoken.uplink.ocpi
+    assert ocpi is not None
+    defaults = {field.name: field.default for field in structs.fields(OCPITable)}
+    for name in ("session_update_s", "full_crawl_h", "page_limit", "quirks"):
+        assert getattr(ocpi, name) == defaults[name]
     assert spoken.ledger == plain.ledger == LedgerTable()
     assert (spoken.trust.anchors, spoken.trust.crls) == (plain.trust.anchors, plain.trust.crls)
     assert spoken.policy == plain.policy
