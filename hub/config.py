@@ -23,6 +23,7 @@ from hub.config_tariffs import TariffTable, resolve_tariffs
 from hub.errors import ConfigError
 from hub.roaming.own import RoamingConfig
 from hub.store.engine import Engine
+from hub.zones import zone_named
 from wire.errors import WireError
 from wire.ids import is_gateway_id
 from wire.meter.keys import parse_public_key
@@ -218,7 +219,9 @@ def _terms(source: Source, file: _File) -> Terms:
                 raise source.error(("meter", index, "max_power_w"), message)
             powers[place] = meter.max_power_w
     tariffs = resolve_tariffs(file.tariff, source.folder, source.error)
-    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs)
+    return Terms(
+        price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs, zone_named=zone_named
+    )
 
 
 def _meters(source: Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:

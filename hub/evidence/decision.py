@@ -12,10 +12,10 @@ from hub.clock import utc
 from hub.evidence.content import Check, Step
 from hub.evidence.derive import Derived
 from hub.evidence.notes import Notes
-from hub.tokens import bearer_key
 from wire.records import Basis, Cdr, Decision, Verdict
 from wire.settling.arrival import Arrival
 from wire.settling.ingest import DECISION_HOLDS
+from wire.tokens import bearer_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

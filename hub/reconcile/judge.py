@@ -30,6 +30,7 @@ from hub.store.meter_keys import identity_of, registry_of
 from hub.store.objects import object_of, text_of
 from hub.store.partners import NoSuchPartner, partner_named, partner_of_party, speaks_for
 from hub.store.settlements import agreements, rates_to
+from hub.zones import zone_named
 from wire.errors import OCPIRefused
 from wire.meter.keys import PublicKey
 from wire.meter.record import MeterRecord
@@ -43,7 +44,6 @@ from wire.ocpi.tokens import Token
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import decode
 from wire.settling.signed import Outcome
-from wire.settling.tariffs import zone_named
 
 BY_RULES = "rules"
 _CURSOR = "judged"

@@ -22,9 +22,9 @@ from typing import Annotated
 import msgspec
 
 from hub.errors import HubError
+from hub.zones import zone_named
 from wire.ocpi.types import PartyKey
 from wire.records import Value
-from wire.settling.tariffs import zone_named
 
 Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Party = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z]{2}\*[A-Za-z0-9]{3}\Z")]

@@ -18,7 +18,6 @@ from hub.store.metering import MeterBooks, keep_outcome, outcome_of
 from hub.store.tariffs import keep_snapshot, messages_of, quote_for, snapshot_kept, take_quote
 from hub.store.tombstones import keep_tombstone
 from hub.store.whitelist import candidates
-from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record
 from wire.meter.registry import RegisteredKey
 from wire.ocpp.transaction import TransactionMessage
@@ -29,7 +28,7 @@ from wire.settling.settle import MeterState
 from wire.settling.signed import Outcome, SessionValues
 from wire.settling.tariffs import TariffSnapshot
 from wire.settling.terms import Terms
-from wire.tokens import choose
+from wire.tokens import bearer_key, choose
 
 __all__ = [
     "Chain",

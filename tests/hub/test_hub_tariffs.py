@@ -193,6 +193,16 @@ def test_the_first_that_is_for_the_place_the_party_and_the_time_applies() -> Non
     assert terms.tariff_at(MeterPlace("site-2", "CP-9", 1), None, T0).tariff.id == "price"
 
 
+def test_a_time_zone_that_is_not_known_here_makes_no_price(
+    books: Books, chain: ChainWriter, charger: ChargerDouble
+) -> None:
+    books.terms = terms_of(changing_at(SOON), zone="Mars/Olympus")
+    session(charger)
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_cost.before_taxes, "not-priced" in codes(cdr)) == (0, True)
+
+
 def test_a_tariff_has_one_hash_however_it_was_written() -> None:
     """msgspec leaves out a default by identity, so the same snapshot read twice may be written in two ways."""
     made = TariffSnapshot(tariff=changing_at(SOON))

@@ -32,7 +32,6 @@ from typing import Protocol
 
 import msgspec
 
-from hub.tokens import bearer_key
 from wire.errors import WireError
 from wire.meter.verdict import Severity, hold
 from wire.ocpp.transaction import TransactionMessage
@@ -56,6 +55,7 @@ from wire.settling.settle import MeterState, expected_of, place_of, read_meter, 
 from wire.settling.signed import Outcome, SessionValues, judge_signed, review
 from wire.settling.tariffs import TariffSnapshot, needs_times
 from wire.settling.terms import Terms
+from wire.tokens import bearer_key
 
 DECISION_HOLDS = timedelta(hours=1)
 """A stored decision speaks for a session of the same charger and token that starts this much later at most."""

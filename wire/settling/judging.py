@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import groupby
 
 from wire.errors import WireError
@@ -25,8 +24,6 @@ from wire.meter.verdict import KeySource, RecordVerdict, SignatureVerdict
 from wire.records import Value
 from wire.settling.carried import CarriedValue
 
-CODE_VERSION = version("pncgate")
-"""Stands beside every verdict: a later version may know more curves and formats."""
 MAX_DEVIATIONS = 20
 """Kept of one verdict."""
 

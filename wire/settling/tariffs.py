@@ -16,10 +16,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from decimal import Context, Decimal
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -48,11 +47,6 @@ class TariffSnapshot(Value, frozen=True, kw_only=True):
         """The hash of its content: `content_hash`, remembered."""
         return _hash_of(self)
 
-    @property
-    def zone(self) -> tzinfo:
-        """The time zone; UTC where this machine knows no zone of that name, which a hub refuses to start with."""
-        return zone_named(self.time_zone) or UTC
-
 
 def content_hash(snapshot: TariffSnapshot) -> str:
     """SHA-256, hex, of what a snapshot says, not of how it was written: equal snapshots have one hash, whether they
@@ -74,14 +68,6 @@ def _canonical(value: object) -> object:
     if isinstance(value, Decimal):
         return str(_WHOLE.normalize(value))
     return utc(value).isoformat() if isinstance(value, datetime) else value
-
-
-def zone_named(name: str) -> tzinfo | None:
-    """The zone of the IANA's with this name, None where there is none."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
