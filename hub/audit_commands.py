@@ -26,7 +26,7 @@ _NOTED = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 @click.group()
 def audit() -> None:
-    """What people and API clients did, each entry bound to the one before."""
+    """See what people and API clients did."""
 
 
 @audit.command("list")

@@ -18,7 +18,7 @@ from wire.records import encode
 
 @click.group()
 def gateways() -> None:
-    """Gateways: last seen, backlog, versions, certificates, and what somebody has to look at."""
+    """See how gateways are, and which need somebody."""
 
 
 @gateways.command("list")

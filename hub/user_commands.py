@@ -37,7 +37,7 @@ _stdin_option = click.option(
 
 @click.group()
 def users() -> None:
-    """People who may sign in at the pages, and what they may do."""
+    """Look after people who sign in at the pages."""
 
 
 @users.command("list")

@@ -36,7 +36,7 @@ REMEDIES = {
     Alarm.CERTIFICATE_ENDS: "Its certificate ends within 14 days: `pnc-gateway enrol` there renews it.",
     Alarm.BACKLOG_GROWS: "It has more records for the hub at each greeting: the link is too slow, or the hub is.",
     Alarm.CLOCK_UNKNOWN: "It does not know the time: give it NTP, or let it reach the hub.",
-    Alarm.CONFLICT: "It, or a copy of it, told another history than the hub holds: see docs/hub.md, Conflicts.",
+    Alarm.CONFLICT: "It, or a copy of it, told another history than the hub holds; see `pnc-hub status`.",
 }
 _CLOCK_TONES = {ClockState.TRUSTED: "good", ClockState.DRIFTING: "wait", ClockState.UNKNOWN: "bad"}
 

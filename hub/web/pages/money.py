@@ -249,7 +249,7 @@ class SettlementPages:
             ),
             filters=(Filter("id", "Invoice contains"), Filter("agreement", "Agreement")),
             rows=self._rows,
-            empty="No period was closed yet. Close one below, or with `pnc-hub settlement`.",
+            empty="No period was closed yet. Close one below, or with `pnc-hub settle close`.",
         )
 
     def routes(self) -> list[Route]:
