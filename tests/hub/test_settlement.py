@@ -226,6 +226,21 @@ def test_sessions_are_billed_once_and_places_are_used_once(desk: Desk) -> None:
     assert desk.take(cdr("CDR4", session_id="S-CDR1")).state is State.ON_HOLD  # only for CDR3, which overlaps
 
 
+def test_what_nobody_judged_is_judged_once_whatever_its_number(desk: Desk) -> None:
+    for number in range(3):
+        document = document_of(cdr(f"CDR{number}", begin=BEGIN + timedelta(hours=2 * number)))
+        keep_object(desk.connection, Module.CDRS, document, None, JUDGED)
+    assert [desk.rules.judge_waiting(desk.connection, JUDGED, 2) for _ in range(3)] == [2, 1, 0]
+    assert findings.counts(desk.connection)["accepted"] == 3
+    # One that was committed late under an earlier number is found all the same.
+    late = cdr("CDR9", begin=BEGIN + timedelta(hours=9))
+    desk.connection.execute("UPDATE ocpi_cursors SET position = 1000000 WHERE name = 'judged'")
+    keep_object(desk.connection, Module.CDRS, document_of(late), "gone", JUDGED)
+    assert desk.rules.judge_waiting(desk.connection, JUDGED, 2) == 1
+    (judgement,) = findings.judgements(desk.connection, SELLER, "CDR9")
+    assert judgement.partner == "gone"
+
+
 def test_a_credit_and_its_cdr_come_to_nothing(desk: Desk) -> None:
     desk.agree(fee_per_session=Decimal("0.35"))
     desk.take(cdr())
