@@ -28,7 +28,7 @@ from hub.store.disputes import note_credited
 from hub.store.engine import Connection
 from hub.store.findings import Standing, Verdict
 from hub.store.meter_keys import identity_of, registry_of
-from hub.store.objects import object_of, text_of
+from hub.store.objects import is_erased, object_of, text_of
 from hub.store.partners import NoSuchPartner, partner_named, partner_of_party, speaks_for
 from hub.store.settlements import agreements, rates_to
 from hub.tariffs import zone_named
@@ -141,6 +141,7 @@ class Reconciler:
         connector = None if place is None else place.connector(cdr)
         reference = cdr.authorization_reference
         given = authorization_of(connection, reference) if ours and reference is not None else None
+        credited = _credited(connection, cdr)
         at_evse, with_token = store.overlapping(connection, cdr)
         return Facts(
             at=at,
@@ -159,7 +160,9 @@ class Reconciler:
             billed=store.billed_for_session(connection, cdr),
             at_evse=at_evse,
             with_token=with_token,
-            credited=_credited(connection, cdr),
+            credited=credited,
+            credited_erased=credited is not None
+            and is_erased(connection, Module.CDRS, credited.owner, ci_key(credited.id)),
             is_credited=bool(cdr.credit) and store.is_credited(connection, cdr),
             outcome=_outcome(connection, cdr) if partner is None else None,
             key_for=_keys(connection),

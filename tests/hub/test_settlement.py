@@ -28,7 +28,9 @@ from hub.settlement.invoices import Rate
 from hub.store import disputes, findings, settlements
 from hub.store.engine import Connection, Engine
 from hub.store.objects import keep_object
+from hub.store.roaming_erasure import count_named, forget_roaming
 from hub.store.settlements import Closing, NotClosed, Settlement
+from hub.subject import subject_of
 from hub.support import Deployment, support_for
 from hub.terms import EnergyPrice, MeterPlace, Terms
 from tests.hub.settled_cdrs import BEGIN, BUYER, JUDGED, SELLER, agreement, cdr
@@ -239,6 +241,26 @@ def test_what_nobody_judged_is_judged_once_whatever_its_number(desk: Desk) -> No
     assert desk.rules.judge_waiting(desk.connection, JUDGED, 2) == 1
     (judgement,) = findings.judgements(desk.connection, SELLER, "CDR9")
     assert judgement.partner == "gone"
+
+
+def test_who_charged_is_let_go_and_the_money_stays(desk: Desk) -> None:
+    desk.agree()
+    original = cdr(authorization_reference="REF-1")
+    desk.take(original)
+    wrong = cdr("CDR2", kwh="20", total_energy=Decimal(9))
+    verdict = findings.Verdict(state=State.REFUSED, at=JUDGED, by_whom="rules", partner="cpo")
+    findings.note_judgement(desk.connection, CPO, "CDR2", verdict, document_of(wrong))
+    (act,) = desk.connection.execute(
+        "INSERT INTO erasures (at, by, kind, forced, counts) VALUES ('t', 'me', 'person', 0, '{}') RETURNING number"
+    ).fetchone()
+    subject = subject_of(["04A1B2"], [])
+    assert count_named(desk.connection, subject) == 3
+    forget_roaming(desk.connection, subject, (), act, lambda text: "nobody")
+    assert count_named(desk.connection, subject) == 0
+    assert findings.judgements(desk.connection, SELLER, "CDR2") == ()
+    assert support_for(desk.connection, "REF-1", HERE).cases == ()
+    assert desk.take(credit_of(original, JUDGED)).findings == ()
+    assert desk.close().invoice.cdrs == 2
 
 
 def test_a_credit_and_its_cdr_come_to_nothing(desk: Desk) -> None:
