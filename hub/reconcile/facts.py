@@ -63,7 +63,6 @@ class Facts:
 
     at: datetime
     speaks_for: bool = True
-    is_ours: bool = False
     token_owner_known: bool = True
     token_is_ours: bool = False
     token: Token | None = None

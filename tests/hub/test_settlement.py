@@ -243,6 +243,16 @@ def test_what_nobody_judged_is_judged_once_whatever_its_number(desk: Desk) -> No
     assert judgement.partner == "gone"
 
 
+def test_what_is_no_cdr_is_refused_and_blocks_nothing(desk: Desk) -> None:
+    broken = {"country_code": "DE", "party_id": "CPO", "id": "CDR0", "last_updated": "2026-11-03T10:00:00Z"}
+    for document in (broken, document_of(cdr())):
+        keep_object(desk.connection, Module.CDRS, document, None, JUDGED)
+    assert [desk.rules.judge_waiting(desk.connection, JUDGED, 5) for _ in range(2)] == [2, 0]
+    (judgement,) = findings.judgements(desk.connection, SELLER, "CDR0")
+    assert [finding.code for finding in judgement.findings] == ["malformed"]
+    assert findings.counts(desk.connection) == {"accepted": 1, "on hold": 0, "refused": 1}
+
+
 def test_who_charged_is_let_go_and_the_money_stays(desk: Desk) -> None:
     desk.agree()
     original = cdr(authorization_reference="REF-1")
