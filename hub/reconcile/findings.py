@@ -54,6 +54,7 @@ _CDRS = "OCPI 2.3.0 mod_cdrs"
 _PRACTICE = "practice of roaming hubs"
 
 CODES: Mapping[str, Code] = {
+    "malformed": Code(_REJECT, "a CDR can be read", _CDRS),
     "identity-party": Code(_REJECT, "the CDR's party is one that its sender speaks for", "OCPI 2.3.0 credentials"),
     "identity-token-owner": Code(_REJECT, "the token's eMSP is known here", f"{_CDRS}, CdrToken"),
     "identity-emaid": Code(_REJECT, "an EMAID has its form and its check digit", "ISO 15118-2 Annex H"),

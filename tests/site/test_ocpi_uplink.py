@@ -208,7 +208,7 @@ def test_a_driver_is_asked_about_and_the_list_decides_alone(site: OwnSite) -> No
     assert asyncio.run(status_of(site.folder, "04CC")) == "Accepted"
     assert peer.asked[-1]["uid"] == "04CC"
     assert peer.asked[-1]["query"]["type"] == "RFID"
-    assert json.loads(peer.asked[-1]["body"]) == {"location_id": "L1"}
+    assert json.loads(peer.asked[-1]["body"]) == {"location_id": "L1", "evse_uids": ["E1"]}
     assert asyncio.run(status_of(site.folder, STRANGER)) == "Invalid"
     asyncio.run(day(site.folder, range(1, 2), "04CC"))
     peer.wait(lambda: len(peer.cdrs) == 1)
