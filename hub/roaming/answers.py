@@ -89,7 +89,7 @@ def _token(given: Document, partner: Partner, presented: TokenRef, to: PartyKey 
     owner = _owner(given, partner, to)
     contract_id = _text(given, "contract_id") or presented.uid
     key = compare_key(presented.type, presented.uid)
-    names = {compare_key(presented.type, name) for name in (_text(given, "uid"), contract_id) if name}
+    names = {compare_key(presented.type, _text(given, name)) for name in ("uid", "contract_id")}
     if _text(given, "uid") and key not in names:
         raise OCPIRefused("other-token", "/data/token/uid", "the answer speaks of another token")
     updated = _text(given, "last_updated")

@@ -129,6 +129,7 @@ def test_another_location_lets_nobody_in_here():
         {"allowed": "PERHAPS", "token": TOKEN},
         {"allowed": "ALLOWED", "token": TOKEN | {"valid": False}},
         {"allowed": "ALLOWED", "token": TOKEN | {"uid": "04A2"}},
+        {"allowed": "ALLOWED", "token": {"uid": "04A2"}},
         {"allowed": "ALLOWED", "token": TOKEN | {"party_id": "XYZ"}},
         {"allowed": "ALLOWED", "token": TOKEN, "location": {"evse_uids": ["E1"]}},
         {"allowed": "ALLOWED", "token": TOKEN | {"last_updated": "yesterday"}},
