@@ -36,8 +36,8 @@ from gateway.tables import (
 from gateway.tables_ocpi import OCPITable
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.allowed import AllowedHosts
 from tests.parts import SetClock
+from wire.allowed_hosts import AllowedHosts
 from wire.toml import parse_toml
 
 HASH = str(PasswordHash.of(b"word", b"s" * 16))
