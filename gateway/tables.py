@@ -106,8 +106,8 @@ class UplinkTable(Table, frozen=True, kw_only=True):
     gets by [enrol]. `hub_log_key`: the hub's Ed25519 key (hex) that countersigns this gateway's log, without it the
     first one that it shows. `proxy`: the HTTP proxy on the way, "direct" for none; without it HTTPS_PROXY and NO_PROXY
     of the environment count. `splay_s`: over how long gateways spread that lost the hub together. `epoch_wait_s`: the
-    first of the growing times between one new epoch of the ledger and another within an hour. `revocation`: whether what
-    [trust.refresh] names is asked of the hub first, which fetched it, or of the PKI itself."""
+    first of the growing times between one new epoch of the ledger and another within an hour. `revocation`: whether
+    what [trust.refresh] names is asked of the hub first, which fetched it, or of the PKI itself."""
 
     kind: Literal["native", "ocpi"] = "native"
     hub: str = ""

@@ -107,7 +107,7 @@ class Refresh:
         self._table = settings.refresh_table()
         self._downloader, self._keeper, self._store, self._staples = downloader, keeper, store, staples
         self._clock, self._audit, self._chance = clock, audit, chance
-        self._ways = Ways(Direct(downloader), hub, audit)
+        self.ways = Ways(Direct(downloader), hub, audit)
         self._grace = timedelta(hours=settings.table.policy.revocation_stale_grace_h)
         self._sources: dict[str, _Source] = {}
         self._met = Met()
@@ -161,7 +161,7 @@ class Refresh:
     async def run(self) -> None:
         """Fetch what is due, for ever. Raises StoreError."""
         loop = asyncio.get_running_loop()
-        async with self._downloader, self._ways:
+        async with self._downloader, self.ways:
             while True:
                 self._news.clear()
                 wait_s = LOOK_EVERY_S
@@ -295,7 +295,7 @@ class Refresh:
     async def _fetch(self, source: _Source) -> None:
         loop, now = asyncio.get_running_loop(), self._clock.now().at
         try:
-            until = await self._ways.fetched(source.name, source.fetch, now)
+            until = await self.ways.fetched(source.name, source.fetch, now)
         except (GatewayError, PKIError) as error:
             source.due_s = loop.time() + source.backoff.next_s(self._chance())
             await self._failed(source, error.code, str(error), fetched=not isinstance(error, DownloadError))
