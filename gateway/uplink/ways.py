@@ -140,7 +140,15 @@ class Ways:
             return
         self._trouble[name] = trouble.code
         if isinstance(trouble, PKIError):
-            say("hub-evidence-refused", level="error", source=name, code=trouble.code, reason=str(trouble))
+            counted = self.refused[trouble.code]
+            say(
+                "hub-evidence-refused",
+                level="error",
+                source=name,
+                code=trouble.code,
+                reason=str(trouble),
+                count=counted,
+            )
             await self._audit("evidence-refused", f"{name}, by the hub: {trouble.code}: {trouble}")
         else:
             say("hub-has-none", level="info", source=name, code=trouble.code, reason=str(trouble))

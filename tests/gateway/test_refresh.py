@@ -146,7 +146,8 @@ def refreshing(
     unknown: Choice = Choice.REFUSE,
     by_hub: bool = False,
 ) -> None:
-    """Play `part` beside a refresh, that asks a hub first if it is `by_hub`: the rough PKI's `mood` stands in for it; `unknown` is what the site does where nobody says anything of a revocation."""
+    """Play `part` beside a refresh, which asks a hub first if it is `by_hub`: `mood` stands in for that. `unknown` is
+    what the site does where nobody says anything of a revocation."""
 
     async def run() -> None:
         async with rough_pki(papers, folder) as pki:
@@ -233,13 +234,13 @@ class CachingHub:
         return web.Response(body=der, content_type="application/octet-stream")
 
 
-def test_lists_answers_and_roots_come_by_the_hub_alone(tmp_path: Path, papers: Papers) -> None:
+def test_lists_come_by_the_hub_alone(tmp_path: Path, papers: Papers) -> None:
     alice, pem = contract(papers)
     hub = CachingHub({"mo2.crl": crl(papers.mo2, 5), "mo1.crl": crl(papers.mo1, 1), "mo.crl": crl(papers.mo, 1)})
 
     async def part(seen: Refreshed) -> None:
-        assert await seen.decide(pem) != "good"
-        while (await seen.decide(pem)) != "good":
+        assert await seen.decide(pem) != "accepted"
+        while (await seen.decide(pem)) != "accepted":
             await seen.pki_or_turn()
         hub.held["mo2.crl"] = crl(papers.mo2, 6, revoked=(alice.serial,))
         while (await seen.decide(pem)) != "revoked":
@@ -628,6 +629,21 @@ def test_roots_come_and_go_with_the_list_and_only_the_pki_signs_it(tmp_path: Pat
         assert seen.keeper.site_trust.trust.anchors.anchors(AnchorRole.MO) == (papers.mo.certificate,)
 
     refreshing(papers, tmp_path, part, crls=(), trust_list=True, prepare=prepare, unknown=Choice.ACCEPT)
+
+
+def test_roots_by_the_hub_are_those_that_the_pki_signed(tmp_path: Path, papers: Papers) -> None:
+    other = root("Other MO Root", CONTRACT, "MO")
+    _, pem = contract(papers, below(below(other, "Other Sub1"), "Other Sub2"))
+    hub = CachingHub({"ctl": trust_list(list_signer(papers.stranger), 3, other)})
+
+    async def part(seen: Refreshed) -> None:
+        await seen.until(lambda: any("trust list, by the hub: trust-list-signer" in line for line in seen.audited))
+        assert await seen.decide(pem) == "anchor-unknown"
+        hub.held["ctl"] = trust_list(list_signer(papers.backend), 3, other)
+        assert await until_code(seen, pem, "accepted")
+        await seen.until(lambda: bool(hub.tags) and seen.trouble(TRUST_LIST) is None)
+
+    refreshing(papers, tmp_path, part, crls=(), trust_list=True, mood=hub, by_hub=True, unknown=Choice.ACCEPT)
 
 
 def test_list_of_roots_that_ran_out_counts_for_the_grace_and_no_longer(tmp_path: Path, papers: Papers) -> None:

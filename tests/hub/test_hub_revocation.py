@@ -32,7 +32,10 @@ from hub.store.engine import Engine
 from hub.store.revocation import Fetched, HeldEvidence, NotKept
 from hub.web.problems import tell_problems
 from hub.web.revocation import GatewayEvidence
-from tests.gateway.rough_pki import Papers, RoughPKI, crl, now, rough_pki
+from pki.service.pool.pools import Signer
+from pki.service.pool.trust_lists import sign_trust_list
+from pki.verify.trust_list import SIGNER_NAME, TrustListContent, read_trust_list
+from tests.gateway.rough_pki import Papers, RoughPKI, crl, leaf, now, rough_pki
 from tests.servers import end_server
 from wire.allowed_hosts import AllowedHosts
 from wire.revocation import EvidenceKind, EvidenceSource, etag_of
@@ -135,6 +138,15 @@ def test_what_nobody_asks_for_is_let_go_and_what_is_listed_stays(engine: Engine)
 
 
 # --- what it says of itself
+
+
+def test_list_of_roots_tells_its_version(papers: Papers) -> None:
+    content = TrustListContent(version=7, issued_at=AT, next_update=AGAIN, roots=(), crls=())
+    made, key = leaf(papers.backend, SIGNER_NAME)
+    der = sign_trust_list(content, Signer((made.der,), key, papers.backend.certificate.der))
+    read = read_fetched(EvidenceKind.ROOTS, der, now())
+    assert (read.number, read.this_update, read.next_update) == (7, content.issued_at, content.next_update)
+    assert read_trust_list(der) == content
 
 
 def test_list_of_the_future_and_what_is_no_list_are_not_taken(papers: Papers) -> None:
