@@ -218,6 +218,7 @@ class Refresh:
         gone = self._sources.keys() - sources.keys()
         for name in gone:
             del self._sources[name]
+            self.ways.forget(name)
         if before is None or gone:
             await asyncio.to_thread(self._store.forget_sources, "CRL ", frozenset(sources))
             await asyncio.to_thread(self._store.forget_sources, "OCSP ", frozenset(sources))
@@ -295,7 +296,7 @@ class Refresh:
     async def _fetch(self, source: _Source) -> None:
         loop, now = asyncio.get_running_loop(), self._clock.now().at
         try:
-            until = await self.ways.fetched(source.name, source.fetch, now)
+            until = await self.ways.fetched(source.name, source.fetch, now, shown=source.shown)
         except (GatewayError, PKIError) as error:
             source.due_s = loop.time() + source.backoff.next_s(self._chance())
             await self._failed(source, error.code, str(error), fetched=not isinstance(error, DownloadError))

@@ -24,6 +24,8 @@ from gateway.uplink.exchange import HubExchange
 from pki.errors import PKIError, TrustError
 from wire.revocation import LIMITS, BadEvidenceQuestion, EvidenceKind, EvidenceSource, etag_of
 
+MAX_TAGS = 1024
+"""More than there are lists; beyond it, all is asked for whole once more."""
 Audit = Callable[[str, str], Awaitable[None]]
 
 
@@ -75,6 +77,8 @@ class ByHub:
         except UplinkError as error:
             raise DownloadError("not-held" if error.status == 404 else error.code, f"by the hub: {error}") from error
         if kind is not EvidenceKind.OCSP:
+            if len(self._tags) >= MAX_TAGS:
+                self._tags.clear()
             self._tags[source.name] = etag_of(found)
         return found
 
@@ -103,8 +107,9 @@ class Ways:
         self.refused = Counter[str]()
         """How often something of the hub was refused since the start, by code."""
 
-    async def fetched(self, name: str, fetch: Fetch, at: datetime) -> datetime | None:
-        """Fetch a source by the first way that brings what is good. Raises GatewayError, PKIError, of the last way."""
+    async def fetched(self, name: str, fetch: Fetch, at: datetime, *, shown: bool = True) -> datetime | None:
+        """Fetch a source by the first way that brings what is good. Of one that is not `shown` nothing is said, only
+        counted. Raises GatewayError, PKIError, of the last way."""
         if self._hub is None:
             return await _lasting(fetch, self._direct, at)
         try:
@@ -118,13 +123,18 @@ class Ways:
         else:
             self._trouble.pop(name, None)
             return until
-        await self._tell(name, trouble)
+        if shown:
+            await self._tell(name, trouble)
         try:
             return await _lasting(fetch, self._direct, at)
         except DownloadError as error:
             if isinstance(trouble, PKIError):
                 raise trouble from error
             raise DownloadError(error.code, f"{error}; and {trouble}") from error
+
+    def forget(self, name: str) -> None:
+        """A source is no more."""
+        self._trouble.pop(name, None)
 
     async def __aenter__(self) -> Ways:
         return self

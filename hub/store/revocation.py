@@ -72,17 +72,19 @@ class HeldEvidence(Value, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is held of a source: the SHA-256 of its octets (None: nothing), and why the last try failed."""
+    """What is held of a source: the SHA-256 of its octets (None: nothing) and how many
+    they are, and why the last try failed."""
 
     sha256: str | None
+    octets: int
     error_code: str | None
     error: str | None
     tried: bool
 
 
 def configure(connection: Connection, sources: Collection[EvidenceSource], at: datetime) -> None:
-    """Know the sources that the configuration lists, those not known before due at once. What it lists no more stays
-    as long as gateways ask for it."""
+    """Know the sources that the configuration lists, those not known before due at once. What it lists no more is let
+    go of, and learnt again from the first gateway that asks."""
     rows = connection.execute("SELECT name FROM revocation_sources WHERE asked_by = ?", (_CONFIGURED,)).fetchall()
     names = {source.name for source in sources}
     for (name,) in rows:
@@ -119,15 +121,15 @@ def note_asked(
     elif connection.execute("SELECT count(*) FROM revocation_sources").fetchone()[0] >= max_sources:
         raise NotKept("full", f"{max_sources} sources are known already; [revocation] max_sources")
     _insert(connection, source, gateway_id, at)
-    return Standing(None, None, None, tried=False)
+    return Standing(None, 0, None, None, tried=False)
 
 
 def standing(connection: Connection, source: EvidenceSource) -> Standing | None:
     """What is held of a source; None when it is not known."""
     row = connection.execute(
-        "SELECT sha256, error_code, error, tried_at FROM revocation_sources WHERE name = ?", (source.name,)
+        "SELECT sha256, octets, error_code, error, tried_at FROM revocation_sources WHERE name = ?", (source.name,)
     ).fetchone()
-    return None if row is None else Standing(row[0], row[1], row[2], row[3] is not None)
+    return None if row is None else Standing(row[0], row[1], row[2], row[3], row[4] is not None)
 
 
 def was_asked_lately(connection: Connection, source: EvidenceSource, at: datetime) -> bool:

@@ -30,6 +30,7 @@ from gateway.uplink.ways import ByHub
 from pki.certificate import Certificate
 from pki.issue.answers import GOOD, Standing, revoked
 from pki.issue.authority import Authority, LeafOrder, Publication, Subject
+from pki.issue.der_writer import integer
 from pki.issue.keys import fresh_serial, generate_key
 from pki.profile import AnchorRole
 from pki.service.pool.pools import Signer
@@ -220,11 +221,13 @@ class CachingHub:
     held: dict[str, bytes] = field(default_factory=dict)
     status: int = 404
     tags: list[str] = field(default_factory=list)
+    asked: list[bytes] = field(default_factory=list)
 
     async def __call__(self, request: web.Request, body: bytes) -> web.StreamResponse | None:
         if request.path != PATH_REVOCATION:
             return None
         source = read_source(*(request.query.get(each, "") for each in ("kind", "url", "request")))
+        self.asked.append(source.request)
         der = self.held.get(source.url.rpartition("/")[2])
         if der is None:
             return refused(self.status, "not-held", "no")
@@ -283,6 +286,23 @@ def test_what_the_hub_has_not_is_asked_of_the_pki(tmp_path: Path, papers: Papers
         assert seen.audited == []
 
     refreshing(papers, tmp_path, part, prepare=prepare, mood=CachingHub(status=status), by_hub=True)
+
+
+def test_answer_that_only_a_station_asked_for_fills_no_log(
+    tmp_path: Path, papers: Papers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, pem = contract(papers)
+    hub = CachingHub({"mo2.crl": crl(papers.mo2, 5), "ocsp": b"no answer"})
+
+    async def part(seen: Refreshed) -> None:
+        await seen.decide(pem)
+        name = issuer_id(papers.mo2.certificate, HashAlgorithm.SHA256)
+        await seen.until(lambda: f"CRL http://{seen.pki.http}/crls/mo2.crl" in seen.sources())
+        seen.refresh.want(CertificateName(name, frozenset({0xBAD})), "CP-1")
+        await seen.until(lambda: sum(integer(0xBAD) in each for each in hub.asked) > 1)
+
+    refreshing(papers, tmp_path, part, ocsp_too=True, mood=hub, by_hub=True)
+    assert ":bad" not in capsys.readouterr().out
 
 
 # --- revocation lists
