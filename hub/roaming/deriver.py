@@ -4,6 +4,9 @@ Rules
 1. One step is one transaction of at most `AT_ONCE` objects; what was derived and how far stand in it together.
 2. Nobody waits for it: records are taken in and answered whether it runs or not, and it goes on where it stopped.
 3. It looks for what is due every `EVERY_S`, by reading; only when there is any it writes.
+4. A session or CDR is published when its token has an owner and its EVSE is one of hub.toml; until then there is
+   nothing to tell anybody.
+5. The place is as the configuration has it when the session is derived first; the CDR takes it from there.
 """
 
 from __future__ import annotations
@@ -18,19 +21,8 @@ import msgspec
 from hub.clock import now
 from hub.errors import StoreError
 from hub.reconcile.judge import Reconciler
-from hub.roaming.deriving import (
-    cdr_object,
-    location_object,
-    owner_of,
-    place_object,
-    priced,
-    said,
-    session_object,
-    tariffs_of,
-    withdrawn_object,
-)
-from hub.roaming.listing import as_published
-from hub.roaming.own import OwnEVSE, RoamingConfig
+from hub.roaming.deriving import location_object, priced, said, tariffs_of, withdrawn_object
+from hub.roaming.own import RoamingConfig
 from hub.roaming.publishing import publish
 from hub.store import derived as store
 from hub.store.database import Database
@@ -40,10 +32,12 @@ from hub.store.findings import has_unjudged
 from hub.store.objects import Scope, object_of, page_of
 from wire.ocpi.document import Document
 from wire.ocpi.keys import ci_key, id_of, party_of
+from wire.ocpi.listing import as_published
 from wire.ocpi.locations import EVSEStatus
 from wire.ocpi.paging import PageQuery
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import Cdr, Session, SessionStatus
+from wire.settling.objects import OwnEVSE, cdr_object, owner_of, place_object, session_object
 from wire.settling.terms import Terms
 
 _log = logging.getLogger(__name__)
