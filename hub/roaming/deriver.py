@@ -11,7 +11,6 @@ Rules
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,11 +18,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from hub.clock import now
-from hub.errors import StoreError
 from hub.reconcile.judge import Reconciler
 from hub.roaming.deriving import location_object, priced, said, tariffs_of, withdrawn_object
 from hub.roaming.own import RoamingConfig
 from hub.roaming.publishing import publish
+from hub.roaming.tasks import Repeated
 from hub.store import derived as store
 from hub.store.database import Database
 from hub.store.derived import DueSession
@@ -57,36 +56,23 @@ class Deriver:
         """`derived` is called when there is something new to push."""
         self._database, self._derived = database, derived
         self._shown = Shown(config, terms)
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._repeated = Repeated("deriving", EVERY_S, self._all_due)
 
     def start(self) -> None:
         """Begin to derive."""
-        self._task = asyncio.create_task(self._run())
+        self._repeated.start()
 
     def wake(self) -> None:
         """Look for what is due now."""
-        self._woken.set()
+        self._repeated.wake()
 
     async def close(self) -> None:
         """Stop; a step that is under way is finished or undone."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._repeated.close()
 
-    async def _run(self) -> None:
-        while True:
-            self._woken.clear()
-            try:
-                while await self.step():
-                    pass
-            except StoreError as error:
-                _log.error("deriving-failed", extra={"fields": {"reason": str(error)}})
-            try:
-                async with asyncio.timeout(EVERY_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+    async def _all_due(self) -> None:
+        while await self.step():
+            pass
 
     async def step(self) -> bool:
         """Derive some of what is due; whether there may be more. Raises StoreError."""
