@@ -15,6 +15,7 @@ from typing import Annotated
 
 import msgspec
 
+from hub.config_pages import PagesConfig, PagesTable, resolve_pages
 from hub.config_roaming import RoamingTable, resolve_roaming
 from hub.config_source import Address, Source, TLSFiles
 from hub.config_store import StoreConfig, StoreTable, resolve_store
@@ -87,6 +88,7 @@ class _File(Table, frozen=True, kw_only=True):
     retention: _Retention = _Retention()
     store: StoreTable = StoreTable()
     roaming: RoamingTable | None = None
+    pages: PagesTable | None = None
 
 
 MAX_RETENTION_YEARS = 100
@@ -106,7 +108,7 @@ class APIClient:
 class HubConfig:
     """Everything hub.toml says, with absolute paths. `contact` is whom a driver asks about a bill, "" if nobody.
     `takeover_after`: how long an epoch must be silent before another that continues the same one takes its place.
-    Without `roaming` no OCPI is spoken."""
+    Without `roaming` no OCPI is spoken, without `pages` none are served."""
 
     state_dir: Path
     sync: Address
@@ -122,6 +124,7 @@ class HubConfig:
     takeover_after: timedelta
     store: StoreConfig
     roaming: RoamingConfig | None = None
+    pages: PagesConfig | None = None
 
     def engine(self) -> Engine:
         """The database, not opened yet. Raises StoreError."""
@@ -176,6 +179,7 @@ def _resolve(source: Source, file: _File) -> HubConfig:
         roaming=None
         if file.roaming is None
         else resolve_roaming(source, file.roaming, frozenset(sync.gateways), api_tls),
+        pages=None if file.pages is None else resolve_pages(source, file.pages, api_tls),
     )
 
 

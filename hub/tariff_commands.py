@@ -18,7 +18,7 @@ from hub.options import config_option, fail, json_option, or_exit
 from hub.quotes import tariff_text
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.tariffs import snapshots_kept
-from hub.tariff_screens import KnownTariff, print_priced, print_tariff, print_tariffs
+from hub.tariff_screens import KnownTariff, known_tariffs, print_priced, print_tariff, print_tariffs
 from hub.tariffs import TariffSnapshot, short_form, zone_named
 from pki.service.screen import screen
 from wire.errors import PricingError
@@ -209,17 +209,11 @@ def _chosen(config_path: Path, file: Path | None, name: str | None, time_zone: s
 
 def _known(config: HubConfig) -> list[KnownTariff]:
     """Those of the configuration, then those that are only kept."""
-    found = [KnownTariff(one.snapshot, one, None) for one in config.terms.tariffs]
-    found.append(KnownTariff(short_form(config.terms.price), None, None))
     path = config.state_dir / FILE_NAME
-    if path.is_file():
-        with closing(open_reader(path)) as connection:
-            kept = {snapshot.hash: (at, snapshot) for at, snapshot in snapshots_kept(connection)}
-        for index, one in enumerate(found):
-            at = kept.pop(one.snapshot.hash, (None, one.snapshot))[0]
-            found[index] = KnownTariff(one.snapshot, one.assignment, at)
-        found += [KnownTariff(snapshot, None, at, earlier=True) for at, snapshot in kept.values()]
-    return found
+    if not path.is_file():
+        return known_tariffs(config.terms, ())
+    with closing(open_reader(path)) as connection:
+        return known_tariffs(config.terms, snapshots_kept(connection))
 
 
 def _named(config: HubConfig, name: str) -> TariffSnapshot:

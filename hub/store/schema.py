@@ -11,6 +11,7 @@ from __future__ import annotations
 from hub.store.schema_roaming import ROAMING, ROAMING_GUARDS
 from hub.store.schema_settlement import SETTLEMENT, SETTLEMENT_GUARDS
 from hub.store.schema_tariffs import TARIFFS
+from hub.store.schema_users import USERS, USERS_GUARDS
 
 _FIRST = """
 CREATE TABLE gateways (
@@ -255,7 +256,7 @@ MIGRATIONS: tuple[str, ...] = (
     _COMMITMENTS,
     _METERS,
     _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
-    TARIFFS + ROAMING + ROAMING_GUARDS + SETTLEMENT + SETTLEMENT_GUARDS,
+    TARIFFS + ROAMING + ROAMING_GUARDS + SETTLEMENT + SETTLEMENT_GUARDS + USERS + USERS_GUARDS,
 )
 """Append only: a released migration is never edited."""
 

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import ssl
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from aiohttp import web
@@ -27,10 +29,12 @@ from hub.clock import now
 from hub.desk import CommandDesk
 from hub.errors import StalePosition
 from hub.lists import ListDesk
+from hub.roaming.asking import Asking, Unanswered, Wanted
 from hub.store import whitelist
 from hub.store.database import Database, Standing
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
+from hub.store.registry import Report
 from hub.tokens import decide_authorization
 from hub.tree import FittingHead, TreeMismatch, grow, judge_head
 from hub.web.announcements import GatewayAnnouncements
@@ -39,6 +43,7 @@ from hub.web.epochs import GatewayEpochs, spoke_for_closed
 from hub.web.problems import Problem, body_bound, json_response, read_body, tell_problems
 from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict, tell_news
 from hub.web.whitelist import GatewayLists
+from wire.ids import random_id
 from wire.records import Token, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
 from wire.sync_messages import (
@@ -49,6 +54,7 @@ from wire.sync_messages import (
     SLOWEST_BYTES_PER_S,
     Ack,
     Answer,
+    AuthorizeRequest,
     Batch,
     Hello,
     Refusal,
@@ -65,6 +71,8 @@ MAX_SMALL_BYTES = 16 * 1024
 BATCH_TIMEOUT_S = 60.0
 """Megabytes over a site's poor mobile link take their time."""
 SMALL_TIMEOUT_S = 10.0
+DEFAULT_WAIT_S = 0.8
+"""How long a gateway waits that does not say it."""
 MAX_BATCHES_AT_ONCE = 64
 MAX_BYTES_AT_ONCE = 4 * MAX_BATCH_BYTES
 """Of all the bodies in flight, unpacked, by what their heads say."""
@@ -81,10 +89,12 @@ class SyncEndpoint:
         lists: ListDesk,
         desk: CommandDesk | None = None,
         takeover_after: timedelta = timedelta(minutes=2),
+        asking: Asking | None = None,
     ) -> None:
-        """`log_key` is the hub's own. Without a `desk` there are no commands: their routes are not served."""
+        """`log_key` is the hub's own. Without a `desk` there are no commands: their routes are not served. Without
+        `asking` no eMSP is asked about tokens: the list decides."""
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
-        self._lists = lists
+        self._lists, self._asking = lists, asking
         self._log_key = log_key
         self._epochs = GatewayEpochs(database, self._gateway, chain_named, takeover_after)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -123,7 +133,7 @@ class SyncEndpoint:
             answer, conflict = refusal or answer, conflict or doubt
             if conflict is not None:
                 tell_conflict(chain, conflict)
-            await self._database.note_seen(chain, now(), conflict, hello.head_seq)
+            await self._database.note_seen(chain, now(), conflict, _report(request, hello))
         return _answer(answer)
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -188,10 +198,25 @@ class SyncEndpoint:
         return KeptHead(signed=fitting.signed, countersignature=self._log_key.countersign(fitting.signed, at))
 
     async def authorize(self, request: web.Request) -> web.Response:
-        """TokenRef -> AuthorizationInfo; an unknown token is an answer (NOT_ALLOWED), not an error."""
-        self._gateway(request)
+        """AuthorizeRequest -> AuthorizationInfo; an unknown token is an answer (NOT_ALLOWED), not an error. 504 when an
+        eMSP had to be asked and did not answer: the gateway decides without us then."""
+        gateway_id, at = self._gateway(request), now()
         body = await read_body(request, MAX_SMALL_BYTES, SMALL_TIMEOUT_S)
-        presented = decode(TokenRef, body, "token reference")
+        asked = decode(AuthorizeRequest, body, "token reference")
+        presented = TokenRef(uid=asked.uid, type=asked.type)
+        if self._asking is not None:
+            wanted = Wanted(
+                at=at,
+                gateway_id=gateway_id,
+                presented=presented,
+                charger_id=asked.charger_id,
+                wait_s=DEFAULT_WAIT_S if asked.wait_ms is None else asked.wait_ms / 1000,
+                correlation_id=asked.correlation_id or random_id(os.urandom(16)),
+            )
+            try:
+                return json_response(encode(await self._asking.authorize(wanted)))
+            except Unanswered as error:
+                raise Problem(504, error.code, str(error)) from error
         found: tuple[Token, ...] = await self._database.read(
             lambda connection: whitelist.candidates(connection, presented)
         )
@@ -222,6 +247,17 @@ def _answer(answer: Answer) -> web.Response:
     if not isinstance(answer, Refusal):
         answer = msgspec.structs.replace(answer, at=now())
     return json_response(encode(answer), 409 if isinstance(answer, Refusal) else 200)
+
+
+def _report(request: web.Request, hello: Hello) -> Report:
+    """What a gateway that greets says of itself, with the end of the certificate that it showed."""
+    ends = (request.get_extra_info("peercert") or {}).get("notAfter")
+    return Report(
+        head_seq=hello.head_seq,
+        software=hello.software,
+        list_version=hello.list_version,
+        certificate_not_after=None if ends is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC),
+    )
 
 
 def _rollback(hello: Hello, position: Position, held: dict[int, str]) -> Conflict | None:

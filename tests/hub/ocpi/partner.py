@@ -7,10 +7,12 @@ import base64
 import json
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from hub.roaming.client import MAX_ANSWER_BYTES
 from tests.hub.conftest import LittleCA
@@ -31,6 +33,9 @@ class Odd:
     redirects: bool = False
     bare_errors: bool = False
     no_timestamp_zone: bool = False
+    links_nothing: bool = False
+    links_elsewhere: bool = False
+    counts_nothing: bool = False
     token_with_newline: bool = False
     token_raw: bool = False
     token_unknown: bool = False
@@ -63,9 +68,13 @@ class Partner:
     hub_party_id: str | None = None
     token: str = "B-token-of-the-partner"
     odd: Odd = field(default_factory=Odd)
+    listed: Queue[tuple[str, dict[str, str]]] = field(default_factory=Queue)
     got: Queue[Posted] = field(default_factory=Queue)
     theirs: str = ""
+    stopped: bool = False
     lists: dict[str, list[Any]] = field(default_factory=dict)
+    pages: dict[str, dict[str, str]] = field(default_factory=dict)
+    answers: dict[str, Callable[[BaseHTTPRequestHandler, Posted], None]] = field(default_factory=dict)
 
     def start(self) -> Partner:
         """Serve, on a free port."""
@@ -75,6 +84,9 @@ class Partner:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
+                if partner.stopped:
+                    self.close_connection = True
+                    return
                 length = int(self.headers.get("Content-Length") or 0)
                 text = self.rfile.read(length)
                 partner.serve(self, json.loads(text) if text else None)
@@ -95,7 +107,8 @@ class Partner:
         return self
 
     def stop(self) -> None:
-        """End the server."""
+        """End the server; connections that are kept open get no more answers."""
+        self.stopped = True
         self.server.shutdown()
         self.server.server_close()
 
@@ -123,10 +136,32 @@ class Partner:
         elif path == f"/{self.version}":
             self.tell(request, {"version": self.version, "endpoints": self.endpoints()})
         elif request.command == "GET" and path.partition("?")[0].startswith(f"/{self.version}/sender/"):
-            self.tell(request, self.lists.get(path.partition("?")[0].rpartition("/")[2], []))
+            _, _, _, module, *below = path.partition("?")[0].split("/")
+            if below and below[-1] in self.answers:
+                self.answers[below[-1]](request, Posted("GET", path, {}, None))
+            else:
+                self.tell(request, *self.page(module, path))
         else:
-            self.got.put(Posted(request.command, path, dict(request.headers.items()), body))
-            self.tell(request, self.credentials() if path.endswith("/credentials") else None)
+            posted = Posted(request.command, path, dict(request.headers.items()), body)
+            self.got.put(posted)
+            answer = self.answers.get(path.partition("?")[0].rpartition("/")[2])
+            if answer is not None:
+                answer(request, posted)
+            else:
+                self.tell(request, self.credentials() if path.endswith("/credentials") else None)
+
+    def page(self, module: str, path: str) -> tuple[list[Any], dict[str, str]]:
+        """What is listed there, in pages of two, and the headers with it; `listed` tells how it was asked for."""
+        query = dict(parse_qsl(path.partition("?")[2]))
+        self.listed.put((module, query))
+        if module in self.pages:
+            return [], self.pages[module]
+        all_, offset = self.lists.get(module, []), int(query.get("offset", 0))
+        headers = {} if self.odd.counts_nothing else {"X-Total-Count": str(len(all_))}
+        if offset + 2 < len(all_) and not self.odd.links_nothing:
+            base = "http://inner.example:8080" if self.odd.links_elsewhere else f"{self.url}/{self.version}"
+            headers["Link"] = f'<{base}/sender/{module}?{urlencode(query | {"offset": str(offset + 2)})}>; rel="next"'
+        return all_[offset : offset + 2], headers
 
     def headers_known(self) -> set[str]:
         """Its token in base64, or as it is."""
@@ -144,14 +179,20 @@ class Partner:
             {"identifier": module, "role": role, "url": f"{base}/{role.lower()}/{module}"} for module, role in ALL_SIDES
         ]
 
-    def tell(self, request: BaseHTTPRequestHandler, data: Any) -> None:
+    def tell(
+        self, request: BaseHTTPRequestHandler, data: Any, headers: dict[str, str] | None = None, status: int = 1000
+    ) -> None:
         if self.odd.wraps_in_array and isinstance(data, dict):
             data = [data]
         timestamp = "2026-11-29T22:00:00" if self.odd.no_timestamp_zone else "2026-11-29T22:00:00Z"
-        body: dict[str, Any] = {"status_code": 1000, "timestamp": timestamp}
+        body: dict[str, Any] = {"status_code": status, "timestamp": timestamp}
         if data is not None:
             body["data"] = data
-        self.reply(request, 200, json.dumps(body).encode())
+        self.reply(request, 200, json.dumps(body).encode(), headers)
+
+    def hang_up(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer nothing, and close."""
+        request.close_connection = True
 
     def reply(
         self, request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None
@@ -188,6 +229,13 @@ class Partner:
         assert (told.http, told.status) == (200, 1000), told
         self.theirs, self.platform = told.data["token"], platform
         return self
+
+    def next(self, method: str = "", where: str = "") -> Posted:
+        """The next request of this method that came, with `where` in its path; others before it are passed over."""
+        while True:
+            found = self.got.get(timeout=20)
+            if method in ("", found.method) and where in found.path:
+                return found
 
     def ask(self, method: str, path: str, document: object = None, **more: Any) -> Told:
         """What the platform answers; `path` below its version."""
