@@ -13,8 +13,8 @@ Rules
    that of any epoch that is over. Until then nothing of the new epoch is sent.
 5. The arrears are a ledger like any other: when they are damaged, or the hub has another history of them, they go on in
    an epoch of their own (`gateway.store.epochs`), and what was carried stays carried.
-6. Only a hub of ours takes records. Where the uplink is another one nothing is carried: all files stay as they are, each
-   start says so, and it goes on once there is such a hub again.
+6. Only a hub of ours takes records. Where the uplink is another one nothing is carried: all files stay as they are,
+   each start says so, and it goes on once there is such a hub again.
 
 Source: design of this project.
 """
@@ -191,9 +191,9 @@ def resting(path: Path, debt: Owed) -> str:
     """What is to be said of records that stay behind (rule 6): how many, where, and what becomes of them."""
     files = debt.kept_as + (f" and {arrears_path(path).name}" if arrears_path(path).exists() else "")
     return (
-        f"{debt.last - debt.after} records of an earlier epoch are owed to a hub of ours, and this uplink is none: they "
-        f'stay in {files}, which must be kept, and their sessions are not told to the peer; [uplink] kind = "native" '
-        "brings them"
+        f"{debt.last - debt.after} records of an earlier epoch are owed to a hub of ours, and this uplink is none: "
+        f"they stay in {files}, which must be kept, and their sessions are not told to the peer; "
+        '[uplink] kind = "native" brings them'
     )
 
 

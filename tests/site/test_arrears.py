@@ -245,7 +245,7 @@ def test_a_site_that_owes_and_is_given_another_uplink(site: SiteFolder) -> None:
     marks = Counter(mark_of(record) for _, record in held(site))
     expected = {record.seq: int(record is not records[-1]) for record in records}
     assert {record.seq: marks[mark_of(record)] for record in records} == expected
-    assert {cdr["total_energy"] for cdr in api(site, "GET", "/api/v1/cdrs")["cdrs"]} == {2, 9}, "begin and end are there"
+    assert {cdr["total_energy"] for cdr in api(site, "GET", "/api/v1/cdrs")["cdrs"]} == {2, 9}
     with closing(open_ledger_reader(path)) as connection:
         there = Counter(mark_of(record) for record in all_records(connection))
     assert not there - marks
