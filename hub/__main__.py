@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import os
 import secrets
 from pathlib import Path
 
 import click
 
+from hub.client_tokens import client_table
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.config_store import StoreKind
@@ -190,9 +189,7 @@ def token(name: str, config_path: Path | None, token_file: Path | None) -> None:
     It is shown once; only its salted hash goes into hub.toml.
     """
     secret, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
-    digest = hashlib.sha256(salt + secret.encode()).hexdigest()
-    hashed = f"sha256${salt.hex()}${digest}"
-    table = f"[[api.client]]\nname = {json.dumps(name)}\ntoken_hash = {json.dumps(hashed)}\n"
+    table = client_table(name, secret, salt)
     if config_path is not None:
         or_exit(lambda: _require_new_client(load_config(config_path), name))
     try:
