@@ -13,6 +13,7 @@ from hub.client_tokens import client_table
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.config_store import StoreKind
+from hub.dispute_commands import disputes
 from hub.errors import HubError
 from hub.evidence.command import evidence
 from hub.journal import start_journal
@@ -23,7 +24,9 @@ from hub.options import config_option, fail, or_exit
 from hub.orders import command
 from hub.partners import partners
 from hub.proofs import ledger
+from hub.reconcile_commands import reconcile, support
 from hub.serving import derive, inherited, run_loop, serve
+from hub.settlement_commands import agreements, settle
 from hub.store import readings
 from hub.store.database import state_locked
 from hub.store.meters import attention
@@ -259,6 +262,11 @@ main.add_command(ledger)
 main.add_command(erase)
 main.add_command(retention)
 main.add_command(tariffs)
+main.add_command(reconcile)
+main.add_command(support)
+main.add_command(agreements)
+main.add_command(settle)
+main.add_command(disputes)
 
 if __name__ == "__main__":
     main()

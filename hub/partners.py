@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 from urllib.parse import quote
 
 import click
 
+from hub.asking import asked, asking, read
 from hub.clock import utc
-from hub.config import load_config
-from hub.errors import HubError
-from hub.options import config_option, fail, json_option
-from hub.orders import HubAPI
+from hub.options import fail
 from hub.web.partners import AddedPartner, PartnerList, PartnerView, PartnerWish, QuirksWish
 from pki.service.screen import listing, screen
-from wire.errors import MalformedValue
-from wire.records import Value, decode, encode
+from wire.records import Value, encode
 
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 _PATH = "/api/v1/partners"
 
 
 class _Left(Value, frozen=True, kw_only=True):
     left: bool
     reason: str = ""
-
-
-def _asking(function: F) -> F:
-    """The options of every command here."""
-    token = click.option(
-        "--token-file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        envvar="PNC_HUB_TOKEN_FILE",
-        required=True,
-        help="holds an API token, as `pnc-hub token --token-file` wrote it; or PNC_HUB_TOKEN_FILE",
-    )
-    return config_option(token(json_option(function)))
 
 
 @click.group()
@@ -68,7 +49,7 @@ def partners() -> None:
 )
 @click.option("--host", "hosts", multiple=True, help="A host, or HOST:PORT, that it may be called at.")
 @click.option("--quirks", default="", help="What it does otherwise than OCPI says, comma-separated.")
-@_asking
+@asking
 def add(
     id_: str,
     name: str | None,
@@ -86,28 +67,28 @@ def add(
     except (OSError, UnicodeError) as error:
         fail(f"--partner-token {partner_token}: {error}")
     wish = PartnerWish(id=id_, name=name, url=url, token=given, hosts=hosts, quirks=quirks)
-    body = _asked(config_path, token_file, "POST", _PATH, encode(wish))
+    body = asked(config_path, token_file, "POST", _PATH, encode(wish))
     _show_added(body, as_json)
 
 
 @partners.command()
 @click.argument("id_", metavar="ID")
-@_asking
+@asking
 def invite(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
     """Issue a new token for a partner's registration; the one before it ends."""
-    _show_added(_asked(config_path, token_file, "POST", _of(id_, "/token"), b"{}"), as_json)
+    _show_added(asked(config_path, token_file, "POST", _of(id_, "/token"), b"{}"), as_json)
 
 
 @partners.command(name="list")
-@_asking
+@asking
 def list_partners(config_path: Path, token_file: Path, as_json: bool) -> None:
     """List the partners."""
-    body = _asked(config_path, token_file, "GET", _PATH)
+    body = asked(config_path, token_file, "GET", _PATH)
     if as_json:
         click.echo(body)
         return
     table = listing("ID", "NAME", "VERSION", "STATUS", "PARTIES", "LAST SEEN")
-    for one in _read(PartnerList, body).partners:
+    for one in read(PartnerList, body).partners:
         seen = "never" if one.last_seen is None else utc(one.last_seen)
         table.add_row(one.id, one.name, one.version or "-", one.status, _parties(one), seen)
     screen().print(table)
@@ -115,48 +96,48 @@ def list_partners(config_path: Path, token_file: Path, as_json: bool) -> None:
 
 @partners.command()
 @click.argument("id_", metavar="ID")
-@_asking
+@asking
 def show(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
     """Show a partner: its parties, its endpoints, its quirks."""
-    _show(_asked(config_path, token_file, "GET", _of(id_)), as_json)
+    _show(asked(config_path, token_file, "GET", _of(id_)), as_json)
 
 
 @partners.command()
 @click.argument("id_", metavar="ID")
-@_asking
+@asking
 def register(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
     """Register with a partner that gave us its versions URL and a token."""
-    _show(_asked(config_path, token_file, "POST", _of(id_, "/register"), b"{}"), as_json)
+    _show(asked(config_path, token_file, "POST", _of(id_, "/register"), b"{}"), as_json)
 
 
 @partners.command()
 @click.argument("id_", metavar="ID")
-@_asking
+@asking
 def rotate(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
     """Renew the tokens on both sides, and read the partner's endpoints anew."""
-    _show(_asked(config_path, token_file, "POST", _of(id_, "/rotate"), b"{}"), as_json)
+    _show(asked(config_path, token_file, "POST", _of(id_, "/rotate"), b"{}"), as_json)
 
 
 @partners.command()
 @click.argument("id_", metavar="ID")
 @click.argument("names", metavar="QUIRKS", default="")
-@_asking
+@asking
 def quirks(id_: str, names: str, config_path: Path, token_file: Path, as_json: bool) -> None:
     """Set a partner's QUIRKS, comma-separated; none takes them all away."""
-    body = _asked(config_path, token_file, "PUT", _of(id_, "/quirks"), encode(QuirksWish(quirks=names)))
+    body = asked(config_path, token_file, "PUT", _of(id_, "/quirks"), encode(QuirksWish(quirks=names)))
     _show(body, as_json)
 
 
 @partners.command()
 @click.argument("id_", metavar="ID")
-@_asking
+@asking
 def remove(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
     """End the registration on both sides and forget the partner; its objects stay."""
-    body = _asked(config_path, token_file, "DELETE", _of(id_))
+    body = asked(config_path, token_file, "DELETE", _of(id_))
     if as_json:
         click.echo(body)
         return
-    left = _read(_Left, body)
+    left = read(_Left, body)
     click.echo(f"partner {id_} removed" if left.left else f"partner {id_} removed here; it was not told: {left.reason}")
 
 
@@ -164,28 +145,11 @@ def _of(id_: str, below: str = "") -> str:
     return f"{_PATH}/{quote(id_, safe='')}{below}"
 
 
-def _asked(config_path: Path, token_file: Path, method: str, path: str, body: bytes | None = None) -> bytes:
-    try:
-        api = HubAPI(load_config(config_path), token_file.read_text("ascii").strip())
-        return api.ask(method, path, body)
-    except (OSError, UnicodeError) as error:
-        fail(f"--token-file {token_file}: {error}")
-    except HubError as error:
-        fail(str(error))
-
-
-def _read(type_: type[T], body: bytes) -> T:
-    try:
-        return decode(type_, body, "answer")
-    except MalformedValue as error:
-        fail(str(error))
-
-
 def _show_added(body: bytes, as_json: bool) -> None:
     if as_json:
         click.echo(body)
         return
-    added = _read(AddedPartner, body)
+    added = read(AddedPartner, body)
     click.echo(f"partner {added.partner.id} added")
     if added.token is None:
         click.echo(f"next: pnc-hub partners register {added.partner.id}")
@@ -198,7 +162,7 @@ def _show(body: bytes, as_json: bool) -> None:
     if as_json:
         click.echo(body)
         return
-    one = _read(PartnerView, body)
+    one = read(PartnerView, body)
     click.echo(f"partner     {one.id}  {one.name}")
     click.echo(f"status      {one.status}  {'OCPI ' + one.version if one.version else 'not registered'}")
     if one.url is not None:

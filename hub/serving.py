@@ -33,6 +33,7 @@ from hub.web.api import OperatorAPI
 from hub.web.ocpi.platform import OCPIPlatform
 from hub.web.partners import OperatorPartners
 from hub.web.server import Listener, server_context
+from hub.web.settling import settling
 from hub.web.sync import SyncEndpoint
 from hub.web.told import tell_news
 from wire.tree_head import SigningKey
@@ -110,7 +111,8 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
             platform = OCPIPlatform(database, config, roaming, desk)
             partners = OperatorPartners(database, roaming, platform.registrar)
             listeners["ocpi"] = Listener("ocpi", platform.application(), roaming.listen, context, sockets.get("ocpi"))
-        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, partners)
+        money = settling(database, config.roaming, config.contact)
+        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, partners, money)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context, sockets.get("sync"))
         listeners["api"] = Listener("api", api.application(), config.api, api_context, sockets.get("api"))
         listening = asyncio.create_task(database.listen(desk.hear))

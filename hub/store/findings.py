@@ -187,6 +187,16 @@ def judgements(connection: Connection, owner: PartyKey | str, cdr_id: str) -> tu
     return tuple(map(_judgement, rows.fetchall()))
 
 
+def refused_document(connection: Connection, owner: PartyKey | str, cdr_id: str) -> Document | None:
+    """The newest document that was refused under this id, and is not kept elsewhere."""
+    row = connection.execute(
+        "SELECT document FROM cdr_judgements WHERE owner = ? AND id_key = ? AND document IS NOT NULL"
+        " ORDER BY number DESC LIMIT 1",
+        (str(owner), ci_key(cdr_id)),
+    ).fetchone()
+    return None if row is None else dict(parse_document(row[0], "refused CDR"))
+
+
 def newest_judgements(
     connection: Connection, state: State | None, after: int, limit: int, partner: str | None = None
 ) -> tuple[Judgement, ...]:

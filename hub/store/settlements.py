@@ -3,7 +3,8 @@
 Rules
 1. A period is closed once, after its end, and never changes: closing it again gives what it was closed with.
 2. It takes every accepted CDR of the pair that ended before the period's end, began while the agreement held, is in no
-   closed period and in no open dispute. What comes later is taken by the next period, as late.
+   closed period and in no open dispute; a credit only with, or after, what it takes back. What comes later is taken by
+   the next period, as late.
 3. A period is not closed before one that follows it already is.
 4. A rate is the newest one that was stated for a day not after the period's last.
 """
@@ -219,7 +220,9 @@ def to_be_settled(connection: Connection, agreement: Agreement, period: Period) 
     rows = connection.execute(
         "SELECT s.object, s.begin_at, s.end_at, s.currency, o.document FROM cdr_standings s JOIN ocpi_objects o"
         " ON o.number = s.object WHERE s.owner = ? AND s.emsp = ? AND s.settlement IS NULL AND s.begin_at >= ?"
-        " AND s.begin_at < ? AND s.end_at < ? AND s.state = 'accepted' AND s.disputed = 0",
+        " AND s.begin_at < ? AND s.end_at < ? AND s.state = 'accepted' AND s.disputed = 0 AND (s.credits_key IS NULL"
+        " OR EXISTS (SELECT 1 FROM cdr_standings c WHERE c.owner = s.owner AND c.id_key = s.credits_key"
+        " AND c.state = 'accepted' AND c.disputed = 0))",
         (
             agreement.seller,
             agreement.buyer,

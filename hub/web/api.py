@@ -23,6 +23,7 @@ from hub.store.readings import Page
 from hub.tokens import parse_tokens
 from hub.web.announcements import OperatorAnnouncements
 from hub.web.commands import OperatorCommands
+from hub.web.disputes import OperatorDisputes
 from hub.web.erasures import OperatorErasures
 from hub.web.evidence import OperatorEvidence
 from hub.web.ledger import OperatorLedger, required_chain
@@ -30,6 +31,9 @@ from hub.web.lists import cut_of, page_response
 from hub.web.meters import CLIENT, OperatorMeters
 from hub.web.partners import OperatorPartners
 from hub.web.problems import Problem, json_response, read_body, tell_problems
+from hub.web.reconciliation import OperatorReconciliation
+from hub.web.settlement import OperatorSettlement
+from hub.web.settling import Settling
 from wire.records import encode
 
 MAX_TOKENS_BYTES = 16 * 1024 * 1024
@@ -51,11 +55,13 @@ class OperatorAPI:
         maker: Maker | None = None,
         erasing: Erasing | None = None,
         partners: OperatorPartners | None = None,
+        settling: Settling | None = None,
     ) -> None:
         """Without a `desk` there are no commands, without a `maker` no evidence files, without `erasing` nothing is let
-        go, without `partners` there is no roaming: their routes are not served."""
+        go, without `partners` there is no roaming, without `settling` no money: their routes are not served."""
         self._database, self._clients, self._admitted = database, tuple(clients), tuple(admitted)
         self._desk, self._maker, self._erasing, self._partners = desk, maker, erasing, partners
+        self._settling = settling
 
     def application(self) -> web.Application:
         """The aiohttp application with all routes; every one but the health check asks for a token."""
@@ -89,6 +95,9 @@ class OperatorAPI:
             app.add_routes(OperatorErasures(self._database, self._erasing).routes())
         if self._partners is not None:
             app.add_routes(self._partners.routes())
+        if self._settling is not None:
+            for routed in (OperatorReconciliation, OperatorSettlement, OperatorDisputes):
+                app.add_routes(routed(self._settling).routes())
         return app
 
     @web.middleware
