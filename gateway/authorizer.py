@@ -39,6 +39,7 @@ from wire.records import (
     Verdict,
     WhitelistType,
 )
+from wire.sync_messages import AuthorizeRequest
 
 QUEUED_WHEN_SAID = timedelta(days=7)
 QUEUED_IN_16 = timedelta(days=1)
@@ -53,7 +54,7 @@ class Hub(Protocol):
     def online(self) -> bool:
         """Whether the last exchange with the hub went well."""
 
-    async def authorize(self, token: TokenRef) -> AuthorizationInfo | None:
+    async def authorize(self, asked: AuthorizeRequest) -> AuthorizationInfo | None:
         """The hub's answer, or None when there is none in time."""
 
 
@@ -212,8 +213,11 @@ class Authorizer:
         if question.listed is not None:
             max_age = timedelta(hours=self._policy.list_max_age_h)
             question = replace(question, stale=list_is_stale(self._whitelist.confirmed_at, begun, max_age))
+        decision_id = random_id(os.urandom(16))
         if online and wants_hub(question, self._policy):
-            answer = _for_token(question.token, await self._hub.authorize(question.token))
+            token = question.token
+            asked = AuthorizeRequest(uid=token.uid, type=token.type, charger_id=charger_id, correlation_id=decision_id)
+            answer = _for_token(token, await self._hub.authorize(asked))
             online = answer is not None
             evses = self._evses.get(charger_id.casefold(), frozenset())
             question = replace(question, answer=answer, evses=evses)
@@ -222,7 +226,7 @@ class Authorizer:
         outcome = decide_authorize(question, self._policy)
         now = self._clock.now()
         return Decision(
-            decision_id=random_id(os.urandom(16)),
+            decision_id=decision_id,
             at=now.at,
             charger_id=charger_id,
             token=question.token,

@@ -6,7 +6,7 @@ import http.client
 import math
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -73,6 +73,26 @@ class HubAPI:
         if response.status not in (200, 201):
             raise _told(answer, response.status)
         return answer
+
+    def ask_lines(self, method: str, path: str, body: bytes, timeout_s: float = TIMEOUT_S) -> Iterator[bytes]:
+        """The lines of a good answer as they come; each may take `timeout_s`. Raises OrderFailed."""
+        host, port = self._address.host, self._address.port
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=self._tls)
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            if response.status != 200:
+                raise _told(response.read(), response.status)
+            while line := response.readline():
+                yield line
+        except ConnectionRefusedError as error:
+            message = f"no hub runs at {host}:{port}; start it with `pnc-hub run`"
+            raise OrderFailed("not-running", message) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise OrderFailed("no-answer", f"{host}:{port}: {error}") from error
+        finally:
+            connection.close()
 
 
 def running_hub(config: HubConfig, token_file: Path | None) -> HubAPI:

@@ -9,9 +9,15 @@ import click
 
 from hub.asking import asked, asking, read
 from hub.clock import utc
+from hub.config import load_config
+from hub.errors import HubError
 from hub.options import fail
+from hub.orders import HubAPI
+from hub.roaming.crawl import PULLED
 from hub.web.partners import AddedPartner, PartnerList, PartnerView, PartnerWish, QuirksWish
+from hub.web.remote import PullView, PullWish
 from pki.service.screen import listing, screen
+from wire.ocpi.types import Module
 from wire.records import Value, encode
 
 _PATH = "/api/v1/partners"
@@ -126,6 +132,38 @@ def quirks(id_: str, names: str, config_path: Path, token_file: Path, as_json: b
     """Set a partner's QUIRKS, comma-separated; none takes them all away."""
     body = asked(config_path, token_file, "PUT", _of(id_, "/quirks"), encode(QuirksWish(quirks=names)))
     _show(body, as_json)
+
+
+@partners.command()
+@click.argument("id_", metavar="ID")
+@click.option("--module", required=True, type=click.Choice([one.value for one in PULLED]), help="What is pulled.")
+@click.option("--full", is_flag=True, help="All of it, not only what changed since the last time.")
+@asking
+def pull(id_: str, module: str, full: bool, config_path: Path, token_file: Path, as_json: bool) -> None:
+    """Pull from a partner what it owns, page by page; ends with 1 when not everything came."""
+    wish = encode(PullWish(module=Module(module), full=full))
+    told: PullView | None = None
+    try:
+        api = HubAPI(load_config(config_path), token_file.read_text("ascii").strip())
+        for line in api.ask_lines("POST", _of(id_, "/pull"), wish):
+            told = read(PullView, line)
+            click.echo(line.decode() if as_json else _pulled(told), nl=not as_json)
+    except (OSError, UnicodeError) as error:
+        fail(f"--token-file {token_file}: {error}")
+    except HubError as error:
+        fail(str(error))
+    if told is None or not told.done:
+        fail(f"partner {id_}: the hub ended before all of {module} was pulled")
+    if told.failed is not None or told.bad:
+        for why in () if as_json else told.skipped:
+            click.echo(f"skipped  {why}", err=True)
+        fail(f"partner {id_}: not everything of {module} came: {told.failed or f'{told.bad} objects were skipped'}")
+
+
+def _pulled(told: PullView) -> str:
+    of = "" if told.total is None else f" of {told.total}"
+    counts = f"{told.new} new, {told.changed} changed, {told.invalidated} no longer valid, {told.bad} skipped"
+    return f"{'done ' if told.done else ''}page {told.pages}: {told.objects}{of} objects, {counts}"
 
 
 @partners.command()

@@ -31,7 +31,6 @@ from hub.store.heads import last_countersigned
 from hub.store.meter_keys import pin_all_configured
 from hub.web.api import OperatorAPI
 from hub.web.ocpi.platform import OCPIPlatform
-from hub.web.partners import OperatorPartners
 from hub.web.server import Listener, server_context
 from hub.web.settling import settling
 from hub.web.sync import SyncEndpoint
@@ -102,17 +101,16 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
         key = await log_key(config.state_dir, database)
         lists = ListDesk(database, key)
         await lists.start(now())
-        endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after)
         maker = Maker(key=key, terms=config.terms, issuer=config.contact)
         erasing = Erasing(database, config.retention_years, lists)
-        partners: OperatorPartners | None = None
         if config.roaming is not None:
             roaming, context = config.roaming, server_context(config.roaming.tls)
             platform = OCPIPlatform(database, config, roaming, desk)
-            partners = OperatorPartners(database, roaming, platform.registrar)
             listeners["ocpi"] = Listener("ocpi", platform.application(), roaming.listen, context, sockets.get("ocpi"))
+        asking, routes = (None, ()) if platform is None else (platform.asking, platform.operator_routes())
+        endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after, asking)
         money = settling(database, config.roaming, config.contact)
-        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, partners, money)
+        api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, routes, money)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context, sockets.get("sync"))
         listeners["api"] = Listener("api", api.application(), config.api, api_context, sockets.get("api"))
         listening = asyncio.create_task(database.listen(desk.hear))

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from wire.chain import Hex32, Record
-from wire.records import Value, decode
+from wire.records import TokenRef, Value, decode
 from wire.tombstone import Superseded
 from wire.tree_head import Countersignature, SignedTreeHead
 
@@ -38,6 +38,15 @@ SLOWEST_BYTES_PER_S = 16 * 1024
 
 
 Credit = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class AuthorizeRequest(TokenRef, frozen=True, kw_only=True):
+    """What PATH_AUTHORIZE is asked: a token, and as far as the gateway says it the charger that it was shown at, how
+    long the gateway waits, and the id under which all is logged that this decision rests on (the decision's own)."""
+
+    charger_id: str | None = None
+    wait_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] | None = None
+    correlation_id: Annotated[str, msgspec.Meta(pattern=r"\A[!-~]{1,64}\Z")] | None = None
 
 
 class Hello(Value, frozen=True, kw_only=True, tag="hello"):

@@ -14,6 +14,8 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
+import msgspec
+
 from gateway.errors import GatewayError, StoreError, StoreUnavailable, UplinkError
 from gateway.log import say
 from gateway.store.ledger import Head, Identity, acked_seq, hash_at, head, move_position, note_halt
@@ -27,12 +29,13 @@ from gateway.uplink.outgoing import Outgoing
 from gateway.uplink.turns import Turns
 from gateway.uplink.witness import Witness
 from wire.errors import MalformedValue, WireError
-from wire.records import AuthorizationInfo, TokenRef, decode, encode
+from wire.records import AuthorizationInfo, decode, encode
 from wire.sync import Role, SyncPeer
 from wire.sync_messages import (
     PATH_AUTHORIZE,
     PATH_HELLO,
     Ack,
+    AuthorizeRequest,
     Hello,
     Noted,
     Refusal,
@@ -84,13 +87,15 @@ class Link:
         """Note that the ledger has grown."""
         self._woken.set()
 
-    async def authorize(self, token: TokenRef) -> AuthorizationInfo | None:
+    async def authorize(self, asked: AuthorizeRequest) -> AuthorizationInfo | None:
         """The hub's answer to a real-time authorization, or None when there is none within the time limit."""
         if not self._running:
             return None
+        limit_s = self._settings.authorize_timeout_s
         try:
-            async with asyncio.timeout(self._settings.authorize_timeout_s):
-                reply = await self._exchange.ask("POST", PATH_AUTHORIZE, encode(token))
+            async with asyncio.timeout(limit_s):
+                question = msgspec.structs.replace(asked, wait_ms=int(limit_s * 1000))
+                reply = await self._exchange.ask("POST", PATH_AUTHORIZE, encode(question))
             return decode(AuthorizationInfo, reply.body, "authorization answer")
         except (TimeoutError, UplinkError, MalformedValue) as error:
             say("authorize-unanswered", level="warning", reason=str(error) or "no answer in time")

@@ -29,6 +29,7 @@ import msgspec
 
 from hub.arrival import LET_GO
 from hub.judging import KeptVerdict
+from hub.store.asked import forget_answers
 from hub.store.engine import Connection
 from hub.store.ledger import Chain, instant
 from hub.store.personal import ERASED, NOBODY, Found
@@ -126,6 +127,7 @@ def let_go(connection: Connection, found: Found, act: Act) -> tuple[int, tuple[L
         eraser.session(id_)
     if found.subject is not None:
         forget_quotes(connection, found.subject.is_named)
+        forget_answers(connection, found.subject.is_named)
         for id_ in found.mentioning:
             eraser.mention(id_, found.subject)
     forget_roaming(connection, found.subject, found.sessions, number, eraser.pseudonym)

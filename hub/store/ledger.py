@@ -14,6 +14,7 @@ from hub.ingest import Change, SessionState, ingest
 from hub.settle import MeterState
 from hub.signed import Outcome, SessionValues
 from hub.store import epochs
+from hub.store.asked import answered_token
 from hub.store.chains import Chain, Conflict, Position, instant
 from hub.store.commands import commanded_token
 from hub.store.engine import Connection
@@ -218,8 +219,9 @@ class Books:
         return None if row is None else decode(Decision, row[0], "stored decision")
 
     def listed(self, token: TokenRef) -> Token | None:
-        """The whitelist's entry for a presented token; without one, what a command said of it."""
-        return choose(candidates(self._connection, token)) or commanded_token(self._connection, token)
+        """The whitelist's entry for a presented token; without one, what a command or its eMSP said of it."""
+        listed = choose(candidates(self._connection, token)) or commanded_token(self._connection, token)
+        return listed or answered_token(self._connection, token)
 
     def values_of(self, session: Session) -> SessionValues:
         """All signed values of a session, judged with the keys known now."""

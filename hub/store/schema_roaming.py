@@ -65,7 +65,8 @@ CREATE TABLE ocpi_asked (
     token_key TEXT NOT NULL, partner TEXT NOT NULL, outcome TEXT NOT NULL, token TEXT, reference TEXT,
     correlation_id TEXT NOT NULL
 );
-CREATE INDEX ocpi_asked_of_token ON ocpi_asked (token_key, gateway_id, number);
+CREATE INDEX ocpi_asked_of_token ON ocpi_asked (token_key, number);
+CREATE INDEX ocpi_asked_by_age ON ocpi_asked (at);
 CREATE TABLE ocpi_cursors (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
 """
 """`partner_tokens` are what partners show us, hashed; `token_out` is what we show them and has to be sent. An object's

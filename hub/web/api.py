@@ -29,7 +29,6 @@ from hub.web.evidence import OperatorEvidence
 from hub.web.ledger import OperatorLedger, required_chain
 from hub.web.lists import cut_of, page_response
 from hub.web.meters import CLIENT, OperatorMeters
-from hub.web.partners import OperatorPartners
 from hub.web.problems import Problem, json_response, read_body, tell_problems
 from hub.web.reconciliation import OperatorReconciliation
 from hub.web.settlement import OperatorSettlement
@@ -54,13 +53,13 @@ class OperatorAPI:
         desk: CommandDesk | None = None,
         maker: Maker | None = None,
         erasing: Erasing | None = None,
-        partners: OperatorPartners | None = None,
+        roaming: Sequence[web.RouteDef] = (),
         settling: Settling | None = None,
     ) -> None:
         """Without a `desk` there are no commands, without a `maker` no evidence files, without `erasing` nothing is let
-        go, without `partners` there is no roaming, without `settling` no money: their routes are not served."""
+        go, without `settling` there is no money: their routes are not served. `roaming` are the routes of roaming."""
         self._database, self._clients, self._admitted = database, tuple(clients), tuple(admitted)
-        self._desk, self._maker, self._erasing, self._partners = desk, maker, erasing, partners
+        self._desk, self._maker, self._erasing, self._roaming = desk, maker, erasing, tuple(roaming)
         self._settling = settling
 
     def application(self) -> web.Application:
@@ -93,8 +92,7 @@ class OperatorAPI:
             app.add_routes(OperatorEvidence(self._database, self._maker).routes())
         if self._erasing is not None:
             app.add_routes(OperatorErasures(self._database, self._erasing).routes())
-        if self._partners is not None:
-            app.add_routes(self._partners.routes())
+        app.add_routes(self._roaming)
         if self._settling is not None:
             for routed in (OperatorReconciliation, OperatorSettlement, OperatorDisputes):
                 app.add_routes(routed(self._settling).routes())

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from hub.clock import now
 from hub.desk import CommandDesk
 from hub.errors import StalePosition
 from hub.lists import ListDesk
+from hub.roaming.asking import Asking, Unanswered, Wanted
 from hub.store import whitelist
 from hub.store.database import Database, Standing
 from hub.store.heads import KeptHead
@@ -38,6 +40,7 @@ from hub.web.epochs import GatewayEpochs, spoke_for_closed
 from hub.web.problems import Problem, body_bound, json_response, read_body, tell_problems
 from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict, tell_news
 from hub.web.whitelist import GatewayLists
+from wire.ids import random_id
 from wire.records import Token, TokenRef, decode, encode
 from wire.sync import Role, SyncPeer
 from wire.sync_messages import (
@@ -48,6 +51,7 @@ from wire.sync_messages import (
     SLOWEST_BYTES_PER_S,
     Ack,
     Answer,
+    AuthorizeRequest,
     Batch,
     Hello,
     Refusal,
@@ -64,6 +68,8 @@ MAX_SMALL_BYTES = 16 * 1024
 BATCH_TIMEOUT_S = 60.0
 """Megabytes over a site's poor mobile link take their time."""
 SMALL_TIMEOUT_S = 10.0
+DEFAULT_WAIT_S = 0.8
+"""How long a gateway waits that does not say it."""
 MAX_BATCHES_AT_ONCE = 64
 MAX_BYTES_AT_ONCE = 4 * MAX_BATCH_BYTES
 """Of all the bodies in flight, unpacked, by what their heads say."""
@@ -80,10 +86,12 @@ class SyncEndpoint:
         lists: ListDesk,
         desk: CommandDesk | None = None,
         takeover_after: timedelta = timedelta(minutes=2),
+        asking: Asking | None = None,
     ) -> None:
-        """`log_key` is the hub's own. Without a `desk` there are no commands: their routes are not served."""
+        """`log_key` is the hub's own. Without a `desk` there are no commands: their routes are not served. Without
+        `asking` no eMSP is asked about tokens: the list decides."""
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
-        self._lists = lists
+        self._lists, self._asking = lists, asking
         self._log_key = log_key
         self._epochs = GatewayEpochs(database, self._gateway, chain_named, takeover_after)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -187,10 +195,25 @@ class SyncEndpoint:
         return KeptHead(signed=fitting.signed, countersignature=self._log_key.countersign(fitting.signed, at))
 
     async def authorize(self, request: web.Request) -> web.Response:
-        """TokenRef -> AuthorizationInfo; an unknown token is an answer (NOT_ALLOWED), not an error."""
-        self._gateway(request)
+        """AuthorizeRequest -> AuthorizationInfo; an unknown token is an answer (NOT_ALLOWED), not an error. 504 when an
+        eMSP had to be asked and did not answer: the gateway decides without us then."""
+        gateway_id, at = self._gateway(request), now()
         body = await read_body(request, MAX_SMALL_BYTES, SMALL_TIMEOUT_S)
-        presented = decode(TokenRef, body, "token reference")
+        asked = decode(AuthorizeRequest, body, "token reference")
+        presented = TokenRef(uid=asked.uid, type=asked.type)
+        if self._asking is not None:
+            wanted = Wanted(
+                at=at,
+                gateway_id=gateway_id,
+                presented=presented,
+                charger_id=asked.charger_id,
+                wait_s=DEFAULT_WAIT_S if asked.wait_ms is None else asked.wait_ms / 1000,
+                correlation_id=asked.correlation_id or random_id(os.urandom(16)),
+            )
+            try:
+                return json_response(encode(await self._asking.authorize(wanted)))
+            except Unanswered as error:
+                raise Problem(504, error.code, str(error)) from error
         found: tuple[Token, ...] = await self._database.read(
             lambda connection: whitelist.candidates(connection, presented)
         )

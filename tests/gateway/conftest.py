@@ -49,13 +49,14 @@ from tests.parts import ScriptedHub, SetClock
 from tests.servers import end_server
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.merkle import Frontier, leaf_hash, verify_consistency
-from wire.records import AllowedType, AuditEntry, AuthorizationInfo, Token, TokenRef, TokenType, WhitelistChange, encode
+from wire.records import AllowedType, AuditEntry, AuthorizationInfo, Token, TokenType, WhitelistChange, encode
 from wire.sync import Role, SyncPeer
 from wire.sync_messages import (
     PATH_AUTHORIZE,
     PATH_BATCHES,
     PATH_HELLO,
     PATH_WHITELIST,
+    AuthorizeRequest,
     Batch,
     Refusal,
     parse_batch,
@@ -180,7 +181,7 @@ def bench(tmp_path: Path, lab: Path) -> Iterator[Bench]:
 # --- a link and the hub at its other end
 
 Mood = Callable[["RoughHub", web.Request, bytes], Awaitable[web.StreamResponse | None]]
-CARD = TokenRef(uid="04A1B2C3", type=TokenType.RFID)
+CARD = AuthorizeRequest(uid="04A1B2C3", type=TokenType.RFID)
 
 
 @dataclass

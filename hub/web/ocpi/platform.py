@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from hub.config import HubConfig
 from hub.desk import CommandDesk
+from hub.roaming.asking import Asking
 from hub.roaming.client import partner_context, partner_session
 from hub.roaming.commanding import Commanding
 from hub.roaming.crawl import Puller
@@ -15,11 +18,14 @@ from hub.roaming.liveness import Liveness
 from hub.roaming.own import RoamingConfig
 from hub.roaming.push import Pusher
 from hub.roaming.registration import Registrar
+from hub.roaming.remote import Remote
 from hub.roaming.results import Results
 from hub.roaming.schedule import Schedule
 from hub.store.database import Database
 from hub.web.ocpi.endpoint import OCPIEndpoint
 from hub.web.ocpi.sides import Parts, served_sides
+from hub.web.partners import OperatorPartners
+from hub.web.remote import OperatorRoaming
 
 
 class OCPIPlatform:
@@ -33,15 +39,18 @@ class OCPIPlatform:
         desk: CommandDesk,
     ) -> None:
         """Raises CallFailed when the roots of partners cannot be used."""
+        self._database, self._roaming = database, roaming
         self.session = partner_session(partner_context(roaming.ca))
         self.registrar = Registrar(database, roaming, self.session)
         self.results = Results(database)
         self._liveness = Liveness(database, roaming, self.session, self._is_back)
         self._pusher = Pusher(database, self.session, self._liveness)
         self.deriver = Deriver(database, roaming, config.terms, self._pusher.wake)
-        self.puller = Puller(database, roaming, self.session)
+        self.asking = Asking(database, roaming, self.session)
+        self._remote = Remote(database, roaming, self.session, self.results)
+        self._puller = Puller(database, roaming, self.session)
         self.registrar.changed = self._partners_changed
-        self._schedule = Schedule(database, roaming, self.puller)
+        self._schedule = Schedule(database, roaming, self._puller)
         self._commanding = Commanding(database, roaming, desk, self.session)
         sides = served_sides(Parts(database, roaming, self._commanding, self.results))
         self._forwarding: HubForwarding | None = None
@@ -60,6 +69,11 @@ class OCPIPlatform:
         self.deriver.start()
         self._schedule.start()
         self._liveness.start()
+
+    def operator_routes(self) -> Sequence[web.RouteDef]:
+        """What operators ask of roaming."""
+        partners = OperatorPartners(self._database, self._roaming, self.registrar)
+        return (*partners.routes(), *OperatorRoaming(self._database, self._remote, self._puller).routes())
 
     def _is_back(self, id_: str) -> None:
         self._schedule.is_back(id_)
