@@ -13,6 +13,7 @@ from hub.client_tokens import client_table
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.config_store import StoreKind
+from hub.demo.command import demo
 from hub.dispute_commands import disputes
 from hub.errors import HubError
 from hub.evidence.command import evidence
@@ -255,6 +256,7 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
 
 
 main.add_command(command)
+main.add_command(demo)
 main.add_command(partners)
 main.add_command(evidence)
 main.add_command(meters)

@@ -7,6 +7,7 @@ Rules
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -14,17 +15,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
-
-import msgspec
 
 from hub.client_tokens import client_table
 from hub.config import HubConfig, load_config
 from hub.demo.cast import Member, Papers, Ports, configuration
 from hub.demo.errors import DemoFailed
 from hub.orders import HubAPI, OrderFailed
+from wire.records import encode
 
 T = TypeVar("T")
 TOKEN_FILE, CONFIG_FILE, LOG_FILE = "operator.token", "hub.toml", "hub.log"
@@ -86,7 +87,7 @@ class Platform:
 
     def get(self, path: str) -> Any:
         """What it answers, as JSON. Raises OrderFailed."""
-        return msgspec.json.decode(self._api.ask("GET", path))
+        return _json(self._api.ask("GET", path))
 
     def read(self, path: str) -> bytes:
         """What it answers, as it is. Raises OrderFailed."""
@@ -94,8 +95,8 @@ class Platform:
 
     def send(self, method: str, path: str, body: object) -> Any:
         """What it answers to a body: bytes as they are, anything else as JSON. Raises OrderFailed."""
-        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        return msgspec.json.decode(self._api.ask(method, path, content, timeout_s=_START_S))
+        content = body if isinstance(body, bytes) else encode(body)
+        return _json(self._api.ask(method, path, content, timeout_s=_START_S))
 
     def listed(self, path: str, name: str) -> list[Any]:
         """All pages of a list."""
@@ -122,6 +123,10 @@ def until(what: str, found: Callable[[], T], within_s: float) -> T:
         if time.monotonic() > end:
             raise DemoFailed("not-in-time", f"{what}: not within {within_s:g} s; the machine may be slow or busy")
         time.sleep(_LOOK_EVERY_S)
+
+
+def _json(body: bytes) -> Any:
+    return json.loads(body, parse_float=Decimal)
 
 
 def _free_ports(count: int) -> list[int]:

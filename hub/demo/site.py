@@ -33,6 +33,7 @@ from wire.meter.keys import encode_public_key_oca, public_key_of
 from wire.meter.record import Pagination, PaginationContext, ReadingReason
 from wire.ocpp.frames import encode_call
 from wire.records import (
+    AllowedType,
     AuthMethod,
     AuthorizationInfo,
     Basis,
@@ -52,6 +53,7 @@ from wire.sync_messages import (
     PATH_BATCHES,
     PATH_HELLO,
     Ack,
+    AuthorizeRequest,
     Batch,
     Hello,
     Welcome,
@@ -62,6 +64,7 @@ from wire.tree_head import SigningKey, TreeHead
 _EPOCH, _BOOT, _OCPP = "demo", "demo", "2.0.1"
 _REGISTER = "01-00:B2.08.00*FF"
 _TIMEOUT_S = 60.0
+_WAIT_MS = 10_000
 _REASONS = {"Started": ReadingReason.BEGIN, "Ended": ReadingReason.END}
 _CONTEXTS = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
 
@@ -116,11 +119,16 @@ class Site:
     def __init__(self, operator: Member) -> None:
         self.operator = operator
         self.meters = {station.charger_id: Meter(station.meter) for station in operator.stations}
-        self.asked = 0
+        self.allowed = 0
         self._log_key = SigningKey(os.urandom(32))
         self._records: list[Record] = []
         self._leaves: list[bytes] = []
-        self._acked = self._told = 0
+        self._told = 0
+
+    @property
+    def written(self) -> int:
+        """How many records the gateway wrote."""
+        return len(self._records)
 
     def session_of(self, visit: Visit) -> str:
         """The id that the visit's session has everywhere."""
@@ -160,7 +168,10 @@ class Site:
         driver = visit.driver
         token, answer = TokenRef(uid=driver.uid, type=driver.type), None
         if driver.whitelist is WhitelistType.NEVER:
-            answer, self.asked = link.authorize(token), self.asked + 1
+            answer = link.authorize(
+                AuthorizeRequest(uid=token.uid, type=token.type, charger_id=visit.station.charger_id, wait_ms=_WAIT_MS)
+            )
+            self.allowed += answer.allowed is AllowedType.ALLOWED
         return Decision(
             decision_id=f"{visit.station.charger_id}-{visit.transaction}",
             at=visit.begin,
@@ -276,7 +287,7 @@ class Link:
             raise DemoFailed("gateway-refused", f"POST {path}: {response.status} {answer[:300]!r}")
         return answer
 
-    def authorize(self, token: TokenRef) -> AuthorizationInfo:
+    def authorize(self, token: AuthorizeRequest) -> AuthorizationInfo:
         """What the hub, or whom it asks, says of a token."""
         return decode(AuthorizationInfo, self.post(PATH_AUTHORIZE, encode(token)), "answer")
 
