@@ -99,7 +99,8 @@ def _guide(folder: Path) -> str:
 {members}
 
 Each folder has a `{CONFIG_FILE}`, the token `{TOKEN_FILE}` of an operator, the log `{LOG_FILE}` of the program, and its
-database in `state/`. The invoices are in `{EXPORTS}/`: open one of the HTML pages. The certificates are good for 30 days.
+database in `state/`. The invoices are in `{EXPORTS}/`: open one of the pages. The certificates are good
+for 30 days.
 
 Start a platform again, all five for pushes, and look around in a second terminal:
 

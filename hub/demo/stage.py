@@ -18,16 +18,14 @@ from hub.demo.paper import Paper
 from hub.demo.platform import Platform, until
 from hub.demo.site import Link, Site
 from hub.roaming.partners import Partner
-from hub.store.objects import Scope, page_of
+from hub.store.objects import documents_of
 from hub.store.partners import partner_named
-from wire.ocpi.paging import PageQuery
 from wire.ocpi.types import Module
 
 WITHIN_S = 60.0
 """How long what platforms tell each other may take; on a quiet machine it takes some seconds."""
 HUB_ID = "hub"
 FEE_PER_SESSION, VAT_PERCENT = "0.15", "19"
-_MOST = 1000
 
 
 class Stage:
@@ -115,7 +113,7 @@ class Stage:
         """The objects of a module that a member's platform holds."""
         connection = self.of(member).config.engine().open_reader()
         try:
-            return page_of(connection, module, PageQuery(limit=_MOST), Scope()).documents
+            return documents_of(connection, module)
         finally:
             connection.close()
 
