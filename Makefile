@@ -56,6 +56,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m bench.registry
 	$(BIN)/python -m bench.chargers
 	$(BIN)/python -m bench.ledger
+	$(BIN)/python -m bench.settlement
 	$(BIN)/python -m bench.outbox
 	$(BIN)/python -m bench.whitelist
 	$(BIN)/python -m bench.drain

@@ -14,6 +14,10 @@ HubError                       anything below; carries a stable kebab-case `code
  +- EvidenceUnusable           a file is no evidence file, or not a whole one
  +- NoSuchKey                  no such meter key, or it is in no state for what was asked (hub.store.meter_keys)
  +- NoSuchGap                  a ticket for missing numbers that is not open (hub.store.meter_pages)
+ +- NotDecided                 a CDR that an operator cannot decide about, or take back (hub.reconcile.judge)
+ +- AgreementRefused           an agreement, a rate or a period that cannot be (hub.settlement.agreements)
+ +- NotClosed                  a period that cannot be closed, or an invoice that is not there (hub.store.settlements)
+ +- DisputeRefused             what may not be done in a dispute (hub.disputes)
  +- ListenError                a server cannot listen or its certificates cannot be used (hub.web.server)
  +- Problem                    a request to be answered with an RFC 9457 problem body (hub.web.problems)
 """

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 
 from hub.errors import HubError
 from hub.reconcile.facts import Facts, KeyFor, Limits
@@ -22,11 +23,12 @@ from hub.roaming.partners import Partner
 from hub.signed import Outcome
 from hub.store import findings as store
 from hub.store.authorizations import authorization_of
+from hub.store.derived import cursor, move_cursor
 from hub.store.disputes import note_credited
 from hub.store.engine import Connection
 from hub.store.findings import Standing, Verdict
 from hub.store.meter_keys import identity_of, registry_of
-from hub.store.objects import object_of
+from hub.store.objects import object_of, text_of
 from hub.store.partners import NoSuchPartner, partner_named, partner_of_party, speaks_for
 from hub.store.settlements import agreements, rates_to
 from hub.tariffs import zone_named
@@ -34,8 +36,8 @@ from wire.errors import OCPIRefused
 from wire.meter.keys import PublicKey
 from wire.meter.record import MeterRecord
 from wire.meter.verdict import KeySource
-from wire.ocpi.document import Document, view
-from wire.ocpi.keys import ci_key, same, token_key
+from wire.ocpi.document import Document, parse_document, view
+from wire.ocpi.keys import ci_key, token_key
 from wire.ocpi.locations import Connector, Location
 from wire.ocpi.sessions import Cdr
 from wire.ocpi.tariffs import Tariff
@@ -44,6 +46,7 @@ from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import decode
 
 BY_RULES = "rules"
+_CURSOR = "judged"
 _PHASES = {"AC_1_PHASE": 1, "AC_2_PHASE": 2, "AC_2_PHASE_SPLIT": 2, "AC_3_PHASE": 3, "DC": 1}
 _W_PER_KW = Decimal(1000)
 
@@ -104,9 +107,15 @@ class Reconciler:
     def judge_waiting(self, connection: Connection, at: datetime, limit: int) -> int:
         """Judge kept CDRs that nobody judged, `limit` at most: ours, and those that were fetched. How many there were.
         A refused one stays kept, and is not settled."""
-        waiting = store.unjudged(connection, limit)
+        after = cursor(connection, _CURSOR)
+        waiting = store.unjudged(connection, after, limit)
+        if not waiting and after and store.has_unjudged(connection):
+            # A transaction that ended later may have taken an earlier number.
+            waiting = store.unjudged(connection, 0, limit)
         for number, document, told_by in waiting:
             self.judge_again(connection, number, document, told_by, at)
+        if waiting:
+            move_cursor(connection, _CURSOR, max(after, waiting[-1][0]))
         return len(waiting)
 
     def judge_again(
@@ -128,8 +137,8 @@ class Reconciler:
     def _facts(self, connection: Connection, cdr: Cdr, partner: Partner | None, at: datetime) -> Facts:
         token, owner = cdr.cdr_token, cdr.cdr_token.owner
         ours = self._owns(owner, Role.EMSP)
-        place = _location(connection, cdr)
-        connector = None if place is None else _connector(place, cdr)
+        place = _place(connection, cdr)
+        connector = None if place is None else place.connector(cdr)
         reference = cdr.authorization_reference
         given = authorization_of(connection, reference) if ours and reference is not None else None
         at_evse, with_token = store.overlapping(connection, cdr)
@@ -145,7 +154,7 @@ class Reconciler:
             place_known=place is not None,
             evse_known=connector is not None,
             connector_kw=None if connector is None else power_kw(connector),
-            zone=None if place is None else _zone(place),
+            zone=None if place is None else place.zone,
             published=_published(connection, cdr),
             billed=store.billed_for_session(connection, cdr),
             at_evse=at_evse,
@@ -184,6 +193,8 @@ def decide(
         raise NotDecided("settled", f"CDR {standing.id} is settled; it can only be credited")
     store.note_judgement(connection, _party(owner), standing.id, Verdict(state=state, at=at, by_whom=by_whom, why=why))
     store.set_state(connection, standing, state, at)
+    if standing.credits is not None and state is State.ACCEPTED:
+        note_credited(connection, standing.owner, standing.credits, standing.id, at)
     found = store.standing_of(connection, owner, cdr_id)
     return found or standing
 
@@ -212,21 +223,35 @@ def _party(owner: str) -> PartyKey:
     return PartyKey.of(country, party)
 
 
-def _location(connection: Connection, cdr: Cdr) -> Location | None:
-    held = object_of(connection, Module.LOCATIONS, cdr.owner, ci_key(cdr.cdr_location.id))
-    return None if held is None else view(held.document, Location, "stored location")
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What the rules ask of a location: its zone, and its connectors by the keys of EVSE and connector."""
+
+    zone: tzinfo | None
+    connectors: dict[tuple[str, str], Connector]
+
+    def connector(self, cdr: Cdr) -> Connector | None:
+        where = cdr.cdr_location
+        return self.connectors.get((ci_key(where.evse_uid), ci_key(where.connector_id)))
 
 
-def _connector(place: Location, cdr: Cdr) -> Connector | None:
-    where = cdr.cdr_location
-    for evse in place.evses:
-        if same(evse.uid, where.evse_uid):
-            return next((one for one in evse.connectors if same(one.id, where.connector_id)), None)
-    return None
+def _place(connection: Connection, cdr: Cdr) -> _Place | None:
+    text = text_of(connection, Module.LOCATIONS, cdr.owner, ci_key(cdr.cdr_location.id))
+    return None if text is None else _read_place(text)
 
 
-def _zone(place: Location) -> tzinfo | None:
-    return zone_named(place.time_zone)
+@lru_cache(maxsize=64)
+def _read_place(text: str) -> _Place:
+    location = view(parse_document(text, "stored location"), Location, "stored location")
+    connectors = {
+        (ci_key(evse.uid), ci_key(connector.id)): connector for evse in location.evses for connector in evse.connectors
+    }
+    return _Place(zone_named(location.time_zone), connectors)
+
+
+@lru_cache(maxsize=256)
+def _read_tariff(text: str) -> Tariff:
+    return view(parse_document(text, "stored tariff"), Tariff, "stored tariff")
 
 
 def _token(connection: Connection, owner: PartyKey, key: str) -> Token | None:
@@ -240,9 +265,9 @@ def _published(connection: Connection, cdr: Cdr) -> dict[str, Tariff]:
     }
     found = dict[str, Tariff]()
     for id_ in sorted(ids):
-        held = object_of(connection, Module.TARIFFS, cdr.owner, id_)
-        if held is not None:
-            found[id_] = view(held.document, Tariff, "stored tariff")
+        text = text_of(connection, Module.TARIFFS, cdr.owner, id_)
+        if text is not None:
+            found[id_] = _read_tariff(text)
     return found
 
 

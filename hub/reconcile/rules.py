@@ -38,10 +38,14 @@ def reconcile(cdr: Cdr, facts: Facts, limits: Limits) -> tuple[Finding, ...]:
     return tuple(finding for check in checks for finding in check(cdr, facts, limits))
 
 
-def identity(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]:
-    """Who sends it, whose token it is, and whose EVSE."""
+def sender(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]:
+    """In whose name it is sent."""
     if not facts.speaks_for:
         yield found("identity-party", "/party_id", f"{cdr.owner} is no party that the sender speaks for")
+
+
+def identity(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]:
+    """Whose token it is."""
     token = cdr.cdr_token
     if not facts.token_owner_known:
         yield found("identity-token-owner", "/cdr_token/party_id", f"no eMSP {token.owner} is known here")
@@ -182,6 +186,7 @@ def _text(at: datetime) -> str:
 
 
 CHECKS: tuple[Check, ...] = (
+    sender,
     identity,
     place,
     unique,
@@ -193,4 +198,4 @@ CHECKS: tuple[Check, ...] = (
     currency,
     overlap,
 )
-CREDIT_CHECKS: tuple[Check, ...] = (identity, credit_findings)
+CREDIT_CHECKS: tuple[Check, ...] = (sender, credit_findings)

@@ -227,12 +227,13 @@ def counts(connection: Connection) -> dict[str, int]:
     return found
 
 
-def unjudged(connection: Connection, limit: int) -> tuple[tuple[int, Document, str | None], ...]:
-    """Kept CDRs that nobody judged: number, document, whom they came from; oldest first."""
+def unjudged(connection: Connection, after: int, limit: int) -> tuple[tuple[int, Document, str | None], ...]:
+    """Kept CDRs beyond number `after` that nobody judged: number, document, whom they came from; oldest first."""
     rows = connection.execute(
-        "SELECT o.number, o.document, o.from_partner FROM ocpi_objects o WHERE o.module = 'cdrs' AND NOT EXISTS"
-        " (SELECT 1 FROM cdr_standings s WHERE s.object = o.number) ORDER BY o.number LIMIT ?",
-        (limit,),
+        # By number, not by an index over modules: what was judged is passed over once, and never sorted.
+        "SELECT o.number, o.document, o.from_partner FROM ocpi_objects o WHERE o.number > ? AND o.module || '' = 'cdrs'"
+        " AND NOT EXISTS (SELECT 1 FROM cdr_standings s WHERE s.object = o.number) ORDER BY o.number LIMIT ?",
+        (after, limit),
     )
     return tuple((number, parse_document(text, "stored CDR"), told_by) for number, text, told_by in rows.fetchall())
 

@@ -130,6 +130,12 @@ def object_of(connection: Connection, module: Module, party: PartyKey, key: str)
     return None if row is None else _held(row)
 
 
+def text_of(connection: Connection, module: Module, party: PartyKey, key: str) -> str | None:
+    """The document of the object with this key, as text; for whoever knows it already from an earlier look."""
+    row = connection.execute(f"SELECT document FROM ocpi_objects WHERE {_OF_KEY}", _key(module, party, key)).fetchone()
+    return None if row is None else row[0]
+
+
 def objects_of(connection: Connection, module: Module, key: str, ours: bool = False) -> tuple[Held, ...]:
     """The objects with this key of whatever party, oldest first; `ours`: that we own."""
     rows = connection.execute(

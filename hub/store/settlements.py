@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -129,7 +130,12 @@ def agreements(connection: Connection, *, seller: str | None = None, buyer: str 
     rows = connection.execute(
         f"SELECT agreement FROM agreements WHERE {' AND '.join(conditions)} ORDER BY number", tuple(values)
     )
-    return tuple(decode(Agreement, text, "stored agreement") for (text,) in rows.fetchall())
+    return tuple(_agreement(text) for (text,) in rows.fetchall())
+
+
+@lru_cache(maxsize=256)
+def _agreement(text: str) -> Agreement:
+    return decode(Agreement, text, "stored agreement")
 
 
 def agreement_named(connection: Connection, id_: str) -> Agreement:
