@@ -28,11 +28,12 @@ from hub.evidence.verify import verify_evidence
 from hub.reconcile.price import timeline_of
 from hub.roaming.client import PartnerClient, Question, Reply, partner_context, partner_session
 from hub.roaming.partners import Partner
-from wire.ocpi.document import Document, document_of, view
+from wire.ocpi.document import Document, document_of, parse_document, view
 from wire.ocpi.pricing import price_session
 from wire.ocpi.routing import Routing
 from wire.ocpi.sessions import Cdr
 from wire.ocpi.types import InterfaceRole, Module, PartyKey
+from wire.records import encode
 
 REASON = "meter-power"
 _RAISED = Decimal(10)
@@ -128,7 +129,7 @@ class Quarrel:
                 if dimension["type"] == "ENERGY":
                     dimension["volume"] *= share
         right |= {"id": f"{self.id[:34]}-R", "total_energy": whole * share, "remark": "meter factor corrected"}
-        cdr = view(right, Cdr, "corrected CDR")
+        cdr = view(parse_document(encode(right), "corrected CDR"), Cdr, "corrected CDR")
         priced = price_session(cdr.tariffs[0], timeline_of(cdr), ZoneInfo("Europe/Amsterdam"))
         right["total_cost"] = document_of(priced.total)
         for part, price in priced.parts.items():
