@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import aiohttp
 
@@ -93,6 +94,8 @@ class Liveness:
                 return False
             if status is ConnectionStatus.CONNECTED:
                 store.note_seen(connection, partner.id, at)
+            else:
+                turns.note_turn(connection, f"offline {partner.id}", at)
             return held.status is not status and store.set_status(connection, partner.id, status, at)
 
         try:
@@ -111,9 +114,12 @@ class Liveness:
             if not partner.registered:
                 continue
             heard = partner.last_seen is not None and abs(at - partner.last_seen) < SILENT_FOR
-            if partner.status is ConnectionStatus.OFFLINE and heard and _spoke_since(partner, at):
+            if partner.status is not ConnectionStatus.OFFLINE:
+                if not heard:
+                    await self._check_in_turn(partner.id, at)
+            elif await self._database.read(partial(_spoke_since, partner=partner)):
                 await self._set(partner, ConnectionStatus.CONNECTED)
-            elif not heard or partner.status is ConnectionStatus.OFFLINE:
+            else:
                 await self._check_in_turn(partner.id, at)
         if self._config.hub_party is not None:
             await self._tell()
@@ -152,9 +158,10 @@ class Liveness:
                 _log.info("client-info-untold", extra={"fields": fields})
 
 
-def _spoke_since(partner: Partner, at: datetime) -> bool:
-    """Whether an OFFLINE partner was heard of lately, and not only before it went."""
-    return partner.last_seen is not None and at - partner.last_seen < timedelta(seconds=2 * EVERY_S)
+def _spoke_since(connection: Connection, partner: Partner) -> bool:
+    """Whether an OFFLINE partner was heard of since it went."""
+    went = turns.last_turn(connection, f"offline {partner.id}")
+    return partner.last_seen is not None and went is not None and partner.last_seen > went
 
 
 def _news(connection: Connection) -> tuple[KnownParty, ...]:

@@ -7,6 +7,7 @@ import base64
 import json
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
@@ -65,7 +66,10 @@ class Partner:
     odd: Odd = field(default_factory=Odd)
     got: Queue[Posted] = field(default_factory=Queue)
     theirs: str = ""
+    stopped: bool = False
     lists: dict[str, list[Any]] = field(default_factory=dict)
+    pages: dict[str, dict[str, str]] = field(default_factory=dict)
+    answers: dict[str, Callable[[BaseHTTPRequestHandler, Posted], None]] = field(default_factory=dict)
 
     def start(self) -> Partner:
         """Serve, on a free port."""
@@ -75,6 +79,9 @@ class Partner:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
+                if partner.stopped:
+                    self.close_connection = True
+                    return
                 length = int(self.headers.get("Content-Length") or 0)
                 text = self.rfile.read(length)
                 partner.serve(self, json.loads(text) if text else None)
@@ -95,7 +102,8 @@ class Partner:
         return self
 
     def stop(self) -> None:
-        """End the server."""
+        """End the server; connections that are kept open get no more answers."""
+        self.stopped = True
         self.server.shutdown()
         self.server.server_close()
 
@@ -123,10 +131,19 @@ class Partner:
         elif path == f"/{self.version}":
             self.tell(request, {"version": self.version, "endpoints": self.endpoints()})
         elif request.command == "GET" and path.partition("?")[0].startswith(f"/{self.version}/sender/"):
-            self.tell(request, self.lists.get(path.partition("?")[0].rpartition("/")[2], []))
+            _, _, _, module, *below = path.partition("?")[0].split("/")
+            if below and below[-1] in self.answers:
+                self.answers[below[-1]](request, Posted("GET", path, {}, None))
+            else:
+                self.tell(request, self.lists.get(module, []), self.pages.get(module))
         else:
-            self.got.put(Posted(request.command, path, dict(request.headers.items()), body))
-            self.tell(request, self.credentials() if path.endswith("/credentials") else None)
+            posted = Posted(request.command, path, dict(request.headers.items()), body)
+            self.got.put(posted)
+            answer = self.answers.get(path.partition("?")[0].rpartition("/")[2])
+            if answer is not None:
+                answer(request, posted)
+            else:
+                self.tell(request, self.credentials() if path.endswith("/credentials") else None)
 
     def headers_known(self) -> set[str]:
         """Its token in base64, or as it is."""
@@ -144,14 +161,16 @@ class Partner:
             {"identifier": module, "role": role, "url": f"{base}/{role.lower()}/{module}"} for module, role in ALL_SIDES
         ]
 
-    def tell(self, request: BaseHTTPRequestHandler, data: Any) -> None:
+    def tell(
+        self, request: BaseHTTPRequestHandler, data: Any, headers: dict[str, str] | None = None, status: int = 1000
+    ) -> None:
         if self.odd.wraps_in_array and isinstance(data, dict):
             data = [data]
         timestamp = "2026-11-29T22:00:00" if self.odd.no_timestamp_zone else "2026-11-29T22:00:00Z"
-        body: dict[str, Any] = {"status_code": 1000, "timestamp": timestamp}
+        body: dict[str, Any] = {"status_code": status, "timestamp": timestamp}
         if data is not None:
             body["data"] = data
-        self.reply(request, 200, json.dumps(body).encode())
+        self.reply(request, 200, json.dumps(body).encode(), headers)
 
     def reply(
         self, request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None
@@ -188,6 +207,12 @@ class Partner:
         assert (told.http, told.status) == (200, 1000), told
         self.theirs, self.platform = told.data["token"], platform
         return self
+
+    def next(self, method: str) -> Posted:
+        """The next request of this method that came; others before it are passed over."""
+        while (found := self.got.get(timeout=20)).method != method:
+            pass
+        return found
 
     def ask(self, method: str, path: str, document: object = None, **more: Any) -> Told:
         """What the platform answers; `path` below its version."""

@@ -8,10 +8,12 @@ import json
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hub.store.connection import FILE_NAME, open_reader
 from tests.hub.conftest import HubProcess, LittleCA, write_config
 from tests.processes import free_port
 
@@ -45,6 +47,7 @@ max_voltage = 920
 max_amperage = 200
 capabilities = ["ISO_15118_2_PLUG_AND_CHARGE", "ISO_15118_20_PLUG_AND_CHARGE"]
 """
+HUB = 'hub_party = "DE*HUB"'
 EMSP_PARTY = """
 [[roaming.party]]
 country_code = "DE"
@@ -159,3 +162,20 @@ def until(found: Callable[[], Any], within_s: float = 30.0) -> Any:
             assert result, "it did not come to pass in time"
             return result
         time.sleep(0.05)
+
+
+def registered(cpo: Platform, emsp: Platform, here: str = "charging", there: str = "driving") -> None:
+    """`emsp` registers at `cpo`, which it calls `here`, and is called `there`."""
+    token = cpo.invited(there, f"localhost:{emsp.port}")
+    wish = {"id": here, "url": f"{cpo.url}/versions", "token": token}
+    status, added = emsp.api("POST", "/api/v1/partners", wish)
+    assert status == 201, added
+    status, done = emsp.api("POST", f"/api/v1/partners/{here}/register", {})
+    assert status == 200, done
+
+
+def objects_at(platform: Platform, module: str) -> list[dict[str, Any]]:
+    """What a platform holds of a module, read from its database."""
+    with closing(open_reader(platform.process.folder / "state" / FILE_NAME)) as connection:
+        rows = connection.execute("SELECT document FROM ocpi_objects WHERE module = ? ORDER BY number", (module,))
+        return [json.loads(text) for (text,) in rows]

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hub.ocpi.platforms import Platform
-
-
-def registered(cpo: Platform, emsp: Platform) -> None:
-    """The eMSP's hub registers at the CPO's."""
-    token = cpo.invited("driving", f"localhost:{emsp.port}")
-    status, added = emsp.api(
-        "POST", "/api/v1/partners", {"id": "charging", "url": f"{cpo.url}/versions", "token": token}
-    )
-    assert status == 201, added
-    assert "token" not in added
-    status, done = emsp.api("POST", "/api/v1/partners/charging/register", {})
-    assert status == 200, done
+from tests.hub.ocpi.platforms import registered
 
 
 def test_both_sides_know_each_other_after_one_registration(cpo, emsp):
