@@ -82,7 +82,7 @@ class Checks:
         self._found: list[Check] = []
 
     def equal(self, what: str, seen: object, expected: object) -> None:
-        """Two things that have to be the same."""
+        """Two things that have to be the same, and read well."""
         told = f"{seen}" if seen == expected else f"{seen}; expected {expected}"
         self._found.append(Check(what=what, held=seen == expected, seen=told))
 

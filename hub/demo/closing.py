@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -92,18 +91,18 @@ class Closing:
 
     def _net(self, name: str, operator: Member, provider: Member, total: Any) -> None:
         query = f"one={quote(operator.party)}&other={quote(provider.party)}&from={self._month}&to={self._last}"
-        nettings = [self._stage.of(one).get(f"/api/v1/netting?{query}")["netting"] for one in (operator, provider)]
-        self._checks.equal(f"both net {name} alike", nettings[0], nettings[1])
-        paid = [(one["pays"], one["receives"], one["balance"]) for one in nettings[0]]
-        self._checks.equal(f"who pays between {name}", paid, [(provider.party, operator.party, total)])
+        paid = [_paid(self._stage.of(one).get(f"/api/v1/netting?{query}")["netting"]) for one in (operator, provider)]
+        expected = f"{provider.party} pays {total} {CURRENCY} to {operator.party}"
+        for member, words in zip((operator, provider), paid, strict=True):
+            self._checks.equal(f"what {name} net, by {member.title}", words, expected)
 
     def _export(self, platform: Platform, invoice: str, claim: Any) -> None:
         for suffix in ("json", "csv", "html"):
             content = platform.read(f"/api/v1/settlements/{quote(invoice, safe='')}?format={suffix}")
-            _write(self._exports / f"{invoice}.{suffix}", content)
+            (self._exports / f"{invoice}.{suffix}").write_bytes(content)
         rows = (self._exports / f"{invoice}.csv").read_text("utf-8").splitlines()
         self._checks.equal(f"the export of {invoice} has a row for each CDR", len(rows) - 1, len(claim["cdrs"]))
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+def _paid(nettings: Sequence[Any]) -> str:
+    return "; ".join(f"{one['pays']} pays {one['balance']} {one['currency']} to {one['receives']}" for one in nettings)

@@ -54,9 +54,9 @@ def demo(keep: Path | None, as_json: bool, fast: bool, seed: int, visits: int | 
     except HubError as error:
         kept = True
         fail(f"{error}; logs and databases are kept in {folder}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as told:
         click.echo("interrupted; all programs have ended", err=True)
-        sys.exit(EXIT_SIGNAL + signal.SIGINT)
+        sys.exit(EXIT_SIGNAL + (told.args[0] if told.args else signal.SIGINT))
     finally:
         if kept:
             (folder / _README).write_text(_guide(folder), encoding="utf-8")
@@ -67,7 +67,7 @@ def demo(keep: Path | None, as_json: bool, fast: bool, seed: int, visits: int | 
 
 
 def _told_to_end(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(number)
 
 
 def _tell(account: Account, folder: Path | None, as_json: bool) -> None:

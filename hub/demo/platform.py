@@ -113,7 +113,7 @@ class Platform:
         return self.get(f"/api/v1/reconciliation/cdrs/{quote(owner, safe='')}/{quote(id_, safe='')}")
 
 
-def until(what: str, found: Callable[[], T], within_s: float) -> T:
+def until(what: str, found: Callable[[], T | None], within_s: float) -> T:
     """What `found` gives as soon as it is something. Raises DemoFailed (`not-in-time`)."""
     end = time.monotonic() + within_s
     while True:
