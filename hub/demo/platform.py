@@ -7,6 +7,7 @@ Rules
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -30,6 +31,7 @@ from wire.records import encode
 T = TypeVar("T")
 TOKEN_FILE, CONFIG_FILE, LOG_FILE = "operator.token", "hub.toml", "hub.log"
 _CLIENT = "demo"
+_FIRST_PORT, _LAST_PORT = 20_000, 32_000
 _START_S, _STOP_S, _LOOK_EVERY_S = 60.0, 20.0, 0.05
 
 
@@ -130,12 +132,17 @@ def _json(body: bytes) -> Any:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens at now."""
-    held = [socket.socket() for _ in range(count)]
+    """Ports of loopback that nobody listens at now, below those that the system gives to whoever asks for any: it takes
+    seconds until the programs listen."""
+    held, found = list[socket.socket](), list[int]()
     try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in held]
+        while len(found) < count:
+            port = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT)
+            held.append(socket.socket())
+            with contextlib.suppress(OSError):
+                held[-1].bind(("127.0.0.1", port))
+                found.append(port)
+        return found
     finally:
         for one in held:
             one.close()
