@@ -87,6 +87,7 @@ def main() -> None:
             print(f"| hub, {workers} worker{'s' * (workers > 1)} | {told} |", flush=True)
         derived, cpu = _derive(folder, url)
         print(f"| derived afterwards by one process | {derived:,.0f} | | {cpu:.0f} |")
+        print(f"| room in the database, octets a record | {_room(url) / count:,.0f} | | |")
         print(f"\ntwo workers: {rates[2] / rates[1]:.2f} of one (must 1.6 where the cores allow); load {_load()}")
 
 
@@ -178,6 +179,19 @@ def _derive(folder: Path, url: str) -> tuple[float, float]:
         return (last - first) / (ended - began), (after_s - before_s) * 1e6 / max(1, last - first)
     finally:
         connection.close()
+
+
+def _room(url: str) -> int:
+    """Octets of the tables of records with their indexes."""
+    connection = PostgreSQL(url).open_reader()
+    try:
+        row = connection.execute(
+            "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('records') WHERE isleaf"
+        ).fetchone()
+    finally:
+        connection.close()
+    assert row is not None
+    return int(row[0])
 
 
 def _configure(folder: Path, url: str) -> None:

@@ -29,7 +29,7 @@ from tests.hub.conftest import ChainWriter, LittleCA, write_config
 from wire.records import TokenRef, TokenType, encode
 
 GATEWAYS, FIRST, AUTHORIZATIONS, AT_ONCE, POLLS = 400, 50, 2_000, 16, 2
-_WAIT_S = 300
+_WAIT_S = 25
 _POLL = "GET /sync/v1/commands?wait={wait}&after=0&epoch=e1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
