@@ -62,6 +62,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m bench.drain
 	$(BIN)/python -m bench.start
 	$(BIN)/python -m bench.week 1
+	$(BIN)/python -m bench.ingest
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.site.faults.soak $(SOAK_ARGS)

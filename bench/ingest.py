@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 GATEWAYS, BATCH, COUNT = 50, 100, 100_000
 CONNECTIONS = 20
-COPYING = 14
+COPYING = 13
 """Of a worker's connections so many take batches in."""
 MUST, AIM = 0.35, 0.5
 DERIVING_S = 10.0
@@ -249,9 +249,7 @@ def _play(address: tuple[str, int], folder: Path, gateways: Sequence[Gateway], a
         await asyncio.gather(*(_drained(link, each) for each, link in zip(gateways, links, strict=True)))
         answers.put(time.monotonic() - began)
 
-    import uvloop
-
-    uvloop.run(all_of_them())
+    asyncio.run(all_of_them())
 
 
 async def _drained(link: tuple[asyncio.StreamReader, asyncio.StreamWriter], gateway: Gateway) -> None:

@@ -26,7 +26,7 @@ from hub.orders import command
 from hub.partners import partners
 from hub.proofs import ledger
 from hub.reconcile_commands import reconcile, support
-from hub.serving import derive, inherited, run_loop, serve
+from hub.serving import derive, inherited, serve
 from hub.settlement_commands import agreements, settle
 from hub.store import readings
 from hub.store.database import state_locked
@@ -154,11 +154,11 @@ def run(config_path: Path, workers: int, derivers: int | None, sockets: str | No
     if sockets is not None:
         given = inherited(sockets)
         if not deriving:
-            or_exit(lambda: run_loop(serve(load_config(config_path), given)))
+            or_exit(lambda: asyncio.run(serve(load_config(config_path), given)))
         else:
-            or_exit(lambda: run_loop(derive(load_config(config_path), given["derived"])))
+            or_exit(lambda: asyncio.run(derive(load_config(config_path), given["derived"])))
     elif workers == 1 and derivers is None:
-        or_exit(lambda: run_loop(_alone(load_config(config_path))))
+        or_exit(lambda: asyncio.run(_alone(load_config(config_path))))
     else:
         or_exit(lambda: asyncio.run(supervise(config_path, load_config(config_path), workers, derivers)))
 

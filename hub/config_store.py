@@ -18,7 +18,7 @@ from hub.store.connection import FILE_NAME, SQLite
 from hub.store.engine import Engine
 from wire.toml import Step, Table
 
-LEAST_CONNECTIONS, MOST_CONNECTIONS = 5, 100
+LEAST_CONNECTIONS, MOST_CONNECTIONS = 6, 100
 Located = Callable[[tuple[Step, ...], str], ConfigError]
 _WAYS = ("url", "url_file", "url_variable")
 

@@ -7,6 +7,8 @@ Rules
 2. What an erasure says (hub.store.whitelist, rule 5) is held in memory, for a day: gateways that ask meanwhile forget
    the token by it, all others by a snapshot.
 3. An erasure deletes every snapshot. One that is being made is given up, and made again.
+4. Processes that share a database and a folder (hub.workers) give the snapshot that was made last, by whichever. Each
+   hears of the others' erasures.
 """
 
 from __future__ import annotations
@@ -50,14 +52,16 @@ class ListDesk:
         self._not_before: datetime | None = None
         self._stop, self._closed = threading.Event(), False
         self._unstored: dict[int, tuple[ListDelta, datetime]] = {}
+        self._shared = database.engine.is_shared
 
-    async def start(self, at: datetime) -> None:
-        """Take up the snapshot that lies there, if it is ours and leads to the list; delete what does not."""
+    async def start(self, at: datetime, *, beside_others: bool = False) -> None:
+        """Take up the snapshot that lies there, if it is ours and leads to the list; delete what does not, unless it
+        may be what a process `beside_others` is making."""
         try:
             signed = await asyncio.to_thread(snapshots.load_manifest, self.folder)
             if signed is not None and await self._leads_on(signed) is not None:
                 self._current = (signed, at)
-            else:
+            elif not beside_others:
                 # After an erasure while no hub ran, or a restored backup; or it is a beginning.
                 await asyncio.to_thread(snapshots.delete_all, self.folder)
             await self._sweep(at)
@@ -106,7 +110,9 @@ class ListDesk:
                     raise
 
     async def _fitting(self, least: int, at: datetime) -> SignedManifest | None:
-        """The snapshot that is there, if it serves. Rule 1."""
+        """The snapshot that is there, if it serves. Rules 1 and 4."""
+        if self._shared:
+            await self._adopt(at)
         current, standing = self._current, await self.standing()
         named = None if current is None else await self._leads_on(current[0])
         if current is None or named is None or current[0].manifest.version < min(least, standing.version):
@@ -115,6 +121,13 @@ class ListDesk:
         if named > share or (named and at - current[1] > RENEWED_AFTER):
             self._make(at)
         return current[0]
+
+    async def _adopt(self, at: datetime) -> None:
+        """Take the snapshot that another process made since. Rule 4."""
+        signed = await asyncio.to_thread(snapshots.load_manifest, self.folder)
+        held = None if self._current is None else self._current[0]
+        if signed is not None and signed != held and await self._leads_on(signed) is not None:
+            self._current = (signed, at)
 
     async def _is_too_soon(self, at: datetime) -> bool:
         """Whether the snapshot that is there serves most, and followed another just now. Rule 1."""
@@ -186,7 +199,8 @@ class ListDesk:
 
     async def _sweep(self, at: datetime) -> None:
         kept = () if self._current is None else tuple(part.sha256 for part in self._current[0].manifest.parts)
-        await asyncio.to_thread(snapshots.sweep, self.folder, kept, (at - KEPT).timestamp())
+        before = (at - KEPT).timestamp()
+        await asyncio.to_thread(snapshots.sweep, self.folder, kept, before, shared=self._shared)
 
 
 class _Progress:

@@ -9,13 +9,12 @@ Rules
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from hub.clock import now
@@ -41,16 +40,6 @@ _log = logging.getLogger("hub")
 NAMES = ("sync", "api", "derived", "ocpi")
 """What a worker inherits: the sockets of its listeners, and the one by which it tells those that derive; the last only
 where OCPI is spoken."""
-
-
-def run_loop(work: Coroutine[None, None, None]) -> None:
-    """Run to the end, on a faster loop where one is installed."""
-    if importlib.util.find_spec("uvloop") is None:
-        asyncio.run(work)
-        return
-    import uvloop
-
-    uvloop.run(work)
 
 
 def inherited(descriptors: str) -> dict[str, socket.socket]:
@@ -100,7 +89,7 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
         await database.write(lambda connection: pin_all_configured(connection, config.terms.meter_keys, now()))
         key = await log_key(config.state_dir, database)
         lists = ListDesk(database, key)
-        await lists.start(now())
+        await lists.start(now(), beside_others=bool(sockets))
         maker = Maker(key=key, terms=config.terms, issuer=config.contact)
         erasing = Erasing(database, config.retention_years, lists)
         if config.roaming is not None:
@@ -113,7 +102,7 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
         api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, routes, money)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context, sockets.get("sync"))
         listeners["api"] = Listener("api", api.application(), config.api, api_context, sockets.get("api"))
-        listening = asyncio.create_task(database.listen(desk.hear))
+        listening = asyncio.create_task(database.listen(_Heard(desk, lists)))
         listen = {name: await listener.start() for name, listener in listeners.items()}
         if platform is not None:
             await platform.start()
@@ -132,6 +121,21 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
             await asyncio.gather(listening, return_exceptions=True)
         await database.close()
     _log.info("stopped")
+
+
+class _Heard:
+    """What other processes did, told to whom it concerns."""
+
+    def __init__(self, desk: CommandDesk, lists: ListDesk) -> None:
+        self._desk, self._lists = desk, lists
+        self._forgetting: set[asyncio.Task[bool]] = set()
+
+    def __call__(self, what: str) -> None:
+        self._desk.hear(what)
+        if what == "erased":
+            task = asyncio.create_task(self._lists.forget((), now()))
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
 
 
 async def log_key(state_dir: Path, database: Database) -> SigningKey:

@@ -22,9 +22,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from hub.clock import now
 from hub.config import HubConfig
 from hub.config_store import StoreKind
 from hub.errors import ConfigError
+from hub.lists import ListDesk
 from hub.serving import NAMES, log_key, told_to_stop
 from hub.store.database import Database, state_locked
 from hub.web.server import bind, told_address
@@ -79,11 +81,13 @@ def closing_all() -> Iterator[dict[str, socket.socket]]:
 
 
 async def _make_ready(config: HubConfig) -> None:
-    """Bring the tables to the newest version, and make the hub's key, before there are several to do it. Raises
-    HubError."""
+    """Bring the tables to the newest version, make the hub's key, and delete a snapshot of the token list that does not
+    serve any more, before there are several to do it. Raises HubError."""
     database = Database(config.state_dir, config.terms, config.engine())
     try:
-        await log_key(config.state_dir, database)
+        lists = ListDesk(database, await log_key(config.state_dir, database))
+        await lists.start(now())
+        await lists.close()
     finally:
         await database.close()
 

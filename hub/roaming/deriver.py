@@ -20,11 +20,11 @@ from hub.errors import StoreError
 from hub.reconcile.judge import Reconciler
 from hub.roaming.deriving import (
     cdr_object,
-    in_ms,
     location_object,
     owner_of,
     place_object,
     priced,
+    said,
     session_object,
     tariffs_of,
     withdrawn_object,
@@ -39,7 +39,7 @@ from hub.store.engine import Connection
 from hub.store.findings import has_unjudged
 from hub.store.objects import Scope, object_of, page_of
 from hub.terms import Terms
-from wire.ocpi.document import Document, document_of
+from wire.ocpi.document import Document
 from wire.ocpi.keys import ci_key, id_of, party_of
 from wire.ocpi.locations import EVSEStatus
 from wire.ocpi.paging import PageQuery
@@ -96,7 +96,7 @@ class Deriver:
 
     async def step(self) -> bool:
         """Derive some of what is due; whether there may be more. Raises StoreError."""
-        step = _Step(self._shown, in_ms(now()))
+        step = _Step(self._shown, now())
         if not await self._database.read(step.is_due):
             return False
         changed = await self._database.write(step.derive)
@@ -156,9 +156,10 @@ class _Step:
             store.note_derived(connection, due, final=final)
             return False
         store.note_derived(connection, due, final=final, place=place_object(found, session.connector_id))
-        return publish(connection, Module.SESSIONS, document_of(value), self._at)
+        return publish(connection, Module.SESSIONS, said(value), self._at)
 
     def _cdr(self, connection: Connection, cdr: Cdr) -> bool:
+        store.note_cdr(connection, cdr.session_id)
         found = self._found(cdr)
         if found is None or owner_of(cdr.cdr_token) is None:
             why = "its EVSE is none of [[roaming.location]]" if found is None else "its token has no owner"
@@ -166,7 +167,7 @@ class _Step:
             return False
         place = store.place_of(connection, cdr.session_id) or place_object(found, cdr.connector_id)
         value = cdr_object(cdr, found, place, self._at)
-        return value is not None and publish(connection, Module.CDRS, document_of(value), self._at)
+        return value is not None and publish(connection, Module.CDRS, said(value), self._at)
 
     def _found(self, one: Session | Cdr) -> OwnEVSE | None:
         return self._config.evse_at(one.gateway_id, one.charger_id, one.evse_id)
@@ -176,7 +177,7 @@ class _Step:
         changed = 0
         for token in tokens:
             if self._config.owns(PartyKey.of(token.country_code, token.party_id), Role.EMSP):
-                changed += publish(connection, Module.TOKENS, document_of(as_published(token)), self._at)
+                changed += publish(connection, Module.TOKENS, said(as_published(token)), self._at)
         store.move_cursor(connection, store.TOKENS, version)
         return changed
 
@@ -214,7 +215,7 @@ class _Step:
         billed by it."""
         changed = []
         for tariff in self._shown.tariffs:
-            document = document_of(msgspec.structs.replace(tariff, last_updated=self._at))
+            document = said(msgspec.structs.replace(tariff, last_updated=self._at))
             held = object_of(connection, Module.TARIFFS, tariff.owner, ci_key(tariff.id))
             if held is None or held.document | {"last_updated": document["last_updated"]} != document:
                 changed.append(document)

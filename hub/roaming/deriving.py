@@ -15,9 +15,11 @@ Source: OCPI 2.3.0 mod_sessions, mod_cdrs, mod_locations.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -42,7 +44,7 @@ from wire.ocpi.sessions import (
 )
 from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import CdrToken
-from wire.ocpi.types import PartyKey, Role
+from wire.ocpi.types import OCPIValue, PartyKey, Role
 
 _STATUS = {
     records.SessionStatus.ACTIVE: SessionStatus.ACTIVE,
@@ -50,6 +52,23 @@ _STATUS = {
     records.SessionStatus.INVALID: SessionStatus.INVALID,
 }
 MAX_PUBLIC_KEY = 512
+_FINER, _LONG = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\d{3}Z", re.ASCII), 27
+
+
+def said(value: OCPIValue) -> Document:
+    """The document of an object, its instants no finer than a millisecond: OCPI's DateTime has room for 25
+    characters."""
+    shortened: Document = _shortened(document_of(value))
+    return shortened
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _shortened(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_shortened(one) for one in value]
+    found = _FINER.fullmatch(value) if isinstance(value, str) and len(value) == _LONG else None
+    return value if found is None else f"{found[1]}Z"
 
 
 def owner_of(token: records.CdrToken | None) -> PartyKey | None:
@@ -75,10 +94,10 @@ def session_object(session: records.Session, found: OwnEVSE, currency: str, at: 
     return Session(
         country_code=found.location.country_code,
         party_id=found.location.party_id,
-        last_updated=in_ms(at),
+        last_updated=at,
         id=session.id,
-        start_date_time=in_ms(session.start_date_time),
-        end_date_time=None if session.end_date_time is None else in_ms(session.end_date_time),
+        start_date_time=session.start_date_time,
+        end_date_time=session.end_date_time,
         kwh=session.kwh,
         cdr_token=_token(token, owner),
         auth_method=session.auth_method or records.AuthMethod.WHITELIST,
@@ -99,20 +118,17 @@ def cdr_object(cdr: records.Cdr, found: OwnEVSE, place: CdrLocation, at: datetim
     return Cdr(
         country_code=found.location.country_code,
         party_id=found.location.party_id,
-        last_updated=in_ms(at),
+        last_updated=at,
         id=cdr.id,
         session_id=cdr.session_id,
-        start_date_time=in_ms(cdr.start_date_time),
-        end_date_time=in_ms(cdr.end_date_time),
+        start_date_time=cdr.start_date_time,
+        end_date_time=cdr.end_date_time,
         cdr_token=_token(cdr.cdr_token, owner),
         auth_method=cdr.auth_method,
         authorization_reference=cdr.authorization_reference,
         cdr_location=place,
         currency=cdr.currency,
-        charging_periods=tuple(
-            msgspec.structs.replace(one, start_date_time=in_ms(one.start_date_time))
-            for one in cdr.charging_periods or (_whole(cdr),)
-        ),
+        charging_periods=cdr.charging_periods or (_whole(cdr),),
         tariffs=() if cdr.tariff is None else (tariff_object(cdr.tariff, found.location.owner),),
         signed_data=_signed(cdr.signed_data),
         total_cost=cdr.total_cost,
@@ -125,11 +141,6 @@ def cdr_object(cdr: records.Cdr, found: OwnEVSE, place: CdrLocation, at: datetim
         total_parking_cost=cdr.total_parking_cost,
         total_reservation_cost=cdr.total_reservation_cost,
     )
-
-
-def in_ms(at: datetime) -> datetime:
-    """An instant without what is finer than a millisecond: OCPI's DateTime has room for 25 characters."""
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def tariff_object(tariff: Tariff, owner: PartyKey) -> Tariff:
@@ -248,7 +259,7 @@ def location_object(
             evses.append(_evse(evse, EVSEStatus.REMOVED, evse, at))
     now = msgspec.structs.replace(template, evses=tuple(evses), last_updated=at)
     same = before is not None and msgspec.structs.replace(now, last_updated=before.last_updated) == before
-    return held if held is not None and same else document_of(now)
+    return held if held is not None and same else said(now)
 
 
 def withdrawn_object(held: Document, at: datetime) -> Document:

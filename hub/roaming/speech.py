@@ -34,6 +34,11 @@ def outward(
     return fitted(module, said, quirks)[0]
 
 
+def is_plain(version: Version, quirks: Quirks) -> bool:
+    """Whether everything is said to such a partner as it is held, letter for letter."""
+    return version is Version.V2_3_0 and not (quirks.closed_token_types or quirks.plain_data_512)
+
+
 def inward(version: Version, module: Module, document: Document) -> Document:
     """What a partner of this version sent, as an object of 2.3.0.
 

@@ -1,4 +1,4 @@
-"""The hub's SQLite database: the only importer of sqlite.
+"""The hub's database, SQLite or PostgreSQL: the only importer of either (engine says what both must be).
 
-One connection in one thread writes (writer); readers are read-only (database). Nothing is answered before COMMIT.
+Connections in threads of their own write (writer); readers are read-only (database). Nothing is answered before COMMIT.
 """

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -73,14 +73,14 @@ class Database:
         self.terms, self.state_dir = terms, state_dir
         self.engine = engine = SQLite(state_dir / FILE_NAME) if engine is None else engine
         self._lock = None if engine.is_shared else lock_state(state_dir)
-        try:
-            self._writer = Writer(engine)
-        except (StoreError, RuntimeError):  # RuntimeError: no further thread can be started
-            if self._lock is not None:
-                os.close(self._lock)
-            raise
         self._intake = engine.open_intake()
-        self._derivation = None if self._intake is None else told or Derivation(engine, terms, tell)
+        with ExitStack() as undone:
+            if self._lock is not None:
+                undone.callback(os.close, self._lock)
+            self._writer = Writer(engine)
+            undone.callback(self._writer.close)
+            self._derivation = None if self._intake is None else told or Derivation(engine, terms, tell)
+            undone.pop_all()
         self._readers = ThreadPoolExecutor(engine.readers, "hub-reader")
         self._local = threading.local()
         self._open: list[OpenConnection] = []
@@ -179,6 +179,8 @@ class Database:
         """
 
         if self._intake is not None and self._derivation is not None and records:
+            if judged_at.seq == 0:
+                await self.note_seen(chain, at)  # The row of a chain that never greeted.
             await self._intake.append(chain, judged_at, records, growth, head, at)
             self._derivation.wake(chain.gateway_id)
             return Appended()

@@ -1,10 +1,12 @@
 """How far OCPI's objects have been derived from the hub's own, and what is due.
 
 Rules
-1. CDRs and tokens are numbered: a cursor says up to which number they were derived. Sessions change in place: each one
-   that is not final is compared with what it was when it was derived last.
+1. Sessions, CDRs and versions of tokens are numbered: a cursor says up to which number they were derived. Sessions
+   change in place: each one that is not final is compared with what it was when it was derived last.
 2. A session is final once it is completed and derived as that; it changes no more then.
 3. The place of a session is kept with its first derivation, for its CDR.
+4. Where several connections write, a lower number may be committed after a higher one: of the last `SLACK` numbers each
+   is looked for by itself, whatever the cursor says.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from wire.ocpi.sessions import CdrLocation
 from wire.records import Cdr, Session, Token, decode
 
 SESSIONS, CDRS, TOKENS = "sessions", "cdrs", "tokens"
+SLACK = 10_000
+"""More than are numbered while one transaction is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,14 @@ def move_cursor(connection: Connection, name: str, position: int) -> None:
 
 
 def new_sessions(connection: Connection, limit: int) -> tuple[tuple[DueSession, ...], int]:
-    """The sessions that were never looked at, at most `limit`, and the number of the last one."""
+    """The sessions that were never looked at, at most `limit`, and how far the cursor goes with them."""
     after = cursor(connection, SESSIONS)
     rows = connection.execute(
-        "SELECT number, session FROM sessions WHERE number > ? ORDER BY number LIMIT ?", (after, limit)
+        "SELECT s.number, s.session FROM sessions s LEFT JOIN ocpi_derived d ON d.session_id = s.id"
+        " WHERE s.number > ? AND d.session_id IS NULL ORDER BY s.number LIMIT ?",
+        (after - SLACK, limit),
     ).fetchall()
-    return tuple(_due(text) for _, text in rows), rows[-1][0] if rows else after
+    return tuple(_due(text) for _, text in rows), max([after, *(number for number, _ in rows)])
 
 
 def changed_sessions(connection: Connection, limit: int) -> tuple[DueSession, ...]:
@@ -86,12 +92,24 @@ def place_of(connection: Connection, session_id: str) -> CdrLocation | None:
 
 
 def new_cdrs(connection: Connection, limit: int) -> tuple[tuple[Cdr, ...], int]:
-    """The CDRs that were never looked at, at most `limit`, and the number of the last one."""
+    """The CDRs that were never looked at, at most `limit`, and how far the cursor goes with them."""
     after = cursor(connection, CDRS)
     rows = connection.execute(
-        "SELECT number, cdr FROM cdrs WHERE number > ? ORDER BY number LIMIT ?", (after, limit)
+        "SELECT c.number, c.cdr FROM cdrs c LEFT JOIN ocpi_derived d ON d.session_id = c.session_id"
+        " WHERE c.number > ? AND coalesce(d.cdr, 0) = 0 ORDER BY c.number LIMIT ?",
+        (after - SLACK, limit),
     ).fetchall()
-    return tuple(decode(Cdr, text, "stored CDR") for _, text in rows), rows[-1][0] if rows else after
+    found = tuple(decode(Cdr, text, "stored CDR") for _, text in rows)
+    return found, max([after, *(number for number, _ in rows)])
+
+
+def note_cdr(connection: Connection, session_id: str) -> None:
+    """Note that the CDR of a session was looked at."""
+    connection.execute(
+        "INSERT INTO ocpi_derived (session_id, digest, final, cdr) VALUES (?, '', 0, 1) ON CONFLICT (session_id)"
+        " DO UPDATE SET cdr = 1",
+        (session_id,),
+    )
 
 
 def changed_tokens(connection: Connection, limit: int) -> tuple[tuple[Token, ...], int]:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WAIT_S = 10.0
+MAX_LEFT = 20_000
+"""Chains of which it is remembered where they were left: about 1 KB each."""
 
 _STANDING = """
 SELECT g.acked_seq, g.acked_hash, g.frontier, g.log_key, w.version
@@ -68,13 +70,14 @@ WITH moved AS (
         $29::bytea
     FROM moved m WHERE $22::bigint IS NOT NULL
 )
-SELECT count(*) FROM moved
+SELECT (SELECT version FROM whitelist) FROM moved
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Where a chain stands to which a batch is the next; what else the hub knows of it does not matter then."""
+    """Where a chain stands to which a batch is the next; what else the hub knows of it does not matter then. The
+    version of the token list is that of the moment when it was read, at latest the chain's batch before."""
 
     position: Position
     log: LogStanding
@@ -88,6 +91,7 @@ class Intake:
         self._engine, self._connections = engine, connections
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self._left: dict[Chain, Next] = {}
 
     async def close(self) -> None:
         """End the connections."""
@@ -95,7 +99,12 @@ class Intake:
             self._pool.terminate()
 
     async def standing(self, chain: Chain, first_seq: int) -> Next | None:
-        """Where an open chain stands, if `first_seq` comes next in it; None otherwise. Raises StoreError."""
+        """Where an open chain stands, if `first_seq` comes next in it; None otherwise. Where this process itself left
+        the chain just there, that is it, and the database is not asked: rule 2 holds all the same. Raises StoreError.
+        """
+        left = self._left.get(chain)
+        if left is not None and left.position.seq + 1 == first_seq:
+            return left
         async with self._connection() as connection:
             row = await connection.fetchrow(_STANDING, chain.gateway_id, chain.epoch)
         if row is None or row[0] + 1 != first_seq:
@@ -135,10 +144,18 @@ class Intake:
             [tile[2] for tile in growth.tiles],
             *_head_columns(head),
         )
+        self._left.pop(chain, None)
         async with self._connection() as connection:
-            moved = await connection.fetchval(_APPEND, *values)
-        if not moved:
+            version = await connection.fetchval(_APPEND, *values)
+        if version is None:
             raise StalePosition(chain.gateway_id, f"at position {judged_at.seq}", "has moved, or the epoch was closed")
+
+        if head is not None:
+            if len(self._left) >= MAX_LEFT:
+                del self._left[next(iter(self._left))]
+            size, peaks = growth.frontier.size, growth.frontier.peaks
+            log = LogStanding(size=size, peaks=peaks, log_key=head.signed.public_key, roots={})
+            self._left[chain] = Next(Position(records[-1].seq, records[-1].hash), log, version)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:

@@ -57,10 +57,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Objects of a page, and how many match in all."""
+    """Objects of a page as the JSON texts that are stored, and how many match in all."""
 
-    documents: tuple[Document, ...]
+    texts: tuple[str, ...]
     total: int
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The objects."""
+        return tuple(parse_document(text, "stored object") for text in self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +188,12 @@ def page_of(connection: Connection, module: Module, query: PageQuery, scope: Sco
     where, values = _matching(module, query, scope)
     total = connection.execute(f"SELECT count(*) FROM ocpi_objects WHERE {where}", values).fetchone()[0]
     rows = connection.execute(
-        f"SELECT document FROM ocpi_objects WHERE {where} ORDER BY number LIMIT ? OFFSET ?",
+        # Sorted by number alone: documents are long, and most of what matches is not on the page.
+        "SELECT document FROM ocpi_objects WHERE number IN"
+        f" (SELECT number FROM ocpi_objects WHERE {where} ORDER BY number LIMIT ? OFFSET ?) ORDER BY number",
         (*values, query.limit, query.offset),
     ).fetchall()
-    return Page(tuple(parse_document(text, "stored object") for (text,) in rows), total)
+    return Page(tuple(text for (text,) in rows), total)
 
 
 def own_objects(connection: Connection, module: Module) -> tuple[Held, ...]:

@@ -205,14 +205,6 @@ def set_quirks(connection: Connection, id_: str, quirks: Quirks, at: datetime) -
     connection.execute("UPDATE partners SET quirks = ?, changed_at = ? WHERE id = ?", (_json(quirks), _text(at), id_))
 
 
-def set_way_in(connection: Connection, id_: str, url: str, hosts: Sequence[str], token: str, at: datetime) -> None:
-    """Keep where a partner's versions are, and the token that it handed over."""
-    connection.execute(
-        "UPDATE partners SET url = ?, hosts = ?, token_out = ?, changed_at = ? WHERE id = ?",
-        (url, _json(tuple(hosts)), token, _text(at), id_),
-    )
-
-
 def note_seen(connection: Connection, id_: str, at: datetime) -> None:
     """Note that a partner spoke."""
     connection.execute("UPDATE partners SET last_seen = ? WHERE id = ?", (_text(at), id_))

@@ -40,7 +40,7 @@ FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 5.0
 MAX_PREPARED = 256
 LEAST_VERSION = 14
 CHANNEL = "pnc_hub"
-LEAST_CONNECTIONS = 5
+LEAST_CONNECTIONS = 6
 _MIGRATING = 0x706E6368
 """The number of the advisory lock under which tables are changed."""
 _BEGIN = {
@@ -214,11 +214,11 @@ class PostgreSQL:
     is_shared = True
 
     def __init__(self, url: str, *, connections: int = LEAST_CONNECTIONS) -> None:
-        """At most `connections` are opened at a time: one derives, one listens, some write and read, and the
-        rest, which is most of them, takes batches in."""
+        """At most `connections` are opened at a time: one derives, one listens, one makes a snapshot of the token list,
+        some write and read, and the rest, which is most of them, takes batches in."""
         self.url = url
         self.writers = self.readers = 2 if connections >= 2 * LEAST_CONNECTIONS else 1
-        self.intake = connections - self.writers - self.readers - 2
+        self.intake = connections - self.writers - self.readers - 3
         parts = urlsplit(url)
         self.place = f"PostgreSQL {parts.hostname or 'on a socket'}{parts.path}"
         self._pause = _Pause()

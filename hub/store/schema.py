@@ -270,10 +270,13 @@ CREATE TABLE derived (
 );
 CREATE FUNCTION gateway_met() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO derived VALUES (NEW.gateway_id, NEW.epoch, 0);
+    UPDATE gateways SET closed = true WHERE gateway_id = NEW.gateway_id AND epoch = NEW.epoch AND EXISTS (
+        SELECT 1 FROM closed_epochs c WHERE c.gateway_id = NEW.gateway_id AND c.epoch = NEW.epoch
+    );
     RETURN NULL;
 END $$;
-CREATE TRIGGER gateway_met AFTER INSERT ON gateways FOR EACH ROW EXECUTE FUNCTION gateway_met();
 ALTER TABLE gateways ADD COLUMN closed boolean NOT NULL DEFAULT false;
+CREATE TRIGGER gateway_met AFTER INSERT ON gateways FOR EACH ROW EXECUTE FUNCTION gateway_met();
 CREATE FUNCTION epoch_closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     UPDATE gateways SET closed = true WHERE gateway_id = NEW.gateway_id AND epoch = NEW.epoch;
     RETURN NULL;

@@ -18,9 +18,9 @@ CREATE TABLE partner_roles (
 CREATE INDEX partner_roles_of_party ON partner_roles (country_code, party_id);
 CREATE TABLE ocpi_objects (
     number INTEGER PRIMARY KEY, module TEXT NOT NULL, country_code TEXT NOT NULL, party_id TEXT NOT NULL,
-    id_key TEXT NOT NULL, id TEXT NOT NULL, last_updated TEXT NOT NULL, document TEXT NOT NULL, from_partner TEXT,
+    id_key TEXT NOT NULL, id TEXT NOT NULL, last_updated TEXT NOT NULL, from_partner TEXT,
     addressee TEXT, shared INTEGER NOT NULL DEFAULT 0, erasure INTEGER REFERENCES erasures (number),
-    UNIQUE (module, country_code, party_id, id_key)
+    document TEXT NOT NULL, UNIQUE (module, country_code, party_id, id_key)
 );
 CREATE INDEX ocpi_objects_by_date ON ocpi_objects (module, last_updated);
 CREATE INDEX ocpi_objects_of_addressee ON ocpi_objects (module, addressee, last_updated) WHERE addressee IS NOT NULL;
@@ -52,7 +52,8 @@ CREATE TABLE ocpi_orders (
 CREATE INDEX ocpi_orders_untold ON ocpi_orders (taken_at) WHERE told_at IS NULL;
 CREATE INDEX ocpi_orders_of_reservation ON ocpi_orders (reservation) WHERE reservation IS NOT NULL;
 CREATE TABLE ocpi_derived (
-    session_id TEXT PRIMARY KEY, digest TEXT NOT NULL, final INTEGER NOT NULL, place TEXT
+    session_id TEXT PRIMARY KEY, digest TEXT NOT NULL, final INTEGER NOT NULL, place TEXT,
+    cdr INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX ocpi_derived_open ON ocpi_derived (session_id) WHERE final = 0;
 CREATE TABLE ocpi_relays (

@@ -127,15 +127,18 @@ def load_manifest(folder: Path) -> SignedManifest | None:
     return signed if whole else None
 
 
-def sweep(folder: Path, kept: Collection[str], before: float) -> int:
+def sweep(folder: Path, kept: Collection[str], before: float, *, shared: bool = False) -> int:
     """Delete parts that are not `kept` (SHA-256, hex) and older than `before` (seconds since 1970), and half-written
-    files; how many went. Raises StoreError."""
+    files; how many went. In a folder that other processes share their files may be half-written, too: those that are
+    not old stay. Raises StoreError."""
     names = {part_path(folder, sha256).name for sha256 in kept}
     swept = 0
     try:
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            old = path.suffix == ".part" and path.name not in names and path.stat().st_mtime < before
-            if old or path.suffix == _FRESH:
+            is_old = path.stat().st_mtime < before
+            if (path.suffix == ".part" and path.name not in names and is_old) or (
+                path.suffix == _FRESH and (is_old or not shared)
+            ):
                 path.unlink()
                 swept += 1
     except OSError as error:
@@ -163,7 +166,7 @@ def delete_all(folder: Path) -> None:
 
 
 def _write(path: Path, octets: bytes) -> None:
-    fresh = path.with_name(path.name + _FRESH)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}{_FRESH}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(octets)

@@ -3,7 +3,8 @@
 Rules
 1. A gateway is who its certificate says (subject CN) and must be admitted by the configuration; a body that names
    another gateway is answered 403 and changes nothing.
-2. One message of a gateway at a time. Each is judged against the position in the database, never against memory.
+2. One message of a gateway at a time. Each is judged against the position in the database; where memory stands in for
+   it (hub.store.intake), the database has to agree in the statement that stores the batch.
 3. An Ack leaves only after COMMIT.
 4. A fork is kept in the conflicts with both hashes; what is held stays. So is a tree head that does not fit, and what
    is said for an epoch that was closed (`hub.store.epochs`).

@@ -27,7 +27,8 @@ from cryptography.x509.oid import NameOID
 
 from hub.store import readings
 from hub.store.connection import FILE_NAME, SQLite
-from hub.store.deriving import derive_next
+from hub.store.database import Database
+from hub.store.deriving import behind, derive_next
 from hub.store.engine import Engine
 from hub.store.ledger import Chain, append, note_seen, position_of
 from hub.store.postgresql import PostgreSQL
@@ -375,6 +376,15 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     url = made.fresh()
     yield PostgreSQL(url)
     made.drop(url)
+
+
+async def in_the_books(database: Database) -> None:
+    """Come back when all that was stored on PostgreSQL is in the books."""
+    async with asyncio.timeout(30):
+        while True:
+            if not await database.read(behind):
+                return
+            await asyncio.sleep(0.02)
 
 
 # --- a hub's books ---------------------------------------------------------------------------------------------------

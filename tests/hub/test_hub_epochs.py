@@ -9,7 +9,6 @@ import pytest
 
 from hub.store import epochs
 from hub.store.chains import Chain
-from hub.store.connection import open_writer
 from hub.store.ledger import note_seen
 from wire.carried import mark_of
 from wire.chain import GENESIS_HASH, RecordKind, chain_hash, released
@@ -126,8 +125,8 @@ def test_two_boxes_that_continue_one_epoch_are_told_apart(hub, chain, new_chain)
 class Past:
     """What a hub's database is told, at moments that are said in minutes."""
 
-    def __init__(self, path, t0):
-        self.connection, self.t0 = open_writer(path), t0
+    def __init__(self, engine, t0):
+        self.connection, self.t0 = engine.open_writer(), t0
 
     def hello(self, epoch, continues, minutes, after=timedelta(minutes=2)):
         """Whom it has to wait for: None when it may speak."""
@@ -146,8 +145,8 @@ class Past:
 
 
 @pytest.fixture
-def past(tmp_path, t0):
-    made = Past(tmp_path / "hub.sqlite", t0)
+def past(engine, t0):
+    made = Past(engine, t0)
     note_seen(made.connection, Chain("site-1", "e1"), t0)
     yield made
     made.connection.close()
@@ -262,9 +261,9 @@ def test_a_poll_is_welcomed_as_a_greeting_is_while_its_epoch_is_open(hub, chain,
     assert polled("wait=0&epoch=e2").welcome.acked_seq == 0
 
 
-def test_the_youngest_continuation_is_the_rival_of_a_copy_of_an_old_one(tmp_path, t0):
+def test_the_youngest_continuation_is_the_rival_of_a_copy_of_an_old_one(engine, t0):
     """The gateway went on from e1 by e2 to e3; a copy of e1 then continues e1 too."""
-    connection = open_writer(tmp_path / "hub.sqlite")
+    connection = engine.open_writer()
     second, third, copy = (Chain("site-1", name) for name in ("e2", "e3", "e4"))
     from_first, from_second = (Superseded(epoch=name, seq=0, hash=GENESIS_HASH) for name in ("e1", "e2"))
     for chain, earlier in ((second, from_first), (third, from_second)):

@@ -23,10 +23,12 @@ from hub.store.database import Database
 from hub.store.heads import KeptHead, proof_of
 from hub.store.ledger import Chain, Conflict, Position
 from hub.store.personal import Wanted
+from hub.store.postgresql import PostgreSQL
 from hub.store.verification import verify_chain
 from hub.store.whitelist import change_since
 from hub.tokens import parse_tokens
 from hub.tree import LogStanding, grow
+from tests.hub.conftest import in_the_books
 from wire.chain import GENESIS_HASH, RecordKind, released
 from wire.commands import CommandOrder, CommandToken, StartSession
 from wire.ids import session_id
@@ -183,6 +185,54 @@ def test_one_customer_is_erased_from_every_place_and_the_others_are_not(tmp_path
         three.records[1].hash,
         three.head(len(three.records), proof.head.signed.head.at),
     )
+
+
+def _all_text(connection) -> str:
+    """Everything that the tables on PostgreSQL hold."""
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    return "".join(str(connection.execute(f"SELECT t::text FROM {table} t").fetchall()).lower() for (table,) in tables)
+
+
+def test_one_customer_is_erased_on_postgresql_and_cdrs_take_nothing_else(tmp_path, terms, three, postgresql):
+    url = postgresql.fresh()
+
+    async def run() -> None:
+        database = Database(tmp_path / "state", terms, PostgreSQL(url))
+        try:
+            await _fill(database, three, LONG_AGO + timedelta(days=30))
+            await in_the_books(database)
+            before = await database.read(_all_text)
+            assert all(uid.lower() in before for uid in (ALICE, BOB, CAROL))
+            done = await Erasing(database, YEARS).person(Wanted(name=ALICE), APPLY)
+            counts = {name: count for name, count in msgspec.structs.asdict(done.counts).items() if count}
+            assert counts == {"records": 7, "sessions": 1, "mentions": 1, "cdrs": 2, "decisions": 1} | {
+                "conflicts": 1,
+                "commands": 1,
+                "tokens": 1,
+            }
+            after = await database.read(_all_text)
+            assert [trace for trace in _traces(ALICE) if trace.decode() in after] == []
+            assert all(uid.lower() in after for uid in (BOB, CAROL))
+            verified = await database.read(
+                lambda held: verify_chain(held, SITE_1, {HUB_KEY.public_key}, lambda count: None)
+            )
+            assert (verified.released, verified.heads) == (7, 1)
+            for change in (
+                "cdr = replace(cdr, 'EUR', 'USD'), erasure = 1",
+                "cdr = (cdr::jsonb - 'signed_data')::text, erasure = NULL",
+                "cdr = (cdr::jsonb - 'signed_data')::text, erasure = 77",
+                "gateway_id = 'site-2', erasure = 1",
+                "erasure = NULL",
+            ):
+                with pytest.raises(StoreError, match=r"a CDR is never changed|foreign key"):
+                    await database.write(
+                        lambda held, sql=change: held.execute(f"UPDATE cdrs SET {sql} WHERE number > 1")
+                    )
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+    postgresql.drop(url)
 
 
 def test_a_cdr_takes_nothing_but_letting_go_of_who_charged(tmp_path, terms, three):

@@ -22,28 +22,31 @@ import pytest
 from hub.clock import now
 from hub.config import load_config
 from hub.desk import CommandDesk
-from hub.errors import ConfigError, StoreError
+from hub.errors import ConfigError, StalePosition, StoreError
 from hub.log_key import load_log_key
 from hub.store.chains import Chain, Position
 from hub.store.database import Database
 from hub.store.deriving import behind
 from hub.store.dialect import ESCAPE, SEPARATOR, escaped, migration, numbered, unescaped
 from hub.store.engine import Away, Collision
-from hub.store.heads import kept_heads
+from hub.store.heads import KeptHead, kept_heads
 from hub.store.ledger import note_seen
-from hub.store.postgresql import PostgreSQL
+from hub.store.postgresql import LEAST_CONNECTIONS, PostgreSQL
 from hub.store.readings import Cut, records
 from hub.store.schema import MIGRATIONS
 from hub.store.verification import verify_chain
 from hub.store.writer import Writer
 from hub.tree import LogStanding, grow
-from tests.hub.conftest import HubProcess, write_config
+from tests.hub.conftest import ChargerDouble, HubProcess, MeterDouble, in_the_books, write_config
 from tests.postgresql import Databases, a_server
 from wire.chain import GENESIS_HASH, RecordKind
 from wire.commands import ClearCache, CommandOrder, CommandReport, ResultCode
 from wire.sync_messages import Ack, Welcome
+from wire.tombstone import Superseded
+from wire.tree_head import SigningKey
 
 WHERE = Chain("site-1", "e1")
+HUB_KEY = SigningKey(b"h" * 32)
 BROKEN = (ConnectionError, http.client.HTTPException, ssl.SSLError, TimeoutError)
 
 
@@ -243,6 +246,81 @@ def test_two_processes_that_judged_the_same_batch_store_it_once(url, terms, chai
     asyncio.run(run())
 
 
+def test_no_more_connections_are_opened_than_are_allowed(url, terms, chain, t0, tmp_path):
+    async def run() -> int:
+        database = Database(tmp_path, terms, PostgreSQL(url, connections=LEAST_CONNECTIONS))
+        listening = asyncio.create_task(database.listen(lambda what: None))
+        try:
+            await asyncio.gather(
+                *(database.standing(WHERE, 1, 1) for _ in range(30)),
+                *(database.note_seen(Chain("site-1", f"e{number}"), t0) for number in range(10)),
+                *(database.welcome(WHERE) for _ in range(10)),
+            )
+            asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state IS NOT NULL"
+            return int(await database.read(lambda connection: connection.execute(asked).fetchone()[0]))
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await database.close()
+
+    assert asyncio.run(run()) <= LEAST_CONNECTIONS
+
+
+def test_several_derive_side_by_side_and_every_session_is_billed_once(url, terms, new_chain, new_charger, t0, tmp_path):
+    ids: list[str] = []
+    chains = [new_chain(f"site-{number}") for number in range(4)]
+    for number, chain in enumerate(chains):
+        meter = MeterDouble(serial=f"MS-{number}")
+        ids += sessions(ChargerDouble(chain, meter=meter), t0, 0, 6)
+
+    async def run() -> list[tuple[str]]:
+        databases = [Database(tmp_path / name, terms, PostgreSQL(url)) for name in ("one", "other")]
+        try:
+            for number, chain in enumerate(chains):
+                grown = grow(LogStanding(roots={}), chain.records)
+                where = Chain(chain.gateway_id, chain.epoch)
+                await databases[number % 2].append(
+                    where, Position(0, GENESIS_HASH), chain.records, grown, None, t0 + timedelta(days=1)
+                )
+            await in_the_books(databases[0])
+            return await databases[0].read(
+                lambda connection: connection.execute("SELECT session_id FROM cdrs").fetchall()
+            )
+        finally:
+            for database in databases:
+                await database.close()
+
+    assert sorted(asyncio.run(run())) == sorted((id_,) for id_ in ids)
+    held = Books(url).ask("SELECT count(*), count(DISTINCT (gateway_id, epoch, seq, part)) FROM verdicts")
+    assert held == [(48, 48)]
+
+
+@pytest.mark.parametrize("met_before", [True, False])
+def test_nothing_is_taken_for_a_closed_epoch_whatever_was_remembered_of_it(url, terms, chain, t0, tmp_path, met_before):
+    records = [chain.add(RecordKind.AUDIT, "{}") for _ in range(2)]
+    start, closing_ = Position(0, GENESIS_HASH), Chain("site-1", "e2")
+
+    async def run() -> None:
+        one, other = (Database(tmp_path / name, terms, PostgreSQL(url)) for name in ("one", "other"))
+        try:
+            if met_before:
+                grown = grow(LogStanding(roots={}), records[:1])
+                signed = chain.head(1, t0)
+                head = KeptHead(signed=signed, countersignature=HUB_KEY.countersign(signed, t0))
+                await one.append(WHERE, start, records[:1], grown, head, t0)
+            await other.supersede(closing_, Superseded(epoch="e1", seq=0, hash=GENESIS_HASH), t0)
+            at = Position(1, records[0].hash) if met_before else start
+            grown = grow((await one.standing(WHERE, at.seq + 1, 1)).log, records[at.seq :])
+            with pytest.raises(StalePosition, match="the epoch was closed"):
+                await one.append(WHERE, at, records[at.seq :], grown, None, t0)
+            assert (await one.standing(WHERE, at.seq + 1, 1)).closed_by == "e2"
+        finally:
+            await one.close()
+            await other.close()
+
+    asyncio.run(run())
+
+
 def test_jobs_that_collide_are_run_again_until_each_has_its_turn(url, t0):
     def count(connection) -> int:
         (seen,) = connection.execute("SELECT coalesce(max(told_seq), 0) FROM gateways").fetchone()
@@ -347,7 +425,7 @@ def test_a_server_that_does_not_flush_is_refused():
         ('kind = "postgresql"\nurl_variable = "PNC_NOT_THERE"', "the environment has no PNC_NOT_THERE"),
         ('kind = "postgresql"\nurl_file = "nowhere"', "cannot be read"),
         ('kind = "postgresql"\nurl_file = "hub.toml"', "can be read by others"),
-        ('kind = "postgresql"\nurl = "postgresql:///x"\nmax_connections = 4', "expected 5 to 100, found 4"),
+        ('kind = "postgresql"\nurl = "postgresql:///x"\nmax_connections = 5', "expected 6 to 100, found 5"),
         ('url = "postgresql:///x"', "is for kind = 'postgresql'"),
         ('kind = "mysql"', "mysql"),
     ],

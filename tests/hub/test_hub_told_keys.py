@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hub.desk import CommandDesk
 from hub.store.database import Database
+from hub.store.engine import Engine
 from hub.store.meter_keys import KeptKey, all_keys
 from hub.terms import EnergyPrice, Terms
 from hub.told_keys import told_keys
@@ -69,9 +70,9 @@ def test_what_names_no_key_or_no_evse_is_none(told: StationAnswer) -> None:
     assert told_keys([told]) == ()
 
 
-def test_the_first_key_of_a_place_is_learned_and_another_quarantined(tmp_path: Path) -> None:
+def test_the_first_key_of_a_place_is_learned_and_another_quarantined(tmp_path: Path, engine: Engine) -> None:
     async def run() -> tuple[KeptKey, ...]:
-        database = Database(tmp_path, Terms(EnergyPrice("EUR", Decimal(1), Decimal(0))))
+        database = Database(tmp_path, Terms(EnergyPrice("EUR", Decimal(1), Decimal(0))), engine)
         desk = CommandDesk(database, ("site-1",))
         try:
             for number, key in enumerate((KEY, KEY, OTHER)):

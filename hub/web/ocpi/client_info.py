@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from hub.roaming.deriving import said
 from hub.roaming.own import RoamingConfig
 from hub.store import objects as store, partners
 from hub.store.database import Database
 from hub.web.ocpi.exchange import Answer, Exchange, party_in, refuse_path, refuse_unknown
 from wire.errors import OCPIRefused
-from wire.ocpi.document import Document, document_of
+from wire.ocpi.document import Document
 from wire.ocpi.keys import party_of
 from wire.ocpi.paging import PageQuery, page_headers, read_query
 from wire.ocpi.partners import ClientInfo, ConnectionStatus
@@ -85,7 +86,7 @@ class ClientInfoList:
         matching = [one for one in (*self._ours(since), *(party.info for party in known)) if _within(one, query)]
         shown = matching[query.offset : query.offset + query.limit]
         headers = page_headers(exchange.url, query, total=len(matching), most=MOST)
-        return Answer([document_of(one) for one in shown], headers=headers)
+        return Answer([said(one) for one in shown], headers=headers)
 
     def _ours(self, since: datetime) -> Sequence[ClientInfo]:
         """Our parties, which the partner reaches since it registered."""

@@ -122,7 +122,10 @@ class OCPIEndpoint:
 
     def _response(self, request: web.Request, answer: Answer) -> web.Response:
         ids: MessageIds = request[_IDS]
-        body: dict[str, object] = {"status_code": int(answer.status), "timestamp": instant_text(now())}
+        body: dict[str, object] = {
+            "status_code": int(answer.status),
+            "timestamp": instant_text(now().replace(microsecond=0)),
+        }
         if answer.message is not None:
             body["status_message"] = answer.message
         if answer.data is not None:

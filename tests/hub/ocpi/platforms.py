@@ -6,6 +6,8 @@ import base64
 import http.client
 import json
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -130,8 +132,20 @@ class Platform:
         return Told(response.status, {name.lower(): value for name, value in response.getheaders()}, json.loads(text))
 
 
-def start_platform(folder: Path, ca: LittleCA, name: str, parties: str, more: str = "") -> Platform:
-    """A hub process that serves OCPI for these parties."""
+class SeveralProcesses(HubProcess):
+    """A hub of two workers."""
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "hub", "run", "--config", str(self.config), "--workers", "2"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2):
+            self.listen = self.next_line("ready")["listen"]
+
+
+def start_platform(
+    folder: Path, ca: LittleCA, name: str, parties: str, more: str = "", kind: type[HubProcess] = HubProcess
+) -> Platform:
+    """A hub process that serves OCPI for these parties; `more` stands in [roaming], or in tables of its own."""
     folder.mkdir(exist_ok=True)
     port = free_port()
     here = LittleCA(folder)
@@ -148,7 +162,7 @@ partner_ca = "{ca.path}"
 """
     with config.open("a", encoding="utf-8") as file:
         file.write(roaming + parties)
-    process = HubProcess(folder, here, config)
+    process = kind(folder, here, config)
     process.start()
     return Platform(name, process, port, ca)
 

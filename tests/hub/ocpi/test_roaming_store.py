@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from wire.ocpi.quirks import Quirks
 from wire.ocpi.routing import Routing
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import BusinessDetails, InterfaceRole, Module, PartyKey, Role, Version
-from wire.records import AllowedType, WhitelistType
+from wire.records import AllowedType, Session, SessionStatus, WhitelistType, encode
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 EMS, CPO, OTH = (PartyKey.of("DE", party) for party in ("EMS", "CPO", "OTH"))
@@ -344,3 +345,40 @@ def test_by_time_our_own_session_is_let_go_with_the_one_it_came_of(connection):
     forget_roaming(connection, None, ("s-1",), act, lambda text: "nobody")
     uids = [held.document["cdr_token"]["uid"] for held in objects_of(connection, Module.SESSIONS, "S-1")]
     assert uids == ["nobody", "04A1"]
+
+
+def test_a_session_that_is_committed_late_under_a_lower_number_is_not_passed_over(connection):
+    def insert(number: int, id_: str) -> None:
+        session = Session(
+            id=id_,
+            gateway_id="site-1",
+            charger_id="CP-1",
+            evse_id=1,
+            transaction_id="t",
+            status=SessionStatus.ACTIVE,
+            start_date_time=T0,
+            last_updated=T0,
+            kwh=Decimal(0),
+        )
+        connection.execute(
+            "INSERT INTO sessions (number, id, gateway_id, charger_key, status, session, meter)"
+            " VALUES (?, ?, 'site-1', 'cp-1', 'ACTIVE', ?, '{}')",
+            (number, id_, encode(session).decode()),
+        )
+
+    def step() -> list[str]:
+        fresh, last = derived.new_sessions(connection, 10)
+        for due in fresh:
+            derived.note_derived(connection, due, final=False)
+        derived.move_cursor(connection, derived.SESSIONS, last)
+        return [due.session.id for due in fresh]
+
+    insert(2, "S-2")
+    assert (step(), step()) == (["S-2"], [])
+    insert(1, "S-1")
+    assert (step(), step()) == (["S-1"], [])
+    assert derived.cursor(connection, derived.SESSIONS) == 2
+    insert(4, "S-4")
+    insert(3, "S-3")
+    assert (step(), step()) == (["S-3", "S-4"], [])
+    assert derived.changed_sessions(connection, 10) == ()
