@@ -43,7 +43,7 @@ from wire.ocpi.tokens import CdrToken
 from wire.ocpi.types import Module, PartyKey, Price, Role, TaxAmount
 from wire.records import AuthMethod
 
-ALL, AT_ONCE, EMSPS, EVSES = 100_000, 200, 20, 400
+ALL, AT_ONCE, EMSPS, EVSES, AT_A_PLACE = 100_000, 200, 20, 400, 8
 MUST_S = 60.0
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 AT = datetime(2026, 12, 2, tzinfo=UTC)
@@ -111,7 +111,8 @@ def _close(connection: OpenConnection) -> tuple[float, int]:
 
 def _fill(connection: OpenConnection, cdrs: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    keep_object(connection, Module.LOCATIONS, document_of(_location()), None, BEGIN)
+    for first in range(0, EVSES, AT_A_PLACE):
+        keep_object(connection, Module.LOCATIONS, document_of(_location(first)), None, BEGIN)
     keep_object(connection, Module.TARIFFS, document_of(_tariff()), None, BEGIN)
     for number in range(EMSPS):
         add_agreement(connection, checked(_agreement(number)), "bench", BEGIN)
@@ -176,7 +177,7 @@ def _cdr(number: int) -> Cdr:
 
 def _place(evse: int) -> CdrLocation:
     return CdrLocation(
-        id="LOC1",
+        id=f"LOC{evse // AT_A_PLACE}",
         address="Street 1",
         city="Berlin",
         country="DEU",
@@ -190,7 +191,7 @@ def _place(evse: int) -> CdrLocation:
     )
 
 
-def _location() -> Location:
+def _location(first: int) -> Location:
     connector = Connector(
         id="1",
         standard="IEC_62196_T2_COMBO",
@@ -202,9 +203,9 @@ def _location() -> Location:
     )
     evses = (
         EVSE(uid=f"E{number}", status=EVSEStatus.AVAILABLE, connectors=(connector,), last_updated=BEGIN)
-        for number in range(EVSES)
+        for number in range(first, first + AT_A_PLACE)
     )
-    place = _place(0)
+    place = _place(first)
     return Location(
         country_code="DE",
         party_id="CPO",

@@ -90,7 +90,7 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
         key = await log_key(config.state_dir, database)
         lists = ListDesk(database, key)
         await lists.start(now(), beside_others=bool(sockets))
-        maker = Maker(key=key, terms=config.terms, issuer=config.contact)
+        maker = Maker(key=key, terms=config.terms, issuer=config.contact, roaming=config.roaming)
         erasing = Erasing(database, config.retention_years, lists)
         if config.roaming is not None:
             roaming, context = config.roaming, server_context(config.roaming.tls)

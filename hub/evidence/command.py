@@ -137,7 +137,9 @@ def write(sessions: tuple[str, ...], out: Path | None, force: bool, as_json: boo
 def _made(config: HubConfig, sessions: Sequence[str]) -> Iterable[EvidenceFile]:
     connection = config.engine().open_reader()
     try:
-        maker = Maker(key=_log_key_of(connection, config), terms=config.terms, issuer=config.contact)
+        maker = Maker(
+            key=_log_key_of(connection, config), terms=config.terms, issuer=config.contact, roaming=config.roaming
+        )
         for session in sessions:
             connection.execute("BEGIN")  # one moment for all that is read of a session
             yield make_evidence(connection, _the_one(connection, session), maker, now())

@@ -15,6 +15,7 @@ from hub.evidence.container import CONTENT, MAX_FILE_BYTES, PAGE, VALUES, pack, 
 from hub.evidence.content import VERSION, Check, Evidence, StepOutcome
 from hub.evidence.derive import Derived, Stated, derive
 from hub.evidence.page import EDITION, render_page
+from hub.roaming.own import RoamingConfig
 from hub.store.engine import Connection
 from hub.store.excerpts import excerpts_of, meter_facts, session_and_bill
 from hub.terms import MeterPlace, Terms
@@ -24,11 +25,22 @@ from wire.tree_head import SigningKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """Who makes evidence files: a hub with its key, its terms, and whom drivers are told to ask."""
+    """Who makes evidence files: a hub with its key, its terms, and whom drivers are told to ask; with its locations, at
+    whose phone."""
 
     key: SigningKey
     terms: Terms
     issuer: str = ""
+    roaming: RoamingConfig | None = None
+
+    def contact_at(self, place: MeterPlace) -> str:
+        """Whom a driver asks about a session there."""
+        own = None if self.roaming is None else self.roaming.evse_at(place.gateway_id, place.charger_id, place.evse_id)
+        if own is None:
+            return self.issuer
+        operator, phone = own.location.operator, own.location.help_phone
+        name = self.issuer or ("" if operator is None else operator.name)
+        return name if phone is None or phone in name else f"{name}, {phone}".removeprefix(", ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +95,7 @@ def make_evidence(connection: Connection, session_id: str, maker: Maker, at: dat
         against=against,
         missing=derived.missing,
         checks=(),
-        issuer=maker.issuer,
+        issuer=maker.contact_at(place),
         edition=EDITION,
         has_values=derived.values_xml is not None,
         max_power_w=stated.max_power_w,

@@ -133,7 +133,8 @@ def invoice_of(
     """
     ordered = sorted(billed, key=lambda one: (one.id, one.object))
     rounds = _Rounding(agreement)
-    items = tuple(_item(one, agreement, period, rates, rounds) for one in ordered)
+    begin_at = period.begin_at
+    items = tuple(_item(one, agreement, begin_at, rates, rounds) for one in ordered)
     energy = plus(*(item.kwh if not item.credit else -item.kwh for item in items))
     exact = plus(*(_converted(one.price.before_taxes, one.currency, agreement, rates) for one in ordered))
     lines = _lines(agreement, items, exact, energy, rounds)
@@ -178,7 +179,7 @@ class _Rounding:
         return rounded
 
 
-def _item(one: Billed, agreement: Agreement, period: Period, rates: Mapping[str, Rate], rounds: _Rounding) -> Item:
+def _item(one: Billed, agreement: Agreement, begin_at: datetime, rates: Mapping[str, Rate], rounds: _Rounding) -> Item:
     net = _converted(one.price.before_taxes, one.currency, agreement, rates)
     return Item(
         cdr=one.id,
@@ -191,7 +192,7 @@ def _item(one: Billed, agreement: Agreement, period: Period, rates: Mapping[str,
         net=rounds(net) if agreement.round_at is RoundAt.CDR else net,
         session=one.session,
         credit=one.credit,
-        late=one.end < period.begin_at,
+        late=one.end < begin_at,
     )
 
 
@@ -205,7 +206,8 @@ def _lines(
     """The lines; `charged` is what the CDRs come to exactly."""
     credits = sum(item.credit for item in items)
     sessions = len(items) - 2 * credits
-    text = f"Charging: {len(items) - credits} CDRs" + (f", {credits} credits" if credits else "")
+    text = f"Charging: {_several(len(items) - credits, 'CDR')}"
+    text += f" and {_several(credits, 'credit')}" if credits else ""
     lines = [Line(what="charging", text=text, net=rounds(plus(*(item.net for item in items))), exact=charged)]
     for what, quantity, unit, price in (
         ("fee-per-session", Decimal(sessions), "sessions", agreement.fee_per_session),
@@ -214,7 +216,11 @@ def _lines(
     ):
         if price:
             exact = _EXACT.multiply(quantity, price)
-            label = f"Fee of {agreement.fee_percent:f} %" if what == "fee-percent" else f"Fee for {unit}"
+            label = (
+                f"Fee of {agreement.fee_percent:f} %"
+                if what == "fee-percent"
+                else f"Fee by {'kWh' if unit == 'kWh' else 'session'}"
+            )
             lines.append(
                 Line(what=what, text=label, quantity=quantity, unit=unit, price=price, net=rounds(exact), exact=exact)
             )
@@ -224,6 +230,10 @@ def _lines(
         told = f"Up to the minimum of fees, {agreement.minimum:f} {agreement.currency}"
         lines.append(Line(what="minimum", text=told, net=rounds(missing), exact=missing))
     return tuple(lines)
+
+
+def _several(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _taxes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,11 +16,12 @@ import pytest
 from hub.config_source import Address, TLSFiles
 from hub.disputes import Act, DisputeAct, DisputeRefused, DisputeState, Evidence
 from hub.errors import HubError, StoreError
+from hub.evidence.gather import Maker
 from hub.reconcile.credit import credit_of
 from hub.reconcile.crediting import credit_ours
 from hub.reconcile.findings import State
 from hub.reconcile.judge import Judged, NotDecided, Reconciler, decide
-from hub.roaming.own import OwnParty, RoamingConfig
+from hub.roaming.own import OwnEVSE, OwnParty, RoamingConfig
 from hub.settlement.agreements import AgreementRefused, PeriodKind, checked, period_named
 from hub.settlement.exports import csv_of, json_of, page_of
 from hub.settlement.invoices import Rate
@@ -28,13 +30,15 @@ from hub.store.engine import Connection, Engine
 from hub.store.objects import keep_object
 from hub.store.settlements import Closing, NotClosed, Settlement
 from hub.support import Deployment, support_for
+from hub.terms import EnergyPrice, MeterPlace, Terms
 from tests.hub.settled_cdrs import BEGIN, BUYER, JUDGED, SELLER, agreement, cdr
 from wire.ocpi.document import document_of, parse_document
-from wire.ocpi.locations import GeoLocation, Location
+from wire.ocpi.locations import EVSE, EVSEStatus, GeoLocation, Location
 from wire.ocpi.sessions import Cdr
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import WhitelistType
+from wire.tree_head import SigningKey
 
 CPO, MSP = PartyKey.of("DE", "CPO"), PartyKey.of("NL", "MSP")
 DECEMBER = datetime(2026, 12, 2, tzinfo=UTC)
@@ -332,8 +336,8 @@ def test_exports_say_what_the_closed_period_says(desk: Desk) -> None:
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_support_is_found_by_any_id(desk: Desk) -> None:
-    place = Location(
+def _place() -> Location:
+    return Location(
         country_code="DE",
         party_id="CPO",
         last_updated=BEGIN,
@@ -346,7 +350,10 @@ def test_support_is_found_by_any_id(desk: Desk) -> None:
         time_zone="Europe/Berlin",
         help_phone="+49 30 99",
     )
-    keep_object(desk.connection, Module.LOCATIONS, document_of(place), None, BEGIN)
+
+
+def test_support_is_found_by_any_id(desk: Desk) -> None:
+    keep_object(desk.connection, Module.LOCATIONS, document_of(_place()), None, BEGIN)
     desk.take(cdr(authorization_reference="REF-1"))
     for id_, how in (
         ("s-cdr1", "session id"),
@@ -366,3 +373,18 @@ def test_support_is_found_by_any_id(desk: Desk) -> None:
     assert any(what.startswith("CDR on hold by rules") for what in whats)
     assert support_for(desk.connection, "LOC1", HERE).contacts[0].phone == "+49 30 99"
     assert support_for(desk.connection, "nothing", HERE).cases == ()
+
+
+def test_an_evidence_file_names_the_phone_of_its_place() -> None:
+    place = MeterPlace("site-1", "cp-1", 1)
+    evse = EVSE(uid="E1", status=EVSEStatus.AVAILABLE, connectors=(), last_updated=BEGIN)
+    own = OwnEVSE(_place(), evse, place, {})
+    maker = Maker(
+        key=SigningKey(bytes(32)),
+        terms=Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal(0)), meter_keys={}),
+        issuer="Example Charging",
+        roaming=replace(ROAMING, evses=(own,)),
+    )
+    assert maker.contact_at(place) == "Example Charging, +49 30 99"
+    assert replace(maker, issuer="").contact_at(place) == "+49 30 99"
+    assert maker.contact_at(MeterPlace("site-2", "cp-1", 1)) == "Example Charging"

@@ -15,7 +15,6 @@ import logging
 
 from hub.reconcile.findings import State
 from hub.reconcile.judge import Judged, Reconciler
-from hub.roaming.credits import require_credit_right
 from hub.roaming.own import RoamingConfig
 from hub.store import alarms, objects as store, partners
 from hub.store.alarms import Alarm
@@ -50,7 +49,6 @@ class PostedCDRs:
         def both(connection: Connection) -> Kept | OCPIRefused:
             if not partners.speaks_for(connection, exchange.partner, cdr.owner):
                 raise OCPIRefused("foreign-party", "/party_id", f"you do not speak for {cdr.owner}")
-            require_credit_right(connection, cdr)
             is_new = store.object_of(connection, Module.CDRS, cdr.owner, ci_key(cdr.id)) is None
             judged = self._judge(connection, document, exchange) if is_new else None
             if judged is not None and judged.state is State.REFUSED:
