@@ -75,7 +75,7 @@ def main() -> None:
         octets = sum(len(batch) for each in gateways for batch in each.batches) // count
         databases = Databases(server.url())
         print(f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {_load()}")
-        print(f"\n| {count:,} records of {octets:,} octets | records/s | of COPY | hub CPU, us a record | the server's |")
+        print(f"\n| {count:,} records of {octets:,} octets | records/s | of COPY | CPU, us a record | the server's |")
         print("|---|---|---|---|---|")
         before_s = _with_children_s(server.pid)
         copied = max(asyncio.run(_copy(databases.fresh(), gateways)) for _ in range(2))

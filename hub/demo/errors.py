@@ -6,4 +6,4 @@ from hub.errors import HubError
 
 
 class DemoFailed(HubError):
-    """Raised when the demo cannot go on: `bad-folder`, `program-ended`, `not-in-time`, `gateway-refused`."""
+    """Raised when the demo cannot go on: `program-ended`, `not-in-time`, `gateway-refused`."""

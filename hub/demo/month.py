@@ -20,6 +20,8 @@ from hub.demo.cast import CONNECTOR_W, ZONE, Driver, Member, Station
 _FIRST_DAY, _LAST_DAY = 2, 27
 MOST_VISITS = _LAST_DAY - _FIRST_DAY + 1
 _LEAST_W = 4_000
+_HOURS = range(1, 21)
+"""In which a visit begins, so that none lasts until the next day's."""
 _MINUTES = (30, 45, 60, 75, 90, 120, 150)
 _PARKED = (0, 0, 0, 20, 45)
 _HOUR = Decimal(60)
@@ -65,8 +67,8 @@ def visits_of(operator: Member, providers: Sequence[Member], month: date, count:
     for station in operator.stations:
         for day in days:
             provider, driver = drivers[len(found) % len(drivers)]
-            begin = datetime.combine(month.replace(day=day), time(chance.randrange(24)), ZoneInfo(ZONE))
-            begin += timedelta(minutes=chance.randrange(60))
+            hour = time(chance.choice(_HOURS), chance.randrange(60))
+            begin = datetime.combine(month.replace(day=day), hour, ZoneInfo(ZONE)).astimezone(UTC)
             minutes, parked = chance.choice(_MINUTES), chance.choice(_PARKED)
             watts = chance.randrange(_LEAST_W, CONNECTOR_W)
             found.append(
@@ -76,9 +78,9 @@ def visits_of(operator: Member, providers: Sequence[Member], month: date, count:
                     station=station,
                     driver=driver,
                     number=len(found) + 1,
-                    begin=begin.astimezone(UTC),
-                    charged=(begin + timedelta(minutes=minutes)).astimezone(UTC),
-                    end=(begin + timedelta(minutes=minutes + parked)).astimezone(UTC),
+                    begin=begin,
+                    charged=begin + timedelta(minutes=minutes),
+                    end=begin + timedelta(minutes=minutes + parked),
                     kwh=(watts * minutes / _HOUR * _WH).quantize(_WH),
                 )
             )
