@@ -104,11 +104,12 @@ async def _measured(
     for gateway in gateways[:FIRST]:
         await gateway.connect(address, root)
         gateway.say(_POLL.format(wait=_WAIT_S).encode())
+    await _quiet(pid)
     warm = _memory_kb(pid)
     greeting = await _cost(pid, gateways[FIRST:], lambda one: one.connect(address, root))
     for gateway in gateways[FIRST:]:
         gateway.say(_POLL.format(wait=_WAIT_S).encode())
-    await gateways[0].connect(address, root)  # Its answer comes after what was said before it was taken in.
+    await _quiet(pid)
     held_kb = (_memory_kb(pid) - warm) / (GATEWAYS - FIRST)
     for gateway in gateways:
         gateway.close()
@@ -126,6 +127,14 @@ async def _measured(
         ("a poll for commands over a kept connection", _told(poll)),
         ("an authorization that the list decides", _told(authorized)),
     ]
+
+
+async def _quiet(pid: int) -> None:
+    """Come back when the hub has done what it was told."""
+    before = -1.0
+    while (now := _cpu_s(pid)) != before:
+        before = now
+        await asyncio.sleep(0.5)
 
 
 def _told(cost: Cost) -> str:
