@@ -59,6 +59,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m bench.settlement
 	$(BIN)/python -m bench.outbox
 	$(BIN)/python -m bench.whitelist
+	$(BIN)/python -m bench.roaming
 	$(BIN)/python -m bench.drain
 	$(BIN)/python -m bench.start
 	$(BIN)/python -m bench.week 1

@@ -254,6 +254,19 @@ _OCPI_VALUES = """
       git clone --branch release-2.2.1-bugfixes https://github.com/ocpi/ocpi ocpi-2.2.1
       PNCGATE_OCPI_SPEC=ocpi-2.3.0 PNCGATE_OCPI_SPEC_221=ocpi-2.2.1 make test PYTEST_ARGS="tests/crossed -k ocpi"
 
+## From a gateway
+
+A gateway with `[uplink] kind = "ocpi"` is a CPO of its own and calls one peer, in the newest version that both speak;
+it serves nothing ([operations.md](operations.md), *OCPI without a hub of ours*). `tests/site/test_ocpi_uplink.py` and
+`tests/gateway/test_ocpi_uplink.py` show it.
+
+| module | what is called |
+|---|---|
+| `versions`, `credentials` | GET; POST and PUT by `pnc-gateway ocpi register` and `rotate` |
+| `tokens` sender | GET in pages, all and what changed; POST authorize |
+| `sessions` receiver | PUT: a session whole, since a PATCH that is repeated would append its periods again |
+| `cdrs` receiver | POST; GET before a POST is repeated |
+
 ## What 2.2.1 cannot say
 
 | topic | on the way to 2.2.1 | on the way from it |

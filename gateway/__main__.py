@@ -24,6 +24,7 @@ _COMMANDS = {
     "init": "gateway.founding",
     "ledger": "gateway.ledger.command",
     "meter": "gateway.metering.command",
+    "ocpi": "gateway.uplink.ocpi.command",
     "password": "gateway.founding",
     "status": "gateway.outlook",
     "whitelist": "gateway.listed",

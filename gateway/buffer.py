@@ -16,10 +16,12 @@ from gateway.clock_watch import open_clock
 from gateway.config import Settings
 from gateway.errors import StoreError
 from gateway.given import config_option, fail, settings_of
-from gateway.outlook import EXIT_DEGRADED
+from gateway.outlook import EXIT_DEGRADED, ocpi_lines
 from gateway.room import Standing, standing
+from gateway.status import read_ocpi_standing
 from gateway.store.budget import FROM_PERCENT, MB, Level
 from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
+from gateway.store.ocpi_seen import OCPIStanding
 from gateway.wording import counted, instant
 from wire.records import Value, encode
 
@@ -45,6 +47,7 @@ class Buffer(Value, frozen=True, kw_only=True, omit_defaults=False):
     room_for_s: int | None
     room: Standing
     halted: str | None
+    ocpi: OCPIStanding | None
 
 
 def read_buffer(settings: Settings, at: datetime) -> Buffer:
@@ -76,6 +79,7 @@ def _read(ledger: sqlite3.Connection, settings: Settings, at: datetime) -> Buffe
         room_for_s=None if seconds is None or seconds > _LONGEST.total_seconds() else int(seconds),
         room=room,
         halted=halted(ledger),
+        ocpi=read_ocpi_standing(settings),
     )
 
 
@@ -132,6 +136,7 @@ def _lines(found: Buffer) -> list[str]:
         lines.append(f"dropped      rows up to record {room.dropped}, which the hub has")
     if room.unkept:
         lines.append(f"NOT KEPT     {counted(room.unkept, 'message')}, acknowledged and counted")
+    lines += [] if found.ocpi is None else ocpi_lines(found.ocpi)
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
     return lines

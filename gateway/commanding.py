@@ -15,9 +15,7 @@ from gateway.control.seen import Vitals
 from gateway.control.server import ControlServer
 from gateway.control.view import Presence, Views
 from gateway.price import Price
-from gateway.uplink.commands import CommandLink
-from gateway.uplink.exchange import HubExchange
-from gateway.uplink.link import Link
+from gateway.uplink.kind import Uplink
 
 
 class Commanding:
@@ -28,8 +26,7 @@ class Commanding:
         settings: Settings,
         site: Site,
         server: ChargerServer,
-        exchange: HubExchange,
-        link: Link,
+        uplink: Uplink,
         vitals: Callable[[], Vitals],
     ) -> None:
         waits, names = settings.table.commands, [one.id for one in settings.table.charger]
@@ -44,7 +41,7 @@ class Commanding:
         policy = settings.table.offline.under(settings.table.policy)
         views = Views(site.ledger, server.roster, presence, names, policy)
         self._control = ControlServer(settings.state_dir, views, self._executor, server, site.clock, vitals)
-        self._link = CommandLink(exchange, self._executor, site.ledger, site.writer, link.epoch, link.turns)
+        self._wanted = uplink.commanding(self._executor, site)
 
     def stored(self) -> None:
         """The ledger has grown."""
@@ -57,7 +54,7 @@ class Commanding:
 
     def tasks(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         """What is to be run, by name."""
-        return [("commands", self._link.run)]
+        return self._wanted
 
     async def stop(self) -> None:
         """Listen no more, and leave what is begun to the next start."""

@@ -6,7 +6,7 @@ Paths in the file are relative to the file's own folder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from gateway.enrol.identity import IDENTITY_FILE
@@ -19,6 +19,9 @@ from gateway.uplink.proxy import proxy_for
 from gateway.wording import reason
 from wire.ids import is_gateway_id
 from wire.toml import TOMLError, parse_toml
+
+if TYPE_CHECKING:
+    from gateway.uplink.ocpi.settings import OCPISettings
 
 
 class Retried(Protocol):
@@ -46,9 +49,11 @@ class Settings:
                 "letter or digit"
             )
         self.entrance = read_entrance(table, self.file)
-        _check_hub(table.uplink.hub, "[uplink] hub")
-        proxy_for(table.uplink.hub, table.uplink.proxy, {})
-        _check_own_certificate(table)
+        self._ocpi = _ocpi(table, folder)
+        if self._ocpi is None:
+            _check_hub(table.uplink.hub, "[uplink] hub")
+            _check_own_certificate(table)
+        proxy_for(self.far_end, table.uplink.proxy, {})
         if table.enrol is not None:
             _check_hub(table.enrol.est, "[enrol] est")
             _check_retries(table.enrol, "[enrol]")
@@ -60,6 +65,27 @@ class Settings:
             if not name or "\0" in name:
                 raise ConfigurationError(f"{key} {name!r}: names no file or folder")
         self.state_dir = folder / table.gateway.state_dir
+
+    @property
+    def far_end(self) -> str:
+        """Where the uplink leads: the hub, or the OCPI peer's versions."""
+        return self.table.uplink.hub.rstrip("/") if self._ocpi is None else self._ocpi.versions_url
+
+    @property
+    def speaks_ocpi(self) -> bool:
+        """Whether the uplink is OCPI."""
+        return self._ocpi is not None
+
+    def ocpi_settings(self) -> OCPISettings:
+        """[uplink.ocpi]. Raises ConfigurationError when the uplink is another."""
+        if self._ocpi is None:
+            raise ConfigurationError('[uplink] kind is "native": this command is for kind = "ocpi"')
+        return self._ocpi
+
+    @property
+    def ocpi_path(self) -> Path:
+        """The database of an OCPI uplink."""
+        return self.state_dir / "ocpi.db"
 
     @property
     def ledger_path(self) -> Path:
@@ -135,6 +161,25 @@ def load_settings(path: Path) -> Settings:
         return Settings(table, path.absolute().parent, path.absolute())
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _ocpi(table: GatewayConfig, folder: Path) -> OCPISettings | None:
+    """What an OCPI uplink goes by, None for a hub of ours. Raises ConfigurationError."""
+    uplink = table.uplink
+    if uplink.kind == "native":
+        if uplink.ocpi is not None:
+            raise ConfigurationError('there is an [uplink.ocpi] table; it needs [uplink] kind = "ocpi"')
+        for name, given in (("hub", uplink.hub), ("ca", uplink.ca)):
+            if not given:
+                raise ConfigurationError(f"[uplink] `{name}` is missing")
+        return None
+    if uplink.ocpi is None:
+        raise ConfigurationError('[uplink] kind = "ocpi" needs an [uplink.ocpi] table')
+    if uplink.hub or uplink.hub_log_key is not None:
+        raise ConfigurationError('[uplink] hub and hub_log_key are of a hub of ours; kind = "ocpi" has none')
+    from gateway.uplink.ocpi.settings import read_ocpi  # Whoever has a hub of ours does without its imports.
+
+    return read_ocpi(uplink.ocpi, table, folder)
 
 
 def _check_own_certificate(table: GatewayConfig) -> None:

@@ -6,6 +6,7 @@ GatewayError                   anything below; carries a stable kebab-case `code
  +- StoreUnavailable           a write was not made durable; nobody may be told that it was
  |   +- NoRoom                  the budget has no room for a record; others are not concerned
  +- UplinkError                the hub cannot be reached, or what answers is not a hub
+ |   +- PeerRefused             an OCPI peer has answered, and said no
  +- EnrolmentError             a certificate was not obtained, or what was obtained is not what was asked for
  +- DownloadError              a list or an answer was not fetched: not allowed, not reachable, not in bounds
  +- PoolFailed                 a contract pool gave no contract: not reachable, not in time, refused, or not to be read
@@ -63,6 +64,15 @@ class UplinkError(GatewayError):
     ) -> None:
         super().__init__(code, message)
         self.status, self.retry_after_s = status, retry_after_s
+
+
+class PeerRefused(UplinkError):
+    """Raised when an OCPI peer refused what was asked; it is certain that it did not do it. `ocpi` is its OCPI status
+    code, None where only the HTTP status says no."""
+
+    def __init__(self, code: str, message: str, *, status: int | None = None, ocpi: int | None = None) -> None:
+        super().__init__(code, message, status=status)
+        self.ocpi = ocpi
 
 
 class EnrolmentError(GatewayError):

@@ -19,21 +19,19 @@ from gateway.local.authorize import AuthorizeDesk
 from gateway.local.server import Health, LocalServer
 from gateway.paper import Paper
 from gateway.store.whitelist import Whitelist
-from gateway.uplink.exchange import HubExchange
-from gateway.uplink.link import Link
+from gateway.uplink.kind import Uplink
 from gateway.uplink.staples import Staples
 
 
 class Front:
-    """The stations' ports and the control socket, put together. `exchange` is the way to the hub."""
+    """The stations' ports and the control socket, put together."""
 
     def __init__(
         self,
         settings: Settings,
         site: Site,
         whitelist: Whitelist,
-        link: Link,
-        exchange: HubExchange,
+        uplink: Uplink,
         paper: Paper,
         vitals: Callable[[], Vitals],
     ) -> None:
@@ -45,9 +43,8 @@ class Front:
         self.server.roster.accompany(BootReminder(site.ledger))
         preparing = Preparing(site, whitelist, settings.table.offline.under(settings.table.policy))
         self.server.roster.accompany(preparing)
-        if link.lists is not None:
-            link.lists.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
-        self._commanding = Commanding(settings, site, self.server, exchange, link, vitals)
+        uplink.moved = lambda move: preparing.whitelist_moved(move.blocked, full=move.full)
+        self._commanding = Commanding(settings, site, self.server, uplink, vitals)
 
     def stored(self) -> None:
         """The ledger has grown."""

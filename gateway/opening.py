@@ -81,7 +81,9 @@ def _open_book(path: Path, settings: Settings, clock: Clock, opened: ExitStack) 
     def make() -> Writer:
         return Writer(open_connection, open_again, hold_s=settings.table.ledger.periodic_hold_ms / 1000)
 
-    writer, prepared = open_writer(path, gateway_id, make, clock.now(), OWE_FROM if is_ledger else None)
+    # A peer that speaks OCPI gets what the ledger comes to, not its records: nothing can be owed to it.
+    owe_from = OWE_FROM if is_ledger and not settings.speaks_ocpi else None
+    writer, prepared = open_writer(path, gateway_id, make, clock.now(), owe_from)
     opened.callback(writer.end)
     # Closed before the writer, so that the writer is the last and leaves one file without a log.
     reader = opened.enter_context(closing(open_ledger_reader(path)))

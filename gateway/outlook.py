@@ -18,6 +18,7 @@ from gateway.status import Running, Source, Status, read_status
 from gateway.store.arrears import Progress
 from gateway.store.budget import MB, Level
 from gateway.store.ledger import all_records, identity, open_ledger_reader
+from gateway.store.ocpi_seen import OCPIStanding
 from gateway.store.segments import dropped
 from gateway.wording import counted, instant
 from wire.records import encode
@@ -50,7 +51,7 @@ def _status_lines(found: Status) -> list[str]:
     lines = [
         f"running      {_running(found.running)}",
         f"gateway      {found.gateway_id} (epoch {found.epoch})",
-        f"records      {found.records}, acknowledged by the hub up to {found.acked_seq}",
+        f"records      {found.records}, {_told(found)} up to {found.acked_seq}",
         f"to send      {found.backlog}{waiting}",
         f"ledger       {_ledger_line(found)}",
         f"room         {_room_line(found.room)}",
@@ -64,6 +65,7 @@ def _status_lines(found: Status) -> list[str]:
     lines += _quirk_lines(found)
     lines += alone_lines(found.alone, found.not_asked)
     lines += _paper_lines(found)
+    lines += [] if found.ocpi is None else ocpi_lines(found.ocpi)
     for trouble in found.log_troubles:
         lines.append(f"LEDGER TROUBLE {trouble.kind.value}: {trouble.message}")
     if found.log_troubles:
@@ -71,6 +73,30 @@ def _status_lines(found: Status) -> list[str]:
     if found.halted is not None:
         lines.append(f"UPLINK HALTED: {found.halted}\n  what to do: docs/operations.md, A halted uplink")
     return lines
+
+
+def _told(found: Status) -> str:
+    """Who has what is said to be told."""
+    return "acknowledged by the hub" if found.ocpi is None else "their sessions told to the peer"
+
+
+def ocpi_lines(found: OCPIStanding) -> list[str]:
+    """The peer, its tokens, and the CDRs on their way to it."""
+    met = "not met yet" if found.version is None else f"OCPI {found.version}, party {found.party or 'not known'}"
+    by = "the token of the file" if found.registered_at is None else f"registered {instant(found.registered_at)}"
+    backlog, crawl = found.backlog, found.crawl
+    waiting = f"{backlog.queued} new, {backlog.uncertain} uncertain, {backlog.refused} refused"
+    oldest = "" if backlog.oldest_at is None else f"; the oldest from {instant(backlog.oldest_at)}"
+    read = "not read yet" if crawl is None else f"{counted(crawl.tokens, 'token')}, read {instant(crawl.good_at)}"
+    lines = [
+        f"peer         {met}{' (hub)' if found.is_hub else ''}; {by}",
+        f"tokens       {read}" + ("" if crawl is None else f", all of them {instant(crawl.full_at)}"),
+        f"CDRs         {backlog.delivered} with the peer; {waiting}{oldest}",
+    ]
+    if backlog.held:
+        lines.append(f"CDRs HELD    {backlog.held} that cannot be told to anybody")
+    lines += [f"  {reason}" for reason in backlog.reasons]
+    return lines + [f"  TROUBLE {each.what} since {instant(each.at)}: {each.message}" for each in found.troubles]
 
 
 def _room_line(room: Standing) -> str:

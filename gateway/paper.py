@@ -166,7 +166,7 @@ class Paper:
         def show(found: OwnIdentity) -> None:
             self._identity = found
             pki.show(found.path)
-            if settings.table.uplink.certificate is None:
+            if settings.table.uplink.certificate is None and not settings.speaks_ocpi:
                 uplink.load_cert_chain(found.path)
 
         self._renewal = Renewal(

@@ -68,6 +68,44 @@ ca = "ca.pem"                      # the CA that signed the hub's certificate, a
 # proxy = "http://10.0.0.1:3128"     # "direct" for none; without it HTTPS_PROXY and NO_PROXY count
 # The key that the hub countersigns this log with, as its operator tells it; the first one that it uses when left out.
 # hub_log_key = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"
+# kind = "native"                    # "ocpi": no hub of ours, but OCPI with a roaming hub or eMSP, as a CPO of its own;
+#                                    # without hub and hub_log_key then, and with the next three tables
+
+# [uplink.ocpi]                      # docs/operations.md, OCPI without a hub of ours
+# versions_url = "https://ocpi.example.org/versions"
+# token_file = "ocpi-token"          # the credentials token, mode 0600
+# party = "DE*ABC"
+# name = "ABC Charging"
+# website = "https://abc.example"
+# quirks = ""                        # of the peer: docs/ocpi.md
+# tariff = "tariff.json"             # one OCPI tariff; without it [price] is billed
+# session_update_s = 300.0
+# full_crawl_h = 24.0                # how often all tokens are read again, instead of what changed
+# page_limit = 500
+
+# [[uplink.ocpi.location]]           # also: name, postal_code, state, help_phone
+# id = "L1"
+# address = "Street 1"
+# city = "Town"
+# country = "DEU"                    # alpha-3
+# latitude = "52.52000"
+# longitude = "13.40000"
+# time_zone = "UTC"
+
+# [[uplink.ocpi.location.evse]]      # one for each EVSE that is told of
+# charger = "CP-1"
+# evse = 1
+# uid = "E1"
+# evse_id = "DE*ABC*E1"
+
+# [[uplink.ocpi.location.evse.connector]]
+# number = 1                         # the station's
+# id = "1"                           # the peer's
+# standard = "IEC_62196_T2"
+# format = "SOCKET"
+# power_type = "AC_3_PHASE"
+# max_voltage = 400
+# max_amperage = 32
 
 # [ledger]
 # keep_days = 30                   # what records say is let go so long after the hub countersigned it; 0 keeps it all

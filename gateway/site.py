@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
 import ssl
 from contextlib import ExitStack, suppress
-from functools import partial
-from pathlib import Path
 
 from gateway.arrears import ArrearsKeeper
 from gateway.authorizer import Authorizer
@@ -20,7 +17,7 @@ from gateway.clock_watch import ClockWatch, open_clock
 from gateway.config import Settings
 from gateway.decide.authorize import evse_key
 from gateway.decide.policy import Choice
-from gateway.errors import ConfigurationError, StoreError, StoreUnavailable
+from gateway.errors import ConfigurationError, StoreUnavailable
 from gateway.front import Front, local_server
 from gateway.inspection import Inspection
 from gateway.keeper import TrustKeeper
@@ -30,15 +27,15 @@ from gateway.opening import open_books
 from gateway.paper import Paper
 from gateway.reload import check_configuration
 from gateway.retention import Retention
-from gateway.room import RoomKeeper, to_spare
+from gateway.room import RoomKeeper
 from gateway.serving import must_end
+from gateway.state_lock import lock_state
 from gateway.store.budget import Act
 from gateway.store.carrying import EpochOrder
 from gateway.store.chains import kept_chains
-from gateway.store.epochs import Prepared, jump_numbers, order_epoch
+from gateway.store.epochs import jump_numbers, order_epoch
 from gateway.store.evidence import open_evidence
 from gateway.store.ledger import append, last_trusted_at
-from gateway.store.list_parts import PartFolder
 from gateway.store.sessions import has_running
 from gateway.store.soundness import says_damage
 from gateway.store.whitelist import open_whitelist
@@ -46,14 +43,9 @@ from gateway.store.whitelist_mark import put_back
 from gateway.supervisor import supervise
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.exchange import HubExchange
-from gateway.uplink.lineage import Lineage
-from gateway.uplink.link import REMEDY, Link
-from gateway.uplink.list_books import LedgerBooks
-from gateway.uplink.list_refresh import ListRefresh
+from gateway.uplink.kind import Uplink
+from gateway.uplink.native import NativeUplink
 from gateway.uplink.staples import Staples
-from gateway.uplink.token_list import TokenListFetcher
-from gateway.uplink.witness import Witness
 from gateway.vitals import VitalParts
 from gateway.way import link_settings
 from wire.chain import RecordKind
@@ -61,7 +53,6 @@ from wire.records import AuditEntry
 from wire.tombstone import TombstoneReason
 
 MEND_EVERY_S = 1.0
-REMIND_EVERY_S = 600.0
 LEARNED_AT_START = 500
 """Chains verified again at start, about a third of a millisecond each, so that their hashes are known."""
 
@@ -76,13 +67,12 @@ class Gateway:
         load_site_trust(settings)
         tls = uplink_tls(settings)
         with ExitStack() as opened:
-            opened.callback(os.close, _lock(settings.state_dir))
-            prepared = self._open_stores(opened)
+            opened.callback(os.close, lock_state(settings.state_dir))
+            self._open_stores(opened)
             self._clock.proves(last_trusted_at(self._reader), self._whitelist.confirmed_at)
-            self._exchange = HubExchange(link_settings(settings, tls))
             self._anew = asyncio.Event()
             self._inspection = Inspection(settings.ledger_path, self._damaged, self._audit)
-            self._link = self._new_link(prepared)
+            self._uplink = self._new_uplink(tls, opened)
             self._retention = Retention(self._writer, self._clock.now, settings.table.ledger.keep_days)
             self._room = RoomKeeper(
                 settings.room(),
@@ -97,12 +87,12 @@ class Gateway:
             self._judge_by(tls)
             self._quirks = QuirkTally(self._clock)
             site = self._new_site()
-            vitals = VitalParts(self._clock, self._writer, self._link, self._room, self._whitelist, self._fetcher)
-            self._front = Front(settings, site, self._whitelist, self._link, self._exchange, self._paper, vitals.read)
+            vitals = VitalParts(self._clock, self._writer, self._uplink, self._room, self._whitelist)
+            self._front = Front(settings, site, self._whitelist, self._uplink, self._paper, vitals.read)
             self._local = local_server(settings, site, self._staples, self._health)
             self._opened = opened.pop_all()
 
-    def _open_stores(self, opened: ExitStack) -> Prepared:
+    def _open_stores(self, opened: ExitStack) -> None:
         """The ledger, the list of tokens, what was fetched; `opened` closes them. Raises StoreError."""
         self._books = books = open_books(self._settings, self._clock, opened)
         self._writer, self._reader, self._owner = books.ledger.writer, books.ledger.reader, books.ledger.owner
@@ -114,7 +104,6 @@ class Gateway:
         if remark is None:
             self._begun_anew += [("whitelist-put-back", put_back(self._reader, self._whitelist.version))]
         self._begun_anew += books.prepared.remarks
-        return books.prepared
 
     def _judge_by(self, tls: ssl.SSLContext) -> None:
         """Whoever decides, and what decisions rest on. Raises ConfigurationError, StoreError."""
@@ -122,7 +111,7 @@ class Gateway:
         loaded = load_site_trust(settings, self._evidence, self._clock.now().at)
         policy, evses = settings.table.policy, _evses(settings)
         self._authorizer = Authorizer(
-            self._clock, policy, loaded.trust, self._whitelist, self._link, self._reader, evses
+            self._clock, policy, loaded.trust, self._whitelist, self._uplink, self._reader, evses
         )
         self._keeper = TrustKeeper(settings, self._evidence, self._clock, self._authorizer, loaded)
         self._staples = Staples()
@@ -148,28 +137,15 @@ class Gateway:
             counts_values=lambda: self._room.does(Act.COUNT_VALUES),
         )
 
-    def _new_link(self, prepared: Prepared) -> Link:
-        hub_key = self._settings.table.uplink.hub_log_key
-        sent = self._books.sent
-        witness = Witness(sent.owner, sent.reader, sent.writer, self._clock.now, hub_key)
-        link = Link(self._exchange, sent.owner, sent.reader, sent.writer, witness)
-        link.hub_said = self._clock.hub_said
-        books = LedgerBooks(self._owner, self._reader, self._writer, self._clock.now, hub_key)
-        parts, gateway_id = PartFolder(self._settings.list_parts_path), self._owner.gateway_id
-        room = partial(to_spare, self._settings.room())
-        self._fetcher = TokenListFetcher(self._whitelist, parts, gateway_id, lambda: self._clock.now().at, books, room)
-        self._lists = link.lists = ListRefresh(self._exchange, self._fetcher)
-        link.lineage = Lineage(
-            sent.owner,
-            sent.reader,
-            sent.path,
-            self._clock.now,
-            self._anew.set,
-            prepared.blocked,
-            self._settings.table.uplink.epoch_wait_s,
-        )
-        link.lineage.doubted = self._inspection.doubt
-        return link
+    def _new_uplink(self, tls: ssl.SSLContext, opened: ExitStack) -> Uplink:
+        """The one that the configuration names; `opened` closes its files. Raises ConfigurationError, StoreError."""
+        settings, owner, clock = self._settings, self._owner, self._clock
+        if settings.speaks_ocpi:
+            from gateway.uplink.ocpi.uplink import open_ocpi_uplink
+
+            way = link_settings(settings, tls)
+            return open_ocpi_uplink(settings, way, owner, self._writer, self._whitelist, clock, opened)
+        return NativeUplink(settings, tls, self._books, self._whitelist, clock, self._anew, self._inspection.doubt)
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Serve until SIGTERM or SIGINT, which set `stop`; SIGHUP reads trust, revocation lists and the own certificate
@@ -197,9 +173,8 @@ class Gateway:
                 raise
             say("store-unavailable", level="error", reason=str(error))
         listen = await self._listen()
+        started = (*self._uplink.tasks(), *self._paper.tasks(), *self._front.tasks())
         tasks = [
-            asyncio.create_task(supervise("uplink", self._keep_link)),
-            asyncio.create_task(supervise("whitelist", self._lists.run)),
             asyncio.create_task(supervise("store", self._mend_store)),
             asyncio.create_task(supervise("whitelist", self._examine_list)),
             asyncio.create_task(supervise("clock", self._clock_watch.run)),
@@ -208,7 +183,7 @@ class Gateway:
             asyncio.create_task(supervise("inspection", self._inspection.run)),
             asyncio.create_task(supervise("quirks", lambda: self._quirks.keep(self._writer))),
             asyncio.create_task(supervise("reload", lambda: self._reload_when(again))),
-            *(asyncio.create_task(supervise(name, run)) for name, run in (*self._paper.tasks(), *self._front.tasks())),
+            *(asyncio.create_task(supervise(name, run)) for name, run in started),
             *self._arrears(),
         ]
         say("ready", listen=listen, gateway=self._owner.gateway_id, epoch=self._owner.epoch)
@@ -225,7 +200,7 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await self._exchange.close()
+        await self._uplink.close()
         await self._clock_watch.keep()
         say("stopped" if stop.is_set() else "starts-again")
         return not stop.is_set()
@@ -235,7 +210,7 @@ class Gateway:
         if self._books.arrears is None:
             return []
         debt, book = self._books.arrears
-        keeper = ArrearsKeeper(self._books.ledger, debt, book, self._clock.now, self._link.stored, self._anew.set)
+        keeper = ArrearsKeeper(self._books.ledger, debt, book, self._clock.now, self._uplink.stored, self._anew.set)
         return [asyncio.create_task(supervise("arrears", keeper.run))]
 
     async def _note_start(self) -> None:
@@ -256,7 +231,7 @@ class Gateway:
 
     def _stored(self) -> None:
         """The ledger has grown."""
-        self._link.stored()
+        self._uplink.stored()
         self._front.stored()
 
     def _is_full(self) -> bool:
@@ -279,7 +254,7 @@ class Gateway:
     def _health(self) -> Health:
         return Health(
             ok=self._writer.broken is None,
-            online=self._link.online,
+            online=self._uplink.online,
             clock=self._clock.now().clock.value,
             chargers=self._front.server.connected,
             certificate_not_after=self._paper.certificate_not_after,
@@ -289,7 +264,7 @@ class Gateway:
         entry = AuditEntry(event=event, subject=subject or self._owner.gateway_id, message=message)
         now = self._clock.now()
         await self._writer.run(lambda c: append(c, self._owner, RecordKind.AUDIT, entry, now))
-        self._link.stored()
+        self._uplink.stored()
 
     async def _reload_when(self, again: asyncio.Event) -> None:
         """Whenever it is asked for: take new trust if all of it can be read, otherwise keep the old and say so. The
@@ -306,13 +281,6 @@ class Gateway:
                 taken = ["trust anchors and revocation lists", *(f"certificates of {key}" for key in ports)]
                 taken += ["own certificate"] if self._paper.certificate_not_after != before else []
                 say("reloaded", taken_up=taken, config=config)
-
-    async def _keep_link(self) -> None:
-        """Run the link; once it has halted for good, go on saying so, because the site goes on charging."""
-        await self._link.run()
-        while self._link.halted and not self._anew.is_set():
-            say("uplink-halted", level="error", remedy=REMEDY)
-            await asyncio.sleep(REMIND_EVERY_S)
 
     async def _examine_list(self) -> None:
         """Read the whole token list once: at start only its top was looked at."""
@@ -351,18 +319,3 @@ async def _first_of(*events: asyncio.Event) -> None:
 def _evses(settings: Settings) -> dict[str, frozenset[str]]:
     """The EVSEs of each station, by its case-folded id."""
     return {one.id.casefold(): frozenset(map(evse_key, one.evse_ids)) for one in settings.table.charger}
-
-
-def _lock(state_dir: Path) -> int:
-    """A lock on the state directory, made if it is missing: two gateways must not write one store."""
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"{state_dir}: {error.strerror}; the gateway needs a directory it can write") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise StoreError(f"{state_dir} is in use by another gateway process") from error
-    return descriptor

@@ -24,6 +24,7 @@ from gateway.store.database import open_reader
 from gateway.store.evidence import read_sources
 from gateway.store.ledger import acked_seq, halted, head, identity, open_ledger_reader
 from gateway.store.lost_frames import lost_frames
+from gateway.store.ocpi_seen import OCPIStanding, read_standing
 from gateway.store.quirks import quirk_counts
 from gateway.store.receipts import Trouble, countersigned_seq, troubles
 from gateway.store.release import Released, released
@@ -142,6 +143,7 @@ class Status(Value, frozen=True, kw_only=True, omit_defaults=False):
     certificate_trouble: str | None
     arrears: Progress | None
     sources: tuple[Source, ...]
+    ocpi: OCPIStanding | None
 
 
 def read_status(settings: Settings, at: datetime) -> Status:
@@ -263,7 +265,15 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
         certificate_trouble=certificate_trouble,
         arrears=None if (debt := owed(ledger)) is None else progress(settings.ledger_path, debt),
         sources=_sources(settings),
+        ocpi=read_ocpi_standing(settings),
     )
+
+
+def read_ocpi_standing(settings: Settings) -> OCPIStanding | None:
+    """How an OCPI uplink stands; None for another, and before it ran first. Raises StoreError."""
+    if not settings.speaks_ocpi or not settings.ocpi_path.is_file():
+        return None
+    return read_standing(settings.ocpi_path)
 
 
 def _begun(ledger: sqlite3.Connection, settings: Settings) -> EpochBegun | None:

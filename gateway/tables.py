@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from gateway.decide.policy import Choice, OfflinePolicy, SitePolicy
+from gateway.tables_ocpi import OCPITable
 from wire.toml import Table
 
 Amount = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,6}(\.[0-9]{1,6})?\Z")]
@@ -99,14 +100,18 @@ class ChargerTable(Table, frozen=True, kw_only=True):
 
 
 class UplinkTable(Table, frozen=True, kw_only=True):
-    """[uplink]: the hub, and the certificate this gateway shows it: without `certificate` and `key` the one that it
+    """[uplink]: `kind`: a hub of ours, or OCPI with any roaming hub or eMSP, which [uplink.ocpi] names.
+
+    The hub, and the certificate this gateway shows it: without `certificate` and `key` the one that it
     gets by [enrol]. `hub_log_key`: the hub's Ed25519 key (hex) that countersigns this gateway's log, without it the
     first one that it shows. `proxy`: the HTTP proxy on the way, "direct" for none; without it HTTPS_PROXY and NO_PROXY
     of the environment count. `splay_s`: over how long gateways spread that lost the hub together. `epoch_wait_s`: the
     first of the growing times between one new epoch of the ledger and another within an hour."""
 
-    hub: str
-    ca: str
+    kind: Literal["native", "ocpi"] = "native"
+    hub: str = ""
+    ca: str | None = None
+    ocpi: OCPITable | None = None
     certificate: str | None = None
     key: str | None = None
     hub_log_key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] | None = None

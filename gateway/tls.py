@@ -14,13 +14,18 @@ _NO_CHECK_TIME = 0x200000
 
 
 def uplink_tls(settings: Settings) -> ssl.SSLContext:
-    """The context, with the pair of [uplink], or without one the pair of [enrol]. Raises ConfigurationError."""
+    """The context, with the pair of [uplink], or without one the pair of [enrol]; for OCPI with the pair of [uplink] if
+    there is one, and without `ca` with the roots of the system. Raises ConfigurationError."""
     table = settings.table.uplink
-    ca = settings.file(table.ca, "[uplink] ca")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_verify_locations(ca)
+        if table.ca is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(settings.file(table.ca, "[uplink] ca"))
+        if settings.speaks_ocpi and table.certificate is None:
+            return context
         if table.certificate is not None and table.key is not None:
             _load_files(context, settings, table.certificate, table.key)
         else:

@@ -10,8 +10,7 @@ from gateway.control.seen import ClockView, ListView, Vitals
 from gateway.room import RoomKeeper
 from gateway.store.whitelist import Whitelist
 from gateway.store.writer import Writer
-from gateway.uplink.link import Link
-from gateway.uplink.token_list import TokenListFetcher
+from gateway.uplink.kind import Uplink
 
 _IO = Path("/proc/self/io")
 
@@ -22,16 +21,15 @@ class VitalParts:
 
     clock: Clock
     writer: Writer
-    link: Link
+    uplink: Uplink
     room: RoomKeeper
     whitelist: Whitelist
-    fetcher: TokenListFetcher
 
     def read(self) -> Vitals:
         """How they are now."""
         return Vitals(
-            online=self.link.online,
-            uplink_trouble=self.link.trouble,
+            online=self.uplink.online,
+            uplink_trouble=self.uplink.trouble,
             broken=self.writer.broken,
             clock=self._clock(),
             room=self.room.level.name.lower(),
@@ -54,8 +52,8 @@ class VitalParts:
             version=self.whitelist.version,
             tokens=self.whitelist.tokens,
             confirmed_at=self.whitelist.confirmed_at,
-            progress=self.fetcher.progress,
-            refused=dict(self.fetcher.refused),
+            progress=self.uplink.progress,
+            refused=dict(self.uplink.refused),
         )
 
 

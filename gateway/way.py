@@ -13,7 +13,7 @@ from gateway.uplink.proxy import proxy_for
 def link_settings(settings: Settings, tls: ssl.SSLContext) -> LinkSettings:
     """The way, over that TLS. Raises ConfigurationError for a proxy that cannot be used."""
     uplink = settings.table.uplink
-    hub = uplink.hub.rstrip("/")
+    hub = settings.far_end
     return LinkSettings(
         hub=hub,
         tls=tls,

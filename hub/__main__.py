@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from hub.audit_commands import audit
 from hub.client_tokens import client_table
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
@@ -17,6 +18,7 @@ from hub.demo.command import demo
 from hub.dispute_commands import disputes
 from hub.errors import HubError
 from hub.evidence.command import evidence
+from hub.gateway_commands import gateways
 from hub.journal import start_journal
 from hub.letting_go import erase, retention
 from hub.meter_screens import told_attention
@@ -33,6 +35,7 @@ from hub.store.database import state_locked
 from hub.store.meters import attention
 from hub.store.readings import Cut
 from hub.tariff_commands import tariffs
+from hub.user_commands import users
 from hub.workers import MOST_WORKERS, supervise
 from wire.records import encode
 
@@ -119,6 +122,12 @@ session_fee = "0.00"
 # max_voltage = 920
 # max_amperage = 200
 # capabilities = ["ISO_15118_2_PLUG_AND_CHARGE", "ISO_15118_20_PLUG_AND_CHARGE"]
+
+# [pages]                          # pages for a browser; `pnc-hub users add` adds who may sign in
+# listen = "127.0.0.1:8446"
+# certificate = "pages.pem"        # both default to those of [api]
+# key = "pages.key.pem"
+# time_zone = "Europe/Berlin"      # of the instants shown; UTC where left out
 
 # [[meter]]                        # the meter at a place; `pnc-hub meters import` takes keys by serial and with dates
 # gateway_id = "site-1"
@@ -258,6 +267,9 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
 main.add_command(command)
 main.add_command(demo)
 main.add_command(partners)
+main.add_command(users)
+main.add_command(audit)
+main.add_command(gateways)
 main.add_command(evidence)
 main.add_command(meters)
 main.add_command(ledger)

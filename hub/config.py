@@ -15,6 +15,7 @@ from typing import Annotated
 
 import msgspec
 
+from hub.config_pages import PagesConfig, PagesTable, resolve_pages
 from hub.config_roaming import RoamingTable, resolve_roaming
 from hub.config_source import Address, Source, TLSFiles
 from hub.config_store import StoreConfig, StoreTable, resolve_store
@@ -22,10 +23,11 @@ from hub.config_tariffs import TariffTable, resolve_tariffs
 from hub.errors import ConfigError
 from hub.roaming.own import RoamingConfig
 from hub.store.engine import Engine
-from hub.terms import EnergyPrice, MeterPlace, Terms
+from hub.zones import zone_named
 from wire.errors import WireError
 from wire.ids import is_gateway_id
 from wire.meter.keys import parse_public_key
+from wire.settling.terms import EnergyPrice, MeterPlace, Terms
 from wire.toml import Table, TOMLError, parse_toml
 
 
@@ -87,6 +89,7 @@ class _File(Table, frozen=True, kw_only=True):
     retention: _Retention = _Retention()
     store: StoreTable = StoreTable()
     roaming: RoamingTable | None = None
+    pages: PagesTable | None = None
 
 
 MAX_RETENTION_YEARS = 100
@@ -106,7 +109,7 @@ class APIClient:
 class HubConfig:
     """Everything hub.toml says, with absolute paths. `contact` is whom a driver asks about a bill, "" if nobody.
     `takeover_after`: how long an epoch must be silent before another that continues the same one takes its place.
-    Without `roaming` no OCPI is spoken."""
+    Without `roaming` no OCPI is spoken, without `pages` none are served."""
 
     state_dir: Path
     sync: Address
@@ -122,6 +125,7 @@ class HubConfig:
     takeover_after: timedelta
     store: StoreConfig
     roaming: RoamingConfig | None = None
+    pages: PagesConfig | None = None
 
     def engine(self) -> Engine:
         """The database, not opened yet. Raises StoreError."""
@@ -176,6 +180,7 @@ def _resolve(source: Source, file: _File) -> HubConfig:
         roaming=None
         if file.roaming is None
         else resolve_roaming(source, file.roaming, frozenset(sync.gateways), api_tls),
+        pages=None if file.pages is None else resolve_pages(source, file.pages, api_tls),
     )
 
 
@@ -214,7 +219,9 @@ def _terms(source: Source, file: _File) -> Terms:
                 raise source.error(("meter", index, "max_power_w"), message)
             powers[place] = meter.max_power_w
     tariffs = resolve_tariffs(file.tariff, source.folder, source.error)
-    return Terms(price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs)
+    return Terms(
+        price=_price(source, file.price), meter_keys=keys, max_power_w=powers, tariffs=tariffs, zone_named=zone_named
+    )
 
 
 def _meters(source: Source, meters: tuple[_Meter, ...]) -> dict[MeterPlace, str]:

@@ -17,9 +17,9 @@ from hub.config_source import Source, TLSFiles
 from hub.errors import ConfigError
 from hub.roaming.opening import hours_of
 from hub.roaming.own import OwnEVSE, OwnParty, RoamingConfig
-from hub.terms import MeterPlace
 from wire.ocpi.locations import EVSE, Connector, EVSEStatus, GeoLocation, Hours, Location
 from wire.ocpi.types import BusinessDetails, PartyKey, Role
+from wire.settling.terms import MeterPlace
 from wire.toml import Step, Table
 
 Id36 = Annotated[str, msgspec.Meta(pattern=r"\A[!-~]{1,36}\Z")]

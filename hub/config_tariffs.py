@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from hub.errors import ConfigError
-from hub.tariffs import Assignment, TariffSnapshot, zone_named
+from hub.zones import zone_named
 from wire.errors import PricingError, WireError
 from wire.ocpi.document import parse_document, utc, view
 from wire.ocpi.pricing_rules import read_rules
@@ -28,6 +28,7 @@ from wire.ocpi.tariffs import (
     TaxIncluded,
 )
 from wire.ocpi.types import DisplayText, PartyKey, PriceLimit
+from wire.settling.tariffs import Assignment, TariffSnapshot
 from wire.toml import Step, Table
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

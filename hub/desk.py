@@ -17,10 +17,10 @@ from hub.store.database import Database
 from hub.store.engine import Connection
 from hub.store.meter_keys import learn_told
 from hub.store.tariffs import keep_quote
-from hub.terms import MeterPlace
 from hub.told_keys import told_keys
 from wire.commands import CommandBatch, CommandOrder, CommandReport, CommandState, QueuedOrder, StartSession
 from wire.records import CdrToken, Session
+from wire.settling.terms import MeterPlace
 
 MAX_WAITING_FOR_STATES = 200
 

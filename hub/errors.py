@@ -12,6 +12,9 @@ HubError                       anything below; carries a stable kebab-case `code
  +- LogKeyError                the key that countersigns tree heads cannot be used (hub.log_key)
  +- EvidenceRefused            no evidence file can be made of a session; the code says why
  +- EvidenceUnusable           a file is no evidence file, or not a whole one
+ +- BadUser                    a user cannot be added, changed or removed; the code says why (hub.store.users)
+ +- BadPassword                a password is too short or too long (hub.passwords)
+ +- AuditBroken                the audit log is not the one that was written (hub.store.audit)
  +- NoSuchKey                  no such meter key, or it is in no state for what was asked (hub.store.meter_keys)
  +- NoSuchGap                  a ticket for missing numbers that is not open (hub.store.meter_pages)
  +- NotDecided                 a CDR that an operator cannot decide about, or take back (hub.reconcile.judge)

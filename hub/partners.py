@@ -140,7 +140,7 @@ def quirks(id_: str, names: str, config_path: Path, token_file: Path, as_json: b
 @click.option("--full", is_flag=True, help="All of it, not only what changed since the last time.")
 @asking
 def pull(id_: str, module: str, full: bool, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Pull from a partner what it owns, page by page; ends with 1 when not everything came."""
+    """Pull from a partner what it owns, page by page; ends with 2 when not everything came."""
     wish = encode(PullWish(module=Module(module), full=full))
     told: PullView | None = None
     try:

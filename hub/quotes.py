@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from hub.tariffs import TariffSnapshot
 from wire.ocpi.tariffs import PriceComponent, Tariff, TariffDimension, TariffElement, TariffRestrictions, TaxIncluded
 from wire.records import PriceQuote
+from wire.settling.tariffs import TariffSnapshot
 
 COMMAND = "command"
 _PER = {TariffDimension.ENERGY: " per kWh", TariffDimension.TIME: " per hour of charging"}

@@ -30,6 +30,7 @@ from hub.store.heads import last_countersigned
 from hub.store.meter_keys import pin_all_configured
 from hub.web.api import OperatorAPI
 from hub.web.ocpi.platform import OCPIPlatform
+from hub.web.pages.site import OperatorPages
 from hub.web.server import Listener, server_context
 from hub.web.settling import settling
 from hub.web.sync import SyncEndpoint
@@ -37,15 +38,13 @@ from hub.web.told import tell_news
 from wire.tree_head import SigningKey
 
 _log = logging.getLogger("hub")
-NAMES = ("sync", "api", "derived", "ocpi")
-"""What a worker inherits: the sockets of its listeners, and the one by which it tells those that derive; the last only
-where OCPI is spoken."""
 
 
 def inherited(descriptors: str) -> dict[str, socket.socket]:
-    """The sockets that a worker was started with."""
-    numbers = (int(text) for text in descriptors.split(","))
-    return {name: socket.socket(fileno=number) for name, number in zip(NAMES, numbers, strict=False)}
+    """The sockets that a worker was started with, as `NAME=DESCRIPTOR,...`: of its listeners, and `derived`, by which
+    it tells those that derive."""
+    pairs = (text.partition("=") for text in descriptors.split(","))
+    return {name: socket.socket(fileno=int(number)) for name, _, number in pairs}
 
 
 def told_to_stop(*, with_parent: bool) -> asyncio.Event:
@@ -96,6 +95,7 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
             roaming, context = config.roaming, server_context(config.roaming.tls)
             platform = OCPIPlatform(database, config, roaming, desk)
             listeners["ocpi"] = Listener("ocpi", platform.application(), roaming.listen, context, sockets.get("ocpi"))
+        listeners.update(_pages(config, database, desk, maker, sockets))
         asking, routes = (None, ()) if platform is None else (platform.asking, platform.operator_routes())
         endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after, asking)
         money = settling(database, config.roaming, config.contact)
@@ -136,6 +136,17 @@ class _Heard:
             task = asyncio.create_task(self._lists.forget((), now()))
             self._forgetting.add(task)
             task.add_done_callback(self._forgetting.discard)
+
+
+def _pages(
+    config: HubConfig, database: Database, desk: CommandDesk, maker: Maker, sockets: Mapping[str, socket.socket]
+) -> dict[str, Listener]:
+    """The listener of the operator pages, where there are any. Raises ListenError."""
+    if config.pages is None:
+        return {}
+    pages = OperatorPages(database, config.pages, config.gateways, desk, maker).application()
+    context = server_context(config.pages.tls)
+    return {"pages": Listener("pages", pages, config.pages.listen, context, sockets.get("pages"))}
 
 
 async def log_key(state_dir: Path, database: Database) -> SigningKey:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hub.carried import salvaged_values
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire.chain import Record, RecordKind
@@ -28,6 +27,7 @@ from wire.meter.carrier import Unwrapped, unwrap
 from wire.meter.formats import READERS
 from wire.meter.record import MeterFormat
 from wire.records import TokenType, TransactionEntry, decode
+from wire.settling.carried import salvaged_values
 from wire.tokens import compare_key
 
 MIN_BOUNDED = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -18,14 +18,15 @@ from hub.options import config_option, fail, json_option, or_exit
 from hub.quotes import tariff_text
 from hub.store.connection import FILE_NAME, open_reader
 from hub.store.tariffs import snapshots_kept
-from hub.tariff_screens import KnownTariff, print_priced, print_tariff, print_tariffs
-from hub.tariffs import TariffSnapshot, short_form, zone_named
+from hub.tariff_screens import KnownTariff, known_tariffs, print_priced, print_tariff, print_tariffs
+from hub.zones import zone_named
 from pki.service.screen import screen
 from wire.errors import PricingError
 from wire.ocpi.pricing import Priced, price_session
 from wire.ocpi.pricing_amounts import EXACTLY, Rounding, after_taxes
 from wire.ocpi.pricing_timeline import Segment, Timeline, Use
 from wire.records import Value, encode
+from wire.settling.tariffs import TariffSnapshot, short_form
 
 
 class PriceAnswer(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -93,7 +94,7 @@ def price(file: Path | None, name: str | None, time_zone: str | None, as_json: b
     wish = _wish(given)
     snapshot = or_exit(lambda: _chosen(Path(str(config_path)), file, name, time_zone))
     try:
-        priced = price_session(snapshot.tariff, wish.timeline(snapshot), snapshot.zone, wish.rounding)
+        priced = price_session(snapshot.tariff, wish.timeline(snapshot), zone_of(snapshot), wish.rounding)
     except PricingError as error:
         fail(f"{error} ({error.code})")
     except OverflowError:
@@ -148,7 +149,7 @@ class _Wish:
         """Reservation, charging, parking."""
 
         def placed(at: datetime) -> datetime:
-            return (at.replace(tzinfo=snapshot.zone) if at.tzinfo is None else at).astimezone(UTC)
+            return (at.replace(tzinfo=zone_of(snapshot)) if at.tzinfo is None else at).astimezone(UTC)
 
         begin, asked = placed(self.start), self.asked
         reserved_from = begin - timedelta(minutes=asked.reserved)
@@ -161,6 +162,11 @@ class _Wish:
         charging = Segment(begin=begin, end=parked, energy_wh=self.energy_wh, current_a=self.current_a)
         after = [Segment(begin=parked, end=end, use=Use.PARKING)] if asked.parking else []
         return Timeline(segments=(*before, charging, *after))
+
+
+def zone_of(snapshot: TariffSnapshot) -> tzinfo:
+    """The time zone of a tariff; hub.toml and --zone let no name pass that is not known."""
+    return zone_named(snapshot.time_zone) or UTC
 
 
 def _wish(given: dict[str, object]) -> _Wish:
@@ -209,17 +215,11 @@ def _chosen(config_path: Path, file: Path | None, name: str | None, time_zone: s
 
 def _known(config: HubConfig) -> list[KnownTariff]:
     """Those of the configuration, then those that are only kept."""
-    found = [KnownTariff(one.snapshot, one, None) for one in config.terms.tariffs]
-    found.append(KnownTariff(short_form(config.terms.price), None, None))
     path = config.state_dir / FILE_NAME
-    if path.is_file():
-        with closing(open_reader(path)) as connection:
-            kept = {snapshot.hash: (at, snapshot) for at, snapshot in snapshots_kept(connection)}
-        for index, one in enumerate(found):
-            at = kept.pop(one.snapshot.hash, (None, one.snapshot))[0]
-            found[index] = KnownTariff(one.snapshot, one.assignment, at)
-        found += [KnownTariff(snapshot, None, at, earlier=True) for at, snapshot in kept.values()]
-    return found
+    if not path.is_file():
+        return known_tariffs(config.terms, ())
+    with closing(open_reader(path)) as connection:
+        return known_tariffs(config.terms, snapshots_kept(connection))
 
 
 def _named(config: HubConfig, name: str) -> TariffSnapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,11 +13,12 @@ from rich.text import Text
 from hub.clock import utc
 from hub.evidence.checks import shown_amount
 from hub.quotes import component_text, tariff_text, when_text
-from hub.tariffs import SHORT_FORM, Assignment, TariffSnapshot
 from pki.service.screen import listing, print_listing
 from wire.ocpi.pricing import Line, Part, Priced, Step
 from wire.ocpi.pricing_amounts import after_taxes, tax_of
 from wire.ocpi.tariffs import TariffDimension
+from wire.settling.tariffs import SHORT_FORM, Assignment, TariffSnapshot, short_form
+from wire.settling.terms import Terms
 
 _HASH = 12
 _FEW = 3
@@ -57,6 +58,16 @@ class KnownTariff:
             ("drivers of", sorted(map(str, one.parties))),
         )
         return "; ".join(f"{word} {', '.join(names)}" for word, names in sets if names) or "everywhere"
+
+
+def known_tariffs(terms: Terms, kept: Sequence[tuple[datetime, TariffSnapshot]]) -> list[KnownTariff]:
+    """Those of hub.toml in the order in which they are asked, then those that are only `kept`, since when."""
+    found = [KnownTariff(one.snapshot, one, None) for one in terms.tariffs]
+    found.append(KnownTariff(short_form(terms.price), None, None))
+    held = {snapshot.hash: (at, snapshot) for at, snapshot in kept}
+    for index, one in enumerate(found):
+        found[index] = KnownTariff(one.snapshot, one.assignment, held.pop(one.snapshot.hash, (None, None))[0])
+    return found + [KnownTariff(snapshot, None, at, earlier=True) for at, snapshot in held.values()]
 
 
 def print_tariffs(console: Console, known: list[KnownTariff]) -> None:

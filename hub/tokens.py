@@ -15,18 +15,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from wire.errors import MalformedValue
-from wire.records import AllowedType, AuthorizationInfo, Token, TokenType, decode
-from wire.tokens import TokenKey, compare_key, token_key
+from wire.records import AllowedType, AuthorizationInfo, Token, decode
+from wire.tokens import TokenKey, token_key
 
 MAX_TOKENS_PER_PUT = 50_000
 _WHAT = "tokens"
 _LENGTHS = {"country_code": (2, 2), "party_id": (1, 3), "uid": (1, 36), "contract_id": (1, 36), "issuer": (1, 64)}
-
-
-def bearer_key(uid: str) -> str:
-    """`uid` as it is compared where the type is not known for sure: OCPP 1.6 has one kind of tag, so an EMAID that was
-    presented as one must meet its own Plug & Charge decision. Within one charger only."""
-    return compare_key(TokenType.EMAID, uid)
 
 
 def parse_tokens(data: bytes) -> tuple[Token, ...]:

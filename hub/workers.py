@@ -18,7 +18,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from hub.config import HubConfig
 from hub.config_store import StoreKind
 from hub.errors import ConfigError
 from hub.lists import ListDesk
-from hub.serving import NAMES, log_key, told_to_stop
+from hub.serving import log_key, told_to_stop
 from hub.store.database import Database, state_locked
 from hub.web.server import bind, told_address
 
@@ -55,13 +55,14 @@ async def supervise(config_path: Path, config: HubConfig, workers: int, derivers
         sockets["sync"], sockets["api"] = bind("sync", config.sync), bind("api", config.api)
         if config.roaming is not None:
             sockets["ocpi"] = bind("ocpi", config.roaming.listen)
+        if config.pages is not None:
+            sockets["pages"] = bind("pages", config.pages.listen)
         listen = {name: told_address(sock) for name, sock in sockets.items()}
         sockets["derived"], heard = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         fields = {"listen": listen, "pid": os.getpid(), "workers": workers, "derivers": derivers}
         _log.info("supervising", extra={"fields": fields})
-        serving = [sockets[name] for name in NAMES if name in sockets]
-        deriving = [sockets["sync"], sockets["api"], heard]
-        kinds = [("worker", serving)] * workers + [("deriver", deriving)] * derivers
+        deriving = {"derived": heard}
+        kinds = [("worker", sockets)] * workers + [("deriver", deriving)] * derivers
         with heard:
             await asyncio.gather(
                 *(_keep_running(kind, _command(config_path, kind, given), given, stop) for kind, given in kinds)
@@ -92,19 +93,19 @@ async def _make_ready(config: HubConfig) -> None:
         await database.close()
 
 
-def _command(config_path: Path, kind: str, given: Sequence[socket.socket]) -> list[str]:
-    descriptors = ",".join(str(sock.fileno()) for sock in given)
+def _command(config_path: Path, kind: str, given: Mapping[str, socket.socket]) -> list[str]:
+    descriptors = ",".join(f"{name}={sock.fileno()}" for name, sock in given.items())
     command = [sys.executable, "-m", "hub", "run", "--config", str(config_path), "--sockets", descriptors]
     return command if kind == "worker" else [*command, "--deriving"]
 
 
-async def _keep_running(kind: str, command: list[str], given: Sequence[socket.socket], stop: asyncio.Event) -> None:
+async def _keep_running(kind: str, command: list[str], given: Mapping[str, socket.socket], stop: asyncio.Event) -> None:
     """Run one process, and another one in its place when it ends, until `stop`. Rule 2."""
     loop, pause_s = asyncio.get_running_loop(), 0.0
     while not stop.is_set():
         began = loop.time()
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.PIPE, pass_fds=[sock.fileno() for sock in given]
+            *command, stdin=subprocess.PIPE, pass_fds=[sock.fileno() for sock in given.values()]
         )
         ended, told = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)

@@ -363,9 +363,9 @@ class Cdr(Value, frozen=True, kw_only=True):
     """A charge detail record: immutable; built only when the session has ended. Energy in kWh, time in hours.
 
     `tariff` is the one that was pinned when the session began, `tariff_hash` the hash of its content with `time_zone`
-    (hub.tariffs), in which its local times are meant; `price_components` are what each of its components costs, and
-    the totals sum to `total_cost` but for a limit of the tariff. `quote` is what the driver was shown. A CDR of an
-    earlier version has none of these but `price_components`, and the oldest not even them.
+    (wire.settling.tariffs), in which its local times are meant; `price_components` are what each of its components
+    costs, and the totals sum to `total_cost` but for a limit of the tariff. `quote` is what the driver was shown. A CDR
+    of an earlier version has none of these but `price_components`, and the oldest not even them.
     """
 
     id: str

@@ -52,7 +52,8 @@ class AuthorizeRequest(TokenRef, frozen=True, kw_only=True):
 class Hello(Value, frozen=True, kw_only=True, tag="hello"):
     """A gateway names itself and the head of its chain (head_seq 0 and the genesis hash when nothing is stored).
 
-    `supersedes`: the epoch that this one continues, which the gateway will not write to any more.
+    `supersedes`: the epoch that this one continues, which the gateway will not write to any more. `software` is what
+    runs there, `list_version` the version of the token list that it holds; an earlier gateway says neither.
     """
 
     gateway_id: str
@@ -60,6 +61,8 @@ class Hello(Value, frozen=True, kw_only=True, tag="hello"):
     head_seq: int
     head_hash: str
     supersedes: Superseded | None = None
+    software: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    list_version: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 class Welcome(Value, frozen=True, kw_only=True, tag="welcome"):

@@ -62,3 +62,9 @@ def choose(candidates: Sequence[Token]) -> Token | None:
 def _rank(token: Token) -> tuple[bool, datetime, TokenKey]:
     at = token.last_updated
     return token.valid, at if at.tzinfo is not None else at.replace(tzinfo=UTC), token_key(token)
+
+
+def bearer_key(uid: str) -> str:
+    """`uid` as it is compared where the type is not known for sure: OCPP 1.6 has one kind of tag, so an EMAID that was
+    presented as one must meet its own Plug & Charge decision. Within one charger only."""
+    return compare_key(TokenType.EMAID, uid)

@@ -13,7 +13,7 @@ from gateway.clock_watch import open_clock
 from gateway.config import Settings
 from gateway.doctor.finding import Finding, fault, good, note, warning
 from gateway.errors import GatewayError
-from gateway.status import read_running
+from gateway.status import read_ocpi_standing, read_running
 from gateway.tls import judge_dates, uplink_tls
 from gateway.uplink.exchange import HubExchange
 from gateway.uplink.token_list import MAX_HEAD_BYTES
@@ -34,6 +34,7 @@ _REMEDIES = {
     "busy": "nothing: the hub asks for patience",
     "unknown-gateway": "add this gateway's id to [sync] gateways of the hub",
 }
+_OCPI = "docs/operations.md, *OCPI without a hub of ours*"
 _ANY = "docs/operations.md, *The way to the hub*, has a table of what it can be"
 
 
@@ -68,6 +69,9 @@ def clock(settings: Settings, at: datetime) -> Iterator[Finding]:
 
 def uplink(settings: Settings, at: datetime) -> Iterator[Finding]:
     """Whether the hub answers now, and takes this gateway for one of its own. Asks for a few hundred octets."""
+    if settings.speaks_ocpi:
+        yield from peer(settings, at)
+        return
     check, hub = "uplink", settings.table.uplink.hub
     try:
         tls = uplink_tls(settings)
@@ -93,6 +97,38 @@ def uplink(settings: Settings, at: datetime) -> Iterator[Finding]:
     if vitals is not None and not vitals.online:
         why = f" ({vitals.uplink_trouble})" if vitals.uplink_trouble else ""
         yield note(check, f"the running gateway is not connected{why}", "it tries again by itself; look at its log")
+
+
+def peer(settings: Settings, at: datetime) -> Iterator[Finding]:
+    """Whether the OCPI peer answers now and knows our token; what waits for it, and what it did not take."""
+    check, url = "uplink", settings.far_end
+    try:
+        asyncio.run(_versions(settings))
+    except GatewayError as error:
+        yield fault(check, f"{error.code}: {error}", _REMEDIES.get(error.code, _OCPI))
+        return
+    yield good(check, f"{url} answers, and knows our token")
+    found = read_ocpi_standing(settings)
+    if found is None:
+        yield note(check, "the gateway never ran with this uplink", "start it")
+        return
+    for trouble in found.troubles:
+        yield warning(check, f"{trouble.what}: {trouble.code}: {trouble.message}", _OCPI)
+    if found.backlog.held:
+        told = f"{counted(found.backlog.held, 'CDR')} cannot be told to anybody: {'; '.join(found.backlog.reasons)}"
+        yield warning(check, told, _OCPI)
+    if found.backlog.refused:
+        yield warning(check, f"the peer refuses {counted(found.backlog.refused, 'CDR')}", _OCPI)
+    if found.backlog.waiting:
+        yield note(check, f"{counted(found.backlog.waiting, 'CDR')} on the way to the peer")
+
+
+async def _versions(settings: Settings) -> None:
+    """Asks for the peer's versions. Raises GatewayError."""
+    from gateway.uplink.ocpi.command import called_peer
+
+    async with called_peer(settings) as called:
+        await called.ask("GET", settings.far_end)
 
 
 async def _asked(settings: Settings, tls: ssl.SSLContext) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from importlib.metadata import version
 
 import msgspec
 
@@ -44,6 +45,7 @@ from wire.sync_messages import (
     parse_answer,
 )
 
+_SOFTWARE = f"pncgate {version('pncgate')}"
 REMEDY = "see docs/operations.md, A halted uplink"
 
 
@@ -196,7 +198,9 @@ class Link:
 
     def _hello(self, last: Head) -> Hello:
         supersedes = None if self.lineage is None else self.lineage.supersedes
-        return self._peer.greet(last.seq, last.hash, supersedes)
+        hello = self._peer.greet(last.seq, last.hash, supersedes)
+        held = None if self.lists is None else self.lists.fetcher.version
+        return msgspec.structs.replace(hello, software=_SOFTWARE, list_version=held)
 
     async def _serve(self) -> None:
         """Drain until the hub was not heard for a while; greeting again then tells whether it is up."""

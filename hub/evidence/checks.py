@@ -24,7 +24,6 @@ from hub.evidence.content import Check, Evidence, Excerpt, ProvenRecord, SignedT
 from hub.evidence.decision import decision_check
 from hub.evidence.derive import Derived
 from hub.evidence.notes import Notes
-from hub.signed import Outcome
 from wire.chain import chain_hash
 from wire.errors import WireError
 from wire.merkle import leaf_hash, verify_consistency, verify_inclusion
@@ -32,6 +31,7 @@ from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.verdict import KeySource, Severity, SignatureVerdict
 from wire.ocpi.pricing_amounts import after_taxes, plus
 from wire.records import Cdr, SignedData, TariffDimension
+from wire.settling.signed import Outcome
 from wire.tree_head import verify_countersignature, verify_tree_head
 
 _LIES = frozenset({SignatureVerdict.INVALID, SignatureVerdict.BAD_KEY, SignatureVerdict.UNDECODABLE})

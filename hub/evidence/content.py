@@ -31,13 +31,13 @@ from typing import Annotated
 
 import msgspec
 
-from hub.signed import Outcome
 from hub.store.heads import KeptHead
 from wire.chain import Hex32, Record
 from wire.meter.registry import RegisteredKey
 from wire.meter.told import ToldRecord
 from wire.meter.verdict import SessionFinding
 from wire.records import Cdr, Session, Value
+from wire.settling.signed import Outcome
 
 VERSION = 1
 MAX_RECORDS = 20_000

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hub.arrival import Arrival
 from hub.clock import utc
 from hub.evidence.content import Check, Step
 from hub.evidence.derive import Derived
 from hub.evidence.notes import Notes
-from hub.ingest import DECISION_HOLDS
-from hub.tokens import bearer_key
 from wire.records import Basis, Cdr, Decision, Verdict
+from wire.settling.arrival import Arrival
+from wire.settling.ingest import DECISION_HOLDS
+from wire.tokens import bearer_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

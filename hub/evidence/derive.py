@@ -11,16 +11,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 
-from hub.arrival import Arrival, read_arrival
 from hub.evidence.content import Excerpt, SignedText
 from hub.evidence.texts import CarriedText, carried_texts, told_texts, values_xml
-from hub.ingest import SessionState, ingest
-from hub.judging import JudgedValue
-from hub.settle import expected_of
-from hub.signed import Outcome, SessionValues, ends_of, judge_signed
-from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, snapshot_of
-from hub.terms import MeterPlace, Terms
-from hub.tokens import bearer_key
+from hub.zones import zone_named
 from wire.meter.registry import KeyRegistry, RegisteredKey
 from wire.meter.verdict import Expected, SessionFinding
 from wire.ocpp.transaction import TransactionMessage
@@ -35,6 +28,14 @@ from wire.records import (
     TransactionEvent,
     WhitelistType,
 )
+from wire.settling.arrival import Arrival, read_arrival
+from wire.settling.ingest import SessionState, ingest
+from wire.settling.judging import JudgedValue
+from wire.settling.settle import expected_of
+from wire.settling.signed import Outcome, SessionValues, ends_of, judge_signed
+from wire.settling.tariffs import Assignment, EnergyPrice, TariffSnapshot, snapshot_of
+from wire.settling.terms import MeterPlace, Terms
+from wire.tokens import bearer_key
 
 _NAMED_GAPS = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,7 +97,7 @@ def derive(chains: Sequence[Excerpt], stated: Stated) -> Derived:
 
 
 class _Books:
-    """The holdings of a hub that has never seen anything but these records (`hub.ingest.Holdings`)."""
+    """The holdings of a hub that has never seen anything but these records (`wire.settling.ingest.Holdings`)."""
 
     def __init__(self, stated: Stated) -> None:
         cdr = stated.cdr
@@ -105,7 +106,8 @@ class _Books:
         power = {} if stated.max_power_w is None else {self._place: stated.max_power_w}
         self._snapshot = snapshot_of(cdr)
         unused = EnergyPrice(cdr.currency, Decimal(0), Decimal(0))
-        self._terms = Terms(price=unused, max_power_w=power, tariffs=(Assignment(snapshot=self._snapshot),))
+        tariffs = (Assignment(snapshot=self._snapshot),)
+        self._terms = Terms(price=unused, max_power_w=power, tariffs=tariffs, zone_named=zone_named)
         self._registry = KeyRegistry(stated.keys)
         self._sessions: dict[str, SessionState] = {}
         self._decisions: dict[tuple[str, str], Decision] = {}

@@ -18,8 +18,8 @@ from hub.evidence.page import EDITION, render_page
 from hub.roaming.own import RoamingConfig
 from hub.store.engine import Connection
 from hub.store.excerpts import excerpts_of, meter_facts, session_and_bill
-from hub.terms import MeterPlace, Terms
 from wire.records import encode
+from wire.settling.terms import MeterPlace, Terms
 from wire.tree_head import SigningKey
 
 

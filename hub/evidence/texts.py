@@ -9,15 +9,15 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from hub.arrival import Arrival
 from hub.evidence.content import SignedText, TextPart
-from hub.judging import JudgedValue, judge_values
-from hub.signed import Ends
 from wire.errors import MeterExportError
 from wire.meter.export import SafeValue, ValueContext, safe_key_text, safe_xml
 from wire.meter.record import MeterFormat
 from wire.meter.registry import KeyPlace, KeyRegistry
 from wire.meter.told import told_record
+from wire.settling.arrival import Arrival
+from wire.settling.judging import JudgedValue, judge_values
+from wire.settling.signed import Ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

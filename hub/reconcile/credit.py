@@ -27,6 +27,8 @@ from wire.ocpi.types import Price
 SUFFIX = "-C"
 MAX_ID = 39
 _OWN = ("id", "credit", "credit_reference_id", "last_updated", "total_cost", "remark", "invoice_reference_id")
+_PERSONAL = ("cdr_token", "authorization_reference", "signed_data")
+"""What is let go of with whoever charged: of such a CDR nobody can compare it."""
 _PARTS = (
     "total_fixed_cost",
     "total_energy_cost",
@@ -88,14 +90,19 @@ def credit_findings(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]
         yield found("credit-amount", "/total_cost", message)
     if cdr.currency != credited.currency:
         yield found("credit-amount", "/currency", f"{cdr.currency}; {credited.currency} was billed")
-    for name in _differing(cdr, credited):
+    gone = _PERSONAL if facts.credited_erased else ()
+    for name in _differing(cdr, credited, gone):
         yield found("credit-differs", f"/{name}", f"it differs from that of CDR {credited.id}")
 
 
-def _differing(cdr: Cdr, credited: Cdr) -> Iterator[str]:
+def _differing(cdr: Cdr, credited: Cdr, gone: tuple[str, ...]) -> Iterator[str]:
     one, other = document_of(cdr), document_of(credited)
     for name in sorted(one.keys() | other.keys()):
-        if name not in _OWN and one.get(name) != other.get(name) and not _is_negated_part(name, cdr, credited):
+        if (
+            name not in (*_OWN, *gone)
+            and one.get(name) != other.get(name)
+            and not _is_negated_part(name, cdr, credited)
+        ):
             yield name
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 
-from hub.signed import Outcome
 from wire.meter.keys import PublicKey
 from wire.meter.record import MeterRecord
 from wire.meter.verdict import KeySource
 from wire.ocpi.sessions import Cdr
 from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import Token
+from wire.settling.signed import Outcome
 
 KeyFor = Callable[[MeterRecord], tuple[PublicKey, KeySource] | None]
 
@@ -56,13 +56,13 @@ class Facts:
     `token` None: we issued none such. `place_known`: the location is held; then `evse_known` and `connector_kw` are of
     it. `reference_token` is the token that our authorization_reference was given for, None where there is none such.
     `billed` are the CDRs of the same session that are not credited, `at_evse` and `with_token` those that overlap.
-    `credited` is the CDR that a credit takes back, `is_credited` whether one does already. `outcome` is what the hub
-    made of the records behind a CDR of ours. `currencies`: those that can be settled, None without an agreement.
+    `credited` is the CDR that a credit takes back, `credited_erased` whether who charged was let go of in it,
+    `is_credited` whether another credit takes it back already. `outcome` is what the hub made of the records behind a
+    CDR of ours. `currencies`: those that can be settled, None without an agreement.
     """
 
     at: datetime
     speaks_for: bool = True
-    is_ours: bool = False
     token_owner_known: bool = True
     token_is_ours: bool = False
     token: Token | None = None
@@ -77,6 +77,7 @@ class Facts:
     at_evse: tuple[Other, ...] = ()
     with_token: tuple[Other, ...] = ()
     credited: Cdr | None = None
+    credited_erased: bool = False
     is_credited: bool = False
     outcome: Outcome | None = None
     key_for: KeyFor = lambda record: None

@@ -54,6 +54,7 @@ _CDRS = "OCPI 2.3.0 mod_cdrs"
 _PRACTICE = "practice of roaming hubs"
 
 CODES: Mapping[str, Code] = {
+    "malformed": Code(_REJECT, "a CDR can be read", _CDRS),
     "identity-party": Code(_REJECT, "the CDR's party is one that its sender speaks for", "OCPI 2.3.0 credentials"),
     "identity-token-owner": Code(_REJECT, "the token's eMSP is known here", f"{_CDRS}, CdrToken"),
     "identity-emaid": Code(_REJECT, "an EMAID has its form and its check digit", "ISO 15118-2 Annex H"),
@@ -76,7 +77,7 @@ CODES: Mapping[str, Code] = {
     "signature-key": Code(_HOLD, "the key is one that the registry knows for the meter", "PTB 50.7"),
     "signature-session": Code(_HOLD, "the signed values make one session, with the token of the CDR", "OCMF 1.4.1"),
     "signature-energy": Code(_HOLD, "the signed registers make total_energy", "OCMF 1.4.1"),
-    "ledger-verdict": Code(_HOLD, "the site's own records give no reason not to bill", "hub.signed"),
+    "ledger-verdict": Code(_HOLD, "the site's own records give no reason not to bill", "wire.settling.signed"),
     "auth-reference": Code(_HOLD, "authorization_reference is one that we gave for the token", "OCPI 2.3.0 mod_tokens"),
     "auth-whitelist": Code(_HOLD, "WHITELIST is for tokens that may be accepted unasked", "OCPI 2.3.0 mod_tokens"),
     "tariff-missing": Code(_HOLD, "a price has a tariff", f"{_CDRS}, tariffs"),

@@ -16,11 +16,10 @@ from functools import lru_cache
 
 from hub.errors import HubError
 from hub.reconcile.facts import Facts, KeyFor, Limits
-from hub.reconcile.findings import Finding, Severity, State, state_of
+from hub.reconcile.findings import Finding, Severity, State, found, state_of
 from hub.reconcile.rules import reconcile
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner
-from hub.signed import Outcome
 from hub.store import findings as store
 from hub.store.authorizations import authorization_of
 from hub.store.derived import cursor, move_cursor
@@ -28,11 +27,11 @@ from hub.store.disputes import note_credited
 from hub.store.engine import Connection
 from hub.store.findings import Standing, Verdict
 from hub.store.meter_keys import identity_of, registry_of
-from hub.store.objects import object_of, text_of
+from hub.store.objects import is_erased, object_of, text_of
 from hub.store.partners import NoSuchPartner, partner_named, partner_of_party, speaks_for
 from hub.store.settlements import agreements, rates_to
-from hub.tariffs import zone_named
-from wire.errors import OCPIRefused
+from hub.zones import zone_named
+from wire.errors import MalformedValue, OCPIRefused
 from wire.meter.keys import PublicKey
 from wire.meter.record import MeterRecord
 from wire.meter.verdict import KeySource
@@ -44,6 +43,7 @@ from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import decode
+from wire.settling.signed import Outcome
 
 BY_RULES = "rules"
 _CURSOR = "judged"
@@ -84,8 +84,8 @@ class Reconciler:
             MalformedValue: it is no CDR.
         """
         cdr = view(document, Cdr, "cdr")
-        found = reconcile(cdr, self._facts(connection, cdr, partner, at), self._limits)
-        judged = Judged(state_of(found), found)
+        findings = reconcile(cdr, self._facts(connection, cdr, partner, at), self._limits)
+        judged = Judged(state_of(findings), findings)
         if judged.state is State.REFUSED and partner is not None:
             store.note_judgement(connection, cdr.owner, cdr.id, _verdict(judged, partner, at), document)
         return judged
@@ -113,7 +113,10 @@ class Reconciler:
             # A transaction that ended later may have taken an earlier number.
             waiting = store.unjudged(connection, 0, limit)
         for number, document, told_by in waiting:
-            self.judge_again(connection, number, document, told_by, at)
+            try:
+                self.judge_again(connection, number, document, told_by, at)
+            except MalformedValue as error:
+                store.note_unreadable(connection, number, found("malformed", "", str(error)), at)
         if waiting:
             move_cursor(connection, _CURSOR, max(after, waiting[-1][0]))
         return len(waiting)
@@ -126,10 +129,10 @@ class Reconciler:
         partner = None if told_by is None else partner_if_there(connection, told_by)
         facts = self._facts(connection, cdr, partner, at)
         if told_by is not None and partner is None:
-            facts = replace(facts, is_ours=False, speaks_for=True, outcome=None)
-        found = reconcile(cdr, facts, self._limits)
-        judged = Judged(state_of(found), found)
-        verdict = Verdict(state=judged.state, at=at, by_whom=BY_RULES, findings=found, partner=told_by)
+            facts = replace(facts, speaks_for=True, outcome=None)
+        findings = reconcile(cdr, facts, self._limits)
+        judged = Judged(state_of(findings), findings)
+        verdict = Verdict(state=judged.state, at=at, by_whom=BY_RULES, findings=findings, partner=told_by)
         store.note_judgement(connection, cdr.owner, cdr.id, verdict)
         _stands(connection, number, cdr, judged.state, at)
         return judged
@@ -141,10 +144,10 @@ class Reconciler:
         connector = None if place is None else place.connector(cdr)
         reference = cdr.authorization_reference
         given = authorization_of(connection, reference) if ours and reference is not None else None
+        credited = _credited(connection, cdr)
         at_evse, with_token = store.overlapping(connection, cdr)
         return Facts(
             at=at,
-            is_ours=partner is None,
             speaks_for=partner is None or speaks_for(connection, partner, cdr.owner),
             token_owner_known=ours or partner_of_party(connection, owner) is not None,
             token_is_ours=ours,
@@ -159,7 +162,9 @@ class Reconciler:
             billed=store.billed_for_session(connection, cdr),
             at_evse=at_evse,
             with_token=with_token,
-            credited=_credited(connection, cdr),
+            credited=credited,
+            credited_erased=credited is not None
+            and is_erased(connection, Module.CDRS, credited.owner, ci_key(credited.id)),
             is_credited=bool(cdr.credit) and store.is_credited(connection, cdr),
             outcome=_outcome(connection, cdr) if partner is None else None,
             key_for=_keys(connection),
@@ -195,8 +200,7 @@ def decide(
     store.set_state(connection, standing, state, at)
     if standing.credits is not None and state is State.ACCEPTED:
         note_credited(connection, standing.owner, standing.credits, standing.id, at)
-    found = store.standing_of(connection, owner, cdr_id)
-    return found or standing
+    return store.standing_of(connection, owner, cdr_id) or standing
 
 
 def power_kw(connector: Connector) -> Decimal:
@@ -263,12 +267,12 @@ def _published(connection: Connection, cdr: Cdr) -> dict[str, Tariff]:
     ids = {ci_key(one.tariff_id) for one in cdr.charging_periods if one.tariff_id} | {
         ci_key(one.id) for one in cdr.tariffs
     }
-    found = dict[str, Tariff]()
+    published = dict[str, Tariff]()
     for id_ in sorted(ids):
         text = text_of(connection, Module.TARIFFS, cdr.owner, id_)
         if text is not None:
-            found[id_] = _read_tariff(text)
-    return found
+            published[id_] = _read_tariff(text)
+    return published
 
 
 def _credited(connection: Connection, cdr: Cdr) -> Cdr | None:

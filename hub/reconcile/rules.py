@@ -3,7 +3,8 @@
 Rules
 1. `reconcile` asks each check of `CHECKS` in order; a Credit CDR only those of `CREDIT_CHECKS`, for it says again what
    was judged before.
-2. A check yields findings of `findings.CODES`. It decides nothing: the state follows from what is found.
+2. No message names a driver: findings outlive who charged.
+3. A check yields findings of `findings.CODES`. It decides nothing: the state follows from what is found.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def identity(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]:
     if token.type == "EMAID":
         try:
             parse_emaid(token.contract_id)
-        except IdentifierError as error:
-            yield found("identity-emaid", "/cdr_token/contract_id", str(error))
+        except IdentifierError:
+            yield found("identity-emaid", "/cdr_token/contract_id", "it is no EMAID, or its check digit is wrong")
     if facts.token_is_ours and facts.token is None:
         yield found("identity-token", "/cdr_token/uid", f"{token.owner} issued no such token of type {token.type}")
 
@@ -138,10 +139,10 @@ def authorization(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]:
     reference = cdr.authorization_reference
     if facts.token_is_ours and cdr.auth_method is AuthMethod.AUTH_REQUEST:
         if reference is None or not facts.reference_is_ours:
-            message = "AUTH_REQUEST without a reference" if reference is None else f"no reference {reference} was given"
+            message = "AUTH_REQUEST without a reference" if reference is None else "no such reference was given"
             yield found("auth-reference", "/authorization_reference", message)
         elif facts.reference_token != ci_key(cdr.cdr_token.uid):
-            message = f"{reference} was given for another token"
+            message = "it was given for another token"
             yield found("auth-reference", "/authorization_reference", message)
     token = facts.token
     if token is not None and cdr.auth_method is AuthMethod.WHITELIST and token.whitelist is WhitelistType.NEVER:

@@ -1,7 +1,7 @@
 """The signed values of a CDR: verified as the hub verifies those of its own sites. Pure.
 
 Rules
-1. For a CDR of ours what its records came to (hub.signed) counts; it was judged with more than the CDR holds.
+1. For a CDR of ours what its records came to (wire.settling.signed) counts; it was judged with more than the CDR holds.
 2. For another's CDR the values in it are verified with the registry's key for their meter; the key that came along
    proves only that whoever sent it has signed it.
 3. Nothing of the record's identification is told.

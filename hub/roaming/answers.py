@@ -4,8 +4,9 @@ Rules
 1. A token that lacks fields is borne: what is missing is what was asked about, its owner whom we asked, and
    `whitelist` NEVER, so that nobody decides by it later.
 2. ALLOWED with a token that is not valid, or for another token than was asked about, is refused.
-3. EVSEs that the answer names are told by their EVSE ids, which gateways know them by; one that is none of ours stays
-   as it is, and lets nobody in.
+3. An answer that names all EVSEs of the charger lets in there: no EVSE is told on, since a gateway need not know their
+   ids. Of some of them only, their EVSE ids are told; one that is none of the charger's stays as it is, and lets nobody
+   in.
 
 Source: OCPI 2.3.0 mod_tokens (AuthorizationInfo object).
 """
@@ -88,7 +89,7 @@ def _token(given: Document, partner: Partner, presented: TokenRef, to: PartyKey 
     owner = _owner(given, partner, to)
     contract_id = _text(given, "contract_id") or presented.uid
     key = compare_key(presented.type, presented.uid)
-    names = {compare_key(presented.type, name) for name in (_text(given, "uid"), contract_id) if name}
+    names = {compare_key(presented.type, _text(given, name)) for name in ("uid", "contract_id")}
     if _text(given, "uid") and key not in names:
         raise OCPIRefused("other-token", "/data/token/uid", "the answer speaks of another token")
     updated = _text(given, "last_updated")
@@ -126,6 +127,9 @@ def _location(given: Any, places: Sequence[OwnEVSE]) -> TokenPlaces | None:
     if given is None:
         return None
     found = view(given, LocationReferences, "location references")
+    named = {ci_key(uid) for uid in found.evse_uids}
+    if places and named and named >= {ci_key(one.evse.uid) for one in places}:
+        return TokenPlaces(location_id=found.location_id)
     known = {ci_key(one.evse.uid): one.evse.evse_id or one.evse.uid for one in places}
     uids = tuple(known.get(ci_key(uid), uid) for uid in found.evse_uids)
     here = any(same(one.location.id, found.location_id) for one in places)

@@ -20,7 +20,7 @@ import msgspec
 
 from hub.roaming.client import Reply
 from hub.roaming.partners import Partner
-from hub.roaming.speech import inward, outward
+from hub.roaming.speech import inward, is_plain, outward
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.document import Document, encode_document, parse_document
 from wire.ocpi.headers import header
@@ -37,7 +37,7 @@ _OBJECTS = frozenset({Module.CDRS, Module.LOCATIONS, Module.SESSIONS, Module.TAR
 
 def goes_on_as_it_is(module: Module, version: Version, receiver: Partner) -> bool:
     """Whether a body of this version may be sent on octet for octet. Rule 1."""
-    fits = not (receiver.quirks.closed_token_types or receiver.quirks.plain_data_512)
+    fits = is_plain(Version.V2_3_0, receiver.quirks)
     return receiver.version is version and (fits or module not in _OBJECTS)
 
 

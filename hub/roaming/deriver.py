@@ -38,13 +38,13 @@ from hub.store.derived import DueSession
 from hub.store.engine import Connection
 from hub.store.findings import has_unjudged
 from hub.store.objects import Scope, object_of, page_of
-from hub.terms import Terms
 from wire.ocpi.document import Document
 from wire.ocpi.keys import ci_key, id_of, party_of
 from wire.ocpi.locations import EVSEStatus
 from wire.ocpi.paging import PageQuery
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import Cdr, Session, SessionStatus
+from wire.settling.terms import Terms
 
 _log = logging.getLogger(__name__)
 

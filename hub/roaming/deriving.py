@@ -24,8 +24,6 @@ from typing import Any
 import msgspec
 
 from hub.roaming.own import OwnEVSE, RoamingConfig
-from hub.tariffs import short_form
-from hub.terms import Terms
 from pki.errors import IdentifierError
 from pki.identifiers import parse_emaid
 from wire import records
@@ -45,6 +43,8 @@ from wire.ocpi.sessions import (
 from wire.ocpi.tariffs import Tariff
 from wire.ocpi.tokens import CdrToken
 from wire.ocpi.types import OCPIValue, PartyKey, Role
+from wire.settling.tariffs import short_form
+from wire.settling.terms import Terms
 
 _STATUS = {
     records.SessionStatus.ACTIVE: SessionStatus.ACTIVE,

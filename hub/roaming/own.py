@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.config_source import Address, TLSFiles
-from hub.terms import MeterPlace
 from wire.ocpi.locations import EVSE, Location
 from wire.ocpi.partners import CredentialsRole
 from wire.ocpi.types import BusinessDetails, PartyKey, Role
+from wire.settling.terms import MeterPlace
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ class _Batch:
 
     async def _post(self, push: Push) -> None:
         """Rule 4."""
-        question = self._question(push, self._said(push, push.document))
+        question = self._question(push, self._said(push, push.document), push.document)
         try:
             await self._client.call("POST", push.module, InterfaceRole.RECEIVER, question=question)
         except CallFailed as error:
@@ -184,7 +184,7 @@ class _Batch:
 
     async def _put(self, push: Push, document: Document) -> None:
         said = self._said(push, document)
-        question = self._question(push, said)
+        question = self._question(push, said, document)
         await self._client.call("PUT", *self._where(push, document), query=_query(push, said), question=question)
 
     async def _patch(self, push: Push) -> None:
@@ -243,8 +243,8 @@ class _Batch:
         country, party = str(document["country_code"]), str(document["party_id"])
         return push.module, InterfaceRole.RECEIVER, country, party, id_of(push.module, document)
 
-    def _question(self, push: Push, said: Document | None, whole: Document | None = None) -> Question:
-        routing = routing_of(push.module, whole or push.document, self._partner)
+    def _question(self, push: Push, said: Document | None, whole: Document) -> Question:
+        routing = routing_of(push.module, whole, self._partner)
         return Question(routing=routing, document=said, correlation_id=push.correlation_id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 
 from hub.store import calls as store
 from hub.store.calls import Call
@@ -30,11 +31,10 @@ class Results:
             found = await self._call(uid)
             if found is None or found.result is not None:
                 return found
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await event.wait()
-            except TimeoutError:
-                return found
+            # Of several processes another one may have been told.
             return await self._call(uid)
         finally:
             self._waiting[uid].discard(event)

@@ -22,7 +22,7 @@ from typing import Annotated
 import msgspec
 
 from hub.errors import HubError
-from hub.tariffs import zone_named
+from hub.zones import zone_named
 from wire.ocpi.types import PartyKey
 from wire.records import Value
 

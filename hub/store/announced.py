@@ -13,13 +13,13 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from hub.arrival import Arrival, read_arrival
 from hub.errors import HubError
 from hub.store.engine import Connection
 from hub.store.ledger import Chain, Conflict, instant, note_conflict
 from hub.store.readings import Cut, Page
 from wire.chain import Record, commitment_of
 from wire.records import Value, encode
+from wire.settling.arrival import Arrival, read_arrival
 
 MAX_ANNOUNCED = 20_000
 

@@ -23,12 +23,13 @@ from hub.store.deriving import Appended
 from hub.store.engine import Away, Connection, Engine, OpenConnection
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
+from hub.store.registry import Report, note_report
 from hub.store.writer import Writer
-from hub.terms import Terms
 from hub.tree import Growth, LogStanding
 from wire.chain import Record
 from wire.merkle import ProofError
 from wire.records import Token
+from wire.settling.terms import Terms
 from wire.sync_messages import Welcome
 from wire.tombstone import Superseded
 
@@ -197,14 +198,18 @@ class Database:
 
         return await self._writer.submit(all_of_it)
 
-    async def note_seen(self, chain: Chain, at: datetime, conflict: Conflict | None = None, told_seq: int = 0) -> None:
-        """Note that a gateway spoke, perhaps of a chain of `told_seq` records, and what it said that contradicts the
-        books. Raises StoreError."""
+    async def note_seen(
+        self, chain: Chain, at: datetime, conflict: Conflict | None = None, report: Report | None = None
+    ) -> None:
+        """Note that a gateway spoke, what it said that contradicts the books, and with a greeting what it says of
+        itself. Raises StoreError."""
 
         def both(connection: Connection) -> None:
-            ledger.note_seen(connection, chain, at, told_seq)
+            ledger.note_seen(connection, chain, at, 0 if report is None else report.head_seq)
             if conflict is not None:
                 ledger.note_conflict(connection, chain, conflict, at)
+            if report is not None:
+                note_report(connection, chain, report, at)
 
         await self._writer.submit(both)
 

@@ -21,7 +21,7 @@ from hub.store.chains import Chain
 from hub.store.deriving import Appended, Step, behind, derive_next
 from hub.store.engine import Connection, Engine
 from hub.store.writer import Writer
-from hub.terms import Terms
+from wire.settling.terms import Terms
 
 _log = logging.getLogger(__name__)
 

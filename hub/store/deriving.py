@@ -23,9 +23,9 @@ from hub.store.chains import Chain, Conflict
 from hub.store.engine import Connection
 from hub.store.ledger import take_in
 from hub.store.readings import RECORD_COLUMNS, record_of
-from hub.terms import Terms
 from wire.chain import Record
 from wire.meter.registry import RegisteredKey
+from wire.settling.terms import Terms
 
 AT_ONCE = 200
 """Records taken into the books in one transaction."""

@@ -27,8 +27,6 @@ from enum import StrEnum
 
 import msgspec
 
-from hub.arrival import LET_GO
-from hub.judging import KeptVerdict
 from hub.store.asked import forget_answers
 from hub.store.engine import Connection
 from hub.store.ledger import Chain, instant
@@ -38,11 +36,13 @@ from hub.store.roaming_erasure import forget_roaming
 from hub.store.tariffs import forget_quotes
 from hub.store.whitelist import drop_tokens
 from hub.subject import Subject
-from hub.tokens import bearer_key
 from wire.chain import Record, released
 from wire.errors import MalformedValue
 from wire.meter.history import Page as PageOfMeter
 from wire.records import Cdr, CdrToken, Session, Value, decode, encode
+from wire.settling.arrival import LET_GO
+from wire.settling.judging import KeptVerdict
+from wire.tokens import bearer_key
 from wire.whitelist import ListDelta
 
 _INSTEAD = "[erased]"

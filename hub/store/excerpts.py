@@ -4,8 +4,8 @@ its token, each with its proof. Reads only; all of one moment if the caller's tr
 Rules
 1. A session's records are those that were linked to it when they came. Nearly always they are of one epoch.
 2. Decisions about the same token at the same charger belong to it from an hour before the session's first record on
-   (`hub.ingest`), and the last accepted one before where a message of the session repeats it, however old that is,
-   `MOST_BEFORE` records back at most.
+   (`wire.settling.ingest`), and the last accepted one before where a message of the session repeats it, however old
+   that is, `MOST_BEFORE` records back at most.
 3. Where no decision before the session lets it begin in the epoch in which it does, the latest ones of the epochs that
    this one continues belong to it too, back to one that does: a store may be damaged between a card and its session.
 """
@@ -19,7 +19,6 @@ from functools import cache
 
 from hub.errors import EvidenceRefused
 from hub.evidence.content import MAX_RECORDS, Excerpt, ProvenRecord
-from hub.ingest import DECISION_HOLDS
 from hub.store.engine import Connection
 from hub.store.epochs import continues_by_record
 from hub.store.heads import covering_head, newest_head
@@ -29,14 +28,15 @@ from hub.store.metering import MeterBooks
 from hub.store.personal import ERASED
 from hub.store.readings import RECORD_COLUMNS, record_of
 from hub.store.tree import log_of
-from hub.terms import Terms
-from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record, RecordKind
 from wire.errors import MalformedValue
 from wire.merkle import ProofError, TiledTree, consistency_proof, inclusion_proof
 from wire.meter.registry import Identity, RegisteredKey
 from wire.meter.verdict import SessionFinding
 from wire.records import Basis, Cdr, Decision, Session, TransactionEntry, Verdict, decode
+from wire.settling.ingest import DECISION_HOLDS
+from wire.settling.terms import Terms
+from wire.tokens import bearer_key
 
 MOST_BEFORE = 100_000
 MAX_LISTED = 10

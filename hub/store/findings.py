@@ -78,7 +78,7 @@ class Verdict:
 
 
 def note_judgement(
-    connection: Connection, owner: PartyKey, id_: str, verdict: Verdict, document: Document | None = None
+    connection: Connection, owner: PartyKey | str, id_: str, verdict: Verdict, document: Document | None = None
 ) -> int:
     """Append a judgement; its number. `document`: of a CDR that is not kept."""
     row = connection.execute(
@@ -130,6 +130,20 @@ def note_standing(connection: Connection, object_: int, cdr: Cdr, state: State, 
         connection.execute(
             "UPDATE cdr_standings SET credited = 1 WHERE owner = ? AND id_key = ?", (str(cdr.owner), credits_key)
         )
+
+
+def note_unreadable(connection: Connection, object_: int, finding: Finding, at: datetime) -> None:
+    """Note that a kept document is no CDR: it is refused, and nobody looks at it again."""
+    owner, id_, told_by = connection.execute(
+        "SELECT country_code || '*' || party_id, id, from_partner FROM ocpi_objects WHERE number = ?", (object_,)
+    ).fetchone()
+    verdict = Verdict(state=State.REFUSED, at=at, by_whom="rules", findings=(finding,), partner=told_by)
+    note_judgement(connection, owner, id_, verdict)
+    connection.execute(
+        "INSERT INTO cdr_standings (object, owner, emsp, id_key, id, evse_key, token_key, begin_at, end_at, currency,"
+        " state, judged_at) VALUES (?, ?, '', ?, ?, '', '', ?, ?, '', ?, ?)",
+        (object_, owner, ci_key(id_), id_, instant(at), instant(at), State.REFUSED.value, instant(at)),
+    )
 
 
 def set_state(connection: Connection, standing: Standing, state: State, at: datetime) -> None:

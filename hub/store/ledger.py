@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from hub.arrival import read_arrival
 from hub.errors import StalePosition
-from hub.ingest import Change, SessionState, ingest
-from hub.settle import MeterState
-from hub.signed import Outcome, SessionValues
 from hub.store import epochs
 from hub.store.asked import answered_token
 from hub.store.chains import Chain, Conflict, Position, instant
@@ -22,14 +18,17 @@ from hub.store.metering import MeterBooks, keep_outcome, outcome_of
 from hub.store.tariffs import keep_snapshot, messages_of, quote_for, snapshot_kept, take_quote
 from hub.store.tombstones import keep_tombstone
 from hub.store.whitelist import candidates
-from hub.tariffs import TariffSnapshot
-from hub.terms import Terms
-from hub.tokens import bearer_key
 from wire.chain import GENESIS_HASH, Record
 from wire.meter.registry import RegisteredKey
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import Cdr, Decision, PriceQuote, Session, SessionStatus, Token, TokenRef, decode, encode
-from wire.tokens import choose
+from wire.settling.arrival import read_arrival
+from wire.settling.ingest import Change, SessionState, ingest
+from wire.settling.settle import MeterState
+from wire.settling.signed import Outcome, SessionValues
+from wire.settling.tariffs import TariffSnapshot
+from wire.settling.terms import Terms
+from wire.tokens import bearer_key, choose
 
 __all__ = [
     "Chain",

@@ -15,15 +15,15 @@ from datetime import datetime
 
 import msgspec
 
-from hub.ingest import Change, SessionState, reviewed
 from hub.store.engine import Connection
 from hub.store.ledger import Books
 from hub.store.meter_keys import Act, KeptKey, NoSuchKey, keep_key, named_key, registry_of
 from hub.store.metering import HELD, Source, held_arrival
-from hub.terms import Terms
 from wire.errors import MalformedValue
 from wire.meter.registry import KeyOrigin, KeyState, RegisteredKey
 from wire.records import SessionStatus, Value
+from wire.settling.ingest import Change, SessionState, reviewed
+from wire.settling.terms import Terms
 
 AT_ONCE = 200
 """Records judged again in one step: about 50 ms of the writer's time."""

@@ -18,11 +18,11 @@ import msgspec
 
 from hub.errors import HubError
 from hub.store.engine import Connection
-from hub.terms import MeterPlace
 from wire.meter.keys import PublicKey, parse_public_key
 from wire.meter.record import MeterRecord
 from wire.meter.registry import Identity, KeyOrigin, KeyPlace, KeyRegistry, KeyState, RegisteredKey
 from wire.records import Value, decode, encode
+from wire.settling.terms import MeterPlace
 
 MAX_QUARANTINED = 20
 CONFIGURED_BY = "hub.toml"

@@ -13,14 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 
-from hub.arrival import Arrival, read_arrival
-from hub.judging import CODE_VERSION, JudgedValue, KeptVerdict, judge_values, kept
-from hub.signed import Outcome, SessionValues, ends_of
 from hub.store.engine import Connection
 from hub.store.meter_keys import Act, identity_of, is_full, keep_key, pin_configured, registry_of
 from hub.store.meter_pages import StoredPages, is_explained, keep_page
-from hub.terms import MeterPlace, Terms
 from wire.chain import Record, RecordKind
 from wire.meter.history import gaps_below, judge_history, page_of
 from wire.meter.keys import parse_public_key
@@ -28,6 +25,13 @@ from wire.meter.record import MeterRecord
 from wire.meter.registry import Identity, KeyOrigin, KeyPlace, KeyRegistry, KeyState, RegisteredKey
 from wire.meter.verdict import SessionFinding, Severity
 from wire.records import ClockState, Session, decode, encode
+from wire.settling.arrival import Arrival, read_arrival
+from wire.settling.judging import JudgedValue, KeptVerdict, judge_values, kept
+from wire.settling.signed import Outcome, SessionValues, ends_of
+from wire.settling.terms import MeterPlace, Terms
+
+CODE_VERSION = version("pncgate")
+"""Stands beside every verdict: a later version may know more curves and formats."""
 
 _GAP = "pagination-gap"
 

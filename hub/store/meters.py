@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from hub.judging import KeptVerdict
-from hub.signed import Outcome
 from hub.store.engine import Connection
 from hub.store.ledger import Chain
 from hub.store.meter_keys import KeptKey, keys_of
@@ -21,6 +19,8 @@ from wire.meter.record import PaginationContext
 from wire.meter.registry import RegisteredKey
 from wire.meter.verdict import SignatureVerdict
 from wire.records import Value, decode, encode
+from wire.settling.judging import KeptVerdict
+from wire.settling.signed import Outcome
 
 MAX_TOLD_GAPS = 20
 """Open tickets shown with one meter; `gap_tickets` has them all."""

@@ -141,6 +141,12 @@ def text_of(connection: Connection, module: Module, party: PartyKey, key: str) -
     return None if row is None else row[0]
 
 
+def is_erased(connection: Connection, module: Module, party: PartyKey, key: str) -> bool:
+    """Whether who charged was let go of in the object with this key."""
+    row = connection.execute(f"SELECT erasure FROM ocpi_objects WHERE {_OF_KEY}", _key(module, party, key)).fetchone()
+    return row is not None and row[0] is not None
+
+
 def objects_of(connection: Connection, module: Module, key: str, ours: bool = False) -> tuple[Held, ...]:
     """The objects with this key of whatever party, oldest first; `ours`: that we own."""
     rows = connection.execute(

@@ -4,7 +4,7 @@ Rules
 1. A token of theirs goes; what is told of it to a partner afterwards is that there is none.
 2. In a session or CDR, ours or another's, uid and contract become pseudonyms, and the authorization_reference and the
    signed values go. Energy, times, place and money stay: the trigger of the table sees to that.
-3. Answers to authorizations, commands that we gave, alarms and patches that name them go as a whole.
+3. Answers to authorizations, commands that we gave, alarms, patches and refused CDRs that name them go as a whole.
 4. By time, our own sessions and CDRs are let go with those that they were derived from.
 """
 
@@ -23,6 +23,7 @@ _TEXTS = {
     "ocpi_calls": ("uid", "request"),
     "ocpi_alarms": ("number", "document"),
     "ocpi_pushes": ("number", "body"),
+    "cdr_judgements": ("number", "document"),
 }
 """Tables whose rows go, by their key and the column that may name somebody."""
 _BILLED = (Module.SESSIONS.value, Module.CDRS.value)
@@ -70,6 +71,8 @@ def _hide(connection: Connection, number: int, document: Document, act: int, hid
         "UPDATE ocpi_objects SET document = ?, erasure = ? WHERE number = ?",
         (encode_document(left).decode(), act, number),
     )
+    # What a CDR is looked up by could be found again by trying uids.
+    connection.execute("UPDATE cdr_standings SET token_key = '', reference_key = NULL WHERE object = ?", (number,))
 
 
 def _objects(connection: Connection, subject: Subject) -> Iterator[tuple[str, int, Document]]:

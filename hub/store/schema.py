@@ -11,6 +11,7 @@ from __future__ import annotations
 from hub.store.schema_roaming import ROAMING, ROAMING_GUARDS
 from hub.store.schema_settlement import SETTLEMENT, SETTLEMENT_GUARDS
 from hub.store.schema_tariffs import TARIFFS
+from hub.store.schema_users import USERS, USERS_GUARDS
 
 _FIRST = """
 CREATE TABLE gateways (
@@ -85,7 +86,7 @@ _ENDED_WITHOUT_START = """
 UPDATE sessions SET status = 'INVALID', session = json_set(session, '$.status', 'INVALID')
 WHERE status = 'ACTIVE' AND json_extract(session, '$.end_date_time') IS NOT NULL;
 """
-"""A session whose end came and whose start did not was ACTIVE once (hub/ingest.py, rule 5)."""
+"""A session whose end came and whose start did not was ACTIVE once (wire/settling/ingest.py, rule 5)."""
 
 _COMMITMENTS = """
 ALTER TABLE records ADD COLUMN salt TEXT NOT NULL DEFAULT '';
@@ -255,7 +256,7 @@ MIGRATIONS: tuple[str, ...] = (
     _COMMITMENTS,
     _METERS,
     _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
-    TARIFFS + ROAMING + ROAMING_GUARDS + SETTLEMENT + SETTLEMENT_GUARDS,
+    TARIFFS + ROAMING + ROAMING_GUARDS + SETTLEMENT + SETTLEMENT_GUARDS + USERS + USERS_GUARDS,
 )
 """Append only: a released migration is never edited."""
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from hub.arrival import read_arrival
 from hub.store.chains import instant
 from hub.store.engine import Connection
 from hub.store.readings import RECORD_COLUMNS, record_of
-from hub.tariffs import TariffSnapshot
-from hub.tokens import bearer_key
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import PriceQuote, Session, TokenRef, decode, encode
+from wire.settling.arrival import read_arrival
+from wire.settling.tariffs import TariffSnapshot
+from wire.tokens import bearer_key
 
 SHOWN_BEFORE, SHOWN_AFTER = timedelta(hours=1), timedelta(minutes=5)
 """How long before a session its price was shown at most; and how far a station's clock may be behind the hub's."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from hub.arrival import LET_GO
 from hub.store.chains import Chain, instant
 from hub.store.engine import Connection
 from wire.records import encode
+from wire.settling.arrival import LET_GO
 from wire.tombstone import SeqRange, Tombstone
 
 

@@ -22,6 +22,7 @@ from hub.store.engine import Connection
 from hub.store.readings import Page
 from hub.tokens import parse_tokens
 from hub.web.announcements import OperatorAnnouncements
+from hub.web.audited import Audited
 from hub.web.commands import OperatorCommands
 from hub.web.disputes import OperatorDisputes
 from hub.web.erasures import OperatorErasures
@@ -29,6 +30,7 @@ from hub.web.evidence import OperatorEvidence
 from hub.web.ledger import OperatorLedger, required_chain
 from hub.web.lists import cut_of, page_response
 from hub.web.meters import CLIENT, OperatorMeters
+from hub.web.people import OperatorPeople
 from hub.web.problems import Problem, json_response, read_body, tell_problems
 from hub.web.reconciliation import OperatorReconciliation
 from hub.web.settlement import OperatorSettlement
@@ -57,14 +59,15 @@ class OperatorAPI:
         settling: Settling | None = None,
     ) -> None:
         """Without a `desk` there are no commands, without a `maker` no evidence files, without `erasing` nothing is let
-        go, without `settling` there is no money: their routes are not served. `roaming` are the routes of roaming."""
+        go, without `settling` no money: their routes are not served. `roaming` are the routes of roaming."""
         self._database, self._clients, self._admitted = database, tuple(clients), tuple(admitted)
         self._desk, self._maker, self._erasing, self._roaming = desk, maker, erasing, tuple(roaming)
         self._settling = settling
 
     def application(self) -> web.Application:
         """The aiohttp application with all routes; every one but the health check asks for a token."""
-        app = web.Application(middlewares=[tell_problems, self._authenticated])
+        audited = Audited(self._database)
+        app = web.Application(middlewares=[tell_problems, self._authenticated, audited.watch])
         app.add_routes(
             [
                 web.get(PATH_HEALTH, self.health),
@@ -84,6 +87,7 @@ class OperatorAPI:
                 *OperatorAnnouncements(self._database).routes(),
                 *OperatorLedger(self._database).routes(),
                 *OperatorMeters(self._database).routes(),
+                *OperatorPeople(self._database, self._admitted).routes(),
             ]
         )
         if self._desk is not None:

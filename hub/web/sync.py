@@ -17,9 +17,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from aiohttp import web
@@ -33,6 +34,7 @@ from hub.store import whitelist
 from hub.store.database import Database, Standing
 from hub.store.heads import KeptHead
 from hub.store.ledger import Chain, Conflict, Position
+from hub.store.registry import Report
 from hub.tokens import decide_authorization
 from hub.tree import FittingHead, TreeMismatch, grow, judge_head
 from hub.web.announcements import GatewayAnnouncements
@@ -131,7 +133,7 @@ class SyncEndpoint:
             answer, conflict = refusal or answer, conflict or doubt
             if conflict is not None:
                 tell_conflict(chain, conflict)
-            await self._database.note_seen(chain, now(), conflict, hello.head_seq)
+            await self._database.note_seen(chain, now(), conflict, _report(request, hello))
         return _answer(answer)
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -245,6 +247,17 @@ def _answer(answer: Answer) -> web.Response:
     if not isinstance(answer, Refusal):
         answer = msgspec.structs.replace(answer, at=now())
     return json_response(encode(answer), 409 if isinstance(answer, Refusal) else 200)
+
+
+def _report(request: web.Request, hello: Hello) -> Report:
+    """What a gateway that greets says of itself, with the end of the certificate that it showed."""
+    ends = (request.get_extra_info("peercert") or {}).get("notAfter")
+    return Report(
+        head_seq=hello.head_seq,
+        software=hello.software,
+        list_version=hello.list_version,
+        certificate_not_after=None if ends is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC),
+    )
 
 
 def _rollback(hello: Hello, position: Position, held: dict[int, str]) -> Conflict | None:

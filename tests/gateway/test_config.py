@@ -33,6 +33,7 @@ from gateway.tables import (
     RefreshTable,
     StationRootsTable,
 )
+from gateway.tables_ocpi import OCPITable
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
 from gateway.uplink.allowed import AllowedHosts
@@ -124,9 +125,14 @@ def test_mistake_is_named_with_key_and_line(tmp_path: Path, old: str, new: str, 
     assert f"line {line}:" in message
 
 
+def test_a_hub_of_ours_needs_the_roots_of_its_certificate(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"\[uplink\] `ca` is missing"):
+        load(tmp_path, GOOD.replace('ca = "ca.pem"', ""))
+
+
 @pytest.mark.parametrize(
     ("old", "missing"),
-    [('id = "site-1"', "`id` is missing"), ('ca = "ca.pem"', "`ca`"), ('id = "CP-1"', "`id`")],
+    [('id = "site-1"', "`id` is missing"), ('id = "CP-1"', "`id`")],
 )
 def test_missing_key_is_named(tmp_path: Path, old: str, missing: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
@@ -515,7 +521,12 @@ def test_comments_of_the_sample_show_the_defaults(tmp_path: Path) -> None:
     assert spoken.chargers.listen == "127.0.0.1:8180"
     assert structs.replace(spoken.chargers, listen=None, organization=None, port=()) == plain.chargers
     assert port == PortTable(listen=port.listen, profile=3, certificates=port.certificates, keys=port.keys)
-    assert structs.replace(spoken.uplink, hub_log_key=None, proxy=None) == plain.uplink
+    assert structs.replace(spoken.uplink, hub_log_key=None, proxy=None, ocpi=None) == plain.uplink
+    ocpi = spoken.uplink.ocpi
+    assert ocpi is not None
+    defaults = {field.name: field.default for field in structs.fields(OCPITable)}
+    for name in ("session_update_s", "full_crawl_h", "page_limit", "quirks"):
+        assert getattr(ocpi, name) == defaults[name]
     assert spoken.ledger == plain.ledger == LedgerTable()
     assert (spoken.trust.anchors, spoken.trust.crls) == (plain.trust.anchors, plain.trust.crls)
     assert spoken.policy == plain.policy
@@ -576,7 +587,8 @@ def test_sample_shows_every_key(tmp_path: Path) -> None:
         PriceTable,
         CommandsTable,
         LedgerTable,
+        OCPITable,
     )
     for table in (config.gateway, config.chargers, config.uplink, config.trust, config.policy, *tables):
-        for key in set(table.__struct_fields__) - {"refresh", "stations", "port", "limits"}:
+        for key in set(table.__struct_fields__) - {"refresh", "stations", "port", "limits", "ocpi", "location"}:
             assert re.search(rf"(?m)^(# )?{key} = ", text), key

@@ -33,7 +33,6 @@ from hub.store.engine import Engine
 from hub.store.ledger import Chain, append, note_seen, position_of
 from hub.store.postgresql import PostgreSQL
 from hub.store.readings import Cut
-from hub.terms import EnergyPrice, Terms
 from hub.tree import grow
 from tests.postgresql import Databases, databases
 from wire.chain import GENESIS_HASH, SALT_BYTES, Record, RecordKind, chain_hash
@@ -58,6 +57,7 @@ from wire.records import (
     decode,
     encode,
 )
+from wire.settling.terms import EnergyPrice, Terms
 from wire.sync_messages import Ack, Batch, Hello, Refusal, Welcome, parse_answer
 from wire.tree_head import SignedTreeHead, SigningKey, TreeHead
 

@@ -21,12 +21,12 @@ from hub.evidence.verify import Report, read_content
 from hub.store.connection import FILE_NAME, open_writer
 from hub.store.heads import KeptHead, save_head
 from hub.store.ledger import Chain, append, position_of
-from hub.terms import EnergyPrice, MeterPlace, Terms
 from tests.hub.conftest import T0, ChainWriter, ChargerDouble, MeterDouble
 from wire.chain import RecordKind
 from wire.ids import session_id
 from wire.meter.record import ReadingReason
 from wire.records import Basis, encode
+from wire.settling.terms import EnergyPrice, MeterPlace, Terms
 from wire.tombstone import Superseded, Tombstone, TombstoneReason
 from wire.tree_head import SigningKey
 

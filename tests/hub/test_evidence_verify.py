@@ -14,13 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.billing import billed
 from hub.errors import EvidenceUnusable
 from hub.evidence.container import CONTENT, PAGE, SEAL, pack, sealed, unpack
 from hub.evidence.content import Step, StepOutcome
 from hub.evidence.verify import GivenKeys, verify_evidence
-from hub.tariffs import EnergyPrice, short_form
-from hub.timeline import Course
 from tests.hub.conftest import T0, MeterDouble
 from tests.hub.evidence_site import (
     HUB,
@@ -41,6 +38,9 @@ from wire.ids import session_id
 from wire.meter.keys import public_key_of
 from wire.meter.record import ReadingReason
 from wire.records import Basis, Price
+from wire.settling.billing import billed
+from wire.settling.tariffs import EnergyPrice, short_form
+from wire.settling.timeline import Course
 
 ALL_BUT_KEYS = [step for step in Step if step is not Step.KEYS]
 

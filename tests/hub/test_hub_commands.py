@@ -26,7 +26,6 @@ from hub.orders import REPORT_PATIENCE, START_PATIENCE, HubAPI, OrderFailed, sec
 from hub.store import commands as store
 from hub.store.database import FILE_NAME, Database
 from hub.store.engine import Engine
-from hub.terms import EnergyPrice, Terms
 from tests.hub.conftest import API_TOKEN, HubProcess
 from wire.commands import (
     ClearCache,
@@ -39,6 +38,7 @@ from wire.commands import (
     StartSession,
 )
 from wire.records import TokenRef, TokenType, decode, encode
+from wire.settling.terms import EnergyPrice, Terms
 
 TERMS = Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal(0)))
 TOKEN = CommandToken(uid="APP-1", type=TokenType.APP_USER, contract_id="C-1", country_code="DE", party_id="ABC")

@@ -13,7 +13,6 @@ import pytest
 from hub.store.ledger import Chain, position_of
 from hub.store.metering import outcome_of
 from hub.store.whitelist import put_tokens
-from hub.terms import MeterPlace, Terms
 from wire.chain import RecordKind
 from wire.ids import session_id
 from wire.meter.record import ReadingReason
@@ -31,6 +30,7 @@ from wire.records import (
     decode,
     encode,
 )
+from wire.settling.terms import MeterPlace, Terms
 
 MINUTE = timedelta(minutes=1)
 

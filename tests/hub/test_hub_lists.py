@@ -35,11 +35,11 @@ from hub.store.whitelist import (
     named_since,
     put_tokens,
 )
-from hub.terms import EnergyPrice, Terms
 from hub.web.whitelist import MAX_PARTS_OF_ONE
 from tests.hub.conftest import T0, HubProcess
 from tests.parts import token
 from wire.records import Token, decode, encode
+from wire.settling.terms import EnergyPrice, Terms
 from wire.tokens import token_key
 from wire.tree_head import SigningKey
 from wire.whitelist import (

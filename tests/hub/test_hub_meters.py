@@ -14,7 +14,6 @@ from hub.store.ledger import Chain
 from hub.store.meter_keys import Act, NoSuchKey
 from hub.store.meter_pages import NoSuchGap
 from hub.store.readings import Cut
-from hub.terms import MeterPlace, Terms
 from wire.chain import RecordKind
 from wire.errors import MalformedValue, MeterRecordError
 from wire.meter.key_list import parse_key_list
@@ -23,6 +22,7 @@ from wire.meter.record import ReadingReason
 from wire.meter.registry import KeyOrigin, KeyState
 from wire.ocpp.frames import encode_call
 from wire.records import TransactionEntry, TransactionEvent, decode, encode
+from wire.settling.terms import MeterPlace, Terms
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

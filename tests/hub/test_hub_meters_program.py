@@ -14,9 +14,9 @@ from hub.config import load_config
 from hub.errors import ConfigError
 from hub.store.connection import FILE_NAME, open_writer
 from hub.store.ledger import Chain, append, position_of
-from hub.terms import MeterPlace
 from tests.hub.conftest import API_TOKEN, ChainWriter, ChargerDouble, HubProcess
 from wire.meter.keys import parse_public_key
+from wire.settling.terms import MeterPlace
 
 Invoke = Callable[..., str]
 

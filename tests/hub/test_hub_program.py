@@ -22,8 +22,8 @@ from hub.config import load_config
 from hub.errors import ConfigError, StoreError
 from hub.store.connection import open_reader, open_writer
 from hub.store.database import Database
-from hub.terms import EnergyPrice, MeterPlace, Terms
 from hub.web.api import holds_token
+from wire.settling.terms import EnergyPrice, MeterPlace, Terms
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,6 @@ from itertools import permutations
 
 import pytest
 
-from hub.carried import CarriedValue
-from hub.judging import judge_values
-from hub.signed import Outcome, SessionValues, ends_of, judge_signed, review
 from tests.hub.conftest import MeterDouble
 from tests.wire.foreign_meters import AlfenMeter
 from wire.meter.keys import encode_public_key_oca, parse_public_key, public_key_of
@@ -20,6 +17,9 @@ from wire.meter.record import MeterRecord, ReadingReason
 from wire.meter.registry import KeyOrigin, KeyPlace, KeyRegistry, KeyState, RegisteredKey
 from wire.meter.verdict import Expected
 from wire.ocpp.transaction import SignedSample
+from wire.settling.carried import CarriedValue
+from wire.settling.judging import judge_values
+from wire.settling.signed import Outcome, SessionValues, ends_of, judge_signed, review
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

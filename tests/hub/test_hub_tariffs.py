@@ -19,8 +19,6 @@ from hub.quotes import COMMAND, quote_of, tariff_text
 from hub.store.connection import FILE_NAME, open_writer
 from hub.store.tariffs import forget_quotes, keep_quote, quote_of_session, snapshot_kept, snapshots_kept
 from hub.subject import subject_of
-from hub.tariffs import Assignment, EnergyPrice, TariffSnapshot, content_hash, short_form
-from hub.terms import MeterPlace, Terms
 from tests.hub.conftest import T0, Books, ChainWriter, ChargerDouble
 from tests.hub.evidence_site import EvidenceSite, broken_content, content_of, evidence_site, forged
 from tests.wire.tariff_book import ENERGY, PARKING, TIME, component, element, tariff
@@ -28,6 +26,8 @@ from wire.meter.record import ReadingReason
 from wire.ocpi.tariffs import Tariff, TariffRestrictions
 from wire.ocpi.types import PartyKey
 from wire.records import Cdr, CdrToken, Price, PriceComponent, TokenRef, TokenType, decode, encode
+from wire.settling.tariffs import Assignment, EnergyPrice, TariffSnapshot, content_hash, short_form
+from wire.settling.terms import MeterPlace, Terms
 
 D = Decimal
 PRICE = EnergyPrice("EUR", D("0.49"), D("0.50"))
@@ -191,6 +191,16 @@ def test_the_first_that_is_for_the_place_the_party_and_the_time_applies() -> Non
     assert terms.tariff_at(PLACE, None, T0).tariff.id == "price"
     assert terms.tariff_at(MeterPlace("site-2", "CP-9", 2), None, T0).tariff.id == "plain"
     assert terms.tariff_at(MeterPlace("site-2", "CP-9", 1), None, T0).tariff.id == "price"
+
+
+def test_a_time_zone_that_is_not_known_here_makes_no_price(
+    books: Books, chain: ChainWriter, charger: ChargerDouble
+) -> None:
+    books.terms = terms_of(changing_at(SOON), zone="Mars/Olympus")
+    session(charger)
+    books.take(chain)
+    (cdr,) = books.cdrs()
+    assert (cdr.total_cost.before_taxes, "not-priced" in codes(cdr)) == (0, True)
 
 
 def test_a_tariff_has_one_hash_however_it_was_written() -> None:

@@ -16,11 +16,11 @@ from hub.desk import CommandDesk
 from hub.store.database import Database
 from hub.store.engine import Engine
 from hub.store.meter_keys import KeptKey, all_keys
-from hub.terms import EnergyPrice, Terms
 from hub.told_keys import told_keys
 from wire.commands import CommandOrder, CommandReport, GetVariables, ResultCode, StationAnswer
 from wire.meter.keys import encode_public_key_oca, public_key_of
 from wire.meter.registry import KeyOrigin, KeyState
+from wire.settling.terms import EnergyPrice, Terms
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 KEY = public_key_of(ec.generate_private_key(ec.SECP256R1()).public_key())

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from hub.arrival import LET_GO
 from hub.store.readings import Cut, KeptTombstone, tombstones_page
 from wire.chain import RecordKind, released
 from wire.records import decode, encode
+from wire.settling.arrival import LET_GO
 from wire.tombstone import NotKept, SeqRange, Tombstone, TombstoneReason
 
 

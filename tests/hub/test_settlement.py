@@ -28,9 +28,10 @@ from hub.settlement.invoices import Rate
 from hub.store import disputes, findings, settlements
 from hub.store.engine import Connection, Engine
 from hub.store.objects import keep_object
+from hub.store.roaming_erasure import count_named, forget_roaming
 from hub.store.settlements import Closing, NotClosed, Settlement
+from hub.subject import subject_of
 from hub.support import Deployment, support_for
-from hub.terms import EnergyPrice, MeterPlace, Terms
 from tests.hub.settled_cdrs import BEGIN, BUYER, JUDGED, SELLER, agreement, cdr
 from wire.ocpi.document import document_of, parse_document
 from wire.ocpi.locations import EVSE, EVSEStatus, GeoLocation, Location
@@ -38,6 +39,7 @@ from wire.ocpi.sessions import Cdr
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import WhitelistType
+from wire.settling.terms import EnergyPrice, MeterPlace, Terms
 from wire.tree_head import SigningKey
 
 CPO, MSP = PartyKey.of("DE", "CPO"), PartyKey.of("NL", "MSP")
@@ -224,6 +226,51 @@ def test_sessions_are_billed_once_and_places_are_used_once(desk: Desk) -> None:
     assert [one.code for one in beside.findings] == ["overlap-evse"]
     desk.take(credit_of(cdr(), JUDGED))
     assert desk.take(cdr("CDR4", session_id="S-CDR1")).state is State.ON_HOLD  # only for CDR3, which overlaps
+
+
+def test_what_nobody_judged_is_judged_once_whatever_its_number(desk: Desk) -> None:
+    for number in range(3):
+        document = document_of(cdr(f"CDR{number}", begin=BEGIN + timedelta(hours=2 * number)))
+        keep_object(desk.connection, Module.CDRS, document, None, JUDGED)
+    assert [desk.rules.judge_waiting(desk.connection, JUDGED, 2) for _ in range(3)] == [2, 1, 0]
+    assert findings.counts(desk.connection)["accepted"] == 3
+    # One that was committed late under an earlier number is found all the same.
+    late = cdr("CDR9", begin=BEGIN + timedelta(hours=9))
+    desk.connection.execute("UPDATE ocpi_cursors SET position = 1000000 WHERE name = 'judged'")
+    keep_object(desk.connection, Module.CDRS, document_of(late), "gone", JUDGED)
+    assert desk.rules.judge_waiting(desk.connection, JUDGED, 2) == 1
+    (judgement,) = findings.judgements(desk.connection, SELLER, "CDR9")
+    assert judgement.partner == "gone"
+
+
+def test_what_is_no_cdr_is_refused_and_blocks_nothing(desk: Desk) -> None:
+    broken = {"country_code": "DE", "party_id": "CPO", "id": "CDR0", "last_updated": "2026-11-03T10:00:00Z"}
+    for document in (broken, document_of(cdr())):
+        keep_object(desk.connection, Module.CDRS, document, None, JUDGED)
+    assert [desk.rules.judge_waiting(desk.connection, JUDGED, 5) for _ in range(2)] == [2, 0]
+    (judgement,) = findings.judgements(desk.connection, SELLER, "CDR0")
+    assert [finding.code for finding in judgement.findings] == ["malformed"]
+    assert findings.counts(desk.connection) == {"accepted": 1, "on hold": 0, "refused": 1}
+
+
+def test_who_charged_is_let_go_and_the_money_stays(desk: Desk) -> None:
+    desk.agree()
+    original = cdr(authorization_reference="REF-1")
+    desk.take(original)
+    wrong = cdr("CDR2", kwh="20", total_energy=Decimal(9))
+    verdict = findings.Verdict(state=State.REFUSED, at=JUDGED, by_whom="rules", partner="cpo")
+    findings.note_judgement(desk.connection, CPO, "CDR2", verdict, document_of(wrong))
+    (act,) = desk.connection.execute(
+        "INSERT INTO erasures (at, by, kind, forced, counts) VALUES ('t', 'me', 'person', 0, '{}') RETURNING number"
+    ).fetchone()
+    subject = subject_of(["04A1B2"], [])
+    assert count_named(desk.connection, subject) == 3
+    forget_roaming(desk.connection, subject, (), act, lambda text: "nobody")
+    assert count_named(desk.connection, subject) == 0
+    assert findings.judgements(desk.connection, SELLER, "CDR2") == ()
+    assert support_for(desk.connection, "REF-1", HERE).cases == ()
+    assert desk.take(credit_of(original, JUDGED)).findings == ()
+    assert desk.close().invoice.cdrs == 2
 
 
 def test_a_credit_and_its_cdr_come_to_nothing(desk: Desk) -> None:

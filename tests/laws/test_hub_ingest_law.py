@@ -13,14 +13,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given, settings, strategies as st
 
-from hub.arrival import read_arrival
-from hub.ingest import REVIEW_EACH, REVIEW_FREELY, ingest
-from hub.settle import MeterState
 from hub.store.ledger import Books, Chain, append, position_of
 from hub.store.meter_acts import reverify
 from hub.store.readings import hashes
 from hub.store.schema import MIGRATIONS
-from hub.terms import EnergyPrice, Terms
 from wire.chain import GENESIS_HASH, Record, RecordKind, chain_hash
 from wire.ids import session_id
 from wire.meter.draft import OCMFPayload, ReadingDraft, sign_ocmf
@@ -41,6 +37,10 @@ from wire.records import (
     decode,
     encode,
 )
+from wire.settling.arrival import read_arrival
+from wire.settling.ingest import REVIEW_EACH, REVIEW_FREELY, ingest
+from wire.settling.settle import MeterState
+from wire.settling.terms import EnergyPrice, Terms
 from wire.sync import Role, SyncPeer
 from wire.sync_messages import Batch, Refusal
 

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 from gateway.decide.contract import Trust
 from hub.store.ledger import Chain, append, position_of
 from hub.store.schema import MIGRATIONS
-from hub.terms import EnergyPrice, Terms
 from tests.gateway.conftest import Bench
 from tests.laws.rough_station import HEADS, Charge, RoughStation, tick
 from tests.laws.test_gateway_laws import opened, trust as trust
 from wire.chain import RecordKind
 from wire.records import AuditEntry, Session, SessionStatus, decode
+from wire.settling.terms import EnergyPrice, Terms
 
 Step = Callable[[RoughStation], None]
 TERMS = Terms(price=EnergyPrice("EUR", Decimal("0.49"), Decimal(0)))

@@ -28,9 +28,9 @@ from hub.store.connection import FILE_NAME, open_writer
 from hub.store.database import Database
 from hub.store.snapshots import part_path
 from hub.store.whitelist import drop_tokens, list_standing
-from hub.terms import EnergyPrice, Terms
 from tests.parts import token
 from wire.records import TokenRef, TokenType, encode
+from wire.settling.terms import EnergyPrice, Terms
 from wire.tokens import token_key
 from wire.tree_head import SigningKey
 from wire.whitelist import PATH_DELTAS, PATH_HEAD, PATH_MANIFEST, ListDeltas, ListHead, sign_list_head

@@ -39,7 +39,8 @@ class Row:
 _CPO, _EMSP, _ALL = (Role.CPO,), (Role.EMSP,), tuple(role for role in Role if role is not Role.HUB)
 _REGISTERING = ("tests/hub/ocpi/test_registration.py", "tests/hub/ocpi/test_hub_platform.py")
 _AT_CPO, _AT_EMSP = ("tests/hub/ocpi/test_cpo_platform.py",), ("tests/hub/ocpi/test_emsp_platform.py",)
-_AT_HUB = ("tests/hub/ocpi/test_hub_platform.py",)
+_AT_HUB = ("tests/hub/ocpi/test_hub_platform.py", "tests/hub/ocpi/test_hub_between.py")
+_ABROAD, _PUSHED = ("tests/hub/ocpi/test_abroad.py",), ("tests/hub/ocpi/test_pushes_and_pulls.py",)
 _ALL_FOUR = ("GET", "POST", "PUT", "DELETE")
 _OWNED = ("GET", "PUT", "PATCH")
 TABLE: tuple[Row, ...] = (
@@ -54,28 +55,54 @@ TABLE: tuple[Row, ...] = (
         tests=_REGISTERING,
         note="one side; its role is not looked at",
     ),
-    Row(Module.HUB_CLIENT_INFO, _SENDER, (Role.HUB,), ("GET",), served=("GET",), tests=_AT_HUB),
-    Row(Module.HUB_CLIENT_INFO, _RECEIVER, _ALL, ("GET", "PUT"), served=("GET", "PUT"), tests=_AT_HUB),
+    Row(
+        Module.HUB_CLIENT_INFO,
+        _SENDER,
+        (Role.HUB,),
+        ("GET",),
+        served=("GET",),
+        called=("GET",),
+        tests=(*_AT_HUB, *_ABROAD),
+    ),
+    Row(
+        Module.HUB_CLIENT_INFO,
+        _RECEIVER,
+        _ALL,
+        ("GET", "PUT"),
+        served=("GET", "PUT"),
+        called=("PUT",),
+        tests=_AT_HUB,
+    ),
     Row(
         Module.TOKENS,
         _SENDER,
         _EMSP,
         ("GET", "POST"),
         served=("GET", "POST"),
-        tests=_AT_EMSP,
+        called=("GET", "POST"),
+        tests=(*_AT_EMSP, *_ABROAD, *_PUSHED),
         note="POST is the real-time authorization",
     ),
-    Row(Module.TOKENS, _RECEIVER, _CPO, _OWNED, served=_OWNED, tests=_AT_CPO),
-    Row(Module.LOCATIONS, _SENDER, _CPO, ("GET",), served=("GET",), tests=_AT_CPO),
-    Row(Module.LOCATIONS, _RECEIVER, (Role.EMSP, Role.NSP), _OWNED, served=_OWNED, tests=_AT_EMSP),
-    Row(Module.TARIFFS, _SENDER, _CPO, ("GET",), served=("GET",), tests=_AT_CPO),
+    Row(Module.TOKENS, _RECEIVER, _CPO, _OWNED, served=_OWNED, called=_OWNED, tests=(*_AT_CPO, *_ABROAD)),
+    Row(Module.LOCATIONS, _SENDER, _CPO, ("GET",), served=("GET",), called=("GET",), tests=(*_AT_CPO, *_ABROAD)),
+    Row(
+        Module.LOCATIONS,
+        _RECEIVER,
+        (Role.EMSP, Role.NSP),
+        _OWNED,
+        served=_OWNED,
+        called=("PUT",),
+        tests=(*_AT_EMSP, *_ABROAD),
+    ),
+    Row(Module.TARIFFS, _SENDER, _CPO, ("GET",), served=("GET",), called=("GET",), tests=(*_AT_CPO, *_ABROAD)),
     Row(
         Module.TARIFFS,
         _RECEIVER,
         _EMSP,
         ("GET", "PUT", "DELETE"),
         served=("GET", "PUT", "DELETE"),
-        tests=_AT_EMSP,
+        called=("PUT",),
+        tests=(*_AT_EMSP, *_ABROAD),
     ),
     Row(
         Module.SESSIONS,
@@ -83,12 +110,21 @@ TABLE: tuple[Row, ...] = (
         _CPO,
         ("GET", "PUT"),
         served=("GET", "PUT"),
-        tests=_AT_CPO,
+        called=("GET",),
+        tests=(*_AT_CPO, *_ABROAD),
         note="PUT sets a driver's charging preferences; answered NOT_POSSIBLE",
     ),
-    Row(Module.SESSIONS, _RECEIVER, _EMSP, _OWNED, served=_OWNED, tests=_AT_EMSP),
-    Row(Module.CDRS, _SENDER, _CPO, ("GET",), served=("GET",), tests=_AT_CPO),
-    Row(Module.CDRS, _RECEIVER, _EMSP, ("GET", "POST"), served=("GET", "POST"), tests=_AT_EMSP),
+    Row(Module.SESSIONS, _RECEIVER, _EMSP, _OWNED, served=_OWNED, called=_OWNED, tests=(*_AT_EMSP, *_PUSHED)),
+    Row(Module.CDRS, _SENDER, _CPO, ("GET",), served=("GET",), called=("GET",), tests=(*_AT_CPO, *_ABROAD)),
+    Row(
+        Module.CDRS,
+        _RECEIVER,
+        _EMSP,
+        ("GET", "POST"),
+        served=("GET", "POST"),
+        called=("POST",),
+        tests=(*_AT_EMSP, *_PUSHED),
+    ),
     Row(
         Module.COMMANDS,
         _SENDER,
@@ -99,7 +135,7 @@ TABLE: tuple[Row, ...] = (
         tests=(*_AT_CPO, *_AT_EMSP),
         note="results, at the response_url of a command",
     ),
-    Row(Module.COMMANDS, _RECEIVER, _CPO, ("POST",), served=("POST",), tests=_AT_CPO),
+    Row(Module.COMMANDS, _RECEIVER, _CPO, ("POST",), served=("POST",), called=("POST",), tests=(*_AT_CPO, *_ABROAD)),
     Row(
         Module.CHARGING_PROFILES,
         _SENDER,

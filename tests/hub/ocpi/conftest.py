@@ -10,7 +10,7 @@ import pytest
 
 from tests.hub.conftest import LittleCA
 from tests.hub.ocpi.partner import Partner
-from tests.hub.ocpi.platforms import CPO_PARTY, EMSP_PARTY, HUB, Platform, start_platform
+from tests.hub.ocpi.platforms import CPO_PARTY, EMSP_PARTY, Platform, start_platform
 
 
 @pytest.fixture
@@ -31,15 +31,6 @@ def cpo(tmp_path: Path, roaming_ca: LittleCA) -> Iterator[Platform]:
 @pytest.fixture
 def emsp(tmp_path: Path, roaming_ca: LittleCA) -> Iterator[Platform]:
     platform = start_platform(tmp_path / "emsp", roaming_ca, "emsp", EMSP_PARTY)
-    yield platform
-    if platform.process.process is not None:
-        assert platform.process.stop() == 0
-
-
-@pytest.fixture
-def middle(tmp_path: Path, roaming_ca: LittleCA) -> Iterator[Platform]:
-    """A hub without parties of its own."""
-    platform = start_platform(tmp_path / "middle", roaming_ca, "middle", "", HUB)
     yield platform
     if platform.process.process is not None:
         assert platform.process.stop() == 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from hub.roaming.client import MAX_ANSWER_BYTES
 from tests.hub.conftest import LittleCA
@@ -32,6 +33,9 @@ class Odd:
     redirects: bool = False
     bare_errors: bool = False
     no_timestamp_zone: bool = False
+    links_nothing: bool = False
+    links_elsewhere: bool = False
+    counts_nothing: bool = False
     token_with_newline: bool = False
     token_raw: bool = False
     token_unknown: bool = False
@@ -64,6 +68,7 @@ class Partner:
     hub_party_id: str | None = None
     token: str = "B-token-of-the-partner"
     odd: Odd = field(default_factory=Odd)
+    listed: Queue[tuple[str, dict[str, str]]] = field(default_factory=Queue)
     got: Queue[Posted] = field(default_factory=Queue)
     theirs: str = ""
     stopped: bool = False
@@ -135,7 +140,7 @@ class Partner:
             if below and below[-1] in self.answers:
                 self.answers[below[-1]](request, Posted("GET", path, {}, None))
             else:
-                self.tell(request, self.lists.get(module, []), self.pages.get(module))
+                self.tell(request, *self.page(module, path))
         else:
             posted = Posted(request.command, path, dict(request.headers.items()), body)
             self.got.put(posted)
@@ -144,6 +149,19 @@ class Partner:
                 answer(request, posted)
             else:
                 self.tell(request, self.credentials() if path.endswith("/credentials") else None)
+
+    def page(self, module: str, path: str) -> tuple[list[Any], dict[str, str]]:
+        """What is listed there, in pages of two, and the headers with it; `listed` tells how it was asked for."""
+        query = dict(parse_qsl(path.partition("?")[2]))
+        self.listed.put((module, query))
+        if module in self.pages:
+            return [], self.pages[module]
+        all_, offset = self.lists.get(module, []), int(query.get("offset", 0))
+        headers = {} if self.odd.counts_nothing else {"X-Total-Count": str(len(all_))}
+        if offset + 2 < len(all_) and not self.odd.links_nothing:
+            base = "http://inner.example:8080" if self.odd.links_elsewhere else f"{self.url}/{self.version}"
+            headers["Link"] = f'<{base}/sender/{module}?{urlencode(query | {"offset": str(offset + 2)})}>; rel="next"'
+        return all_[offset : offset + 2], headers
 
     def headers_known(self) -> set[str]:
         """Its token in base64, or as it is."""
@@ -171,6 +189,10 @@ class Partner:
         if data is not None:
             body["data"] = data
         self.reply(request, 200, json.dumps(body).encode(), headers)
+
+    def hang_up(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer nothing, and close."""
+        request.close_connection = True
 
     def reply(
         self, request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None
@@ -208,11 +230,12 @@ class Partner:
         self.theirs, self.platform = told.data["token"], platform
         return self
 
-    def next(self, method: str) -> Posted:
-        """The next request of this method that came; others before it are passed over."""
-        while (found := self.got.get(timeout=20)).method != method:
-            pass
-        return found
+    def next(self, method: str = "", where: str = "") -> Posted:
+        """The next request of this method that came, with `where` in its path; others before it are passed over."""
+        while True:
+            found = self.got.get(timeout=20)
+            if method in ("", found.method) and where in found.path:
+                return found
 
     def ask(self, method: str, path: str, document: object = None, **more: Any) -> Told:
         """What the platform answers; `path` below its version."""

@@ -188,8 +188,13 @@ def registered(cpo: Platform, emsp: Platform, here: str = "charging", there: str
     assert status == 200, done
 
 
-def objects_at(platform: Platform, module: str) -> list[dict[str, Any]]:
-    """What a platform holds of a module, read from its database."""
+def rows_at(platform: Platform, sql: str, *values: str) -> list[str]:
+    """The first column of what a statement finds in a platform's database."""
     with closing(open_reader(platform.process.folder / "state" / FILE_NAME)) as connection:
-        rows = connection.execute("SELECT document FROM ocpi_objects WHERE module = ? ORDER BY number", (module,))
-        return [json.loads(text) for (text,) in rows]
+        return [row[0] for row in connection.execute(sql, values)]
+
+
+def objects_at(platform: Platform, module: str) -> list[dict[str, Any]]:
+    """What a platform holds of a module."""
+    sql = "SELECT document FROM ocpi_objects WHERE module = ? ORDER BY number"
+    return [json.loads(text) for text in rows_at(platform, sql, module)]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.hub.conftest import GatewayLink
-from tests.hub.ocpi.platforms import Platform, objects_at, registered, until
+from tests.hub.conftest import GatewayLink, LittleCA
+from tests.hub.ocpi.platforms import (
+    CPO_PARTY,
+    EMSP_PARTY,
+    HUB,
+    Platform,
+    objects_at,
+    registered,
+    start_platform,
+    until,
+)
 from wire.meter.record import ReadingReason
 from wire.records import AuthMethod, Basis
 
@@ -36,8 +45,10 @@ class Roaming:
     cpo: Platform
     emsp: Platform
 
-    def __post_init__(self) -> None:
-        self.gateway: GatewayLink = self.cpo.process.link()
+    @property
+    def gateway(self) -> GatewayLink:
+        """A connection of the CPO's gateway."""
+        return self.cpo.process.link()
 
     def authorize(self, uid: str = "04A1", **more: object) -> tuple[int, Any]:
         """What the CPO's hub tells its gateway about a token."""
@@ -57,25 +68,31 @@ class Roaming:
 
 
 def put_tokens(emsp: Platform, *tokens: dict[str, Any]) -> None:
-    """The eMSP's operator lists tokens; they are published before anybody is registered, so nobody is pushed any."""
+    """The eMSP's operator lists tokens, and they are published."""
     assert emsp.api("PUT", "/api/v1/tokens", list(tokens))[0] == 200
     until(lambda: len(objects_at(emsp, "tokens")) >= len(tokens))
 
 
-@pytest.fixture(params=["peer to peer", "through a hub"])
-def roaming(request, cpo, emsp) -> Roaming:
-    """With a token that no CPO has on its list: through a hub nobody broadcast it, and a peer has asked for all of them
-    before it was there."""
+@pytest.fixture(scope="module", params=["peer to peer", "through a hub"])
+def roaming(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roaming]:
+    """With a card that is on no CPO's list: through a hub nobody broadcast it; between peers it is asked about whatever
+    the list says."""
+    folder = tmp_path_factory.mktemp("abroad")
+    ca = LittleCA(folder, "roaming root")
+    cpo = start_platform(folder / "cpo", ca, "cpo", CPO_PARTY)
+    emsp = start_platform(folder / "emsp", ca, "emsp", EMSP_PARTY)
+    platforms = [cpo, emsp]
     if request.param == "peer to peer":
         registered(cpo, emsp)
-        until(lambda: any(one["status"] == "CONNECTED" for one in cpo.api("GET", "/api/v1/partners")[1]["partners"]))
-        assert emsp.api("PUT", "/api/v1/partners/charging/quirks", {"quirks": ""})[0] == 200
-        return Roaming(cpo, emsp)
-    middle: Platform = request.getfixturevalue("middle")
-    put_tokens(emsp, CARD, APP)
-    registered(middle, cpo, "hub", "operator")
-    registered(middle, emsp, "hub", "provider")
-    return Roaming(cpo, emsp)
+        put_tokens(emsp, CARD, APP)
+    else:
+        platforms.append(start_platform(folder / "middle", ca, "middle", "", HUB))
+        put_tokens(emsp, CARD, APP)
+        registered(platforms[2], cpo, "hub", "operator")
+        registered(platforms[2], emsp, "hub", "provider")
+    yield Roaming(cpo, emsp)
+    for platform in platforms:
+        assert platform.process.stop() == 0
 
 
 def charged(roaming: Roaming, charger: Any, chain: Any, t0: Any, reference: str, between: Callable[[str], None]) -> str:
@@ -103,11 +120,9 @@ def held(emsp: Platform, module: str, is_good: Callable[[dict[str, Any]], bool] 
 
 
 def test_a_card_that_only_its_emsp_knows_charges_and_comes_back_as_session_and_cdr(roaming, charger, chain, t0):
-    if not objects_at(roaming.emsp, "tokens"):
-        put_tokens(roaming.emsp, CARD, APP)
     status, told = until(lambda: (answer := roaming.authorize())[1].get("allowed") == "ALLOWED" and answer)
     assert (status, told["token"]["uid"], told["token"]["party_id"]) == (200, "04A1", "EMS")
-    assert told["location"] == {"location_id": "LOC1", "evse_uids": ["DE*CPO*E1"]}
+    assert told["location"] == {"location_id": "LOC1"}, "all EVSEs of the charger"
     reference = told["authorization_reference"]
     assert roaming.asked()[-1] | {"number": 0, "at": ""} == {
         "number": 0,
@@ -134,12 +149,11 @@ def test_a_card_that_only_its_emsp_knows_charges_and_comes_back_as_session_and_c
     assert cdr["cdr_token"]["party_id"] == "EMS"
     assert cdr["auth_method"] == "AUTH_REQUEST"
     assert len(cdr["signed_data"]["signed_values"]) == 2
+    assert held(roaming.emsp, "locations")["id"] == "LOC1"
     assert roaming.emsp.api("GET", "/api/v1/partners-alarms")[1]["alarms"] == []
 
 
 def test_a_driver_presses_start_at_the_emsp_and_hears_what_came_of_it(roaming):
-    if not objects_at(roaming.emsp, "tokens"):
-        put_tokens(roaming.emsp, CARD, APP)
     status, given = until(lambda: (answer := roaming.start())[0] == 201 and answer)
     assert (given["response"]["result"], given["receiver"]) == ("ACCEPTED", "DE*CPO")
     status, body = roaming.gateway.request("GET", "/sync/v1/commands?wait=10")

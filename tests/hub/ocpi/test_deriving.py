@@ -11,7 +11,6 @@ import pytest
 from hub.config import load_config
 from hub.roaming import deriving
 from hub.roaming.ordering import reservation_id, result_of
-from hub.terms import EnergyPrice, Terms
 from tests.hub.ocpi.platforms import CPO_PARTY
 from wire.commands import CommandReport, ResultCode
 from wire.ocpi.checks import check
@@ -30,6 +29,7 @@ from wire.records import (
     SignedValue,
     TokenType,
 )
+from wire.settling.terms import EnergyPrice, Terms
 
 T0 = datetime(2026, 11, 23, 10, 0, 0, 123_456, tzinfo=UTC)
 T0_SAID = T0.replace(microsecond=123_000)

@@ -77,7 +77,7 @@ def test_a_direct_message_goes_on_as_it_is_with_a_new_request_id(between):
     assert (told.http, told.status) == (200, 1000)
     assert (told.headers["ocpi-from-party-id"], told.headers["ocpi-to-party-id"]) == ("EMS", "BEC")
     assert (told.headers["x-request-id"], told.headers["x-correlation-id"]) == ("r-1", "c-1")
-    got = between.emsp.next("PUT")
+    got = between.emsp.next("PUT", "/sessions/")
     assert (got.path, got.body) == ("/2.3.0/receiver/sessions/BE/BEC/S-1", session)
     assert (got.headers["OCPI-from-party-id"], got.headers["OCPI-to-party-id"]) == ("BEC", "EMS")
     assert got.headers["X-Correlation-ID"] == "c-1"
@@ -157,7 +157,7 @@ def test_a_broadcast_reaches_all_and_is_kept_for_get_all(between):
     )
     assert (told.http < 300, told.status, told.headers["ocpi-from-party-id"]) == (True, 1000, "HUB")
     for partner, party in ((between.emsp, "EMS"), (between.old, "OLD")):
-        got = partner.next("PUT")
+        got = partner.next("PUT", "/locations/")
         assert got.path == f"/{partner.version}/receiver/locations/BE/BEC/LOC1"
         assert (got.headers["OCPI-from-party-id"], got.headers["OCPI-to-party-id"]) == ("HUB", party)
         assert (got.headers["X-Correlation-ID"], got.body["x_colour"]) == ("all-1", "green")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hub.__main__ import main
+from hub.evidence.gather import make_evidence
 from tests.hub.conftest import API_TOKEN
+from tests.hub.evidence_site import LATER, T0, evidence_site
 from tests.hub.ocpi.test_emsp_platform import CDR
 
 ENERGY = {"type": "ENERGY", "price": 0.25, "vat": 10, "step_size": 1}
@@ -114,6 +117,32 @@ def test_a_dispute_ends_with_the_partners_credit(charging, typed) -> None:
     typed("reconcile", "accept", "BE*BEC", "C-1", "--why", "known")
     assert charging.ask("POST", "/receiver/cdrs", credit).http == 201
     assert "credit CDR C-1-C" in typed("disputes", "show", id_).output
+
+
+def test_evidence_is_attached_by_its_hash(charging, typed, tmp_path: Path) -> None:
+    state = tmp_path / "site"
+    state.mkdir()
+    site = evidence_site(state)
+    session = site.session("t1", T0, "100.000", "116.000")
+    site.send()
+    made = make_evidence(site.connection, session, site.maker, LATER)
+    site.connection.close()
+    file = tmp_path / "evidence.zip"
+    file.write_bytes(made.data)
+    charging.ask("POST", "/receiver/cdrs", PRICED | {"session_id": session})
+    charging.ask("POST", "/receiver/cdrs", PRICED | {"id": "C-2"})
+    ids = []
+    for cdr in ("C-1", "C-2"):
+        opened = typed("disputes", "open", "BE*BEC", cdr, "--party", "DE*EMS", "--reason", "meter-sum", "--json").output
+        ids.append(json.loads(opened)["dispute"]["id"])
+    told = typed("disputes", "attach", ids[0], str(file), "--party", "DE*EMS").output
+    assert f"evidence.zip, SHA-256 {hashlib.sha256(made.data).hexdigest()}" in told
+    assert (
+        "the file is about session"
+        in typed("disputes", "attach", ids[1], str(file), "--party", "DE*EMS", code=2).stderr
+    )
+    file.write_bytes(made.data[:-100])
+    assert "no whole ZIP file" in typed("disputes", "attach", ids[0], str(file), "--party", "DE*EMS", code=2).stderr
 
 
 def test_whom_to_call(charging, typed) -> None:

@@ -13,10 +13,10 @@ from hub.roaming.own import OwnParty, RoamingConfig
 from hub.roaming.results import Results
 from hub.store.connection import FILE_NAME, SQLite
 from hub.store.database import Database
-from hub.terms import Terms
 from hub.web.ocpi.sides import Parts, all_sides, served_sides
 from wire.ocpi.census import TABLE
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Role
+from wire.settling.terms import Terms
 
 APART = {"versions", Module.CREDENTIALS}
 """Answered by the endpoint itself."""

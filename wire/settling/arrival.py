@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from hub.carried import CarriedValue, carried_values, salvaged_values
 from wire.chain import Record, RecordKind
 from wire.errors import MalformedValue, WireError
 from wire.ids import session_id
@@ -25,6 +24,7 @@ from wire.ocpp.frames import Call, Send
 from wire.ocpp.salvage import parse_recorded
 from wire.ocpp.transaction import TransactionMessage, read_transaction
 from wire.records import Decision, TransactionEntry, TransactionEvent, decode
+from wire.settling.carried import CarriedValue, carried_values, salvaged_values
 from wire.tombstone import Tombstone
 
 LET_GO = "its content was let go"

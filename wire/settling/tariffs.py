@@ -16,19 +16,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from decimal import Context, Decimal
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from hub.places import MeterPlace
 from wire.ocpi.document import utc
 from wire.ocpi.pricing import choose_tariff
 from wire.ocpi.tariffs import PriceComponent, Tariff, TariffDimension, TariffElement, TaxIncluded
 from wire.ocpi.types import PartyKey
 from wire.records import Cdr, CdrToken, TokenType, Value
+from wire.settling.places import MeterPlace
 
 SHORT_FORM = "price"
 """The id of the tariff that `[price]` is."""
@@ -47,11 +46,6 @@ class TariffSnapshot(Value, frozen=True, kw_only=True):
     def hash(self) -> str:
         """The hash of its content: `content_hash`, remembered."""
         return _hash_of(self)
-
-    @property
-    def zone(self) -> tzinfo:
-        """The time zone; UTC where this machine knows no zone of that name, which a hub refuses to start with."""
-        return zone_named(self.time_zone) or UTC
 
 
 def content_hash(snapshot: TariffSnapshot) -> str:
@@ -74,14 +68,6 @@ def _canonical(value: object) -> object:
     if isinstance(value, Decimal):
         return str(_WHOLE.normalize(value))
     return utc(value).isoformat() if isinstance(value, datetime) else value
-
-
-def zone_named(name: str) -> tzinfo | None:
-    """The zone of the IANA's with this name, None where there is none."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,15 @@
 """A session and the charge detail record that it makes when it ends. Pure.
 
 Rules
-1. Energy is the difference of the signed registers, as far as they count (hub.signed). Otherwise it is the difference
-   of the plain registers, and the CDR says `unsigned-energy` and why.
+1. Energy is the difference of the signed registers, as far as they count (wire.settling.signed). Otherwise it is the
+   difference of the plain registers, and the CDR says `unsigned-energy` and why.
 2. The signed text goes into the CDR character for character, also when it was not good enough to count.
 3. A register that its message calls the transaction's begin or end is that, whatever its clock says; without one, the
    register of the earliest or latest instant is. So the order in which messages arrive does not matter.
 4. Decimals throughout. Energy and money are exact (wire.ocpi.pricing); only time, which hours cannot always express, is
    rounded: to 4 decimals, half even (OCPI 2.3.0 types: number).
-5. The price is that of the tariff that was pinned when the session began (hub.billing). Where the signed values say how
-   long the session was, that time is billed, and not the station's.
+5. The price is that of the tariff that was pinned when the session began (wire.settling.billing). Where the signed
+   values say how long the session was, that time is billed, and not the station's.
 
 Source: OCPI 2.3.0 mod_cdrs, mod_tariffs; OCMF 1.4.1; rounding for an invoice is the invoice's business.
 """
@@ -24,10 +24,6 @@ from enum import IntEnum
 
 import msgspec
 
-from hub.billing import UNPRICED, Pricing, billed
-from hub.signed import Outcome, SessionValues, judge_signed
-from hub.terms import MeterPlace, Terms
-from hub.timeline import Course
 from wire.meter.verdict import Expected
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
@@ -40,6 +36,10 @@ from wire.records import (
     TransactionEvent,
     Value,
 )
+from wire.settling.billing import UNPRICED, Pricing, billed
+from wire.settling.signed import Outcome, SessionValues, judge_signed
+from wire.settling.terms import MeterPlace, Terms
+from wire.settling.timeline import Course
 
 _BEGIN, _END = "Transaction.Begin", "Transaction.End"
 _WH_PER_KWH = Decimal(1000)
@@ -74,9 +74,9 @@ class MeterState(Value, frozen=True, kw_only=True):
     `start_missing`: the session was opened by another message than its start, and the start has not come since.
     `ended_by` is the content key of the message that ended the session, None before; `end_seen_at` is when its gateway
     received it, if the gateway trusted its clock. `late_values` counts the signed values that came after the
-    settlement, `judged_again` those that were judged again on their account: hub.ingest, rule 6. `begun_by` is the
-    content key of the start, where the gateway gave the transaction its number; `second_start` says that another start
-    came under that number: rule 7. `tariff` is the hash of the tariff that was pinned when the session began.
+    settlement, `judged_again` those that were judged again on their account: rule 6 of wire.settling.ingest. `begun_by`
+    is the content key of the start, where the gateway gave the transaction its number; `second_start` says that another
+    start came under that number: rule 7. `tariff` is the hash of the tariff that was pinned when the session began.
     """
 
     begin: Register | None = None
@@ -186,7 +186,7 @@ def settle(
         signed_data=data,
         findings=tuple(dict.fromkeys(found)),
     )
-    cdr = billed(cdr, course, snapshot, pricing.quote)
+    cdr = billed(cdr, course, snapshot, terms.zone_named(snapshot.time_zone), pricing.quote)
     session = msgspec.structs.replace(session, kwh=energy_kwh, last_updated=settled_at, findings=cdr.findings)
     return SettledSession(session=session, cdr=cdr, outcome=outcome)
 
@@ -199,7 +199,7 @@ def _billed_end(begin: datetime, end: datetime, signed: timedelta | None) -> dat
         return end
 
 
-def place_of(session: Session) -> MeterPlace:
+def place_of(session: Session | Cdr) -> MeterPlace:
     """Where the session's meter is."""
     return MeterPlace(session.gateway_id, session.charger_id.casefold(), session.evse_id)
 

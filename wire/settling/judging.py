@@ -12,10 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import groupby
 
-from hub.carried import CarriedValue
 from wire.errors import WireError
 from wire.meter.carrier import Unwrapped, join_split, unwrap
 from wire.meter.judge import judge_record
@@ -24,9 +22,8 @@ from wire.meter.record import DeviationClass, MeterFormat, MeterRecord, Paginati
 from wire.meter.registry import KeyPlace, KeyRegistry
 from wire.meter.verdict import KeySource, RecordVerdict, SignatureVerdict
 from wire.records import Value
+from wire.settling.carried import CarriedValue
 
-CODE_VERSION = version("pncgate")
-"""Stands beside every verdict: a later version may know more curves and formats."""
 MAX_DEVIATIONS = 20
 """Kept of one verdict."""
 

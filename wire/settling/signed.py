@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from hub.judging import JudgedValue
 from wire.meter.export import Nature, ocpi_signed_values
 from wire.meter.record import ReadingReason
 from wire.meter.session import judge_session
 from wire.meter.verdict import Expected, KeySource, SessionFinding, SessionVerdict, Severity, SignatureVerdict, note
 from wire.records import SignedData, Value
+from wire.settling.judging import JudgedValue
 
 _BEGIN, _END = "Transaction.Begin", "Transaction.End"
 _TRUST = (KeySource.REGISTRY, KeySource.LEARNED, KeySource.CLAIMED, KeySource.NONE)

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 
 import msgspec
 
-from hub.tariffs import TariffSnapshot
-from hub.timeline import Course, timeline_of
 from wire.errors import PricingError
 from wire.ocpi.pricing import Line, Part, Priced, price_session
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import Cdr, Price, PriceComponent, PriceQuote
+from wire.settling.tariffs import TariffSnapshot
+from wire.settling.timeline import Course, timeline_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,9 @@ UNPRICED = Pricing()
 """Nothing is known but the session itself."""
 
 
-def billed(cdr: Cdr, course: Course, snapshot: TariffSnapshot, quote: PriceQuote | None) -> Cdr:
-    """The CDR with the price of its session, and with further findings."""
+def billed(cdr: Cdr, course: Course, snapshot: TariffSnapshot, zone: tzinfo | None, quote: PriceQuote | None) -> Cdr:
+    """The CDR with the price of its session, and with further findings. `zone`: the tariff's, None where it is not
+    known here; no price is made then."""
     cdr = msgspec.structs.replace(
         cdr,
         currency=snapshot.tariff.currency,
@@ -49,8 +51,11 @@ def billed(cdr: Cdr, course: Course, snapshot: TariffSnapshot, quote: PriceQuote
         quote=quote,
         findings=tuple(dict.fromkeys((*cdr.findings, *_shown(quote, snapshot)))),
     )
+    if zone is None:
+        finding = f"not-priced: tariff {snapshot.tariff.id!r}: no time zone {snapshot.time_zone!r} is known here"
+        return msgspec.structs.replace(cdr, findings=(*cdr.findings, finding))
     try:
-        priced = price_session(snapshot.tariff, timeline_of(course, snapshot.tariff), snapshot.zone)
+        priced = price_session(snapshot.tariff, timeline_of(course, snapshot.tariff), zone)
     except PricingError as error:
         finding = f"not-priced: tariff {snapshot.tariff.id!r} cannot be applied: {error} ({error.code})"
         return msgspec.structs.replace(cdr, findings=(*cdr.findings, finding))

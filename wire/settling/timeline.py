@@ -1,8 +1,8 @@
 """What a session was, moment by moment, out of its messages: the timeline that it is priced by. Pure.
 
 Rules
-1. Begin, end and energy are those that are billed (hub.settle). The plain register says how the energy is spread
-   between them: readings in order of time, never above what is billed; what they leave is in the last stretch.
+1. Begin, end and energy are those that are billed (wire.settling.settle). The plain register says how the energy is
+   spread between them: readings in order of time, never above what is billed; what they leave is in the last stretch.
 2. A tariff that asks for no times gets one stretch. One that does and has no reading in between gets energy spread
    evenly, with the finding `energy-spread`.
 3. Parking begins when the station says that the vehicle suspended charging (SuspendedEV) and ends when it says
@@ -24,10 +24,10 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 
-from hub.tariffs import has_parking, needs_times
 from wire.ocpi.pricing_timeline import Segment, Timeline, Use
 from wire.ocpi.tariffs import Tariff
 from wire.ocpp.transaction import Sampled, TransactionMessage
+from wire.settling.tariffs import has_parking, needs_times
 
 MAX_POINTS = 2_000
 _US = datetime.resolution

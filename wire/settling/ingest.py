@@ -32,13 +32,6 @@ from typing import Protocol
 
 import msgspec
 
-from hub.arrival import Arrival
-from hub.billing import Pricing
-from hub.settle import MeterState, expected_of, place_of, read_meter, settle
-from hub.signed import Outcome, SessionValues, judge_signed, review
-from hub.tariffs import TariffSnapshot, needs_times
-from hub.terms import Terms
-from hub.tokens import bearer_key
 from wire.errors import WireError
 from wire.meter.verdict import Severity, hold
 from wire.ocpp.transaction import TransactionMessage
@@ -56,6 +49,13 @@ from wire.records import (
     TransactionEvent,
     Verdict,
 )
+from wire.settling.arrival import Arrival
+from wire.settling.billing import Pricing
+from wire.settling.settle import MeterState, expected_of, place_of, read_meter, settle
+from wire.settling.signed import Outcome, SessionValues, judge_signed, review
+from wire.settling.tariffs import TariffSnapshot, needs_times
+from wire.settling.terms import Terms
+from wire.tokens import bearer_key
 
 DECISION_HOLDS = timedelta(hours=1)
 """A stored decision speaks for a session of the same charger and token that starts this much later at most."""
