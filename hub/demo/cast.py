@@ -71,6 +71,7 @@ class Ports:
     sync: int
     api: int
     ocpi: int
+    pages: int
 
     @property
     def ocpi_url(self) -> str:
@@ -197,6 +198,9 @@ client_ca = "{papers.root}"
 gateways = {json.dumps(gateways)}
 [api]
 listen = "127.0.0.1:{ports.api}"
+[pages]
+listen = "127.0.0.1:{ports.pages}"
+time_zone = "{ZONE}"
 [price]
 currency = "{CURRENCY}"
 energy_per_kwh = "0.49"

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from datetime import date, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -17,7 +18,7 @@ from hub.clock import now
 from hub.demo.account import Account
 from hub.demo.cast import EVERYBODY
 from hub.demo.closing import EXPORTS
-from hub.demo.month import MOST_VISITS
+from hub.demo.month import MOST_VISITS, month_before
 from hub.demo.platform import CONFIG_FILE, LOG_FILE, TOKEN_FILE
 from hub.demo.play import Wish, play
 from hub.demo.screen import progress, show
@@ -45,11 +46,11 @@ def demo(keep: Path | None, as_json: bool, fast: bool, seed: int, visits: int | 
     """
     folder = _folder(keep)
     signal.signal(signal.SIGTERM, _told_to_end)
-    console = screen()
+    console, at = screen(), now()
     wish = Wish(visits or (_FEW_VISITS if fast else _VISITS), seed)
     kept = keep is not None
     try:
-        account = play(folder, wish, now(), (lambda text: None) if as_json else progress(console))
+        account = play(folder, wish, at, (lambda text: None) if as_json else progress(console))
         kept = kept or not account.ok
     except HubError as error:
         kept = True
@@ -59,7 +60,7 @@ def demo(keep: Path | None, as_json: bool, fast: bool, seed: int, visits: int | 
         sys.exit(EXIT_SIGNAL + (told.args[0] if told.args else signal.SIGINT))
     finally:
         if kept:
-            (folder / _README).write_text(_guide(folder), encoding="utf-8")
+            (folder / _README).write_text(_guide(folder, month_before(at.date())), encoding="utf-8")
         else:
             shutil.rmtree(folder, ignore_errors=True)
     _tell(account, folder if kept else None, as_json)
@@ -91,8 +92,9 @@ def _folder(keep: Path | None) -> Path:
     return keep.resolve()
 
 
-def _guide(folder: Path) -> str:
+def _guide(folder: Path, month: date) -> str:
     members = "\n".join(f"- `{one.name}/`  {one.title}, {one.party}, {one.role}" for one in EVERYBODY)
+    last = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     asking = f"--config {CONFIG_FILE} --token-file {TOKEN_FILE}"
     return f"""# A month of roaming, kept
 
@@ -102,16 +104,22 @@ Each folder has a `{CONFIG_FILE}`, the token `{TOKEN_FILE}` of an operator, the 
 database in `state/`. The invoices are in `{EXPORTS}/`: open one of the pages. The certificates are good
 for 30 days.
 
-Start a platform again, all five for pushes, and look around in a second terminal:
+Start a platform again, all five if they are to reach each other, and look around:
 
     cd {folder / "volt"}
-    pnc-hub run --config {CONFIG_FILE} > again.log &
-    pnc-hub status --config {CONFIG_FILE}
+    pnc-hub run --config {CONFIG_FILE} >> {LOG_FILE} &
     pnc-hub partners list {asking}
     pnc-hub reconcile list {asking}
-    pnc-hub reconcile list --state refused {asking}      # in drive/: the altered CDR and why
     pnc-hub disputes list {asking}
     pnc-hub settle list {asking}
-    pnc-hub settle show sud-vlt-... {asking}             # an id of the list
-    pnc-hub settle net NL*SUD FR*VLT --from 2026-10-01 --to 2026-10-31 {asking}
+    pnc-hub settle show sud-vlt-{month:%Y%m%d} {asking}
+    pnc-hub settle net 'NL*SUD' 'FR*VLT' --from {month} --to {last} {asking}
+
+In `drive/` the altered CDR is found, and why it was refused:
+
+    pnc-hub reconcile list --state refused {asking}
+
+The same in a browser, at https://localhost and the port of `[pages]` in `{CONFIG_FILE}`, for a user that you add:
+
+    pnc-hub users add me --role admin {asking}
 """

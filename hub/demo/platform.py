@@ -42,7 +42,7 @@ class Platform:
         """Writes its folder; starts nothing."""
         folder.mkdir(mode=0o700, parents=True)
         self.folder, self.member, self.config_path = folder, member, folder / CONFIG_FILE
-        self.ports = Ports(*_free_ports(3))
+        self.ports = Ports(*_free_ports(4))
         token, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
         client = client_table(_CLIENT, token, salt)
         self.config_path.write_text(configuration(member, self.ports, papers, client), encoding="utf-8")
