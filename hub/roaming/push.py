@@ -3,8 +3,8 @@
 Rules
 1. A push is claimed before it is tried (hub.store.outbound): it is never tried twice, and whatever is killed, the
    object is there for the partner's next GET.
-2. To a partner the pushes of one object go one after the other, and so does what is said of one session: a CDR after
-   its session, a credit before the CDR that replaces what it takes back. All else goes beside each other.
+2. To a partner the pushes of one object go one after the other, and so do the CDRs of one session: a credit before the
+   CDR that replaces what it takes back. All else goes beside each other.
 3. A PATCH that fails is followed by a GET, and by a PUT of the whole when the partner does not have the object, or has
    another one. A partner that takes no PATCH is sent the whole at once.
 4. A CDR may be sent once more, word for word, when nobody knows whether it arrived; its receiver tells by the id.
@@ -118,7 +118,7 @@ def lanes_of(pushes: Sequence[Push]) -> tuple[tuple[Push, ...], ...]:
     """What goes one after the other, each in its order; lanes go beside each other. Rule 2."""
     lanes: defaultdict[str | int, list[Push]] = defaultdict(list)
     for push in pushes:
-        lanes[push.correlation_id if push.module in _ADDRESSED else push.object_number].append(push)
+        lanes[push.correlation_id if push.module is Module.CDRS else push.object_number].append(push)
     return tuple(map(tuple, lanes.values()))
 
 

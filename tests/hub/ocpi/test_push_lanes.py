@@ -11,11 +11,11 @@ def _push(number: int, module: Module, correlation_id: str, object_number: int |
     return Push(number, object_number or number, "emsp", module, "POST", {}, correlation_id)
 
 
-def test_what_is_said_of_one_session_goes_in_its_order() -> None:
+def test_a_credit_goes_before_what_replaces_the_cdr_and_waits_for_nothing_else() -> None:
     session = _push(1, Module.SESSIONS, "one")
     credit, corrected = _push(2, Module.CDRS, "one"), _push(4, Module.CDRS, "one")
     other = _push(3, Module.CDRS, "two")
-    assert lanes_of((session, credit, other, corrected)) == ((session, credit, corrected), (other,))
+    assert lanes_of((session, credit, other, corrected)) == ((session,), (credit, corrected), (other,))
 
 
 def test_an_object_keeps_its_order_and_lets_others_pass() -> None:
