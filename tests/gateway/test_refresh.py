@@ -289,7 +289,7 @@ def test_what_the_hub_has_not_is_asked_of_the_pki(tmp_path: Path, papers: Papers
 
 
 def test_answer_that_only_a_station_asked_for_fills_no_log(
-    tmp_path: Path, papers: Papers, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, papers: Papers, capfd: pytest.CaptureFixture[str]
 ) -> None:
     _, pem = contract(papers)
     hub = CachingHub({"mo2.crl": crl(papers.mo2, 5), "ocsp": b"no answer"})
@@ -302,7 +302,7 @@ def test_answer_that_only_a_station_asked_for_fills_no_log(
         await seen.until(lambda: sum(integer(0xBAD) in each for each in hub.asked) > 1)
 
     refreshing(papers, tmp_path, part, ocsp_too=True, mood=hub, by_hub=True)
-    assert ":bad" not in capsys.readouterr().out
+    assert ":bad" not in capfd.readouterr().out
 
 
 # --- revocation lists
