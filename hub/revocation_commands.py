@@ -19,7 +19,7 @@ from wire.records import encode
 
 @click.group()
 def revocation() -> None:
-    """See which revocation lists, OCSP answers and roots are held for gateways."""
+    """See what of revocation and roots is held for gateways."""
 
 
 @revocation.command("list")
