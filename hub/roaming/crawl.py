@@ -8,6 +8,7 @@ Rules
    other crawl says nothing.
 5. An object whose owner the partner does not speak for is not kept. What is final here (a CDR, a completed session)
    stays; another one in its place is an alarm.
+6. A CDR is kept as it came and judged afterwards (hub.reconcile); one that is refused then is not settled.
 
 Source: OCPI 2.3.0 transport_and_format (Pagination), mod_tokens (GET).
 """
@@ -25,8 +26,6 @@ import aiohttp
 
 from hub.clock import now
 from hub.roaming.client import CallFailed, PartnerClient, Question, Reply
-from hub.roaming.credits import require_credit_right
-from hub.roaming.listing import as_listed
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner
 from hub.roaming.speech import inward, without_nulls
@@ -39,10 +38,11 @@ from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.checks import TYPE_OF, check, mended, require
 from wire.ocpi.document import Document, view
 from wire.ocpi.keys import party_of
+from wire.ocpi.listing import as_listed
 from wire.ocpi.paging import Crawl, next_date_from, read_page
 from wire.ocpi.partners import ClientInfo
 from wire.ocpi.routing import Routing
-from wire.ocpi.sessions import Cdr, SessionStatus
+from wire.ocpi.sessions import SessionStatus
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Role, Version
 
@@ -226,8 +226,6 @@ class _Crawling:
         module, partner, owner, at = self._module, self._partner, party_of(document), now()
         if module is not Module.HUB_CLIENT_INFO and not partners.speaks_for(connection, partner, owner):
             raise OCPIRefused("foreign-party", "/party_id", f"the partner does not speak for {owner}")
-        if module is Module.CDRS:
-            require_credit_right(connection, view(document, Cdr, "CDR"))
         key = key_of(module, document)
         held = object_of(connection, module, owner, key)
         if held is not None and held.from_partner is None:
