@@ -84,6 +84,8 @@ def credit_findings(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]
     if cdr.currency != credited.currency:
         yield found("credit-amount", "/currency", f"{cdr.currency}; {credited.currency} was billed")
     gone = _PERSONAL if facts.credited_erased else ()
+    if gone and cdr.cdr_token.owner != credited.cdr_token.owner:
+        yield found("credit-differs", "/cdr_token", f"{credited.cdr_token.owner} was billed")
     for name in _differing(cdr, credited, gone):
         yield found("credit-differs", f"/{name}", f"it differs from that of CDR {credited.id}")
 

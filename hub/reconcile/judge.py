@@ -52,8 +52,8 @@ _W_PER_KW = Decimal(1000)
 
 
 class NotDecided(HubError):
-    """Raised when an operator cannot decide about a CDR: `no-such-cdr`, `settled`, and what hub.reconcile.crediting
-    refuses."""
+    """Raised when an operator cannot decide about a CDR: `no-such-cdr`, `settled`, `credited`, and what
+    hub.reconcile.crediting refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class Reconciler:
             credited=credited,
             credited_erased=credited is not None
             and is_erased(connection, Module.CDRS, credited.owner, ci_key(credited.id)),
-            is_credited=bool(cdr.credit) and store.is_credited(connection, cdr),
+            is_credited=_is_credited(connection, cdr),
             outcome=_outcome(connection, cdr) if partner is None else None,
             key_for=_keys(connection),
             currencies=_currencies(connection, cdr),
@@ -189,17 +189,20 @@ def decide(
     """Where a CDR stands after an operator's decision. Rule 3.
 
     Raises:
-        NotDecided: `no-such-cdr`, `settled`.
+        NotDecided: `no-such-cdr`, `settled`; `credited`: it is a second credit, and is not accepted.
     """
     standing = store.standing_of(connection, owner, cdr_id)
     if standing is None:
         raise NotDecided("no-such-cdr", f"no CDR {cdr_id[:64]!r} of {owner[:20]} is kept here")
     if standing.settlement is not None:
         raise NotDecided("settled", f"CDR {standing.id} is settled; it can only be credited")
+    credits_ = standing.credits if state is State.ACCEPTED else None
+    if credits_ is not None and store.is_credited(connection, standing.owner, credits_, but=standing.id):
+        raise NotDecided("credited", f"CDR {credits_} is credited already; {standing.id} would take it back once more")
     store.note_judgement(connection, _party(owner), standing.id, Verdict(state=state, at=at, by_whom=by_whom, why=why))
     store.set_state(connection, standing, state, at)
-    if standing.credits is not None and state is State.ACCEPTED:
-        note_credited(connection, standing.owner, standing.credits, standing.id, at)
+    if credits_ is not None:
+        note_credited(connection, standing.owner, credits_, standing.id, at)
     return store.standing_of(connection, owner, cdr_id) or standing
 
 
@@ -280,6 +283,12 @@ def _credited(connection: Connection, cdr: Cdr) -> Cdr | None:
         return None
     held = object_of(connection, Module.CDRS, cdr.owner, ci_key(cdr.credit_reference_id))
     return None if held is None else view(held.document, Cdr, "stored CDR")
+
+
+def _is_credited(connection: Connection, cdr: Cdr) -> bool:
+    if not cdr.credit or cdr.credit_reference_id is None:
+        return False
+    return store.is_credited(connection, cdr.owner, cdr.credit_reference_id, but=cdr.id)
 
 
 def _outcome(connection: Connection, cdr: Cdr) -> Outcome | None:

@@ -137,7 +137,7 @@ def invoice_of(
     items = tuple(_item(one, agreement, begin_at, rates, rounds) for one in ordered)
     energy = plus(*(item.kwh if not item.credit else -item.kwh for item in items))
     exact = plus(*(_converted(one.price.before_taxes, one.currency, agreement, rates) for one in ordered))
-    lines = _lines(agreement, items, exact, energy, rounds)
+    lines = _lines(agreement, items, exact, energy, rounds, agreement.minimum if _holds(agreement, period) else ZERO)
     net = plus(*(line.net for line in lines))
     exact_net = plus(*(line.exact for line in lines))
     taxes = _taxes(agreement, ordered, net, exact_net, rates, rounds)
@@ -164,6 +164,12 @@ def invoice_of(
         rates=tuple(rates[currency] for currency in used),
     )
     return invoice, items
+
+
+def _holds(agreement: Agreement, period: Period) -> bool:
+    """Whether the agreement holds on a day of the period; what comes late is settled in one after its end."""
+    until = agreement.valid_until
+    return agreement.valid_from < period.end and (until is None or period.begin < until)
 
 
 class _Rounding:
@@ -201,9 +207,9 @@ def _converted(amount: Decimal, currency: str, agreement: Agreement, rates: Mapp
 
 
 def _lines(
-    agreement: Agreement, items: Sequence[Item], charged: Decimal, energy: Decimal, rounds: _Rounding
+    agreement: Agreement, items: Sequence[Item], charged: Decimal, energy: Decimal, rounds: _Rounding, minimum: Decimal
 ) -> tuple[Line, ...]:
-    """The lines; `charged` is what the CDRs come to exactly."""
+    """The lines; `charged` is what the CDRs come to exactly, `minimum` that of the fees."""
     credits = sum(item.credit for item in items)
     sessions = len(items) - 2 * credits
     text = f"Charging: {_several(len(items) - credits, 'CDR')}"
@@ -225,9 +231,9 @@ def _lines(
                 Line(what=what, text=label, quantity=quantity, unit=unit, price=price, net=rounds(exact), exact=exact)
             )
     fees = plus(*(line.exact for line in lines[1:]))
-    if agreement.minimum > fees:
-        missing = plus(agreement.minimum, -fees)
-        told = f"Up to the minimum of fees, {agreement.minimum:f} {agreement.currency}"
+    if minimum > fees:
+        missing = plus(minimum, -fees)
+        told = f"Up to the minimum of fees, {minimum:f} {agreement.currency}"
         lines.append(Line(what="minimum", text=told, net=rounds(missing), exact=missing))
     return tuple(lines)
 

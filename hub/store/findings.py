@@ -31,6 +31,11 @@ _STANDING = (
     " settlement"
 )
 
+_CREDITED = (
+    "CASE WHEN EXISTS (SELECT 1 FROM cdr_standings c WHERE c.owner = ?1 AND c.credits_key = ?2"
+    " AND c.state = 'accepted') THEN 1 ELSE 0 END"
+)
+
 
 class Standing(Value, frozen=True, kw_only=True):
     """Where a CDR stands. `object` is its number among the objects, `credits` the key of the CDR that it takes back,
@@ -126,10 +131,8 @@ def note_standing(connection: Connection, object_: int, cdr: Cdr, state: State, 
             instant(at),
         ),
     )
-    if credits_key is not None and state is State.ACCEPTED:
-        connection.execute(
-            "UPDATE cdr_standings SET credited = 1 WHERE owner = ? AND id_key = ?", (str(cdr.owner), credits_key)
-        )
+    # A credit may have been judged before what it takes back.
+    _note_whether_credited(connection, str(cdr.owner), credits_key or ci_key(cdr.id))
 
 
 def note_unreadable(connection: Connection, object_: int, finding: Finding, at: datetime) -> None:
@@ -153,10 +156,15 @@ def set_state(connection: Connection, standing: Standing, state: State, at: date
         (state.value, instant(at), standing.object),
     )
     if standing.credits is not None:
-        connection.execute(
-            "UPDATE cdr_standings SET credited = ? WHERE owner = ? AND id_key = ?",
-            (int(state is State.ACCEPTED), standing.owner, standing.credits),
-        )
+        _note_whether_credited(connection, standing.owner, standing.credits)
+
+
+def _note_whether_credited(connection: Connection, owner: str, cdr_key: str) -> None:
+    """A CDR is credited while one accepted credit takes it back, whatever became of others."""
+    connection.execute(
+        f"UPDATE cdr_standings SET credited = {_CREDITED} WHERE owner = ?1 AND id_key = ?2 AND credited <> {_CREDITED}",
+        (owner, cdr_key),
+    )
 
 
 def set_disputed(connection: Connection, owner: str, cdr_key: str, *, disputed: bool) -> None:
@@ -287,12 +295,11 @@ def overlapping(connection: Connection, cdr: Cdr) -> tuple[tuple[Other, ...], tu
     return at_evse, _overlapping(connection, cdr, "token_key = ? AND evse_key <> ?", (token, here))
 
 
-def is_credited(connection: Connection, cdr: Cdr) -> bool:
-    """Whether another credit than `cdr` itself takes back what it takes back."""
+def is_credited(connection: Connection, owner: PartyKey | str, cdr_id: str, *, but: str) -> bool:
+    """Whether another credit than the one with the id `but` takes back a CDR."""
     row = connection.execute(
-        "SELECT 1 FROM cdr_standings s WHERE s.owner = ? AND s.id_key = ? AND s.credited = 1 AND NOT EXISTS"
-        " (SELECT 1 FROM cdr_standings c WHERE c.owner = s.owner AND c.id_key = ? AND c.credits_key = s.id_key)",
-        (str(cdr.owner), ci_key(cdr.credit_reference_id or ""), ci_key(cdr.id)),
+        "SELECT 1 FROM cdr_standings WHERE owner = ? AND credits_key = ? AND id_key <> ? AND state = 'accepted'",
+        (str(owner), ci_key(cdr_id), ci_key(but)),
     ).fetchone()
     return row is not None
 

@@ -14,6 +14,7 @@ CREATE INDEX cdr_standings_of_session ON cdr_standings (owner, session_key);
 CREATE INDEX cdr_standings_of_evse ON cdr_standings (evse_key, end_at);
 CREATE INDEX cdr_standings_of_token ON cdr_standings (token_key, end_at);
 CREATE INDEX cdr_standings_of_reference ON cdr_standings (reference_key) WHERE reference_key IS NOT NULL;
+CREATE INDEX cdr_standings_of_credited ON cdr_standings (owner, credits_key) WHERE credits_key IS NOT NULL;
 CREATE INDEX cdr_standings_waiting ON cdr_standings (state, object);
 CREATE INDEX cdr_standings_open ON cdr_standings (owner, emsp, begin_at) WHERE settlement IS NULL;
 CREATE TABLE cdr_judgements (
