@@ -80,7 +80,10 @@ def add(
 @click.argument("id_", metavar="ID")
 @asking
 def invite(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Issue a new token for a partner's registration; the one before it ends."""
+    """Issue a new token for a partner's registration.
+
+    The one before it ends.
+    """
     _show_added(asked(config_path, token_file, "POST", _of(id_, "/token"), b"{}"), as_json)
 
 
@@ -119,7 +122,10 @@ def register(id_: str, config_path: Path, token_file: Path, as_json: bool) -> No
 @click.argument("id_", metavar="ID")
 @asking
 def rotate(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Renew the tokens on both sides, and read the partner's endpoints anew."""
+    """Renew the tokens on both sides.
+
+    The partner's endpoints are read anew.
+    """
     _show(asked(config_path, token_file, "POST", _of(id_, "/rotate"), b"{}"), as_json)
 
 
@@ -139,7 +145,10 @@ def quirks(id_: str, names: str, config_path: Path, token_file: Path, as_json: b
 @click.option("--full", is_flag=True, help="All of it, not only what changed since the last time.")
 @asking
 def pull(id_: str, module: str, full: bool, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Pull from a partner what it owns, page by page; ends with 2 when not everything came."""
+    """Pull from a partner what it owns, page by page.
+
+    Ends with 2 when not everything came.
+    """
     wish = encode(PullWish(module=Module(module), full=full))
     told: PullView | None = None
     try:
@@ -169,7 +178,10 @@ def _pulled(told: PullView) -> str:
 @click.argument("id_", metavar="ID")
 @asking
 def remove(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """End the registration on both sides and forget the partner; its objects stay."""
+    """End the registration on both sides and forget the partner.
+
+    Its objects stay.
+    """
     body = asked(config_path, token_file, "DELETE", _of(id_))
     if as_json:
         click.echo(body)

@@ -97,6 +97,16 @@ def test_a_private_key_that_others_can_read_is_refused(hub_config, tmp_path, mod
         ["command", "list"],
         ["ledger"],
         ["ledger", "verify"],
+        ["agreements"],
+        ["audit"],
+        ["disputes"],
+        ["gateways"],
+        ["partners"],
+        ["reconcile"],
+        ["settle"],
+        ["support"],
+        ["tariffs"],
+        ["users"],
     ],
 )
 def test_help_fits_on_a_narrow_screen_and_no_sentence_is_cut(command):
