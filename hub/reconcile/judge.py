@@ -52,8 +52,8 @@ _W_PER_KW = Decimal(1000)
 
 
 class NotDecided(HubError):
-    """Raised when an operator cannot decide about a CDR: `no-such-cdr`, `settled`, `credited`, and what hub.reconcile.crediting
-    refuses."""
+    """Raised when an operator cannot decide about a CDR: `no-such-cdr`, `settled`, `credited`, and what
+    hub.reconcile.crediting refuses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Rules
 3. An object that cannot be used is skipped and named; the others are kept. It makes the crawl incomplete.
 4. A token that a complete crawl did not show is no longer valid, unless it came or changed meanwhile. Absence in any
    other crawl says nothing.
-5. An object whose owner the partner does not speak for is not kept. What is final here (a CDR, a completed session)
+5. An object whose owner the partner does not speak for is not kept; of a hub, one whose owner is connected to us by
+   itself is passed over, and so is what a hub tells of us. What is final here (a CDR, a completed session)
    stays; another one in its place is an alarm.
 
 Source: OCPI 2.3.0 transport_and_format (Pagination), mod_tokens (GET).
@@ -122,7 +123,7 @@ class Puller:
         pulled, whole = Pulled(), True
         routings = [_routing(partner, party) for party in _askers(module, self._config)] or [Routing()]
         for routing in routings if module is not Module.HUB_CLIENT_INFO else [Routing()]:
-            crawling = _Crawling(self._database, self._session, partner, module, routing, pulled)
+            crawling = _Crawling(self._database, self._config, self._session, partner, module, routing, pulled)
             whole &= await crawling.run(full=full, progress=progress)
         pulled.complete = whole
         fields = {"partner": partner.id, "module": module.value, "objects": pulled.objects, "bad": pulled.bad}
@@ -141,13 +142,15 @@ class _Crawling:
     def __init__(
         self,
         database: Database,
+        config: RoamingConfig,
         session: aiohttp.ClientSession,
         partner: Partner,
         module: Module,
         routing: Routing,
         pulled: Pulled,
     ) -> None:
-        self._database, self._partner, self._module, self._pulled = database, partner, module, pulled
+        self._database, self._config = database, config
+        self._partner, self._module, self._pulled = partner, module, pulled
         self._client = PartnerClient(partner, session)
         self._question = Question(routing=routing, correlation_id=str(uuid.uuid4()))
         self._name = f"mark {partner.id} {module.value} {routing.from_ or ''}"
@@ -224,6 +227,10 @@ class _Crawling:
     def _take(self, connection: Connection, document: Document) -> Kept:
         """Keep one object. Raises OCPIRefused. Rule 5."""
         module, partner, owner, at = self._module, self._partner, party_of(document), now()
+        if module is Module.HUB_CLIENT_INFO and self._config.owns(owner):
+            return Kept.SAME
+        if partner.hub_party is not None and partners.is_elsewhere(connection, owner, partner.id):
+            return Kept.SAME
         if module is not Module.HUB_CLIENT_INFO and not partners.speaks_for(connection, partner, owner):
             raise OCPIRefused("foreign-party", "/party_id", f"the partner does not speak for {owner}")
         if module is Module.CDRS:

@@ -100,6 +100,7 @@ class HubForwarding:
 
     async def _direct(self, exchange: Exchange, to: PartyKey) -> Answer:
         sender = self._sender(exchange)
+        await self._require_own(exchange)
         routing = Routing(to=to, from_=sender)
         partner = await self._receiver(exchange, to)
         response_url = await self._own_response_url(exchange, partner)
@@ -169,6 +170,17 @@ class HubForwarding:
             message = f"{to} is {found.status.value}"
             raise _refused("receiver-not-connected", message, StatusCode.RECEIVER_NOT_CONNECTED)
         return found
+
+    async def _require_own(self, exchange: Exchange) -> None:
+        """Raises OCPIRefused for what is in the name of a party that the partner does not speak for."""
+        asked = Asked(exchange.module, exchange.side, exchange.method, exchange.path, exchange.routing.to)
+        claimed = finding.claimed_by(asked, self._content(exchange))
+        if claimed is None:
+            return
+        (party, where), ids = claimed, (exchange.partner, exchange.routing.from_)
+        if not await self._database.read(lambda connection: partners.speaks_for(connection, ids[0], party, ids[1])):
+            status, http = (StatusCode.CLIENT_ERROR, 404) if where == "URL" else (StatusCode.INVALID_PARAMETERS, 200)
+            raise OCPIRefused("foreign-party", where, f"you do not speak for {party}", status=status, http=http)
 
     def _sender(self, exchange: Exchange) -> PartyKey:
         speakers = exchange.speakers()
