@@ -75,18 +75,23 @@ def main() -> None:
         octets = sum(len(batch) for each in gateways for batch in each.batches) // count
         databases = Databases(server.url())
         print(f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {_load()}")
-        print(f"\n| {count:,} records of {octets:,} octets | records/s | of COPY | hub CPU, us a record |")
-        print("|---|---|---|---|")
+        print(f"\n| {count:,} records of {octets:,} octets | records/s | of COPY | CPU, us a record | the server's |")
+        print("|---|---|---|---|---|")
+        before_s = _with_children_s(server.pid)
         copied = max(asyncio.run(_copy(databases.fresh(), gateways)) for _ in range(2))
-        print(f"| plain COPY, {COPYING} connections | {copied:,.0f} | 1 | |", flush=True)
+        served = (_with_children_s(server.pid) - before_s) * 1e6 / (2 * count)
+        print(f"| plain COPY, {COPYING} connections | {copied:,.0f} | 1 | | {served:.0f} |", flush=True)
         rates = {}
         for workers in (1, 2):
             url = databases.fresh()
+            before_s = _with_children_s(server.pid)
             rates[workers], cpu = _ingest(folder, url, gateways, workers, count)
+            served = (_with_children_s(server.pid) - before_s) * 1e6 / count
             told = f"{rates[workers]:,.0f} | {rates[workers] / copied:.2f} (must {MUST}, aim {AIM}) | {cpu:.0f}"
-            print(f"| hub, {workers} worker{'s' * (workers > 1)} | {told} |", flush=True)
+            print(f"| hub, {workers} worker{'s' * (workers > 1)} | {told} | {served:.0f} |", flush=True)
         derived, cpu = _derive(folder, url)
-        print(f"| derived afterwards by one process | {derived:,.0f} | | {cpu:.0f} |")
+        print(f"| derived afterwards by one process | {derived:,.0f} | | {cpu:.0f} | |")
+        print(f"| room in the database, octets a record | {_room(url) / count:,.0f} | | | |")
         print(f"\ntwo workers: {rates[2] / rates[1]:.2f} of one (must 1.6 where the cores allow); load {_load()}")
 
 
@@ -180,6 +185,19 @@ def _derive(folder: Path, url: str) -> tuple[float, float]:
         connection.close()
 
 
+def _room(url: str) -> int:
+    """Octets of the tables of records with their indexes."""
+    connection = PostgreSQL(url).open_reader()
+    try:
+        row = connection.execute(
+            "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('records') WHERE isleaf"
+        ).fetchone()
+    finally:
+        connection.close()
+    assert row is not None
+    return int(row[0])
+
+
 def _configure(folder: Path, url: str) -> None:
     text = (folder / "hub.toml").read_text().partition("\n[store]")[0]
     store = f'\n[store]\nkind = "postgresql"\nurl = "{url}"\nmax_connections = {CONNECTIONS}\n'
@@ -222,6 +240,19 @@ def _running(config: Path, workers: int, derivers: int) -> Iterator[tuple[tuple[
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _with_children_s(pid: int) -> float:
+    """CPU of a process, of its children, and of those that have ended."""
+    found = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(stat.parent.name) == pid:
+                found += sum(map(int, fields[11:15]))
+            elif int(fields[1]) == pid:
+                found += int(fields[11]) + int(fields[12])
+    return found / os.sysconf("SC_CLK_TCK")
 
 
 def _play(address: tuple[str, int], folder: Path, gateways: Sequence[Gateway], answers: Any) -> None:

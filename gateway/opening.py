@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway.clock import Clock
 from gateway.config import Settings
 from gateway.errors import StoreError
-from gateway.store.arrears import OWE_FROM, arrears_path
+from gateway.store.arrears import OWE_FROM, arrears_path, resting
 from gateway.store.carrying import Owed, owed
 from gateway.store.epochs import Prepared, found_arrears, open_writer, prepare_ledger, put_away_arrears
 from gateway.store.ledger import Identity, identity, open_ledger, open_ledger_reader
@@ -32,7 +32,8 @@ class Book:
 @dataclass(frozen=True, slots=True)
 class OpenLedger:
     """The ledger as it was opened. `prepared`: what was found at that. `arrears`: what it owes, and where that is
-    carried to; None when it owes nothing."""
+    carried to; None when it owes nothing, or
+    nobody to whom it could be brought."""
 
     ledger: Book
     prepared: Prepared
@@ -52,6 +53,9 @@ def open_books(settings: Settings, clock: Clock, opened: ExitStack) -> OpenLedge
     try:
         if debt is None:
             put_away_arrears(path, now)
+            return OpenLedger(ledger, prepared, None)
+        if settings.speaks_ocpi:
+            prepared.remarks.append(("arrears-rest", resting(path, debt)))
             return OpenLedger(ledger, prepared, None)
         before = prepare_ledger(arrears_path(path), ledger.owner.gateway_id, now, None)
         found_arrears(path, debt, ledger.owner.gateway_id, now)

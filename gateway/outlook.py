@@ -125,6 +125,10 @@ def _epoch_lines(found: Status) -> list[str]:
 
 def _arrears(found: Progress) -> str:
     """How far the records are that the epoch before left."""
+    if found.rests:
+        return (
+            f"its records are for a hub of ours, and this uplink is none: they stay in {found.kept_as}, which must stay"
+        )
     if found.total is None:
         return f"its records are being looked through; {found.kept_as} must stay"
     told = f"{found.carried} of {counted(found.total, 'record')} carried, {found.acked} of them at the hub"

@@ -263,7 +263,7 @@ def _status(ledger: sqlite3.Connection, whitelist: ListState, settings: Settings
         not_asked=tuple(name for name in names if name.casefold() not in asked) if policy.manage else (),
         certificate=certificate,
         certificate_trouble=certificate_trouble,
-        arrears=None if (debt := owed(ledger)) is None else progress(settings.ledger_path, debt),
+        arrears=_arrears(ledger, settings),
         sources=_sources(settings),
         ocpi=read_ocpi_standing(settings),
     )
@@ -276,10 +276,20 @@ def read_ocpi_standing(settings: Settings) -> OCPIStanding | None:
     return read_standing(settings.ocpi_path)
 
 
+def _arrears(ledger: sqlite3.Connection, settings: Settings) -> Progress | None:
+    """What this epoch owes; None when it owes nothing. Raises StoreError."""
+    debt = owed(ledger)
+    if debt is None:
+        return None
+    return msgspec.structs.replace(progress(settings.ledger_path, debt), rests=settings.speaks_ocpi)
+
+
 def _begun(ledger: sqlite3.Connection, settings: Settings) -> EpochBegun | None:
-    """How this epoch began, for as long as the file of the one before is kept."""
+    """How this epoch began, for as long as the file of the one before is kept, or its records are owed."""
     found = begun(ledger)
-    return found if found is not None and (settings.state_dir / found.kept_as).exists() else None
+    if found is None or (owed(ledger) is None and not (settings.state_dir / found.kept_as).exists()):
+        return None
+    return found
 
 
 def _quarantine(ledger: sqlite3.Connection) -> Quarantine:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import os
 import secrets
 from pathlib import Path
@@ -12,9 +10,11 @@ from pathlib import Path
 import click
 
 from hub.audit_commands import audit
+from hub.client_tokens import client_table
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.config_store import StoreKind
+from hub.demo.command import demo
 from hub.dispute_commands import disputes
 from hub.errors import HubError
 from hub.evidence.command import evidence
@@ -202,9 +202,7 @@ def token(name: str, config_path: Path | None, token_file: Path | None) -> None:
     It is shown once; only its salted hash goes into hub.toml.
     """
     secret, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
-    digest = hashlib.sha256(salt + secret.encode()).hexdigest()
-    hashed = f"sha256${salt.hex()}${digest}"
-    table = f"[[api.client]]\nname = {json.dumps(name)}\ntoken_hash = {json.dumps(hashed)}\n"
+    table = client_table(name, secret, salt)
     if config_path is not None:
         or_exit(lambda: _require_new_client(load_config(config_path), name))
     try:
@@ -267,6 +265,7 @@ def _show_status(config: HubConfig, as_json: bool) -> None:
 
 
 main.add_command(command)
+main.add_command(demo)
 main.add_command(partners)
 main.add_command(users)
 main.add_command(audit)

@@ -16,9 +16,10 @@ import msgspec
 from hub.config_source import Source, TLSFiles
 from hub.errors import ConfigError
 from hub.roaming.opening import hours_of
-from hub.roaming.own import OwnEVSE, OwnParty, RoamingConfig
+from hub.roaming.own import OwnParty, RoamingConfig
 from wire.ocpi.locations import EVSE, Connector, EVSEStatus, GeoLocation, Hours, Location
 from wire.ocpi.types import BusinessDetails, PartyKey, Role
+from wire.settling.objects import OwnEVSE
 from wire.settling.terms import MeterPlace
 from wire.toml import Step, Table
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from hub.asking import running_hub
 from hub.clock import now
 from hub.config import HubConfig, load_config
 from hub.config_store import StoreKind
 from hub.erasing import Demand, Erasing, ErasureResult
 from hub.errors import StoreError
 from hub.options import config_option, fail, json_option, or_exit, token_option
-from hub.orders import running_hub
 from hub.store.connection import FILE_NAME, compact
 from hub.store.database import Database, state_locked
 from hub.store.erasure import Counts

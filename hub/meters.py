@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 import click
 
+from hub.asking import HubAPI, running_hub
 from hub.clock import now
 from hub.config import HubConfig, load_config
 from hub.errors import HubError, StoreError
 from hub.meter_screens import print_gaps, print_held, print_imported, print_keys, print_meters, print_reverified
 from hub.options import config_option, fail, token_option
-from hub.orders import HubAPI, running_hub
 from hub.store import meter_acts, meter_keys, meter_pages, meters as reading
 from hub.store.database import lock_state
 from hub.store.engine import Connection

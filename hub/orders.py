@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import math
-import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 from urllib.parse import quote
 
 import click
 import msgspec
 from rich.console import Console
 
+from hub.asking import HubAPI, asking
 from hub.clock import now, utc
-from hub.config import HubConfig, load_config
+from hub.config import load_config
 from hub.errors import HubError
-from hub.options import config_option, fail, json_option
+from hub.options import fail
 from pki.service.screen import listing, screen
 from wire.commands import MAX_WAIT_S, CommandState, CommandToken, OrderState, ResultCode, StartSession
 from wire.errors import MalformedValue
@@ -28,107 +27,10 @@ from wire.records import TokenType, decode, encode
 EXIT_REFUSED, EXIT_UNTOLD = 1, 3
 WHOLE_LINES = 1000
 """Columns in which every row of a list has room."""
-TIMEOUT_S = 60.0
 REPORT_PATIENCE = timedelta(minutes=2)
 """How long after it expired a command may have no report: it is begun before that, and the station takes its time."""
 START_PATIENCE = timedelta(hours=1)
 """How long after that a session may be awaited, once the station has answered."""
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class OrderFailed(HubError):
-    """Raised when the running hub cannot be asked, or does not do what was asked."""
-
-
-class HubAPI:
-    """The API of the hub that runs with this configuration. It must show the very certificate of the configuration."""
-
-    def __init__(self, config: HubConfig, token: str) -> None:
-        """Raises OrderFailed when the certificate cannot be read."""
-        self._address, self._token = config.api, token
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._tls.check_hostname = False  # The certificate is the very one, whatever name it has.
-        self._tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        try:
-            self._tls.load_verify_locations(config.api_tls.certificate)
-        except (OSError, ssl.SSLError) as error:
-            raise OrderFailed("bad-config", f"{config.api_tls.certificate}: {error}") from error
-
-    def ask(self, method: str, path: str, body: bytes | None = None, timeout_s: float = TIMEOUT_S) -> bytes:
-        """The body of a good answer. Raises OrderFailed."""
-        host, port = self._address.host, self._address.port
-        connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=self._tls)
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        try:
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            answer = response.read()
-        except ConnectionRefusedError as error:
-            message = f"no hub runs at {host}:{port}; start it with `pnc-hub run`"
-            raise OrderFailed("not-running", message) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise OrderFailed("no-answer", f"{host}:{port}: {error}") from error
-        finally:
-            connection.close()
-        if response.status not in (200, 201):
-            raise _told(answer, response.status)
-        return answer
-
-    def ask_lines(self, method: str, path: str, body: bytes, timeout_s: float = TIMEOUT_S) -> Iterator[bytes]:
-        """The lines of a good answer as they come; each may take `timeout_s`. Raises OrderFailed."""
-        host, port = self._address.host, self._address.port
-        connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=self._tls)
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        try:
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            if response.status != 200:
-                raise _told(response.read(), response.status)
-            while line := response.readline():
-                yield line
-        except ConnectionRefusedError as error:
-            message = f"no hub runs at {host}:{port}; start it with `pnc-hub run`"
-            raise OrderFailed("not-running", message) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise OrderFailed("no-answer", f"{host}:{port}: {error}") from error
-        finally:
-            connection.close()
-
-
-def running_hub(config: HubConfig, token_file: Path | None) -> HubAPI:
-    """The API of the hub that runs and holds the lock, so that it has to be asked. Raises OrderFailed."""
-    if token_file is None:
-        message = "the hub runs, so it is asked to: give an API token with --token-file or PNC_HUB_TOKEN_FILE"
-        raise OrderFailed("no-token", message)
-    try:
-        return HubAPI(config, token_file.read_text("ascii").strip())
-    except (OSError, UnicodeError) as error:
-        raise OrderFailed("no-token", f"--token-file {token_file}: {error}") from error
-
-
-class _Problem(msgspec.Struct):
-    type: str = "urn:pncgate:problem:unknown"
-    detail: str = ""
-
-
-def _told(answer: bytes, status: int) -> OrderFailed:
-    try:
-        told = msgspec.json.decode(answer, type=_Problem)
-    except (msgspec.MsgspecError, UnicodeError):
-        told = _Problem()
-    return OrderFailed(told.type.rpartition(":")[2], told.detail or f"the hub answered {status}")
-
-
-def _asking(function: F) -> F:
-    """The options of every command here."""
-    token = click.option(
-        "--token-file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        envvar="PNC_HUB_TOKEN_FILE",
-        required=True,
-        help="holds an API token, as `pnc-hub token --token-file` wrote it; or PNC_HUB_TOKEN_FILE",
-    )
-    return config_option(token(json_option(function)))
 
 
 _wait = click.option("--wait", is_flag=True, help="wait until the command is done")
@@ -160,7 +62,7 @@ def command() -> None:
 @click.option("--evse", type=click.IntRange(1))
 @click.option("--reference", help="authorization_reference of the eMSP")
 @_wait
-@_asking
+@asking
 def start(
     gateway: str,
     charger: str,
@@ -191,7 +93,7 @@ def start(
 @command.command()
 @click.argument("session_id")
 @_wait
-@_asking
+@asking
 def stop(session_id: str, wait: bool, config_path: Path, token_file: Path, as_json: bool) -> None:
     """Stop a session that runs, by its id."""
     body = encode({"command": {"command": "STOP_SESSION", "session_id": session_id}})
@@ -203,7 +105,7 @@ def stop(session_id: str, wait: bool, config_path: Path, token_file: Path, as_js
 @click.option("--gateway", required=True)
 @click.option("--expires", type=click.IntRange(1, 86400), default=60, show_default=True, help="seconds")
 @_wait
-@_asking
+@asking
 def send(
     wanted: str, gateway: str, expires: int, wait: bool, config_path: Path, token_file: Path, as_json: bool
 ) -> None:
@@ -219,7 +121,7 @@ def send(
 @command.command()
 @click.argument("command_id")
 @_wait
-@_asking
+@asking
 def show(command_id: str, wait: bool, config_path: Path, token_file: Path, as_json: bool) -> None:
     """Show what came of a command."""
     api = _api(config_path, token_file)
@@ -233,7 +135,7 @@ class _Commands(msgspec.Struct):
 
 @command.command(name="list")
 @click.option("--gateway")
-@_asking
+@asking
 def list_commands(gateway: str | None, config_path: Path, token_file: Path, as_json: bool) -> None:
     """List the commands, oldest first."""
     api, found, after = _api(config_path, token_file), list[CommandState](), 0

@@ -7,12 +7,11 @@ from urllib.parse import quote
 
 import click
 
-from hub.asking import asked, asking, read
+from hub.asking import HubAPI, asked, asking, read
 from hub.clock import utc
 from hub.config import load_config
 from hub.errors import HubError
 from hub.options import fail
-from hub.orders import HubAPI
 from hub.roaming.crawl import PULLED
 from hub.web.partners import AddedPartner, PartnerList, PartnerView, PartnerWish, QuirksWish
 from hub.web.remote import PullView, PullWish

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from hub.asking import running_hub
 from hub.clock import now, utc
 from hub.config import HubConfig, load_config
 from hub.errors import StoreError
 from hub.options import config_option, json_option, or_exit, token_option
-from hub.orders import running_hub
 from hub.passwords import LEAST, hash_password
 from hub.roles import Role
 from hub.store.database import Database

@@ -57,6 +57,12 @@ class Server:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={self._folder}"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that all others of the server are children of."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start, and come back when it answers."""
         arguments: list[str | Path] = [self._bin / "postgres", "-D", self._data, "-k", self._folder, "-h", ""]

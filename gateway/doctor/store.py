@@ -12,6 +12,7 @@ from gateway.doctor.finding import Finding, fault, good, note, warning
 from gateway.errors import StoreError
 from gateway.room import Standing, standing
 from gateway.status import read_running
+from gateway.store.arrears import resting
 from gateway.store.budget import MB, WAL_ROOM
 from gateway.store.carrying import begun, owed
 from gateway.store.ledger import SCHEMA, acked_seq, halted, head, open_ledger_reader
@@ -52,13 +53,7 @@ def ledger(settings: Settings, at: datetime) -> Iterator[Finding]:
 def _ledger(connection: sqlite3.Connection, settings: Settings, at: datetime) -> Iterator[Finding]:
     last, acked = head(connection).seq, acked_seq(connection)
     yield good("ledger", f"{counted(last, 'record')}, the newest of them fit their hashes")
-    new = begun(connection)
-    if new is not None and (settings.state_dir / new.kept_as).exists():
-        told = f"a new epoch began {instant(new.at)} ({new.reason.value}): {new.message}"
-        remedy = f"look into {new.kept_as}, keep a copy of it, then remove it"
-        if owed(connection) is not None:
-            remedy = f"leave {new.kept_as} where it is: records are still carried from it (`pnc-gateway status`)"
-        yield warning("ledger", told, remedy)
+    yield from _new_epoch(connection, settings)
     stopped = halted(connection)
     if stopped is not None:
         yield fault("ledger", f"nothing is sent to the hub: {stopped}", "docs/operations.md, *A halted uplink*")
@@ -66,6 +61,22 @@ def _ledger(connection: sqlite3.Connection, settings: Settings, at: datetime) ->
         yield fault("ledger", f"{trouble.kind.value}: {trouble.message}", "docs/operations.md, *The ledger*")
     yield from _waiting(connection, last - acked, acked, at)
     yield from _room(standing(settings.room(), connection), settings, at)
+
+
+def _new_epoch(connection: sqlite3.Connection, settings: Settings) -> Iterator[Finding]:
+    """That this epoch goes on from another one: while its file is there, or its records are owed."""
+    new, debt = begun(connection), owed(connection)
+    if new is None or (debt is None and not (settings.state_dir / new.kept_as).exists()):
+        return
+    told = f"a new epoch began {instant(new.at)} ({new.reason.value}): {new.message}"
+    if debt is None:
+        yield warning("ledger", told, f"look into {new.kept_as}, keep a copy of it, then remove it")
+    elif settings.speaks_ocpi:
+        told += f"; {resting(settings.ledger_path, debt)}"
+        yield warning("ledger", told, f"leave {debt.kept_as} where it is until a hub of ours has its records")
+    else:
+        remedy = f"leave {debt.kept_as} where it is: records are still carried from it (`pnc-gateway status`)"
+        yield warning("ledger", told, remedy)
 
 
 def _waiting(connection: sqlite3.Connection, backlog: int, acked: int, at: datetime) -> Iterator[Finding]:

@@ -13,6 +13,8 @@ Rules
    that of any epoch that is over. Until then nothing of the new epoch is sent.
 5. The arrears are a ledger like any other: when they are damaged, or the hub has another history of them, they go on in
    an epoch of their own (`gateway.store.epochs`), and what was carried stays carried.
+6. Only a hub of ours takes records. Where the uplink is another one nothing is carried: all files stay as they are,
+   each start says so, and it goes on once there is such a hub again.
 
 Source: design of this project.
 """
@@ -74,12 +76,13 @@ class Plan(Value, frozen=True, kw_only=True):
 
 class Progress(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How far it is: records to be carried, None before that is known, that were carried, and that the hub has; and the
-    file that they come from, which must stay until they are carried."""
+    file that they come from, which must stay until they are carried. `rests`: nothing is carried (rule 6)."""
 
     total: int | None
     carried: int
     acked: int
     kept_as: str
+    rests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,16 @@ def settle(connection: sqlite3.Connection, owner: Identity, arrears: Settled, no
     )
     _keep(connection, BEGUN, encode(note))
     connection.execute("DELETE FROM notes WHERE name = ?", (OWED,))
+
+
+def resting(path: Path, debt: Owed) -> str:
+    """What is to be said of records that stay behind (rule 6): how many, where, and what becomes of them."""
+    files = debt.kept_as + (f" and {arrears_path(path).name}" if arrears_path(path).exists() else "")
+    return (
+        f"{debt.last - debt.after} records of an earlier epoch are owed to a hub of ours, and this uplink is none: "
+        f"they stay in {files}, which must be kept, and their sessions are not told to the peer; "
+        '[uplink] kind = "native" brings them'
+    )
 
 
 def settled(connection: sqlite3.Connection, plan: Plan, kept_as: str) -> Settled:

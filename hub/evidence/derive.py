@@ -29,7 +29,8 @@ from wire.records import (
     WhitelistType,
 )
 from wire.settling.arrival import Arrival, read_arrival
-from wire.settling.ingest import SessionState, ingest
+from wire.settling.holdings import SessionState
+from wire.settling.ingest import ingest
 from wire.settling.judging import JudgedValue
 from wire.settling.settle import expected_of
 from wire.settling.signed import Outcome, SessionValues, ends_of, judge_signed
@@ -97,7 +98,7 @@ def derive(chains: Sequence[Excerpt], stated: Stated) -> Derived:
 
 
 class _Books:
-    """The holdings of a hub that has never seen anything but these records (`wire.settling.ingest.Holdings`)."""
+    """The holdings of a hub that has never seen anything but these records (`wire.settling.holdings.Holdings`)."""
 
     def __init__(self, stated: Stated) -> None:
         cdr = stated.cdr

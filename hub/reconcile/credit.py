@@ -16,7 +16,7 @@ from decimal import Decimal
 
 import msgspec
 
-from hub.reconcile.facts import Facts, Limits
+from hub.reconcile.facts import COST_PARTS, Facts, Limits
 from hub.reconcile.findings import Finding, found
 from wire.ocpi.document import document_of
 from wire.ocpi.keys import same
@@ -29,13 +29,6 @@ MAX_ID = 39
 _OWN = ("id", "credit", "credit_reference_id", "last_updated", "total_cost", "remark", "invoice_reference_id")
 _PERSONAL = ("cdr_token", "authorization_reference", "signed_data")
 """What is let go of with whoever charged: of such a CDR nobody can compare it."""
-_PARTS = (
-    "total_fixed_cost",
-    "total_energy_cost",
-    "total_time_cost",
-    "total_parking_cost",
-    "total_reservation_cost",
-)
 
 
 def credit_of(cdr: Cdr, at: datetime) -> Cdr:
@@ -111,7 +104,7 @@ def _differing(cdr: Cdr, credited: Cdr, gone: tuple[str, ...]) -> Iterator[str]:
 def _is_negated_part(name: str, cdr: Cdr, credited: Cdr) -> bool:
     """Rule 2."""
     value, before = getattr(cdr, name, None), getattr(credited, name, None)
-    if name not in _PARTS or not isinstance(value, Price) or not isinstance(before, Price):
+    if name not in COST_PARTS or not isinstance(value, Price) or not isinstance(before, Price):
         return False
     return _sums(value) == _sums(negative(before))
 

@@ -20,6 +20,14 @@ from wire.ocpi.tokens import Token
 from wire.settling.signed import Outcome
 
 KeyFor = Callable[[MeterRecord], tuple[PublicKey, KeySource] | None]
+COST_PARTS = (
+    "total_fixed_cost",
+    "total_energy_cost",
+    "total_time_cost",
+    "total_parking_cost",
+    "total_reservation_cost",
+)
+"""The fields of a CDR that say what total_cost is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

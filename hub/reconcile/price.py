@@ -21,7 +21,7 @@ from decimal import Decimal
 
 import msgspec
 
-from hub.reconcile.facts import Facts, Limits
+from hub.reconcile.facts import COST_PARTS, Facts, Limits
 from hub.reconcile.findings import Finding, found
 from wire.errors import PricingError
 from wire.ocpi.keys import ci_key
@@ -35,13 +35,6 @@ from wire.ocpi.types import Price
 
 _WH = Decimal(1000)
 _NEAR = timedelta(seconds=1)
-_PARTS = (
-    "total_fixed_cost",
-    "total_energy_cost",
-    "total_time_cost",
-    "total_parking_cost",
-    "total_reservation_cost",
-)
 
 
 def price_findings(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]:
@@ -103,7 +96,7 @@ def _compared(cdr: Cdr, priced: Priced, limits: Limits) -> Iterator[Finding]:
 
 
 def _parts(cdr: Cdr, limits: Limits) -> Iterator[Finding]:
-    parts: list[Price] = [price for name in _PARTS if (price := getattr(cdr, name)) is not None]
+    parts: list[Price] = [price for name in COST_PARTS if (price := getattr(cdr, name)) is not None]
     is_bounded = any(tariff.min_price is not None or tariff.max_price is not None for tariff in cdr.tariffs)
     if not parts or is_bounded:
         return

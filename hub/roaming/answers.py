@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hub.roaming.own import OwnEVSE
 from hub.roaming.partners import Partner
 from hub.roaming.speech import inward, without_nulls
 from wire.errors import OCPIRefused
@@ -36,6 +35,7 @@ from wire.records import (
     TokenRef,
     WhitelistType,
 )
+from wire.settling.objects import OwnEVSE
 from wire.tokens import compare_key
 
 _ALLOWED = {one.value: one for one in AllowedType}

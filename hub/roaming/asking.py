@@ -35,7 +35,7 @@ from hub.errors import HubError
 from hub.roaming.answers import Answered, read_answer
 from hub.roaming.client import CallFailed, PartnerClient, Question
 from hub.roaming.finding import emsp_named_by
-from hub.roaming.own import OwnEVSE, RoamingConfig
+from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner
 from hub.store import objects, partners, whitelist
 from hub.store.asked import AskedToken, commanded_here, note_asked
@@ -51,6 +51,7 @@ from wire.ocpi.tokens import LocationReferences
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Role, Version
 from wire.ocpi.words import V221
 from wire.records import AllowedType, AuthorizationInfo, Token, TokenRef, TokenType, WhitelistType
+from wire.settling.objects import OwnEVSE
 from wire.tokens import choose
 
 _log = logging.getLogger(__name__)

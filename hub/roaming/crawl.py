@@ -2,13 +2,15 @@
 
 Rules
 1. A crawl follows wire.ocpi.paging. Each page is kept in one transaction; what was kept counts, however the crawl ends.
-2. The next one starts `OVERLAP` before the greatest `last_updated` that was received, never at a clock's time.
+2. The next one starts `OVERLAP` before the greatest `last_updated` that was received, a clock's time only where that
+   lies in the future.
 3. An object that cannot be used is skipped and named; the others are kept. It makes the crawl incomplete.
 4. A token that a complete crawl did not show is no longer valid, unless it came or changed meanwhile. Absence in any
    other crawl says nothing.
 5. An object whose owner the partner does not speak for is not kept; of a hub, one whose owner is connected to us by
    itself is passed over, and so is what a hub tells of us. What is final here (a CDR, a completed session)
    stays; another one in its place is an alarm.
+6. A CDR is kept as it came and judged afterwards (hub.reconcile); one that is refused then is not settled.
 
 Source: OCPI 2.3.0 transport_and_format (Pagination), mod_tokens (GET).
 """
@@ -26,8 +28,6 @@ import aiohttp
 
 from hub.clock import now
 from hub.roaming.client import CallFailed, PartnerClient, Question, Reply
-from hub.roaming.credits import require_credit_right
-from hub.roaming.listing import as_listed
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner
 from hub.roaming.speech import inward, without_nulls
@@ -38,12 +38,13 @@ from hub.store.engine import Connection
 from hub.store.objects import Kept, ObjectDiffers, key_of, object_of, same_document
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.checks import TYPE_OF, check, mended, require
-from wire.ocpi.document import Document, view
+from wire.ocpi.document import Document, require_shallow, view
 from wire.ocpi.keys import party_of
+from wire.ocpi.listing import as_listed
 from wire.ocpi.paging import Crawl, next_date_from, read_page
 from wire.ocpi.partners import ClientInfo
 from wire.ocpi.routing import Routing
-from wire.ocpi.sessions import Cdr, SessionStatus
+from wire.ocpi.sessions import SessionStatus
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Role, Version
 
@@ -180,7 +181,9 @@ class _Crawling:
                 crawl.failed()
             progress(pulled)
         if crawl.watermark is not None and pulled.failed is None:
-            moved = crawl.watermark if mark is None else max(mark, crawl.watermark)
+            # One object from the future would hide all that comes until then.
+            reached = min(crawl.watermark, now())
+            moved = reached if mark is None else max(mark, reached)
             await self._database.write(lambda connection: turns.note_turn(connection, self._name, moved))
         if crawl.complete and self._module is Module.TOKENS:
             await self._invalidate(before)
@@ -227,14 +230,13 @@ class _Crawling:
     def _take(self, connection: Connection, document: Document) -> Kept:
         """Keep one object. Raises OCPIRefused. Rule 5."""
         module, partner, owner, at = self._module, self._partner, party_of(document), now()
-        if module is Module.HUB_CLIENT_INFO and self._config.owns(owner):
-            return Kept.SAME
-        if partner.hub_party is not None and partners.is_elsewhere(connection, owner, partner.id):
-            return Kept.SAME
-        if module is not Module.HUB_CLIENT_INFO and not partners.speaks_for(connection, partner, owner):
+        if module is Module.HUB_CLIENT_INFO:
+            if self._config.owns(owner):
+                return Kept.SAME
+        elif not partners.speaks_for(connection, partner, owner):
+            if partner.hub_party is not None and partners.is_elsewhere(connection, owner, partner.id):
+                return Kept.SAME
             raise OCPIRefused("foreign-party", "/party_id", f"the partner does not speak for {owner}")
-        if module is Module.CDRS:
-            require_credit_right(connection, view(document, Cdr, "CDR"))
         key = key_of(module, document)
         held = object_of(connection, module, owner, key)
         if held is not None and held.from_partner is None:
@@ -295,6 +297,7 @@ def _understood(partner: Partner, module: Module, found: object) -> Document:
     """The object in 2.3.0, checked. Raises OCPIRefused, MalformedValue."""
     if not isinstance(found, dict):
         raise OCPIRefused("no-object", "/", "a JSON object is expected")
+    require_shallow(found, "object")
     type_ = ClientInfo if module is Module.HUB_CLIENT_INFO else TYPE_OF[module]
     document: Document = mended(inward(partner.version or Version.V2_3_0, module, found), type_, partner.quirks)
     require(check(document, type_))

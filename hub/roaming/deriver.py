@@ -4,11 +4,13 @@ Rules
 1. One step is one transaction of at most `AT_ONCE` objects; what was derived and how far stand in it together.
 2. Nobody waits for it: records are taken in and answered whether it runs or not, and it goes on where it stopped.
 3. It looks for what is due every `EVERY_S`, by reading; only when there is any it writes.
+4. A session or CDR is published when its token has an owner and its EVSE is one of hub.toml; until then there is
+   nothing to tell anybody.
+5. The place is as the configuration has it when the session is derived first; the CDR takes it from there.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,22 +18,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from hub.clock import now
-from hub.errors import StoreError
 from hub.reconcile.judge import Reconciler
-from hub.roaming.deriving import (
-    cdr_object,
-    location_object,
-    owner_of,
-    place_object,
-    priced,
-    said,
-    session_object,
-    tariffs_of,
-    withdrawn_object,
-)
-from hub.roaming.listing import as_published
-from hub.roaming.own import OwnEVSE, RoamingConfig
+from hub.roaming.deriving import location_object, priced, said, tariffs_of, withdrawn_object
+from hub.roaming.own import RoamingConfig
 from hub.roaming.publishing import publish
+from hub.roaming.tasks import Repeated
 from hub.store import derived as store
 from hub.store.database import Database
 from hub.store.derived import DueSession
@@ -40,10 +31,12 @@ from hub.store.findings import has_unjudged
 from hub.store.objects import Scope, object_of, page_of
 from wire.ocpi.document import Document
 from wire.ocpi.keys import ci_key, id_of, party_of
+from wire.ocpi.listing import as_published
 from wire.ocpi.locations import EVSEStatus
 from wire.ocpi.paging import PageQuery
 from wire.ocpi.types import Module, PartyKey, Role
 from wire.records import Cdr, Session, SessionStatus
+from wire.settling.objects import OwnEVSE, cdr_object, owner_of, place_object, session_object
 from wire.settling.terms import Terms
 
 _log = logging.getLogger(__name__)
@@ -63,36 +56,23 @@ class Deriver:
         """`derived` is called when there is something new to push."""
         self._database, self._derived = database, derived
         self._shown = Shown(config, terms)
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._repeated = Repeated("deriving", EVERY_S, self._all_due)
 
     def start(self) -> None:
         """Begin to derive."""
-        self._task = asyncio.create_task(self._run())
+        self._repeated.start()
 
     def wake(self) -> None:
         """Look for what is due now."""
-        self._woken.set()
+        self._repeated.wake()
 
     async def close(self) -> None:
         """Stop; a step that is under way is finished or undone."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._repeated.close()
 
-    async def _run(self) -> None:
-        while True:
-            self._woken.clear()
-            try:
-                while await self.step():
-                    pass
-            except StoreError as error:
-                _log.error("deriving-failed", extra={"fields": {"reason": str(error)}})
-            try:
-                async with asyncio.timeout(EVERY_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+    async def _all_due(self) -> None:
+        while await self.step():
+            pass
 
     async def step(self) -> bool:
         """Derive some of what is due; whether there may be more. Raises StoreError."""

@@ -17,8 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hub.roaming.listing import token_type
-from hub.roaming.own import OwnEVSE, RoamingConfig
+from hub.roaming.own import RoamingConfig
 from wire.commands import (
     CancelReservation,
     Command,
@@ -36,9 +35,11 @@ from wire.ocpi.commands import CommandResult, CommandResultType, CommandType
 from wire.ocpi.document import utc
 from wire.ocpi.envelope import StatusCode
 from wire.ocpi.keys import same
+from wire.ocpi.listing import token_type
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import DisplayText, PartyKey
 from wire.records import Session
+from wire.settling.objects import OwnEVSE
 
 _MOST = 36
 

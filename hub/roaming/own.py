@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.config_source import Address, TLSFiles
-from wire.ocpi.locations import EVSE, Location
+from wire.ocpi.locations import Location
 from wire.ocpi.partners import CredentialsRole
 from wire.ocpi.types import BusinessDetails, PartyKey, Role
-from wire.settling.terms import MeterPlace
+from wire.settling.objects import OwnEVSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,6 @@ class OwnParty:
     name: str
     website: str | None = None
     help_phone: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OwnEVSE:
-    """An EVSE and the place that a gateway knows it by; `connectors` names each by the number that the station gives
-    it."""
-
-    location: Location
-    evse: EVSE
-    place: MeterPlace
-    connectors: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)

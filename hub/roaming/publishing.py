@@ -4,7 +4,8 @@ Rules
 1. A session or CDR is for the eMSP whose token it names, everything else for all partners that take it in. What
    changed of a session, and of a token, is sent as a PATCH; a new one, or one that lost a field, whole.
 2. Nothing is noted for a partner that is not CONNECTED, or has no such side: it pulls (OCPI transport_and_format).
-3. All that is said of one session has one correlation id, made of the session's id.
+3. A hub does not pull: one that we registered with is sent what all may read (locations, tariffs, tokens) once.
+4. All that is said of one session has one correlation id, made of the session's id.
 
 Source: OCPI 2.3.0 transport_and_format (Pull and Push, Offline behaviour).
 """
@@ -17,7 +18,7 @@ from datetime import datetime
 from hub.roaming.partners import Partner
 from hub.store import partners
 from hub.store.engine import Connection
-from hub.store.objects import Kept, keep_object, key_of, object_of, same_document
+from hub.store.objects import Kept, keep_object, key_of, object_of, own_objects, same_document
 from hub.store.outbound import note_push
 from wire.ocpi.document import Document
 from wire.ocpi.keys import id_of, party_of
@@ -25,6 +26,7 @@ from wire.ocpi.types import InterfaceRole, Module, Role
 
 _SPACE = uuid.UUID("5f0c2b0e-4a44-5d3e-9a51-0a6c8d6f2e11")
 _ADDRESSED = frozenset({Module.SESSIONS, Module.CDRS})
+_BROADCAST = (Module.LOCATIONS, Module.TARIFFS, Module.TOKENS)
 _PATCHED = frozenset({Module.SESSIONS, Module.TOKENS})
 
 
@@ -46,6 +48,13 @@ def publish(connection: Connection, module: Module, document: Document, at: date
     return True
 
 
+def publish_all(connection: Connection, hub: Partner, at: datetime) -> None:
+    """Note all that everybody may read for a hub that was registered just now. Rule 3."""
+    for module in _BROADCAST:
+        for held in own_objects(connection, module) if _takes(hub, module) else ():
+            note_push(connection, held.number, (hub.id,), "PUT", correlation_of(module, held.document), at)
+
+
 def _patch(held: Document, document: Document) -> Document | None:
     """The fields that changed; None where a PATCH could not say it: charging periods are appended, never replaced."""
     changed = {
@@ -57,7 +66,7 @@ def _patch(held: Document, document: Document) -> Document | None:
 
 
 def correlation_of(module: Module, document: Document) -> str:
-    """The correlation id of what is said of an object. Rule 3."""
+    """The correlation id of what is said of an object. Rule 4."""
     session_id = document.get("session_id") if module is Module.CDRS else document.get("id")
     if module in _ADDRESSED and isinstance(session_id, str):
         return str(uuid.uuid5(_SPACE, session_id.upper()))

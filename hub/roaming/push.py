@@ -3,7 +3,8 @@
 Rules
 1. A push is claimed before it is tried (hub.store.outbound): it is never tried twice, and whatever is killed, the
    object is there for the partner's next GET.
-2. To a partner the pushes of one object go one after the other, those of several objects beside each other.
+2. To a partner the pushes of one object go one after the other, and so do the CDRs of one session: a credit before the
+   CDR that replaces what it takes back. All else goes beside each other.
 3. A PATCH that fails is followed by a GET, and by a PUT of the whole when the partner does not have the object, or has
    another one. A partner that takes no PATCH is sent the whole at once.
 4. A CDR may be sent once more, word for word, when nobody knows whether it arrived; its receiver tells by the id.
@@ -48,7 +49,7 @@ _log = logging.getLogger(__name__)
 EVERY_S = 2.0
 AT_ONCE = 200
 BESIDE = 8
-"""Objects that are pushed to one partner at the same time."""
+"""Lanes of pushes to one partner at the same time."""
 BATCH_S = 60.0
 """How long one batch may take; what was not tried by then is tried with the next one."""
 DONE, GONE, OFFLINE, UNKNOWN_TOKEN = "done", "partner-gone", "offline", "token-unknown-there"
@@ -97,11 +98,8 @@ class Pusher:
             except NoSuchPartner:
                 await self._settle(pushes, GONE)
                 return
-            by_object: defaultdict[int, list[Push]] = defaultdict(list)
-            for push in pushes:
-                by_object[push.object_number].append(push)
             batch = _Batch(self._database, self._session, self._liveness, partner)
-            await asyncio.gather(*(batch.push_all(of_one) for of_one in by_object.values()))
+            await asyncio.gather(*(batch.push_all(lane) for lane in lanes_of(pushes)))
         except StoreError as error:
             _log.error("push-failed", extra={"fields": {"partner": id_, "reason": str(error)}})
         self.wake()
@@ -116,6 +114,14 @@ class Pusher:
         await self._database.write(all_of_them)
 
 
+def lanes_of(pushes: Sequence[Push]) -> tuple[tuple[Push, ...], ...]:
+    """What goes one after the other, each in its order; lanes go beside each other. Rule 2."""
+    lanes: defaultdict[str | int, list[Push]] = defaultdict(list)
+    for push in pushes:
+        lanes[push.correlation_id if push.module is Module.CDRS else push.object_number].append(push)
+    return tuple(map(tuple, lanes.values()))
+
+
 class _Batch:
     """Pushes to one partner."""
 
@@ -128,7 +134,7 @@ class _Batch:
         self._until = asyncio.get_running_loop().time() + BATCH_S
 
     async def push_all(self, pushes: Sequence[Push]) -> None:
-        """Try the pushes of one object, in their order. Raises StoreError."""
+        """Try the pushes of one lane, in their order. Raises StoreError."""
         async with self._beside:
             for push in pushes:
                 if asyncio.get_running_loop().time() >= self._until:

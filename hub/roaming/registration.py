@@ -27,6 +27,7 @@ from hub.errors import HubError
 from hub.roaming.client import CallFailed, PartnerClient, Question
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner, Registration, TokenKind
+from hub.roaming.publishing import publish_all
 from hub.roaming.speech import SPOKEN, inward, outward
 from hub.store import partners as store
 from hub.store.database import Database
@@ -250,7 +251,10 @@ class Registrar:
         held = connection.execute("SELECT 1 FROM partner_tokens WHERE hash = ?", (hash_,)).fetchone()
         if held is None:
             store.issue_token(connection, id_, TokenKind.CREDENTIALS, hash_, at)
-        return store.partner_named(connection, id_)
+        partner = store.partner_named(connection, id_)
+        if partner.hub_party is not None:
+            publish_all(connection, partner, at)
+        return partner
 
 
 class RegistrationFailed(HubError):

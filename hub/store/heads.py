@@ -57,21 +57,25 @@ _OF_CHAIN = f"SELECT {_COLUMNS} FROM tree_heads WHERE gateway_id = ? AND epoch =
 
 def save_head(connection: Connection, kept: KeptHead) -> None:
     """Keep a head that was verified, and its countersignature. For the writer."""
-    head, counter = kept.signed.head, kept.countersignature
+    head = kept.signed.head
     connection.execute(
         f"INSERT INTO tree_heads ({_COLUMNS.removeprefix('number, ')}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            head.gateway_id,
-            head.epoch,
-            head.size,
-            bytes.fromhex(head.root),
-            instant(head.at),
-            bytes.fromhex(kept.signed.public_key),
-            bytes.fromhex(kept.signed.signature),
-            instant(counter.at),
-            bytes.fromhex(counter.public_key),
-            bytes.fromhex(counter.signature),
-        ),
+        (head.gateway_id, head.epoch, *head_columns(kept)),
+    )
+
+
+def head_columns(kept: KeptHead) -> tuple[int | bytes | str, ...]:
+    """What a head is kept as, from `size` to `countersignature`."""
+    head, counter = kept.signed.head, kept.countersignature
+    return (
+        head.size,
+        bytes.fromhex(head.root),
+        instant(head.at),
+        bytes.fromhex(kept.signed.public_key),
+        bytes.fromhex(kept.signed.signature),
+        instant(counter.at),
+        bytes.fromhex(counter.public_key),
+        bytes.fromhex(counter.signature),
     )
 
 

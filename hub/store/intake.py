@@ -26,7 +26,7 @@ from hub.errors import StalePosition
 from hub.store.chains import Chain, Position, instant
 from hub.store.dialect import SEPARATOR, escaped
 from hub.store.engine import Away
-from hub.store.heads import KeptHead
+from hub.store.heads import KeptHead, head_columns
 from hub.store.postgresql import PostgreSQL, Telling
 from hub.store.tree import frontier_in
 from hub.tree import Growth, LogStanding
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 WAIT_S = 10.0
 MAX_LEFT = 20_000
 """Chains of which it is remembered where they were left: about 1 KB each."""
+_NO_HEAD = (None,) * 8
 
 _STANDING = """
 SELECT g.acked_seq, g.acked_hash, g.frontier, g.log_key, w.version
@@ -142,7 +143,7 @@ class Intake:
             [tile[0] for tile in growth.tiles],
             [tile[1] for tile in growth.tiles],
             [tile[2] for tile in growth.tiles],
-            *_head_columns(head),
+            *(_NO_HEAD if head is None else head_columns(head)),
         )
         self._left.pop(chain, None)
         async with self._connection() as connection:
@@ -192,20 +193,4 @@ def _columns(records: Sequence[Record]) -> tuple[str, ...]:
         SEPARATOR.join([escaped(record.body) for record in records]),
         SEPARATOR.join([record.salt for record in records]),
         SEPARATOR.join([record.commitment or "" for record in records]),
-    )
-
-
-def _head_columns(kept: KeptHead | None) -> tuple[object, ...]:
-    if kept is None:
-        return (None,) * 8
-    head, counter = kept.signed.head, kept.countersignature
-    return (
-        head.size,
-        bytes.fromhex(head.root),
-        instant(head.at),
-        bytes.fromhex(kept.signed.public_key),
-        bytes.fromhex(kept.signed.signature),
-        instant(counter.at),
-        bytes.fromhex(counter.public_key),
-        bytes.fromhex(counter.signature),
     )

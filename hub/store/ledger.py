@@ -23,7 +23,8 @@ from wire.meter.registry import RegisteredKey
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import Cdr, Decision, PriceQuote, Session, SessionStatus, Token, TokenRef, decode, encode
 from wire.settling.arrival import read_arrival
-from wire.settling.ingest import Change, SessionState, ingest
+from wire.settling.holdings import Change, SessionState
+from wire.settling.ingest import ingest
 from wire.settling.settle import MeterState
 from wire.settling.signed import Outcome, SessionValues
 from wire.settling.tariffs import TariffSnapshot

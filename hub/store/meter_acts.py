@@ -22,7 +22,8 @@ from hub.store.metering import HELD, Source, held_arrival
 from wire.errors import MalformedValue
 from wire.meter.registry import KeyOrigin, KeyState, RegisteredKey
 from wire.records import SessionStatus, Value
-from wire.settling.ingest import Change, SessionState, reviewed
+from wire.settling.holdings import Change, SessionState
+from wire.settling.ingest import reviewed
 from wire.settling.terms import Terms
 
 AT_ONCE = 200

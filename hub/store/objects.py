@@ -202,6 +202,22 @@ def page_of(connection: Connection, module: Module, query: PageQuery, scope: Sco
     return Page(tuple(text for (text,) in rows), total)
 
 
+def own_objects(connection: Connection, module: Module) -> tuple[Held, ...]:
+    """All objects of a module that we own, in the order of their creation."""
+    rows = connection.execute(
+        "SELECT number, id, document, from_partner FROM ocpi_objects WHERE module = ? AND from_partner IS NULL"
+        " ORDER BY number",
+        (module.value,),
+    )
+    return tuple(map(_held, rows.fetchall()))
+
+
+def documents_of(connection: Connection, module: Module) -> tuple[Document, ...]:
+    """All objects of a module that are held, whoever owns them, in the order of their creation."""
+    rows = connection.execute("SELECT document FROM ocpi_objects WHERE module = ? ORDER BY number", (module.value,))
+    return tuple(parse_document(text, "stored object") for (text,) in rows.fetchall())
+
+
 def _held(row: Any) -> Held:
     return Held(row[0], row[1], parse_document(row[2], "stored object"), row[3])
 

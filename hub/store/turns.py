@@ -34,8 +34,3 @@ def take_turn(connection: Connection, name: str, every: timedelta, at: datetime)
     if due:
         note_turn(connection, name, at)
     return due
-
-
-def forget_turn(connection: Connection, name: str) -> None:
-    """Let the next turn be taken at once."""
-    connection.execute("DELETE FROM ocpi_cursors WHERE name = ?", (name,))

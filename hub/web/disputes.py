@@ -137,7 +137,7 @@ class OperatorDisputes:
             dispute = store.dispute_of(connection, id_)
             if dispute.state not in OPEN:
                 raise DisputeRefused("not-now", f"dispute {id_} is {dispute.state.value}")
-            return credited(connection, self._parts, dispute.seller, dispute.cdr, wish.corrected, at)
+            return credited(connection, self._parts, dispute.seller, dispute.cdr, wish.document(), at)
 
         return answer(await self._parts.write(writing), 201)
 

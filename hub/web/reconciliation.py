@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 
 from hub.clock import now
@@ -28,7 +29,8 @@ from hub.web.lists import cut_of
 from hub.web.meters import CLIENT
 from hub.web.problems import Problem
 from hub.web.settling import Settling, answer, body_of, word_of
-from wire.ocpi.document import Document
+from wire.errors import MalformedValue
+from wire.ocpi.document import Document, parse_document
 from wire.ocpi.keys import ci_key
 from wire.ocpi.types import Module
 from wire.records import Value
@@ -67,7 +69,14 @@ class Decision(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class CreditWish(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A CDR to be sent instead of the one that is taken back, None for none."""
 
-    corrected: Document | None = None
+    corrected: msgspec.Raw = msgspec.Raw(b"null")
+
+    def document(self) -> Document | None:
+        """The corrected CDR with its numbers as they were written. Raises MalformedValue."""
+        found = parse_document(bytes(self.corrected), "corrected CDR")
+        if found is not None and not isinstance(found, dict):
+            raise MalformedValue("corrected CDR", "$", "expected an object")
+        return found
 
 
 class Credited(Value, frozen=True, kw_only=True):
@@ -154,7 +163,7 @@ class OperatorReconciliation:
         wish, at = await body_of(request, CreditWish, "credit"), now()
 
         def writing(connection: Connection) -> Credited:
-            return credited(connection, self._parts, party, id_, wish.corrected, at)
+            return credited(connection, self._parts, party, id_, wish.document(), at)
 
         return answer(await self._parts.write(writing), 201)
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from gateway.__main__ import main
 from gateway.arrears import ArrearsKeeper
+from gateway.chargers.credentials import PasswordHash
 from gateway.config import load_settings
 from gateway.doctor.store import ledger as look_at_ledger
 from gateway.errors import StoreError
@@ -260,3 +261,71 @@ def test_the_status_and_the_doctor_tell_how_far_it_is(house: House) -> None:
     assert f"which gets them first; {kept} must stay" in shown.output
     found = [each.remedy for each in look_at_ledger(house.settings, house.clock.at)]
     assert f"leave {kept} where it is: records are still carried from it (`pnc-gateway status`)" in found
+
+
+OCPI = """
+[uplink.ocpi]
+versions_url = "https://peer.example/versions"
+token_file = "token"
+party = "DE*ABC"
+name = "ABC"
+[[uplink.ocpi.location]]
+id = "L1"
+address = "Street 1"
+city = "Town"
+country = "DEU"
+latitude = "52.52000"
+longitude = "13.40000"
+[[uplink.ocpi.location.evse]]
+charger = "CP-1"
+uid = "E1"
+evse_id = "DE*ABC*E1"
+[[uplink.ocpi.location.evse.connector]]
+standard = "IEC_62196_T2"
+format = "SOCKET"
+power_type = "AC_3_PHASE"
+max_voltage = 400
+max_amperage = 32
+[price]
+currency = "EUR"
+[[charger]]
+id = "CP-1"
+"""
+
+
+def test_what_is_owed_rests_while_there_is_no_hub_of_ours(house: House) -> None:
+    Whitelist(house.path.with_name("whitelist.db")).close()
+    house.damage(1000, COUNT)
+    house.run(pieces=2)
+    word = PasswordHash.of(b"p" * 16, b"s" * 16)
+    file, native = house.settings.path, house.settings.path.read_text()
+    file.write_text(
+        native.replace('hub = "https://127.0.0.1:1"', 'kind = "ocpi"') + OCPI + f'password_hash = "{word}"\n'
+    )
+    house.settings = load_settings(file)
+    arrears, remarks = arrears_path(house.path), list(house.remarks)
+    before = arrears.read_bytes()
+    for _ in range(2):
+        with ExitStack() as opened:
+            books = open_books(house.settings, house.clock, opened)  # type: ignore[arg-type]
+            assert (books.arrears, books.sent) == (None, books.ledger), "nothing is carried, nothing waits for a hub"
+            ((event, message),) = books.prepared.remarks
+    assert event == "arrears-rest"
+    kept = next(path.name for path in house.path.parent.glob("ledger-damaged-*.db"))
+    assert f"{COUNT - ACKED} records" in message
+    assert f"they stay in {kept} and {arrears.name}" in message
+    assert arrears.read_bytes() == before
+    shown = CliRunner().invoke(main, ["status", "--config", str(file)])
+    assert f"they stay in {kept}" in shown.output, shown.output
+    house.path.with_name(kept).rename(house.path.with_name("moved"))
+    (told,) = [
+        each for each in look_at_ledger(house.settings, house.clock.at) if message.split(" stay in ")[0] in each.found
+    ]
+    assert kept in told.remedy
+    house.path.with_name("moved").rename(house.path.with_name(kept))
+    file.write_text(native)
+    house.settings = load_settings(file)
+    house.run()
+    assert house.remarks == remarks
+    carried, _ = house.settled()
+    house.check(carried, 1000, COUNT)

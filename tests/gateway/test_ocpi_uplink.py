@@ -235,3 +235,28 @@ def test_a_configuration_that_cannot_be_used_says_where(
     toml.write_text(text.replace(old, new))
     with pytest.raises(ConfigurationError, match=message):
         load_settings(toml)
+
+
+def test_a_question_names_where_the_charger_is(tmp_path: Path, lab: Path) -> None:
+    toml = configured(tmp_path, lab).folder.gateway_toml
+    own = load_settings(toml).ocpi_settings()
+    assert own.where("cp-2") == {"location_id": "L1", "evse_uids": ["E2"]}
+    assert own.where(None) == {"location_id": "L1"}
+    assert own.where("CP-9") is None
+    text = toml.read_text()
+    _, _, rest = text.partition("[[uplink.ocpi.location]]")
+    evse = rest[rest.index("[[uplink.ocpi.location.evse]]") : rest.index("[price]")]
+    _, _, second = evse.rpartition("[[uplink.ocpi.location.evse]]")
+    place = rest[: rest.index("[[uplink.ocpi.location.evse]]")].replace('"L1"', '"L2"')
+    other = f"[[uplink.ocpi.location]]{place}[[uplink.ocpi.location.evse]]{second}"
+    moved = text.replace(f"[[uplink.ocpi.location.evse]]{second}", other)
+    toml.write_text(moved)
+    own = load_settings(toml).ocpi_settings()
+    assert own.where("CP-2") == {"location_id": "L2", "evse_uids": ["E2"]}
+    assert own.where(None) is None, "nobody can tell at which of both"
+    both = (
+        second.replace('"E2"', '"E3"').replace("*E2", "*E3").replace('charger = "CP-2"', 'charger = "CP-1"\nevse = 2')
+    )
+    toml.write_text(moved.replace(second, f"{second}[[uplink.ocpi.location.evse]]{both}"))
+    own = load_settings(toml).ocpi_settings()
+    assert own.where("CP-1") is None, "a charger that stands at both"

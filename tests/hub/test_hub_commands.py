@@ -18,11 +18,12 @@ import pytest
 from click.testing import CliRunner
 
 from hub.__main__ import main
+from hub.asking import HubAPI, OrderFailed
 from hub.clock import now
 from hub.config import load_config
 from hub.desk import CommandDesk
 from hub.errors import TooManyCommands
-from hub.orders import REPORT_PATIENCE, START_PATIENCE, HubAPI, OrderFailed, seconds_left
+from hub.orders import REPORT_PATIENCE, START_PATIENCE, seconds_left
 from hub.store import commands as store
 from hub.store.database import FILE_NAME, Database
 from hub.store.engine import Engine

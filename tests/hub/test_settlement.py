@@ -21,7 +21,7 @@ from hub.reconcile.credit import credit_of
 from hub.reconcile.crediting import credit_ours
 from hub.reconcile.findings import State
 from hub.reconcile.judge import Judged, NotDecided, Reconciler, decide
-from hub.roaming.own import OwnEVSE, OwnParty, RoamingConfig
+from hub.roaming.own import OwnParty, RoamingConfig
 from hub.settlement.agreements import AgreementRefused, PeriodKind, checked, period_named
 from hub.settlement.exports import csv_of, json_of, page_of
 from hub.settlement.invoices import Rate
@@ -37,8 +37,9 @@ from wire.ocpi.document import document_of, parse_document
 from wire.ocpi.locations import EVSE, EVSEStatus, GeoLocation, Location
 from wire.ocpi.sessions import Cdr
 from wire.ocpi.tokens import Token
-from wire.ocpi.types import Module, PartyKey, Role
+from wire.ocpi.types import Module, PartyKey, Price, Role
 from wire.records import WhitelistType
+from wire.settling.objects import OwnEVSE
 from wire.settling.terms import EnergyPrice, MeterPlace, Terms
 from wire.tree_head import SigningKey
 
@@ -281,6 +282,18 @@ def test_a_credit_and_its_cdr_come_to_nothing(desk: Desk) -> None:
     assert [one.code for one in desk.take(second).findings] == ["credit-twice"]
     invoice = desk.close().invoice
     assert (invoice.total, invoice.cdrs, invoice.credits) == (0, 2, 1)
+
+
+def test_a_wrong_credit_that_was_fetched_takes_nothing_back(desk: Desk) -> None:
+    desk.take(cdr())
+    wrong = msgspec.structs.replace(credit_of(cdr(), JUDGED), total_cost=Price(before_taxes=Decimal(-3)))
+    keep_object(desk.connection, Module.CDRS, document_of(wrong), "partner", JUDGED)
+    assert desk.rules.judge_waiting(desk.connection, JUDGED, 10) == 1
+    (judgement,) = findings.judgements(desk.connection, SELLER, wrong.id)
+    assert (judgement.state, [one.code for one in judgement.findings]) == (State.REFUSED, ["credit-amount"])
+    billed = findings.standing_of(desk.connection, SELLER, "CDR1")
+    assert billed is not None
+    assert not billed.credited
 
 
 def test_a_credit_of_a_cdr_that_is_not_settled_is_not_settled_either(desk: Desk) -> None:

@@ -24,8 +24,10 @@ from gateway.store.arrears import OWE_FROM, arrears_path, progress
 from gateway.store.carrying import begun, owed
 from gateway.store.ledger import all_records, append, identity, open_ledger, open_ledger_reader
 from hub.store.connection import open_reader
-from tests.processes import SiteFolder
+from tests.ocpi_peer import OCPIPeer, card
+from tests.processes import SiteFolder, free_port
 from tests.site.plain_station import api, begin, boot, connect, end
+from tests.site.test_ocpi_uplink import CARD, day, speaks_ocpi
 from wire.carried import mark_of
 from wire.chain import Record, RecordKind
 from wire.records import AuditEntry, ClockState
@@ -201,6 +203,53 @@ def test_arrears_that_were_put_back_go_on(site: SiteFolder, tmp_path_factory: py
     there = {mark_of(record) for _, record in held(site)}
     assert {mark_of(record) for record in records[:-1]} <= there
     assert mark_of(records[-1]) not in there
+
+
+def test_a_site_that_owes_and_is_given_another_uplink(site: SiteFolder) -> None:
+    path, native = ledger_path(site), site.gateway_toml.read_text()
+    site.hub.stop()
+    charging = asyncio.run(start_charging(site))
+    site.gateway.stop()
+    fill(path)
+    with closing(open_ledger_reader(path)) as connection:
+        records = list(all_records(connection))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE records SET body = '{}' WHERE seq = ?", (records[-1].seq,))
+    site.gateway.start()
+    site.gateway.wait_for("arrears-begun")
+    site.gateway.kill()
+    peer = OCPIPeer(site.lab, free_port(), cards=[card(CARD)])
+    own = speaks_ocpi(site, peer)
+    peer.start()
+    try:
+        site.gateway.start()
+        site.gateway.wait_for("whitelist-updated")
+        asyncio.run(stop_charging(site, charging))
+        asyncio.run(day(site, range(1, 2)))
+        peer.wait(lambda: len(peer.cdrs) == 1)
+        site.gateway.stop()
+    finally:
+        peer.stop()
+    (rests,) = [each for each in site.gateway.said if each["event"] == "arrears-rest"]
+    assert arrears_path(path).name in str(rests["reason"])
+    found = own.told("status")
+    assert found["arrears"]["rests"]
+    site.gateway_toml.write_text(native)
+    site.hub.start()
+    site.gateway.start()
+    site.gateway.wait_for("arrears-settled")
+    site.gateway.wait_for("uplink-online")
+    while status(site)["backlog"]:
+        pass
+    assert hub_rows(site, "SELECT kind FROM conflicts") == []
+    marks = Counter(mark_of(record) for _, record in held(site))
+    expected = {record.seq: int(record is not records[-1]) for record in records}
+    assert {record.seq: marks[mark_of(record)] for record in records} == expected
+    assert {cdr["total_energy"] for cdr in api(site, "GET", "/api/v1/cdrs")["cdrs"]} == {2, 9}
+    with closing(open_ledger_reader(path)) as connection:
+        there = Counter(mark_of(record) for record in all_records(connection))
+    assert not there - marks
+    assert status(site)["arrears"] is None
 
 
 def until_acked(site: SiteFolder, least: int) -> None:

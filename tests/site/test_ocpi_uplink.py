@@ -39,16 +39,19 @@ class OwnSite:
 
 
 def configured(folder: Path, lab: Path, *, quirky: bool = False, version: str = "2.2.1") -> OwnSite:
-    site = SiteFolder(folder, lab)
     peer = OCPIPeer(lab, free_port(), quirky=quirky, version=version, cards=[card(CARD), card("04AA"), card("04BB")])
-    text = site.gateway_toml.read_text()
+    return speaks_ocpi(SiteFolder(folder, lab), peer)
+
+
+def speaks_ocpi(site: SiteFolder, peer: OCPIPeer) -> OwnSite:
+    """The site with another configuration: its uplink is to the peer."""
+    folder, lab, text = site.folder, site.lab, site.gateway_toml.read_text()
     before, _, rest = text.partition("[uplink]\n")
     _, _, trust = rest.partition("[trust]\n")
     token_file = folder / "token"
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
-    quirks = "raw-2.2,loose-json,framework" if quirky else ""
-    quirks = quirks.replace(",framework", ",status_in_http,forbidden_for_unauthorized")
+    quirks = "raw-2.2,loose-json,status_in_http,forbidden_for_unauthorized" if peer.quirky else ""
     evses = "".join(
         f'[[uplink.ocpi.location.evse]]\ncharger = "{name}"\nuid = "E{number}"\nevse_id = "DE*ABC*E{number}"\n'
         '[[uplink.ocpi.location.evse.connector]]\nstandard = "IEC_62196_T2"\nformat = "SOCKET"\n'

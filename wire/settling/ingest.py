@@ -1,4 +1,5 @@
-"""What a record changes: sessions opened, carried on and completed. Pure; the hub's books are asked through Holdings.
+"""What a record changes: sessions opened, carried on and completed. Pure; the books are asked through
+Holdings (wire.settling.holdings).
 
 Rules
 1. Records are judged in the order of their sequence, each once. How they were cut into batches changes nothing.
@@ -25,10 +26,9 @@ Source: OCPI 2.3.0 mod_sessions, mod_cdrs; OCPP 1.6 4.8; OCPP 2.0.1 E; design of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
 
 import msgspec
 
@@ -36,14 +36,11 @@ from wire.errors import WireError
 from wire.meter.verdict import Severity, hold
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import (
-    Cdr,
     CdrToken,
     ClockState,
     Decision,
-    PriceQuote,
     Session,
     SessionStatus,
-    Token,
     TokenRef,
     TransactionEntry,
     TransactionEvent,
@@ -51,6 +48,7 @@ from wire.records import (
 )
 from wire.settling.arrival import Arrival
 from wire.settling.billing import Pricing
+from wire.settling.holdings import Change, Holdings, SessionState
 from wire.settling.settle import MeterState, expected_of, place_of, read_meter, settle
 from wire.settling.signed import Outcome, SessionValues, judge_signed, review
 from wire.settling.tariffs import TariffSnapshot, needs_times
@@ -66,61 +64,6 @@ _GIVES_NUMBER = "StartTransaction"
 _TWICE = "started-twice"
 _NOT_SEEN, _HELD = "start-not-seen", "settlement-held"
 _DUE = f"review-due: signed values came late that were not judged with the others yet [{Severity.HOLD.value}]"
-
-
-class Holdings(Protocol):
-    """What the hub already holds, as far as a record can touch it."""
-
-    def session(self, id_: str) -> SessionState | None:
-        """The session with this id, of any gateway."""
-
-    def active_sessions(self, gateway_id: str, charger_id: str) -> tuple[SessionState, ...]:
-        """The sessions that run at a charger, in the order in which they were opened."""
-
-    def decision(self, gateway_id: str, charger_id: str, token: TokenRef) -> Decision | None:
-        """The last stored decision on a token at a charger."""
-
-    def listed(self, token: TokenRef) -> Token | None:
-        """The whitelist's entry for a presented token."""
-
-    def values_of(self, session: Session) -> SessionValues:
-        """All signed values of a session that have come, those of the record that is being ingested among them, judged
-        with the keys known now; and what registry and history have against them."""
-
-    def outcome(self, session_id: str) -> Outcome | None:
-        """What the signed values of a settled session came to, as judged last."""
-
-    def snapshot(self, hash_: str) -> TariffSnapshot | None:
-        """The tariff that was pinned under this hash."""
-
-    def messages_of(self, session: Session) -> tuple[TransactionMessage, ...]:
-        """The messages of a session that came before the record that is being ingested, in any order."""
-
-    def quote_for(self, session: Session) -> PriceQuote | None:
-        """What the driver was shown before the session began."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionState:
-    """A session and what its meter has said so far."""
-
-    session: Session
-    meter: MeterState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What one record changes in the books. `outcome` is what the signed values of its session come to, when that is
-    settled or changed. `pinned` is the tariff that its session has from now on. `quarantine` says why its content could
-    not be used."""
-
-    sessions: tuple[SessionState, ...] = ()
-    cdr: Cdr | None = None
-    outcome: Outcome | None = None
-    decision: Decision | None = None
-    pinned: TariffSnapshot | None = None
-    session_id: str | None = None
-    quarantine: str | None = None
 
 
 def ingest(arrival: Arrival, holdings: Holdings, terms: Terms) -> Change:

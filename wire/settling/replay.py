@@ -18,7 +18,8 @@ from wire.meter.registry import KeyRegistry
 from wire.ocpp.transaction import TransactionMessage
 from wire.records import Decision, PriceQuote, Session, SessionStatus, Token, TokenRef
 from wire.settling.arrival import Arrival
-from wire.settling.ingest import Change, SessionState, ingest
+from wire.settling.holdings import Change, SessionState
+from wire.settling.ingest import ingest
 from wire.settling.judging import JudgedValue, judge_values
 from wire.settling.settle import place_of
 from wire.settling.signed import Outcome, SessionValues

@@ -1,8 +1,8 @@
 """Asks in real time whether a token may charge here.
 
 Rules
-1. The question names the location of the site, if it has one alone. Where several are configured nobody is named; a
-   peer may answer that this is not enough.
+1. The question names the location of the charger, and its EVSEs; of one that is not said, the location of the site.
+   Where that is none, or more than one, nothing is named; a peer may answer that this is not enough.
 2. An unknown token (HTTP 404, or status 2004) is NOT_ALLOWED; every other refusal is no answer.
 3. A peer may answer with less of the token than OCPI asks for: what is missing is filled with what decides nothing.
 4. A token that is allowed is remembered: its session has to name its owner, also if it stands on no list.

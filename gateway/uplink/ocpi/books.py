@@ -29,7 +29,7 @@ from wire.ocpi.document import document_of, encode_document, parse_document, vie
 from wire.ocpi.sessions import CdrLocation
 from wire.records import Cdr, Decision, Token, TokenRef, encode
 from wire.settling.arrival import read_arrival
-from wire.settling.ingest import Change, SessionState
+from wire.settling.holdings import Change, SessionState
 from wire.settling.objects import cdr_object, place_object, session_object
 from wire.settling.replay import Replay
 from wire.settling.settle import place_of

@@ -18,7 +18,6 @@ from typing import assert_never
 
 import msgspec
 
-from hub.roaming.listing import as_listed
 from hub.roaming.own import RoamingConfig
 from hub.roaming.speech import without_nulls
 from hub.store import alarms, objects as store, partners, whitelist
@@ -32,6 +31,7 @@ from wire.ocpi.checks import TYPE_OF, TYPE_OF_PART, check, require
 from wire.ocpi.document import Document, view
 from wire.ocpi.envelope import StatusCode
 from wire.ocpi.keys import DEFAULT_TOKEN_TYPE, ci_key, token_key
+from wire.ocpi.listing import as_listed
 from wire.ocpi.merge import (
     Part,
     merged,

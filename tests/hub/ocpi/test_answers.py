@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 
 from hub.roaming.answers import read_answer
-from hub.roaming.own import OwnEVSE
 from hub.roaming.partners import Partner
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.locations import EVSE, EVSEStatus, GeoLocation, Location
@@ -15,6 +14,7 @@ from wire.ocpi.partners import CredentialsRole
 from wire.ocpi.quirks import Quirks
 from wire.ocpi.types import BusinessDetails, PartyKey, Version
 from wire.records import AllowedType, AuthorizationInfo, TokenRef, TokenType, WhitelistType
+from wire.settling.objects import OwnEVSE
 from wire.settling.terms import MeterPlace
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)

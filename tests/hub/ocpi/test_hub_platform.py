@@ -77,6 +77,15 @@ def test_a_hub_is_believed_about_others_and_others_are_not(cpo, new_partner):
     assert listed.http == 404, "this platform is no hub"
 
 
+def test_a_hub_that_is_registered_with_is_sent_what_all_may_read(cpo, new_partner):
+    hub = new_partner(role="OTHER", party_id="HUB", hub_party_id="DEHUB").register(cpo, "hub")
+    wanted, come = {"locations/DE/CPO/LOC1", "tariffs/DE/CPO/price"}, set()
+    while not wanted <= come:
+        got = hub.got.get(timeout=30)
+        if got.method == "PUT":
+            come.add(got.path.partition("receiver/")[2])
+
+
 def test_nobody_takes_another_platforms_parties_or_ours(cpo, new_partner):
     new_partner().register(cpo, "emsp")
     for party_id, why in (("EMS", "is registered by another platform"), ("CPO", "is a party of this platform")):

@@ -14,7 +14,6 @@ import pytest
 from hub.config_source import Address, TLSFiles
 from hub.roaming.asking import Asking, Unanswered, Wanted
 from hub.roaming.client import partner_context, partner_session
-from hub.roaming.listing import as_listed
 from hub.roaming.own import OwnParty, RoamingConfig
 from hub.store import partners as store, whitelist
 from hub.store.connection import FILE_NAME, SQLite
@@ -30,6 +29,7 @@ from tests.hub.ocpi.test_hub_between import Between, routed
 from tests.hub.ocpi.test_roaming_store import registered
 from tests.hub.test_hub_commands import TERMS
 from wire.ocpi.document import view
+from wire.ocpi.listing import as_listed
 from wire.ocpi.partners import ConnectionStatus
 from wire.ocpi.tokens import Token
 from wire.ocpi.types import Module, PartyKey, Role
@@ -83,10 +83,10 @@ def told_of(party: str) -> dict[str, str]:
     return {"country_code": country, "party_id": id_} | state
 
 
-def pulled(platform: Platform, partner: str, module: str) -> None:
-    """Pull all of a module from a partner, to the end."""
+def pulled(platform: Platform, partner: str, module: str, *, full: bool = True) -> None:
+    """Pull a module from a partner, to the end."""
     link = GatewayLink(platform.process.listen["api"], platform.process.ca.path, None)
-    wish, headers = json.dumps({"module": module, "full": True}), {"Authorization": f"Bearer {API_TOKEN}"}
+    wish, headers = json.dumps({"module": module, "full": full}), {"Authorization": f"Bearer {API_TOKEN}"}
     try:
         status, lines = link.request("POST", f"/api/v1/partners/{partner}/pull", wish.encode(), headers)
     finally:
@@ -126,6 +126,34 @@ def test_a_hub_speaks_neither_for_us_nor_for_who_is_connected_directly(cpo: Plat
         assert hub.ask("GET", "/sender/tariffs", headers=routed(None, party)).status == 2001
     assert emsp.ask("GET", "/receiver/tokens/DE/EMS/04F1").data["valid"] is True
     assert emsp.ask("GET", "/receiver/tokens/DE/EMS/04F7").http == 404
+
+
+def test_an_object_from_the_future_hides_none_that_comes_after_it(cpo: Platform, hub: Partner) -> None:
+    hub.lists["tokens"] = [token_of("FR*NEA", "04FA") | {"last_updated": "2999-01-01T00:00:00Z"}]
+    pulled(cpo, "hub", "tokens")
+    while not hub.listed.empty():
+        hub.listed.get()
+    pulled(cpo, "hub", "tokens", full=False)
+    asked = dict(hub.listed.get(timeout=20)[1])
+    assert asked["date_from"] < "2999"
+
+
+@pytest.mark.parametrize("depth", [100, 800, 5000])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_what_is_nested_too_deeply_is_refused_and_skipped(cpo: Platform, hub: Partner, depth: int, method: str) -> None:
+    deep = f'{{"a": [{"[" * depth}{"]" * depth}]}}'
+    text = json.dumps(token_of("FR*NEA", "04FB") | {"x_deep": 0}).replace("0}", deep + "}")
+    told = hub.ask(method, "/receiver/tokens/FR/NEA/04FB", raw=text.encode())
+    assert (told.http, told.status) in ((400, 2000), (200, 2001)), told
+
+
+def test_an_object_that_is_nested_too_deeply_keeps_no_other_from_being_pulled(cpo: Platform, hub: Partner) -> None:
+    deep: list[Any] = []
+    for _ in range(400):
+        deep = [deep]
+    hub.lists["tokens"] = [token_of("FR*NEA", "04FB") | {"x_deep": deep}, token_of("FR*NEA", "04FC")]
+    pulled(cpo, "hub", "tokens")
+    assert hub.ask("GET", "/receiver/tokens/FR/NEA/04FC").http == 200
 
 
 def test_behind_a_hub_a_party_writes_and_commands_for_itself_alone(cpo: Platform, hub: Partner) -> None:
