@@ -9,7 +9,7 @@ Rules
    other crawl says nothing.
 5. An object whose owner the partner does not speak for is not kept; of a hub, one whose owner is connected to us by
    itself is passed over, and so is what a hub tells of us. What is final here (a CDR, a completed session)
-   stays; another one in its place is an alarm.
+   stays; another one in its place is an alarm. What was pushed while the page was read stays as it is.
 6. A CDR is kept as it came and judged afterwards (hub.reconcile); one that is refused then is not settled.
 
 Source: OCPI 2.3.0 transport_and_format (Pagination), mod_tokens (GET).
@@ -39,6 +39,7 @@ from hub.store.objects import Kept, ObjectDiffers, key_of, object_of, same_docum
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.checks import TYPE_OF, check, mended, require
 from wire.ocpi.document import Document, require_shallow, view
+from wire.ocpi.instants import parse_instant
 from wire.ocpi.keys import party_of
 from wire.ocpi.listing import as_listed
 from wire.ocpi.paging import Crawl, next_date_from, read_page
@@ -241,6 +242,8 @@ class _Crawling:
         held = object_of(connection, module, owner, key)
         if held is not None and held.from_partner is None:
             raise OCPIRefused("ours", "/party_id", f"{owner} is a party of this platform")
+        if held is not None and module is not Module.CDRS and _is_newer(held.document, document):
+            return Kept.SAME
         try:
             if held is not None and _is_final(module, held.document) and not same_document(held.document, document):
                 raise ObjectDiffers(owner, key)
@@ -302,6 +305,14 @@ def _understood(partner: Partner, module: Module, found: object) -> Document:
     document: Document = mended(inward(partner.version or Version.V2_3_0, module, found), type_, partner.quirks)
     require(check(document, type_))
     return dict(without_nulls(document))
+
+
+def _is_newer(held: Document, document: Document) -> bool:
+    """Whether what is held came later than the page that the document is from: it was pushed meanwhile."""
+    one, other = held.get("last_updated"), document.get("last_updated")
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    return parse_instant(one, "/last_updated") > parse_instant(other, "/last_updated")
 
 
 def _is_final(module: Module, held: Document) -> bool:

@@ -128,6 +128,17 @@ def test_a_hub_speaks_neither_for_us_nor_for_who_is_connected_directly(cpo: Plat
     assert emsp.ask("GET", "/receiver/tokens/DE/EMS/04F7").http == 404
 
 
+def test_a_page_that_was_read_before_a_push_came_takes_nothing_back(cpo: Platform, hub: Partner) -> None:
+    now = token_of("FR*NEA", "04FE") | {"valid": False, "last_updated": "2026-11-02T10:00:00.5Z"}
+    assert hub.ask("PUT", "/receiver/tokens/FR/NEA/04FE", now).http == 201
+    hub.lists["tokens"] = [now | {"valid": True, "last_updated": "2026-11-02T10:00:00Z"}]
+    pulled(cpo, "hub", "tokens")
+    assert hub.ask("GET", "/receiver/tokens/FR/NEA/04FE").data == now
+    hub.lists["tokens"] = [now | {"valid": True, "last_updated": "2026-11-02T10:00:01+00:00"}]
+    pulled(cpo, "hub", "tokens")
+    assert hub.ask("GET", "/receiver/tokens/FR/NEA/04FE").data["valid"] is True
+
+
 def test_an_object_from_the_future_hides_none_that_comes_after_it(cpo: Platform, hub: Partner) -> None:
     hub.lists["tokens"] = [token_of("FR*NEA", "04FA") | {"last_updated": "2999-01-01T00:00:00Z"}]
     pulled(cpo, "hub", "tokens")
