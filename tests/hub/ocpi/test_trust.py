@@ -208,6 +208,15 @@ def test_through_the_hub_nobody_passes_for_another(
     assert [one for one in came if "/hubclientinfo/" not in one] == [], "nothing of it was sent on"
 
 
+def test_no_emsp_lets_somebody_in_at_anothers_expense(between: Between) -> None:
+    def let_in(request: Any, posted: Any) -> None:
+        between.emsp.tell(request, {"allowed": "ALLOWED", "token": token_of("DE*OLD", "04FD")})
+
+    between.emsp.answers["authorize"] = let_in
+    told = between.cpo.ask("POST", "/sender/tokens/04FD/authorize", None, headers=routed("DE*EMS", "BE*BEC"))
+    assert (told.http, told.status, told.data) == (200, 4000, None)
+
+
 @pytest.mark.parametrize("away", ["offline", "left", "removed"])
 @pytest.mark.parametrize("kind", ["NEVER", "ALLOWED_OFFLINE"])
 def test_nobody_is_let_in_for_an_emsp_that_cannot_be_asked(tmp_path: Path, away: str, kind: str) -> None:
