@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from gateway.enrol.identity import IDENTITY_FILE
 from gateway.entrance import LOOPBACK, parse_listen, read_entrance
-from gateway.errors import ConfigurationError, DownloadError
+from gateway.errors import ConfigurationError
 from gateway.store.budget import MB, RoomSettings
 from gateway.tables import GatewayConfig as GatewayConfig, LocalTable, RefreshTable
-from gateway.uplink.allowed import AllowedHosts
 from gateway.uplink.proxy import proxy_for
 from gateway.wording import reason
+from wire.allowed_hosts import AllowedHosts, HostRefused
 from wire.ids import is_gateway_id
 from wire.toml import TOMLError, parse_toml
 
@@ -53,6 +53,11 @@ class Settings:
         if self._ocpi is None:
             _check_hub(table.uplink.hub, "[uplink] hub")
             _check_own_certificate(table)
+        if table.uplink.revocation == "hub" and (self._ocpi is not None or table.trust.refresh is None):
+            message = (
+                '[uplink] revocation = "hub" needs a hub of ours, and a [trust.refresh] table that says what to ask for'
+            )
+            raise ConfigurationError(message)
         proxy_for(self.far_end, table.uplink.proxy, {})
         if table.enrol is not None:
             _check_hub(table.enrol.est, "[enrol] est")
@@ -211,7 +216,7 @@ def _allowed(table: RefreshTable) -> AllowedHosts:
         for url in urls:
             try:
                 allowed.url(url)
-            except DownloadError as error:
+            except HostRefused as error:
                 raise ConfigurationError(f"[trust.refresh] {key} {url!r}: {error}") from error
     return allowed
 

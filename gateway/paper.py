@@ -28,8 +28,11 @@ from gateway.pool import open_pool
 from gateway.store.evidence import EvidenceStore
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.download import Downloader
+from gateway.uplink.exchange import HubExchange
 from gateway.uplink.refresh import Refresh
 from gateway.uplink.staples import Staples
+from gateway.uplink.ways import ByHub
+from gateway.way import link_settings
 from gateway.wording import reason
 from pki.certificate import Certificate
 from pki.verify.certificate_id import IssuerID, issuer_id
@@ -72,7 +75,10 @@ class Paper:
         self._refresh: Refresh | None = None
         if settings.table.trust.refresh is not None:
             downloader = Downloader(settings.allowed, self._download_tls(), settings.refresh_table().timeout_s)
-            self._refresh = Refresh(settings, downloader, keeper, store, staples, clock, audit=audit)
+            hub = None
+            if settings.table.uplink.revocation == "hub":
+                hub = ByHub(HubExchange(link_settings(settings, uplink)), store)
+            self._refresh = Refresh(settings, downloader, keeper, store, staples, clock, audit=audit, hub=hub)
 
     @property
     def certificate_not_after(self) -> datetime | None:

@@ -66,6 +66,7 @@ ca = "ca.pem"                      # the CA that signed the hub's certificate, a
 # splay_s = 10.0                     # over how long gateways spread that lost the hub together
 # epoch_wait_s = 60.0                # before a third new epoch of the ledger within an hour; longer before each further
 # proxy = "http://10.0.0.1:3128"     # "direct" for none; without it HTTPS_PROXY and NO_PROXY count
+# revocation = "direct"             # "hub": what [trust.refresh] names is asked of the hub first, where it is fetched
 # The key that the hub countersigns this log with, as its operator tells it; the first one that it uses when left out.
 # hub_log_key = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"
 # kind = "native"                    # "ocpi": no hub of ours, but OCPI with a roaming hub or eMSP, as a CPO of its own;

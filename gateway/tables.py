@@ -106,7 +106,8 @@ class UplinkTable(Table, frozen=True, kw_only=True):
     gets by [enrol]. `hub_log_key`: the hub's Ed25519 key (hex) that countersigns this gateway's log, without it the
     first one that it shows. `proxy`: the HTTP proxy on the way, "direct" for none; without it HTTPS_PROXY and NO_PROXY
     of the environment count. `splay_s`: over how long gateways spread that lost the hub together. `epoch_wait_s`: the
-    first of the growing times between one new epoch of the ledger and another within an hour."""
+    first of the growing times between one new epoch of the ledger and another within an hour. `revocation`: whether
+    what [trust.refresh] names is asked of the hub first, which fetched it, or of the PKI itself."""
 
     kind: Literal["native", "ocpi"] = "native"
     hub: str = ""
@@ -123,6 +124,7 @@ class UplinkTable(Table, frozen=True, kw_only=True):
     splay_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
     epoch_wait_s: Seconds = 60.0
     proxy: str | None = None
+    revocation: Literal["direct", "hub"] = "direct"
 
 
 class ClockTable(Table, frozen=True, kw_only=True):

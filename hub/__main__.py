@@ -28,6 +28,7 @@ from hub.orders import command
 from hub.partners import partners
 from hub.proofs import ledger
 from hub.reconcile_commands import reconcile, support
+from hub.revocation_commands import revocation
 from hub.serving import derive, inherited, serve
 from hub.settlement_commands import agreements, settle
 from hub.store import readings
@@ -122,6 +123,19 @@ session_fee = "0.00"
 # max_voltage = 920
 # max_amperage = 200
 # capabilities = ["ISO_15118_2_PLUG_AND_CHARGE", "ISO_15118_20_PLUG_AND_CHARGE"]
+
+# [revocation]                     # revocation lists, OCSP answers and roots, fetched for gateways; docs/hub.md
+# hosts = ["pki.example.com"]      # nobody else is asked: HOST or HOST:PORT; gateways name URLs there
+# networks = []                    # networks that are not public, in which these hosts may lie: "10.1.0.0/16" ...
+# crls = ["http://pki.example.com/crls/mo-sub2.crl"]    # fetched before anybody asks
+# trust_list = "https://pki.example.com/v1/root/ctl"
+# ca = "pki.pem"                   # PEM: roots for https; those of the system where left out
+# interval_s = 600.0               # new ones are looked for at least this often
+# timeout_s = 10.0
+# retry_min_s = 10.0
+# retry_max_s = 1800.0
+# max_sources = 20000              # URLs, and certificates that OCSP is asked about
+# max_mb = 512                     # how much all of it may take
 
 # [pages]                          # pages for a browser; `pnc-hub users add` adds who may sign in
 # listen = "127.0.0.1:8446"
@@ -281,6 +295,7 @@ main.add_command(support)
 main.add_command(agreements)
 main.add_command(settle)
 main.add_command(disputes)
+main.add_command(revocation)
 
 if __name__ == "__main__":
     main()

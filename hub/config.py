@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 
 from hub.config_pages import PagesConfig, PagesTable, resolve_pages
+from hub.config_revocation import RevocationConfig, RevocationTable, resolve_revocation
 from hub.config_roaming import RoamingTable, resolve_roaming
 from hub.config_source import Address, Source, TLSFiles
 from hub.config_store import StoreConfig, StoreTable, resolve_store
@@ -90,6 +91,7 @@ class _File(Table, frozen=True, kw_only=True):
     store: StoreTable = StoreTable()
     roaming: RoamingTable | None = None
     pages: PagesTable | None = None
+    revocation: RevocationTable | None = None
 
 
 MAX_RETENTION_YEARS = 100
@@ -109,7 +111,8 @@ class APIClient:
 class HubConfig:
     """Everything hub.toml says, with absolute paths. `contact` is whom a driver asks about a bill, "" if nobody.
     `takeover_after`: how long an epoch must be silent before another that continues the same one takes its place.
-    Without `roaming` no OCPI is spoken, without `pages` none are served."""
+    Without `roaming` no OCPI is spoken, without `pages` none are served, without `revocation` nothing is fetched
+    for gateways."""
 
     state_dir: Path
     sync: Address
@@ -126,6 +129,7 @@ class HubConfig:
     store: StoreConfig
     roaming: RoamingConfig | None = None
     pages: PagesConfig | None = None
+    revocation: RevocationConfig | None = None
 
     def engine(self) -> Engine:
         """The database, not opened yet. Raises StoreError."""
@@ -181,6 +185,7 @@ def _resolve(source: Source, file: _File) -> HubConfig:
         if file.roaming is None
         else resolve_roaming(source, file.roaming, frozenset(sync.gateways), api_tls),
         pages=None if file.pages is None else resolve_pages(source, file.pages, api_tls),
+        revocation=None if file.revocation is None else resolve_revocation(source, file.revocation),
     )
 
 

@@ -19,11 +19,13 @@ from pathlib import Path
 
 from hub.clock import now
 from hub.config import HubConfig
+from hub.config_revocation import RevocationConfig
 from hub.desk import CommandDesk
 from hub.erasing import Erasing
 from hub.evidence.gather import Maker
 from hub.lists import ListDesk
 from hub.log_key import load_log_key, make_log_key, missing_key
+from hub.revocation.fetching import EvidenceFetching
 from hub.store.database import Database
 from hub.store.derivation import Derivation, Elsewhere
 from hub.store.heads import last_countersigned
@@ -33,7 +35,7 @@ from hub.web.ocpi.platform import OCPIPlatform
 from hub.web.pages.site import OperatorPages
 from hub.web.server import Listener, server_context
 from hub.web.settling import settling
-from hub.web.sync import SyncEndpoint
+from hub.web.sync import Evidence, SyncEndpoint
 from hub.web.told import tell_news
 from wire.tree_head import SigningKey
 
@@ -82,7 +84,7 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
     desk = CommandDesk(database, config.gateways)
     listeners: dict[str, Listener] = {}
     lists: ListDesk | None = None
-    listening: asyncio.Task[None] | None = None
+    beside: list[asyncio.Task[None]] = []
     platform: OCPIPlatform | None = None
     try:
         await database.write(lambda connection: pin_all_configured(connection, config.terms.meter_keys, now()))
@@ -97,12 +99,13 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
             listeners["ocpi"] = Listener("ocpi", platform.application(), roaming.listen, context, sockets.get("ocpi"))
         listeners.update(_pages(config, database, desk, maker, sockets))
         asking, routes = (None, ()) if platform is None else (platform.asking, platform.operator_routes())
-        endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after, asking)
+        evidence = None if config.revocation is None else _fetching(database, config.revocation, beside)
+        endpoint = SyncEndpoint(database, config.gateways, key, lists, desk, config.takeover_after, asking, evidence)
         money = settling(database, config.roaming, config.contact)
         api = OperatorAPI(database, config.clients, config.gateways, desk, maker, erasing, routes, money)
         listeners["sync"] = Listener("sync", endpoint.application(), config.sync, sync_context, sockets.get("sync"))
         listeners["api"] = Listener("api", api.application(), config.api, api_context, sockets.get("api"))
-        listening = asyncio.create_task(database.listen(_Heard(desk, lists)))
+        beside.append(asyncio.create_task(database.listen(_Heard(desk, lists))))
         listen = {name: await listener.start() for name, listener in listeners.items()}
         if platform is not None:
             await platform.start()
@@ -116,9 +119,9 @@ async def serve(config: HubConfig, sockets: Mapping[str, socket.socket] | None =
             await platform.close()
         if lists is not None:
             await lists.close()
-        if listening is not None:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await database.close()
     _log.info("stopped")
 
@@ -136,6 +139,13 @@ class _Heard:
             task = asyncio.create_task(self._lists.forget((), now()))
             self._forgetting.add(task)
             task.add_done_callback(self._forgetting.discard)
+
+
+def _fetching(database: Database, config: RevocationConfig, beside: list[asyncio.Task[None]]) -> Evidence:
+    """What is fetched for gateways, running beside the rest."""
+    fetching = EvidenceFetching(database, config)
+    beside.append(asyncio.create_task(fetching.run()))
+    return config, fetching
 
 
 def _pages(

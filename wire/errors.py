@@ -10,6 +10,8 @@ WireError                      anything below; carries a stable kebab-case `code
  +- MeterExportError           meter records that another party's format cannot carry (wire.meter.export)
  +- ProofError                 a Merkle proof that proves nothing: a log was cut, altered, or is another (wire.merkle)
  +- ListError                  a part, delta or head of the token list that must not be taken (wire.whitelist)
+ +- BadEvidenceQuestion        what is asked for can be no evidence of revocation (wire.revocation)
+ +- HostRefused                a URL of a host that may not be asked (wire.allowed_hosts)
  +- OCPIRefused                an OCPI request, URL or object that a rule refuses, with the status to answer
  +- PricingError               a tariff or a timeline that no price can be made of (wire.ocpi.pricing)
  +- TreeHeadError              a signature that does not stand behind a tree head (wire.tree_head)

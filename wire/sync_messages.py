@@ -23,6 +23,9 @@ PATH_AUTHORIZE = "/sync/v1/authorize"
 PATH_ANNOUNCEMENTS = "/sync/v1/announcements"
 PATH_HASHES = "/sync/v1/hashes"
 """?epoch=E&seq=N&seq=M: a Hashes of one of the asking gateway's own epochs."""
+PATH_REVOCATION = "/sync/v1/revocation"
+"""?kind=K&url=U, and for an OCSP answer &request=R (wire.revocation): the octets, as the hub fetched them; with
+If-None-Match 304 when they are the same; 404 when the hub has none, 403 when it does not ask there."""
 HEADER_UNPACKED = "Pncgate-Unpacked-Length"
 """Of a body that comes compressed: how many bytes it has. A hub takes no more than that from it."""
 

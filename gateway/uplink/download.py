@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.errors import DownloadError
-from gateway.uplink.allowed import AllowedHosts
+from wire.allowed_hosts import AllowedHosts, HostRefused
 
 
 class CheckedResolver(AbstractResolver):
@@ -84,7 +84,10 @@ class Downloader:
             DownloadError: "url-malformed", "host-not-allowed", "address-not-allowed", "unreachable", "timeout",
                 "http-status", "too-long".
         """
-        url = self.allowed.url(text)
+        try:
+            url = self.allowed.url(text)
+        except HostRefused as error:
+            raise DownloadError(error.code, str(error)) from error
         host = url.raw_host or ""
         if self._session is None:
             raise DownloadError("unreachable", "the downloader is closed")

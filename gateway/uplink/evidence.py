@@ -24,7 +24,6 @@ from pki.verify.ocsp import OCSP_SKEW, VerifiedOCSP, parse_ocsp, verify_ocsp
 from pki.verify.ocsp_answer import OCSPStatus
 from pki.verify.revocation import OCSP_AGE, RevocationEvidence, RevocationState, Subject
 
-MAX_CRL_BYTES = 16 * 1024 * 1024
 CRL_SKEW = timedelta(minutes=5)
 """How far the issuer's clock may be ahead of ours."""
 _DIGESTS = {

@@ -114,25 +114,31 @@ class HubExchange:
 
     async def fetch(self, path: str, *, most: int) -> bytes:
         """What lies at `path`: JSON or octets, at most `most` bytes. Raises UplinkError."""
-        return await self._fetch(path, most, standing=False)
+        return await self._fetch(path, most, standing=False) or b""
+
+    async def fetch_unless(self, path: str, etag: str, *, most: int) -> bytes | None:
+        """As `fetch`; None when what lies there is what `etag` names ("" for nothing). Raises UplinkError."""
+        return await self._fetch(path, most, standing=False, etag=etag)
 
     async def fetch_at_leisure(self, path: str, *, most: int) -> bytes:
         """As `fetch`, over the standing connection, once the question that waits there has its answer."""
         async with self.standing:
-            return await self._fetch(path, most, standing=True)
+            return await self._fetch(path, most, standing=True) or b""
 
-    async def _fetch(self, path: str, most: int, *, standing: bool) -> bytes:
+    async def _fetch(self, path: str, most: int, *, standing: bool, etag: str = "") -> bytes | None:
         quiet_s = self.settings.request_timeout_s
         question = _Question(
             method="GET",
             path=path,
             timeout=aiohttp.ClientTimeout(total=quiet_s + most / SLOWEST_BYTES_PER_S, sock_read=quiet_s),
             most=most,
-            statuses=(200,),
+            statuses=(200, 304) if etag else (200,),
             media=OCTETS,
+            headers={"If-None-Match": etag} if etag else {},
             standing=standing,
         )
-        return (await self._answer(question)).body
+        reply = await self._answer(question)
+        return None if reply.status == 304 else reply.body
 
     async def ask(
         self,

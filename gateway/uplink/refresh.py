@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -30,17 +30,18 @@ from gateway.store.evidence import EvidenceStore, KeptTrustList
 from gateway.trust import SiteTrust
 from gateway.uplink.backoff import Backoff
 from gateway.uplink.download import Downloader
-from gateway.uplink.evidence import MAX_CRL_BYTES, Asked, accept_answer, accept_crl, encode_ocsp_request
+from gateway.uplink.evidence import Asked, accept_answer, accept_crl, encode_ocsp_request
 from gateway.uplink.known import Known, OwnChains, survey
 from gateway.uplink.met import Met
 from gateway.uplink.staples import Staples
+from gateway.uplink.ways import Audit, ByHub, Direct, Fetch, Way, Ways
 from pki.certificate import Certificate
 from pki.errors import PKIError, TrustError
 from pki.verify.conclusion import VerifiedChain
 from pki.verify.hash_text import CertificateName
-from pki.verify.ocsp_answer import OCSP_CAP
 from pki.verify.revocation import RevocationState
-from pki.verify.trust_list import TRUST_LIST_CAP, verify_trust_list
+from pki.verify.trust_list import verify_trust_list
+from wire.revocation import EvidenceKind
 
 LOOK_EVERY_S = 60.0
 AT_ONCE = 4
@@ -56,9 +57,6 @@ TIDY_EVERY = timedelta(hours=1)
 _JITTER = 0.2
 TRUST_LIST = "trust list"
 _VERIFIED, _UNNAMED = "verified", "unnamed"  # who wishes; else a slash and the id of a station
-
-Audit = Callable[[str, str], Awaitable[None]]
-Fetch = Callable[[Downloader, datetime], Awaitable[datetime | None]]
 
 
 class Keeper(Protocol):
@@ -102,12 +100,14 @@ class Refresh:
         clock: Clock,
         *,
         audit: Audit,
+        hub: ByHub | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """Raises ConfigurationError when there is no [trust.refresh]."""
+        """`hub`: who is asked before the PKI itself. Raises ConfigurationError when there is no [trust.refresh]."""
         self._table = settings.refresh_table()
         self._downloader, self._keeper, self._store, self._staples = downloader, keeper, store, staples
         self._clock, self._audit, self._chance = clock, audit, chance
+        self.ways = Ways(Direct(downloader), hub, audit)
         self._grace = timedelta(hours=settings.table.policy.revocation_stale_grace_h)
         self._sources: dict[str, _Source] = {}
         self._met = Met()
@@ -161,7 +161,7 @@ class Refresh:
     async def run(self) -> None:
         """Fetch what is due, for ever. Raises StoreError."""
         loop = asyncio.get_running_loop()
-        async with self._downloader:
+        async with self._downloader, self.ways:
             while True:
                 self._news.clear()
                 wait_s = LOOK_EVERY_S
@@ -218,6 +218,7 @@ class Refresh:
         gone = self._sources.keys() - sources.keys()
         for name in gone:
             del self._sources[name]
+            self.ways.forget(name)
         if before is None or gone:
             await asyncio.to_thread(self._store.forget_sources, "CRL ", frozenset(sources))
             await asyncio.to_thread(self._store.forget_sources, "OCSP ", frozenset(sources))
@@ -295,10 +296,7 @@ class Refresh:
     async def _fetch(self, source: _Source) -> None:
         loop, now = asyncio.get_running_loop(), self._clock.now().at
         try:
-            until = await source.fetch(self._downloader, now)
-            if until is not None and until <= now:
-                # It was taken, because it is the newest there is; but whoever makes it has stopped to.
-                raise TrustError("stale", f"what was fetched ran out {until}")
+            until = await self.ways.fetched(source.name, source.fetch, now, shown=source.shown)
         except (GatewayError, PKIError) as error:
             source.due_s = loop.time() + source.backoff.next_s(self._chance())
             await self._failed(source, error.code, str(error), fetched=not isinstance(error, DownloadError))
@@ -326,8 +324,8 @@ class Refresh:
         half = float("inf") if until is None else (until - now).total_seconds() / 2
         return max(self._table.retry_min_s, min(half, self._table.interval_s) * (1 - _JITTER * self._chance()))
 
-    async def _fetch_trust_list(self, downloader: Downloader, now: datetime) -> datetime | None:
-        der = await downloader.fetch(self._table.trust_list or "", TRUST_LIST_CAP)
+    async def _fetch_trust_list(self, way: Way, now: datetime) -> datetime | None:
+        der = await way.fetch(EvidenceKind.ROOTS, self._table.trust_list or "")
         kept = self._store.trust_list()
         trusted = self._keeper.site_trust
         found = verify_trust_list(
@@ -349,8 +347,8 @@ class Refresh:
         return found.next_update
 
     def _crl_fetcher(self, url: str) -> Fetch:
-        async def fetch(downloader: Downloader, now: datetime) -> datetime | None:
-            der = await downloader.fetch(url, MAX_CRL_BYTES)
+        async def fetch(way: Way, now: datetime) -> datetime | None:
+            der = await way.fetch(EvidenceKind.CRL, url)
             return await asyncio.to_thread(self._take_crl, url, der, now)
 
         return fetch
@@ -375,11 +373,11 @@ class Refresh:
         return kept.next_update
 
     def _answer_fetcher(self, asked: Asked, urls: tuple[str, ...]) -> Fetch:
-        async def fetch(downloader: Downloader, now: datetime) -> datetime | None:
+        async def fetch(way: Way, now: datetime) -> datetime | None:
             request, fault = encode_ocsp_request(asked), DownloadError("unreachable", "no responder is known")
             for url in urls:
                 try:
-                    der = await downloader.fetch(url, OCSP_CAP, body=request, content_type="application/ocsp-request")
+                    der = await way.fetch(EvidenceKind.OCSP, url, request)
                 except DownloadError as error:
                     fault = error
                     continue

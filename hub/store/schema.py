@@ -8,6 +8,7 @@ changed than that; and a record whose tombstone explains it leaves quarantine (h
 
 from __future__ import annotations
 
+from hub.store.schema_revocation import REVOCATION
 from hub.store.schema_roaming import ROAMING, ROAMING_GUARDS
 from hub.store.schema_settlement import SETTLEMENT, SETTLEMENT_GUARDS
 from hub.store.schema_tariffs import TARIFFS
@@ -256,7 +257,7 @@ MIGRATIONS: tuple[str, ...] = (
     _COMMITMENTS,
     _METERS,
     _LIST_HISTORY + _EPOCHS + _ANNOUNCED + _TOMBSTONES,
-    TARIFFS + ROAMING + ROAMING_GUARDS + SETTLEMENT + SETTLEMENT_GUARDS + USERS + USERS_GUARDS,
+    TARIFFS + ROAMING + ROAMING_GUARDS + SETTLEMENT + SETTLEMENT_GUARDS + USERS + USERS_GUARDS + REVOCATION,
 )
 """Append only: a released migration is never edited."""
 

@@ -26,9 +26,11 @@ import msgspec
 from aiohttp import web
 
 from hub.clock import now
+from hub.config_revocation import RevocationConfig
 from hub.desk import CommandDesk
 from hub.errors import StalePosition
 from hub.lists import ListDesk
+from hub.revocation.fetching import EvidenceFetching
 from hub.roaming.asking import Asking, Unanswered, Wanted
 from hub.store import whitelist
 from hub.store.database import Database, Standing
@@ -41,6 +43,7 @@ from hub.web.announcements import GatewayAnnouncements
 from hub.web.commands import GatewayCommands
 from hub.web.epochs import GatewayEpochs, spoke_for_closed
 from hub.web.problems import Problem, body_bound, json_response, read_body, tell_problems
+from hub.web.revocation import GatewayEvidence
 from hub.web.told import LARGEST, chain_named, require_own, require_range, tell_conflict, tell_news
 from hub.web.whitelist import GatewayLists
 from wire.ids import random_id
@@ -78,6 +81,9 @@ MAX_BYTES_AT_ONCE = 4 * MAX_BATCH_BYTES
 """Of all the bodies in flight, unpacked, by what their heads say."""
 
 
+Evidence = tuple[RevocationConfig, EvidenceFetching]
+
+
 class SyncEndpoint:
     """Answers gateways. One instance per hub; its methods run in one event loop."""
 
@@ -90,11 +96,12 @@ class SyncEndpoint:
         desk: CommandDesk | None = None,
         takeover_after: timedelta = timedelta(minutes=2),
         asking: Asking | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         """`log_key` is the hub's own. Without a `desk` there are no commands: their routes are not served. Without
-        `asking` no eMSP is asked about tokens: the list decides."""
+        `asking` no eMSP is asked about tokens: the list decides. `evidence`: what is fetched for gateways, and how."""
         self._database, self._admitted, self._desk = database, frozenset(admitted), desk
-        self._lists, self._asking = lists, asking
+        self._lists, self._asking, self._evidence = lists, asking, evidence
         self._log_key = log_key
         self._epochs = GatewayEpochs(database, self._gateway, chain_named, takeover_after)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -113,6 +120,9 @@ class SyncEndpoint:
         app.add_routes(self._epochs.routes())
         app.add_routes(GatewayAnnouncements(self._database, self._gateway).routes())
         app.add_routes(GatewayLists(self._database, self._lists, self._log_key, self._gateway).routes())
+        if self._evidence is not None:
+            config, fetching = self._evidence
+            app.add_routes(GatewayEvidence(self._database, config, fetching, self._gateway).routes())
         if self._desk is not None:
             app.add_routes(GatewayCommands(self._database, self._desk, self._gateway).routes())
         return app

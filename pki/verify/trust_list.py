@@ -114,6 +114,12 @@ def encode_trust_list(content: TrustListContent) -> bytes:
     return msgspec.json.encode(content)
 
 
+def read_trust_list(der: bytes) -> TrustListContent:
+    """What a list says, with nobody standing behind it: enough to see which of two is the newer, never to trust one.
+    Steps 1, 2 and 5. Raises TrustError."""
+    return _read_content(_read_bounded(der).content)
+
+
 def verify_trust_list(
     der: bytes,
     *,
@@ -130,12 +136,7 @@ def verify_trust_list(
         TrustError: a step refused; `code` as in the list at the head of this file.
         ValueError: `at` is naive.
     """
-    if len(der) > TRUST_LIST_CAP:  # 1
-        raise TrustError("trust-list-size", f"a trust list of {len(der)} bytes, at most {TRUST_LIST_CAP}")
-    try:
-        signed = _read_signed(der)  # 2
-    except outline.MalformedDER as error:
-        raise TrustError("trust-list-malformed", f"not a signed trust list: {error}", clause=_CLAUSE) from error
+    signed = _read_bounded(der)  # 1, 2
     signer = _verify_signer(signed, trust, at, revocation, require_revocation)  # 3
     leaf = signer.leaf
     if not verify_signature(leaf, SignatureKind.ECDSA_SHA256, signed.content, signed.signature):  # 4
@@ -164,6 +165,16 @@ class _Signed:
     content: bytes
     certificate: bytes
     signature: bytes
+
+
+def _read_bounded(der: bytes) -> _Signed:
+    """Steps 1 and 2."""
+    if len(der) > TRUST_LIST_CAP:
+        raise TrustError("trust-list-size", f"a trust list of {len(der)} bytes, at most {TRUST_LIST_CAP}")
+    try:
+        return _read_signed(der)
+    except outline.MalformedDER as error:
+        raise TrustError("trust-list-malformed", f"not a signed trust list: {error}", clause=_CLAUSE) from error
 
 
 def _read_signed(der: bytes) -> _Signed:

@@ -36,8 +36,8 @@ from gateway.tables import (
 from gateway.tables_ocpi import OCPITable
 from gateway.tls import uplink_tls
 from gateway.trust import load_site_trust
-from gateway.uplink.allowed import AllowedHosts
 from tests.parts import SetClock
+from wire.allowed_hosts import AllowedHosts
 from wire.toml import parse_toml
 
 HASH = str(PasswordHash.of(b"word", b"s" * 16))
@@ -435,6 +435,13 @@ def test_table_that_cannot_be_used_is_named(tmp_path: Path, more: str, named: st
         load(tmp_path, GOOD + more)
     assert named in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+def test_revocation_by_the_hub_needs_to_know_what_to_ask_for(tmp_path: Path) -> None:
+    by_hub = GOOD.replace("[uplink]\n", '[uplink]\nrevocation = "hub"\n', 1)
+    assert load(tmp_path, by_hub + REFRESH).table.uplink.revocation == "hub"
+    with pytest.raises(ConfigurationError, match=r"revocation = .hub. needs"):
+        load(tmp_path, by_hub)
 
 
 POOL = '[pool]\nurl = "https://pool.example"\nclient_id = "site-1"\nsecret_file = "pool.secret"\n'

@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.errors import DownloadError
-from gateway.uplink.allowed import AllowedHosts
 from gateway.uplink.download import Downloader
 from tests.gateway.rough_pki import Mood, Papers, RoughPKI, rough_pki
+from wire.allowed_hosts import AllowedHosts
 
 
 class Zone(AbstractResolver):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,11 +23,14 @@ from gateway.store.evidence import EvidenceStore, SourceState, read_sources
 from gateway.trust import load_site_trust
 from gateway.uplink.download import Downloader
 from gateway.uplink.evidence import Asked
+from gateway.uplink.exchange import HubExchange, LinkSettings
 from gateway.uplink.refresh import MAX_WANTED_EACH, MAX_WANTED_UNNAMED, TRUST_LIST, Refresh
 from gateway.uplink.staples import Staples
+from gateway.uplink.ways import ByHub
 from pki.certificate import Certificate
 from pki.issue.answers import GOOD, Standing, revoked
 from pki.issue.authority import Authority, LeafOrder, Publication, Subject
+from pki.issue.der_writer import integer
 from pki.issue.keys import fresh_serial, generate_key
 from pki.profile import AnchorRole
 from pki.service.pool.pools import Signer
@@ -46,12 +50,15 @@ from tests.gateway.rough_pki import (
     leaf,
     life,
     now,
+    refused,
     root,
     rough_pki,
 )
 from tests.gateway.test_evidence import signer
 from tests.parts import ScriptedHub, SetClock
 from wire.records import ClockState
+from wire.revocation import etag_of, read_source
+from wire.sync_messages import PATH_REVOCATION
 
 EMAID = "DEABC000000001"
 HASHES = {"sha1": HashAlgorithm.SHA1, "sha256": HashAlgorithm.SHA256, "sha384": HashAlgorithm.SHA384}
@@ -138,8 +145,10 @@ def refreshing(
     grace_h: int = 0,
     timeout_s: float = 2.0,
     unknown: Choice = Choice.REFUSE,
+    by_hub: bool = False,
 ) -> None:
-    """Play `part` beside a refresh; `unknown` is what the site does where nobody says anything of a revocation."""
+    """Play `part` beside a refresh, which asks a hub first if it is `by_hub`: `mood` stands in for that. `unknown` is
+    what the site does where nobody says anything of a revocation."""
 
     async def run() -> None:
         async with rough_pki(papers, folder) as pki:
@@ -169,7 +178,10 @@ def refreshing(
             async def audit(event: str, message: str) -> None:
                 seen.audited.append(f"{event} {message}")
 
-            refresh = Refresh(settings, downloader, keeper, store, staples, set_clock, audit=audit, chance=lambda: 1.0)
+            hub = ByHub(HubExchange(hub_link(f"http://{pki.http}")), store) if by_hub else None
+            refresh = Refresh(
+                settings, downloader, keeper, store, staples, set_clock, audit=audit, hub=hub, chance=lambda: 1.0
+            )
             bench.authorizer.met = refresh.met
             seen = Refreshed(pki, bench, keeper, refresh, staples, store)
             running = asyncio.create_task(refresh.run())
@@ -185,6 +197,112 @@ def refreshing(
                 store.close()
 
     asyncio.run(asyncio.wait_for(run(), 100))
+
+
+def hub_link(hub: str) -> LinkSettings:
+    return LinkSettings(
+        hub=hub,
+        tls=ssl.create_default_context(),
+        authorize_timeout_s=20.0,
+        request_timeout_s=20.0,
+        whitelist_interval_s=300.0,
+        retry_min_s=0.01,
+        retry_max_s=0.05,
+    )
+
+
+# --- by the hub
+
+
+@dataclass
+class CachingHub:
+    """Gives out what it was given, by the end of the URL that is asked for; a status where it has none."""
+
+    held: dict[str, bytes] = field(default_factory=dict)
+    status: int = 404
+    tags: list[str] = field(default_factory=list)
+    asked: list[bytes] = field(default_factory=list)
+
+    async def __call__(self, request: web.Request, body: bytes) -> web.StreamResponse | None:
+        if request.path != PATH_REVOCATION:
+            return None
+        source = read_source(*(request.query.get(each, "") for each in ("kind", "url", "request")))
+        self.asked.append(source.request)
+        der = self.held.get(source.url.rpartition("/")[2])
+        if der is None:
+            return refused(self.status, "not-held", "no")
+        if request.headers.get("If-None-Match") == etag_of(der):
+            self.tags.append(etag_of(der))
+            return web.Response(status=304)
+        return web.Response(body=der, content_type="application/octet-stream")
+
+
+def test_lists_come_by_the_hub_alone(tmp_path: Path, papers: Papers) -> None:
+    alice, pem = contract(papers)
+    hub = CachingHub({"mo2.crl": crl(papers.mo2, 5), "mo1.crl": crl(papers.mo1, 1), "mo.crl": crl(papers.mo, 1)})
+
+    async def part(seen: Refreshed) -> None:
+        assert await seen.decide(pem) != "accepted"
+        while (await seen.decide(pem)) != "accepted":
+            await seen.pki_or_turn()
+        hub.held["mo2.crl"] = crl(papers.mo2, 6, revoked=(alice.serial,))
+        while (await seen.decide(pem)) != "revoked":
+            await seen.pki_or_turn()
+        assert hub.tags
+        assert not any(path.startswith("/crls") for path in seen.pki.asked)
+
+    refreshing(papers, tmp_path, part, crls=("mo2.crl", "mo1.crl", "mo.crl"), mood=hub, by_hub=True)
+
+
+def test_forged_and_older_list_of_the_hub_is_refused_and_the_pki_asked(tmp_path: Path, papers: Papers) -> None:
+    alice, pem = contract(papers)
+    hub = CachingHub({"mo2.crl": crl(impostor(papers.mo2), 9)})
+
+    def prepare(pki: RoughPKI) -> None:
+        pki.crls |= {"mo2.crl": crl(papers.mo2, 5, revoked=(alice.serial,)), "mo1.crl": b"", "mo.crl": b""}
+
+    async def part(seen: Refreshed) -> None:
+        await seen.decide(pem)
+        while (await seen.decide(pem)) != "revoked":
+            await seen.pki_or_turn()
+        await seen.until(lambda: any("by the hub: crl-signature" in line for line in seen.audited))
+        hub.held["mo2.crl"] = crl(papers.mo2, 4)
+        await seen.until(lambda: any("by the hub: crl-number" in line for line in seen.audited))
+        assert await seen.decide(pem) == "revoked"
+        assert seen.refresh.ways.refused["crl-number"] > 0
+        assert sum("by the hub: crl-signature" in line for line in seen.audited) == 1
+
+    refreshing(papers, tmp_path, part, prepare=prepare, mood=hub, by_hub=True)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 503])
+def test_what_the_hub_has_not_is_asked_of_the_pki(tmp_path: Path, papers: Papers, status: int) -> None:
+    def prepare(pki: RoughPKI) -> None:
+        pki.crls["mo2.crl"] = crl(papers.mo2, 5)
+
+    async def part(seen: Refreshed) -> None:
+        url = f"CRL http://{seen.pki.http}/crls/mo2.crl"
+        await seen.until(lambda: url in seen.sources() and seen.trouble(url) is None)
+        assert seen.audited == []
+
+    refreshing(papers, tmp_path, part, prepare=prepare, mood=CachingHub(status=status), by_hub=True)
+
+
+def test_answer_that_only_a_station_asked_for_fills_no_log(
+    tmp_path: Path, papers: Papers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, pem = contract(papers)
+    hub = CachingHub({"mo2.crl": crl(papers.mo2, 5), "ocsp": b"no answer"})
+
+    async def part(seen: Refreshed) -> None:
+        await seen.decide(pem)
+        name = issuer_id(papers.mo2.certificate, HashAlgorithm.SHA256)
+        await seen.until(lambda: f"CRL http://{seen.pki.http}/crls/mo2.crl" in seen.sources())
+        seen.refresh.want(CertificateName(name, frozenset({0xBAD})), "CP-1")
+        await seen.until(lambda: sum(integer(0xBAD) in each for each in hub.asked) > 1)
+
+    refreshing(papers, tmp_path, part, ocsp_too=True, mood=hub, by_hub=True)
+    assert ":bad" not in capfd.readouterr().out
 
 
 # --- revocation lists
@@ -531,6 +649,21 @@ def test_roots_come_and_go_with_the_list_and_only_the_pki_signs_it(tmp_path: Pat
         assert seen.keeper.site_trust.trust.anchors.anchors(AnchorRole.MO) == (papers.mo.certificate,)
 
     refreshing(papers, tmp_path, part, crls=(), trust_list=True, prepare=prepare, unknown=Choice.ACCEPT)
+
+
+def test_roots_by_the_hub_are_those_that_the_pki_signed(tmp_path: Path, papers: Papers) -> None:
+    other = root("Other MO Root", CONTRACT, "MO")
+    _, pem = contract(papers, below(below(other, "Other Sub1"), "Other Sub2"))
+    hub = CachingHub({"ctl": trust_list(list_signer(papers.stranger), 3, other)})
+
+    async def part(seen: Refreshed) -> None:
+        await seen.until(lambda: any("trust list, by the hub: trust-list-signer" in line for line in seen.audited))
+        assert await seen.decide(pem) == "anchor-unknown"
+        hub.held["ctl"] = trust_list(list_signer(papers.backend), 3, other)
+        assert await until_code(seen, pem, "accepted")
+        await seen.until(lambda: bool(hub.tags) and seen.trouble(TRUST_LIST) is None)
+
+    refreshing(papers, tmp_path, part, crls=(), trust_list=True, mood=hub, by_hub=True, unknown=Choice.ACCEPT)
 
 
 def test_list_of_roots_that_ran_out_counts_for_the_grace_and_no_longer(tmp_path: Path, papers: Papers) -> None:

@@ -33,6 +33,7 @@ from pki.verify.trust_list import (
     VerifiedTrustList,
     check_root,
     encode_trust_list,
+    read_trust_list,
     verify_trust_list,
 )
 from tests.pki.mint import AT, CA_USAGE, Spec, content_of, name_of, sound_branch, split, tlv
@@ -118,6 +119,15 @@ def test_a_list_is_read_as_it_was_signed(made: Service) -> None:
     assert found.anchors(AnchorRole.OEM) == ()
     assert found.sha256 == hashlib.sha256(der).hexdigest()
     assert found.signer.leaf.der == made.chain[0]
+
+
+def test_what_a_list_says_is_read_without_trust_and_within_bounds(made: Service) -> None:
+    said = content(root_entry())
+    der = sign_trust_list(said, made.signer)
+    assert read_trust_list(der) == said
+    for octets, code in ((der[:-1], "trust-list-malformed"), (der + bytes(TRUST_LIST_CAP), "trust-list-size")):
+        with refused(code):
+            read_trust_list(octets)
 
 
 def test_nothing_but_the_verifier_builds_one(made: Service) -> None:

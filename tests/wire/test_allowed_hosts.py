@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.errors import DownloadError
-from gateway.uplink.allowed import AllowedHosts
+from wire.allowed_hosts import AllowedHosts, HostRefused
 
 HOSTS = AllowedHosts(["pki.example", "Crl.Example:8081", "[2001:db8::5]:80", "10.1.2.3:8080"], ["10.9.0.0/16"])
 
@@ -52,7 +51,7 @@ def test_named_hosts_are_asked_at_their_ports(url: str) -> None:
     ],
 )
 def test_everything_else_is_refused(url: str, code: str) -> None:
-    with pytest.raises(DownloadError) as refused:
+    with pytest.raises(HostRefused) as refused:
         HOSTS.url(url)
     assert refused.value.code in {code, "host-not-allowed"}
     assert not HOSTS.allows(url)

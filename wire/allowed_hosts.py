@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from yarl import URL
 
-from gateway.errors import DownloadError
+from wire.errors import WireError
 
 _PORTS = {"http": 80, "https": 443}
 _CARRIERS = tuple(
@@ -24,8 +24,12 @@ _CARRIERS = tuple(
 _SHOWN = 200
 
 
+class HostRefused(WireError):
+    """Raised for a URL that may not be asked: `url-malformed`, `host-not-allowed`."""
+
+
 class AllowedHosts:
-    """The hosts of [trust.refresh]."""
+    """The hosts that a configuration names."""
 
     def __init__(self, hosts: Iterable[str], networks: Iterable[str] = ()) -> None:
         """`hosts` are HOST or HOST:PORT (IPv6 in brackets); without a port 80 and 443 are meant. `networks` are CIDR.
@@ -41,25 +45,25 @@ class AllowedHosts:
         """The URL that may be fetched.
 
         Raises:
-            DownloadError: "url-malformed", "host-not-allowed".
+            HostRefused: "url-malformed", "host-not-allowed".
         """
         try:
             url = URL(text)
             place = (url.raw_host or "", url.port or 0)
         except ValueError as error:
-            raise DownloadError("url-malformed", f"{text[:_SHOWN]!a}: {error}") from error
+            raise HostRefused("url-malformed", f"{text[:_SHOWN]!a}: {error}") from error
         if url.scheme not in _PORTS or url.user is not None or url.password is not None or url.fragment:
-            raise DownloadError("url-malformed", f"{text[:_SHOWN]!a}: neither http nor https, or more than an address")
+            raise HostRefused("url-malformed", f"{text[:_SHOWN]!a}: neither http nor https, or more than an address")
         if place not in self._places:
             where = f"{place[0]}:{place[1]}"
-            raise DownloadError("host-not-allowed", f"{where[:_SHOWN]} is not among [trust.refresh] hosts")
+            raise HostRefused("host-not-allowed", f"{where[:_SHOWN]} is not among the hosts that may be asked")
         return url
 
     def allows(self, text: str) -> bool:
         """Whether a URL may be fetched."""
         try:
             self.url(text)
-        except DownloadError:
+        except HostRefused:
             return False
         return True
 
