@@ -14,7 +14,15 @@ from rich.text import Text
 
 from hub.asking import asked, asking, read
 from hub.options import fail
-from hub.settlement.agreements import Agreement, Billing, PeriodKind, RoundAt, RoundingRule
+from hub.settlement.agreements import (
+    Agreement,
+    AgreementRefused,
+    Billing,
+    PeriodKind,
+    RoundAt,
+    RoundingRule,
+    party_named,
+)
 from hub.settlement.invoices import Invoice, Rate
 from hub.store.settlements import Settlement
 from hub.web.settlement import AgreementList, CloseWish, EndWish, NettingList, SettlementList
@@ -74,7 +82,12 @@ def add(config_path: Path, token_file: Path, as_json: bool, **given: Any) -> Non
     del fields["id_"]
     for name in ("fee_per_session", "fee_per_kwh", "fee_percent", "minimum", "vat_percent"):
         if name in fields:
-            fields[name] = _number(f"--{name.replace('_', '-')}", str(fields[name]))
+            fields[name] = _number(_option(name), str(fields[name]))
+    for name in ("seller", "buyer"):
+        fields[name] = _party(_option(name), fields[name])
+    for name in ("valid_from", "valid_until"):
+        if name in fields:
+            fields[name] = _day(_option(name), fields[name])
     try:
         wish = msgspec.convert(fields, Agreement, strict=False)
     except msgspec.ValidationError as error:
@@ -320,6 +333,19 @@ def _fees(one: Agreement) -> str:
         (one.minimum, f"{one.minimum:f} at least"),
     )
     return ", ".join(words for value, words in parts if value) or "none"
+
+
+def _option(field: str) -> str:
+    """The option of `agreements add` that fills a field."""
+    named = {"vat_percent": "--vat", "valid_from": "--from", "valid_until": "--until"}
+    return named.get(field, f"--{field.replace('_', '-')}")
+
+
+def _party(option: str, text: str) -> str:
+    try:
+        return str(party_named(text))
+    except AgreementRefused as error:
+        fail(f"{option}: {error}")
 
 
 def _number(option: str, text: str) -> Decimal:
