@@ -201,8 +201,10 @@ def init(config_path: Path) -> None:
     try:
         with config_path.open("x", encoding="utf-8") as file:
             file.write(_TEMPLATE)
+    except FileExistsError:
+        fail(f"{config_path} is there already, and was left alone; name another one with --config")
     except OSError as error:
-        fail(f"{config_path}: cannot be written: {error}")
+        fail(f"{config_path}: cannot be written: {error.strerror}")
     click.echo(f"{config_path} written; put certificates beside it, then `pnc-hub run --config {config_path}`")
 
 

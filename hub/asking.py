@@ -14,7 +14,7 @@ import msgspec
 
 from hub.config import HubConfig, load_config
 from hub.errors import HubError
-from hub.options import config_option, fail, json_option
+from hub.options import config_option, fail, json_option, unreadable
 from wire.errors import MalformedValue
 from wire.records import decode
 
@@ -82,7 +82,7 @@ def running_hub(config: HubConfig, token_file: Path | None) -> HubAPI:
     try:
         return HubAPI(config, token_file.read_text("ascii").strip())
     except (OSError, UnicodeError) as error:
-        raise OrderFailed("no-token", f"--token-file {token_file}: {error}") from error
+        raise OrderFailed("no-token", f"--token-file {token_file}: {unreadable(error)}") from error
 
 
 class _Problem(msgspec.Struct):
@@ -91,6 +91,9 @@ class _Problem(msgspec.Struct):
 
 
 def _told(answer: bytes, status: int) -> OrderFailed:
+    if status == 401:
+        message = "this hub does not know the token of --token-file; `pnc-hub token` makes one that goes into hub.toml"
+        return OrderFailed("bad-token", message)
     try:
         told = msgspec.json.decode(answer, type=_Problem)
     except (msgspec.MsgspecError, UnicodeError):
@@ -116,7 +119,7 @@ def asked(config_path: Path, token_file: Path, method: str, path: str, body: byt
         api = HubAPI(load_config(config_path), token_file.read_text("ascii").strip())
         return api.ask(method, path, body)
     except (OSError, UnicodeError) as error:
-        fail(f"--token-file {token_file}: {error}")
+        fail(f"--token-file {token_file}: {unreadable(error)}")
     except HubError as error:
         fail(str(error))
 

@@ -28,7 +28,8 @@ def disputes() -> None:
     """Dispute a CDR, answer, attach evidence, and end it by a credit. The hub must be running.
 
     \b
-        pnc-hub disputes open 'DE*ABC' CDR-1 --party 'NL*XYZ' --reason tariff-price
+        pnc-hub disputes open 'DE*ABC' CDR-1 \\
+            --party 'NL*XYZ' --reason tariff-price
         pnc-hub disputes answer D-1f2e accept --party 'DE*ABC'
         pnc-hub disputes credit D-1f2e --corrected cdr.json
     """
@@ -44,7 +45,10 @@ def disputes() -> None:
 def open_(
     seller: str, cdr: str, party: str, reason: str, text: str, config_path: Path, token_file: Path, as_json: bool
 ) -> None:
-    """Open a dispute about the CDR of SELLER; it is not settled before the dispute ends."""
+    """Open a dispute about the CDR of SELLER.
+
+    The CDR is not settled before the dispute ends.
+    """
     wish = encode(OpenWish(seller=seller, cdr=cdr, party=party, reason=reason, text=text))
     _show(asked(config_path, token_file, "POST", _PATH, wish), as_json)
 
@@ -84,7 +88,7 @@ def show(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
 @click.option("--text", default="", help="In words; needed to reject, and to say something.")
 @asking
 def answer(id_: str, act: str, party: str, text: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Accept or reject a dispute, withdraw one's own, or say something in it."""
+    """Accept or reject a dispute, withdraw one's own, or say more."""
     wish = encode(ActWish(act=Act(act), party=party, text=text))
     _show(asked(config_path, token_file, "POST", _of(id_, "/acts"), wish), as_json)
 
@@ -109,7 +113,10 @@ def attach(id_: str, file: Path, party: str, config_path: Path, token_file: Path
 @click.option("--corrected", type=click.Path(path_type=Path, dir_okay=False), help="The right CDR, as OCPI's JSON.")
 @asking
 def credit(id_: str, corrected: Path | None, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Credit the CDR of a dispute, if it is ours, and send the right one; the dispute ends."""
+    """Credit the CDR of a dispute, if it is ours.
+
+    The right one may be sent with it; the dispute ends.
+    """
     body = asked(config_path, token_file, "POST", _of(id_, "/credit"), credit_wish(corrected))
     click.echo(body if as_json else credit_words(read(Credited, body)))
 

@@ -40,3 +40,10 @@ def fail(message: str, code: int = EXIT_UNUSABLE) -> NoReturn:
     """End the program with one line on standard error."""
     click.echo(f"pnc-hub: {message}", err=True)
     sys.exit(code)
+
+
+def unreadable(error: OSError | UnicodeError) -> str:
+    """Why a file cannot be read, for a message that names it."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "it holds something else than ASCII"

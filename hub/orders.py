@@ -18,7 +18,7 @@ from hub.asking import HubAPI, asking
 from hub.clock import now, utc
 from hub.config import load_config
 from hub.errors import HubError
-from hub.options import fail
+from hub.options import fail, unreadable
 from pki.service.screen import listing, screen
 from wire.commands import MAX_WAIT_S, CommandState, CommandToken, OrderState, ResultCode, StartSession
 from wire.errors import MalformedValue
@@ -172,7 +172,7 @@ def _api(config_path: Path, token_file: Path) -> HubAPI:
     try:
         return HubAPI(load_config(config_path), token_file.read_text("ascii").strip())
     except (OSError, UnicodeError) as error:
-        fail(f"--token-file {token_file}: {error}")
+        fail(f"--token-file {token_file}: {unreadable(error)}")
     except HubError as error:
         fail(str(error))
 

@@ -11,7 +11,7 @@ from hub.asking import HubAPI, asked, asking, read
 from hub.clock import utc
 from hub.config import load_config
 from hub.errors import HubError
-from hub.options import fail
+from hub.options import fail, unreadable
 from hub.roaming.crawl import PULLED
 from hub.web.partners import AddedPartner, PartnerList, PartnerView, PartnerWish, QuirksWish
 from hub.web.remote import PullView, PullWish
@@ -70,7 +70,7 @@ def add(
     try:
         given = None if partner_token is None else partner_token.read_text("ascii").strip()
     except (OSError, UnicodeError) as error:
-        fail(f"--partner-token {partner_token}: {error}")
+        fail(f"--partner-token {partner_token}: {unreadable(error)}")
     wish = PartnerWish(id=id_, name=name, url=url, token=given, hosts=hosts, quirks=quirks)
     body = asked(config_path, token_file, "POST", _PATH, encode(wish))
     _show_added(body, as_json)
@@ -80,8 +80,11 @@ def add(
 @click.argument("id_", metavar="ID")
 @asking
 def invite(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Issue a new token for a partner's registration; the one before it ends."""
-    _show_added(asked(config_path, token_file, "POST", _of(id_, "/token"), b"{}"), as_json)
+    """Issue a new token for a partner's registration.
+
+    The one before it ends.
+    """
+    _show_added(asked(config_path, token_file, "POST", _of(id_, "/token"), b"{}"), as_json, done="may register anew")
 
 
 @partners.command(name="list")
@@ -119,7 +122,10 @@ def register(id_: str, config_path: Path, token_file: Path, as_json: bool) -> No
 @click.argument("id_", metavar="ID")
 @asking
 def rotate(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Renew the tokens on both sides, and read the partner's endpoints anew."""
+    """Renew the tokens on both sides.
+
+    The partner's endpoints are read anew.
+    """
     _show(asked(config_path, token_file, "POST", _of(id_, "/rotate"), b"{}"), as_json)
 
 
@@ -139,7 +145,10 @@ def quirks(id_: str, names: str, config_path: Path, token_file: Path, as_json: b
 @click.option("--full", is_flag=True, help="All of it, not only what changed since the last time.")
 @asking
 def pull(id_: str, module: str, full: bool, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Pull from a partner what it owns, page by page; ends with 2 when not everything came."""
+    """Pull from a partner what it owns, page by page.
+
+    Ends with 2 when not everything came.
+    """
     wish = encode(PullWish(module=Module(module), full=full))
     told: PullView | None = None
     try:
@@ -148,7 +157,7 @@ def pull(id_: str, module: str, full: bool, config_path: Path, token_file: Path,
             told = read(PullView, line)
             click.echo(line.decode() if as_json else _pulled(told), nl=not as_json)
     except (OSError, UnicodeError) as error:
-        fail(f"--token-file {token_file}: {error}")
+        fail(f"--token-file {token_file}: {unreadable(error)}")
     except HubError as error:
         fail(str(error))
     if told is None or not told.done:
@@ -162,14 +171,17 @@ def pull(id_: str, module: str, full: bool, config_path: Path, token_file: Path,
 def _pulled(told: PullView) -> str:
     of = "" if told.total is None else f" of {told.total}"
     counts = f"{told.new} new, {told.changed} changed, {told.invalidated} no longer valid, {told.bad} skipped"
-    return f"{'done ' if told.done else ''}page {told.pages}: {told.objects}{of} objects, {counts}"
+    return f"{'done, pages' if told.done else 'page'} {told.pages}: {told.objects}{of} objects, {counts}"
 
 
 @partners.command()
 @click.argument("id_", metavar="ID")
 @asking
 def remove(id_: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """End the registration on both sides and forget the partner; its objects stay."""
+    """End the registration on both sides and forget the partner.
+
+    Its objects stay.
+    """
     body = asked(config_path, token_file, "DELETE", _of(id_))
     if as_json:
         click.echo(body)
@@ -182,12 +194,12 @@ def _of(id_: str, below: str = "") -> str:
     return f"{_PATH}/{quote(id_, safe='')}{below}"
 
 
-def _show_added(body: bytes, as_json: bool) -> None:
+def _show_added(body: bytes, as_json: bool, done: str = "added") -> None:
     if as_json:
         click.echo(body)
         return
     added = read(AddedPartner, body)
-    click.echo(f"partner {added.partner.id} added")
+    click.echo(f"partner {added.partner.id} {done}")
     if added.token is None:
         click.echo(f"next: pnc-hub partners register {added.partner.id}")
         return

@@ -28,7 +28,7 @@ _WORDS = {"accepted": State.ACCEPTED, "on-hold": State.ON_HOLD, "refused": State
 
 @click.group()
 def reconcile() -> None:
-    """Check CDRs before money follows from them: ours, and those of partners.
+    """Check CDRs before money follows from them: ours and partners'.
 
     The hub must be running; it judges CDRs as they come. A CDR is named by its party and its id.
 
@@ -153,7 +153,10 @@ def credit(party: str, cdr: str, corrected: Path | None, config_path: Path, toke
 @reconcile.command()
 @json_option
 def rules(as_json: bool) -> None:
-    """List what is asked of a CDR, how grave each finding is, and where the rule stands. Needs no hub."""
+    """List what is asked of a CDR.
+
+    With how grave each finding is, and where the rule stands. Needs no hub.
+    """
     if as_json:
         told = [
             {"code": code, "severity": one.severity, "rule": one.rule, "source": one.source}

@@ -14,7 +14,15 @@ from rich.text import Text
 
 from hub.asking import asked, asking, read
 from hub.options import fail
-from hub.settlement.agreements import Agreement, Billing, PeriodKind, RoundAt, RoundingRule
+from hub.settlement.agreements import (
+    Agreement,
+    AgreementRefused,
+    Billing,
+    PeriodKind,
+    RoundAt,
+    RoundingRule,
+    party_named,
+)
 from hub.settlement.invoices import Invoice, Rate
 from hub.store.settlements import Settlement
 from hub.web.settlement import AgreementList, CloseWish, EndWish, NettingList, SettlementList
@@ -30,11 +38,14 @@ class _Shown(Value, frozen=True, kw_only=True):
 
 @click.group()
 def agreements() -> None:
-    """What a CPO and an eMSP agreed on: fees, taxes, rounding, periods. The hub must be running.
+    """What a CPO and an eMSP agreed on: fees, taxes, periods.
+
+    The hub must be running.
 
     \b
         pnc-hub agreements add abc-xyz --seller 'DE*ABC' --buyer 'NL*XYZ' \\
-            --from 2026-11-01 --time-zone Europe/Berlin --fee-per-session 0.10 --vat 19
+            --from 2026-11-01 --time-zone Europe/Berlin \\
+            --fee-per-session 0.10 --vat 19
     """
 
 
@@ -71,7 +82,12 @@ def add(config_path: Path, token_file: Path, as_json: bool, **given: Any) -> Non
     del fields["id_"]
     for name in ("fee_per_session", "fee_per_kwh", "fee_percent", "minimum", "vat_percent"):
         if name in fields:
-            fields[name] = _number(f"--{name.replace('_', '-')}", str(fields[name]))
+            fields[name] = _number(_option(name), str(fields[name]))
+    for name in ("seller", "buyer"):
+        fields[name] = _party(_option(name), fields[name])
+    for name in ("valid_from", "valid_until"):
+        if name in fields:
+            fields[name] = _day(_option(name), fields[name])
     try:
         wish = msgspec.convert(fields, Agreement, strict=False)
     except msgspec.ValidationError as error:
@@ -164,9 +180,10 @@ def settle() -> None:
 @click.argument("period")
 @asking
 def close(agreement: str, period: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Close the PERIOD of an AGREEMENT: its first day, or 2026-11 for a month.
+    """Close the PERIOD of an AGREEMENT.
 
-    A closed period never changes: closing it again shows what it was closed with.
+    PERIOD is its first day, or 2026-11 for a month. A closed period never changes: closing it again shows what it was
+    closed with.
     """
     wish = encode(CloseWish(agreement=agreement, period=period))
     body = asked(config_path, token_file, "POST", _SETTLEMENTS, wish)
@@ -210,7 +227,10 @@ def list_settlements(agreement: str | None, config_path: Path, token_file: Path,
 @click.argument("invoice")
 @asking
 def show_settlement(invoice: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """Show an invoice; with --json also its CDRs and the record of OCPI's invoice reconciliation."""
+    """Show an invoice.
+
+    With --json also its CDRs and the record of OCPI's invoice reconciliation.
+    """
     body = asked(config_path, token_file, "GET", _invoice(invoice, "json"))
     if as_json:
         click.echo(body)
@@ -244,7 +264,10 @@ def invoice_page(invoice: str, out: Path | None, config_path: Path, token_file: 
 @click.option("--to", "last", required=True, help="A day that the last period begins on, or before.")
 @asking
 def net(one: str, other: str, first: str, last: str, config_path: Path, token_file: Path, as_json: bool) -> None:
-    """What two parties owe each other over all their closed periods that begin in a span."""
+    """What two parties owe each other in a span of time.
+
+    All their closed periods count that begin in it.
+    """
     days = {"from": str(_day("--from", first)), "to": str(_day("--to", last))}
     query = urlencode({"one": one, "other": other, **days})
     body = asked(config_path, token_file, "GET", f"/api/v1/netting?{query}")
@@ -310,6 +333,19 @@ def _fees(one: Agreement) -> str:
         (one.minimum, f"{one.minimum:f} at least"),
     )
     return ", ".join(words for value, words in parts if value) or "none"
+
+
+def _option(field: str) -> str:
+    """The option of `agreements add` that fills a field."""
+    named = {"vat_percent": "--vat", "valid_from": "--from", "valid_until": "--until"}
+    return named.get(field, f"--{field.replace('_', '-')}")
+
+
+def _party(option: str, text: str) -> str:
+    try:
+        return str(party_named(text))
+    except AgreementRefused as error:
+        fail(f"{option}: {error}")
 
 
 def _number(option: str, text: str) -> Decimal:

@@ -49,7 +49,10 @@ def tariffs() -> None:
 @config_option
 @json_option
 def list_(config_path: Path, as_json: bool) -> None:
-    """The tariffs of hub.toml in the order in which they are asked, and those that sessions were pinned to."""
+    """The tariffs of hub.toml, and those of earlier sessions.
+
+    In the order in which they are asked; then those that sessions were pinned to.
+    """
     known = or_exit(lambda: _known(load_config(config_path)))
     if as_json:
         click.echo(encode([_told(one) for one in known]).decode())
@@ -62,7 +65,10 @@ def list_(config_path: Path, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show(config_path: Path, name: str, as_json: bool) -> None:
-    """One tariff, in words, by its id or by the first characters of its hash; with --json as OCPI has it."""
+    """One tariff, in words, by its id or its hash.
+
+    The first characters of the hash will do. With --json as OCPI has it.
+    """
     snapshot = or_exit(lambda: _named(load_config(config_path), name))
     if as_json:
         click.echo(encode(snapshot.tariff).decode())
@@ -86,9 +92,9 @@ def show(config_path: Path, name: str, as_json: bool) -> None:
 @click.option("--places", type=click.IntRange(0, 12), help="Round every line to so many decimal places, half up.")
 @json_option
 def price(file: Path | None, name: str | None, time_zone: str | None, as_json: bool, **given: object) -> None:
-    """What a session would cost, line by line, with what steps and limits do to it.
+    """What a session would cost, line by line.
 
-    Nothing is stored, and no hub has to run.
+    With what steps and limits do to it. Nothing is stored, and no hub has to run.
     """
     config_path = given.pop("config_path")
     wish = _wish(given)

@@ -85,7 +85,7 @@ def times(cdr: Cdr, facts: Facts, limits: Limits) -> Iterator[Finding]:
         yield found("time-order", "/end_date_time", f"it ends at {_text(end)}, before it starts at {_text(begin)}")
         return
     yield from _period_times(cdr)
-    if end > facts.at + limits.skew:
+    if end - facts.at > limits.skew:
         yield found("time-future", "/end_date_time", f"{_text(end)} lies in the future; here it is {_text(facts.at)}")
     age = facts.at - end
     if age > limits.oldest:
@@ -103,7 +103,7 @@ def _period_times(cdr: Cdr) -> Iterator[Finding]:
         if after < before:
             where = f"/charging_periods/{number}/start_date_time"
             yield found("time-periods", where, f"{_text(after)} is before the period before it")
-    if starts and starts[0] < cdr.start_date_time - timedelta(seconds=1) and not _reserves(cdr):
+    if starts and cdr.start_date_time - starts[0] > timedelta(seconds=1) and not _reserves(cdr):
         where = "/charging_periods/0/start_date_time"
         yield found("time-periods", where, f"{_text(starts[0])} is before the start {_text(cdr.start_date_time)}")
     if starts and starts[-1] > cdr.end_date_time:

@@ -3,8 +3,9 @@
 | what the hub knows                               | answer                                                    |
 |--------------------------------------------------|-----------------------------------------------------------|
 | START_SESSION, RESERVE_NOW at this charger, < 15 min ago | ALLOWED: its eMSP has authorized it, and is not asked |
-| the token of an eMSP that is no partner          | as the list says                                          |
+| a token of ours, or that an operator listed for an eMSP that is no partner | as the list says                |
 | whitelist ALWAYS; ALLOWED and valid              | as the list says; the owner is not asked                  |
+| to be asked, and its eMSP cannot be, or has left | no answer: rule 2                                         |
 | ALLOWED and not valid; ALLOWED_OFFLINE; NEVER    | the owner is asked                                        |
 | not listed, an EMAID                             | its eMSP is asked, by a hub where it is no partner        |
 | not listed, anything else                        | hubs by open routing, and all eMSPs, at once              |
@@ -36,7 +37,7 @@ from hub.roaming.client import CallFailed, PartnerClient, Question
 from hub.roaming.finding import emsp_named_by
 from hub.roaming.own import RoamingConfig
 from hub.roaming.partners import Partner
-from hub.store import partners, whitelist
+from hub.store import objects, partners, whitelist
 from hub.store.asked import AskedToken, commanded_here, note_asked
 from hub.store.database import Database
 from hub.store.engine import Connection
@@ -44,6 +45,7 @@ from hub.tokens import decide_authorization
 from wire.commands import ReserveNow, StartSession
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.document import document_of
+from wire.ocpi.keys import party_of, token_key
 from wire.ocpi.routing import Routing
 from wire.ocpi.tokens import LocationReferences
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Role, Version
@@ -126,13 +128,17 @@ class Asking:
         if listed is None:
             return self._strangers(connection, wanted.presented) or decide_authorization(None)
         owner = PartyKey.of(listed.country_code, listed.party_id)
-        partner = None if self._config.owns(owner) else _emsp(connection, owner)
         by_list = listed.whitelist is WhitelistType.ALWAYS or (
             listed.whitelist is WhitelistType.ALLOWED and listed.valid
         )
-        if partner is None or by_list:
+        if by_list or self._config.owns(owner):
             return decide_authorization(listed)
-        return (_Target(partner, owner),)
+        partner = _emsp(connection, owner)
+        if partner is not None:
+            return (_Target(partner, owner),)
+        if _is_a_partners(connection, owner, listed):
+            raise Unanswered(f"{owner} has to be asked, and cannot be asked now")
+        return decide_authorization(listed)
 
     def _commanded(self, connection: Connection, wanted: Wanted) -> AuthorizationInfo | None:
         if wanted.charger_id is None:
@@ -255,6 +261,14 @@ def _emsp(connection: Connection, party: PartyKey) -> Partner | None:
     """The partner that answers for an eMSP, if it is there."""
     found = partners.partner_of_party(connection, party, Role.EMSP) or partners.partner_of_party(connection, party)
     return found if found is not None and found.can_be_sent_to and _answers(found) else None
+
+
+def _is_a_partners(connection: Connection, owner: PartyKey, listed: Token) -> bool:
+    """Whether a token is to be asked about at a partner, be it that this one is away or has left."""
+    if partners.partner_of_party(connection, owner) is not None:
+        return True
+    held = objects.objects_of(connection, Module.TOKENS, token_key(listed.uid, listed.type.value))
+    return any(one.from_partner is not None and party_of(one.document) == owner for one in held)
 
 
 def _answers(partner: Partner) -> bool:

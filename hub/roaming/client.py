@@ -157,7 +157,9 @@ class PartnerClient:
         """
         endpoint = self._partner.endpoint(module, role)
         if endpoint is None:
-            message = f"partner {self._partner.id}: has no {role.value} side of {module.value}"
+            message = f"partner {self._partner.id} has no {role.value} side of {module.value}"
+            if not self._partner.registered:
+                message = f"partner {self._partner.id} is not registered, so none of its sides are known"
             raise CallFailed("no-endpoint", message)
         try:
             return joined(endpoint, *path, query=query, slash=self._partner.quirks.trailing_slash)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
@@ -52,6 +53,20 @@ GRACE = timedelta(seconds=5)
 UNREGISTERED, TOLD = "partner-gone", "told"
 
 
+@dataclass(frozen=True, slots=True)
+class _By:
+    """Who commands: a partner, and the party of it that it names."""
+
+    partner: Partner
+    party: PartyKey | None
+
+    @property
+    def parties(self) -> tuple[PartyKey, ...]:
+        """The parties whose commands these may be; behind a hub each is for itself."""
+        is_one = self.partner.hub_party is not None and self.party is not None
+        return (self.party,) if is_one and self.party is not None else self.partner.parties
+
+
 class Commanding:
     """Takes commands for our CPO parties. Belongs to its event loop."""
 
@@ -83,7 +98,7 @@ class Commanding:
         """
         response_url = wanted.response_url
         require_registered(response_url, partner.hosts)
-        found = await self._ordered(partner, wanted, routing.to)
+        found = await self._ordered(partner, wanted, routing)
         if isinstance(found, CommandResponse):
             return found
         ordered, reservation = found
@@ -119,48 +134,50 @@ class Commanding:
     # --- which order
 
     async def _ordered(
-        self, partner: Partner, wanted: Request, owner: PartyKey | None
+        self, partner: Partner, wanted: Request, routing: Routing
     ) -> tuple[Ordered, str | None] | CommandResponse:
         """The order and the reservation that it is about, or why there is none."""
-        owner = None if owner == self._config.hub_party else owner
+        owner, by = None if routing.to == self._config.hub_party else routing.to, _By(partner, routing.from_)
         match wanted:
             case ocpi.StartSession():
-                await self._require_theirs(partner, wanted.token.owner)
+                await self._require_theirs(by, wanted.token.owner)
                 return ordering.start_order(wanted, self._config, owner), None
             case ocpi.ReserveNow():
-                await self._require_theirs(partner, wanted.token.owner)
+                await self._require_theirs(by, wanted.token.owner)
                 reservation = reservation_id(wanted.token.owner, wanted.reservation_id)
                 return ordering.reserve_order(wanted, self._config, owner), reservation
             case ocpi.StopSession():
-                return await self._stop(partner, wanted)
+                return await self._stop(by, wanted)
             case ocpi.UnlockConnector():
-                return await self._unlock(partner, wanted, owner)
+                return await self._unlock(by, wanted, owner)
             case ocpi.CancelReservation():
-                return await self._cancel(partner, wanted)
+                return await self._cancel(by, wanted)
         assert_never(wanted)
 
-    async def _require_theirs(self, partner: Partner, owner: PartyKey) -> None:
-        if not await self._speaks_for(partner, owner):
+    async def _require_theirs(self, by: _By, owner: PartyKey) -> None:
+        if not await self._speaks_for(by, owner):
             raise OCPIRefused("foreign-party", "/token/party_id", f"you do not speak for {owner}")
 
-    async def _speaks_for(self, partner: Partner, owner: PartyKey) -> bool:
-        return await self._database.read(lambda connection: partners.speaks_for(connection, partner, owner))
+    async def _speaks_for(self, by: _By, owner: PartyKey) -> bool:
+        return await self._database.read(
+            lambda connection: partners.speaks_for(connection, by.partner, owner, by.party)
+        )
 
-    async def _owns(self, partner: Partner, token: CdrToken | None) -> bool:
+    async def _owns(self, by: _By, token: CdrToken | None) -> bool:
         if token is None or token.country_code is None or token.party_id is None:
             return False
-        return await self._speaks_for(partner, PartyKey.of(token.country_code, token.party_id))
+        return await self._speaks_for(by, PartyKey.of(token.country_code, token.party_id))
 
-    async def _stop(self, partner: Partner, wanted: ocpi.StopSession) -> tuple[Ordered, None] | CommandResponse:
+    async def _stop(self, by: _By, wanted: ocpi.StopSession) -> tuple[Ordered, None] | CommandResponse:
         session = await self._desk.session(wanted.session_id)
-        if session is None or not await self._owns(partner, session.cdr_token):
+        if session is None or not await self._owns(by, session.cdr_token):
             return _response(CommandResponseType.UNKNOWN_SESSION)
         if session.end_date_time is not None:
             return _response(CommandResponseType.REJECTED, f"session {session.id} has ended")
         return ordering.stop_order(session), None
 
     async def _unlock(
-        self, partner: Partner, wanted: ocpi.UnlockConnector, owner: PartyKey | None
+        self, by: _By, wanted: ocpi.UnlockConnector, owner: PartyKey | None
     ) -> tuple[Ordered, None] | CommandResponse:
         order = ordering.unlock_order(wanted, self._config, owner)
         charger_id = str(order.command.charger_id)
@@ -170,15 +187,15 @@ class Commanding:
         for session in running:
             found = self._config.evse_at(session.gateway_id, session.charger_id, session.evse_id)
             here = found is not None and found.evse.uid.casefold() == wanted.evse_uid.casefold()
-            if here and await self._owns(partner, session.cdr_token):
+            if here and await self._owns(by, session.cdr_token):
                 return order, None
         return _response(CommandResponseType.REJECTED, "none of your drivers charges there")
 
-    async def _cancel(self, partner: Partner, wanted: ocpi.CancelReservation) -> tuple[Ordered, str] | CommandResponse:
-        for party in partner.parties:
+    async def _cancel(self, by: _By, wanted: ocpi.CancelReservation) -> tuple[Ordered, str] | CommandResponse:
+        for party in by.parties:
             name = reservation_id(party, wanted.reservation_id)
             made = await self._reservation(name)
-            if made is not None and made.partner == partner.id:
+            if made is not None and made.partner == by.partner.id:
                 return ordering.cancel_order(made.gateway_id, made.charger_id, name), name
         return _response(CommandResponseType.REJECTED, "no such reservation of yours")
 

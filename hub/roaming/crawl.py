@@ -2,12 +2,14 @@
 
 Rules
 1. A crawl follows wire.ocpi.paging. Each page is kept in one transaction; what was kept counts, however the crawl ends.
-2. The next one starts `OVERLAP` before the greatest `last_updated` that was received, never at a clock's time.
+2. The next one starts `OVERLAP` before the greatest `last_updated` that was received, a clock's time only where that
+   lies in the future.
 3. An object that cannot be used is skipped and named; the others are kept. It makes the crawl incomplete.
 4. A token that a complete crawl did not show is no longer valid, unless it came or changed meanwhile. Absence in any
    other crawl says nothing.
-5. An object whose owner the partner does not speak for is not kept. What is final here (a CDR, a completed session)
-   stays; another one in its place is an alarm.
+5. An object whose owner the partner does not speak for is not kept; of a hub, one whose owner is connected to us by
+   itself is passed over, and so is what a hub tells of us. What is final here (a CDR, a completed session)
+   stays; another one in its place is an alarm. What was pushed while the page was read stays as it is.
 6. A CDR is kept as it came and judged afterwards (hub.reconcile); one that is refused then is not settled.
 
 Source: OCPI 2.3.0 transport_and_format (Pagination), mod_tokens (GET).
@@ -36,7 +38,8 @@ from hub.store.engine import Connection
 from hub.store.objects import Kept, ObjectDiffers, key_of, object_of, same_document
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.checks import TYPE_OF, check, mended, require
-from wire.ocpi.document import Document, view
+from wire.ocpi.document import Document, require_shallow, view
+from wire.ocpi.instants import parse_instant
 from wire.ocpi.keys import party_of
 from wire.ocpi.listing import as_listed
 from wire.ocpi.paging import Crawl, next_date_from, read_page
@@ -122,7 +125,7 @@ class Puller:
         pulled, whole = Pulled(), True
         routings = [_routing(partner, party) for party in _askers(module, self._config)] or [Routing()]
         for routing in routings if module is not Module.HUB_CLIENT_INFO else [Routing()]:
-            crawling = _Crawling(self._database, self._session, partner, module, routing, pulled)
+            crawling = _Crawling(self._database, self._config, self._session, partner, module, routing, pulled)
             whole &= await crawling.run(full=full, progress=progress)
         pulled.complete = whole
         fields = {"partner": partner.id, "module": module.value, "objects": pulled.objects, "bad": pulled.bad}
@@ -141,13 +144,15 @@ class _Crawling:
     def __init__(
         self,
         database: Database,
+        config: RoamingConfig,
         session: aiohttp.ClientSession,
         partner: Partner,
         module: Module,
         routing: Routing,
         pulled: Pulled,
     ) -> None:
-        self._database, self._partner, self._module, self._pulled = database, partner, module, pulled
+        self._database, self._config = database, config
+        self._partner, self._module, self._pulled = partner, module, pulled
         self._client = PartnerClient(partner, session)
         self._question = Question(routing=routing, correlation_id=str(uuid.uuid4()))
         self._name = f"mark {partner.id} {module.value} {routing.from_ or ''}"
@@ -177,7 +182,9 @@ class _Crawling:
                 crawl.failed()
             progress(pulled)
         if crawl.watermark is not None and pulled.failed is None:
-            moved = crawl.watermark if mark is None else max(mark, crawl.watermark)
+            # One object from the future would hide all that comes until then.
+            reached = min(crawl.watermark, now())
+            moved = reached if mark is None else max(mark, reached)
             await self._database.write(lambda connection: turns.note_turn(connection, self._name, moved))
         if crawl.complete and self._module is Module.TOKENS:
             await self._invalidate(before)
@@ -224,12 +231,19 @@ class _Crawling:
     def _take(self, connection: Connection, document: Document) -> Kept:
         """Keep one object. Raises OCPIRefused. Rule 5."""
         module, partner, owner, at = self._module, self._partner, party_of(document), now()
-        if module is not Module.HUB_CLIENT_INFO and not partners.speaks_for(connection, partner, owner):
+        if module is Module.HUB_CLIENT_INFO:
+            if self._config.owns(owner):
+                return Kept.SAME
+        elif not partners.speaks_for(connection, partner, owner):
+            if partner.hub_party is not None and partners.is_elsewhere(connection, owner, partner.id):
+                return Kept.SAME
             raise OCPIRefused("foreign-party", "/party_id", f"the partner does not speak for {owner}")
         key = key_of(module, document)
         held = object_of(connection, module, owner, key)
         if held is not None and held.from_partner is None:
             raise OCPIRefused("ours", "/party_id", f"{owner} is a party of this platform")
+        if held is not None and module is not Module.CDRS and _is_newer(held.document, document):
+            return Kept.SAME
         try:
             if held is not None and _is_final(module, held.document) and not same_document(held.document, document):
                 raise ObjectDiffers(owner, key)
@@ -286,10 +300,19 @@ def _understood(partner: Partner, module: Module, found: object) -> Document:
     """The object in 2.3.0, checked. Raises OCPIRefused, MalformedValue."""
     if not isinstance(found, dict):
         raise OCPIRefused("no-object", "/", "a JSON object is expected")
+    require_shallow(found, "object")
     type_ = ClientInfo if module is Module.HUB_CLIENT_INFO else TYPE_OF[module]
     document: Document = mended(inward(partner.version or Version.V2_3_0, module, found), type_, partner.quirks)
     require(check(document, type_))
     return dict(without_nulls(document))
+
+
+def _is_newer(held: Document, document: Document) -> bool:
+    """Whether what is held came later than the page that the document is from: it was pushed meanwhile."""
+    one, other = held.get("last_updated"), document.get("last_updated")
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    return parse_instant(one, "/last_updated") > parse_instant(other, "/last_updated")
 
 
 def _is_final(module: Module, held: Document) -> bool:

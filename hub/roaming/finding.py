@@ -3,6 +3,7 @@
 Rules
 1. A session or CDR is for the eMSP whose token it names; what is said of a session later is found by who was told of it
    before. A command is for the owner of the location, the session or the reservation that it names.
+   What is sent on is in the name of a party of whoever sends it: a hub's word for it is all that its receiver has.
 2. An EMAID names its eMSP. Any other token is its eMSP's who published it; of one that nobody published, every eMSP
    that is there may be asked.
 
@@ -21,6 +22,8 @@ from wire.ocpi.document import Document
 from wire.ocpi.keys import DEFAULT_TOKEN_TYPE, ci_key, party_of, token_key
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Role
 
+_OWNED = frozenset({Module.LOCATIONS, Module.TARIFFS, Module.TOKENS, Module.SESSIONS, Module.CDRS})
+
 
 def receivers_of(
     connection: Connection, asked: Asked, document: Document | None, from_: PartyKey, type_: str
@@ -38,6 +41,23 @@ def receivers_of(
         case _:
             found = None
     return () if found is None else (found,)
+
+
+def claimed_by(asked: Asked, document: Document | None) -> tuple[PartyKey, str] | None:
+    """In whose name a request to a Receiver side is, and where it says so: the owner of the object that its URL names,
+    of the CDR or the token in it; None where it names nobody.
+
+    Raises:
+        OCPIRefused: a CDR without an owner.
+    """
+    if asked.side is not InterfaceRole.RECEIVER:
+        return None
+    if asked.module in _OWNED and len(asked.path) > 1:
+        return PartyKey.of(asked.path[0], asked.path[1]), "URL"
+    if asked.module is Module.CDRS and document is not None:
+        return party_of(document), "/party_id"
+    token = (document or {}).get("token") if asked.module is Module.COMMANDS else None
+    return (party_of(token), "/token/party_id") if isinstance(token, dict) else None
 
 
 def _at_sender(connection: Connection, asked: Asked, from_: PartyKey, type_: str) -> tuple[PartyKey, ...]:

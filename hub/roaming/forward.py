@@ -41,7 +41,7 @@ from wire.ocpi.commands import CommandType
 from wire.ocpi.document import Document
 from wire.ocpi.envelope import StatusCode
 from wire.ocpi.headers import header
-from wire.ocpi.keys import DEFAULT_TOKEN_TYPE
+from wire.ocpi.keys import DEFAULT_TOKEN_TYPE, party_of
 from wire.ocpi.partners import ConnectionStatus
 from wire.ocpi.routing import Routing
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Version
@@ -100,6 +100,7 @@ class HubForwarding:
 
     async def _direct(self, exchange: Exchange, to: PartyKey) -> Answer:
         sender = self._sender(exchange)
+        await self._require_own(exchange)
         routing = Routing(to=to, from_=sender)
         partner = await self._receiver(exchange, to)
         response_url = await self._own_response_url(exchange, partner)
@@ -170,6 +171,17 @@ class HubForwarding:
             raise _refused("receiver-not-connected", message, StatusCode.RECEIVER_NOT_CONNECTED)
         return found
 
+    async def _require_own(self, exchange: Exchange) -> None:
+        """Raises OCPIRefused for what is in the name of a party that the partner does not speak for."""
+        asked = Asked(exchange.module, exchange.side, exchange.method, exchange.path, exchange.routing.to)
+        claimed = finding.claimed_by(asked, self._content(exchange))
+        if claimed is None:
+            return
+        (party, where), ids = claimed, (exchange.partner, exchange.routing.from_)
+        if not await self._database.read(lambda connection: partners.speaks_for(connection, ids[0], party, ids[1])):
+            status, http = (StatusCode.CLIENT_ERROR, 404) if where == "URL" else (StatusCode.INVALID_PARAMETERS, 200)
+            raise OCPIRefused("foreign-party", where, f"you do not speak for {party}", status=status, http=http)
+
     def _sender(self, exchange: Exchange) -> PartyKey:
         speakers = exchange.speakers()
         if len(speakers) != 1:
@@ -182,6 +194,7 @@ class HubForwarding:
             data = bridging.data_for(reply, partner, exchange.partner, exchange.module, exchange.version)
         except (OCPIRefused, MalformedValue) as error:
             raise _refused("unconvertible", f"the receiver's answer: {error}", StatusCode.HUB_ERROR) from error
+        await self._require_answerers(exchange, partner, reply)
         headers = bridging.page_headers_for(reply.headers, exchange.url, exchange.side)
         location = header(reply.headers, "Location")
         if exchange.module is Module.CDRS and exchange.method == "POST" and location:
@@ -193,6 +206,17 @@ class HubForwarding:
             status=reply.envelope.status_code,
             message=reply.envelope.status_message,
         )
+
+    async def _require_answerers(self, exchange: Exchange, partner: Partner, reply: Reply) -> None:
+        """Raises OCPIRefused (4000) for the answer to an authorization that names another's token: it would be billed
+        to whom nobody asked."""
+        data = reply.data if exchange.module is Module.TOKENS and exchange.method == "POST" else None
+        token = data.get("token") if isinstance(data, dict) else None
+        if not isinstance(token, dict) or "party_id" not in token:
+            return
+        owner = party_of(token)
+        if not await self._database.read(lambda connection: partners.speaks_for(connection, partner, owner)):
+            raise _refused("foreign-party", f"the answer names a token of {owner}, of another", StatusCode.HUB_ERROR)
 
     # --- to whom it is for, and to all
 

@@ -5,7 +5,9 @@ Rules
    was handed over outside of OCPI, or is registered with at its versions URL with the token that it handed over.
 2. Of tokens that we issued only the SHA-256 is kept. One for registration opens versions and credentials only; it ends
    when the registration is done, and another one ends when it is replaced.
-3. The parties of a partner are those of its credentials; of a hub also those whose state it told by HubClientInfo.
+3. The parties of a partner are those of its credentials; of a hub also those whose state it told by HubClientInfo, but
+   none that is connected to us by itself.
+4. Behind a hub each party speaks for itself alone: what the hub says to be from one is in no other's name.
 """
 
 from __future__ import annotations

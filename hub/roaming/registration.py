@@ -5,8 +5,9 @@ Rules
    token B is good before it is sent, for the partner calls back while the POST is open. Its answer holds C.
 2. Receiver: while the POST (or PUT) is open the partner's versions and details are read with B. Failing that, nothing
    is changed: 3001 when it cannot be called, 3002 without this version, 3003 without endpoints to use.
-3. A partner speaks for parties of its own only: one that is ours, or another partner's, is refused. A hub names the
-   parties behind it, which may be connected to us directly too; ours among them are left out.
+3. A partner speaks for parties of its own only: one that is ours, or another partner's, is refused, and so is a hub
+   under such a name. A hub names the parties behind it, which may be connected to us directly too; for those it does
+   not speak, and ours among them are left out.
 4. Every new token ends all older ones of that partner.
 
 Source: OCPI 2.3.0 credentials, version_information_endpoint.
@@ -35,7 +36,7 @@ from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.authorization import require_token, token_hash
 from wire.ocpi.document import Document, document_of, view
 from wire.ocpi.envelope import StatusCode
-from wire.ocpi.partners import Credentials, CredentialsRole, Endpoint, VersionDetails, VersionLink
+from wire.ocpi.partners import Credentials, Endpoint, VersionDetails, VersionLink
 from wire.ocpi.quirks import unwrapped
 from wire.ocpi.types import InterfaceRole, Module, PartyKey, Version
 from wire.ocpi.urls import require_registered
@@ -222,6 +223,8 @@ class Registrar:
         require_token(theirs.token)
         require_registered(theirs.url, partner.hosts)
         hub = _hub_party(theirs)
+        if hub is not None and self._config.owns(hub):
+            raise OCPIRefused("foreign-party", "/hub_party_id", f"{hub} is a party of this platform")
         roles = tuple(one for one in theirs.roles if not self._config.owns(one.party))
         if len(roles) < len(theirs.roles) and hub is None:
             ours = ", ".join(str(one.party) for one in theirs.roles if one not in roles)
@@ -240,7 +243,9 @@ class Registrar:
     def _keep(self, connection: Connection, id_: str, done: Registration, hash_: str) -> Partner:
         at = now()
         if done.hub_party is None:
-            _require_unclaimed(connection, id_, done.roles)
+            _require_unclaimed(connection, id_, [one.party for one in done.roles], "/roles")
+        else:
+            _require_unclaimed(connection, id_, [done.hub_party], "/hub_party_id")
         store.register(connection, id_, done, at)
         store.end_tokens(connection, id_, kept=hash_)
         held = connection.execute("SELECT 1 FROM partner_tokens WHERE hash = ?", (hash_,)).fetchone()
@@ -262,11 +267,10 @@ def not_allowed(*, registered: bool) -> OCPIRefused:
     return OCPIRefused("bad-state", "credentials", message, status=StatusCode.CLIENT_ERROR, http=405)
 
 
-def _require_unclaimed(connection: Connection, id_: str, roles: Sequence[CredentialsRole]) -> None:
-    for one in roles:
-        other = store.partner_of_party(connection, one.party)
-        if other is not None and other.id != id_ and other.has(one.party) and other.hub_party is None:
-            raise OCPIRefused("foreign-party", "/roles", f"{one.party} is registered by another platform")
+def _require_unclaimed(connection: Connection, id_: str, parties: Sequence[PartyKey], where: str) -> None:
+    for party in parties:
+        if store.is_elsewhere(connection, party, id_):
+            raise OCPIRefused("foreign-party", where, f"{party} is registered by another platform")
 
 
 def _credentials(data: object, version: Version) -> Credentials:

@@ -113,13 +113,33 @@ def partner_of_party(connection: Connection, party: PartyKey, role: Role | None 
     return None
 
 
-def speaks_for(connection: Connection, partner: Partner, party: PartyKey) -> bool:
-    """Whether what a partner sends may be in the name of a party. Rule 3 of hub.roaming.partners."""
-    if partner.has(party) or party == partner.hub_party:
+def speaks_for(connection: Connection, partner: Partner, party: PartyKey, from_: PartyKey | None = None) -> bool:
+    """Whether what a partner sends may be in the name of a party. Rules 3 and 4 of hub.roaming.partners. `from_`: who
+    sends it, as far as the partner says."""
+    if partner.hub_party is None:
+        return partner.has(party)
+    if from_ not in (None, partner.hub_party, party):
+        return False
+    if party == partner.hub_party:
+        return True
+    if is_elsewhere(connection, party, partner.id):
+        return False
+    if partner.has(party):
         return True
     row = connection.execute(
         "SELECT 1 FROM ocpi_objects WHERE module = ? AND country_code = ? AND party_id = ? AND from_partner = ?",
         (Module.HUB_CLIENT_INFO.value, party.country_code, party.party_id, partner.id),
+    ).fetchone()
+    return row is not None
+
+
+def is_elsewhere(connection: Connection, party: PartyKey, but: str) -> bool:
+    """Whether the party is the hub of another partner than `but`, or one of its own where that is no hub."""
+    row = connection.execute(
+        "SELECT 1 FROM partner_roles r JOIN partners p ON p.id = r.partner WHERE r.country_code = ? AND r.party_id = ?"
+        " AND r.partner <> ? AND r.status <> ? AND p.hub_party IS NULL AND p.registered_at IS NOT NULL"
+        " UNION ALL SELECT 1 FROM partners WHERE hub_party = ? AND id <> ? AND registered_at IS NOT NULL",
+        (party.country_code, party.party_id, but, ConnectionStatus.SUSPENDED.value, str(party), but),
     ).fetchone()
     return row is not None
 

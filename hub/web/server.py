@@ -1,7 +1,8 @@
 """HTTPS listeners: TLS contexts, and an accept loop of our own.
 
-aiohttp's own site has no deadline for a handshake and is silent about the ones that fail; this one has both: a socket
-that says nothing is closed after 10 s, and why a gateway was refused stands in the log.
+aiohttp's own site has no deadline for a handshake or a first request, and is silent about handshakes that fail. This
+one closes a socket that says nothing after 10 s, and a connection whose first request has no end after 30 s, so that
+nobody uses up the file descriptors of the process; why a gateway was refused stands in the log.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ssl
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from hub.config_source import Address, TLSFiles
 from hub.errors import HubError
@@ -21,6 +23,8 @@ from hub.errors import HubError
 _log = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT_S = 10.0
+FIRST_REQUEST_S = 30.0
+"""From the accepted socket to the end of the first request's header; later ones have the time of an idle connection."""
 KEEPALIVE_TIMEOUT_S = 75.0
 """Longer than a gateway keeps a connection that it does not use, so that it never asks into one that closes."""
 SHUTDOWN_TIMEOUT_S = 5.0
@@ -95,8 +99,12 @@ class Listener:
         address: Address,
         context: ssl.SSLContext,
         bound: socket.socket | None = None,
+        first_request_s: float = FIRST_REQUEST_S,
     ) -> None:
         """With `bound` it accepts there, beside others that do, and not at the address."""
+        self._first_request_s = first_request_s
+        self._silent: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
+        application.middlewares.insert(0, self._heard)
         self._name, self._address, self._context, self._bound = name, address, context, bound
         self._runner = web.AppRunner(
             application,
@@ -126,6 +134,8 @@ class Listener:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for timer in self._silent.values():
+            timer.cancel()
         for sock in self._sockets:
             sock.close()
         await self._runner.cleanup()
@@ -153,11 +163,26 @@ class Listener:
         if server is None:
             accepted.close()
             return
+        loop, protocol = asyncio.get_running_loop(), server()
+        self._silent[protocol] = loop.call_later(self._first_request_s, self._cut, protocol)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                server, accepted, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S
+            await loop.connect_accepted_socket(
+                lambda: protocol, accepted, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S
             )
         except OSError as error:
             # ssl.SSLError and the deadline's ConnectionAbortedError are OSErrors; the transport has closed the socket.
             _log.warning("tls-refused", extra={"fields": {"listener": self._name, "peer": peer, "reason": str(error)}})
             accepted.close()
+
+    @web.middleware
+    async def _heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The connection has asked something."""
+        timer = self._silent.pop(request.protocol, None)
+        if timer is not None:
+            timer.cancel()
+        return await handler(request)
+
+    def _cut(self, protocol: web.RequestHandler) -> None:
+        del self._silent[protocol]
+        if protocol.transport is not None:
+            protocol.transport.abort()

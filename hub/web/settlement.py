@@ -163,6 +163,8 @@ class OperatorSettlement:
         """What two parties owe each other."""
         one, other = (_party(request, name) for name in ("one", "other"))
         first, last = (_day(request, name) for name in ("from", "to"))
+        if last < first:
+            raise Problem(400, "bad-query", f"query parameter to: {last} is before from, {first}")
         found = await self._parts.read(lambda connection: store.invoices_between(connection, one, other, first, last))
         return answer(NettingList(netting=netted(found, one, other)))
 

@@ -6,7 +6,7 @@ import io
 import random
 import zipfile
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -256,7 +256,7 @@ def _places(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 def test_an_altered_price_breaks_the_seal_or_is_a_strangers(good: bytes) -> None:
     cdr = content_of(good).cdr
     course = Course(begin=cdr.start_date_time, end=cdr.end_date_time, energy_wh=cdr.total_energy * 1000)
-    cheaper = billed(cdr, course, short_form(EnergyPrice("EUR", Decimal("0.10"), Decimal(0))), None)
+    cheaper = billed(cdr, course, short_form(EnergyPrice("EUR", Decimal("0.10"), Decimal(0))), UTC, None)
     assert cheaper.total_cost.before_taxes == Decimal("0.42")
     assert broken_content(verify_evidence(forged(good, key=None, cdr=cheaper))) == {"container"}
     assert broken_content(verify_evidence(forged(good, key=STRANGER, cdr=cheaper))) == {"container"}

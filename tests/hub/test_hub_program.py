@@ -97,6 +97,16 @@ def test_a_private_key_that_others_can_read_is_refused(hub_config, tmp_path, mod
         ["command", "list"],
         ["ledger"],
         ["ledger", "verify"],
+        ["agreements"],
+        ["audit"],
+        ["disputes"],
+        ["gateways"],
+        ["partners"],
+        ["reconcile"],
+        ["settle"],
+        ["support"],
+        ["tariffs"],
+        ["users"],
     ],
 )
 def test_help_fits_on_a_narrow_screen_and_no_sentence_is_cut(command):
@@ -172,7 +182,9 @@ def test_init_writes_a_configuration_that_loads_and_never_overwrites(tmp_path):
     assert (config.state_dir, config.sync.port, config.api_tls) == (tmp_path / "hub-state", 8443, config.sync_tls)
     assert config.terms.price.energy_per_kwh == Decimal("0.49")
     path.write_text("mine")
-    assert runner.invoke(main, ["init", "--config", str(path)]).exit_code == 2
+    refused = runner.invoke(main, ["init", "--config", str(path)])
+    assert refused.exit_code == 2
+    assert f"{path} is there already" in refused.stderr
     assert path.read_text() == "mine"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -69,6 +69,13 @@ def codes(one: Cdr, limits: Limits | None = None, **facts: Any) -> list[str]:
 def test_a_clean_cdr_has_no_findings() -> None:
     assert codes(cdr(), place_known=True, evse_known=True, connector_kw=Decimal(22), zone=UTC) == []
     assert state_of(()) is State.ACCEPTED
+
+
+def test_no_date_of_the_calendar_is_in_the_way_of_a_judgement() -> None:
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert "time-old" in codes(cdr(), at=last)
+    assert "time-total" in codes(cdr(start_date_time=first))
+    assert "time-future" in codes(cdr(end_date_time=last))
 
 
 CASES: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [

@@ -22,7 +22,7 @@ from gateway.__main__ import main as gateway_main
 from gateway.clock import Moment
 from gateway.store.arrears import OWE_FROM, arrears_path, progress
 from gateway.store.carrying import begun, owed
-from gateway.store.ledger import all_records, append, identity, open_ledger, open_ledger_reader
+from gateway.store.ledger import all_records, append, head, identity, open_ledger, open_ledger_reader
 from hub.store.connection import open_reader
 from tests.ocpi_peer import OCPIPeer, card
 from tests.processes import SiteFolder, free_port
@@ -159,8 +159,7 @@ def test_the_site_is_served_while_its_records_are_carried(site: SiteFolder) -> N
     site.gateway.wait_for("arrears-settled")
     assert site.gateway.wait_for("ready")["epoch"] == second
     site.gateway.wait_for("uplink-online")
-    while status(site)["backlog"]:
-        pass
+    until_held(site, path)
     assert closed(site) == {first: between, between: second}
     assert hub_rows(site, "SELECT kind FROM conflicts") == []
     there = held(site)
@@ -196,8 +195,7 @@ def test_arrears_that_were_put_back_go_on(site: SiteFolder, tmp_path_factory: py
     site.gateway.wait_for("arrears-settled")
     assert site.gateway.wait_for("ready")["epoch"] == second
     site.gateway.wait_for("uplink-online")
-    while status(site)["backlog"]:
-        pass
+    until_held(site, path)
     assert closed(site).items() >= {between: again, again: second}.items()
     assert hub_rows(site, "SELECT kind FROM conflicts") == [("rollback",)]
     there = {mark_of(record) for _, record in held(site)}
@@ -239,29 +237,33 @@ def test_a_site_that_owes_and_is_given_another_uplink(site: SiteFolder) -> None:
     site.gateway.start()
     site.gateway.wait_for("arrears-settled")
     site.gateway.wait_for("uplink-online")
-    while status(site)["backlog"]:
-        pass
+    with closing(open_ledger_reader(path)) as connection:
+        mine = Counter(mark_of(record) for record in all_records(connection))
+    until_held(site, path)
     assert hub_rows(site, "SELECT kind FROM conflicts") == []
     marks = Counter(mark_of(record) for _, record in held(site))
     expected = {record.seq: int(record is not records[-1]) for record in records}
     assert {record.seq: marks[mark_of(record)] for record in records} == expected
     assert {cdr["total_energy"] for cdr in api(site, "GET", "/api/v1/cdrs")["cdrs"]} == {2, 9}
-    with closing(open_ledger_reader(path)) as connection:
-        there = Counter(mark_of(record) for record in all_records(connection))
-    assert not there - marks
+    assert not mine - marks
     assert status(site)["arrears"] is None
 
 
 def until_acked(site: SiteFolder, least: int) -> None:
     """Start it, and kill it once the hub has so many of the records that it owes."""
-    path = ledger_path(site)
     site.gateway.start()
-    with closing(open_ledger_reader(path)) as connection:
-        debt = owed(connection)
-    assert debt is not None
-    while progress(path, debt).acked < least:
-        pass
+    until_held(site, arrears_path(ledger_path(site)), 1 + least)  # In front of them is a tombstone.
     site.gateway.kill()
+
+
+def until_held(site: SiteFolder, path: Path, seq: int | None = None) -> None:
+    """Return once the hub has said that it has a ledger up to a record; without one, all that it holds now."""
+    with closing(open_ledger_reader(path)) as connection:
+        epoch, last = identity(connection).epoch, head(connection).seq if seq is None else seq
+    acked = 0
+    while acked < last:
+        batch = site.hub.wait_for("batch")
+        acked = int(str(batch["acked_seq"])) if batch["epoch"] == epoch else 0
 
 
 def check_settled(site: SiteFolder, between: str, lost: int) -> None:

@@ -9,8 +9,6 @@ import asyncio
 import http.client
 import json
 import ssl
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,11 +21,14 @@ import ocpp.v21
 import ocpp.v201
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+from click.testing import CliRunner
 from ocpp.routing import on
 from ocpp.v16 import call as call16, call_result as result16
 from ocpp.v21 import call as call21, call_result as result21
 from ocpp.v201 import call as call201, call_result as result201
 
+from gateway.__main__ import main as gateway_main
+from hub.__main__ import main as hub_main
 from tests.processes import SiteFolder
 
 TOKEN = {"uid": "0bce6fbe-a3c5-4b6b-bd39-8a5d1c5b7c11", "type": "APP_USER", "contract_id": "DE-ABC-C1-X"}
@@ -363,17 +364,15 @@ def test_a_hub_that_speaks_late_and_an_empty_queue(site: SiteFolder) -> None:
     play(part)
 
 
+PROGRAMS = {"gateway": gateway_main, "hub": hub_main}
+
+
 def cli(site: SiteFolder, *arguments: str, module: str = "gateway") -> tuple[int, str, str]:
-    """Exit code, output and errors of a command."""
+    """Exit code, output and errors of a command. It is run in this process: to start one more for each takes longer
+    than all that they ask of the gateway."""
     config = site.gateway_toml if module == "gateway" else site.hub_toml
-    run = subprocess.run(
-        [sys.executable, "-m", module, *arguments, "--config", str(config)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return run.returncode, run.stdout, run.stderr
+    run = CliRunner().invoke(PROGRAMS[module], [*arguments, "--config", str(config)])
+    return run.exit_code, run.stdout, run.stderr
 
 
 def test_an_operator_at_the_gateway(site: SiteFolder) -> None:

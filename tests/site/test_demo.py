@@ -15,6 +15,60 @@ import pytest
 import firmware_sim
 
 SCENARIO = Path(firmware_sim.__file__).parent / "scenarios" / "day_offline.toml"
+SHORT = f"""
+title = "A car that charges"
+about = "all three daemons run and one card charges; no revocation list is waited for"
+pki = "{Path(firmware_sim.__file__).parents[1] / "certs" / "lab.toml"}"
+[[charger]]
+id = "CP-1"
+ocpp = "2.0.1"
+power_kw = 22
+current = "AC"
+[[token]]
+uid = "04A2B3C4D5E680"
+[[step]]
+do = "found"
+title = "Found"
+[[step]]
+do = "start"
+title = "Start the PKI"
+process = "pki"
+[[step]]
+do = "enrol"
+title = "Enrol"
+[[step]]
+do = "start"
+title = "Start the hub"
+process = "hub"
+[[step]]
+do = "tokens"
+title = "Publish the token"
+[[step]]
+do = "start"
+title = "Start the gateway"
+process = "gateway"
+[[step]]
+do = "wait"
+title = "The whitelist reaches the gateway"
+until = "whitelist"
+[[step]]
+do = "connect"
+title = "The charger boots"
+[[step]]
+do = "charge"
+title = "A card"
+charger = "CP-1"
+rfid = "04A2B3C4D5E680"
+seconds = 600
+background = true
+expect = {{ status = "Accepted" }}
+[[step]]
+do = "finish"
+title = "It drives away"
+[[step]]
+do = "account"
+title = "Close the books"
+"""
 
 
 def _command(*arguments: str) -> list[str]:
@@ -47,8 +101,10 @@ def test_the_day_offline_holds_every_expectation(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 def test_a_play_that_is_interrupted_leaves_no_process(tmp_path: Path, told: signal.Signals) -> None:
+    scenario = tmp_path / "short.toml"
+    scenario.write_text(SHORT)
     player = subprocess.Popen(
-        _command(str(SCENARIO), "--keep", str(tmp_path / "day")),
+        _command(str(scenario), "--keep", str(tmp_path / "day")),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -25,6 +25,8 @@ Document: TypeAlias = dict[str, Any]
 """JSON: dict, list, str, int, Decimal, bool, None."""
 
 T = TypeVar("T")
+DEEPEST = 64
+"""Levels of a partner's document at most; OCPI's own objects have less than ten."""
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -35,6 +37,26 @@ def parse_document(data: bytes | str, what: str) -> Any:
         return _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError) as error:
         raise MalformedValue(what, "$", f"not JSON: {error}") from error
+
+
+def require_shallow(document: Any, what: str) -> Any:
+    """`document`, which is nested no deeper than DEEPEST: unknown fields are kept and walked, whatever is in them.
+
+    Raises:
+        MalformedValue: it is nested deeper.
+    """
+    level = [document]
+    for _ in range(DEEPEST):
+        level = [
+            one
+            for above in level
+            if isinstance(above, dict | list)
+            for one in (above.values() if isinstance(above, dict) else above)
+            if isinstance(one, dict | list)
+        ]
+        if not level:
+            return document
+    raise MalformedValue(what, "$", f"nested deeper than {DEEPEST} levels")
 
 
 def view(document: object, type_: type[T], what: str) -> T:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from wire.errors import OCPIRefused
 from wire.ocpi.document import Document
@@ -32,6 +32,7 @@ LINK, TOTAL_COUNT, LIMIT = "Link", "X-Total-Count", "X-Limit"
 _LINK = re.compile(r'<\s*([^<>]*?)\s*>((?:\s*;\s*[\w*]+\s*=\s*(?:"[^"]*"|[^";,\s]*))*)')
 _REL = re.compile(r';\s*rel\s*=\s*"?([^";]*)"?', re.IGNORECASE)
 _WHOLE = re.compile(r"[0-9]{1,18}")
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 _FILTERS = frozenset({"date_from", "date_to"})
 
 
@@ -229,7 +230,7 @@ class Crawl:
 
 def next_date_from(watermark: datetime | None, overlap: timedelta) -> datetime | None:
     """Where the next crawl starts: `overlap` before the watermark; at the beginning without one."""
-    return None if watermark is None else watermark - overlap
+    return None if watermark is None else max(watermark, _EARLIEST + overlap) - overlap
 
 
 def _last_updated(document: object) -> datetime | None:

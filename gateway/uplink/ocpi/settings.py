@@ -129,7 +129,8 @@ def _evses(table: OCPITable, config: GatewayConfig, party: PartyKey) -> Iterator
         for one, evse in zip(location.evse, made.evses, strict=True):
             where = f"{TABLE} location {location.id!r}, EVSE {one.uid!r}"
             if one.charger.casefold() not in known:
-                raise ConfigurationError(f"{where}: there is no [[charger]] {one.charger!r}")
+                advice = f"`pnc-gateway password --charger {one.charger}` writes one"
+                raise ConfigurationError(f"{where}: there is no [[charger]] {one.charger!r}; {advice}")
             place = MeterPlace(config.gateway.id, one.charger.casefold(), one.evse)
             if place in seen or one.uid.casefold() in uids:
                 raise ConfigurationError(f"{where}: named twice, by its uid or by its charger and evse")

@@ -26,7 +26,7 @@ from wire.errors import OCPIRefused
 from wire.ocpi.document import Document, view
 from wire.ocpi.keys import ci_key
 from wire.ocpi.sessions import Cdr
-from wire.ocpi.types import Module
+from wire.ocpi.types import Module, PartyKey
 from wire.ocpi.urls import joined
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class PostedCDRs:
         cdr = view(document, Cdr, "cdr")
 
         def both(connection: Connection) -> Kept | OCPIRefused:
-            if not partners.speaks_for(connection, exchange.partner, cdr.owner):
+            if not self._speaks_for(connection, exchange, cdr.owner):
                 raise OCPIRefused("foreign-party", "/party_id", f"you do not speak for {cdr.owner}")
             is_new = store.object_of(connection, Module.CDRS, cdr.owner, ci_key(cdr.id)) is None
             judged = self._judge(connection, document, exchange) if is_new else None
@@ -75,6 +75,11 @@ class PostedCDRs:
         where = joined(endpoint, owner.country_code, owner.party_id, cdr.id)
         return Answer(http=201 if kept is Kept.NEW else 200, headers={"Location": where})
 
+    def _speaks_for(self, connection: Connection, exchange: Exchange, owner: PartyKey) -> bool:
+        if self._config.owns(owner):
+            return False
+        return partners.speaks_for(connection, exchange.partner, owner, exchange.routing.from_)
+
     def _judge(self, connection: Connection, document: Document, exchange: Exchange) -> Judged:
         return self._reconciler.judge_cdr(connection, document, exchange.partner, exchange.at)
 
@@ -85,7 +90,7 @@ class PostedCDRs:
         party, id_ = party_in(exchange.path), exchange.path[2]
 
         def reading(connection: Connection) -> store.Held | None:
-            if not partners.speaks_for(connection, exchange.partner, party):
+            if not self._speaks_for(connection, exchange, party):
                 return None
             return store.object_of(connection, Module.CDRS, party, ci_key(id_))
 

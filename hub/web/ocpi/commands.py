@@ -99,6 +99,7 @@ def _is_theirs(connection: Connection, exchange: Exchange, session_id: str) -> b
     """Whether a session of ours is of a token of the partner's."""
     for held in objects.objects_of(connection, Module.SESSIONS, ci_key(session_id), ours=True):
         token = held.document.get("cdr_token")
-        if isinstance(token, dict) and partners.speaks_for(connection, exchange.partner, party_of(token)):
+        ids = exchange.partner, exchange.routing.from_
+        if isinstance(token, dict) and partners.speaks_for(connection, ids[0], party_of(token), ids[1]):
             return True
     return False

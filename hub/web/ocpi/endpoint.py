@@ -220,7 +220,8 @@ class OCPIEndpoint:
         def reading(connection: Connection) -> bool:
             return routing.from_ is not None and store.speaks_for(connection, who.partner, routing.from_)
 
-        return await self._database.read(reading)
+        ours = routing.from_ is not None and self._config.owns(routing.from_)
+        return not ours and await self._database.read(reading)
 
     def _below(self, request: web.Request) -> tuple[str, ...]:
         """The segments below the module; each decoded by itself, so that an id may hold a slash."""

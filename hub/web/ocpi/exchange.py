@@ -13,7 +13,7 @@ from hub.roaming.partners import Partner
 from hub.roaming.speech import inward, outward, without_nulls
 from wire.errors import MalformedValue, OCPIRefused
 from wire.ocpi.checks import check, mended, require
-from wire.ocpi.document import Document, parse_document
+from wire.ocpi.document import Document, parse_document, require_shallow
 from wire.ocpi.envelope import StatusCode
 from wire.ocpi.headers import MessageIds
 from wire.ocpi.merge import Part
@@ -64,7 +64,7 @@ class Exchange:
             raise OCPIRefused(error.code, "body", str(error), status=StatusCode.CLIENT_ERROR, http=400) from error
         if not isinstance(found, dict):
             raise OCPIRefused("no-object", "body", "a JSON object is expected")
-        return found
+        return dict(require_shallow(found, "body"))
 
     def spoken(self, document: Document, part: Part = Part.WHOLE) -> Document:
         """An object of the module, or a part of a location, as the partner reads it. Raises OCPIRefused."""

@@ -18,6 +18,7 @@ from typing import assert_never
 
 import msgspec
 
+from hub.roaming.own import RoamingConfig
 from hub.roaming.speech import without_nulls
 from hub.store import alarms, objects as store, partners, whitelist
 from hub.store.alarms import Alarm
@@ -62,9 +63,9 @@ class _Place:
 class Pushed:
     """Takes what partners push."""
 
-    def __init__(self, database: Database, hub: PartyKey | None = None) -> None:
-        """`hub`: this deployment is a hub, and what is sent to it, or to nobody, is shared with all."""
-        self._database, self._hub = database, hub
+    def __init__(self, database: Database, config: RoamingConfig) -> None:
+        """Where this deployment is a hub, what is sent to it, or to nobody, is shared with all."""
+        self._database, self._config, self._hub = database, config, config.hub_party
 
     async def get(self, exchange: Exchange) -> Answer:
         """An object as it is held here."""
@@ -112,9 +113,9 @@ class Pushed:
         party, id_ = party_in(exchange.path), exchange.path[2]
 
         def speaks(connection: Connection) -> bool:
-            return partners.speaks_for(connection, exchange.partner, party)
+            return partners.speaks_for(connection, exchange.partner, party, exchange.routing.from_)
 
-        if not await self._database.read(speaks):
+        if self._config.owns(party) or not await self._database.read(speaks):
             refuse_unknown(exchange, f"party of yours as {party}")
         if exchange.module is not Module.TOKENS:
             return _Place(party, id_, ci_key(id_), exchange.path[3:])

@@ -57,7 +57,7 @@ class Parts:
 def all_sides(parts: Parts) -> Sides:
     """Every side of every module, with its methods."""
     database, config = parts.database, parts.config
-    lists, pushed, cdrs = Lists(database, config), Pushed(database, config.hub_party), PostedCDRs(database, config)
+    lists, pushed, cdrs = Lists(database, config), Pushed(database, config), PostedCDRs(database, config)
     taken, profiles = ResultsTaken(database, parts.results), ProfilesTaken(database)
     told = ClientInfoTold(database, config)
     owned: dict[str, Handle] = {"GET": pushed.get, "PUT": pushed.put, "PATCH": pushed.patch}

@@ -129,7 +129,8 @@ class Guard:
             _log.error("pages-store", extra={"fields": {"reason": str(error)}})
             response = self._told(request, Problem(503, error.code, "The database cannot be used now. Try again soon."))
         except (HubError, WireError) as error:
-            response = self._told(request, Problem(409, error.code, str(error)))
+            status = 404 if error.code.startswith("no-such-") else 409
+            response = self._told(request, Problem(status, error.code, str(error)))
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response

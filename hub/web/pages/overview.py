@@ -32,6 +32,11 @@ _SOUGHT = (
         "/disputes/",
         "SELECT id FROM disputes WHERE lower(id) LIKE ? ESCAPE '!' ORDER BY number DESC LIMIT ?",
     ),
+    (
+        "invoice",
+        "/settlements/",
+        "SELECT invoice_id FROM settlements WHERE lower(invoice_id) LIKE ? ESCAPE '!' ORDER BY number DESC LIMIT ?",
+    ),
     ("partner", "/partners/", "SELECT id FROM partners WHERE lower(id) LIKE ? ESCAPE '!' ORDER BY id LIMIT ?"),
     (
         "gateway",
@@ -46,6 +51,10 @@ _SOUGHT = (
     ),
 )
 """What the search looks through: what it is, where it leads to, and where it stands."""
+_JUDGED = (
+    "SELECT owner, id FROM cdr_judgements WHERE lower(id) LIKE ? ESCAPE '!'"
+    " GROUP BY owner, id ORDER BY max(number) DESC LIMIT ?"
+)
 
 Found = tuple[str, str, str]
 
@@ -97,6 +106,8 @@ def _found(connection: Connection, wanted: str) -> Iterator[Found]:
     for what, path, statement in _SOUGHT:
         for (id_,) in connection.execute(statement, (containing(wanted), MAX_FOUND)).fetchall():
             yield what, id_, f"{path}{path_part(id_)}"
+    for owner, id_ in connection.execute(_JUDGED, (containing(wanted), MAX_FOUND)).fetchall():
+        yield f"CDR of {owner}, as it was judged", id_, f"/judged/{path_part(owner)}/{path_part(id_)}"
     if len(wanted) >= 8:
         for kept in meter_keys.keys_with(connection, wanted)[:MAX_FOUND]:
             yield "meter key", kept.fingerprint, f"/meter-keys/{kept.number}"

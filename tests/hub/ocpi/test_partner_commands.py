@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,7 +19,7 @@ def typed(tmp_path):
     token = tmp_path / "api-token"
     token.write_text(API_TOKEN)
 
-    def run(platform: Platform, *words: str) -> Result:
+    def run(platform: Platform, *words: str, token: Path = token) -> Result:
         config = platform.process.config
         # The hub took any free port for its API; the command finds it in the configuration.
         text = config.read_text().replace(
@@ -55,6 +56,7 @@ def test_an_operator_brings_two_platforms_together(cpo, emsp, typed, tmp_path):
     assert typed(emsp, "remove", "charging").output == "partner charging removed\n"
     assert "SUSPENDED" in typed(cpo, "show", "driving").output
     assert json.loads(typed(cpo, "invite", "driving", "--json").output)["token"]
+    assert "partner driving may register anew\n" in typed(cpo, "invite", "driving").output
 
 
 def test_what_cannot_be_done_is_said_in_one_line(cpo, typed, tmp_path):
@@ -67,8 +69,22 @@ def test_what_cannot_be_done_is_said_in_one_line(cpo, typed, tmp_path):
         assert (refused.exit_code, refused.stdout) == (2, "")
         assert expected in refused.stderr
     assert typed(cpo, "add", "driving", "--host", "localhost:9").exit_code == 0
+    unmet = typed(cpo, "pull", "driving", "--module", "tokens")
+    assert unmet.exit_code == 2
+    assert "partner driving is not registered" in unmet.stderr
     removed = typed(cpo, "remove", "driving")
     assert removed.output == "partner driving removed\n"
+    strange = tmp_path / "strange.token"
+    for text, expected in (
+        (None, "No such file or directory\n"),
+        ("x", "this hub does not know the token"),
+        ("\u00e9", "ASCII"),
+    ):
+        if text is not None:
+            strange.write_text(text, "utf-8")
+        refused = typed(cpo, "list", token=strange)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert expected in refused.stderr
     assert cpo.process.stop() == 0
     refused = typed(cpo, "list")
     assert refused.exit_code == 2

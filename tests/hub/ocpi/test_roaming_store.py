@@ -232,7 +232,7 @@ def test_what_is_published_is_noted_once_for_whom_it_is(connection):
     assert not outbound.is_any_waiting(connection, T0), "none for OFFLINE"
 
 
-def test_orders_calls_and_authorizations_are_found_again(connection):
+def test_an_order_is_found_again_until_its_end_is_told(connection):
     order = orders.TakenOrder(
         command_id="id-1",
         partner="driving",
@@ -251,6 +251,9 @@ def test_orders_calls_and_authorizations_are_found_again(connection):
     assert orders.reservation_order(connection, "DE*EMS*r-2") is None
     orders.note_told(connection, "id-1", "told", T0)
     assert orders.untold_orders(connection) == ()
+
+
+def test_a_call_keeps_the_first_result_that_its_partner_tells(connection):
     call = calls.Call(
         uid="u-1",
         partner="charging",
@@ -271,6 +274,9 @@ def test_orders_calls_and_authorizations_are_found_again(connection):
     assert found is not None
     assert (found.response, found.result, found.result_at) == ({"result": "ACCEPTED"}, {"result": "ACCEPTED"}, T0)
     assert calls.call_of(connection, "u-2") is None
+
+
+def test_an_authorization_is_found_by_its_reference(connection):
     token = Token(
         country_code="DE",
         party_id="EMS",

@@ -162,7 +162,12 @@ def test_wrong_questions_are_answered_plainly(typed, emsp) -> None:
         in typed("agreements", "rate", "SEK", "EUR", "x", "--source", "b", "--date", "2026-11-01", code=2).stderr
     )
     bad = ("agreements", "add", "x", "--seller", "BEC", "--buyer", "DE*EMS", "--from", "2026-11-01")
-    assert "seller" in typed(*bad, code=2).stderr
+    assert "--seller: 'BEC' is no party; expected one like DE*ABC" in typed(*bad, code=2).stderr
+    good = ("agreements", "add", "x", "--seller", "BE*BEC", "--buyer", "DE*EMS")
+    assert "--from: '2026-13-01' is no day like" in typed(*good, "--from", "2026-13-01", code=2).stderr
+    assert "--vat: 'x' is no number" in typed(*good, "--from", "2026-11-01", "--vat", "x", code=2).stderr
+    span = ("--from", "2026-10-31", "--to", "2026-10-01")
+    assert "is before from" in typed("settle", "net", "BE*BEC", "DE*EMS", *span, code=2).stderr
     for path in ("/api/v1/disputes?state=x", "/api/v1/settlements/x?format=pdf", "/api/v1/netting?one=x"):
         assert emsp.api("GET", path)[0] == 400
     assert (

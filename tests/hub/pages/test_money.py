@@ -100,3 +100,9 @@ def test_who_does_not_settle_sees_and_does_nothing(money: PageSite, role: Role) 
     assert "Close a period" not in browser.get("/settlements").text
     for path in (f"{ONE}/decide", f"{ONE}/dispute", "/disputes/D-1/act", "/settlements"):
         assert browser.post(path, state="refused", why="x").status == 403
+
+
+def test_the_search_finds_cdrs_of_others_and_what_is_unknown_is_not_there(payer: Browser) -> None:
+    assert payer.get("/search?q=cdr1").location == ONE.replace("*", "%2A")
+    for path in ("/settlements/nope", "/disputes/nope", "/partners/nope"):
+        assert payer.get(path).status == 404

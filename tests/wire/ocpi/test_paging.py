@@ -213,3 +213,5 @@ def test_a_crawl_without_end_ends() -> None:
 def test_the_next_crawl_starts_before_the_watermark() -> None:
     assert next_date_from(AT, timedelta(minutes=5)) == AT - timedelta(minutes=5)
     assert next_date_from(None, timedelta(minutes=5)) is None
+    first = datetime.min.replace(tzinfo=UTC)
+    assert next_date_from(first, timedelta(minutes=5)) == first, "no partner's date leads out of the calendar"
