@@ -171,7 +171,10 @@ def pull(id_: str, module: str, full: bool, config_path: Path, token_file: Path,
 def _pulled(told: PullView) -> str:
     of = "" if told.total is None else f" of {told.total}"
     counts = f"{told.new} new, {told.changed} changed, {told.invalidated} no longer valid, {told.bad} skipped"
-    return f"{'done, pages' if told.done else 'page'} {told.pages}: {told.objects}{of} objects, {counts}"
+    where = f"page {told.pages}"
+    if told.done:
+        where = f"{'ended early' if told.failed is not None else 'done'}, pages {told.pages}"
+    return f"{where}: {told.objects}{of} objects, {counts}"
 
 
 @partners.command()

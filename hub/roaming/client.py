@@ -265,6 +265,8 @@ def _timeout(total_s: float) -> aiohttp.ClientTimeout:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        return f"no connection: {error.os_error.strerror or error.os_error}"
     return str(error) or type(error).__name__
 
 

@@ -72,6 +72,9 @@ def test_what_cannot_be_done_is_said_in_one_line(cpo, typed, tmp_path):
     unmet = typed(cpo, "pull", "driving", "--module", "tokens")
     assert unmet.exit_code == 2
     assert "partner driving is not registered" in unmet.stderr
+    words = ("--url", "https://localhost:9/versions", "--partner-token", str(tmp_path / "api-token"))
+    assert typed(cpo, "add", "away", *words).exit_code == 0
+    assert "https://localhost:9/versions: no connection: " in typed(cpo, "register", "away").stderr
     removed = typed(cpo, "remove", "driving")
     assert removed.output == "partner driving removed\n"
     strange = tmp_path / "strange.token"
