@@ -19,7 +19,7 @@ from wire.records import encode
 
 @click.group()
 def revocation() -> None:
-    """See which revocation lists, OCSP answers and roots are held for gateways."""
+    """See which lists, OCSP answers and roots gateways may fetch."""
 
 
 @revocation.command("list")
