@@ -19,11 +19,7 @@ from wire.records import encode
 
 @click.group()
 def revocation() -> None:
-<<<<<<< HEAD
     """See what of revocation and roots is held for gateways."""
-=======
-    """See which lists, OCSP answers and roots gateways may fetch."""
->>>>>>> w-green1
 
 
 @revocation.command("list")
