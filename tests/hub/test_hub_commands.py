@@ -313,7 +313,7 @@ def test_the_command_line_says_what_is_wrong(hub: HubProcess, hub_config: Path, 
         failed = CliRunner().invoke(main, [*arguments, *more])
         assert (failed.exit_code, words in failed.output) == (2, True), failed.output
     token_file.write_text("wrong")
-    assert "Bearer" in CliRunner().invoke(main, [*start, *more]).output
+    assert "does not know the token" in CliRunner().invoke(main, [*start, *more]).output
     token_file.unlink()
     assert CliRunner().invoke(main, [*start, *more]).exit_code == 2
 

@@ -41,6 +41,7 @@ PATTERNS = {
     r"\A[^\n]*\Z": lines,
     r"\A[^\n]{1,128}\Z": lines.filter(bool),
     r"\A[0-9a-f]{64}\Z": hashes,
+    r"\A[!-~]{1,64}\Z": st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=64),
     r"\A[0-9a-f]{128}\Z": st.binary(min_size=64, max_size=64).map(bytes.hex),
     r"\A(?:[0-9a-f]{32})?\Z": st.just("") | st.binary(min_size=16, max_size=16).map(bytes.hex),
 }

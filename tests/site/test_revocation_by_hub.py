@@ -91,8 +91,8 @@ def test_contract_that_is_revoked_is_refused_where_only_the_hub_reaches_the_pki(
                     continue
             await site.await_lists()
             assert {one["asked_by"] for one in await site.held()} == {scenario.gateway_id}
-            await site.revoke("alice")
             revoked_at = datetime.now(UTC).replace(microsecond=0)
+            await site.revoke("alice")
             async with asyncio.timeout(100):
                 await site.held_since(revoked_at)
                 await site.await_lists(datetime.now(UTC))
