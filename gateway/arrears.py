@@ -32,12 +32,12 @@ from gateway.store.arrears import (
     open_owed,
     plan_of,
     reached_of,
-    read_piece,
     settle,
     settled,
 )
 from gateway.store.carrying import EpochOrder, Owed
 from gateway.store.epochs import free_name, order_epoch
+from gateway.store.salvage import read_what_reads
 from gateway.store.soundness import says_damage
 from wire.tombstone import TombstoneReason
 
@@ -89,7 +89,7 @@ class ArrearsKeeper:
             said_at = monotonic()
             while (piece := plan.next_piece(reached_of(self._arrears.reader))) is not None:
                 begun = monotonic()
-                rows = await asyncio.to_thread(read_piece, source, *piece)
+                rows = await asyncio.to_thread(lambda: list(read_what_reads(source, *piece)))
                 await self._arrears.writer.run(
                     partial(carry_piece, owner=self._arrears.owner, rows=rows, last=piece[1])
                 )

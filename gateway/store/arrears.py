@@ -35,7 +35,7 @@ from gateway.store.database import open_reader
 from gateway.store.ledger import Identity, acked_seq, append, head, identity
 from gateway.store.mending import open_what_reads
 from gateway.store.rows import KeptRow, RowHash
-from gateway.store.salvage import read_what_reads, survey
+from gateway.store.salvage import survey
 from wire.chain import RecordKind
 from wire.errors import MalformedValue
 from wire.records import Value, decode, encode
@@ -143,11 +143,6 @@ def begin_arrears(connection: sqlite3.Connection, owner: Identity, debt: Owed, p
     append(connection, owner, RecordKind.TOMBSTONE, tombstone, now)
     _keep(connection, _PLAN, encode(plan))
     _keep(connection, BEGUN, encode(msgspec.structs.replace(note, carried=plan.total, lost=plan.lost)))
-
-
-def read_piece(source: sqlite3.Connection, first: int, last: int) -> list[KeptRow]:
-    """The records of a piece. Raises sqlite3.Error for what is no damage."""
-    return list(read_what_reads(source, first, last))
 
 
 def carry_piece(connection: sqlite3.Connection, owner: Identity, rows: Sequence[KeptRow], last: int) -> None:

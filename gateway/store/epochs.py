@@ -125,7 +125,7 @@ def prepare_ledger(path: Path, gateway_id: str, now: Moment, owe_from: int | Non
                 ) from error
             prepared.blocked = f"{ordered.message}; a new epoch cannot be begun: {error}"
         else:
-            prepared.remarks.append(("epoch-begun", _sentence(note)))
+            prepared.remarks.append(("epoch-begun", _sentence(path, note)))
     return prepared
 
 
@@ -157,15 +157,15 @@ def jump_numbers(connection: sqlite3.Connection, now: Moment, draw: Callable[[in
     connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'commands'", (given,))
 
 
-def _sentence(note: EpochBegun) -> str:
-    lost = sum(each.count for each in note.lost)
-    where = (
-        "" if note.continues is None else f"; continues epoch {note.continues.epoch} from record {note.continues.seq}"
-    )
-    return (
-        f"{note.reason.value}: {note.message}{where}; {note.carried} records carried, {lost} lost; "
-        f"the old file is kept as {note.kept_as}"
-    )
+def _sentence(path: Path, note: EpochBegun) -> str:
+    with closing(open_reader(path)) as connection:
+        debt = owed(connection)
+    continues, lost = note.continues, sum(each.count for each in note.lost)
+    became = f"{note.carried} records carried, {lost} lost"
+    if debt is not None and debt.kept_as == note.kept_as:
+        continues, became = debt.continues, f"{debt.last - debt.after} records are carried while the site is served"
+    where = "" if continues is None else f"; continues epoch {continues.epoch} from record {continues.seq}"
+    return f"{note.reason.value}: {note.message}{where}; {became}; the old file is kept as {note.kept_as}"
 
 
 def _read_order(path: Path) -> EpochOrder | None:
@@ -224,16 +224,21 @@ def _build(
         with ExitStack() as opened:
             source = opened.enter_context(closing(open_what_reads(path, _copy_path(path))))
             _require_same_gateway(source, path, owner)
-            # What is owed already, or comes in front, is too seldom to be worth a third epoch.
-            owes = owe_from is not None and not order.before and owed(source) is None
-            if owe_from is not None and owes and count_due(source, owner, order) > owe_from:
+            if _leaves_records(source, owner, order, owe_from):
                 note = carry_without_records(source, target, owner, order, kept_as, now)
-                target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                return note
-            earlier = [_piece(path.with_name(piece.kept_as), opened) for piece in order.before]
-            note = carry(source, target, owner, order, kept_as, now, earlier)
+            else:
+                earlier = [_piece(path.with_name(piece.kept_as), opened) for piece in order.before]
+                note = carry(source, target, owner, order, kept_as, now, earlier)
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return note
+
+
+def _leaves_records(source: sqlite3.Connection, owner: Identity, order: EpochOrder, owe_from: int | None) -> bool:
+    """Whether the records are left for later (rule 4). Not where some are owed already, or others come in front: that
+    is too seldom to be worth a third epoch."""
+    if owe_from is None or order.before or owed(source) is not None:
+        return False
+    return count_due(source, owner, order) > owe_from
 
 
 def _piece(kept: Path, opened: ExitStack) -> sqlite3.Connection:

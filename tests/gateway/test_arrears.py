@@ -46,7 +46,7 @@ class House:
         )
         self.settings, self.clock = load_settings(file), SetClock()
         self.path = self.settings.ledger_path
-        self.over = 0
+        self.over, self.remarks = 0, list[str]()
         with closing(open_ledger(self.path, "site-1", "epoch-1", self.clock.at)) as connection:
             connection.execute("BEGIN")
             for number in range(COUNT):
@@ -108,6 +108,7 @@ class House:
         """A start that does so many pieces."""
         with ExitStack() as opened:
             books = open_books(self.settings, self.clock, opened)  # type: ignore[arg-type]  # a clock that is set
+            self.remarks += [message for _, message in books.prepared.remarks]
             asyncio.run(self.work(books, pieces, acks=acks))
 
     def settled(self) -> tuple[list[Record], list[Record]]:
@@ -165,6 +166,8 @@ def test_pieces_that_end_at_any_moment_are_gone_on_from(house: House) -> None:
     assert progress(house.path, debt).carried == 6 * PIECE + 399, "a hole makes a piece shorter"
     house.run()
     assert house.over == 1
+    (remark,) = house.remarks
+    assert f"{COUNT - ACKED} records are carried while the site is served" in remark
     carried, _ = house.settled()
     house.check(carried, 1000, COUNT)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -62,10 +63,8 @@ def fill(path: Path) -> None:
 
 def held(site: SiteFolder) -> list[tuple[str, Record]]:
     """What the hub has, in the order in which it came."""
-    (path,) = site.folder.glob("*/hub.sqlite")
     columns = "epoch, seq, kind, at, boot_id, mono_ns, clock, body, salt, commitment, hash"
-    with closing(open_reader(path)) as connection:
-        rows = connection.execute(f"SELECT {columns} FROM records ORDER BY rowid").fetchall()
+    rows = hub_rows(site, f"SELECT {columns} FROM records ORDER BY rowid")
     return [
         (
             epoch,
@@ -86,11 +85,14 @@ def held(site: SiteFolder) -> list[tuple[str, Record]]:
     ]
 
 
-def closed(site: SiteFolder) -> dict[str, str]:
+def hub_rows(site: SiteFolder, query: str) -> list[Any]:
     (path,) = site.folder.glob("*/hub.sqlite")
     with closing(open_reader(path)) as connection:
-        assert connection.execute("SELECT kind, reason FROM conflicts").fetchall() == []
-        return dict(connection.execute("SELECT epoch, closed_by FROM closed_epochs").fetchall())
+        return connection.execute(query).fetchall()
+
+
+def closed(site: SiteFolder) -> dict[str, str]:
+    return dict(hub_rows(site, "SELECT epoch, closed_by FROM closed_epochs"))
 
 
 def status(site: SiteFolder) -> dict[str, Any]:
@@ -158,6 +160,7 @@ def test_the_site_is_served_while_its_records_are_carried(site: SiteFolder) -> N
     while status(site)["backlog"]:
         pass
     assert closed(site) == {first: between, between: second}
+    assert hub_rows(site, "SELECT kind FROM conflicts") == []
     there = held(site)
     marks = Counter(mark_of(record) for _, record in there)
     expected = {record.seq: int(record.seq not in lost) for record in records}
@@ -168,6 +171,48 @@ def test_the_site_is_served_while_its_records_are_carried(site: SiteFolder) -> N
     assert cdr["total_energy"] == 9
     assert not [each for each in cdr["findings"] if each.startswith(("start", "late", "settlement"))]
     check_settled(site, between, len(lost))
+
+
+def test_arrears_that_were_put_back_go_on(site: SiteFolder, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path, image = ledger_path(site), tmp_path_factory.mktemp("kept") / "image"
+    site.gateway.stop()
+    fill(path)
+    with closing(open_ledger_reader(path)) as connection:
+        records = list(all_records(connection))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE records SET body = '{}' WHERE seq = ?", (records[-1].seq,))
+    until_acked(site, 1)
+    shutil.copytree(path.parent, image, ignore=shutil.ignore_patterns("*.sock"))
+    until_acked(site, MANY * 9 // 10)  # More than is carried again before the hub says where it stands.
+    between = epoch_of(arrears_path(path))
+    shutil.rmtree(path.parent)
+    shutil.copytree(image, path.parent)
+    site.gateway.start()
+    assert site.gateway.wait_for("epoch-ordered")["reason"] == "old-image"
+    second = site.gateway.wait_for("ready")["epoch"]
+    again = epoch_of(arrears_path(path))
+    site.gateway.wait_for("arrears-settled")
+    assert site.gateway.wait_for("ready")["epoch"] == second
+    site.gateway.wait_for("uplink-online")
+    while status(site)["backlog"]:
+        pass
+    assert closed(site).items() >= {between: again, again: second}.items()
+    assert hub_rows(site, "SELECT kind FROM conflicts") == [("rollback",)]
+    there = {mark_of(record) for _, record in held(site)}
+    assert {mark_of(record) for record in records[:-1]} <= there
+    assert mark_of(records[-1]) not in there
+
+
+def until_acked(site: SiteFolder, least: int) -> None:
+    """Start it, and kill it once the hub has so many of the records that it owes."""
+    path = ledger_path(site)
+    site.gateway.start()
+    with closing(open_ledger_reader(path)) as connection:
+        debt = owed(connection)
+    assert debt is not None
+    while progress(path, debt).acked < least:
+        pass
+    site.gateway.kill()
 
 
 def check_settled(site: SiteFolder, between: str, lost: int) -> None:
