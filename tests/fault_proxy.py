@@ -98,6 +98,8 @@ class _Connection:
     target: asyncio.StreamWriter | None = None
     dead: bool = False
     """An octet was swallowed: nothing passes any more."""
+    told: bool = False
+    """The target's end was passed on to the client: nothing more can be said to it."""
     counted: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
     """Octets passed since the mood was set, by whether they went towards the target."""
 
@@ -253,6 +255,7 @@ class FaultProxy:
             if not chunk:
                 if not sink.is_closing() and not connection.dead:
                     sink.write_eof() if sink.can_write_eof() else sink.close()
+                    connection.told = connection.told or not up
                 return
             await self._forward(connection, memoryview(chunk), sink, up)
 
@@ -264,7 +267,8 @@ class FaultProxy:
                 return
             if mood.kind is Kind.GARBAGE:
                 connection.dead = True
-                connection.client.write(_noise(mood.seed))
+                if not connection.told:
+                    connection.client.write(_noise(mood.seed))
                 return
             most = mood.up if up else mood.down
             left = len(chunk) if most is None else most - connection.counted[up]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -152,6 +153,37 @@ def test_noise_is_the_seeds_and_reaches_no_target() -> None:
         assert heard == []
 
     through(part)
+
+
+def test_noise_for_a_client_that_was_told_of_the_end_is_not_sent() -> None:
+    async def run() -> None:
+        rest: list[bytes] = []
+        over = asyncio.Event()
+
+        async def end_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write_eof()
+            rest.append(await reader.read(-1))
+            writer.close()
+            over.set()
+
+        failed: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: failed.append(context))
+        server = await asyncio.start_server(end_first, "127.0.0.1", 0)
+        async with asyncio.timeout(60), server, FaultProxy(server.sockets[0].getsockname()[1]) as proxy:
+            reader, writer = await knock(proxy)
+            assert await reader.read(-1) == b""
+            proxy.mood = garbage(seed=7)
+            writer.write(b"hello")
+            writer.write_eof()
+            await over.wait()
+            writer.close()
+            while proxy.open:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            gc.collect()
+        assert (rest, failed) == ([b""], [])
+
+    asyncio.run(run())
 
 
 def test_portal_answers_with_a_page() -> None:

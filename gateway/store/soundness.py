@@ -6,7 +6,8 @@ Rules
 2. The look at the start is bounded: header, schema, an entry of each table, and the newest NEWEST records by their
    hashes. A flipped bit in a record is found by nothing but its hash: SQLite keeps no checksums.
 3. The slow look reads every row of every table, a slice at a time, with no transaction open in between.
-4. An altered record that the hub has acknowledged is told and left alone: the true one is at the hub.
+4. An altered record that the hub has acknowledged is told and left alone: the true one is at the hub. One that cannot
+   be found is not: no head is signed over what is not there, and the hub takes no batch without one.
 
 Source: design of this project.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from gateway.errors import StoreError
 from gateway.store.database import open_reader
 from gateway.store.rows import KeptRow, RowHash, as_hash, rows_between
-from gateway.store.segments import hash_before
+from gateway.store.segments import dropped, hash_before
 from wire.chain import GENESIS_HASH
 
 NEWEST = 2000
@@ -90,7 +91,11 @@ def _short_look(connection: sqlite3.Connection) -> str | None:
     for row in rows:
         if not walk.fits(row):
             return f"record {row.seq} does not fit its hash, or the record before it"
-    return None
+    return None if not last or (rows and rows[-1].seq == last) else _not_found(rows[-1].seq if rows else 0, last)
+
+
+def _not_found(after: int, last: int) -> str:
+    return f"records {after + 1} to {last} cannot be found"
 
 
 def tables_of(connection: sqlite3.Connection) -> list[str]:
@@ -160,6 +165,10 @@ def _chain(connection: sqlite3.Connection) -> Iterator[Fault | None]:
                 break
             yield None
             after = rows[-1].seq
+        else:
+            after = max(after, dropped(connection).seq)  # Which may be more than when this began.
+            if after < until:
+                yield Fault(_not_found(after, until), ends_epoch=True)
 
 
 def _checked(connection: sqlite3.Connection, table: str) -> Fault | None:

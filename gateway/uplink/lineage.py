@@ -98,8 +98,8 @@ class Lineage:
         self._ordered, self._blocked, self._wait_s = ordered, blocked, wait_s
         self._started_ns, self._told_gone = now().mono_ns, False
         self.doubted: Callable[[], None] = lambda: None
-        """Called when the ledger could not be read, or the hub found that a record does not fit its hash: it may be
-        damaged."""
+        """Called when the ledger could not be read, or no head be signed over it, or the hub found that a record does
+        not fit its hash: it may be damaged."""
 
     @property
     def supersedes(self) -> Superseded | None:

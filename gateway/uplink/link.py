@@ -125,7 +125,9 @@ class Link:
         """Whether this epoch is over, because a new one is ordered. What keeps that from being known now is tried again
         until it is; what keeps it from being done is waited for, and then the hub is greeted again
         (`gateway.uplink.lineage`)."""
-        if self.lineage is not None and (isinstance(error, StoreError) or error.code == RefusalCode.CHAIN):
+        if self.lineage is not None and (
+            isinstance(error, StoreError) or error.code in (RefusalCode.CHAIN, RefusalCode.TREE)
+        ):
             self.lineage.doubted()
         if self.lineage is None or not (self.halted or isinstance(error, CutOff | Behind)):
             return False

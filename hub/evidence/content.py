@@ -4,7 +4,7 @@
     not with the latter where the transparency software knows no form of it. `issuer` is whom a driver asks.
  2. `gateway_id` is the site's gateway, each of `chains` an excerpt of one log of its: the records that name the
     session, and the decisions about its token while it ran or was about to. A gateway begins a new log (an epoch) with
-    a new store, so nearly always there is one.
+    a new store, so nearly always there is one; what let a session begin may stand in the log before.
  3. Each record stands as the gateway wrote it, with the hash before it, when the hub received it, and the proof that it
     is in the log whose head is `covering`. The gateway signed that head, the hub countersigned it. `consistency` leads
     from there to `newest`, the last head that the hub held: nothing was removed in between.
