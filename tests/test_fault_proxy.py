@@ -177,8 +177,10 @@ def test_noise_for_a_client_that_was_told_of_the_end_is_not_sent() -> None:
             writer.write_eof()
             await over.wait()
             writer.close()
-            while proxy.open:
+            for _ in range(10_000):  # Turns of the loop, in which what has ended is closed.
                 await asyncio.sleep(0)
+                if not proxy.open:
+                    break
             await asyncio.sleep(0)
             gc.collect()
         assert (rest, failed) == ([b""], [])
