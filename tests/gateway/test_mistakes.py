@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -80,15 +79,10 @@ def test_what_is_too_long_for_a_version_is_said_plainly() -> None:
         checked("1.6", "ChangeConfiguration", {"key": "k" * 60, "value": "1"})
 
 
-def interrupted(process: subprocess.Popen[bytes]) -> str:
-    """What a process says at Ctrl-C. Python swallows an interrupt that falls into a destructor; whoever sits there
-    presses again."""
-    for _ in range(12):
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=5)[1].decode()
-    process.kill()
-    raise AssertionError(f"it goes on: {process.communicate()[1].decode()}")
+def hears_ctrl_c() -> None:
+    """As at a terminal: tests that run in the background were started with SIGINT ignored, and whom they start would
+    ignore it, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_ctrl_c_says_how_to_learn_what_came_of_it(tmp_path: Path, lab: Path) -> None:
@@ -99,12 +93,15 @@ def test_ctrl_c_says_how_to_learn_what_came_of_it(tmp_path: Path, lab: Path) -> 
         gateway.bind(short)
         gateway.listen()
         arguments = ["command", "clear-cache", "CP-1", "--config", str(site.gateway_toml)]
-        process = subprocess.Popen([sys.executable, "-m", "gateway", *arguments], stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", *arguments], stderr=subprocess.PIPE, preexec_fn=hears_ctrl_c
+        )
         with gateway.accept()[0] as asking:
             request = b""
             while b"command_id" not in request:
                 request += asking.recv(4096)
-            told = interrupted(process)
+            process.send_signal(signal.SIGINT)
+            told = process.communicate(timeout=60)[1].decode()
     command_id = json.loads(request.partition(b"\r\n\r\n")[2])["command_id"]
     assert process.returncode == 130
     assert told.splitlines()[0] == "waiting for CP-1, up to 30 s"
