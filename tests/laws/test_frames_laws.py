@@ -165,6 +165,7 @@ ends = st.sampled_from(["", ",{}", ',{"v":1}]', ",{},{}]", ',{"v":NaN}]', ',{"v"
 
 
 @given(kinds, odd_ids, st.sampled_from(["StopTransaction", "TransactionEvent"]), ends)
+@example("2", str(10**300), "StopTransaction", "")
 @settings(max_examples=300, deadline=None)
 def test_whatever_its_frame_looks_like_a_call_is_known_and_can_be_answered(
     kind: str, message_id: str, action: str, end: str

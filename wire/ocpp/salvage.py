@@ -26,7 +26,7 @@ _KIND = re.compile(rb'"?\s*0*2(\.0*)?\s*"?')
 _SCALAR = re.compile(r'"[^\ud800-\udfff]*"|[-+.0-9A-Za-z]+', re.DOTALL)
 _TEXT = r'"(?:[^"\\]|\\.)*+"'
 _HEAD = re.compile(
-    rf'\s*\[\s*(?:2(?:\.0*)?|"\s*0*2\s*")\s*,\s*({_TEXT}|[-+.0-9A-Za-z]{{1,50}})\s*,\s*({_TEXT})\s*(?:,|\]|\Z)',
+    rf'\s*\[\s*(?:2(?:\.0*)?|"\s*0*2\s*")\s*,\s*({_TEXT}|[-+.0-9A-Za-z]{{1,400}})\s*,\s*({_TEXT})\s*(?:,|\]|\Z)',
     re.DOTALL,
 )
 
